@@ -1,0 +1,1 @@
+"""The composition root: names become objects here, and nowhere else. Layer: app."""

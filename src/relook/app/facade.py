@@ -1,0 +1,280 @@
+"""`relook.Library`: the whole of Relook for people who write Python. Layer: app."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from relook.app.places import library_folder
+from relook.core.errors import NotFoundError
+from relook.core.settings import ImageLimits, IndexSettings, SearchSettings
+from relook.core.types import Page, Part, Query
+from relook.encoders import DEFAULT, ENCODERS, Encoder
+from relook.library.build import Builder
+from relook.library.files import LibraryFiles
+from relook.library.lock import WriterLock
+from relook.library.manifest import Manifest
+from relook.library.records import ImageRecord
+from relook.library.report import IndexReport, Progress, ProgressCallback
+from relook.library.scan import list_pictures
+from relook.library.sidecar import Sidecars
+from relook.search.engine import Engine, Filter
+from relook.search.grammar import parse_query
+
+__all__ = ["Library"]
+
+PathLike = str | os.PathLike[str]
+
+
+class Library:
+    """One indexed collection of pictures.
+
+    The folder holds the index; the pictures stay where they are and are only ever read.
+    It is made by the first `add`. Use it as a context manager, or `close` it.
+
+    Args:
+        folder: Where the library is; the per-user one when None.
+        encoder: Registry name of an encoder, or an object that is one; the library's own,
+            or the built-in one for a new library, when None.
+        search: Defaults of a search.
+        limits: What a picture file may cost.
+
+    Raises:
+        LibraryFormatError: when the library there is newer or damaged.
+        EncoderMismatchError: when another encoder made it.
+    """
+
+    def __init__(
+        self,
+        folder: PathLike | None = None,
+        *,
+        encoder: str | Encoder | None = None,
+        search: SearchSettings | None = None,
+        limits: ImageLimits | None = None,
+    ) -> None:
+        self.folder = library_folder(folder)
+        self.encoder = encoder
+        self.search_settings = search or SearchSettings()
+        self.limits = limits or ImageLimits()
+        self._files: LibraryFiles | None = None
+        if Manifest.exists(self.folder):
+            self._open()
+
+    def _open(self) -> LibraryFiles:
+        if self._files is None:
+            files = LibraryFiles.open(self.folder)
+            if self.encoder is not None:
+                files.check_encoder(self._encoder)
+            self._files = files
+        return self._files
+
+    @property
+    def files(self) -> LibraryFiles:
+        """The open files, for code that builds on the layers below.
+
+        Raises:
+            NotFoundError: `no_library` when nothing has been indexed yet.
+        """
+        return self._open()
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        if self.encoder is not None and not isinstance(self.encoder, str):
+            return self.encoder
+        name = self.encoder
+        if name is None:
+            name = self._files.manifest.encoder if self._files else DEFAULT
+        made: Encoder = ENCODERS.load(name)()
+        return made
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What ranks this library by vectors, for code that builds on the layers below.
+
+        Raises:
+            EncoderMismatchError: when another encoder made the library.
+        """
+        self.files.check_encoder(self._encoder)
+        return Engine(self.files, self._encoder, self.search_settings)
+
+    def add(
+        self,
+        *paths: PathLike,
+        metadata: PathLike | Sequence[PathLike] = (),
+        settings: IndexSettings | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> IndexReport:
+        """Brings the library up to date with folders or files of pictures.
+
+        Unchanged files cost a stat; run it as often as you like. Without paths it goes over
+        everything that was added before.
+
+        Args:
+            paths: Folders or picture files.
+            metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
+            settings: How to index.
+            progress: Called now and then with where the run is.
+
+        Raises:
+            NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
+            StorageError: the disk refused (what was committed stays); MetadataError.
+        """
+        settings = settings or IndexSettings()
+        sidecars = Sidecars([Path(file).expanduser() for file in _several(metadata)])
+        files = self._open_or_create()
+        files.check_encoder(self._encoder)
+        with WriterLock(self.folder):
+            files.refresh()
+            roots = [_absolute(path) for path in paths] or files.catalog.roots()
+            if not roots:
+                raise NotFoundError(
+                    "no_path", "nothing has been indexed yet", "name a folder of pictures"
+                )
+            report_to = progress or (lambda _: None)
+            listing = list_pictures(
+                roots,
+                avoid=os.fsencode(os.path.realpath(self.folder)),
+                hidden=settings.hidden,
+                progress=lambda n: report_to(Progress("listing", n)),
+            )
+            for root in roots if paths else ():
+                files.catalog.add_root(root)
+            builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
+            report = builder.run(listing, roots)
+            files.refresh()
+            if files.needs_index(self.search_settings):
+                report_to(Progress("building the index"))
+                files.build_index()
+        return report
+
+    def _open_or_create(self) -> LibraryFiles:
+        if self._files is None and not Manifest.exists(self.folder):
+            name = self.encoder if isinstance(self.encoder, str) else None
+            if name is None:
+                name = DEFAULT if self.encoder is None else self._encoder.fingerprint.name
+            self._files = LibraryFiles.create(self.folder, name, self._encoder.fingerprint)
+        return self._open()
+
+    def forget(self, *paths: PathLike) -> int:
+        """Takes images out of the library, by file or folder; the picture files stay.
+
+        Returns:
+            How many images were taken out.
+        """
+        with WriterLock(self.folder):
+            return self.files.forget([_absolute(path) for path in paths])
+
+    def search(
+        self,
+        query: str | Query,
+        *,
+        limit: int | None = None,
+        images: Sequence[PathLike] = (),
+        without: Sequence[str] = (),
+        where: Mapping[str, str] | None = None,
+        path: str | None = None,
+        fold: bool | None = None,
+    ) -> Page:
+        """Finds images by words, pictures, or both.
+
+        Args:
+            query: Words in the one-line language (`dog + snow - people`), or a `Query`.
+                May be empty when `images` are given.
+            limit: How many hits; 20 unless the settings say otherwise.
+            images: Picture files to look like, inside the library or not.
+            without: Words for what should not be shown.
+            where: Metadata key -> pattern that an image must have.
+            path: Pattern that an image's path must have.
+            fold: Whether near-duplicates become one hit.
+
+        Raises:
+            QueryError, ImageError, NotFoundError: with what is wrong with the query.
+        """
+        asked = _whole_query(query, images, without)
+        only = Filter(where or {}, path)
+        return self.engine.search(asked, limit, only, fold)
+
+    def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:
+        """Finds images that look like a picture file or an image of the library.
+
+        Args:
+            image: A file, in the library or not, or an image id (which is then left out).
+            limit: How many hits.
+            only: `where` and `path`, as for `search`.
+        """
+        if isinstance(image, int):
+            chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
+            return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
+        return self.search(Query((Part(image=Path(image).expanduser()),)), limit=limit, **only)
+
+    def image(self, image_id: int) -> ImageRecord:
+        """What the catalog knows of an image.
+
+        Raises:
+            NotFoundError: `no_image`.
+        """
+        return self.files.catalog.images([image_id])[0]
+
+    def info(self) -> dict[str, Any]:
+        """What the library holds; the object that `relook info --json` prints."""
+        files = self.files
+        files.refresh()
+        fingerprint = files.manifest.fingerprint
+        return {
+            "library": str(self.folder),
+            "n_images": files.catalog.count("images"),
+            "n_tiles": files.catalog.n_tiles(),
+            "n_skipped": files.catalog.count("skipped"),
+            "encoder": files.manifest.encoder,
+            "fingerprint": fingerprint.digest,
+            "dim": fingerprint.dim,
+            "format_version": files.manifest.format_version,
+            "roots": [os.fsdecode(root) for root in files.catalog.roots()],
+            "n_bytes": files.n_bytes(),
+        }
+
+    def __len__(self) -> int:
+        return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")
+
+    def close(self) -> None:
+        """Closes every file; closing twice is fine."""
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+        self.__dict__.pop("engine", None)
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
+    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
+
+
+def _absolute(path: PathLike) -> bytes:
+    return os.fsencode(os.path.abspath(os.path.expanduser(path)))
+
+
+def _whole_query(query: str | Query, images: Sequence[PathLike], without: Sequence[str]) -> Query:
+    """One query of all that was asked for."""
+    if isinstance(query, Query):
+        parts = query.parts
+    elif query.strip() or not images:
+        parts = parse_query(query).parts
+    else:
+        parts = ()
+    pictures = tuple(Part(image=Path(image).expanduser()) for image in images)
+    unwanted = tuple(Part(text=words, weight=-1.0) for words in without)
+    return Query((*parts, *pictures, *unwanted))

@@ -1,0 +1,1 @@
+"""Datasets, simulated users, metrics and reports. Layer: bench."""

@@ -1,0 +1,62 @@
+"""`relook demo`: the main job, on photographs that an installed package ships. Layer: cli."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relook.app.facade import Library
+from relook.cli.output import print_page, print_report, progress_bar
+from relook.core.errors import MissingExtraError
+
+__all__ = ["demo"]
+
+QUERIES = ("a cat", "a cup of coffee", "an astronaut in a space suit", "a rocket")
+
+
+def demo(
+    library: Annotated[
+        Path, typer.Option("--library", "-l", metavar="DIR", help="Where to build the library.")
+    ] = Path("demo-library"),
+    pictures: Annotated[
+        Path | None, typer.Option(help="A folder of pictures to use instead.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Hits a page.")] = 3,
+) -> None:
+    """Build a library from example photographs and search it with words."""
+    folder = pictures or example_photographs()
+    sys.stdout.write(f"Indexing the photographs in {folder} into {library} ...\n")
+    with Library(library) as lib:
+        with progress_bar(quiet=False) as progress:
+            report = lib.add(folder, progress=progress)
+        print_report(report)
+        for words in QUERIES:
+            sys.stdout.write(f'\n$ relook search "{words}" --library {library} --limit {limit}\n')
+            print_page(lib.search(words, limit=limit))
+    sys.stdout.write(
+        f"The library stays at {library}. Try your own words:\n"
+        f'  relook search "water" --library {library}\n'
+        "or your own pictures:\n"
+        "  relook index ~/Pictures\n"
+        '  relook search "dog on a beach"\n'
+    )
+
+
+def example_photographs() -> Path:
+    """The folder of photographs inside scikit-image's wheel (found, not imported).
+
+    Raises:
+        MissingExtraError: when scikit-image is not installed.
+    """
+    found = importlib.util.find_spec("skimage")
+    if found is None or found.origin is None:
+        raise MissingExtraError(
+            "missing_extra",
+            "the demo uses the photographs that scikit-image ships, and it is not installed",
+            "pip install 'relook[demo]', or name your own: relook demo --pictures FOLDER",
+        )
+    return Path(found.origin).parent / "data"

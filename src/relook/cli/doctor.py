@@ -1,0 +1,77 @@
+"""`relook doctor`: what is installed, what works, what would leave the machine. Layer: cli."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from typing import Any
+
+import typer
+
+import relook
+from relook.app.places import library_folder
+from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.output import print_json, print_table
+from relook.core.errors import RelookError
+from relook.encoders import ENCODERS
+from relook.encoders.builtin import BuiltinEncoder
+from relook.library.files import LibraryFiles
+from relook.library.manifest import Manifest
+
+__all__ = ["doctor"]
+
+_PACKAGES = ("numpy", "pillow", "onnxruntime", "tokenizers", "faiss-cpu", "typer", "rich")
+LEAVES = "nothing: no command of this version opens a network connection"
+
+
+def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Check the installation and the library, and say what would leave the machine."""
+    checks = [_check_model(), _check_library(library)]
+    facts = {
+        "relook": relook.__version__,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "encoders": {name: a.summary for name, a in ENCODERS.adapters().items()},
+        "leaves_the_machine": LEAVES,
+        "checks": checks,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if not all(check["ok"] for check in checks):
+        raise typer.Exit(1)
+
+
+def _check_model() -> dict[str, Any]:
+    try:
+        encoder = BuiltinEncoder()
+        encoder.verify()
+        encoder.encode_texts(["a dog"])
+    except RelookError as error:
+        return {"check": "built-in encoder", "ok": False, "told": str(error)}
+    told = f"{encoder.dim} dimensions, files as shipped, {encoder.fingerprint.digest}"
+    return {"check": "built-in encoder", "ok": True, "told": told}
+
+
+def _check_library(named: Any) -> dict[str, Any]:
+    folder = library_folder(named)
+    if not Manifest.exists(folder):
+        told = f"none yet at {folder}; make it with: relook index FOLDER"
+        return {"check": "library", "ok": True, "told": told}
+    try:
+        with LibraryFiles.open(folder) as files:
+            told = f"{files.catalog.count('images'):,} images at {folder}"
+    except RelookError as error:
+        return {"check": "library", "ok": False, "told": str(error)}
+    return {"check": "library", "ok": True, "told": told}
+
+
+def _print(facts: dict[str, Any]) -> None:
+    sys.stdout.write(f"relook {facts['relook']}, Python {facts['python']}\n")
+    rows = [(c["check"], "ok" if c["ok"] else "FAILED", c["told"]) for c in facts["checks"]]
+    print_table(["check", "", ""], rows)
+    print_table(["package", "version"], list(facts["packages"].items()))
+    print_table(["encoder", "what it is"], list(facts["encoders"].items()))
+    sys.stdout.write(f"leaves this machine: {facts['leaves_the_machine']}\n")

@@ -1,0 +1,94 @@
+"""`relook index`, `info` and `forget`. Layer: cli."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relook.app.facade import Library
+from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.output import print_json, print_report, print_table, progress_bar
+from relook.core.settings import IndexSettings, help_of
+
+__all__ = ["forget", "index", "info"]
+
+
+def index(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Folders or pictures; none: all added before."),
+    ] = None,
+    library: LibraryOption = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder of a new library (see relook doctor).")
+    ] = None,
+    metadata: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV, JSONL or COCO JSON with titles, captions and more. Repeatable."),
+    ] = None,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help=help_of(IndexSettings, "hidden").capitalize() + ".")
+    ] = False,
+    retry_skipped: Annotated[
+        bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Index pictures, or bring the index up to date. Picture files are only ever read."""
+    settings = IndexSettings(hidden=hidden, retry_skipped=retry_skipped)
+    with Library(library, encoder=encoder) as lib, progress_bar(as_json) as progress:
+        report = lib.add(
+            *(paths or []), metadata=metadata or [], settings=settings, progress=progress
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report)
+    if report.interrupted:
+        raise typer.Exit(130)
+    if report.skipped:
+        raise typer.Exit(3)
+
+
+def info(
+    library: LibraryOption = None,
+    skipped: Annotated[
+        bool, typer.Option("--skipped", help="List the skipped files with their reasons.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What a library holds."""
+    with Library(library) as lib:
+        facts = lib.info()
+        files = lib.files.catalog.skipped() if skipped else []
+    if as_json:
+        listed = {"skipped": [file.as_dict() for file in files]} if skipped else {}
+        print_json({**facts, **listed})
+        return
+    rows = [
+        (key, f"{value:,}" if isinstance(value, int) else str(value))
+        for key, value in facts.items()
+    ]
+    print_table(["what", "value"], rows)
+    if files:
+        told = [file.as_dict() for file in files]
+        print_table(
+            ["skipped", "code", "reason"], [(f["path"], f["code"], f["message"]) for f in told]
+        )
+
+
+def forget(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or pictures.")],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take images out of the library. The picture files stay."""
+    with Library(library) as lib:
+        n_forgotten = lib.forget(*paths)
+    if as_json:
+        print_json({"n_forgotten": n_forgotten})
+    else:
+        sys.stdout.write(f"forgot {n_forgotten:,} images; the files are where they were\n")

@@ -1,0 +1,78 @@
+"""`relook`: the commands, and the one place where errors become exit codes. Layer: cli.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files were skipped, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import relook
+from relook.cli import bench, demo, doctor, index, search
+from relook.cli.output import print_error
+from relook.core.errors import RelookError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="relook",
+    help="Find images with words, look again with feedback, ask with visual evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("index")(index.index)
+app.command("search")(search.search)
+app.command("similar")(search.similar)
+app.command("info")(index.info)
+app.command("forget")(index.forget)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.add_typer(bench.app, name="bench")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"relook {relook.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s: %(message)s")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; the only `except` of all errors.
+
+    Args:
+        argv: Arguments without the program's name; the process's own when None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        app(args=arguments, prog_name="relook")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except RelookError as error:
+        print_error(error, as_json="--json" in arguments)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing more to say, and the
+        # interpreter must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0

@@ -1,0 +1,169 @@
+"""What the command line prints. Layer: cli.
+
+Results go to stdout, everything else to stderr. Rich is imported when something is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relook.core.errors import RelookError
+from relook.core.types import Page
+from relook.library.records import printable
+from relook.library.report import IndexReport, Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "out",
+    "print_error",
+    "print_json",
+    "print_notes",
+    "print_page",
+    "print_report",
+    "print_table",
+    "progress_bar",
+]
+
+_SHOWN_SKIPS = 10
+
+
+def out(stderr: bool = False) -> Console:
+    """A console on stdout, or stderr."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, ASCII only, so that odd file names survive any pipe."""
+    sys.stdout.write(json.dumps(values, indent=2) + "\n")
+
+
+def print_error(error: RelookError, as_json: bool) -> None:
+    """`error[code]: message` and `hint:` on stderr, or the error object on stdout."""
+    if as_json:
+        print_json(error.as_dict())
+        return
+    sys.stderr.write(f"error[{error.code}]: {_clean(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {_clean(error.hint)}\n")
+
+
+def print_notes(notes: tuple[str, ...] | list[str]) -> None:
+    """Notes for the person, on stderr."""
+    for note in notes:
+        sys.stderr.write(f"note: {_clean(note)}\n")
+
+
+def print_page(page: Page) -> None:
+    """The hits of a page as a numbered table."""
+    rows = []
+    for number, hit in enumerate(page, start=1):
+        words = hit.title or hit.caption
+        shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} alike)" if hit.folded else "")
+        rows.append((str(number), f"{hit.score:.3f}", shown, _where(hit.tile.as_list()), words))
+    columns = ["#", "score", "picture", "best tile"]
+    if any(row[4] for row in rows):
+        columns.append("words")
+    print_table(columns, [row[: len(columns)] for row in rows])
+    print_notes(page.notes)
+
+
+def print_table(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """A plain table on stdout."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        right = column in ("#", "score")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_escape(_clean(cell)) for cell in row))
+    out().print(table)
+
+
+def print_report(report: IndexReport) -> None:
+    """What a run of indexing did."""
+    counts = [
+        ("added", report.n_added), ("updated", report.n_updated), ("moved", report.n_moved),
+        ("removed", report.n_removed), ("unchanged", report.n_unchanged),
+        ("new words for", report.n_metadata), ("skipped", len(report.skipped)),
+    ]  # fmt: skip
+    told = ", ".join(f"{name} {n:,}" for name, n in counts if n) or "nothing to do"
+    if report.n_duplicates:
+        told += f" ({report.n_duplicates:,} of the added are copies)"
+    sys.stdout.write(f"{told}; {report.n_images:,} images in {report.seconds:.1f} s\n")
+    for file in report.skipped[:_SHOWN_SKIPS]:
+        path = _clean(printable(file.facts.path))
+        sys.stderr.write(f"skipped[{file.code}]: {path}: {_clean(file.message)}\n")
+    if len(report.skipped) > _SHOWN_SKIPS:
+        left = len(report.skipped) - _SHOWN_SKIPS
+        sys.stderr.write(f"... and {left:,} more; relook info --skipped lists them all\n")
+    print_notes(report.notes)
+    if report.interrupted:
+        sys.stderr.write("stopped; what is done is kept. Run the same command to go on.\n")
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[ProgressCallback | None]:
+    """A progress bar on stderr, with rate and time left; nothing when quiet or no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+        console=out(stderr=True), transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("listing", total=None, rate="")
+
+        def show(now: Progress) -> None:
+            rate = f"{now.rate_per_s:.0f}/s" if now.rate_per_s else ""
+            bar.update(
+                task, description=now.stage, completed=now.done, total=now.total or None, rate=rate
+            )
+
+        yield show
+
+
+def _short(path: Path) -> str:
+    """A path relative to the working directory where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):
+        return str(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def _clean(text: str) -> str:
+    """Text that cannot steer a terminal: control characters and odd bytes are spelled out."""
+    text = printable(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _where(tile: list[float]) -> str:
+    """A tile in words a person reads at a glance."""
+    x0, y0, x1, y1 = tile
+    if (x1 - x0) * (y1 - y0) > 0.99:
+        return "whole"
+    rows = ("top", "middle", "bottom")[min(int((y0 + y1) / 2 * 3), 2)]
+    columns = ("left", "centre", "right")[min(int((x0 + x1) / 2 * 3), 2)]
+    return f"{rows} {columns}"

@@ -1,0 +1,88 @@
+"""`relook search` and `relook similar`. Layer: cli."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relook.app.facade import Library
+from relook.cli.options import (
+    JsonOption,
+    LibraryOption,
+    LimitOption,
+    PathOption,
+    WhereOption,
+    pairs,
+)
+from relook.cli.output import print_json, print_page
+from relook.core.settings import SearchSettings
+from relook.core.types import Page
+
+__all__ = ["search", "similar"]
+
+_LIMIT = SearchSettings().limit
+FoldOption = Annotated[
+    bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
+]
+FilesOption = Annotated[
+    bool, typer.Option("--files", "-f", help="Print paths only, for pipes.")
+]  # fmt: skip
+
+
+def search(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS...",
+            help="What to look for: 'dog + snow - people', '0.5:red', 'image:FILE@x0,y0,x1,y1'.",
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture to look like. Repeatable.")
+    ] = None,
+    unwanted: Annotated[
+        list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
+    ] = None,
+    limit: LimitOption = _LIMIT,
+    where: WhereOption = None,
+    path: PathOption = None,
+    fold: FoldOption = True,
+    files: FilesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find images with words, pictures, or both."""
+    with Library(library) as lib:
+        page = lib.search(
+            " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
+            where=pairs(where), path=path, fold=fold,
+        )  # fmt: skip
+    _show(page, files, as_json)
+
+
+def similar(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
+    library: LibraryOption = None,
+    limit: LimitOption = _LIMIT,
+    where: WhereOption = None,
+    path: PathOption = None,
+    files: FilesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find images that look like a picture."""
+    with Library(library) as lib:
+        page = lib.similar(file, limit=limit, where=pairs(where), path=path)
+    _show(page, files, as_json)
+
+
+def _show(page: Page, files: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(page.as_dict())
+    elif files:
+        for hit in page:
+            sys.stdout.buffer.write(bytes(hit.path) + b"\n")
+    else:
+        print_page(page)

@@ -1,0 +1,1 @@
+"""Types, errors and safe image decoding that every other layer stands on."""

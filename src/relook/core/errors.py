@@ -1,0 +1,108 @@
+"""Every error Relook raises on purpose. Layer: core.
+
+    RelookError
+    |- InputError (ValueError)          what the caller gave cannot be used
+    |  |- QueryError                    an empty or unreadable query
+    |  |- ImageError                    a file that cannot be decoded into a picture
+    |  `- MetadataError                 a sidecar file that cannot be read
+    |- NotFoundError (LookupError)      no such library, image, session or adapter
+    |- LibraryError                     the library on disk cannot serve this
+    |  |- LibraryBusyError              another process is writing to it
+    |  |- LibraryFormatError            made by a newer Relook, or damaged
+    |  |- EncoderMismatchError          made by another encoder
+    |  `- StorageError (OSError)        the disk refused: full, read-only, gone
+    |- MissingExtraError                an optional package is not installed
+    `- ModelError                       an encoder's files are missing or wrong
+
+Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that
+says what to do next. Nothing here prints or exits.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EncoderMismatchError",
+    "ImageError",
+    "InputError",
+    "LibraryBusyError",
+    "LibraryError",
+    "LibraryFormatError",
+    "MetadataError",
+    "MissingExtraError",
+    "ModelError",
+    "NotFoundError",
+    "QueryError",
+    "RelookError",
+    "StorageError",
+]
+
+
+class RelookError(Exception):
+    """The base of all errors raised on purpose.
+
+    Args:
+        code: A stable name in snake_case, for programs.
+        message: What happened, with the value that caused it, for people.
+        hint: What to do next; empty when there is nothing to add.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def as_dict(self) -> dict[str, dict[str, str]]:
+        """The error object that the CLI's `--json` and the API share."""
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+class InputError(RelookError, ValueError):
+    """What the caller gave cannot be used."""
+
+
+class QueryError(InputError):
+    """A query is empty, or a part of it cannot be read."""
+
+
+class ImageError(InputError):
+    """A file cannot be decoded into a picture."""
+
+
+class MetadataError(InputError):
+    """A sidecar file cannot be read."""
+
+
+class NotFoundError(RelookError, LookupError):
+    """No library, image, session or adapter has this name."""
+
+
+class LibraryError(RelookError):
+    """The library on disk cannot serve this request."""
+
+
+class LibraryBusyError(LibraryError):
+    """Another process is writing to the library."""
+
+
+class LibraryFormatError(LibraryError):
+    """The library was written by a newer Relook, or its files do not fit together."""
+
+
+class EncoderMismatchError(LibraryError):
+    """The library's vectors come from another encoder than the one at hand."""
+
+
+class StorageError(LibraryError, OSError):
+    """The disk refused: full, read-only or gone."""
+
+
+class MissingExtraError(RelookError):
+    """A feature needs an optional package that is not installed."""
+
+
+class ModelError(RelookError):
+    """An encoder's files are missing, changed, or do not fit together."""

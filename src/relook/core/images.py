@@ -1,0 +1,276 @@
+"""Decoding picture files that nobody vouches for. Layer: core.
+
+Reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
+scales, and returns an upright RGB picture. It never writes, and never follows a format
+that runs other programs (EPS, for one).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, UnidentifiedImageError
+
+from relook.core.errors import ImageError
+from relook.core.settings import ImageLimits
+from relook.core.types import Box
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Picture",
+    "content_hash",
+    "decode",
+    "dhash",
+    "load",
+    "read_bytes",
+]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+_NAMES = (
+    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
+    " ppm pgm pbm pnm ico"
+)
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
+_BIG_PIXELS = 24_000_000
+# Pillow's bomb warning goes through global warning filters, and a very large picture
+# needs hundreds of megabytes: both are done by one thread at a time.
+_open_lock = threading.Lock()
+_big_lock = threading.Lock()
+# What undoes each EXIF orientation (EXIF 2.32, tag 0x0112).
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture.
+
+    Args:
+        image: Upright RGB, possibly smaller than the original.
+        width_px, height_px: Size of the upright original.
+        exif: Raw EXIF tags by number (the main directory and the Exif one merged).
+        iptc: Raw IPTC fields by (record, field).
+        format: The container, as content says it ("JPEG"), whatever the name.
+    """
+
+    image: Image.Image
+    width_px: int
+    height_px: int
+    exif: dict[int, object]
+    iptc: dict[tuple[int, int], object]
+    format: str
+
+    def crop(self, box: Box) -> Image.Image:
+        """The region as its own picture, at least one pixel wide and high."""
+        width, height = self.image.size
+        left, upper = int(box.x0 * width), int(box.y0 * height)
+        right = max(round(box.x1 * width), left + 1)
+        lower = max(round(box.y1 * height), upper + 1)
+        return self.image.crop((left, upper, min(right, width), min(lower, height)))
+
+
+def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
+    """Reads a regular file whole.
+
+    Raises:
+        ImageError: `vanished`, `unreadable`, `not_a_file`, `empty_file` or `file_too_large`.
+    """
+    limits = limits or ImageLimits()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise ImageError("not_a_file", "it is not a regular file")
+            if facts.st_size > limits.max_file_bytes:
+                raise ImageError(
+                    "file_too_large",
+                    f"the file has {facts.st_size:,} bytes; the limit is {limits.max_file_bytes:,}",
+                )
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError("vanished", "the file is not there any more") from None
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot read it: {error.strerror or error}") from error
+    if not data:
+        raise ImageError("empty_file", "the file is empty (0 bytes)")
+    return data
+
+
+_O_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def load(
+    path: str | os.PathLike[str], min_px: int = 0, limits: ImageLimits | None = None
+) -> Picture:
+    """Reads and decodes one picture file.
+
+    Args:
+        path: The file.
+        min_px: Neither side need be larger than this; a JPEG is then decoded at a reduced
+            scale. 0 keeps every pixel.
+        limits: What it may cost.
+
+    Raises:
+        ImageError: with a code that says why it cannot be used, and the path.
+    """
+    try:
+        return decode(read_bytes(path, limits), min_px, limits)
+    except ImageError as error:
+        raise ImageError(error.code, f"{Path(path)}: {error.message}", error.hint) from error
+
+
+def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> Picture:
+    """Decodes a picture from the bytes of its file; the first frame of an animated one.
+
+    Args:
+        data: The whole file.
+        min_px: As for `load`.
+        limits: As for `load`.
+
+    Raises:
+        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`.
+    """
+    limits = limits or ImageLimits()
+    image = _open(data, limits)
+    try:
+        exif = _exif(image)
+        turned = exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        width, height = image.size[::-1] if turned else image.size
+        if min_px:
+            image.draft("RGB", (min_px, min_px))
+        if image.width * image.height > limits.max_decoded_pixels:
+            raise _too_many(image.width * image.height, limits.max_decoded_pixels)
+        rgb = _pixels(image, exif.get(ExifTags.Base.Orientation, 1), min_px)
+    except ImageError:
+        raise
+    # Decoders fail on hostile bytes with nearly any exception: this is the per-image edge.
+    except Exception as error:
+        if "truncated" in str(error) or isinstance(error, EOFError):
+            raise ImageError("truncated", "the file ends before the picture does") from error
+        reason = str(error) or type(error).__name__
+        raise ImageError("undecodable", f"the picture cannot be decoded: {reason}") from error
+    return Picture(rgb, width, height, exif, _iptc(image), str(image.format))
+
+
+def dhash(image: Image.Image) -> int:
+    """A 64-bit difference hash: near-duplicates differ in a few bits.
+
+    Source: N. Krawetz, "Kind of Like That" (2013): each bit says whether a pixel of the
+    9x8 grey thumbnail is brighter than its right neighbour.
+    """
+    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX))  # [8, 9]
+    bits = np.packbits(grey[:, :-1] > grey[:, 1:])
+    # SQLite integers are signed: the hash is kept in that range.
+    return int.from_bytes(bits.tobytes(), "big", signed=True)
+
+
+def content_hash(data: bytes) -> bytes:
+    """A 16-byte BLAKE2b digest of a file: what "the same file" means."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _open(data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
+    with _open_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ImageError(
+                "not_an_image", "the content is not a picture in a format that is read here"
+            ) from None
+        except Image.DecompressionBombError as error:
+            raise ImageError(
+                "too_many_pixels", f"the picture is too large to open safely: {error}"
+            ) from None
+        except Exception as error:
+            raise ImageError("undecodable", f"the header cannot be read: {error}") from error
+    if image.width * image.height > limits.max_pixels:
+        raise _too_many(image.width * image.height, limits.max_pixels)
+    return image
+
+
+def _too_many(n_pixels: int, limit: int) -> ImageError:
+    return ImageError(
+        "too_many_pixels",
+        f"the picture has {n_pixels / 1e6:.0f} megapixels; the limit is {limit / 1e6:.0f}",
+    )
+
+
+def _exif(image: Image.Image) -> dict[int, object]:
+    """EXIF tags; a damaged block counts as none, since the pixels are still good."""
+    try:
+        exif = image.getexif()
+        return {**dict(exif), **exif.get_ifd(ExifTags.IFD.Exif)}
+    except Exception:
+        return {}
+
+
+def _iptc(image: ImageFile.ImageFile) -> dict[tuple[int, int], object]:
+    """IPTC fields; a damaged block counts as none."""
+    if "photoshop" not in image.info and image.format != "TIFF":
+        return {}
+    try:
+        return dict(IptcImagePlugin.getiptcinfo(image) or {})
+    except Exception:
+        return {}
+
+
+def _pixels(image: Image.Image, orientation: object, min_px: int) -> Image.Image:
+    if image.width * image.height <= _BIG_PIXELS:
+        return _upright(_reduced(image, min_px), orientation)
+    with _big_lock:
+        return _upright(_reduced(image, min_px), orientation)
+
+
+def _reduced(image: Image.Image, min_px: int) -> Image.Image:
+    """Halves, thirds, ... a picture that is much larger than it need be, as RGB."""
+    image.load()
+    factor = min(image.size) // min_px if min_px else 1
+    if factor > 1 and image.mode in ("RGB", "RGBA", "L", "CMYK"):
+        image = image.reduce(factor)
+    return _to_rgb(image)
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _from_deep(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, clear).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits: 16-bit data by its range, other data by its extremes."""
+    values = np.asarray(image, dtype=np.float32)
+    if image.mode.startswith("I;16") or (values.min() >= 0 and 255 < values.max() <= 65535):
+        low, high = 0.0, 65535.0
+    else:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    scaled = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9) * 255.0
+    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,272 @@
+"""The values that travel between layers: boxes, queries, hits, pages. Layer: core.
+
+Frozen dataclasses only: nothing here reads a file or knows an encoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+from relook.core.errors import InputError, QueryError
+
+__all__ = ["WHOLE", "Box", "Hit", "Page", "Part", "Query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of an upright picture in relative coordinates, 0..1 from the top left.
+
+    Raises:
+        InputError: `bad_box` when an edge is outside 0..1, not a number, or the
+            rectangle has no area (swapped corners included).
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        edges = (self.x0, self.y0, self.x1, self.y1)
+        if not all(math.isfinite(edge) and 0.0 <= edge <= 1.0 for edge in edges):
+            raise InputError(
+                "bad_box",
+                f"box {edges} is not inside the picture",
+                "give x0,y0,x1,y1 as fractions of width and height, between 0 and 1",
+            )
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise InputError(
+                "bad_box",
+                f"box {edges} has no area",
+                "x0,y0 is the top left corner and x1,y1 the bottom right one",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Box:
+        """Reads `x0,y0,x1,y1`.
+
+        Raises:
+            InputError: `bad_box` when the text is not four numbers that make a box.
+        """
+        try:
+            x0, y0, x1, y1 = (float(number) for number in text.split(","))
+        except ValueError:
+            raise InputError(
+                "bad_box", f"{text!r} is not a box", "write it as x0,y0,x1,y1, say 0.1,0.2,0.6,0.9"
+            ) from None
+        return cls(x0, y0, x1, y1)
+
+    @property
+    def area(self) -> float:
+        """Share of the picture that the box covers, 0..1."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+    def intersection(self, other: Box) -> float:
+        """Share of the picture that both boxes cover, 0..1."""
+        width = min(self.x1, other.x1) - max(self.x0, other.x0)
+        height = min(self.y1, other.y1) - max(self.y0, other.y0)
+        return max(width, 0.0) * max(height, 0.0)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0..1."""
+        shared = self.intersection(other)
+        return shared / (self.area + other.area - shared)
+
+    def padded(self, share: float) -> Box:
+        """The box grown by `share` of its width and height on every side, cut at the edges."""
+        pad_x, pad_y = share * (self.x1 - self.x0), share * (self.y1 - self.y0)
+        return Box(
+            max(self.x0 - pad_x, 0.0),
+            max(self.y0 - pad_y, 0.0),
+            min(self.x1 + pad_x, 1.0),
+            min(self.y1 + pad_y, 1.0),
+        )
+
+    def as_list(self) -> list[float]:
+        """`[x0, y0, x1, y1]`, for JSON."""
+        return [self.x0, self.y0, self.x1, self.y1]
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One signed, weighted part of a query: exactly one of words, a file or a library image.
+
+    Args:
+        text: Words.
+        image: A picture file, inside the library or not.
+        image_id: An image of the library.
+        box: The region of `image` or `image_id` that is meant; the whole when None.
+        weight: How much the part counts; below zero it pushes away.
+    """
+
+    text: str | None = None
+    image: Path | None = None
+    image_id: int | None = None
+    box: Box | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.text, self.image, self.image_id) if value is not None]
+        if len(given) != 1:
+            raise QueryError("bad_part", "a query part is words, a picture file or an image id")
+        if self.text is not None and not self.text.strip():
+            raise QueryError("empty_query", "the query has no words", "type what to look for")
+        if self.box is not None and self.text is not None:
+            raise QueryError("bad_part", f"words have no region: {self.text!r}")
+        if not math.isfinite(self.weight) or self.weight == 0.0:
+            raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form; absent fields are left out."""
+        values: dict[str, Any] = {"weight": self.weight}
+        if self.text is not None:
+            values["text"] = self.text
+        if self.image is not None:
+            values["image"] = str(self.image)
+        if self.image_id is not None:
+            values["image_id"] = self.image_id
+        if self.box is not None:
+            values["box"] = self.box.as_list()
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Part:
+        """The inverse of `as_dict`.
+
+        Raises:
+            InputError: when a field has the wrong kind of value.
+        """
+        image, box, image_id = values.get("image"), values.get("box"), values.get("image_id")
+        try:
+            return cls(
+                text=values.get("text"),
+                image=None if image is None else Path(image),
+                image_id=None if image_id is None else int(image_id),
+                box=None if box is None else Box(*(float(edge) for edge in box)),
+                weight=float(values.get("weight", 1.0)),
+            )
+        except (TypeError, AttributeError) as error:
+            raise QueryError("bad_part", f"not a query part: {values!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Signed, weighted parts that together say what is looked for.
+
+    Raises:
+        QueryError: `empty_query` without parts, `only_negative` when every part pushes away.
+    """
+
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise QueryError("empty_query", "the query is empty", "type what to look for")
+        if all(part.weight < 0 for part in self.parts):
+            raise QueryError(
+                "only_negative",
+                "the query only says what not to show",
+                "add words or a picture of what to look for",
+            )
+
+    @property
+    def text(self) -> str:
+        """The words looked for (positive text parts, joined); empty when there are none."""
+        return ", ".join(part.text for part in self.parts if part.text and part.weight > 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return {"parts": [part.as_dict() for part in self.parts]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Query:
+        """The inverse of `as_dict`."""
+        return cls(tuple(Part.from_dict(part) for part in values["parts"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An image that a search found.
+
+    Args:
+        image_id: Identity of the image in its library.
+        path: Where the picture file was when it was indexed.
+        score: How well the best tile fits; higher is better. Comparable within a page only.
+        tile: The rectangle that won.
+        title, caption: From metadata; empty when there is none.
+        width_px, height_px: Size of the upright original.
+        folded: Image ids of near-duplicates that this hit stands for.
+    """
+
+    image_id: int
+    path: Path
+    score: float
+    tile: Box
+    title: str = ""
+    caption: str = ""
+    width_px: int = 0
+    height_px: int = 0
+    folded: tuple[int, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return {
+            "image_id": self.image_id,
+            "path": str(self.path),
+            "score": round(self.score, 6),
+            "tile": self.tile.as_list(),
+            "title": self.title,
+            "caption": self.caption,
+            "width_px": self.width_px,
+            "height_px": self.height_px,
+            "folded": list(self.folded),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Sequence[Hit]):
+    """Ranked hits of one search, best first; behaves as a sequence of them.
+
+    Args:
+        query: What was asked.
+        hits: Best first.
+        notes: Things the person should know ("the query was cut after 64 tokens").
+        session_id: The session this page belongs to, or None.
+        took_ms: Wall time of the search in milliseconds.
+    """
+
+    query: Query
+    hits: tuple[Hit, ...]
+    notes: tuple[str, ...] = ()
+    session_id: str | None = None
+    took_ms: float = field(default=0.0, compare=False)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "query": self.query.as_dict(),
+            "session_id": self.session_id,
+            "hits": [hit.as_dict() for hit in self.hits],
+            "notes": list(self.notes),
+            "took_ms": round(self.took_ms, 2),
+        }

@@ -1,0 +1,47 @@
+"""Small exact operations on arrays of vectors. Layer: core."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Floats", "Ints", "top", "unit"]
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+def unit(vectors: NDArray[np.floating]) -> Floats:
+    """Scales vectors to length one along the last axis, as float32; zero vectors stay zero.
+
+    Args:
+        vectors: [..., d]
+
+    Returns:
+        [..., d] float32
+    """
+    values = np.asarray(vectors, dtype=np.float32)
+    norms = np.sqrt(np.sum(values * values, axis=-1, keepdims=True))  # [..., 1]
+    unit_vectors: Floats = (values / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    return unit_vectors
+
+
+def top(scores: Floats, limit: int) -> Ints:
+    """Positions of the `limit` highest scores, best first; equal scores keep their order.
+
+    Args:
+        scores: [n]
+        limit: How many; all of them when it is n or more.
+
+    Returns:
+        [min(limit, n)] int64
+    """
+    n = len(scores)
+    if limit >= n:
+        return np.argsort(-scores, kind="stable").astype(np.int64)
+    edge = np.partition(scores, n - limit)[n - limit]
+    above = np.flatnonzero(scores > edge)
+    ties = np.flatnonzero(scores == edge)[: limit - len(above)]
+    kept = np.concatenate([above, ties])
+    kept.sort()
+    return kept[np.argsort(-scores[kept], kind="stable")].astype(np.int64)

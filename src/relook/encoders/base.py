@@ -1,0 +1,137 @@
+"""The encoder seam. Layer: encoders.
+
+An encoder turns pictures and words into unit vectors of one space. Preprocessing is its
+own business: a caller hands it decoded pictures and never resizes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from relook.core.types import Box
+from relook.core.vectors import Floats
+
+__all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What must be equal for two encoders' vectors to be comparable.
+
+    Args:
+        name: Registry name or model id.
+        revision: Version of the weights as their maker names it.
+        weights: Digest of the weight files.
+        preprocessing: How a picture becomes the tower's input.
+        dim: Length of a vector.
+        dtype: Precision the towers run in.
+    """
+
+    name: str
+    revision: str
+    weights: str
+    preprocessing: str
+    dim: int
+    dtype: str
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that stand for all fields."""
+        fields = json.dumps(asdict(self), sort_keys=True).encode()
+        return hashlib.sha256(fields).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
+        """The inverse of `as_dict`; fields of newer versions are ignored."""
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Mean unit vectors of each modality, for comparing words with pictures after centring.
+
+    Args:
+        image: [d]
+        text: [d]
+    """
+
+    image: Floats
+    text: Floats
+
+
+class Encoder(Protocol):
+    """Pictures and words to unit vectors.
+
+    Attributes:
+        fingerprint: Identity of the space the vectors live in.
+        dim: Length d of a vector.
+        input_px: A picture need not be decoded larger than this on its shorter side.
+        tile_weight: Factor on the score of every tile but the whole picture's, in (0, 1].
+        means: Mean vectors of the modalities, or None when they are not known.
+    """
+
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def input_px(self) -> int: ...
+    @property
+    def tile_weight(self) -> float: ...
+    @property
+    def means(self) -> Means | None: ...
+
+    def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
+        """The rectangles that a picture of this size gets vectors for; the first is the whole."""
+        ...
+
+    def prepare(self, image: Image.Image) -> NDArray[Any]:
+        """Makes the tower's input from an RGB picture. Safe to call from several threads."""
+        ...
+
+    def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
+        """Encodes what `prepare` made.
+
+        Returns:
+            A [t, d] float32 array of unit rows for each picture, t as `tiles_for` says. A
+            picture's vectors do not depend on the batch it comes in (within 1e-4).
+        """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """Encodes words.
+
+        Returns:
+            [n, d] float32, unit rows.
+        """
+        ...
+
+    def n_tokens_cut(self, text: str) -> int:
+        """How many tokens at the end of `text` the tower cannot take; 0 for most."""
+        ...
+
+    def close(self) -> None:
+        """Frees the model; closing twice is fine."""
+        ...
+
+
+def encode_images(encoder: Encoder, images: Sequence[Image.Image]) -> Floats:
+    """Whole-picture vectors of a few pictures, for queries and crops.
+
+    Returns:
+        [n, d] float32, unit rows.
+    """
+    tiles = encoder.encode_prepared([encoder.prepare(image) for image in images])
+    return np.stack([rows[0] for rows in tiles])

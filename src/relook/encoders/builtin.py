@@ -1,0 +1,177 @@
+"""The built-in encoder: two small towers on ONNX Runtime. Layer: encoders.
+
+The towers ship inside the package (`training/` makes them, `docs/model-card.md` describes
+them). Nothing here downloads, and nothing in its path knows a network. Each tower is
+loaded when it is first used, so a search by words never loads the image tower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image
+from tokenizers import Tokenizer
+
+from relook.core.errors import ModelError
+from relook.core.types import Box
+from relook.core.vectors import Floats
+from relook.encoders.base import Fingerprint, Means
+
+__all__ = ["BuiltinEncoder"]
+
+_FOLDER = Path(__file__).with_name("builtin_model")
+
+
+class BuiltinEncoder:
+    """Two towers of our own: an EfficientNet-Lite image tower and a MiniLM text tower.
+
+    Args:
+        folder: Where the model files are; the package's own when None.
+        n_threads: Threads of one tower; 0 means one a core.
+
+    Raises:
+        ModelError: `model_missing` when a file is not there.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, n_threads: int = 0) -> None:
+        self.folder = _FOLDER if folder is None else Path(folder)
+        self.n_threads = n_threads
+        try:
+            self._card = json.loads((self.folder / "model.json").read_text("utf-8"))
+        except OSError as error:
+            raise ModelError(
+                "model_missing",
+                f"the built-in encoder's files are not in {self.folder}",
+                "install relook again: the wheel carries them",
+            ) from error
+        self._boxes = tuple(Box(*edges) for edges in self._card["tiles"])
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        sums = self._card["sha256"]
+        weights = "".join(sums[name] for name in sorted(sums))
+        size = self.input_px
+        return Fingerprint(
+            name="builtin",
+            revision=str(self._card["revision"]),
+            weights=hashlib.sha256(weights.encode()).hexdigest()[:16],
+            preprocessing=f"squash {size}x{size} reducing-bilinear",
+            dim=self.dim,
+            dtype="float32",
+        )
+
+    @property
+    def dim(self) -> int:
+        return int(self._card["dim"])
+
+    @property
+    def input_px(self) -> int:
+        return int(self._card["image_size"])
+
+    @property
+    def tile_weight(self) -> float:
+        return float(self._card.get("tile_weight", 1.0))
+
+    @cached_property
+    def means(self) -> Means | None:
+        means = self._card.get("means")
+        if means is None:
+            return None
+        return Means(np.array(means["image"], np.float32), np.array(means["text"], np.float32))
+
+    def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
+        return self._boxes
+
+    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
+        """[size, size, 3] uint8: the whole picture squashed to a square."""
+        size = (self.input_px, self.input_px)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return np.asarray(image, dtype=np.uint8)
+
+    def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
+        if not prepared:
+            return []
+        pixels = np.stack(prepared)  # [n, size, size, 3]
+        tiles = self._image_tower.run(None, {"pixels": pixels})[0]  # [n, t, d]
+        return list(tiles)
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        # Sorted by length, so that padding to the longest of a batch costs little.
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for start in range(0, len(order), 64):
+            at = order[start : start + 64]
+            encoded = self._tokenizer.encode_batch([texts[i] for i in at])
+            inputs = {
+                "input_ids": np.array([e.ids for e in encoded], np.int64),  # [b, l]
+                "attention_mask": np.array([e.attention_mask for e in encoded], np.int64),
+            }
+            vectors[at] = self._text_tower.run(None, inputs)[0]  # [b, d]
+        return vectors
+
+    def n_tokens_cut(self, text: str) -> int:
+        return sum(len(part.ids) - 2 for part in self._tokenizer.encode(text).overflowing)
+
+    def verify(self) -> None:
+        """Compares every model file with its recorded sum.
+
+        Raises:
+            ModelError: `model_changed` naming the file that differs.
+        """
+        for name, expected in self._card["sha256"].items():
+            actual = hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+            if actual != expected:
+                raise ModelError(
+                    "model_changed",
+                    f"{name} of the built-in encoder is not the file that was shipped",
+                    "install relook again",
+                )
+
+    def close(self) -> None:
+        for name in ("_image_tower", "_text_tower", "_tokenizer"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _image_tower(self) -> onnxruntime.InferenceSession:
+        return self._session("image.onnx")
+
+    @cached_property
+    def _text_tower(self) -> onnxruntime.InferenceSession:
+        return self._session("text.onnx")
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.enable_truncation(int(self._card["max_tokens"]))
+        tokenizer.enable_padding(pad_id=int(self._card["pad_id"]))
+        return tokenizer
+
+    def _session(self, name: str) -> onnxruntime.InferenceSession:
+        path = self.folder / name
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.n_threads
+        options.log_severity_level = 3
+        # Idle threads would otherwise spin and take the core from the decoding threads.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ModelError(
+                "model_missing",
+                f"cannot load {path.name} of the built-in encoder: {error}",
+                "install relook again: the wheel carries it",
+            ) from error

@@ -1,0 +1,1 @@
+"""One indexed image collection on disk: catalog, vectors, scanning, building. Layer: library."""

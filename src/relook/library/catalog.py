@@ -1,0 +1,311 @@
+"""The catalog of a library: SQLite, the one truth about what is in it. Layer: library.
+
+Every change is one transaction. Vector rows count only when an image here names them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
+from relook.core.types import Box
+from relook.core.vectors import Ints
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
+
+__all__ = ["Catalog"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    image_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    dhash INTEGER NOT NULL,
+    first_row INTEGER NOT NULL UNIQUE,
+    n_tiles INTEGER NOT NULL,
+    tiling_id INTEGER NOT NULL REFERENCES tilings,
+    title TEXT NOT NULL,
+    caption TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    added_s REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS images_content ON images (content);
+CREATE TABLE IF NOT EXISTS tilings (tiling_id INTEGER PRIMARY KEY, boxes TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS skipped (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+_COLUMNS = (
+    "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
+    " first_row, n_tiles, tiling_id, title, caption, metadata"
+)
+
+
+class Catalog:
+    """The open catalog of one library. Safe to use from several threads.
+
+    Args:
+        path: The SQLite file.
+        writable: Whether tables may be made and rows changed.
+
+    Raises:
+        LibraryFormatError: `bad_catalog` when the file is not a catalog.
+    """
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        # A folder that nobody can write to has no writer either: its file is read as it is.
+        uri = path.absolute().as_uri() + ("" if writable else "?mode=ro&immutable=1")
+        try:
+            self._db = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
+            self._db.isolation_level = None
+            if writable:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db.executescript(_SCHEMA)
+            self._db.execute("SELECT count(*) FROM roots").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise _database_error(path, error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: rolls back when the block raises.
+
+        Raises:
+            StorageError: `disk_refused` when the disk does not take the change.
+            LibraryFormatError: `bad_catalog` when the file is damaged.
+        """
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                self._roll_back()
+                raise _database_error(self.path, error) from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """All rows of a SELECT.
+
+        Raises:
+            LibraryFormatError: `bad_catalog` when the file is damaged.
+        """
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise _database_error(self.path, error) from error
+
+    def count(self, table: str) -> int:
+        """Number of rows of `images` or `skipped`."""
+        return _int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
+
+    def n_tiles(self) -> int:
+        """Number of vectors that count."""
+        return _int(self.ask("SELECT coalesce(sum(n_tiles), 0) FROM images")[0][0])
+
+    def end_row(self) -> int:
+        """The row behind the last one that any image, living or removed, has used."""
+        counter = self.ask("SELECT value FROM counters WHERE name = 'end_row'")
+        return _int(counter[0][0]) if counter else 0
+
+    def generation(self) -> int:
+        """Grows with every change of images."""
+        counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
+        return _int(counter[0][0]) if counter else 0
+
+    def facts(self) -> dict[bytes, tuple[int, int, int]]:
+        """Path -> (image_id, size_bytes, mtime_ns) of every image."""
+        rows = self.ask("SELECT path, image_id, size_bytes, mtime_ns FROM images")
+        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
+
+    def contents(self) -> set[bytes]:
+        """Content digests of all images."""
+        return {row[0] for row in self.ask("SELECT content FROM images")}  # type: ignore[misc]
+
+    def images_with(self, content: bytes) -> list[ImageRecord]:
+        """Images whose file has this digest, oldest first."""
+        sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
+        return [_record(row) for row in self.ask(sql, (content,))]
+
+    def images(self, image_ids: Iterable[int]) -> list[ImageRecord]:
+        """Records of the given images, in the given order.
+
+        Raises:
+            NotFoundError: `no_image` naming an id that the library does not have.
+        """
+        wanted = [int(image_id) for image_id in image_ids]
+        found: dict[int, ImageRecord] = {}
+        for at in range(0, len(wanted), 500):
+            some = wanted[at : at + 500]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id IN ({marks})"
+            for row in self.ask(sql, some):
+                found[_int(row[0])] = _record(row)
+        missing = [image_id for image_id in wanted if image_id not in found]
+        if missing:
+            raise NotFoundError(
+                "no_image", f"the library has no image {missing[0]}", "it may have been removed"
+            )
+        return [found[image_id] for image_id in wanted]
+
+    def each_image(self) -> Iterator[ImageRecord]:
+        """Every image, by id."""
+        for row in self.ask(f"SELECT image_id, {_COLUMNS} FROM images ORDER BY image_id"):
+            yield _record(row)
+
+    def tiling(self, tiling_id: int) -> tuple[Box, ...]:
+        """The boxes of a tiling, in the order of the rows."""
+        rows = self.ask("SELECT boxes FROM tilings WHERE tiling_id = ?", (tiling_id,))
+        return tuple(Box(*edges) for edges in json.loads(str(rows[0][0])))
+
+    def skipped(self) -> list[SkippedFile]:
+        """Files that could not be indexed, by path."""
+        rows = self.ask(
+            "SELECT path, size_bytes, mtime_ns, code, message FROM skipped ORDER BY path"
+        )
+        return [SkippedFile(FileFacts(*row[:3]), *row[3:]) for row in rows]  # type: ignore[arg-type]
+
+    def roots(self) -> list[bytes]:
+        """Folders and files that were given to index, by path."""
+        return [row[0] for row in self.ask("SELECT path FROM roots ORDER BY path")]  # type: ignore[misc]
+
+    def row_table(self) -> Ints:
+        """[n, 3] int64: first row, number of tiles, image id; sorted by first row."""
+        rows = self.ask("SELECT first_row, n_tiles, image_id FROM images ORDER BY first_row")
+        return np.array(rows, np.int64).reshape(-1, 3)
+
+    def matching(self, where: dict[str, str], path: str | None) -> Ints:
+        """Ids of the images whose metadata and path fit, sorted.
+
+        Args:
+            where: Metadata key -> value; `title` and `caption` are keys too. `*` and `?` in a
+                value stand for anything, and case does not count.
+            path: A pattern for the whole path, with `*` and `?`; without a `*` it may stand
+                anywhere in the path.
+
+        Raises:
+            InputError: `bad_filter` for a key that cannot be one.
+        """
+        clauses, values = ["1"], []
+        for key, value in where.items():
+            if not key or '"' in key:
+                raise InputError("bad_filter", f"{key!r} is not a metadata key")
+            if key in ("title", "caption", "format"):
+                clauses.append(f"lower({key}) GLOB ?")
+            else:
+                clauses.append("lower(json_extract(metadata, ?)) GLOB ?")
+                values.append(f'$."{key}"')
+            values.append(value.lower())
+        if path is not None:
+            clauses.append("lower(CAST(path AS TEXT)) GLOB ?")
+            values.append((path if "*" in path else f"*{path}*").lower())
+        sql = f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id"
+        return np.array(self.ask(sql, values), np.int64).reshape(-1)
+
+    def add_root(self, path: bytes) -> None:
+        """Remembers a folder or file that was given to index."""
+        with self.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (path,))
+
+    def tiling_id(self, db: sqlite3.Connection, boxes: tuple[Box, ...]) -> int:
+        """The id of a list of boxes, given one when it is new. Inside a transaction."""
+        text = json.dumps([box.as_list() for box in boxes])
+        db.execute("INSERT OR IGNORE INTO tilings (boxes) VALUES (?)", (text,))
+        rows = db.execute("SELECT tiling_id FROM tilings WHERE boxes = ?", (text,)).fetchone()
+        return int(rows[0])
+
+    def put(self, db: sqlite3.Connection, record: ImageRecord) -> int:
+        """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
+        facts = record.facts
+        values = (
+            facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
+            record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
+            record.tiling_id, record.title, record.caption, _json(record.metadata),
+        )  # fmt: skip
+        db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
+        if record.image_id:
+            marks = ", ".join(f"{name.strip()} = ?" for name in _COLUMNS.split(","))
+            sql = f"UPDATE images SET {marks} WHERE image_id = ?"
+            db.execute(sql, (*values, record.image_id))
+            return record.image_id
+        marks = ", ".join("?" * (len(values) + 1))
+        sql = f"INSERT INTO images ({_COLUMNS}, added_s) VALUES ({marks})"
+        return int(db.execute(sql, (*values, time.time())).lastrowid or 0)
+
+    def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
+        """Remembers a file that could not be indexed. Inside a transaction."""
+        facts = file.facts
+        row = (facts.path, facts.size_bytes, facts.mtime_ns, file.code, file.message)
+        db.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?)", row)
+
+    def bump(self, db: sqlite3.Connection, end_row: int | None = None) -> None:
+        """Says that images changed, and how far the vector file is used. Inside a transaction."""
+        db.execute(
+            "INSERT INTO counters VALUES ('generation', 1)"
+            " ON CONFLICT (name) DO UPDATE SET value = value + 1"
+        )
+        if end_row is not None:
+            db.execute("INSERT OR REPLACE INTO counters VALUES ('end_row', ?)", (end_row,))
+
+    def close(self) -> None:
+        """Closes the file; closing twice is fine."""
+        self._db.close()
+
+
+def _json(metadata: dict[str, object]) -> str:
+    return json.dumps(metadata, ensure_ascii=False, default=str)
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _record(row: tuple[object, ...]) -> ImageRecord:
+    image_id, path, size_bytes, mtime_ns, *fields, metadata = row
+    facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
+    record = ImageRecord(facts, *fields)  # type: ignore[arg-type]
+    return replace(record, metadata=json.loads(str(metadata)), image_id=_int(image_id))
+
+
+def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:
+    text = str(error)
+    if isinstance(error, sqlite3.OperationalError) and "no such table" not in text:
+        return StorageError(
+            "disk_refused",
+            f"cannot write {path}: {text}",
+            "make room on the disk, check who may write there, and run the same command again",
+        )
+    return LibraryFormatError(
+        "bad_catalog",
+        f"{path} is not a readable catalog: {text}",
+        "restore it from a backup, or index the pictures into a new library",
+    )

@@ -1,0 +1,233 @@
+"""A library's files, opened together. Layer: library."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from relook.core.errors import (
+    EncoderMismatchError,
+    InputError,
+    LibraryFormatError,
+    NotFoundError,
+    StorageError,
+)
+from relook.core.settings import SearchSettings
+from relook.core.types import Box
+from relook.core.vectors import Ints
+from relook.encoders.base import Encoder, Fingerprint
+from relook.library.catalog import Catalog
+from relook.library.manifest import Manifest
+from relook.library.vector_file import VectorFile
+from relook.stores import ExactStore, FaissStore, Store
+from relook.stores.base import Mask
+from relook.stores.faiss_store import build_index
+
+__all__ = ["LibraryFiles"]
+
+_LOG = logging.getLogger(__name__)
+_CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors.f16", "ann"
+
+
+class LibraryFiles:
+    """Manifest, catalog, vectors and index of one library.
+
+    Use `create` or `open`. Everything an open library answers is of one moment; `refresh`
+    takes in what another process has committed since.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
+        self.folder, self.manifest, self.catalog = folder, manifest, catalog
+        self._load()
+
+    def _load(self) -> None:
+        self._generation = self.catalog.generation()
+        dim = self.manifest.fingerprint.dim
+        self.vectors = VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
+        self._rows: Ints | None = None
+        self._alive: Mask | None = None
+        self._tilings: dict[int, tuple[Box, ...]] = {}
+        self._store: Store | None = None
+
+    @classmethod
+    def create(cls, folder: Path, encoder_name: str, fingerprint: Fingerprint) -> LibraryFiles:
+        """Makes a new, empty library in a new or empty folder.
+
+        Raises:
+            InputError: `folder_in_use` when other files are in the folder.
+            StorageError: when it cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            others = sorted(name for name in os.listdir(folder) if not _ours(name))
+        except OSError as error:
+            raise StorageError(
+                "disk_refused", f"cannot make a library at {folder}: {error.strerror}"
+            ) from error
+        if others:
+            raise InputError(
+                "folder_in_use",
+                f"{folder} holds other files ({others[0]!r}, for one) and no library",
+                "choose a new folder for the library; pictures stay where they are",
+            )
+        catalog = Catalog(folder / _CATALOG, writable=True)
+        manifest = Manifest(encoder_name, fingerprint)
+        manifest.write(folder)
+        return cls(folder, manifest, catalog)
+
+    @classmethod
+    def open(cls, folder: Path) -> LibraryFiles:
+        """Opens a library.
+
+        Raises:
+            NotFoundError: `no_library`.
+            LibraryFormatError: when it is newer or damaged.
+        """
+        manifest = Manifest.read(folder)
+        writable = os.access(folder, os.W_OK)
+        return cls(folder, manifest, Catalog(folder / _CATALOG, writable=writable))
+
+    def check_encoder(self, encoder: Encoder) -> None:
+        """Refuses an encoder that did not make this library's vectors.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` naming both.
+        """
+        ours, theirs = self.manifest.fingerprint, encoder.fingerprint
+        if ours.digest != theirs.digest:
+            raise EncoderMismatchError(
+                "other_encoder",
+                f"this library was made by {_name(ours)}; the encoder at hand is {_name(theirs)}",
+                "index the pictures into a new library, or use the encoder it was made with",
+            )
+
+    def refresh(self) -> bool:
+        """Takes in what was committed since; True when there was something."""
+        if self.catalog.generation() == self._generation:
+            return False
+        self._load()
+        return True
+
+    @property
+    def row_table(self) -> Ints:
+        """[n, 3] int64: first row, number of tiles, image id of every image, by first row."""
+        if self._rows is None:
+            self._rows = self.catalog.row_table()
+        return self._rows
+
+    def alive(self) -> Mask | None:
+        """[n_rows] bool: rows that an image names; None when all do."""
+        table = self.row_table
+        if int(table[:, 1].sum()) == len(self.vectors):
+            return None
+        if self._alive is None:
+            self._alive = self.rows_of(table)
+        return self._alive
+
+    def rows_of(self, table: Ints) -> Mask:
+        """[n_rows] bool: the rows that some lines of `row_table` name."""
+        edges = np.zeros(len(self.vectors) + 1, np.int32)
+        edges[table[:, 0]] += 1
+        np.subtract.at(edges, table[:, 0] + table[:, 1], 1)
+        return np.cumsum(edges[:-1]) > 0
+
+    def tiling(self, tiling_id: int) -> tuple[Box, ...]:
+        """The boxes of a tiling, in the order of an image's rows."""
+        if tiling_id not in self._tilings:
+            self._tilings[tiling_id] = self.catalog.tiling(tiling_id)
+        return self._tilings[tiling_id]
+
+    def store(self, settings: SearchSettings) -> Store:
+        """What searches the vectors: exact while they are few, then the index.
+
+        A damaged or missing index is left aside, and the search is exact until the next
+        run of indexing has built it again.
+        """
+        if self._store is None:
+            self._store = ExactStore(self.vectors)
+            if len(self.vectors) > settings.exact_rows:
+                try:
+                    self._store = FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+                except LibraryFormatError as error:
+                    _LOG.warning("searching without the index: %s", error)
+        return self._store
+
+    def needs_index(self, settings: SearchSettings) -> bool:
+        """Whether the index is missing, damaged, or covers too little."""
+        if len(self.vectors) <= settings.exact_rows:
+            return False
+        try:
+            store = FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+        except LibraryFormatError:
+            return True
+        return store.n_indexed < 0.8 * len(self.vectors)
+
+    def build_index(self) -> None:
+        """Builds the index of all rows anew.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        try:
+            build_index(self.vectors, self.folder / _ANN)
+        except (OSError, RuntimeError) as error:
+            raise StorageError("disk_refused", f"cannot write the index: {error}") from error
+        self._store = None
+
+    def forget(self, roots: list[bytes]) -> int:
+        """Takes the images at or below some paths out of the catalog. Writer's lock held.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            NotFoundError: `no_image` when no image is there.
+        """
+        inside = "path = ?1 OR substr(path, 1, length(?2)) = ?2"
+        n_forgotten = 0
+        with self.catalog.transaction() as db:
+            for root in roots:
+                values = (root, root.rstrip(os.sep.encode()) + os.sep.encode())
+                n_images = db.execute(f"DELETE FROM images WHERE {inside}", values).rowcount
+                db.execute(f"DELETE FROM roots WHERE {inside}", values)
+                db.execute(f"DELETE FROM skipped WHERE {inside}", values)
+                if not n_images:
+                    raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
+                n_forgotten += n_images
+            self.catalog.bump(db)
+        return n_forgotten
+
+    def n_bytes(self) -> int:
+        """Size of the library's files on disk."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files)
+
+    def close(self) -> None:
+        """Closes every file; closing twice is fine."""
+        if self._store is not None:
+            self._store.close()
+        self.vectors.close()
+        self.catalog.close()
+
+    def __enter__(self) -> LibraryFiles:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _ours(name: str) -> bool:
+    return name.startswith((_CATALOG, _VECTORS, "manifest.json", "writer.")) or name == _ANN
+
+
+def _name(fingerprint: Fingerprint) -> str:
+    return f"{fingerprint.name} {fingerprint.revision} ({fingerprint.digest})"

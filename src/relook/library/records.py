@@ -1,0 +1,74 @@
+"""Rows of the catalog as values. Layer: library."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FileFacts", "ImageRecord", "SkippedFile", "printable"]
+
+
+def printable(path: bytes | str) -> str:
+    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a directory listing tells of a file: enough to see that it did not change."""
+
+    path: bytes
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image of the catalog.
+
+    Args:
+        facts: Path, size and time of its file when it was indexed.
+        content: Digest of the file's bytes.
+        width_px, height_px: Of the upright original.
+        format: Container, as content says it.
+        dhash: Perceptual hash of 64 bits.
+        first_row, n_tiles: Where its vectors are.
+        tiling_id: Which list of boxes its tiles have.
+        title, caption, metadata: From sidecars and the file itself.
+        image_id: Identity; 0 until the catalog has given one.
+    """
+
+    facts: FileFacts
+    content: bytes
+    width_px: int
+    height_px: int
+    format: str
+    dhash: int
+    first_row: int = -1
+    n_tiles: int = 0
+    tiling_id: int = 0
+    title: str = ""
+    caption: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    image_id: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The file, as this system names it."""
+        return Path(os.fsdecode(self.facts.path))
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that could not be indexed, with the reason."""
+
+    facts: FileFacts
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """A JSON form."""
+        path = printable(self.facts.path)
+        return {"path": path, "code": self.code, "message": self.message}

@@ -1,0 +1,89 @@
+"""What indexing tells while it runs and when it is done. Layer: library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from relook.library.records import SkippedFile
+
+__all__ = ["IndexReport", "Progress", "ProgressCallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a long run is.
+
+    Args:
+        stage: `listing`, `indexing` or `building the index`.
+        done, total: Files so far and in all; total 0 means not known yet.
+        rate_per_s: Files a second since the start of the stage.
+        n_skipped: Files that could not be used so far.
+    """
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    rate_per_s: float = 0.0
+    n_skipped: int = 0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left at this rate, or None while nobody can know."""
+        if self.rate_per_s <= 0 or not self.total:
+            return None
+        return (self.total - self.done) / self.rate_per_s
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run of indexing did. Counts are files.
+
+    Args:
+        n_added: New images.
+        n_updated: Images whose file changed.
+        n_unchanged: Files that cost a stat.
+        n_moved: Images whose file got another path.
+        n_removed: Images whose file is gone.
+        n_duplicates: Added images whose content the library had already.
+        n_metadata: Unchanged images whose title, caption or metadata changed.
+        skipped: Files that could not be used, with reasons.
+        notes: Things the person should know.
+        seconds: Wall time.
+        interrupted: Stopped before the end; what was done is kept.
+    """
+
+    n_added: int = 0
+    n_updated: int = 0
+    n_unchanged: int = 0
+    n_moved: int = 0
+    n_removed: int = 0
+    n_duplicates: int = 0
+    n_metadata: int = 0
+    n_images: int = 0
+    skipped: list[SkippedFile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "n_added": self.n_added,
+            "n_updated": self.n_updated,
+            "n_unchanged": self.n_unchanged,
+            "n_moved": self.n_moved,
+            "n_removed": self.n_removed,
+            "n_duplicates": self.n_duplicates,
+            "n_metadata": self.n_metadata,
+            "n_skipped": len(self.skipped),
+            "n_images": self.n_images,
+            "skipped": [file.as_dict() for file in self.skipped],
+            "notes": self.notes,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+        }

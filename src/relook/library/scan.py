@@ -1,0 +1,120 @@
+"""Listing the picture files below a folder. Layer: library.
+
+Follows links, each real folder once; a folder that cannot be listed is reported, so that
+nobody takes its files for deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from relook.core.errors import NotFoundError
+from relook.core.images import SUFFIXES
+from relook.library.records import FileFacts, printable
+
+__all__ = ["Listing", "list_pictures"]
+
+_SEP = os.sep.encode()
+_SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a scan saw.
+
+    Args:
+        files: Picture files by path; a name given directly counts whatever its suffix.
+        unlisted: Folders that could not be read, with the reason.
+    """
+
+    files: dict[bytes, FileFacts] = field(default_factory=dict)
+    unlisted: dict[bytes, str] = field(default_factory=dict)
+
+    def covers(self, path: bytes, roots: list[bytes]) -> bool:
+        """Whether the scan would have seen this file if it were there."""
+        under = any(path == root or path.startswith(_slash(root)) for root in roots)
+        return under and not any(path.startswith(_slash(folder)) for folder in self.unlisted)
+
+
+def _slash(folder: bytes) -> bytes:
+    return folder if folder.endswith(_SEP) else folder + _SEP
+
+
+def list_pictures(
+    roots: list[bytes],
+    *,
+    avoid: bytes,
+    hidden: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Listing:
+    """Lists picture files below the roots.
+
+    Args:
+        roots: Absolute folders or files.
+        avoid: A folder that is never entered (the library itself).
+        hidden: Whether names that begin with a dot count.
+        progress: Called with the number of files found so far.
+
+    Raises:
+        NotFoundError: `no_path` when a root is not there.
+    """
+    listing = Listing()
+    for root in roots:
+        try:
+            facts = os.stat(root)
+        except OSError as error:
+            raise NotFoundError(
+                "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
+            ) from error
+        if not stat.S_ISDIR(facts.st_mode):
+            listing.files[root] = FileFacts(root, facts.st_size, facts.st_mtime_ns)
+            continue
+        for found in _walk(root, avoid, hidden, listing):
+            listing.files[found.path] = found
+            if progress and len(listing.files) % 1000 == 0:
+                progress(len(listing.files))
+    return listing
+
+
+def _walk(root: bytes, avoid: bytes, hidden: bool, listing: Listing) -> Iterator[FileFacts]:
+    seen: set[tuple[int, int]] = set()
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            facts = os.stat(folder)
+            if (facts.st_dev, facts.st_ino) in seen or os.path.realpath(folder) == avoid:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            with os.scandir(folder) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            listing.unlisted[folder] = error.strerror or str(error)
+            continue
+        folders = []
+        for entry in ordered:
+            if entry.name.startswith(b".") and not hidden:
+                continue
+            if _is_folder(entry):
+                folders.append(entry.path)
+            elif entry.name.lower().endswith(_SUFFIXES):
+                yield _facts(entry)
+        pending.extend(reversed(folders))
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link into itself: listed as a file, and skipped with its reason there
+        return False
+
+
+def _facts(entry: os.DirEntry[bytes]) -> FileFacts:
+    try:
+        facts = entry.stat()
+    except OSError:  # gone, or a dangling link: reading it says which
+        return FileFacts(entry.path, 0, 0)
+    return FileFacts(entry.path, facts.st_size, facts.st_mtime_ns)

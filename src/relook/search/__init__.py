@@ -1,0 +1,1 @@
+"""Queries and the engine that ranks a library by them. Layer: search."""

@@ -1,0 +1,216 @@
+"""Ranks the images of a library by a query vector. Layer: search.
+
+A score is the inner product of the query with a tile; an image scores as its best tile,
+where every tile but the whole picture counts `tile_weight` as much. The engine knows
+nothing of sessions or strategies: whoever has a vector can ask it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from relook.core.errors import InputError
+from relook.core.settings import SearchSettings
+from relook.core.types import Hit, Page, Query
+from relook.core.vectors import Floats, Ints
+from relook.encoders.base import Encoder
+from relook.library.files import LibraryFiles
+from relook.library.records import ImageRecord
+from relook.search.fold import fold
+from relook.search.vectorise import query_vector
+from relook.stores.base import Mask
+
+__all__ = ["Engine", "Filter", "Ranking"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which images may be found.
+
+    Args:
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+        without: Image ids that are left out.
+    """
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
+    without: frozenset[int] = frozenset()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every image may be found."""
+        return not (self.where or self.path or self.without)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Images in the order of a query.
+
+    Args:
+        image_ids: [k], best first.
+        scores: [k]
+        tiles: [k] number of the tile that won.
+    """
+
+    image_ids: Ints
+    scores: Floats
+    tiles: Ints
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+class Engine:
+    """Searches one open library.
+
+    Args:
+        files: The library.
+        encoder: The one that made its vectors.
+        settings: Defaults of a search.
+    """
+
+    def __init__(self, files: LibraryFiles, encoder: Encoder, settings: SearchSettings) -> None:
+        self.files, self.encoder, self.settings = files, encoder, settings
+
+    def search(
+        self,
+        query: Query,
+        limit: int | None = None,
+        only: Filter | None = None,
+        fold_duplicates: bool | None = None,
+    ) -> Page:
+        """Finds the images that fit a query.
+
+        Args:
+            query: Signed, weighted parts.
+            limit: How many hits.
+            only: Which images may be found.
+            fold_duplicates: Whether near-duplicates become one hit.
+
+        Raises:
+            QueryError, ImageError, NotFoundError: when a part cannot be read.
+        """
+        began = time.perf_counter()
+        self.files.refresh()
+        vector, notes = query_vector(query, self.encoder, self.files)
+        page = self.page(query, vector, limit, only, fold_duplicates)
+        took_ms = (time.perf_counter() - began) * 1e3
+        return Page(query, page.hits, (*notes, *page.notes), took_ms=took_ms)
+
+    def page(
+        self,
+        query: Query,
+        vector: Floats,
+        limit: int | None = None,
+        only: Filter | None = None,
+        fold_duplicates: bool | None = None,
+    ) -> Page:
+        """Finds the images nearest to a vector [d]; other arguments as for `search`."""
+        limit = self.settings.limit if limit is None else limit
+        if limit < 1:
+            raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
+        folding = self.settings.fold if fold_duplicates is None else fold_duplicates
+        ranking = self.rank(vector, limit + (limit // 2 + 8 if folding else 0), only)
+        records = self.files.catalog.images(ranking.image_ids.tolist())
+        groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
+        if folding:
+            groups = fold(records, self.files.vectors, self.settings)
+        hits = tuple(self._hit(group, records, ranking) for group in groups[:limit])
+        return Page(query, hits)
+
+    def rank(self, vector: Floats, limit: int, only: Filter | None = None) -> Ranking:
+        """The best `limit` images for a vector [d], each once."""
+        table = self.files.row_table
+        allowed, n_images = self._allowed(only or Filter())
+        limit = min(limit, n_images)
+        store = self.files.store(self.settings)
+        n_tiles = max(int(table[:, 1].max(initial=1)), 1)
+        ask = min(max(limit * n_tiles, 64), len(store))
+        while True:
+            rows, scores = store.search(vector[None], ask, allowed)
+            ranking = self._by_image(rows[0], scores[0])
+            exhausted = ask >= len(store) or rows[0, -1] < 0
+            if exhausted or self._n_settled(ranking, float(scores[0, -1])) >= limit:
+                return Ranking(
+                    ranking.image_ids[:limit], ranking.scores[:limit], ranking.tiles[:limit]
+                )
+            ask = min(ask * 4, len(store))
+
+    def _n_settled(self, ranking: Ranking, last: float) -> int:
+        """How many of the best images no tile outside the shortlist can pass.
+
+        Tiles outside score at most `last`, which a weight below one brings nearer to zero.
+        """
+        bound = last if last >= 0 else last * self.encoder.tile_weight
+        return int(np.count_nonzero(ranking.scores >= bound))
+
+    def score_all(self, vectors: Floats) -> Floats:
+        """Scores of every image for several vectors [q, d], as [q, n images by row]."""
+        table, weight = self.files.row_table, self.encoder.tile_weight
+        best = np.empty((len(vectors), len(table)), np.float32)
+        for at in range(0, len(table), 2048):
+            some = table[at : at + 2048]
+            start, stop = int(some[0, 0]), int(some[-1, 0] + some[-1, 1])
+            scores = vectors @ self.files.vectors.block(start, stop).T  # [q, b]
+            _, tile, alive = self._owners(np.arange(start, stop))
+            scores[:, tile > 0] *= weight
+            scores[:, ~alive] = -np.inf
+            segments = some[:, 0] - start
+            best[:, at : at + len(some)] = np.maximum.reduceat(scores, segments, axis=1)
+        return best
+
+    def _owners(self, rows: Ints) -> tuple[Ints, Ints, Mask]:
+        """Of rows [n]: their image's position in the table, their tile, whether they count."""
+        table = self.files.row_table
+        at = np.searchsorted(table[:, 0], rows, side="right") - 1
+        tile = rows - table[at, 0]
+        return at, tile, (at >= 0) & (tile < table[at, 1])
+
+    def _by_image(self, rows: Ints, scores: Floats) -> Ranking:
+        """Each image's best tile, best image first."""
+        found = rows >= 0
+        at, tile, alive = self._owners(rows[found])
+        weighted = np.where(tile > 0, scores[found] * self.encoder.tile_weight, scores[found])
+        order = np.argsort(-weighted[alive], kind="stable")
+        owners = self.files.row_table[at[alive][order], 2]
+        _, firsts = np.unique(owners, return_index=True)
+        firsts.sort()
+        return Ranking(owners[firsts], weighted[alive][order][firsts], tile[alive][order][firsts])
+
+    def _allowed(self, only: Filter) -> tuple[Mask | None, int]:
+        """Rows that may be found, None for all, and how many images they belong to."""
+        table = self.files.row_table
+        if only.is_open:
+            return self.files.alive(), len(table)
+        keep = np.ones(len(table), np.bool_)
+        if only.where or only.path:
+            chosen = self.files.catalog.matching(dict(only.where), only.path)
+            keep &= np.isin(table[:, 2], chosen)
+        if only.without:
+            keep &= ~np.isin(table[:, 2], _ids(only.without))
+        return self.files.rows_of(table[keep]), int(keep.sum())
+
+    def _hit(self, group: Sequence[int], records: list[ImageRecord], ranking: Ranking) -> Hit:
+        first = group[0]
+        record = records[first]
+        tiling = self.files.tiling(record.tiling_id)
+        return Hit(
+            image_id=record.image_id,
+            path=record.path,
+            score=float(ranking.scores[first]),
+            tile=tiling[int(ranking.tiles[first])],
+            title=record.title,
+            caption=record.caption,
+            width_px=record.width_px,
+            height_px=record.height_px,
+            folded=tuple(records[at].image_id for at in group[1:]),
+        )
+
+
+def _ids(image_ids: Iterable[int]) -> Ints:
+    return np.fromiter(image_ids, np.int64)

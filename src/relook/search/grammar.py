@@ -1,0 +1,74 @@
+"""The one-line query language. Layer: search.
+
+dog on a beach                     words
+dog + snow - people                parts, added and taken away (spaces around + and -)
+dog + 0.5:snow                     a weight before a part
+image:pool.jpg + at night          a picture file, with words
+image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
+id:42                              an image of the library
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from relook.core.errors import QueryError
+from relook.core.types import Box, Part, Query
+
+__all__ = ["parse_query"]
+
+_SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s)")
+_WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)")
+_REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
+
+
+def parse_query(text: str) -> Query:
+    """Reads a query written in one line.
+
+    Args:
+        text: See the module's description.
+
+    Raises:
+        QueryError: `empty_query`, `bad_part`, `only_negative`.
+        InputError: `bad_box`.
+    """
+    if not text.strip():
+        raise QueryError("empty_query", "the query is empty", "type what to look for")
+    pieces = _SPLIT.split(text.strip())
+    signs = ["+", *pieces[1::2]]
+    parts = []
+    for sign, piece in zip(signs, pieces[0::2], strict=True):
+        if not piece.strip():
+            if piece is pieces[0] and len(pieces) > 1:
+                continue  # the line begins with a sign
+            raise QueryError(
+                "bad_part",
+                f"nothing stands after {sign!r} in {text!r}",
+                "write words or image:FILE there, or leave the sign out",
+            )
+        parts.append(_part(piece.strip(), 1.0 if sign == "+" else -1.0))
+    return Query(tuple(parts))
+
+
+def _part(piece: str, sign: float) -> Part:
+    weight = sign
+    if found := _WEIGHT.match(piece):
+        weight = sign * float(found[1])
+        piece = piece[found.end() :]
+    if piece.startswith("image:"):
+        return _picture(piece.removeprefix("image:"), weight)
+    if re.fullmatch(r"id:\d+(@.*)?", piece):
+        name, _, region = piece.removeprefix("id:").partition("@")
+        return Part(image_id=int(name), box=Box.parse(region) if region else None, weight=weight)
+    return Part(text=" ".join(piece.split()), weight=weight)
+
+
+def _picture(name: str, weight: float) -> Part:
+    if not name:
+        raise QueryError("bad_part", "image: names no file", "write image:FILE")
+    found = _REGION.search(name)
+    if found and not Path(name).exists():
+        box = Box.parse(found[1])
+        return Part(image=Path(name[: found.start()]).expanduser(), box=box, weight=weight)
+    return Part(image=Path(name).expanduser(), weight=weight)

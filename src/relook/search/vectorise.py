@@ -1,0 +1,85 @@
+"""From a query's parts to one vector. Layer: search."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relook.core.errors import ImageError, QueryError
+from relook.core.images import load
+from relook.core.types import Part, Query
+from relook.core.vectors import Floats, unit
+from relook.encoders.base import Encoder, encode_images
+from relook.library.files import LibraryFiles
+
+__all__ = ["crop_vector", "part_vectors", "query_vector"]
+
+
+def query_vector(
+    query: Query, encoder: Encoder, files: LibraryFiles
+) -> tuple[Floats, tuple[str, ...]]:
+    """The unit vector of a query: the signed, weighted sum of its parts' unit vectors.
+
+    Returns:
+        The vector [d], and notes for the person.
+
+    Raises:
+        QueryError: `cancelled_query` when the parts cancel out.
+        ImageError, NotFoundError: when a picture cannot be had.
+    """
+    vectors, notes = part_vectors(query, encoder, files)
+    weights = np.array([part.weight for part in query.parts], np.float32)
+    total = weights @ vectors  # [d]
+    if float(np.linalg.norm(total)) < 1e-3:
+        raise QueryError(
+            "cancelled_query",
+            "the parts of the query cancel each other out",
+            "change a part, or its weight",
+        )
+    return unit(total), notes
+
+
+def part_vectors(
+    query: Query, encoder: Encoder, files: LibraryFiles
+) -> tuple[Floats, tuple[str, ...]]:
+    """One unit vector a part [p, d], and notes; raises as `query_vector`."""
+    texts = [part.text for part in query.parts if part.text is not None]
+    vectors = iter(encoder.encode_texts(texts))
+    notes = tuple(
+        f"the query is long: its last {n_cut} tokens were not read"
+        for n_cut in map(encoder.n_tokens_cut, texts)
+        if n_cut
+    )
+    rows = [
+        next(vectors) if part.text is not None else _picture(part, encoder, files)
+        for part in query.parts
+    ]
+    return np.stack(rows), notes
+
+
+def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:
+    if part.image is not None:
+        return crop_vector(part, encoder)
+    assert part.image_id is not None
+    record = files.catalog.images([part.image_id])[0]
+    if part.box is None:
+        whole: Floats = files.vectors.rows(np.array([record.first_row]))[0]
+        return whole
+    return crop_vector(Part(image=record.path, box=part.box), encoder)
+
+
+def crop_vector(part: Part, encoder: Encoder) -> Floats:
+    """The vector [d] of a picture file or, with a box, of its crop from the original pixels.
+
+    Raises:
+        ImageError: when the file cannot be decoded.
+    """
+    assert part.image is not None
+    try:
+        picture = load(part.image, 0 if part.box else encoder.input_px)
+    except ImageError as error:
+        raise ImageError(
+            error.code, f"the query's picture: {error.message}", "check the file after image:"
+        ) from error
+    image = picture.crop(part.box) if part.box else picture.image
+    vector: Floats = encode_images(encoder, [image])[0]
+    return vector
