@@ -14,7 +14,6 @@ from relook.core.errors import NotFoundError
 from relook.core.settings import ImageLimits, IndexSettings, SearchSettings
 from relook.core.types import Page, Part, Query
 from relook.encoders import DEFAULT, ENCODERS, Encoder
-from relook.library.build import Builder
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
@@ -123,6 +122,8 @@ class Library:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
             StorageError: the disk refused (what was committed stays); MetadataError.
         """
+        from relook.library.build import Builder  # a search does without Pillow
+
         settings = settings or IndexSettings()
         sidecars = Sidecars([Path(file).expanduser() for file in _several(metadata)])
         files = self._open_or_create()

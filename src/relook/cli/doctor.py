@@ -21,7 +21,7 @@ from relook.library.manifest import Manifest
 
 __all__ = ["doctor"]
 
-_PACKAGES = ("numpy", "pillow", "onnxruntime", "tokenizers", "faiss-cpu", "typer", "rich")
+_PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
 LEAVES = "nothing: no command of this version opens a network connection"
 
 

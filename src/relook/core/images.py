@@ -1,8 +1,8 @@
 """Decoding picture files that nobody vouches for. Layer: core.
 
 Reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
-scales, and returns an upright RGB picture. It never writes, and never follows a format
-that runs other programs (EPS, for one).
+scales, and returns an upright RGB picture. It never writes, and reads only the formats
+of `core.formats`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, UnidentifiedImageError
 
 from relook.core.errors import ImageError
+from relook.core.formats import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 
 __all__ = [
-    "FORMATS",
-    "SUFFIXES",
     "Picture",
     "content_hash",
     "decode",
@@ -34,12 +33,6 @@ __all__ = [
     "read_bytes",
 ]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
-_NAMES = (
-    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
-    " ppm pgm pbm pnm ico"
-)
-SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 _BIG_PIXELS = 24_000_000
 # Pillow's bomb warning goes through global warning filters, and a very large picture
 # needs hundreds of megabytes: both are done by one thread at a time.

@@ -10,14 +10,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from relook.core.types import Box
 from relook.core.vectors import Floats
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
 

@@ -13,18 +13,20 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
-from tokenizers import Tokenizer
 
 from relook.core.errors import ModelError
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, Means
+from relook.encoders.wordpiece import WordPiece
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["BuiltinEncoder"]
 
@@ -93,6 +95,8 @@ class BuiltinEncoder:
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
         """[size, size, 3] uint8: the whole picture squashed to a square."""
+        from PIL import Image  # a search by words does without
+
         size = (self.input_px, self.input_px)
         if image.size != size:
             image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -113,16 +117,18 @@ class BuiltinEncoder:
         vectors = np.empty((len(texts), self.dim), np.float32)
         for start in range(0, len(order), 64):
             at = order[start : start + 64]
-            encoded = self._tokenizer.encode_batch([texts[i] for i in at])
-            inputs = {
-                "input_ids": np.array([e.ids for e in encoded], np.int64),  # [b, l]
-                "attention_mask": np.array([e.attention_mask for e in encoded], np.int64),
-            }
+            tokens = [self._tokenizer.encode(texts[i])[0] for i in at]
+            ids = np.full((len(at), max(map(len, tokens))), self._card["pad_id"], np.int64)
+            mask = np.zeros_like(ids)  # [b, l]
+            for row, some in enumerate(tokens):
+                ids[row, : len(some)] = some
+                mask[row, : len(some)] = 1
+            inputs = {"input_ids": ids, "attention_mask": mask}
             vectors[at] = self._text_tower.run(None, inputs)[0]  # [b, d]
         return vectors
 
     def n_tokens_cut(self, text: str) -> int:
-        return sum(len(part.ids) - 2 for part in self._tokenizer.encode(text).overflowing)
+        return self._tokenizer.encode(text)[1]
 
     def verify(self) -> None:
         """Compares every model file with its recorded sum.
@@ -152,11 +158,8 @@ class BuiltinEncoder:
         return self._session("text.onnx")
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.enable_truncation(int(self._card["max_tokens"]))
-        tokenizer.enable_padding(pad_id=int(self._card["pad_id"]))
-        return tokenizer
+    def _tokenizer(self) -> WordPiece:
+        return WordPiece(self.folder / "tokenizer.json", int(self._card["max_tokens"]))
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         path = self.folder / name

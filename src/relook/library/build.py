@@ -25,9 +25,9 @@ from relook.core.images import content_hash, decode, dhash, read_bytes
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.embedded import Words, embedded_words
+from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import IndexReport, Progress, ProgressCallback
 from relook.library.scan import Listing
 from relook.library.sidecar import Sidecars

@@ -5,14 +5,14 @@ Source: EXIF 2.32 (CIPA DC-008) tags and IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import ExifTags
 
 from relook.core.images import Picture
+from relook.library.records import Words
 
-__all__ = ["Words", "embedded_words"]
+__all__ = ["embedded_words"]
 
 _EXIF_KEYS = {
     "taken_at": ExifTags.Base.DateTimeOriginal,
@@ -23,23 +23,6 @@ _EXIF_KEYS = {
 }
 _IPTC_TITLE, _IPTC_CAPTION, _IPTC_KEYWORDS = (2, 5), (2, 120), (2, 25)
 _IPTC_KEYS = {"artist": (2, 80), "copyright": (2, 116)}
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What is said about an image: a title, a caption, and further facts by name."""
-
-    title: str = ""
-    caption: str = ""
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def over(self, other: Words) -> Words:
-        """These words, and the other's where these say nothing."""
-        return Words(
-            self.title or other.title,
-            self.caption or other.caption,
-            {**other.metadata, **self.metadata},
-        )
 
 
 def embedded_words(picture: Picture) -> Words:

@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +24,11 @@ from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.manifest import Manifest
 from relook.library.vector_file import VectorFile
-from relook.stores import ExactStore, FaissStore, Store
+from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
-from relook.stores.faiss_store import build_index
+
+if TYPE_CHECKING:
+    from relook.stores.faiss_store import FaissStore
 
 __all__ = ["LibraryFiles"]
 
@@ -151,17 +154,22 @@ class LibraryFiles:
             self._store = ExactStore(self.vectors)
             if len(self.vectors) > settings.exact_rows:
                 try:
-                    self._store = FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+                    self._store = self._open_index(settings)
                 except LibraryFormatError as error:
                     _LOG.warning("searching without the index: %s", error)
         return self._store
+
+    def _open_index(self, settings: SearchSettings) -> FaissStore:
+        from relook.stores.faiss_store import FaissStore
+
+        return FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
 
     def needs_index(self, settings: SearchSettings) -> bool:
         """Whether the index is missing, damaged, or covers too little."""
         if len(self.vectors) <= settings.exact_rows:
             return False
         try:
-            store = FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+            store = self._open_index(settings)
         except LibraryFormatError:
             return True
         return store.n_indexed < 0.8 * len(self.vectors)
@@ -172,6 +180,8 @@ class LibraryFiles:
         Raises:
             StorageError: when the disk refuses.
         """
+        from relook.stores.faiss_store import build_index
+
         try:
             build_index(self.vectors, self.folder / _ANN)
         except (OSError, RuntimeError) as error:

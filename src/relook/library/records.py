@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileFacts", "ImageRecord", "SkippedFile", "printable"]
+__all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
 
 def printable(path: bytes | str) -> str:
@@ -72,3 +72,20 @@ class SkippedFile:
         """A JSON form."""
         path = printable(self.facts.path)
         return {"path": path, "code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said about an image: a title, a caption, and further facts by name."""
+
+    title: str = ""
+    caption: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def over(self, other: Words) -> Words:
+        """These words, and the other's where these say nothing."""
+        return Words(
+            self.title or other.title,
+            self.caption or other.caption,
+            {**other.metadata, **self.metadata},
+        )

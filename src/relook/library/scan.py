@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from relook.core.errors import NotFoundError
-from relook.core.images import SUFFIXES
+from relook.core.formats import SUFFIXES
 from relook.library.records import FileFacts, printable
 
 __all__ = ["Listing", "list_pictures"]

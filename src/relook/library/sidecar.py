@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import MetadataError
-from relook.library.embedded import Words
+from relook.library.records import Words
 
 __all__ = ["Sidecars"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from relook.core.errors import ImageError, QueryError
-from relook.core.images import load
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
@@ -73,6 +72,8 @@ def crop_vector(part: Part, encoder: Encoder) -> Floats:
     Raises:
         ImageError: when the file cannot be decoded.
     """
+    from relook.core.images import load  # a search by words does without Pillow
+
     assert part.image is not None
     try:
         picture = load(part.image, 0 if part.box else encoder.input_px)

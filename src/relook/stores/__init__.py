@@ -1,11 +1,11 @@
 """Stores: nearest-vector search over rows. Layer: stores.
 
 `ExactStore` compares with every row; `FaissStore` asks an index and scores its shortlist
-again exactly. `relook.testing` has the checks that each passes.
+again exactly. `relook.testing` has the checks that each passes. FAISS takes a tenth of a
+second to import, so `FaissStore` is imported from its own module by whoever needs it.
 """
 
 from relook.stores.base import Store, VectorSource
 from relook.stores.exact import ExactStore
-from relook.stores.faiss_store import FaissStore
 
-__all__ = ["ExactStore", "FaissStore", "Store", "VectorSource"]
+__all__ = ["ExactStore", "Store", "VectorSource"]
