@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relook.app.places import library_folder
+from relook.captioners import CAPTIONERS, Captioner
+from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
 from relook.core.errors import NotFoundError
 from relook.core.settings import ImageLimits, IndexSettings, SearchSettings
 from relook.core.types import Page, Part, Query
@@ -20,9 +22,15 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, Progress, ProgressCallback
 from relook.library.scan import list_pictures
+from relook.library.session_table import SessionRow, SessionTable
 from relook.library.sidecar import Sidecars
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
+from relook.search.session import Session, start
+from relook.search.transfer import import_session
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Library"]
 
@@ -66,8 +74,12 @@ class Library:
     def _open(self) -> LibraryFiles:
         if self._files is None:
             files = LibraryFiles.open(self.folder)
-            if self.encoder is not None:
-                files.check_encoder(self._encoder)
+            try:
+                if self.encoder is not None:
+                    files.check_encoder(self._encoder)
+            except BaseException:
+                files.close()
+                raise
             self._files = files
         return self._files
 
@@ -125,7 +137,7 @@ class Library:
         from relook.library.build import Builder  # a search does without Pillow
 
         settings = settings or IndexSettings()
-        sidecars = Sidecars([Path(file).expanduser() for file in _several(metadata)])
+        sidecars = Sidecars([_expanded(file) for file in _several(metadata)])
         files = self._open_or_create()
         files.check_encoder(self._encoder)
         with WriterLock(self.folder):
@@ -140,6 +152,7 @@ class Library:
                 roots,
                 avoid=os.fsencode(os.path.realpath(self.folder)),
                 hidden=settings.hidden,
+                must_exist=bool(paths),
                 progress=lambda n: report_to(Progress("listing", n)),
             )
             for root in roots if paths else ():
@@ -166,8 +179,9 @@ class Library:
         Returns:
             How many images were taken out.
         """
+        files = self.files
         with WriterLock(self.folder):
-            return self.files.forget([_absolute(path) for path in paths])
+            return files.forget([_absolute(path) for path in paths])
 
     def search(
         self,
@@ -210,7 +224,63 @@ class Library:
         if isinstance(image, int):
             chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
             return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
-        return self.search(Query((Part(image=Path(image).expanduser()),)), limit=limit, **only)
+        return self.search(Query((Part(image=_expanded(image)),)), limit=limit, **only)
+
+    def look(
+        self, query: str | Query, *, limit: int | None = None, name: str = "", captions: bool = True
+    ) -> Session:
+        """Begins a session: a search that learns from what you mark.
+
+            session = library.look("dog on a beach")
+            session.judge(session.page[0], relevant=True)
+            page = session.again()
+
+        Args:
+            query: As for `search`.
+            limit: Hits on a page.
+            name: What to call the session; its words when empty.
+            captions: Whether boxes get a suggested caption.
+        """
+        asked = query if isinstance(query, Query) else parse_query(query)
+        caption = self._suggest if captions else None
+        return start(self.engine, self._session_table, asked, limit, caption, name)
+
+    def session(self, session_id: str) -> Session:
+        """A session begun before, in this process or another.
+
+        Raises:
+            NotFoundError: `no_session`.
+        """
+        return Session(self.engine, self._session_table, session_id, self._suggest)
+
+    def sessions(self) -> list[SessionRow]:
+        """The sessions of this library, newest first."""
+        return self._session_table.all()
+
+    def import_session(self, file: PathLike) -> tuple[Session, tuple[str, ...]]:
+        """Adds a session that was exported here or from a library with the same pictures.
+
+        Returns:
+            The session, and notes about pictures that are missing.
+
+        Raises:
+            InputError: `bad_session_file` or `other_library`.
+        """
+        path = Path(file).expanduser()
+        session_id, notes = import_session(self.engine, self._session_table, path)
+        return self.session(session_id), notes
+
+    @property
+    def _session_table(self) -> SessionTable:
+        return SessionTable(self.files.catalog)
+
+    @cached_property
+    def _captioner(self) -> Captioner:
+        made: Captioner = CAPTIONERS.load(DEFAULT_CAPTIONER)()
+        return made
+
+    def _suggest(self, crop: Image.Image) -> str:
+        return self._captioner.caption([crop])[0][0].text
 
     def image(self, image_id: int) -> ImageRecord:
         """What the catalog knows of an image.
@@ -247,6 +317,9 @@ class Library:
             self._files.close()
             self._files = None
         self.__dict__.pop("engine", None)
+        ours = self.__dict__.get("_encoder")
+        if ours is not None and ours is not self.encoder:
+            ours.close()
 
     def __enter__(self) -> Library:
         return self
@@ -264,6 +337,11 @@ def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
     return [paths] if isinstance(paths, (str, os.PathLike)) else paths
 
 
+def _expanded(path: PathLike) -> Path:
+    # Path.expanduser raises for a user that is not there.
+    return Path(os.path.expanduser(path))
+
+
 def _absolute(path: PathLike) -> bytes:
     return os.fsencode(os.path.abspath(os.path.expanduser(path)))
 
@@ -276,6 +354,6 @@ def _whole_query(query: str | Query, images: Sequence[PathLike], without: Sequen
         parts = parse_query(query).parts
     else:
         parts = ()
-    pictures = tuple(Part(image=Path(image).expanduser()) for image in images)
+    pictures = tuple(Part(image=_expanded(image)) for image in images)
     unwanted = tuple(Part(text=words, weight=-1.0) for words in without)
     return Query((*parts, *pictures, *unwanted))

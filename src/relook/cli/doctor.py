@@ -31,7 +31,7 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     facts = {
         "relook": relook.__version__,
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "encoders": {name: a.summary for name, a in ENCODERS.adapters().items()},
         "leaves_the_machine": LEAVES,
         "checks": checks,
@@ -42,6 +42,13 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
         _print(facts)
     if not all(check["ok"] for check in checks):
         raise typer.Exit(1)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _check_model() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import relook
-from relook.cli import bench, demo, doctor, index, search
+from relook.cli import bench, demo, doctor, index, look, search
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
@@ -35,6 +35,9 @@ app.command("info")(index.info)
 app.command("forget")(index.forget)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("look")(look.look)
+app.command("refine")(look.refine)
+app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
 
 
@@ -64,15 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(args=arguments, prog_name="relook")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except RelookError as error:
-        print_error(error, as_json="--json" in arguments)
-        return 1
+        code = _run(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more to say, and the
         # interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        ended = app(args=arguments, prog_name="relook")
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        ended = end.code
+    except RelookError as error:
+        print_error(error, as_json="--json" in arguments)
+        return 1
+    return ended if isinstance(ended, int) else 0 if ended is None else 1

@@ -99,8 +99,9 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
             data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError("vanished", "the file is not there any more") from None
-    except OSError as error:
-        raise ImageError("unreadable", f"cannot read it: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a path with a NUL in it is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError("unreadable", f"cannot read it: {reason}") from error
     if not data:
         raise ImageError("empty_file", "the file is empty (0 bytes)")
     return data
@@ -144,13 +145,15 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
     image = _open(data, limits)
     try:
         exif = _exif(image)
-        turned = exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        # Pillow turns a TIFF upright itself, when its pixels are loaded.
+        turn = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
+        turned = turn in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
         if min_px:
             image.draft("RGB", (min_px, min_px))
         if image.width * image.height > limits.max_decoded_pixels:
             raise _too_many(image.width * image.height, limits.max_decoded_pixels)
-        rgb = _pixels(image, exif.get(ExifTags.Base.Orientation, 1), min_px)
+        rgb = _pixels(image, turn, min_px)
     except ImageError:
         raise
     # Decoders fail on hostile bytes with nearly any exception: this is the per-image edge.

@@ -74,7 +74,8 @@ class Box:
     def iou(self, other: Box) -> float:
         """Intersection over union, 0..1."""
         shared = self.intersection(other)
-        return shared / (self.area + other.area - shared)
+        union = self.area + other.area - shared
+        return shared / union if union > 0 else 0.0  # areas below 1e-308 vanish
 
     def padded(self, share: float) -> Box:
         """The box grown by `share` of its width and height on every side, cut at the edges."""
@@ -143,8 +144,8 @@ class Part:
         Raises:
             InputError: when a field has the wrong kind of value.
         """
-        image, box, image_id = values.get("image"), values.get("box"), values.get("image_id")
         try:
+            image, box, image_id = values.get("image"), values.get("box"), values.get("image_id")
             return cls(
                 text=values.get("text"),
                 image=None if image is None else Path(image),
@@ -152,7 +153,9 @@ class Part:
                 box=None if box is None else Box(*(float(edge) for edge in box)),
                 weight=float(values.get("weight", 1.0)),
             )
-        except (TypeError, AttributeError) as error:
+        except InputError:
+            raise
+        except (TypeError, AttributeError, ValueError, OverflowError) as error:
             raise QueryError("bad_part", f"not a query part: {values!r}") from error
 
 
@@ -187,8 +190,16 @@ class Query:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Query:
-        """The inverse of `as_dict`."""
-        return cls(tuple(Part.from_dict(part) for part in values["parts"]))
+        """The inverse of `as_dict`.
+
+        Raises:
+            InputError: when it is no query.
+        """
+        try:
+            parts = list(values["parts"])
+        except (TypeError, KeyError, IndexError) as error:
+            raise QueryError("bad_query", f"not a query: {values!r}") from error
+        return cls(tuple(Part.from_dict(part) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +214,7 @@ class Hit:
         title, caption: From metadata; empty when there is none.
         width_px, height_px: Size of the upright original.
         folded: Image ids of near-duplicates that this hit stands for.
+        tile_number: Position of `tile` among the image's tiles; 0 is the whole.
     """
 
     image_id: int
@@ -214,6 +226,7 @@ class Hit:
     width_px: int = 0
     height_px: int = 0
     folded: tuple[int, ...] = ()
+    tile_number: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON form."""

@@ -37,8 +37,8 @@ def top(scores: Floats, limit: int) -> Ints:
         [min(limit, n)] int64
     """
     n = len(scores)
-    if limit >= n:
-        return np.argsort(-scores, kind="stable").astype(np.int64)
+    if limit >= n or limit < 1:
+        return np.argsort(-scores, kind="stable")[: max(limit, 0)].astype(np.int64)
     edge = np.partition(scores, n - limit)[n - limit]
     above = np.flatnonzero(scores > edge)
     ties = np.flatnonzero(scores == edge)[: limit - len(above)]

@@ -78,6 +78,7 @@ class Builder:
         progress: ProgressCallback | None = None,
     ) -> None:
         self._files, self._encoder = files, encoder
+        self._vectors = files.writer_vectors()
         self._settings, self._limits = settings, limits
         self._sidecars = sidecars
         self._progress = progress or (lambda _: None)
@@ -100,7 +101,7 @@ class Builder:
             StorageError: when the disk refuses; what was committed before stays.
         """
         began = time.monotonic()
-        self._files.vectors.cut_tail()
+        self._vectors.cut_tail()
         self._gone = self._find_gone(listing, roots)
         todo = [facts for facts in listing.files.values() if self._is_work(facts)]
         try:
@@ -235,7 +236,7 @@ class Builder:
             first = twins[0].first_row
             rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
             twin = replace(twins[0], facts=read.facts, image_id=0)
-            self._enter(twin, self._files.vectors.rows(rows))
+            self._enter(twin, self._vectors.rows(rows))
 
     def _put_now(self, record: ImageRecord) -> None:
         words = self._sidecars.get(record.facts.path)
@@ -269,7 +270,7 @@ class Builder:
         skips, self._skips = self._skips, []
         if not entries and not skips:
             return
-        vectors, catalog = self._files.vectors, self._files.catalog
+        vectors, catalog = self._vectors, self._files.catalog
         first = len(vectors)
         if entries:
             vectors.append(np.concatenate([entry.tiles for entry in entries]))
@@ -280,7 +281,8 @@ class Builder:
                     self._put_skip(db, skip)
                 catalog.bump(db, len(vectors))
         except BaseException:
-            vectors.take_back(first)
+            # A Ctrl-C may come after the commit: only the catalog knows which rows count.
+            vectors.take_back(catalog.end_row())
             raise
         self._report.skipped += skips
 

@@ -19,7 +19,7 @@ import numpy as np
 from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 
 __all__ = ["Catalog"]
 
@@ -74,17 +74,15 @@ class Catalog:
     def __init__(self, path: Path, *, writable: bool) -> None:
         self.path = path
         self._lock = threading.RLock()
-        # A folder that nobody can write to has no writer either: its file is read as it is.
-        uri = path.absolute().as_uri() + ("" if writable else "?mode=ro&immutable=1")
+        self._db = _connect(path, writable)
         try:
-            self._db = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
-            self._db.isolation_level = None
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.executescript(_SCHEMA)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise _database_error(path, error) from error
 
     @contextmanager
@@ -155,26 +153,27 @@ class Catalog:
         sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
         return [_record(row) for row in self.ask(sql, (content,))]
 
-    def images(self, image_ids: Iterable[int]) -> list[ImageRecord]:
-        """Records of the given images, in the given order.
+    def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
+        """Records of the given images, in the given order; those that are gone may be left out.
 
         Raises:
             NotFoundError: `no_image` naming an id that the library does not have.
         """
         wanted = [int(image_id) for image_id in image_ids]
         found: dict[int, ImageRecord] = {}
-        for at in range(0, len(wanted), 500):
-            some = wanted[at : at + 500]
+        possible = [image_id for image_id in wanted if 0 < image_id < 2**63]
+        for at in range(0, len(possible), 500):
+            some = possible[at : at + 500]
             marks = ",".join("?" * len(some))
             sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
                 found[_int(row[0])] = _record(row)
         missing = [image_id for image_id in wanted if image_id not in found]
-        if missing:
+        if missing and not missing_ok:
             raise NotFoundError(
                 "no_image", f"the library has no image {missing[0]}", "it may have been removed"
             )
-        return [found[image_id] for image_id in wanted]
+        return [found[image_id] for image_id in wanted if image_id in found]
 
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id."""
@@ -219,16 +218,25 @@ class Catalog:
             if not key or '"' in key:
                 raise InputError("bad_filter", f"{key!r} is not a metadata key")
             if key in ("title", "caption", "format"):
-                clauses.append(f"lower({key}) GLOB ?")
+                clauses.append(f"plain({key}) GLOB ?")
             else:
-                clauses.append("lower(json_extract(metadata, ?)) GLOB ?")
+                clauses.append("plain(json_extract(metadata, ?)) GLOB ?")
                 values.append(f'$."{key}"')
-            values.append(value.lower())
+            values.append(_pattern(value))
         if path is not None:
-            clauses.append("lower(CAST(path AS TEXT)) GLOB ?")
-            values.append((path if "*" in path else f"*{path}*").lower())
+            clauses.append("plain(path) GLOB ?")
+            values.append(_pattern(path if "*" in path else f"*{path}*"))
         sql = f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id"
         return np.array(self.ask(sql, values), np.int64).reshape(-1)
+
+    def snapshot(self) -> tuple[int, int, Ints]:
+        """Generation, end row and row table of one moment, whatever a writer does meanwhile."""
+        with self._lock:
+            self.ask("BEGIN")
+            try:
+                return self.generation(), self.end_row(), self.row_table()
+            finally:
+                self._roll_back()
 
     def add_root(self, path: bytes) -> None:
         """Remembers a folder or file that was given to index."""
@@ -278,6 +286,46 @@ class Catalog:
     def close(self) -> None:
         """Closes the file; closing twice is fine."""
         self._db.close()
+
+
+def _connect(path: Path, writable: bool) -> sqlite3.Connection:
+    uri = path.absolute().as_uri()
+    # A folder that we cannot write to may have a writer all the same; where its log cannot be
+    # read either (SQLite then fails), the file is read as it is.
+    uris = [uri] if writable else [f"{uri}?mode=ro", f"{uri}?mode=ro&immutable=1"]
+    error = sqlite3.OperationalError("cannot open it")
+    for one in uris:
+        try:
+            db = sqlite3.connect(one, uri=True, timeout=30, check_same_thread=False)
+        except sqlite3.OperationalError as failed:
+            error = failed
+            continue
+        db.isolation_level = None
+        db.create_function("plain", 1, _plain, deterministic=True)
+        if len(uris) == 1 or one is uris[-1] or _is_readable(db):
+            return db
+        db.close()
+    raise _database_error(path, error) from error
+
+
+def _is_readable(db: sqlite3.Connection) -> bool:
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _plain(value: object) -> str | None:
+    """A value as filters compare it: text in lower case, odd bytes as U+FFFD."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return None if value is None else str(value).lower()
+
+
+def _pattern(text: str) -> str:
+    """A GLOB where only `*` and `?` are special."""
+    return printable(text).lower().replace("[", "[[]")
 
 
 def _json(metadata: dict[str, object]) -> str:

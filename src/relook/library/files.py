@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -22,6 +23,7 @@ from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
+from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
@@ -45,13 +47,17 @@ class LibraryFiles:
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.manifest, self.catalog = folder, manifest, catalog
-        self._load()
+        try:
+            self._load()
+        except BaseException:
+            catalog.close()
+            raise
 
     def _load(self) -> None:
-        self._generation = self.catalog.generation()
+        self._generation, end_row, rows = self.catalog.snapshot()
         dim = self.manifest.fingerprint.dim
-        self.vectors = VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
-        self._rows: Ints | None = None
+        self.vectors = VectorFile(self.folder / _VECTORS, dim, end_row)  # [n, d]
+        self._rows: Ints = rows
         self._alive: Mask | None = None
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._store: Store | None = None
@@ -62,6 +68,8 @@ class LibraryFiles:
 
         Raises:
             InputError: `folder_in_use` when other files are in the folder.
+            LibraryFormatError: `bad_manifest` when only the manifest of a library is gone.
+            LibraryBusyError: when another process is making it.
             StorageError: when it cannot be made.
         """
         try:
@@ -77,9 +85,19 @@ class LibraryFiles:
                 f"{folder} holds other files ({others[0]!r}, for one) and no library",
                 "choose a new folder for the library; pictures stay where they are",
             )
-        catalog = Catalog(folder / _CATALOG, writable=True)
-        manifest = Manifest(encoder_name, fingerprint)
-        manifest.write(folder)
+        with WriterLock(folder):
+            if Manifest.exists(folder):  # another process was faster
+                return cls.open(folder)
+            catalog = Catalog(folder / _CATALOG, writable=True)
+            if catalog.end_row():
+                catalog.close()
+                raise LibraryFormatError(
+                    "bad_manifest",
+                    f"{folder} holds a catalog of indexed images but no manifest.json",
+                    "restore it from a backup, or index the pictures into a new library",
+                )
+            manifest = Manifest(encoder_name, fingerprint)
+            manifest.write(folder)
         return cls(folder, manifest, catalog)
 
     @classmethod
@@ -91,6 +109,12 @@ class LibraryFiles:
             LibraryFormatError: when it is newer or damaged.
         """
         manifest = Manifest.read(folder)
+        if not (folder / _CATALOG).exists():
+            raise LibraryFormatError(
+                "bad_catalog",
+                f"{folder / _CATALOG} is gone",
+                "restore it from a backup, or index the pictures into a new library",
+            )
         writable = os.access(folder, os.W_OK)
         return cls(folder, manifest, Catalog(folder / _CATALOG, writable=writable))
 
@@ -118,8 +142,6 @@ class LibraryFiles:
     @property
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id of every image, by first row."""
-        if self._rows is None:
-            self._rows = self.catalog.row_table()
         return self._rows
 
     def alive(self) -> Mask | None:
@@ -188,6 +210,11 @@ class LibraryFiles:
             raise StorageError("disk_refused", f"cannot write the index: {error}") from error
         self._store = None
 
+    def writer_vectors(self) -> VectorFile:
+        """The vectors for the one writer, which `refresh` in another thread does not replace."""
+        dim = self.manifest.fingerprint.dim
+        return VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
+
     def forget(self, roots: list[bytes]) -> int:
         """Takes the images at or below some paths out of the catalog. Writer's lock held.
 
@@ -213,8 +240,11 @@ class LibraryFiles:
 
     def n_bytes(self) -> int:
         """Size of the library's files on disk."""
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        return sum(path.stat().st_size for path in files)
+        n_bytes = 0
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # SQLite's log comes and goes
+                n_bytes += path.stat().st_size if path.is_file() else 0
+        return n_bytes
 
     def close(self) -> None:
         """Closes every file; closing twice is fine."""

@@ -42,6 +42,7 @@ class WriterLock:
                 "wait until it is done, or stop it; searching works meanwhile",
             ) from None
         except OSError as error:
+            self._lock.release()
             raise StorageError(
                 "disk_refused", f"cannot write to {self._owner.parent}: {error.strerror}"
             ) from error

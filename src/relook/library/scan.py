@@ -48,6 +48,7 @@ def list_pictures(
     *,
     avoid: bytes,
     hidden: bool = False,
+    must_exist: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Listing:
     """Lists picture files below the roots.
@@ -56,6 +57,7 @@ def list_pictures(
         roots: Absolute folders or files.
         avoid: A folder that is never entered (the library itself).
         hidden: Whether names that begin with a dot count.
+        must_exist: Whether a root that is not there is an error, or only cannot be listed.
         progress: Called with the number of files found so far.
 
     Raises:
@@ -66,6 +68,9 @@ def list_pictures(
         try:
             facts = os.stat(root)
         except OSError as error:
+            if not must_exist:
+                listing.unlisted[root] = error.strerror or str(error)
+                continue
             raise NotFoundError(
                 "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
             ) from error

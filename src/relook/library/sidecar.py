@@ -6,6 +6,7 @@ Reads CSV and JSON lines with a `path` column, and COCO annotation JSON.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -35,26 +36,32 @@ class Sidecars:
 
     def __init__(self, files: list[Path]) -> None:
         self._by_path: dict[bytes, Words] = {}
-        self._by_name: dict[bytes, Words | None] = {}
+        self._by_name: dict[bytes, bytes | None] = {}
         self.n_entries = 0
         for file in files:
             for path, words in _entries(file):
-                self._add(file.parent, path, words)
+                try:
+                    self._add(file.parent, path, words)
+                except UnicodeEncodeError as error:
+                    raise MetadataError(
+                        "bad_sidecar", f"{file}: {path!r} cannot be a path: {error}"
+                    ) from error
 
     def __bool__(self) -> bool:
         return bool(self.n_entries)
 
     def get(self, path: bytes) -> Words | None:
         """What is said about the picture at an absolute path, or None."""
-        return self._by_path.get(path) or self._by_name.get(os.path.basename(path))
+        named = self._by_name.get(os.path.basename(path))
+        return self._by_path.get(path if named is None or path in self._by_path else named)
 
     def _add(self, folder: Path, path: str, words: Words) -> None:
         self.n_entries += 1
         full = os.fsencode(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
         self._by_path[full] = words
         name = os.path.basename(full)
-        known = self._by_name.get(name, words)
-        self._by_name[name] = words if known is words or full in self._by_path else None
+        if self._by_name.setdefault(name, full) != full or os.path.lexists(full):
+            self._by_name[name] = None
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Words]]:
@@ -64,7 +71,7 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
         raise MetadataError("bad_sidecar", f"cannot read {file}: {error}") from error
     suffix = file.suffix.lower()
     if suffix == ".csv":
-        yield from _rows(file, enumerate(csv.DictReader(text.splitlines()), start=2))
+        yield from _rows(file, _csv_rows(file, text))
     elif suffix in (".jsonl", ".ndjson"):
         yield from _rows(file, _json_lines(file, text))
     elif suffix == ".json":
@@ -75,11 +82,20 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
         )
 
 
+def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise MetadataError("bad_sidecar", f"{file} line {reader.line_num}: {error}") from error
+
+
 def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, json.loads(line, parse_constant=_no_number)
             except ValueError as error:
                 raise MetadataError("bad_sidecar", f"{file} line {number}: {error}") from error
 
@@ -97,7 +113,7 @@ def _rows(file: Path, rows: Any) -> Iterator[tuple[str, Words]]:
         path = str(values.pop(key))
         title, caption = values.pop("title", None), values.pop("caption", None)
         facts = {k: v for k, v in values.items() if k and v not in (None, "", [])}
-        yield path, Words(str(title or ""), str(caption or ""), facts)
+        yield path, _words(title, caption, facts)
 
 
 def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
@@ -123,4 +139,18 @@ def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
             facts["objects"] = ", ".join(sorted(objects[image_id]))
         if len(captions.get(image_id, [])) > 1:
             facts["captions"] = " | ".join(captions[image_id])
-        yield name, Words("", next(iter(captions.get(image_id, [])), ""), facts)
+        yield name, _words("", next(iter(captions.get(image_id, [])), ""), facts)
+
+
+def _words(title: object, caption: object, facts: dict[str, Any]) -> Words:
+    stored: dict[str, Any] = json.loads(_text(json.dumps(facts, ensure_ascii=False)))
+    return Words(_text(title), _text(caption), stored)
+
+
+def _text(value: object) -> str:
+    """Text that can be stored: half a surrogate pair, which JSON can spell, becomes `?`."""
+    return str(value or "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _no_number(_: str) -> None:
+    """NaN and Infinity, which are no JSON, say nothing."""

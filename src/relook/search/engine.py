@@ -8,7 +8,7 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from relook.core.errors import InputError
 from relook.core.settings import SearchSettings
 from relook.core.types import Hit, Page, Query
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
@@ -115,13 +115,34 @@ class Engine:
         if limit < 1:
             raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
-        ranking = self.rank(vector, limit + (limit // 2 + 8 if folding else 0), only)
-        records = self.files.catalog.images(ranking.image_ids.tolist())
-        groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
-        if folding:
-            groups = fold(records, self.files.vectors, self.settings)
-        hits = tuple(self._hit(group, records, ranking) for group in groups[:limit])
+        ask = limit + (limit // 2 + 8 if folding else 0)
+        while True:
+            ranking = self.rank(vector, ask, only)
+            n_ranked = len(ranking)
+            ranking, records = self._with_records(ranking)
+            groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
+            if folding:
+                groups = fold(records, self.files.vectors, self.settings)
+            if len(groups) >= limit or n_ranked < ask:
+                break
+            ask *= 4  # so many copies that folding left too few
+        hits = tuple(
+            self._hit(
+                records[first],
+                float(ranking.scores[first]),
+                int(ranking.tiles[first]),
+                tuple(records[at].image_id for at in others),
+            )
+            for first, *others in groups[:limit]
+        )
         return Page(query, hits)
+
+    def _with_records(self, ranking: Ranking) -> tuple[Ranking, list[ImageRecord]]:
+        """What the catalog knows; without images that another process has just removed."""
+        records = self.files.catalog.images(ranking.image_ids.tolist(), missing_ok=True)
+        still = np.isin(ranking.image_ids, [record.image_id for record in records])
+        ids, scores, tiles = ranking.image_ids, ranking.scores, ranking.tiles
+        return Ranking(ids[still], scores[still], tiles[still]), records
 
     def rank(self, vector: Floats, limit: int, only: Filter | None = None) -> Ranking:
         """The best `limit` images for a vector [d], each once."""
@@ -195,20 +216,48 @@ class Engine:
             keep &= ~np.isin(table[:, 2], _ids(only.without))
         return self.files.rows_of(table[keep]), int(keep.sum())
 
-    def _hit(self, group: Sequence[int], records: list[ImageRecord], ranking: Ranking) -> Hit:
-        first = group[0]
-        record = records[first]
-        tiling = self.files.tiling(record.tiling_id)
+    def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
+        """Hits of `(image_id, score, tile number)` rows; images that are gone are left out."""
+        has = set(self.files.row_table[:, 2].tolist())
+        kept = [row for row in rows if row[0] in has]
+        records = self.files.catalog.images([row[0] for row in kept])
+        return tuple(
+            self._hit(record, score, tile)
+            for record, (_, score, tile) in zip(records, kept, strict=True)
+        )
+
+    def rank_by(
+        self, score: Callable[[Floats], Floats], limit: int, only: Filter | None = None
+    ) -> Ranking:
+        """The best `limit` images by any score of vectors ([n, d] -> [n]).
+
+        No index helps here: every whole-picture vector that may be found is scored.
+        """
+        allowed, _ = self._allowed(only or Filter())
+        table = self.files.row_table
+        if allowed is not None:
+            table = table[allowed[table[:, 0]]]
+        scores = np.empty(len(table), np.float32)
+        for at in range(0, len(table), 8192):
+            some = table[at : at + 8192, 0]
+            scores[at : at + len(some)] = score(self.files.vectors.rows(some))
+        best = top(scores, limit)
+        return Ranking(table[best, 2], scores[best], np.zeros(len(best), np.int64))
+
+    def _hit(
+        self, record: ImageRecord, score: float, tile: int, folded: tuple[int, ...] = ()
+    ) -> Hit:
         return Hit(
             image_id=record.image_id,
             path=record.path,
-            score=float(ranking.scores[first]),
-            tile=tiling[int(ranking.tiles[first])],
+            score=score,
+            tile=self.files.tiling(record.tiling_id)[tile],
             title=record.title,
             caption=record.caption,
             width_px=record.width_px,
             height_px=record.height_px,
-            folded=tuple(records[at].image_id for at in group[1:]),
+            folded=folded,
+            tile_number=tile,
         )
 
 

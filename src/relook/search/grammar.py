@@ -10,6 +10,7 @@ id:42                              an image of the library
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from relook.core.types import Box, Part, Query
 
 __all__ = ["parse_query"]
 
-_SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s)")
+_SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)")
 _REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
 
@@ -38,9 +39,9 @@ def parse_query(text: str) -> Query:
     pieces = _SPLIT.split(text.strip())
     signs = ["+", *pieces[1::2]]
     parts = []
-    for sign, piece in zip(signs, pieces[0::2], strict=True):
+    for number, (sign, piece) in enumerate(zip(signs, pieces[0::2], strict=True)):
         if not piece.strip():
-            if piece is pieces[0] and len(pieces) > 1:
+            if number == 0:
                 continue  # the line begins with a sign
             raise QueryError(
                 "bad_part",
@@ -58,7 +59,7 @@ def _part(piece: str, sign: float) -> Part:
         piece = piece[found.end() :]
     if piece.startswith("image:"):
         return _picture(piece.removeprefix("image:"), weight)
-    if re.fullmatch(r"id:\d+(@.*)?", piece):
+    if re.fullmatch(r"id:\d{1,18}(@.*)?", piece):
         name, _, region = piece.removeprefix("id:").partition("@")
         return Part(image_id=int(name), box=Box.parse(region) if region else None, weight=weight)
     return Part(text=" ".join(piece.split()), weight=weight)
@@ -68,7 +69,12 @@ def _picture(name: str, weight: float) -> Part:
     if not name:
         raise QueryError("bad_part", "image: names no file", "write image:FILE")
     found = _REGION.search(name)
-    if found and not Path(name).exists():
+    if found and not os.path.lexists(name):
         box = Box.parse(found[1])
-        return Part(image=Path(name[: found.start()]).expanduser(), box=box, weight=weight)
-    return Part(image=Path(name).expanduser(), weight=weight)
+        return Part(image=_file(name[: found.start()]), box=box, weight=weight)
+    return Part(image=_file(name), weight=weight)
+
+
+def _file(name: str) -> Path:
+    # Path.expanduser raises for a user that is not there; the file's own error is clearer.
+    return Path(os.path.expanduser(name))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from relook.core.errors import ImageError, QueryError
-from relook.core.types import Part, Query
+from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
 
-__all__ = ["crop_vector", "part_vectors", "query_vector"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["crop_image", "crop_vector", "part_vectors", "query_vector"]
 
 
 def query_vector(
@@ -72,15 +78,30 @@ def crop_vector(part: Part, encoder: Encoder) -> Floats:
     Raises:
         ImageError: when the file cannot be decoded.
     """
-    from relook.core.images import load  # a search by words does without Pillow
-
     assert part.image is not None
     try:
-        picture = load(part.image, 0 if part.box else encoder.input_px)
+        image = crop_image(part.image, part.box, encoder.input_px)
     except ImageError as error:
         raise ImageError(
             error.code, f"the query's picture: {error.message}", "check the file after image:"
         ) from error
-    image = picture.crop(part.box) if part.box else picture.image
     vector: Floats = encode_images(encoder, [image])[0]
     return vector
+
+
+def crop_image(path: Path, box: Box | None, min_px: int) -> Image.Image:
+    """A picture file, or the region of it, as RGB; a region is cut from the original pixels.
+
+    Args:
+        path: The file.
+        box: The region; the whole picture when None.
+        min_px: The whole picture need not be larger than this on its shorter side.
+
+    Raises:
+        ImageError: when the file cannot be decoded.
+    """
+    from relook.core.images import load  # a search by words does without Pillow
+
+    if box is None:
+        return load(path, min_px).image
+    return load(path).crop(box)

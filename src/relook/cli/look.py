@@ -1,0 +1,184 @@
+"""`relook look`, `refine`, `why` and `sessions`: look again with feedback. Layer: cli."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relook.app.facade import Library
+from relook.cli.loop import Loop
+from relook.cli.marks import Mark, find_hit, parse_box
+from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.output import print_json, print_notes, print_page, print_table
+from relook.core.errors import InputError
+from relook.core.settings import SearchSettings
+from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.search.session import Session
+from relook.search.transfer import export_session
+
+__all__ = ["app", "look", "refine"]
+
+StrategyOption = Annotated[
+    str, typer.Option("--strategy", "-s", help=f"How marks are used: {', '.join(STRATEGIES)}.")
+]
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of the session.")]
+HitsOption = list[int] | None
+
+
+def look(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORDS...", help="What to look for.")
+    ] = None,
+    library: LibraryOption = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="SESSION", help="Go on with an earlier session.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits on a page.")] = (
+        SearchSettings().limit
+    ),
+    strategy: StrategyOption = DEFAULT,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Search, mark what fits and what does not, and look again. --json only begins a session."""
+    with Library(library) as lib:
+        if resume:
+            session = lib.session(resume)
+        else:
+            session = lib.look(" ".join(words or []), limit=limit)
+        if as_json:
+            print_json(session.page.as_dict())
+        else:
+            Loop(session, strategy, thumbnails).run()
+
+
+def refine(
+    session_id: SessionArgument,
+    library: LibraryOption = None,
+    relevant: Annotated[
+        HitsOption, typer.Option(help="Number of a hit on the page that fits. Repeatable.")
+    ] = None,
+    irrelevant: Annotated[
+        HitsOption, typer.Option(help="Number of a hit that does not. Repeatable.")
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N:X0,Y0,X1,Y1:SIGN", help="A region of hit N, and its sign."),
+    ] = None,
+    caption: Annotated[
+        list[str] | None, typer.Option(help="Words for the boxes, in their order.")
+    ] = None,
+    strategy: StrategyOption = DEFAULT,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
+    keep_shown: Annotated[
+        bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Mark hits of a session's current page and show the next page."""
+    with Library(library) as lib:
+        session = lib.session(session_id)
+        marks = [Mark(n, True) for n in relevant or []]
+        marks += [Mark(n, False) for n in irrelevant or []]
+        _judge_all(session, marks, [parse_box(text) for text in box or []], caption or [])
+        page = session.again(strategy, limit=limit, keep_shown=keep_shown)
+        choice = session.round.record.get("choice", {})
+        judgements = [one.as_dict() for one in session.judgements]
+    if as_json:
+        print_json({**page.as_dict(), "judgements": judgements, "choice": choice})
+    else:
+        print_page(page)
+
+
+def _judge_all(session: Session, marks: list[Mark], boxes: list[Mark], captions: list[str]) -> None:
+    """Checks everything first, so that a wrong mark leaves the session as it was."""
+    page = session.page
+    if len(captions) > len(boxes):
+        raise InputError("bad_mark", "there are more captions than boxes", "one --caption a --box")
+    chosen = [(mark, find_hit(page, mark.hit)) for mark in (*marks, *boxes)]
+    both = {m.hit for m in marks if m.relevant} & {m.hit for m in marks if not m.relevant}
+    if both:
+        raise InputError(
+            "bad_mark", f"hit {min(both)} is marked relevant and irrelevant", "decide for one"
+        )
+    words = [None] * len(marks) + captions + [None] * (len(boxes) - len(captions))
+    for (mark, hit), said in zip(chosen, words, strict=True):
+        session.judge(hit, mark.relevant, box=mark.box, caption=said)
+
+
+app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_sessions(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """The sessions of a library, newest first."""
+    with Library(library) as lib:
+        rows = lib.sessions()
+    if as_json:
+        listed = [
+            {"session_id": row.session_id, "name": row.name, "created_s": row.created_s}
+            for row in rows
+        ]
+        print_json({"sessions": listed})
+    else:
+        print_table(["session", "name"], [(row.session_id, row.name) for row in rows])
+
+
+@app.command("show")
+def show(
+    session_id: SessionArgument, library: LibraryOption = None, as_json: JsonOption = False
+) -> None:
+    """A session's current page."""
+    with Library(library) as lib:
+        page = lib.session(session_id).page
+    if as_json:
+        print_json(page.as_dict())
+    else:
+        print_page(page)
+
+
+@app.command("rename")
+def rename(session_id: SessionArgument, name: str, library: LibraryOption = None) -> None:
+    """Give a session another name."""
+    with Library(library) as lib:
+        lib.session(session_id).rename(name)
+
+
+@app.command("delete")
+def delete(session_id: SessionArgument, library: LibraryOption = None) -> None:
+    """Remove a session with its rounds and judgements; the library stays."""
+    with Library(library) as lib:
+        lib.session(session_id).delete()
+
+
+@app.command("export")
+def export(
+    session_id: SessionArgument,
+    library: LibraryOption = None,
+    to: Annotated[Path | None, typer.Option(help="File to write; stdout when not given.")] = None,
+) -> None:
+    """A whole session as JSON, to keep or to import elsewhere."""
+    with Library(library) as lib:
+        text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
+    if to is None:
+        sys.stdout.write(text)
+    else:
+        to.write_text(text, "utf-8")
+
+
+@app.command("import")
+def import_(file: Path, library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Add an exported session; its pictures are found again by their content."""
+    with Library(library) as lib:
+        session, notes = lib.import_session(file)
+    if as_json:
+        print_json({"session_id": session.session_id, "notes": list(notes)})
+    else:
+        sys.stdout.write(f"session {session.session_id}\n")
+        print_notes(notes)

@@ -1,0 +1,107 @@
+"""Directions in which judgements pull, for every held-out fold at once.
+
+Each way of using judgements that the gate may choose is here a map from "which judgements
+are kept" to a direction; the update is `query + step * direction`. Means of pulls are
+linear in the kept judgements, so leaving each one out costs one matrix product instead of
+one fit. Layer: feedback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.core.vectors import Floats
+from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.metric import whiten
+from relook.feedback.scorer import Doubles
+
+__all__ = ["Pulls", "caption_pulls", "image_pulls", "wholes"]
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pulls:
+    """What each judgement would pull towards, and how pulls are averaged.
+
+    Args:
+        vectors: [n, d] one pull a judgement; zeros where it has nothing to say.
+        weights: [n] above zero where it has.
+        signs: [n] 1 or -1.
+        caution: So many imagined judgements without content join each side's mean, which
+            keeps one mark from moving the query as far as twenty do.
+        irrelevant: Weight of the irrelevant side.
+    """
+
+    vectors: Doubles
+    weights: Doubles
+    signs: NDArray[np.int64]
+    caution: float
+    irrelevant: float
+
+    def coefficients(self, kept: Flags) -> Doubles:
+        """How much each pull counts when only some judgements are kept.
+
+        Args:
+            kept: [f, n]
+
+        Returns:
+            [f, n]
+        """
+        total = np.zeros(kept.shape)
+        for sign, weight in ((1, 1.0), (-1, -self.irrelevant)):
+            side = np.where(kept & (self.signs == sign), self.weights, 0.0)  # [f, n]
+            total += weight * side / (side.sum(axis=1, keepdims=True) + self.caution)
+        return total
+
+    def directions(self, kept: Flags) -> Doubles:
+        """[f, n] kept judgements -> [f, d] directions."""
+        return np.asarray(self.coefficients(kept) @ self.vectors)
+
+
+def image_pulls(
+    evidence: Evidence, *, shrinkage: float, caution: float, irrelevant: float
+) -> Pulls:
+    """Pulls by what the judged pictures show: crop or whole picture, centred and whitened."""
+    centre = _centre(evidence.image_mean, evidence.dim)
+    shown = np.stack([item.tiles[0] for item in evidence.items]).astype(np.float64)  # [n, d]
+    weights = np.array([item.weight for item in evidence.items])
+    pulls = whiten(shown - centre, wholes(evidence), shrinkage)
+    return Pulls(pulls, weights, _signs(evidence), caution, irrelevant)
+
+
+def caption_pulls(evidence: Evidence, *, caution: float, irrelevant: float) -> Pulls:
+    """Pulls by the captions of what was judged, centred by the mean of texts."""
+    centre = _centre(evidence.text_mean, evidence.dim)
+    vectors = np.stack([_caption(item, centre) for item in evidence.items])  # [n, d]
+    weights = np.array([_caption_weight(item) for item in evidence.items])
+    return Pulls(vectors, weights, _signs(evidence), caution, irrelevant)
+
+
+def wholes(evidence: Evidence) -> Floats:
+    """[b, d] whole-picture vectors of the background."""
+    background = evidence.background
+    if not background.size:
+        return np.zeros((0, evidence.dim), dtype=np.float32)
+    return background if background.ndim == 2 else background[:, 0]
+
+
+def _centre(mean: Floats | None, dim: int) -> Doubles:
+    return np.zeros(dim) if mean is None else mean.astype(np.float64)
+
+
+def _caption(item: Judged, centre: Doubles) -> Doubles:
+    if item.caption is None:
+        return np.zeros(len(centre))
+    return np.asarray(item.caption.astype(np.float64) - centre)
+
+
+def _caption_weight(item: Judged) -> float:
+    return 0.0 if item.caption is None else item.weight * item.caption_weight
+
+
+def _signs(evidence: Evidence) -> NDArray[np.int64]:
+    return np.array([item.sign for item in evidence.items], dtype=np.int64)

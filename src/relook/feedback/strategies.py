@@ -1,0 +1,90 @@
+"""Every way of using judgements, by name. Layer: feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from relook.core.errors import NotFoundError
+from relook.feedback.bayes import BayesOptions, bayes
+from relook.feedback.evidence import Evidence
+from relook.feedback.gate import AutoOptions, auto
+from relook.feedback.prf import PrfOptions, prf
+from relook.feedback.probe import ProbeOptions, probe
+from relook.feedback.region import RegionOptions, region
+from relook.feedback.rocchio import PAPER, VISUALREF, RocchioOptions, caption_rocchio, rocchio
+from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
+
+__all__ = ["DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "none", "strategy"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Nothing to set."""
+
+
+NOTHING = NoOptions()
+
+
+def none(evidence: Evidence, options: NoOptions = NOTHING) -> LinearScorer:
+    """The first query, whatever was judged."""
+    return linear([Contribution("query", evidence.query.astype(np.float64))])
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One row of the table.
+
+    Args:
+        name: What a person types.
+        function: (evidence, options) -> scorer.
+        options: Its options with the values that this name stands for.
+        summary: One line for help texts.
+    """
+
+    name: str
+    function: Callable[[Evidence, Any], Scorer]
+    options: Any
+    summary: str
+
+    def __call__(self, evidence: Evidence) -> Scorer:
+        """Fits with the row's own options."""
+        return self.function(evidence, self.options)
+
+
+DEFAULT = "auto"
+
+_ROWS = (
+    Strategy("auto", auto, AutoOptions(), "as far as your own judgements vouch for it"),
+    Strategy("rocchio", rocchio, RocchioOptions(), "towards relevant, away from irrelevant"),
+    Strategy("rocchio-visualref", rocchio, VISUALREF, "VisualReF's weights .6/.2/.2, fused"),
+    Strategy("rocchio-paper", rocchio, PAPER, "the weights .8/.1/.1 of arXiv 2511.17255"),
+    Strategy("caption-rocchio", caption_rocchio, VISUALREF, "VisualReF's way, through captions"),
+    Strategy("region", region, RegionOptions(), "boxes, with the rest of a picture as context"),
+    Strategy("probe", probe, ProbeOptions(), "a logistic probe tied to the query (SeeSaw)"),
+    Strategy("bayes", bayes, BayesOptions(), "for one particular picture: nearer to this one"),
+    Strategy("prf", prf, PrfOptions(), "the first page judges itself; for comparison"),
+    Strategy("none", none, NOTHING, "the first query, unchanged"),
+)
+
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType({row.name: row for row in _ROWS})
+"""Name -> strategy, the default first."""
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy of this name.
+
+    Raises:
+        NotFoundError: `unknown_strategy`, with the names there are.
+    """
+    if name not in STRATEGIES:
+        raise NotFoundError(
+            "unknown_strategy",
+            f"there is no feedback strategy {name!r}",
+            f"use one of {', '.join(STRATEGIES)}",
+        )
+    return STRATEGIES[name]

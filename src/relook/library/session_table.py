@@ -1,0 +1,273 @@
+"""Sessions, rounds and judgements in the catalog. Layer: library.
+
+Rows in, rows out: what a session means is the search layer's business.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relook.core.errors import NotFoundError
+from relook.core.types import Box
+from relook.core.vectors import Floats
+from relook.library.catalog import Catalog
+
+__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    query TEXT NOT NULL,
+    current_round INTEGER NOT NULL,
+    created_s REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rounds (
+    session_id TEXT NOT NULL REFERENCES sessions,
+    number INTEGER NOT NULL,
+    parent INTEGER,
+    strategy TEXT NOT NULL,
+    hits TEXT NOT NULL,
+    record TEXT NOT NULL,
+    created_s REAL NOT NULL,
+    PRIMARY KEY (session_id, number)
+);
+CREATE TABLE IF NOT EXISTS judgements (
+    judgement_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions,
+    round INTEGER NOT NULL,
+    image_id INTEGER NOT NULL,
+    relevant INTEGER NOT NULL,
+    box TEXT,
+    caption TEXT,
+    caption_by TEXT NOT NULL,
+    weight REAL NOT NULL,
+    crop BLOB
+);
+CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """Relevant or irrelevant, on an image or on a region of it.
+
+    Args:
+        judgement_id: Given by the catalog; grows with time.
+        round: The round on whose page it was made.
+        image_id: The image.
+        relevant: Or irrelevant.
+        box: The region; None means the whole image.
+        caption: What is in it, in words; None when nobody said. Empty means "use none".
+        caption_by: `person` or `captioner`.
+        weight: How much it counts.
+        crop: [d] vector of the region, cut from the original pixels; None for a whole image.
+    """
+
+    judgement_id: int
+    round: int
+    image_id: int
+    relevant: bool
+    box: Box | None = None
+    caption: str | None = None
+    caption_by: str = "captioner"
+    weight: float = 1.0
+    crop: Floats | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form, without the vector."""
+        return {
+            "judgement_id": self.judgement_id,
+            "round": self.round,
+            "image_id": self.image_id,
+            "relevant": self.relevant,
+            "box": None if self.box is None else self.box.as_list(),
+            "caption": self.caption,
+            "caption_by": self.caption_by,
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """One page of a session: which round it grew from, how, and what it showed.
+
+    Args:
+        number: 0 is the first query's own page.
+        parent: The round it was refined from; None for round 0.
+        strategy: What was asked for ("auto").
+        hits: `[image_id, score, tile number]` of each hit, best first.
+        record: What the strategy says of itself (what the gate chose, notes).
+    """
+
+    number: int
+    parent: int | None
+    strategy: str
+    hits: tuple[tuple[int, float, int], ...]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session's own line."""
+
+    session_id: str
+    name: str
+    query: dict[str, Any]
+    current_round: int
+    created_s: float
+
+
+class SessionTable:
+    """The sessions of one library.
+
+    Args:
+        catalog: Open for writing; the tables are made when they are missing.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'judgements'"):
+            with catalog.transaction() as db:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+
+    def create(self, session_id: str, name: str, query: dict[str, Any]) -> None:
+        """Adds a session that has no round yet."""
+        with self._catalog.transaction() as db:
+            row = (session_id, name, json.dumps(query), 0, time.time())
+            db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+
+    def get(self, session_id: str) -> SessionRow:
+        """One session.
+
+        Raises:
+            NotFoundError: `no_session`.
+        """
+        rows = [row for row in self.all() if row.session_id == session_id]
+        if not rows:
+            raise NotFoundError(
+                "no_session",
+                f"this library has no session {session_id!r}",
+                "relook session list shows them; sessions belong to one library",
+            )
+        return rows[0]
+
+    def all(self) -> list[SessionRow]:
+        """Every session, newest first."""
+        sql = (
+            "SELECT session_id, name, query, current_round, created_s FROM sessions"
+            " ORDER BY created_s DESC, session_id"
+        )
+        return [
+            SessionRow(str(i), str(name), json.loads(str(query)), int(str(now)), float(str(at)))
+            for i, name, query, now, at in self._catalog.ask(sql)
+        ]
+
+    def rename(self, session_id: str, name: str) -> None:
+        """Gives a session another name."""
+        with self._catalog.transaction() as db:
+            db.execute("UPDATE sessions SET name = ? WHERE session_id = ?", (name, session_id))
+
+    def delete(self, session_id: str) -> None:
+        """Removes a session with its rounds and judgements."""
+        with self._catalog.transaction() as db:
+            for table in ("judgements", "rounds", "sessions"):
+                db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+
+    def go(self, session_id: str, number: int) -> None:
+        """Makes a round the current one."""
+        with self._catalog.transaction() as db:
+            values = (number, session_id)
+            db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", values)
+
+    def add_round(self, session_id: str, row: RoundRow) -> None:
+        """Adds a round and makes it the current one."""
+        values = (
+            session_id, row.number, row.parent, row.strategy,
+            json.dumps(row.hits), json.dumps(row.record), time.time(),
+        )  # fmt: skip
+        with self._catalog.transaction() as db:
+            db.execute("INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            now = (row.number, session_id)
+            db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+
+    def rounds(self, session_id: str) -> list[RoundRow]:
+        """The rounds of a session by number."""
+        sql = (
+            "SELECT number, parent, strategy, hits, record FROM rounds"
+            " WHERE session_id = ? ORDER BY number"
+        )
+        return [
+            RoundRow(
+                int(str(number)),
+                None if parent is None else int(str(parent)),
+                str(strategy),
+                tuple((int(i), float(s), int(t)) for i, s, t in json.loads(str(hits))),
+                json.loads(str(record)),
+            )
+            for number, parent, strategy, hits, record in self._catalog.ask(sql, (session_id,))
+        ]
+
+    def judgements(self, session_id: str) -> list[Judgement]:
+        """All judgements of a session, oldest first."""
+        sql = (
+            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight, crop"
+            " FROM judgements WHERE session_id = ? ORDER BY judgement_id"
+        )
+        return [_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
+
+    def put(self, session_id: str, judgements: Sequence[Judgement]) -> list[int]:
+        """Adds judgements (id 0) or replaces them; all or none.
+
+        Returns:
+            Their ids.
+        """
+        ids = []
+        sql = "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        with self._catalog.transaction() as db:
+            for one in judgements:
+                values = (
+                    one.judgement_id or None, session_id, one.round, one.image_id, one.relevant,
+                    None if one.box is None else json.dumps(one.box.as_list()),
+                    one.caption, one.caption_by, one.weight,
+                    None if one.crop is None else one.crop.astype(np.float32).tobytes(),
+                )  # fmt: skip
+                ids.append(int(db.execute(sql, values).lastrowid or 0))
+        return ids
+
+    def remove_judgement(self, session_id: str, judgement_id: int) -> None:
+        """Takes one judgement back."""
+        with self._catalog.transaction() as db:
+            values = (session_id, judgement_id)
+            db.execute("DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?", values)
+
+    def remove_round(self, session_id: str, number: int, parent: int) -> None:
+        """Takes a round without successors back; its parent becomes the current one."""
+        with self._catalog.transaction() as db:
+            values = (session_id, number)
+            db.execute("DELETE FROM judgements WHERE session_id = ? AND round = ?", values)
+            db.execute("DELETE FROM rounds WHERE session_id = ? AND number = ?", values)
+            now = (parent, session_id)
+            db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+
+
+def _judgement(row: tuple[Any, ...]) -> Judgement:
+    judgement_id, number, image_id, relevant, box, caption, caption_by, weight, crop = row
+    return Judgement(
+        judgement_id,
+        number,
+        image_id,
+        bool(relevant),
+        None if box is None else Box(*json.loads(box)),
+        caption,
+        caption_by,
+        weight,
+        None if crop is None else np.frombuffer(crop, np.float32),
+    )

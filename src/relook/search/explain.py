@@ -1,0 +1,228 @@
+"""Why a hit is where it is, what a judgement did, where in a picture the query is. Layer: search.
+
+Contributions are exact: a linear scorer's vector is the sum of named parts, so a score is
+the sum of what each part adds. Influence is exact for every strategy: the fit is done
+again as if the judgement had never been made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relook.core.errors import InputError
+from relook.core.types import Box, Hit
+from relook.core.vectors import Floats, Ints, unit
+from relook.encoders.base import encode_images
+from relook.feedback.scorer import Scorer
+from relook.feedback.strategies import DEFAULT
+from relook.search.engine import Engine
+from relook.search.session import Session
+from relook.search.vectorise import crop_image, part_vectors
+
+__all__ = ["Influence", "Moved", "Reason", "heat_map", "influence", "why"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one part of the query added to a hit's score.
+
+    Args:
+        name: The words, the picture, or `relevant 3` for a judgement.
+        amount: Above zero it raised the hit; the amounts of a hit sum to its score.
+        judgement_id: The judgement it comes from, or None.
+    """
+
+    name: str
+    amount: float
+    judgement_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An image that a judgement moved.
+
+    Args:
+        image_id, path: The image.
+        change: Score with the judgement minus score without it.
+        rank, rank_without: Place among all images, 1 is first.
+    """
+
+    image_id: int
+    path: Path
+    change: float
+    rank: int
+    rank_without: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return {
+            "image_id": self.image_id,
+            "path": str(self.path),
+            "change": round(self.change, 6),
+            "rank": self.rank,
+            "rank_without": self.rank_without,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """The images that one judgement moved most, each list with the largest change first."""
+
+    judgement_id: int
+    raised: tuple[Moved, ...]
+    lowered: tuple[Moved, ...]
+
+
+def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
+    """What raised and lowered a hit under the judgements so far, strongest first.
+
+    The query's own share is split into its parts.
+
+    Raises:
+        InputError: `not_linear` for a strategy whose score is not a sum.
+    """
+    scorer = session.fitted(strategy).scorer
+    if scorer.vector is None:
+        raise InputError(
+            "not_linear",
+            f"the strategy {strategy!r} compares whole pictures; its score is not a sum of parts",
+            "ask why with another strategy, or for the influence of a judgement",
+        )
+    tile = _tile_vector(session.engine, hit)
+    reasons: list[Reason] = []
+    for part in scorer.parts:
+        amount = float(part.vector @ tile)
+        if part.name == "query":
+            reasons += _query_reasons(session, part.vector, tile, amount)
+        else:
+            reasons.append(Reason(part.name, amount, part.judgement))
+    return sorted(reasons, key=lambda reason: -abs(reason.amount))
+
+
+def _query_reasons(
+    session: Session, share: np.ndarray[Any, Any], tile: Floats, amount: float
+) -> list[Reason]:
+    """Splits the first query's share by its parts, where it is a multiple of the query."""
+    names = [
+        part.text or str(part.image or f"image {part.image_id}") for part in session.query.parts
+    ]
+    scale = float(share @ session.vector)
+    multiple = np.allclose(share, scale * session.vector, atol=1e-4 * max(abs(scale), 1.0))
+    if len(names) == 1 or not multiple:
+        return [Reason(", ".join(names), amount)]
+    vectors, _ = part_vectors(session.query, session.engine.encoder, session.engine.files)
+    weights = np.array([part.weight for part in session.query.parts], np.float32)
+    norm = float(np.linalg.norm(weights @ vectors))
+    amounts = scale * weights * (vectors @ tile) / norm  # [p]
+    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True)]
+
+
+def _tile_vector(engine: Engine, hit: Hit) -> Floats:
+    record = engine.files.catalog.images([hit.image_id])[0]
+    row = np.array([record.first_row + hit.tile_number], np.int64)
+    weight = engine.encoder.tile_weight if hit.tile_number else 1.0
+    vector: Floats = weight * engine.files.vectors.rows(row)[0]
+    return vector
+
+
+def influence(
+    session: Session, judgement_id: int, strategy: str = DEFAULT, limit: int = 6
+) -> Influence:
+    """Which images one judgement moved up and down most, among all images.
+
+    Args:
+        session: With the judgement.
+        judgement_id: Which one.
+        strategy: How judgements are used.
+        limit: Length of each list at most.
+
+    Raises:
+        InputError: `no_influence` when the judgement does not count on this branch.
+    """
+    if judgement_id not in {one.judgement_id for one in session.judgements}:
+        raise InputError(
+            "no_influence", f"judgement {judgement_id} does not count on the current branch"
+        )
+    engine = session.engine
+    with_it = _scores(engine, session.fitted(strategy).scorer)
+    without = _scores(engine, session.fitted(strategy, without=judgement_id).scorer)
+    change = with_it - without  # [n]
+    ranks, ranks_without = _ranks(with_it), _ranks(without)
+    order = np.argsort(-change, kind="stable")
+    ids = engine.files.row_table[:, 2]
+
+    def moved(positions: Ints) -> tuple[Moved, ...]:
+        records = engine.files.catalog.images(ids[positions].tolist())
+        return tuple(
+            Moved(r.image_id, r.path, float(change[at]), int(ranks[at]), int(ranks_without[at]))
+            for r, at in zip(records, positions, strict=True)
+        )
+
+    raised = [at for at in order[:limit] if change[at] > 0]
+    lowered = [at for at in order[::-1][:limit] if change[at] < 0]
+    return Influence(
+        judgement_id, moved(np.array(raised, np.int64)), moved(np.array(lowered, np.int64))
+    )
+
+
+def _scores(engine: Engine, scorer: Scorer) -> Floats:
+    """[n] score of every image, in the order of the row table."""
+    if scorer.vector is not None:
+        return engine.score_all(scorer.vector[None])[0]
+    rows = engine.files.row_table[:, 0]
+    return np.asarray(scorer.score(engine.files.vectors.rows(rows)), np.float32)
+
+
+def _ranks(scores: Floats) -> Ints:
+    """[n] place of each, 1 is first."""
+    ranks = np.empty(len(scores), np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks
+
+
+def heat_map(engine: Engine, path: Path, vector: Floats, n_cells: int = 7) -> Floats:
+    """Where in a picture a vector is, by sliding a window over the original pixels.
+
+    Args:
+        engine: Whose encoder to use.
+        path: A picture file.
+        vector: [d] what to look for.
+        n_cells: Windows along each side; each is a third of the picture wide and high.
+
+    Returns:
+        [n_cells, n_cells] cosines, row 0 at the top. A cell is the mean of the windows that
+        cover its centre.
+
+    Raises:
+        ImageError: when the picture cannot be decoded.
+    """
+    image = crop_image(path, None, 3 * engine.encoder.input_px)
+    width, height = image.size
+    starts = np.linspace(0, 2 / 3, n_cells)
+    boxes = [Box(x, y, min(x + 1 / 3, 1), min(y + 1 / 3, 1)) for y in starts for x in starts]
+    crops = [
+        image.crop(
+            (
+                int(box.x0 * width),
+                int(box.y0 * height),
+                max(round(box.x1 * width), int(box.x0 * width) + 1),
+                max(round(box.y1 * height), int(box.y0 * height) + 1),
+            )
+        )
+        for box in boxes
+    ]
+    scores: Floats = encode_images(engine.encoder, crops) @ unit(vector)  # [n_cells ** 2]
+    centres = (np.arange(n_cells) + 0.5) / n_cells
+    cover = np.array(
+        [
+            [box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1 for box in boxes]
+            for y in centres
+            for x in centres
+        ],
+        np.float32,
+    )  # [cells, windows]
+    return np.asarray((cover @ scores / cover.sum(axis=1)).reshape(n_cells, n_cells), np.float32)

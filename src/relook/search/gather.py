@@ -1,0 +1,137 @@
+"""From judgements to the evidence that a strategy is fitted from. Layer: search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from relook.core.types import Box
+from relook.core.vectors import Floats, Ints
+from relook.encoders.base import Encoder
+from relook.feedback.evidence import Evidence, Judged
+from relook.library.files import LibraryFiles
+from relook.library.records import ImageRecord
+from relook.library.session_table import Judgement
+
+__all__ = ["background", "gather"]
+
+_N_BACKGROUND = 200
+_SEED = 20_260_101
+
+
+def gather(
+    query: Floats,
+    judgements: Sequence[Judgement],
+    first_page: Sequence[int],
+    files: LibraryFiles,
+    encoder: Encoder,
+) -> tuple[Evidence, tuple[str, ...]]:
+    """Evidence of one round.
+
+    Args:
+        query: [d] vector of the session's first query.
+        judgements: Those on the way to the round, the latest on a place only.
+        first_page: Image ids that the first query showed, best first.
+        files: The open library.
+        encoder: Its encoder.
+
+    Returns:
+        The evidence, and notes about judgements that cannot count at present.
+    """
+    present, notes = _present(judgements, files)
+    records = {record.image_id: record for record in files.catalog.images(present)}
+    items = tuple(
+        _judged(one, records[one.image_id], files) for one in judgements if one.image_id in records
+    )
+    items = _with_captions(items, [j for j in judgements if j.image_id in records], encoder)
+    sample = background(files)
+    means = encoder.means
+    wholes = sample[:, 0] if len(sample) else sample.reshape(0, files.vectors.dim)
+    return (
+        Evidence(
+            query=query,
+            items=items,
+            image_mean=means.image if means else _mean(wholes),
+            text_mean=means.text if means else None,
+            tile_weight=encoder.tile_weight,
+            background=sample,
+            first_page=_wholes(first_page, files),
+        ),
+        notes,
+    )
+
+
+def background(files: LibraryFiles) -> Floats:
+    """[b, t, d] vectors of up to 200 images drawn at random, the same ones every time."""
+    table = files.row_table
+    if not len(table):
+        return np.zeros((0, 1, files.vectors.dim), np.float32)
+    n_tiles = int(np.bincount(table[:, 1]).argmax())  # images with the usual number of tiles
+    usual = table[table[:, 1] == n_tiles]
+    chosen = np.random.default_rng(_SEED).permutation(len(usual))[:_N_BACKGROUND]
+    rows = usual[np.sort(chosen), 0][:, None] + np.arange(n_tiles)  # [b, t]
+    return files.vectors.rows(rows.reshape(-1)).reshape(len(rows), n_tiles, -1)
+
+
+def _present(
+    judgements: Sequence[Judgement], files: LibraryFiles
+) -> tuple[list[int], tuple[str, ...]]:
+    """Judged images that the library still has, and a note for each other one."""
+    has = set(files.row_table[:, 2].tolist())
+    wanted = dict.fromkeys(one.image_id for one in judgements)
+    notes = tuple(
+        f"image {image_id} left the library; its judgement is kept, and does not count"
+        for image_id in wanted
+        if image_id not in has
+    )
+    return [image_id for image_id in wanted if image_id in has], notes
+
+
+def _judged(one: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
+    sign = 1 if one.relevant else -1
+    rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
+    tiles = files.vectors.rows(rows)  # [t, d]
+    if one.box is None or one.crop is None:
+        return Judged(one.judgement_id, sign, tiles, one.weight, round=one.round)
+    inside = np.array([_is_inside(t, one.box) for t in files.tiling(record.tiling_id)])
+    covered = np.concatenate([one.crop[None], tiles[inside]])
+    return Judged(
+        one.judgement_id,
+        sign,
+        covered,
+        one.weight,
+        context=tiles[~inside],
+        boxed=True,
+        round=one.round,
+    )
+
+
+def _is_inside(tile: Box, box: Box) -> bool:
+    """Whether at least half of a tile lies in the box."""
+    return tile.intersection(box) >= 0.5 * tile.area
+
+
+def _with_captions(
+    items: tuple[Judged, ...], judgements: Sequence[Judgement], encoder: Encoder
+) -> tuple[Judged, ...]:
+    """Adds the text vector of every caption that says something."""
+    captions = [one.caption.strip() if one.caption else "" for one in judgements]
+    texts = [caption for caption in captions if caption]
+    vectors = iter(encoder.encode_texts(texts))
+    return tuple(
+        replace(item, caption=next(vectors)) if caption else item
+        for item, caption in zip(items, captions, strict=True)
+    )
+
+
+def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:
+    """[k, d] whole-picture vectors of those images that are still there."""
+    first_row: dict[int, int] = dict(files.row_table[:, [2, 0]].tolist())
+    rows: Ints = np.array([first_row[i] for i in image_ids if i in first_row], np.int64)
+    return files.vectors.rows(rows)
+
+
+def _mean(vectors: Floats) -> Floats | None:
+    return None if not len(vectors) else np.asarray(vectors.mean(axis=0), np.float32)
