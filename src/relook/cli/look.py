@@ -14,9 +14,10 @@ from relook.cli.loop import Loop
 from relook.cli.marks import Mark, find_hit, parse_box
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table
-from relook.core.errors import InputError
+from relook.core.errors import InputError, RelookError
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.feedback.strategies import strategy as named_strategy
 from relook.search.session import Session
 from relook.search.transfer import export_session
 
@@ -48,10 +49,8 @@ def look(
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
     with Library(library) as lib:
-        if resume:
-            session = lib.session(resume)
-        else:
-            session = lib.look(" ".join(words or []), limit=limit)
+        asked = " ".join(words or [])
+        session = lib.session(resume) if resume else lib.look(asked, limit=limit)
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -84,6 +83,7 @@ def refine(
     """Mark hits of a session's current page and show the next page."""
     with Library(library) as lib:
         session = lib.session(session_id)
+        named_strategy(strategy)
         marks = [Mark(n, True) for n in relevant or []]
         marks += [Mark(n, False) for n in irrelevant or []]
         _judge_all(session, marks, [parse_box(text) for text in box or []], caption or [])
@@ -97,7 +97,7 @@ def refine(
 
 
 def _judge_all(session: Session, marks: list[Mark], boxes: list[Mark], captions: list[str]) -> None:
-    """Checks everything first, so that a wrong mark leaves the session as it was."""
+    """All or none: a wrong mark leaves the session as it was."""
     page = session.page
     if len(captions) > len(boxes):
         raise InputError("bad_mark", "there are more captions than boxes", "one --caption a --box")
@@ -108,8 +108,15 @@ def _judge_all(session: Session, marks: list[Mark], boxes: list[Mark], captions:
             "bad_mark", f"hit {min(both)} is marked relevant and irrelevant", "decide for one"
         )
     words = [None] * len(marks) + captions + [None] * (len(boxes) - len(captions))
-    for (mark, hit), said in zip(chosen, words, strict=True):
-        session.judge(hit, mark.relevant, box=mark.box, caption=said)
+    made: list[int] = []
+    try:
+        for (mark, hit), said in zip(chosen, words, strict=True):
+            one = session.judge(hit, mark.relevant, box=mark.box, caption=said)
+            made.append(one.judgement_id)
+    except RelookError:
+        for judgement_id in made:
+            session.remove(judgement_id)
+        raise
 
 
 app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_help=True)

@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS judgements (
     caption TEXT,
     caption_by TEXT NOT NULL,
     weight REAL NOT NULL,
-    crop BLOB
+    crop BLOB,
+    led_to INTEGER
 );
 CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
@@ -68,6 +69,7 @@ class Judgement:
         caption_by: `person` or `captioner`.
         weight: How much it counts.
         crop: [d] vector of the region, cut from the original pixels; None for a whole image.
+        led_to: The round that was fitted with it for the first time; None while it waits.
     """
 
     judgement_id: int
@@ -79,6 +81,7 @@ class Judgement:
     caption_by: str = "captioner"
     weight: float = 1.0
     crop: Floats | None = None
+    led_to: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON form, without the vector."""
@@ -91,6 +94,7 @@ class Judgement:
             "caption": self.caption,
             "caption_by": self.caption_by,
             "weight": self.weight,
+            "led_to": self.led_to,
         }
 
 
@@ -188,7 +192,7 @@ class SessionTable:
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", values)
 
     def add_round(self, session_id: str, row: RoundRow) -> None:
-        """Adds a round and makes it the current one."""
+        """Adds a round, makes it the current one, and gives it its parent's waiting judgements."""
         values = (
             session_id, row.number, row.parent, row.strategy,
             json.dumps(row.hits), json.dumps(row.record), time.time(),
@@ -197,6 +201,11 @@ class SessionTable:
             db.execute("INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             now = (row.number, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+            db.execute(
+                "UPDATE judgements SET led_to = ?"
+                " WHERE session_id = ? AND round = ? AND led_to IS NULL",
+                (row.number, session_id, row.parent),
+            )
 
     def rounds(self, session_id: str) -> list[RoundRow]:
         """The rounds of a session by number."""
@@ -218,8 +227,8 @@ class SessionTable:
     def judgements(self, session_id: str) -> list[Judgement]:
         """All judgements of a session, oldest first."""
         sql = (
-            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight, crop"
-            " FROM judgements WHERE session_id = ? ORDER BY judgement_id"
+            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight, crop,"
+            " led_to FROM judgements WHERE session_id = ? ORDER BY judgement_id"
         )
         return [_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
 
@@ -230,7 +239,7 @@ class SessionTable:
             Their ids.
         """
         ids = []
-        sql = "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         with self._catalog.transaction() as db:
             for one in judgements:
                 values = (
@@ -238,6 +247,7 @@ class SessionTable:
                     None if one.box is None else json.dumps(one.box.as_list()),
                     one.caption, one.caption_by, one.weight,
                     None if one.crop is None else one.crop.astype(np.float32).tobytes(),
+                    one.led_to,
                 )  # fmt: skip
                 ids.append(int(db.execute(sql, values).lastrowid or 0))
         return ids
@@ -249,17 +259,23 @@ class SessionTable:
             db.execute("DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?", values)
 
     def remove_round(self, session_id: str, number: int, parent: int) -> None:
-        """Takes a round without successors back; its parent becomes the current one."""
+        """Takes a round without successors back, with what was judged on its page.
+
+        Its parent becomes the current one, and the judgements it was made from wait there again.
+        """
+        values = (session_id, number)
         with self._catalog.transaction() as db:
-            values = (session_id, number)
             db.execute("DELETE FROM judgements WHERE session_id = ? AND round = ?", values)
+            db.execute(
+                "UPDATE judgements SET led_to = NULL WHERE session_id = ? AND led_to = ?", values
+            )
             db.execute("DELETE FROM rounds WHERE session_id = ? AND number = ?", values)
             now = (parent, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
 
 
 def _judgement(row: tuple[Any, ...]) -> Judgement:
-    judgement_id, number, image_id, relevant, box, caption, caption_by, weight, crop = row
+    judgement_id, number, image_id, relevant, box, caption, caption_by, weight, crop, led_to = row
     return Judgement(
         judgement_id,
         number,
@@ -270,4 +286,5 @@ def _judgement(row: tuple[Any, ...]) -> Judgement:
         caption_by,
         weight,
         None if crop is None else np.frombuffer(crop, np.float32),
+        led_to,
     )

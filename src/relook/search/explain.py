@@ -151,6 +151,8 @@ def influence(
     with_it = _scores(engine, session.fitted(strategy).scorer)
     without = _scores(engine, session.fitted(strategy, without=judgement_id).scorer)
     change = with_it - without  # [n]
+    if session.fitted(strategy).scorer.vector is None:
+        change -= change.mean()  # such scores have no level of their own, only an order
     ranks, ranks_without = _ranks(with_it), _ranks(without)
     order = np.argsort(-change, kind="stable")
     ids = engine.files.row_table[:, 2]

@@ -150,10 +150,9 @@ class Session:
         return replace(judgement, judgement_id=ids[0])
 
     def _same_place(self, image_id: int, box: Box | None) -> int:
-        """Id of a judgement made on the current round's page at this place; 0 for none."""
-        now = self.row.current_round
-        for one in self.judgements:
-            if (one.image_id, one.box, one.round) == (image_id, box, now):
+        """Id of a judgement that waits on the current page at this place; 0 for none."""
+        for one in self._waiting():
+            if (one.image_id, one.box) == (image_id, box):
                 return one.judgement_id
         return 0
 
@@ -177,7 +176,9 @@ class Session:
         self._table.remove_judgement(self.session_id, judgement_id)
 
     def undo(self) -> str:
-        """Takes the last step back: the newest judgement on this page, or else this page.
+        """Takes the last step back: the newest judgement that waits here, or else this page.
+
+        After a page is taken back, the judgements it was made from wait on the page before.
 
         Returns:
             What was taken back, in words.
@@ -186,7 +187,7 @@ class Session:
             InputError: `nothing_to_undo` on an unjudged first page.
         """
         now = self.round
-        here = [one for one in self.all_judgements if one.round == now.number]
+        here = self._waiting()
         if here:
             self._table.remove_judgement(self.session_id, here[-1].judgement_id)
             sign = "relevant" if here[-1].relevant else "irrelevant"
@@ -300,13 +301,18 @@ class Session:
         return path[::-1]
 
     def _judgements_at(self, number: int) -> list[Judgement]:
-        """Judgements on the way to a round; the latest one on a place counts."""
+        """Judgements that a round was made from or that wait on it; the latest on a place."""
         on_the_way = {row.number for row in self._path(number)}
         latest: dict[tuple[int, Box | None], Judgement] = {}
         for one in self.all_judgements:
-            if one.round in on_the_way:
+            if one.led_to in on_the_way or (one.led_to is None and one.round == number):
                 latest[one.image_id, one.box] = one
         return sorted(latest.values(), key=lambda one: one.judgement_id)
+
+    def _waiting(self) -> list[Judgement]:
+        """Judgements made on the current page that no round was fitted with yet."""
+        now = self.row.current_round
+        return [one for one in self.all_judgements if one.round == now and one.led_to is None]
 
     def _judgement(self, judgement_id: int) -> Judgement:
         for one in self.all_judgements:

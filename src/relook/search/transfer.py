@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,7 @@ def _judgement(row: Mapping[str, Any]) -> Judgement:
         None if caption is None else str(caption),
         str(row["caption_by"]),
         weight,
+        led_to=None if row["led_to"] is None else int(row["led_to"]),
     )
 
 
@@ -142,7 +144,8 @@ def _check_tree(rounds: list[RoundRow], judgements: list[Judgement], current: in
         if row.parent is not None and row.parent not in seen:
             raise ValueError(f"round {row.number} grew from round {row.parent}, which is not there")
         seen.add(row.number)
-    for number in [current, *(one.round for one in judgements)]:
+    led_to = [one.led_to for one in judgements if one.led_to is not None]
+    for number in [current, *led_to, *(one.round for one in judgements)]:
         if number not in seen:
             raise ValueError(f"there is no round {number}")
     return current
@@ -165,6 +168,4 @@ def _renumbered(one: Judgement, ids: Mapping[int, int], engine: Engine) -> Judge
     if one.box is not None:
         record = engine.files.catalog.images([image_id])[0]
         crop = region_crop(engine, record.path, one.box)[1]
-    return Judgement(
-        0, one.round, image_id, one.relevant, one.box, one.caption, one.caption_by, one.weight, crop
-    )
+    return replace(one, image_id=image_id, crop=crop)

@@ -1,0 +1,439 @@
+"""Sessions: judged, refined, undone, branched, kept, exported and imported."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import relook
+import relook.captioners.base
+import relook.feedback.strategies
+from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.types import Box
+from relook.search.explain import heat_map, influence, why
+from relook.search.session import Session
+from relook.search.transfer import export_session
+from relook.testing.fakes import ColourEncoder, patched, solid
+
+CORNER = Box(0.0, 0.0, 0.5, 0.5)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Six pictures with a red bar, wider from 1 to 6, on other colours; ids 1 to 6 by name."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    grounds = ("black", "blue", "blue", "green", "green", "yellow")
+    for number, ground in enumerate(grounds, start=1):
+        wide = 0.2 + number / 25
+        bar = Box(0.0, 0.0, wide, 1.0) if number % 2 else Box(0.0, 0.0, 1.0, wide)
+        patched(ground, "red", bar, 100, 100).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path, pictures: Path) -> relook.Library:
+    made = relook.Library(tmp_path / "library", encoder=ColourEncoder())
+    made.add(pictures)
+    yield made
+    made.close()
+
+
+def ids(page: relook.Page) -> list[int]:
+    return [hit.image_id for hit in page]
+
+
+def id_of(library: relook.Library, name: str) -> int:
+    return next(r.image_id for r in library.files.catalog.each_image() if r.path.name == name)
+
+
+def test_a_relevant_mark_brings_its_like_up(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    unmarked = ids(session.again("none", limit=4))
+    session.go(0)
+    blue, other_blue = id_of(library, "2.png"), id_of(library, "3.png")
+    assert ids(session.page) == [id_of(library, "6.png"), id_of(library, "5.png")]
+    session.judge(blue, relevant=True)
+    page = session.again("rocchio", limit=3)
+    assert ids(page)[0] == other_blue
+    assert unmarked[0] != other_blue
+
+
+def test_shown_and_judged_images_stay_out_unless_kept(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    first = ids(session.page)
+    session.judge(first[0], relevant=True)
+    assert not set(first) & set(ids(session.again("rocchio", limit=10)))
+    kept = ids(session.again("rocchio", limit=10, keep_shown=True, keep_judged=True))
+    assert sorted(kept) == [1, 2, 3, 4, 5, 6]
+    assert first[0] not in ids(session.again("rocchio", limit=10, keep_shown=True))
+
+
+def test_undo_takes_marks_then_the_page(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    first = session.page
+    session.judge(first[0], relevant=True)
+    before = ids(session.again("rocchio"))
+    session.judge(before[0], relevant=False)
+    session.undo()
+    assert len(session.judgements) == 1
+    assert session.undo() == "back on round 0"
+    assert session.page == first
+    assert [one.image_id for one in session.judgements] == [first[0].image_id], "it waits again"
+    assert ids(session.again("rocchio")) == before
+    session.undo()
+    assert session.undo() == f"image {first[0].image_id} is not relevant any more"
+    with pytest.raises(InputError, match="first page") as caught:
+        session.undo()
+    assert caught.value.code == "nothing_to_undo"
+
+
+def test_every_round_is_fitted_from_the_first_query(library: relook.Library) -> None:
+    """Judging over two rounds gives what judging all at once gives: no drift."""
+    slow, quick = library.look("red", limit=1), library.look("red", limit=1)
+    slow.judge(2, relevant=True)
+    slow.again("rocchio", limit=1)
+    slow.judge(4, relevant=False)
+    quick.judge(2, relevant=True)
+    quick.judge(4, relevant=False)
+    np.testing.assert_allclose(
+        slow.fitted("rocchio").scorer.vector, quick.fitted("rocchio").scorer.vector, atol=1e-6
+    )
+
+
+def test_branches_do_not_see_each_other(library: relook.Library) -> None:
+    session = library.look("red", limit=1)
+    session.again("none", limit=1)
+    session.judge(2, relevant=True)
+    session.again("rocchio", limit=1)
+    session.go(0)
+    assert session.judgements == []
+    session.judge(4, relevant=True)
+    page = session.again("rocchio", limit=1)
+    assert [(row.number, row.parent) for row in session.rounds] == [
+        (0, None), (1, 0), (2, 1), (3, 0),
+    ]  # fmt: skip
+    assert ids(page) == [id_of(library, "5.png")]
+    session.go(2)
+    assert [one.image_id for one in session.judgements] == [2]
+
+
+def test_a_branch_keeps_the_marks_it_grew_from(library: relook.Library) -> None:
+    """Marks made later on the shared page belong to the other branch."""
+    session = library.look("red", limit=1)
+    session.judge(2, relevant=True)
+    session.again("rocchio", limit=1)
+    session.go(0)
+    assert session.judgements == []
+    session.judge(4, relevant=True)
+    session.again("rocchio", limit=1)
+    assert [one.image_id for one in session.judgements] == [4]
+    session.go(1)
+    assert [one.image_id for one in session.judgements] == [2]
+
+
+def test_undo_never_removes_a_round_that_others_grew_from(library: relook.Library) -> None:
+    session = library.look("red", limit=1)
+    session.again("none", limit=1)
+    session.again("none", limit=1)
+    session.go(1)
+    assert "kept" in session.undo()
+    assert [row.number for row in session.rounds] == [0, 1, 2]
+
+
+def test_the_last_word_on_a_picture_counts(library: relook.Library) -> None:
+    session = library.look("red", limit=3)
+    first = session.judge(2, relevant=True)
+    second = session.judge(2, relevant=False)
+    assert second.judgement_id == first.judgement_id
+    assert [one.relevant for one in session.judgements] == [False]
+    session.judge(2, relevant=True, box=CORNER)
+    assert len(session.judgements) == 2, "a region and the whole are two places"
+    session.again("rocchio")
+    session.judge(2, relevant=True)
+    assert [one.relevant for one in session.judgements if one.box is None] == [True]
+
+
+def test_a_box_counts_as_its_crop_and_the_rest_as_context(
+    tmp_path: Path, library: relook.Library
+) -> None:
+    """The red corner of a blue picture is boxed: blue must not be what is looked for."""
+    patched("blue", "red", CORNER, 100, 100).save(tmp_path / "corner.png")
+    library.add(tmp_path / "corner.png")
+    corner = id_of(library, "corner.png")
+    session = library.look("red yellow blue green black", limit=1)
+    session.judge(corner, relevant=True, box=Box(0.05, 0.05, 0.45, 0.45))
+    evidence = session.fitted("region").evidence
+    item = evidence.items[0]
+    assert item.boxed
+    np.testing.assert_allclose(item.tiles[0], ColourEncoder().encode_texts(["red"])[0], atol=1e-6)
+    assert len(item.tiles) == 2, "the crop and the one tile inside the box"
+    assert len(item.context) == 4
+    by_box = session.fitted("region").scorer.vector
+    session.undo()
+    session.judge(corner, relevant=True)
+    by_click = session.fitted("region").scorer.vector
+    blue = ColourEncoder().encode_texts(["blue"])[0]
+    assert by_box @ blue < by_click @ blue
+
+
+@pytest.mark.parametrize(
+    "box", [(0.5, 0.5, 0.5, 0.8), (0.8, 0.1, 0.2, 0.9), (-0.1, 0, 1, 1), (0, 0, 1.2, 1)]
+)
+def test_a_bad_box_is_refused_and_changes_nothing(
+    library: relook.Library, box: tuple[float, ...]
+) -> None:
+    session = library.look("red", limit=2)
+    with pytest.raises(InputError) as caught:
+        session.judge(1, relevant=True, box=box)
+    assert caught.value.code == "bad_box"
+    assert session.judgements == []
+
+
+def test_unknown_things_are_named(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    with pytest.raises(NotFoundError) as caught:
+        session.judge(99, relevant=True)
+    assert caught.value.code == "no_image"
+    with pytest.raises(InputError) as refused:
+        session.judge(1, relevant=True, weight=0.0)
+    assert refused.value.code == "bad_weight"
+    for act, code in (
+        (lambda: session.go(7), "no_round"),
+        (lambda: session.remove(7), "no_judgement"),
+        (lambda: session.again("best"), "unknown_strategy"),
+        (lambda: library.session("nope"), "no_session"),
+    ):
+        with pytest.raises(NotFoundError) as caught:
+            act()
+        assert caught.value.code == code
+    assert [row.number for row in session.rounds] == [0]
+
+
+def test_a_judged_image_that_left_the_library(library: relook.Library, pictures: Path) -> None:
+    session = library.look("red", limit=2)
+    session.judge(2, relevant=True)
+    session.judge(4, relevant=False)
+    (pictures / "2.png").unlink()
+    library.add(pictures)
+    page = session.again("rocchio", limit=3)
+    assert page.notes == ("image 2 left the library; its judgement is kept, and does not count",)
+    assert [one.image_id for one in session.judgements] == [2, 4]
+    assert [item.sign for item in session.fitted().evidence.items] == [-1]
+
+
+def test_a_box_needs_the_picture_file(library: relook.Library, pictures: Path) -> None:
+    session = library.look("red", limit=2)
+    (pictures / "3.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError) as caught:
+        session.judge(id_of(library, "3.png"), relevant=True, box=CORNER)
+    assert caught.value.code == "not_an_image"
+    assert session.judgements == []
+
+
+@pytest.mark.parametrize("strategy", relook.feedback.strategies.STRATEGIES)
+def test_every_strategy_takes_any_judgements(library: relook.Library, strategy: str) -> None:
+    """None at all, only irrelevant ones, contradictory captions, and a hundred of them."""
+    session = library.look("red", limit=2)
+    assert len(session.again(strategy)) == 2
+    session.go(0)
+    session.judge(4, relevant=False)
+    assert len(session.again(strategy)) == 2
+    session.go(0)
+    session.judge(2, relevant=True, box=CORNER, caption="blue")
+    session.judge(2, relevant=False, box=Box(0, 0, 0.4, 0.5), caption="blue")
+    for step in range(98):
+        session.judge(1 + step % 6, bool(step % 2), box=Box(0, 0, 1, (step + 1) / 100), caption="")
+    assert len(session.judgements) == 100
+    page = session.again(strategy, keep_judged=True, keep_shown=True, limit=6)
+    assert sorted(ids(page)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_judgements_auto_is_the_first_query(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    np.testing.assert_allclose(session.fitted().scorer.vector, session.vector, atol=1e-7)
+    session.again()
+    assert session.round.record["choice"]["strategy"] == "none"
+
+
+def test_captions_are_suggested_edited_and_switched_off(library: relook.Library) -> None:
+    library._captioner = _Says("a blue thing")
+    session = library.look("red", limit=2)
+    suggested = session.judge(2, relevant=True, box=CORNER)
+    assert (suggested.caption, suggested.caption_by) == ("a blue thing", "captioner")
+    typed = session.judge(3, relevant=True, box=CORNER, caption="green")
+    assert (typed.caption, typed.caption_by) == ("green", "person")
+    assert session.judge(4, relevant=True).caption is None
+    green, blue = ColourEncoder().encode_texts(["green", "blue"])
+    edited = session.edit_caption(suggested.judgement_id, " blue ")
+    assert (edited.caption, edited.caption_by) == ("blue", "person")
+    vector = session.fitted("caption-rocchio").scorer.vector
+    assert vector @ blue == pytest.approx(vector @ green, abs=1e-6)
+    session.edit_caption(typed.judgement_id, "")
+    assert session.fitted("caption-rocchio").scorer.vector @ green == pytest.approx(0.0, abs=1e-6)
+
+
+class _Says:
+    """A captioner that knows one phrase."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def caption(self, images: list, limit: int = 1) -> list:
+        return [[relook.captioners.base.Phrase(self._text, 1.0)] for _ in images]
+
+
+def test_a_session_outlives_the_process(tmp_path: Path, library: relook.Library) -> None:
+    session = library.look("red - green", limit=3, name="evening light")
+    session.judge(2, relevant=True, box=CORNER, caption="blue", weight=0.5)
+    page = session.again("rocchio", limit=2)
+    vector = session.fitted("region").scorer.vector
+    library.close()
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as again:
+        assert [(row.session_id, row.name) for row in again.sessions()] == [
+            (session.session_id, "evening light")
+        ]
+        kept = again.session(session.session_id)
+        assert kept.page == page
+        assert kept.query == session.query
+        np.testing.assert_array_equal(kept.fitted("region").scorer.vector, vector)
+        kept.rename("dusk")
+        assert again.sessions()[0].name == "dusk"
+        kept.delete()
+        assert again.sessions() == []
+        assert again.files.catalog.ask("SELECT count(*) FROM judgements") == [(0,)]
+
+
+def make_session(library: relook.Library) -> Session:
+    session = library.look("red", limit=3, name="to share")
+    session.judge(2, relevant=True, box=CORNER, caption="blue", weight=2.0)
+    session.judge(4, relevant=False)
+    session.again("rocchio", limit=2)
+    session.go(0)
+    session.again("probe", limit=2)
+    return session
+
+
+def test_export_and_import_into_another_library(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    """Other ids, other paths: pictures are found by content, and the next page is the same."""
+    session = make_session(library)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(session)))
+    moved = pictures.rename(tmp_path / "elsewhere")
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        solid("white").save(tmp_path / "0.png")
+        other.add(tmp_path / "0.png")
+        other.add(moved)
+        other.forget(tmp_path / "0.png")
+        taken, notes = other.import_session(file)
+        assert notes == ()
+        assert taken.row.name == "to share"
+        assert [hit.path.name for hit in taken.page] == [hit.path.name for hit in session.page]
+        shape = [(j.relevant, j.box, j.caption, j.weight, j.round) for j in session.judgements]
+        assert [
+            (j.relevant, j.box, j.caption, j.weight, j.round) for j in taken.judgements
+        ] == shape
+        names = [hit.path.name for hit in session.again("rocchio", limit=2)]
+        assert [hit.path.name for hit in taken.again("rocchio", limit=2)] == names
+
+
+def test_import_says_what_is_missing(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    session = make_session(library)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(session)))
+    shown = session.rounds[0].hits[0][0]
+    library.forget(library.image(shown).path)
+    taken, notes = library.import_session(file)
+    assert notes == ("1 pictures of the session are not in this library",)
+    assert shown not in [image_id for row in taken.rounds for image_id, _, _ in row.hits]
+    solid("white").save(tmp_path / "0.png")
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        other.add(tmp_path / "0.png")
+        with pytest.raises(InputError) as caught:
+            other.import_session(file)
+        assert caught.value.code == "other_library"
+        assert other.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda v: "not json",
+        lambda v: "[]",
+        lambda v: json.dumps({**v, "format": "relook-session-9"}),
+        lambda v: json.dumps({k: w for k, w in v.items() if k != "rounds"}),
+        lambda v: json.dumps({**v, "current_round": 9}),
+        lambda v: json.dumps({**v, "rounds": v["rounds"][1:]}),
+        lambda v: json.dumps({**v, "rounds": [v["rounds"][0], v["rounds"][0]]}),
+        lambda v: json.dumps({**v, "query": {"parts": []}}),
+        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "box": [1, 1, 0, 0]}]}),
+        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "weight": -1}]}),
+        lambda v: json.dumps({**v, "images": {"x": {}}}),
+    ],
+)
+def test_a_corrupt_session_file_is_refused_whole(
+    tmp_path: Path, library: relook.Library, damage: object
+) -> None:
+    file = tmp_path / "session.json"
+    file.write_text(damage(export_session(make_session(library))))
+    with pytest.raises(InputError) as caught:
+        library.import_session(file)
+    assert caught.value.code == "bad_session_file"
+    assert len(library.sessions()) == 1
+
+
+def test_reasons_sum_to_the_score(library: relook.Library) -> None:
+    session = library.look("red + 0.5:blue", limit=2)
+    session.judge(2, relevant=True)
+    session.judge(4, relevant=False)
+    for strategy in ("rocchio", "region", "probe", "auto"):
+        page = session.again(strategy, limit=2, keep_shown=True, keep_judged=True)
+        reasons = why(session, page[0], strategy)
+        assert sum(reason.amount for reason in reasons) == pytest.approx(page[0].score, abs=1e-4)
+    named = {reason.name: reason for reason in why(session, page[0], "rocchio")}
+    assert {"red", "blue"} <= set(named)
+    told = [reason for reason in named.values() if reason.judgement_id == 1]
+    assert [reason.name for reason in told] == ["relevant 1"]
+
+
+def test_why_refuses_what_is_no_sum(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    session.judge(2, relevant=True)
+    with pytest.raises(InputError) as caught:
+        why(session, session.page[0], "bayes")
+    assert caught.value.code == "not_linear"
+
+
+@pytest.mark.parametrize("strategy", ["rocchio", "bayes", "probe"])
+def test_influence_is_what_leaving_a_judgement_out_changes(
+    library: relook.Library, strategy: str
+) -> None:
+    session = library.look("red", limit=2)
+    session.judge(4, relevant=False)
+    one = session.judge(2, relevant=True)
+    found = influence(session, one.judgement_id, strategy)
+    twin = id_of(library, "3.png")
+    changes = {moved.image_id: moved.change for moved in (*found.raised, *found.lowered)}
+    assert found.raised[0].image_id in (2, twin)
+    assert changes[2] > 0
+    assert changes[2] == max(changes.values())
+    assert [m.change for m in found.lowered] == sorted(m.change for m in found.lowered)
+    session.go(0)
+    with pytest.raises(InputError) as caught:
+        influence(session, 999, strategy)
+    assert caught.value.code == "no_influence"
+
+
+def test_the_heat_map_points_at_the_thing(tmp_path: Path, library: relook.Library) -> None:
+    path = tmp_path / "corner.png"
+    patched("black", "yellow", Box(0.7, 0.0, 1.0, 0.3), 300, 300).save(path)
+    cells = heat_map(library.engine, path, ColourEncoder().encode_texts(["yellow"])[0], 7)
+    assert cells.shape == (7, 7)
+    row, column = np.unravel_index(np.argmax(cells), cells.shape)
+    assert (row, column) == (0, 6)
+    assert cells[6, 0] == pytest.approx(0.0, abs=1e-6)
