@@ -4,11 +4,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-import relook.encoders.builtin
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relook.encoders.wordpiece import WordPiece
 from tokenizers import Tokenizer
+
+import relook.encoders.builtin
+from relook.encoders.wordpiece import WordPiece
 
 FILE = Path(relook.encoders.builtin.__file__).with_name("builtin_model") / "tokenizer.json"
 MAX_TOKENS = 16

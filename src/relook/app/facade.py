@@ -21,12 +21,13 @@ from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.scan import list_pictures
+from relook.library.scan import check_root, list_pictures
 from relook.library.session_table import SessionRow, SessionTable
 from relook.library.sidecar import Sidecars
+from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
-from relook.search.session import Session, start
+from relook.search.session import Session
 from relook.search.transfer import import_session
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ class Library:
 
         settings = settings or IndexSettings()
         sidecars = Sidecars([_expanded(file) for file in _several(metadata)])
-        files = self._open_or_create()
+        for path in paths:
+            check_root(_absolute(path))  # a mistyped path must not leave an empty library
+        files = self.open_or_create()
         files.check_encoder(self._encoder)
         with WriterLock(self.folder):
             files.refresh()
@@ -160,12 +163,17 @@ class Library:
             builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
             report = builder.run(listing, roots)
             files.refresh()
-            if files.needs_index(self.search_settings):
+            if not report.interrupted and files.needs_index(self.search_settings):
                 report_to(Progress("building the index"))
                 files.build_index()
         return report
 
-    def _open_or_create(self) -> LibraryFiles:
+    def open_or_create(self) -> LibraryFiles:
+        """The open files; of a new, empty library when nothing has been indexed yet.
+
+        Raises:
+            InputError: `folder_in_use`; StorageError; LibraryBusyError.
+        """
         if self._files is None and not Manifest.exists(self.folder):
             name = self.encoder if isinstance(self.encoder, str) else None
             if name is None:
@@ -242,16 +250,21 @@ class Library:
             captions: Whether boxes get a suggested caption.
         """
         asked = query if isinstance(query, Query) else parse_query(query)
-        caption = self._suggest if captions else None
+        caption = self.suggest if captions else None
         return start(self.engine, self._session_table, asked, limit, caption, name)
 
-    def session(self, session_id: str) -> Session:
+    def session(self, session_id: str, *, captions: bool = True) -> Session:
         """A session begun before, in this process or another.
+
+        Args:
+            session_id: Its id.
+            captions: Whether boxes get a suggested caption.
 
         Raises:
             NotFoundError: `no_session`.
         """
-        return Session(self.engine, self._session_table, session_id, self._suggest)
+        caption = self.suggest if captions else None
+        return Session(self.engine, self._session_table, session_id, caption)
 
     def sessions(self) -> list[SessionRow]:
         """The sessions of this library, newest first."""
@@ -279,7 +292,8 @@ class Library:
         made: Captioner = CAPTIONERS.load(DEFAULT_CAPTIONER)()
         return made
 
-    def _suggest(self, crop: Image.Image) -> str:
+    def suggest(self, crop: Image.Image) -> str:
+        """A few words for what a crop shows, by the default captioner."""
         return self._captioner.caption([crop])[0][0].text
 
     def image(self, image_id: int) -> ImageRecord:

@@ -4,7 +4,8 @@
     |- InputError (ValueError)          what the caller gave cannot be used
     |  |- QueryError                    an empty or unreadable query
     |  |- ImageError                    a file that cannot be decoded into a picture
-    |  `- MetadataError                 a sidecar file that cannot be read
+    |  |- MetadataError                 a sidecar file that cannot be read
+    |  `- TooLargeError                 more bytes than are taken at once
     |- NotFoundError (LookupError)      no such library, image, session or adapter
     |- LibraryError                     the library on disk cannot serve this
     |  |- LibraryBusyError              another process is writing to it
@@ -12,7 +13,10 @@
     |  |- EncoderMismatchError          made by another encoder
     |  `- StorageError (OSError)        the disk refused: full, read-only, gone
     |- MissingExtraError                an optional package is not installed
-    `- ModelError                       an encoder's files are missing or wrong
+    |- ModelError                       an encoder's files are missing or wrong
+    |- AccessError                      this caller may not do this
+    |  `- TokenError                    no token, or a wrong one
+    `- OverloadError                    too much to do just now; the same again later may work
 
 Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that
 says what to do next. Nothing here prints or exits.
@@ -21,6 +25,7 @@ says what to do next. Nothing here prints or exits.
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
     "EncoderMismatchError",
     "ImageError",
     "InputError",
@@ -31,9 +36,12 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "NotFoundError",
+    "OverloadError",
     "QueryError",
     "RelookError",
     "StorageError",
+    "TokenError",
+    "TooLargeError",
 ]
 
 
@@ -76,6 +84,10 @@ class MetadataError(InputError):
     """A sidecar file cannot be read."""
 
 
+class TooLargeError(InputError):
+    """More bytes were sent than are taken at once."""
+
+
 class NotFoundError(RelookError, LookupError):
     """No library, image, session or adapter has this name."""
 
@@ -106,3 +118,15 @@ class MissingExtraError(RelookError):
 
 class ModelError(RelookError):
     """An encoder's files are missing, changed, or do not fit together."""
+
+
+class AccessError(RelookError):
+    """This caller may not do this."""
+
+
+class TokenError(AccessError):
+    """The request carries no token, or a wrong one."""
+
+
+class OverloadError(RelookError):
+    """There is too much to do just now; the same request may work later."""

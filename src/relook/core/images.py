@@ -99,6 +99,8 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
             data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError("vanished", "the file is not there any more") from None
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:  # a path with a NUL in it is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise ImageError("unreadable", f"cannot read it: {reason}") from error

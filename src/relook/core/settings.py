@@ -52,4 +52,4 @@ class SearchSettings:
     fold_cosine: float = _setting(0.94, "whole-picture cosine from which two may be duplicates")
     fold_bits: int = _setting(6, "largest difference of two duplicates' 64-bit picture hashes")
     exact_rows: int = _setting(60_000, "tiles up to which a search is exact, without an index")
-    shortlist: int = _setting(400, "tiles that are scored again exactly after an index search")
+    shortlist: int = _setting(800, "tiles that are scored again exactly after an index search")

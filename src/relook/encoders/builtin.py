@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuiltinEncoder"]
 
+_AGAIN = "install relook again: the wheel carries the model"
 _FOLDER = Path(__file__).with_name("builtin_model")
 
 
@@ -49,13 +50,15 @@ class BuiltinEncoder:
         self.n_threads = n_threads
         try:
             self._card = json.loads((self.folder / "model.json").read_text("utf-8"))
+            self._boxes = tuple(Box(*edges) for edges in self._card["tiles"])
         except OSError as error:
             raise ModelError(
                 "model_missing",
                 f"the built-in encoder's files are not in {self.folder}",
-                "install relook again: the wheel carries them",
+                _AGAIN,
             ) from error
-        self._boxes = tuple(Box(*edges) for edges in self._card["tiles"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _changed("model.json") from error
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -134,16 +137,15 @@ class BuiltinEncoder:
         """Compares every model file with its recorded sum.
 
         Raises:
-            ModelError: `model_changed` naming the file that differs.
+            ModelError: `model_changed` or `model_missing`, naming the file.
         """
         for name, expected in self._card["sha256"].items():
-            actual = hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
-            if actual != expected:
-                raise ModelError(
-                    "model_changed",
-                    f"{name} of the built-in encoder is not the file that was shipped",
-                    "install relook again",
-                )
+            try:
+                data = (self.folder / name).read_bytes()
+            except OSError as error:
+                raise _missing(name, error) from error
+            if hashlib.sha256(data).hexdigest() != expected:
+                raise _changed(name)
 
     def close(self) -> None:
         for name in ("_image_tower", "_text_tower", "_tokenizer"):
@@ -159,7 +161,13 @@ class BuiltinEncoder:
 
     @cached_property
     def _tokenizer(self) -> WordPiece:
-        return WordPiece(self.folder / "tokenizer.json", int(self._card["max_tokens"]))
+        name = "tokenizer.json"
+        try:
+            return WordPiece(self.folder / name, int(self._card["max_tokens"]))
+        except OSError as error:
+            raise _missing(name, error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise _changed(name) from error
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         path = self.folder / name
@@ -173,8 +181,14 @@ class BuiltinEncoder:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise ModelError(
-                "model_missing",
-                f"cannot load {path.name} of the built-in encoder: {error}",
-                "install relook again: the wheel carries it",
-            ) from error
+            raise _missing(name, error) from error
+
+
+def _missing(name: str, error: Exception) -> ModelError:
+    text = f"cannot load {name} of the built-in encoder: {error}"
+    return ModelError("model_missing", text, _AGAIN)
+
+
+def _changed(name: str) -> ModelError:
+    text = f"{name} of the built-in encoder is not the file that was shipped"
+    return ModelError("model_changed", text, _AGAIN)

@@ -28,7 +28,7 @@ from relook.encoders.base import Encoder
 from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
-from relook.library.report import IndexReport, Progress, ProgressCallback
+from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Listing
 from relook.library.sidecar import Sidecars
 
@@ -90,12 +90,13 @@ class Builder:
         self._contents = files.catalog.contents()
         self._skipped = {file.facts.path: file for file in files.catalog.skipped()}
         self._gone: dict[int, bytes] = {}
+        self._mended: list[tuple[bytes]] = []  # skipped once, and again as they were indexed
 
     def run(self, listing: Listing, roots: list[bytes]) -> IndexReport:
         """Brings the library up to date with a listing of the roots.
 
-        Ctrl-C (KeyboardInterrupt) ends the run early: what is encoded is committed, and the
-        report says `interrupted`.
+        Ctrl-C (KeyboardInterrupt), or a progress callback that raises `Stop`, ends the run
+        early: what is encoded is committed, and the report says `interrupted`.
 
         Raises:
             StorageError: when the disk refuses; what was committed before stays.
@@ -109,7 +110,7 @@ class Builder:
             self._encode()
             self._commit()
             self._remove_gone(listing, roots)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stop):
             self._report.interrupted = True
             self._commit()
         for folder, reason in listing.unlisted.items():
@@ -137,6 +138,7 @@ class Builder:
         if known and known[1:] == (facts.size_bytes, facts.mtime_ns):
             self._report.n_unchanged += 1
             self._update_words(known[0], facts.path)
+            self._mended += [(facts.path,)] if facts.path in self._skipped else []
             return False
         return not self._is_skipped_still(facts)
 
@@ -257,6 +259,9 @@ class Builder:
         if known:
             self._report.n_updated += 1
             record = replace(record, image_id=known[0])
+            for before in self._files.catalog.images([known[0]], missing_ok=True):
+                # What a sidecar said once stays, where the changed file says nothing.
+                record = _said(record, _words(record).over(_words(before)))
         else:
             self._report.n_added += 1
             self._report.n_duplicates += record.content in self._contents
@@ -324,7 +329,7 @@ class Builder:
         self._report.n_removed += len(gone)
         present = listing.files.keys()
         stale = [(f.facts.path,) for f in catalog.skipped() if f.facts.path not in present]
-        stale = [(path,) for (path,) in stale if listing.covers(path, roots)]
+        stale = [(path,) for (path,) in stale if listing.covers(path, roots)] + self._mended
         if stale:
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", stale)
@@ -334,8 +339,14 @@ def _under(path: bytes, root: bytes) -> bool:
     return path == root or path.startswith(root.rstrip(_SEP) + _SEP)
 
 
+def _words(record: ImageRecord) -> Words:
+    return Words(record.title, record.caption, record.metadata)
+
+
 def _with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
-    if words is None:
-        return record
-    merged = words.over(Words(record.title, record.caption, record.metadata))
-    return replace(record, title=merged.title, caption=merged.caption, metadata=merged.metadata)
+    """The record with these words, and its own where these say nothing."""
+    return record if words is None else _said(record, words.over(_words(record)))
+
+
+def _said(record: ImageRecord, words: Words) -> ImageRecord:
+    return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)

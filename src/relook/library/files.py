@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,29 +41,58 @@ _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors.f16", "ann"
 
 
+@dataclass(slots=True)
+class _Moment:
+    """What a library held when it was read; rows are [n, 3], see `LibraryFiles.row_table`."""
+
+    generation: int
+    vectors: VectorFile
+    rows: Ints
+    alive: Mask | None = None
+    store: Store | None = None
+
+
 class LibraryFiles:
     """Manifest, catalog, vectors and index of one library.
 
     Use `create` or `open`. Everything an open library answers is of one moment; `refresh`
-    takes in what another process has committed since.
+    takes in what another process has committed since. Threads may share it: each wraps what
+    belongs together in `moment`, and another's `refresh` does not show in there.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.manifest, self.catalog = folder, manifest, catalog
+        self._tilings: dict[int, tuple[Box, ...]] = {}
+        self._lock = threading.RLock()
+        self._pinned = threading.local()
         try:
-            self._load()
+            self._latest = self._read()
         except BaseException:
             catalog.close()
             raise
 
-    def _load(self) -> None:
-        self._generation, end_row, rows = self.catalog.snapshot()
+    def _read(self) -> _Moment:
+        generation, end_row, rows = self.catalog.snapshot()
         dim = self.manifest.fingerprint.dim
-        self.vectors = VectorFile(self.folder / _VECTORS, dim, end_row)  # [n, d]
-        self._rows: Ints = rows
-        self._alive: Mask | None = None
-        self._tilings: dict[int, tuple[Box, ...]] = {}
-        self._store: Store | None = None
+        return _Moment(generation, VectorFile(self.folder / _VECTORS, dim, end_row), rows)
+
+    @property
+    def _now(self) -> _Moment:
+        pinned: _Moment | None = getattr(self._pinned, "moment", None)
+        return pinned or self._latest
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """Takes in what is new, and answers this thread of that one moment inside the block."""
+        if getattr(self._pinned, "moment", None) is not None:
+            yield  # the outer block decides
+            return
+        self.refresh()
+        self._pinned.moment = self._latest
+        try:
+            yield
+        finally:
+            self._pinned.moment = None
 
     @classmethod
     def create(cls, folder: Path, encoder_name: str, fingerprint: Fingerprint) -> LibraryFiles:
@@ -132,26 +164,36 @@ class LibraryFiles:
                 "index the pictures into a new library, or use the encoder it was made with",
             )
 
-    def refresh(self) -> bool:
-        """Takes in what was committed since; True when there was something."""
-        if self.catalog.generation() == self._generation:
-            return False
-        self._load()
+    def refresh(self, *, index_too: bool = False) -> bool:
+        """Takes in what was committed since; True when there was something.
+
+        Args:
+            index_too: Also take in an index that was built meanwhile.
+        """
+        with self._lock:
+            if not index_too and self.catalog.generation() == self._latest.generation:
+                return False
+            self._latest = self._read()
         return True
+
+    @property
+    def vectors(self) -> VectorFile:
+        """The vectors, [n, d]."""
+        return self._now.vectors
 
     @property
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id of every image, by first row."""
-        return self._rows
+        return self._now.rows
 
     def alive(self) -> Mask | None:
         """[n_rows] bool: rows that an image names; None when all do."""
-        table = self.row_table
-        if int(table[:, 1].sum()) == len(self.vectors):
+        now = self._now
+        if int(now.rows[:, 1].sum()) == len(now.vectors):
             return None
-        if self._alive is None:
-            self._alive = self.rows_of(table)
-        return self._alive
+        if now.alive is None:
+            now.alive = self.rows_of(now.rows)
+        return now.alive
 
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of `row_table` name."""
@@ -172,14 +214,19 @@ class LibraryFiles:
         A damaged or missing index is left aside, and the search is exact until the next
         run of indexing has built it again.
         """
-        if self._store is None:
-            self._store = ExactStore(self.vectors)
-            if len(self.vectors) > settings.exact_rows:
-                try:
-                    self._store = self._open_index(settings)
-                except LibraryFormatError as error:
-                    _LOG.warning("searching without the index: %s", error)
-        return self._store
+        now = self._now
+        with self._lock:  # threads that begin together open the index once
+            if now.store is None:
+                now.store = self._new_store(settings)
+        return now.store
+
+    def _new_store(self, settings: SearchSettings) -> Store:
+        if len(self.vectors) > settings.exact_rows:
+            try:
+                return self._open_index(settings)
+            except LibraryFormatError as error:
+                _LOG.warning("searching without the index: %s", error)
+        return ExactStore(self.vectors)
 
     def _open_index(self, settings: SearchSettings) -> FaissStore:
         from relook.stores.faiss_store import FaissStore
@@ -208,7 +255,7 @@ class LibraryFiles:
             build_index(self.vectors, self.folder / _ANN)
         except (OSError, RuntimeError) as error:
             raise StorageError("disk_refused", f"cannot write the index: {error}") from error
-        self._store = None
+        self._now.store = None
 
     def writer_vectors(self) -> VectorFile:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
@@ -248,9 +295,10 @@ class LibraryFiles:
 
     def close(self) -> None:
         """Closes every file; closing twice is fine."""
-        if self._store is not None:
-            self._store.close()
-        self.vectors.close()
+        latest = self._latest
+        if latest.store is not None:
+            latest.store.close()
+        latest.vectors.close()
         self.catalog.close()
 
     def __enter__(self) -> LibraryFiles:

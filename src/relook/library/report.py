@@ -8,7 +8,11 @@ from typing import Any
 
 from relook.library.records import SkippedFile
 
-__all__ = ["IndexReport", "Progress", "ProgressCallback"]
+__all__ = ["IndexReport", "Progress", "ProgressCallback", "Stop"]
+
+
+class Stop(Exception):  # noqa: N818 - a request, not an error
+    """Raised by a progress callback to end a run early; what is done is kept, as at Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from relook.core.errors import NotFoundError
 from relook.core.formats import SUFFIXES
 from relook.library.records import FileFacts, printable
 
-__all__ = ["Listing", "list_pictures"]
+__all__ = ["Listing", "check_root", "list_pictures"]
 
 _SEP = os.sep.encode()
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
@@ -66,14 +66,12 @@ def list_pictures(
     listing = Listing()
     for root in roots:
         try:
-            facts = os.stat(root)
-        except OSError as error:
-            if not must_exist:
-                listing.unlisted[root] = error.strerror or str(error)
-                continue
-            raise NotFoundError(
-                "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
-            ) from error
+            facts = check_root(root)
+        except NotFoundError as error:
+            if must_exist:
+                raise
+            listing.unlisted[root] = getattr(error.__cause__, "strerror", None) or error.message
+            continue
         if not stat.S_ISDIR(facts.st_mode):
             listing.files[root] = FileFacts(root, facts.st_size, facts.st_mtime_ns)
             continue
@@ -82,6 +80,20 @@ def list_pictures(
             if progress and len(listing.files) % 1000 == 0:
                 progress(len(listing.files))
     return listing
+
+
+def check_root(root: bytes) -> os.stat_result:
+    """The facts of a folder or file that is to be indexed.
+
+    Raises:
+        NotFoundError: `no_path` when it is not there.
+    """
+    try:
+        return os.stat(root)
+    except OSError as error:
+        raise NotFoundError(
+            "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
+        ) from error
 
 
 def _walk(root: bytes, avoid: bytes, hidden: bool, listing: Listing) -> Iterator[FileFacts]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +154,7 @@ class SessionTable:
         Raises:
             NotFoundError: `no_session`.
         """
-        rows = [row for row in self.all() if row.session_id == session_id]
+        rows = self._sessions("WHERE session_id = ?", session_id)
         if not rows:
             raise NotFoundError(
                 "no_session",
@@ -165,13 +165,13 @@ class SessionTable:
 
     def all(self) -> list[SessionRow]:
         """Every session, newest first."""
-        sql = (
-            "SELECT session_id, name, query, current_round, created_s FROM sessions"
-            " ORDER BY created_s DESC, session_id"
-        )
+        return self._sessions("ORDER BY created_s DESC, session_id")
+
+    def _sessions(self, which: str, *values: object) -> list[SessionRow]:
+        sql = f"SELECT session_id, name, query, current_round, created_s FROM sessions {which}"
         return [
             SessionRow(str(i), str(name), json.loads(str(query)), int(str(now)), float(str(at)))
-            for i, name, query, now, at in self._catalog.ask(sql)
+            for i, name, query, now, at in self._catalog.ask(sql, values)
         ]
 
     def rename(self, session_id: str, name: str) -> None:
@@ -227,8 +227,8 @@ class SessionTable:
     def judgements(self, session_id: str) -> list[Judgement]:
         """All judgements of a session, oldest first."""
         sql = (
-            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight, crop,"
-            " led_to FROM judgements WHERE session_id = ? ORDER BY judgement_id"
+            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight,"
+            " crop, led_to FROM judgements WHERE session_id = ? ORDER BY judgement_id"
         )
         return [_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
 
@@ -244,13 +244,39 @@ class SessionTable:
             for one in judgements:
                 values = (
                     one.judgement_id or None, session_id, one.round, one.image_id, one.relevant,
-                    None if one.box is None else json.dumps(one.box.as_list()),
-                    one.caption, one.caption_by, one.weight,
-                    None if one.crop is None else one.crop.astype(np.float32).tobytes(),
-                    one.led_to,
+                    _stored(one.box), one.caption, one.caption_by, one.weight,
+                    _stored(one.crop), one.led_to,
                 )  # fmt: skip
                 ids.append(int(db.execute(sql, values).lastrowid or 0))
         return ids
+
+    def change(
+        self,
+        session_id: str,
+        judgement_id: int,
+        values: Mapping[str, object],
+        expected: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Changes columns of one judgement, in one step as others see it.
+
+        Args:
+            session_id: The session.
+            judgement_id: The judgement.
+            values: Column -> new value.
+            expected: Column -> value it must have; nothing is changed where one differs.
+
+        Returns:
+            Whether it was changed.
+        """
+        if not values:
+            return False
+        sets = ", ".join(f"{name} = ?" for name in values)
+        wanted = "".join(f" AND {name} IS ?" for name in expected or ())
+        sql = f"UPDATE judgements SET {sets} WHERE session_id = ? AND judgement_id = ?{wanted}"
+        bound = [*map(_stored, values.values()), session_id, judgement_id]
+        with self._catalog.transaction() as db:
+            done = db.execute(sql, [*bound, *map(_stored, (expected or {}).values())])
+            return done.rowcount > 0
 
     def remove_judgement(self, session_id: str, judgement_id: int) -> None:
         """Takes one judgement back."""
@@ -272,6 +298,13 @@ class SessionTable:
             db.execute("DELETE FROM rounds WHERE session_id = ? AND number = ?", values)
             now = (parent, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+
+
+def _stored(value: object) -> object:
+    """A value as its column holds it."""
+    if isinstance(value, Box):
+        return json.dumps(value.as_list())
+    return value.astype(np.float32).tobytes() if isinstance(value, np.ndarray) else value
 
 
 def _judgement(row: tuple[Any, ...]) -> Judgement:

@@ -174,7 +174,7 @@ def influence(
 def _scores(engine: Engine, scorer: Scorer) -> Floats:
     """[n] score of every image, in the order of the row table."""
     if scorer.vector is not None:
-        return engine.score_all(scorer.vector[None])[0]
+        return np.asarray(engine.score_all(scorer.vector[None])[0])
     rows = engine.files.row_table[:, 0]
     return np.asarray(scorer.score(engine.files.vectors.rows(rows)), np.float32)
 

@@ -33,12 +33,12 @@ def fold(
     wholes = vectors.rows(np.array([record.first_row for record in records], np.int64))  # [n, d]
     groups: list[list[int]] = []
     for at, record in enumerate(records):
+        near = wholes[:at] @ wholes[at] >= settings.fold_cosine  # [at]
         for group in groups:
             leader = records[group[0]]
-            near = float(wholes[at] @ wholes[group[0]]) >= settings.fold_cosine
             bits = (record.dhash ^ leader.dhash) & 0xFFFF_FFFF_FFFF_FFFF
             if record.content == leader.content or (
-                near and bits.bit_count() <= settings.fold_bits
+                near[group[0]] and bits.bit_count() <= settings.fold_bits
             ):
                 group.append(at)
                 break

@@ -15,7 +15,7 @@ from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_table import Judgement
 
-__all__ = ["background", "gather"]
+__all__ = ["background", "gather", "template"]
 
 _N_BACKGROUND = 200
 _SEED = 20_260_101
@@ -46,20 +46,25 @@ def gather(
         _judged(one, records[one.image_id], files) for one in judgements if one.image_id in records
     )
     items = _with_captions(items, [j for j in judgements if j.image_id in records], encoder)
+    evidence = replace(
+        template(files, encoder),
+        query=query,
+        items=items,
+        first_page=_wholes(first_page, files),
+    )
+    return evidence, notes
+
+
+def template(files: LibraryFiles, encoder: Encoder) -> Evidence:
+    """Evidence with all that does not depend on a session: means, tile weight, background."""
     sample = background(files)
     means = encoder.means
-    wholes = sample[:, 0] if len(sample) else sample.reshape(0, files.vectors.dim)
-    return (
-        Evidence(
-            query=query,
-            items=items,
-            image_mean=means.image if means else _mean(wholes),
-            text_mean=means.text if means else None,
-            tile_weight=encoder.tile_weight,
-            background=sample,
-            first_page=_wholes(first_page, files),
-        ),
-        notes,
+    return Evidence(
+        query=np.zeros(files.vectors.dim, np.float32),
+        image_mean=means.image if means else _mean(sample[:, 0]),
+        text_mean=means.text if means else None,
+        tile_weight=encoder.tile_weight,
+        background=sample,
     )
 
 

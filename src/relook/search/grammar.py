@@ -20,7 +20,8 @@ from relook.core.types import Box, Part, Query
 __all__ = ["parse_query"]
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
-_WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)")
+# A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
+_WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
 _REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
 
 

@@ -8,10 +8,8 @@ library's catalog: a session outlives the process.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +17,6 @@ import numpy as np
 from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Box, Hit, Page, Query
 from relook.core.vectors import Floats
-from relook.encoders.base import encode_images
 from relook.feedback.evidence import Evidence
 from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
@@ -27,16 +24,15 @@ from relook.feedback.strategies import strategy as named_strategy
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
 from relook.search.engine import Engine, Filter, Ranking
 from relook.search.gather import gather
-from relook.search.vectorise import crop_image, query_vector
+from relook.search.regions import region, region_crop
+from relook.search.vectorise import query_vector
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Fitted", "Session", "region_crop", "start"]
+__all__ = ["Fitted", "Session", "choice_of", "hit_rows"]
 
 Captioner = Callable[["Image.Image"], str]
-# Share of a box that is added on each side before it is cut out: people draw tightly.
-_PADDING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +90,15 @@ class Session:
         """The current round's page; images that left the library since are left out."""
         return self._page(self.round)
 
+    def round_at(self, number: int) -> tuple[RoundRow, Page]:
+        """Any round and its page; the session stays where it is.
+
+        Raises:
+            NotFoundError: `no_round`.
+        """
+        row = self._round(number)
+        return row, self._page(row)
+
     @property
     def judgements(self) -> list[Judgement]:
         """What counts for the next page: all on the way to the current round, oldest first."""
@@ -134,17 +139,17 @@ class Session:
         """
         image_id = image.image_id if isinstance(image, Hit) else int(image)
         record = self.engine.files.catalog.images([image_id])[0]
-        if not (np.isfinite(weight) and weight > 0):
-            raise InputError("bad_weight", f"weight {weight} is not above 0")
-        region = box if box is None or isinstance(box, Box) else Box(*map(float, box))
+        weight = _weight(weight)
+        place = box if box is None or isinstance(box, Box) else Box(*map(float, box))
         crop, said = None, "person"
-        if region is not None:
-            cut, crop = region_crop(self.engine, record.path, region)
+        if place is not None:
+            cut, crop = region_crop(self.engine, record.path, place)
+            said = "captioner" if caption is None else "person"
             if caption is None and self._caption is not None:
-                caption, said = self._caption(cut), "captioner"
-        before = self._same_place(image_id, region)
+                caption = self._caption(cut)
+        before = self._same_place(image_id, place)
         judgement = Judgement(
-            before, self.row.current_round, image_id, relevant, region, caption, said, weight, crop
+            before, self.row.current_round, image_id, relevant, place, caption, said, weight, crop
         )
         ids = self._table.put(self.session_id, [judgement])
         return replace(judgement, judgement_id=ids[0])
@@ -162,9 +167,58 @@ class Session:
         Raises:
             NotFoundError: `no_judgement`.
         """
-        one = replace(self._judgement(judgement_id), caption=caption.strip(), caption_by="person")
-        self._table.put(self.session_id, [one])
-        return one
+        self._table.change(
+            self.session_id, judgement_id, {"caption": caption.strip(), "caption_by": "person"}
+        )
+        return self._judgement(judgement_id)
+
+    def suggest_caption(self, judgement_id: int, caption: Captioner) -> Judgement:
+        """Puts words to a judgement's box, unless somebody did meanwhile: for background work.
+
+        Args:
+            judgement_id: A judgement without a caption, on a box.
+            caption: Puts words to the crop.
+
+        Raises:
+            NotFoundError: `no_judgement`.
+            ImageError: when the picture file cannot be read.
+        """
+        one = self._judgement(judgement_id)
+        if one.box is not None and one.caption is None and one.caption_by == "captioner":
+            record = self.engine.files.catalog.images([one.image_id])[0]
+            words = caption(region(record.path, one.box))
+            unsaid = {"caption": None, "caption_by": "captioner", "box": one.box}
+            self._table.change(self.session_id, judgement_id, {"caption": words}, unsaid)
+        return self._judgement(judgement_id)
+
+    def revise(
+        self,
+        judgement_id: int,
+        *,
+        relevant: bool | None = None,
+        box: Box | None = None,
+        weight: float | None = None,
+    ) -> Judgement:
+        """Changes a judgement where it stands; a caption that was suggested goes with its box.
+
+        Raises:
+            NotFoundError: `no_judgement`.
+            InputError: `bad_weight`.
+            ImageError: when a box is given and the picture file cannot be read.
+        """
+        one = self._judgement(judgement_id)
+        values: dict[str, object] = {}
+        if relevant is not None:
+            values["relevant"] = relevant
+        if weight is not None:
+            values["weight"] = _weight(weight)
+        if box is not None and box != one.box:
+            record = self.engine.files.catalog.images([one.image_id])[0]
+            values |= {"box": box, "crop": region_crop(self.engine, record.path, box)[1]}
+            if one.caption_by == "captioner" or one.caption is None:
+                values |= {"caption": None, "caption_by": "captioner"}
+        self._table.change(self.session_id, judgement_id, values)
+        return self._judgement(judgement_id)
 
     def remove(self, judgement_id: int) -> None:
         """Takes one judgement back, whichever it is.
@@ -238,19 +292,23 @@ class Session:
         ranking = self._rank(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": choice_of(fitted.scorer)}
-        row = RoundRow(number, now.number, strategy, _hits(ranking), record)
+        row = RoundRow(number, now.number, strategy, hit_rows(ranking), record)
         self._table.add_round(self.session_id, row)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 
-    def fitted(self, strategy: str = DEFAULT, without: int | None = None) -> Fitted:
+    def fitted(
+        self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
+    ) -> Fitted:
         """A strategy fitted as for the next page, for explanation.
 
         Args:
             strategy: Its name.
             without: A judgement to leave out, as if it had never been made.
+            at: The round whose next page is meant; the current one when None.
         """
-        judgements = [one for one in self.judgements if one.judgement_id != without]
+        counting = self.judgements if at is None else self._judgements_at(at)
+        judgements = [one for one in counting if one.judgement_id != without]
         first = [image_id for image_id, _, _ in self._round(0).hits]
         evidence, notes = gather(
             self.vector, judgements, first, self.engine.files, self.engine.encoder
@@ -335,14 +393,10 @@ class Session:
         return Page(self.query, hits, notes, self.session_id)
 
 
-def region_crop(engine: Engine, path: Path, box: Box) -> tuple[Image.Image, Floats]:
-    """What a box shows, cut a little wider from the original pixels, and its vector [d].
-
-    Raises:
-        ImageError: when the picture file cannot be decoded.
-    """
-    image = crop_image(path, box.padded(_PADDING), 0)
-    return image, encode_images(engine.encoder, [image])[0]
+def _weight(weight: float) -> float:
+    if not (np.isfinite(weight) and weight > 0):
+        raise InputError("bad_weight", f"weight {weight} is not above 0")
+    return weight
 
 
 def choice_of(scorer: Scorer) -> dict[str, object]:
@@ -351,24 +405,7 @@ def choice_of(scorer: Scorer) -> dict[str, object]:
     return {} if record is None else asdict(record)
 
 
-def start(
-    engine: Engine,
-    table: SessionTable,
-    query: Query,
-    limit: int | None = None,
-    caption: Captioner | None = None,
-    name: str = "",
-) -> Session:
-    """Begins a session: asks the first query and keeps its page as round 0."""
-    page = engine.search(query, limit)
-    session_id = uuid.uuid4().hex[:12]
-    table.create(session_id, name or query.text or "picture", query.as_dict())
-    hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
-    record = {"notes": list(page.notes), "choice": {}}
-    table.add_round(session_id, RoundRow(0, None, "none", hits, record))
-    return Session(engine, table, session_id, caption)
-
-
-def _hits(ranking: Ranking) -> tuple[tuple[int, float, int], ...]:
+def hit_rows(ranking: Ranking) -> tuple[tuple[int, float, int], ...]:
+    """The rows of a ranking as a round keeps them."""
     columns = (ranking.image_ids.tolist(), ranking.scores.tolist(), ranking.tiles.tolist())
     return tuple((int(i), float(s), int(t)) for i, s, t in zip(*columns, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Box, Query
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
-from relook.search.session import Session, region_crop
+from relook.search.regions import region_crop
+from relook.search.session import Session
 
-__all__ = ["FORMAT", "export_session", "import_session"]
+__all__ = ["FORMAT", "add_session", "export_session", "import_session"]
 
 FORMAT = "relook-session-1"
+_MAX_ROUNDS = 1_000_000
 
 
 def export_session(session: Session) -> dict[str, Any]:
@@ -59,7 +61,30 @@ def export_session(session: Session) -> dict[str, Any]:
 
 
 def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str, tuple[str, ...]]:
+    """Adds an exported session to a library; as `add_session` for a file."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise _bad_file(str(file), error) from error
+    return add_session(engine, table, data, told=str(file))
+
+
+def add_session(
+    engine: Engine,
+    table: SessionTable,
+    data: bytes,
+    *,
+    told: str = "it",
+    check: Callable[[Query], object] | None = None,
+) -> tuple[str, tuple[str, ...]]:
     """Adds an exported session to a library.
+
+    Args:
+        engine: Of the library.
+        table: Where its sessions are kept.
+        data: The session as JSON.
+        told: What to call it in messages.
+        check: Raises when the session's query is not welcome.
 
     Returns:
         The new session's id, and notes about pictures that this library does not have.
@@ -69,7 +94,9 @@ def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str
             library has none of its pictures.
     """
     try:
-        values = json.loads(file.read_text("utf-8"))
+        values = json.loads(data.decode("utf-8"))
+        # Neither infinities nor half characters can be kept or told again.
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
         if values["format"] != FORMAT:
             raise ValueError(f"its format is {values['format']!r}, not {FORMAT!r}")
         query = Query.from_dict(values["query"])
@@ -78,12 +105,12 @@ def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str
         contents = {int(i): bytes.fromhex(v["content"]) for i, v in values["images"].items()}
         current = _check_tree(rounds, judgements, int(values["current_round"]))
         name = str(values["name"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(
-            "bad_session_file",
-            f"{file} is not an exported session: {error}",
-            "export it again with: relook session export",
-        ) from error
+    except (
+        ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
+        raise _bad_file(told, error) from error
+    if check is not None:
+        check(query)
     ids = _find(engine, contents)
     if contents and not ids:
         raise InputError(
@@ -92,10 +119,15 @@ def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str
             "import it into a library that has them",
         )
     kept = [_renumbered(one, ids, engine) for one in judgements if one.image_id in ids]
+    n_tiles = {one.image_id: one.n_tiles for one in engine.files.catalog.images(ids.values())}
     session_id = uuid.uuid4().hex[:12]
     table.create(session_id, name, query.as_dict())
     for row in rounds:
-        hits = tuple((ids[i], score, tile) for i, score, tile in row.hits if i in ids)
+        hits = tuple(
+            (ids[i], score, tile if tile < n_tiles[ids[i]] else 0)
+            for i, score, tile in row.hits
+            if i in ids
+        )
         table.add_round(
             session_id, RoundRow(row.number, row.parent, row.strategy, hits, row.record)
         )
@@ -106,10 +138,23 @@ def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str
     return session_id, notes
 
 
+def _bad_file(told: str, error: Exception) -> InputError:
+    return InputError(
+        "bad_session_file",
+        f"{told} is not an exported session: {error}",
+        "export it again with: relook session export",
+    )
+
+
 def _round(row: Mapping[str, Any]) -> RoundRow:
     parent = row["parent"]
+    number = int(row["number"])
+    if not 0 <= number < _MAX_ROUNDS:
+        raise ValueError(f"round {number} cannot be")
+    if any(int(tile) < 0 for _, _, tile in row["hits"]):
+        raise ValueError(f"round {number} names a tile below 0")
     return RoundRow(
-        int(row["number"]),
+        number,
         None if parent is None else int(parent),
         str(row["strategy"]),
         tuple((int(i), float(score), int(tile)) for i, score, tile in row["hits"]),

@@ -1,0 +1,68 @@
+"""A real server on a free port of 127.0.0.1, in a thread of the test."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import relook
+from relook.server import Server, ServerSettings, bind, create_app
+from relook.server.state import ServerState
+
+TOKEN = "a-token-of-24-characters"
+
+
+def say_green(crop: object) -> str:
+    """A captioner that needs no model."""
+    return "something green"
+
+
+class Running:
+    """A server that runs: `http` speaks to it, `state` is what it holds."""
+
+    def __init__(self, address: str, server: Server, state: ServerState) -> None:
+        self.address, self.server, self.state = address, server, state
+        self.http = httpx.Client(base_url=address, timeout=20, trust_env=False)
+        self.client = relook.Client(address)
+        self.library_id = next(iter(state.shelf)).library_id
+        self.base = f"/api/v1/libraries/{self.library_id}"
+
+    def get(self, path: str, **how: Any) -> httpx.Response:
+        return self.http.get(self.base + path, **how)
+
+    def post(self, path: str, json: object = None, **how: Any) -> httpx.Response:
+        return self.http.post(self.base + path, json=json, **how)
+
+
+@contextmanager
+def serving(
+    *libraries: relook.Library, cache: Path, caption: Any = say_green, **options: Any
+) -> Iterator[Running]:
+    settings = ServerSettings(port=0, cache=cache, **options)
+    app = create_app(libraries, settings, caption=caption)
+    with bind(settings) as sock:
+        server = Server(app)
+        thread = threading.Thread(target=server.run, args=([sock],))
+        thread.start()
+        wait_for(lambda: server.started)
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        running = Running(address, server, app.state.relook)
+        try:
+            yield running
+        finally:
+            running.http.close()
+            running.client.close()
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def wait_for(done: Any, timeout_s: float = 10.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.005)

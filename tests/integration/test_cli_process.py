@@ -1,0 +1,105 @@
+"""The command line as a process of its own: codes, pipes that close, a real Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import many
+
+from relook.testing import solid
+
+RELOOK = [sys.executable, "-W", "error", "-m", "relook"]
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment with the colour encoder installed as a plugin, and a library of its own."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "colour-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
+    )
+    folder = tmp_path_factory.mktemp("library") / "library"
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**os.environ, "PYTHONPATH": path, "RELOOK_LIBRARY": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Path:
+    """Sixty pictures with long names, indexed; a page of them is more than a pipe's buffer."""
+    folder = tmp_path_factory.mktemp("album") / ("long" * 50) / ("name" * 50)
+    many(folder, 60)
+    solid("red").save(folder / "red.png")
+    done = run(env, "index", folder, "--encoder", "colour", "--json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["n_added"] == 61
+    return folder
+
+
+def run(env: dict[str, str], *arguments: object) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [*RELOOK, *map(str, arguments)], env=env, capture_output=True, check=False
+    )
+
+
+def test_exit_codes(env: dict[str, str], album: Path, tmp_path: Path) -> None:
+    found = run(env, "search", "red", "--limit", 1, "--files")
+    assert (found.returncode, found.stdout, found.stderr) == (
+        0,
+        bytes(album / "red.png") + b"\n",
+        b"",
+    )
+    failed = run(env, "info", "--library", tmp_path / "none")
+    assert (failed.returncode, failed.stdout) == (1, b"")
+    assert failed.stderr.startswith(b"error[no_library]: there is no library at ")
+    wrong = run(env, "search", "red", "--limit", 0)
+    assert (wrong.returncode, wrong.stdout) == (2, b"")
+
+
+# Less and more than what is written at once: the pipe is found closed at the end, or before.
+@pytest.mark.parametrize("form", [["1", "--files"], ["60", "--files"], ["60"]])
+def test_a_reader_that_goes_away_is_no_trouble(
+    env: dict[str, str], album: Path, form: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*RELOOK, "search", "red", "--no-fold", "--limit", *form],
+        env=env, stdout=writer, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_head_of_a_page(env: dict[str, str], album: Path) -> None:
+    command = f"'{sys.executable}' -W error -m relook search red --files --limit 60 | head -1"
+    done = subprocess.run(command, shell=True, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, bytes(album / "red.png") + b"\n", b"")
+
+
+def test_ctrl_c_is_exit_code_130_and_the_next_run_goes_on(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    many(tmp_path / "album", 300)
+    library = tmp_path / "library"
+    command = [*RELOOK, "index", str(tmp_path / "album"), "--encoder", "colour", "--json"]
+    process = subprocess.Popen(
+        [*command, "--library", str(library)],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not (library / "writer.pid").exists() and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    done = run(env, *command[5:], "--library", library)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["n_images"] == 300

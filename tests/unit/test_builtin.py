@@ -1,0 +1,112 @@
+"""The built-in encoder says what is wrong with its files, and loads only the tower it needs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relook.core.errors import ModelError
+from relook.encoders import builtin
+from relook.encoders.builtin import BuiltinEncoder
+from relook.testing import solid
+
+FOLDER = Path(builtin.__file__).with_name("builtin_model")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The model's small files, and links to the large ones."""
+    for file in FOLDER.iterdir():
+        if file.suffix == ".onnx":
+            (tmp_path / file.name).symlink_to(file)
+        elif file.is_file():
+            shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def told(raised: pytest.ExceptionInfo[ModelError]) -> tuple[str, str]:
+    assert raised.value.hint == "install relook again: the wheel carries the model"
+    return raised.value.code, raised.value.message
+
+
+def encode_both(encoder: BuiltinEncoder) -> None:
+    encoder.encode_texts(["a dog"])
+    encoder.encode_prepared([encoder.prepare(solid("red"))])
+
+
+def test_the_shipped_files_are_those_that_were_recorded() -> None:
+    BuiltinEncoder().verify()
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as raised:
+        BuiltinEncoder(tmp_path)
+    assert told(raised) == ("model_missing", f"the built-in encoder's files are not in {tmp_path}")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({"tiles": [[0, 0, 1]]})])
+def test_a_broken_card(copied: Path, text: str) -> None:
+    (copied / "model.json").write_text(text)
+    with pytest.raises(ModelError) as raised:
+        BuiltinEncoder(copied)
+    assert told(raised)[0] == "model_changed"
+
+
+@pytest.mark.parametrize("name", ["image.onnx", "text.onnx", "tokenizer.json"])
+def test_a_missing_file_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    encoder = BuiltinEncoder(copied)
+    with pytest.raises(ModelError) as raised:
+        encoder.verify()
+    assert told(raised)[0] == "model_missing"
+    with pytest.raises(ModelError) as raised:
+        encode_both(encoder)
+    code, message = told(raised)
+    assert code == "model_missing"
+    assert message.startswith(f"cannot load {name} of the built-in encoder")
+
+
+@pytest.mark.parametrize("name", ["image.onnx", "text.onnx", "tokenizer.json"])
+def test_a_changed_file_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    (copied / name).write_bytes(b"something else")
+    encoder = BuiltinEncoder(copied)
+    with pytest.raises(ModelError) as raised:
+        encoder.verify()
+    expected = f"{name} of the built-in encoder is not the file that was shipped"
+    assert told(raised) == ("model_changed", expected)
+    with pytest.raises(ModelError):
+        encode_both(encoder)
+
+
+def test_words_never_load_the_image_tower(copied: Path) -> None:
+    (copied / "image.onnx").unlink()
+    encoder = BuiltinEncoder(copied)
+    assert encoder.encode_texts(["a dog"]).shape == (1, encoder.dim)
+    assert "_image_tower" not in vars(encoder)
+
+
+def test_pictures_never_load_the_text_tower(copied: Path) -> None:
+    (copied / "text.onnx").unlink()
+    encoder = BuiltinEncoder(copied)
+    [rows] = encoder.encode_prepared([encoder.prepare(solid("red"))])
+    assert rows.shape == (len(encoder.tiles_for(64, 64)), encoder.dim)
+
+
+def test_other_weights_make_another_fingerprint(copied: Path) -> None:
+    card = json.loads((copied / "model.json").read_text())
+    card["sha256"]["text.onnx"] = "0" * 64
+    (copied / "model.json").write_text(json.dumps(card))
+    assert BuiltinEncoder(copied).fingerprint.digest != BuiltinEncoder().fingerprint.digest
+
+
+def test_words_behind_the_longest_text_are_counted_and_change_nothing() -> None:
+    encoder = BuiltinEncoder()
+    room = int(json.loads((FOLDER / "model.json").read_text())["max_tokens"]) - 2
+    exactly, longer = " ".join(["dog"] * room), " ".join([*["dog"] * room, "cat", "bird", "fish"])
+    assert encoder.n_tokens_cut(exactly) == 0
+    assert encoder.n_tokens_cut(longer) == 3
+    first, second = encoder.encode_texts([exactly, longer])
+    assert np.abs(first - second).max() < 1e-4

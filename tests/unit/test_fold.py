@@ -1,0 +1,47 @@
+"""Near-duplicates of a page become one hit; pictures that only share a subject do not."""
+
+import numpy as np
+
+from relook.core.settings import SearchSettings
+from relook.library.records import FileFacts, ImageRecord
+from relook.search.fold import fold
+from relook.testing import MemorySource
+
+SETTINGS = SearchSettings(fold_cosine=0.9, fold_bits=4)
+SAME, NEAR, FAR = [1.0, 0.0], [0.95, 0.3122], [0.0, 1.0]
+
+
+def image(row: int, content: bytes, dhash: int) -> ImageRecord:
+    facts = FileFacts(b"/p/%d" % row, 1, 1)
+    return ImageRecord(facts, content, 1, 1, "PNG", dhash, first_row=row, image_id=row + 1)
+
+
+def groups(*images: tuple[list[float], bytes, int]) -> list[list[int]]:
+    vectors = MemorySource(np.array([vector for vector, _, _ in images], np.float32))
+    records = [image(row, content, dhash) for row, (_, content, dhash) in enumerate(images)]
+    return fold(records, vectors, SETTINGS)
+
+
+def test_no_images() -> None:
+    assert fold([], MemorySource(np.zeros((0, 2))), SETTINGS) == []
+
+
+def test_the_same_file_is_one_whatever_the_vectors_say() -> None:
+    assert groups((SAME, b"a", 0), (FAR, b"b", 0), (FAR, b"a", -1)) == [[0, 2], [1]]
+
+
+def test_near_in_both_ways_is_one() -> None:
+    assert groups((SAME, b"a", 0), (NEAR, b"b", 0b1111), (SAME, b"c", 0b11111)) == [[0, 1], [2]]
+
+
+def test_near_in_one_way_only_is_two() -> None:
+    assert groups((SAME, b"a", 0), (FAR, b"b", 0), (SAME, b"c", 0xFFF)) == [[0], [1], [2]]
+
+
+def test_hashes_below_zero_are_compared_as_64_bits() -> None:
+    assert groups((SAME, b"a", -1), (SAME, b"b", -16), (SAME, b"c", -32)) == [[0, 1], [2]]
+
+
+def test_groups_keep_the_order_of_their_best() -> None:
+    found = groups((FAR, b"a", 0), (SAME, b"b", 0), (FAR, b"c", 1), (SAME, b"d", 1))
+    assert found == [[0, 2], [1, 3]]

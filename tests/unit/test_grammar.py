@@ -1,0 +1,89 @@
+"""The one-line query language: what each line means, and which lines mean nothing."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relook.core.errors import RelookError
+from relook.core.types import Box, Part
+from relook.search.grammar import parse_query
+
+POOL, TOP = Path("pool.jpg"), Box(0, 0, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("dog on a beach", [Part("dog on a beach")]),
+        ("  dog \t on   a beach ", [Part("dog on a beach")]),
+        ("well-known T-shirt", [Part("well-known T-shirt")]),
+        ("C++", [Part("C++")]),
+        ("dog + snow - people", [Part("dog"), Part("snow"), Part("people", weight=-1.0)]),
+        ("+ dog", [Part("dog")]),
+        ("- people + dog", [Part("people", weight=-1.0), Part("dog")]),
+        ("dog + 0.5:snow", [Part("dog"), Part("snow", weight=0.5)]),
+        ("2: dog - .25:cat", [Part("dog", weight=2.0), Part("cat", weight=-0.25)]),
+        ("image:pool.jpg", [Part(image=POOL)]),
+        ("image:pool.jpg + at night", [Part(image=POOL), Part("at night")]),
+        ("image:pool.jpg@0.1,0.2,0.6,0.9", [Part(image=POOL, box=Box(0.1, 0.2, 0.6, 0.9))]),
+        ("0.5:image:my pool.jpg", [Part(image=Path("my pool.jpg"), weight=0.5)]),
+        ("id:42", [Part(image_id=42)]),
+        ("dog - id:42@0,0,1,.5", [Part("dog"), Part(image_id=42, box=TOP, weight=-1)]),
+        ("id:card", [Part("id:card")]),
+        ("image:~nobody_of_this_name/a.jpg", [Part(image=Path("~nobody_of_this_name/a.jpg"))]),
+        ("🐕 + 雪", [Part("🐕"), Part("雪")]),
+    ],
+)  # fmt: skip
+def test_a_line_is_read_into_its_parts(line: str, parts: list[Part]) -> None:
+    assert list(parse_query(line).parts) == parts
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("", "empty_query"),
+        (" \t\n ", "empty_query"),
+        ("- people", "only_negative"),
+        ("-", "bad_part"),
+        ("dog +", "bad_part"),
+        ("dog + - people", "bad_part"),
+        ("- + dog", "bad_part"),
+        ("image:", "bad_part"),
+        ("0:dog", "bad_weight"),
+        (f"{'9' * 400}:dog", "bad_weight"),
+        ("id:3@0,0,0,1", "bad_box"),
+        ("id:3@left", "bad_box"),
+        ("image:pool.jpg@0.6,0.2,0.1,0.9", "bad_box"),
+    ],
+)
+def test_a_line_that_means_nothing_says_why(line: str, code: str) -> None:
+    with pytest.raises(RelookError) as raised:
+        parse_query(line)
+    assert raised.value.code == code
+
+
+def test_a_file_whose_name_looks_like_a_region_is_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a@0,0,1,1").touch()
+    assert parse_query("image:a@0,0,1,1").parts == (Part(image=Path("a@0,0,1,1")),)
+
+
+def test_a_name_too_long_for_any_file_is_still_read() -> None:
+    name = "x" * 5000
+    assert parse_query(f"image:{name}@0,0,1,1").parts[0].image == Path(name)
+
+
+@given(st.text())
+def test_any_line_is_read_or_refused_with_a_reason(line: str) -> None:
+    with contextlib.suppress(RelookError):
+        assert parse_query(line).parts
+
+
+def test_a_ratio_is_words_and_a_weight_is_a_weight() -> None:
+    assert parse_query("16:9 monitor").parts == (Part(text="16:9 monitor"),)
+    assert parse_query("2:dog").parts == (Part(text="dog", weight=2.0),)

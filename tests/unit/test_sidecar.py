@@ -1,0 +1,174 @@
+"""Titles and captions from files beside the pictures, and from the pictures themselves."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from relook.core.errors import MetadataError
+from relook.core.images import decode
+from relook.library.embedded import embedded_words
+from relook.library.records import Words
+from relook.library.sidecar import Sidecars
+from relook.testing import solid
+
+
+def said(file: Path, text: str | bytes, path: str) -> Words | None:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Sidecars([file]).get(str(file.parent / path).encode())
+
+
+def test_csv_with_every_column(tmp_path: Path) -> None:
+    text = 'path,title,caption,place,empty\nsub/a.jpg,Dog,"runs, fast",Bern,\n'
+    assert said(tmp_path / "m.csv", text, "sub/a.jpg") == Words(
+        "Dog", "runs, fast", {"place": "Bern"}
+    )
+
+
+def test_csv_from_a_spreadsheet_with_lines_within_a_field(tmp_path: Path) -> None:
+    text = '\ufefffile,caption\r\na.jpg,"first\nsecond\u2028third"\r\nb.jpg,other\r\n'
+    assert said(tmp_path / "m.csv", text, "a.jpg") == Words("", "first\nsecond\u2028third")
+    assert said(tmp_path / "m.csv", text, "b.jpg") == Words("", "other")
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    line = {"file_name": "a.jpg", "caption": "one\u2028line", "year": 1999, "tags": ["x"]}
+    text = json.dumps(line, ensure_ascii=False) + "\n\n"
+    expected = Words("", "one\u2028line", {"year": 1999, "tags": ["x"]})
+    assert said(tmp_path / "m.jsonl", text, "a.jpg") == expected
+
+
+def test_json_that_cannot_be_stored_is_made_to_fit(tmp_path: Path) -> None:
+    text = '{"path": "a.jpg", "title": "x\\ud800y", "n": NaN, "deep": {"k": "\\udfff"}}\n'
+    assert said(tmp_path / "m.jsonl", text, "a.jpg") == Words("x?y", "", {"deep": {"k": "?"}})
+
+
+def test_a_path_that_our_own_json_printed_finds_the_odd_file(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"path": "odd\\udcff.jpg", "title": "T"}\n')
+    found = Sidecars([tmp_path / "m.jsonl"]).get(bytes(tmp_path) + b"/odd\xff.jpg")
+    assert found == Words("T")
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+    "categories": [{"id": 7, "name": "dog"}, {"id": 8, "name": "ball"}],
+    "annotations": [
+        {"image_id": 1, "caption": " a dog plays "},
+        {"image_id": 1, "caption": "a ball"},
+        {"image_id": 1, "category_id": 7},
+        {"image_id": 1, "category_id": 8},
+        {"image_id": 1, "category_id": 7},
+    ],
+}
+
+
+def test_coco(tmp_path: Path) -> None:
+    facts = {"objects": "ball, dog", "captions": "a dog plays | a ball"}
+    text = json.dumps(COCO)
+    assert said(tmp_path / "m.json", text, "a.jpg") == Words("", "a dog plays", facts)
+    assert said(tmp_path / "m.json", text, "b.jpg") == Words()
+
+
+def test_later_files_win(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        (tmp_path / f"{name}.csv").write_text(f"path,title\na.jpg,{name}\n")
+    files = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    assert Sidecars(files).get(bytes(tmp_path / "a.jpg")) == Words("2")
+
+
+def test_a_bare_name_finds_a_picture_that_lies_elsewhere(tmp_path: Path) -> None:
+    assert said(tmp_path / "m.csv", "path,title\nold/a.jpg,T\n", "new/place/a.jpg") == Words("T")
+
+
+def test_a_bare_name_that_two_entries_share_finds_nothing(tmp_path: Path) -> None:
+    text = "path,title\n1/a.jpg,T1\n2/a.jpg,T2\n1/a.jpg,T3\n"
+    assert said(tmp_path / "m.csv", text, "3/a.jpg") is None
+    assert said(tmp_path / "m.csv", text, "1/a.jpg") == Words("T3")
+
+
+def test_an_entry_whose_own_picture_is_there_is_about_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    text = "path,title\na.jpg,T\n"
+    assert said(tmp_path / "m.csv", text, "a.jpg") == Words("T")
+    assert said(tmp_path / "m.csv", text, "other/a.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("m.csv", "title,caption\nx,y\n", "line 2 does not say which picture"),
+        ("m.csv", b"path,title\na.jpg,\xff\xfe\n", "cannot read"),
+        ("m.csv", "path,title\na.jpg," + "x" * 200_000, "field larger than field limit"),
+        ("m.jsonl", '{"path": "a.jpg"}\n{"path": \n', "line 2"),
+        ("m.jsonl", "[1, 2]\n", "line 1 does not say which picture"),
+        ("m.jsonl", '{"path": "\\ud800.jpg"}\n', "cannot be a path"),
+        ("m.json", "[]", "is not a COCO annotation file"),
+        ("m.json", '{"images": [{"id": 1}]}', "is not a COCO annotation file"),
+        ("m.json", "{", "is not a COCO annotation file"),
+        ("m.txt", "a.jpg", "is no sidecar"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_where(
+    tmp_path: Path, name: str, text: str | bytes, told: str
+) -> None:
+    with pytest.raises(MetadataError, match=told) as raised:
+        said(tmp_path / name, text, "a.jpg")
+    assert raised.value.code == "bad_sidecar"
+    assert name in raised.value.message
+
+
+def test_a_sidecar_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MetadataError, match="cannot read"):
+        Sidecars([tmp_path / "none.csv"])
+
+
+def embedded(**options: object) -> Words:
+    buffer = io.BytesIO()
+    solid("red").save(buffer, "JPEG", **options)
+    return embedded_words(decode(buffer.getvalue()))
+
+
+def test_exif_gives_caption_camera_and_time() -> None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x010F], exif[0x0110] = "A dog\0\0 runs ", "Maker ", "Model X"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
+    assert embedded(exif=exif) == Words(
+        "",
+        "A dog runs",
+        {"taken_at": "2020:01:02 03:04:05", "camera_make": "Maker", "camera": "Model X"},
+    )
+
+
+def iptc(*fields: tuple[int, bytes]) -> bytes:
+    """An APP13 segment as Photoshop writes it."""
+    body = b"".join(
+        b"\x1c\x02" + bytes([kind]) + len(text).to_bytes(2, "big") + text for kind, text in fields
+    )
+    resource = b"8BIM\x04\x04\0\0" + len(body).to_bytes(4, "big") + body + b"\0" * (len(body) % 2)
+    data = b"Photoshop 3.0\0" + resource
+    return b"\xff\xed" + (len(data) + 2).to_bytes(2, "big") + data
+
+
+def test_iptc_wins_over_exif() -> None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x013B] = "from EXIF", "EXIF artist"
+    buffer = io.BytesIO()
+    solid("red").save(buffer, "JPEG", exif=exif)
+    data = buffer.getvalue()
+    fields = iptc(
+        (5, b"Title"), (120, "Straße".encode()), (25, b"dog"), (25, "Käse".encode("latin-1")),
+        (80, b"By Line"),
+    )  # fmt: skip
+    found = embedded_words(decode(data[:2] + fields + data[2:]))
+    assert found == Words("Title", "Straße", {"artist": "By Line", "keywords": "dog, Käse"})
+
+
+def test_a_picture_that_says_nothing() -> None:
+    assert embedded() == Words()
+
+
+def test_words_over_words_keep_what_the_new_ones_do_not_say() -> None:
+    old = Words("old", "old", {"a": 1, "b": 1})
+    assert Words("", "new", {"b": 2}).over(old) == Words("old", "new", {"a": 1, "b": 2})
