@@ -18,21 +18,22 @@ $(BIN)/python:
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Relook into $(VENV) (a minute or so the first time) ..."
-	@$(PIP) -e '.[demo]'
+	@$(PIP) -e '.[demo,serve]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Relook and its development tools into $(VENV) ..."
-	@$(PIP) -e '.[demo,dev]'
+	@$(PIP) -e '.[demo,serve,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 setup: $(VENV)/dev.stamp ## Make the development environment
 
-demo: $(VENV)/demo.stamp ## Index example photographs and search them with words
-	@$(BIN)/relook demo --library demo-library
+demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the page
+	@$(BIN)/relook demo --library demo-library --page
 
 test: $(VENV)/dev.stamp ## Run every test
-	@$(BIN)/python -m pytest
+	@sh tests/e2e/browser.sh
+	@$(BIN)/python -m pytest $$(sh tests/e2e/browser.sh --ignore)
 
 lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 	@$(BIN)/ruff check .

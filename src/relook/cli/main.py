@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import relook
-from relook.cli import bench, demo, doctor, index, look, search
+from relook.cli import bench, demo, doctor, index, look, search, serve
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
@@ -37,6 +37,7 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
 app.command("refine")(look.refine)
+app.command("serve")(serve.serve)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
 

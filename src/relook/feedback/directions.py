@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Floats
 from relook.feedback.evidence import Evidence, Judged
-from relook.feedback.metric import whiten
+from relook.feedback.metric import covariance, whiten
 from relook.feedback.scorer import Doubles
 
-__all__ = ["Pulls", "caption_pulls", "image_pulls", "wholes"]
+__all__ = ["Pulls", "caption_pulls", "image_pulls"]
 
 Flags = NDArray[np.bool_]
 
@@ -65,12 +65,25 @@ class Pulls:
 def image_pulls(
     evidence: Evidence, *, shrinkage: float, caution: float, irrelevant: float
 ) -> Pulls:
-    """Pulls by what the judged pictures show: crop or whole picture, centred and whitened."""
+    """Pulls by what the judged pictures show, centred and whitened.
+
+    A click shows the whole picture; a box shows its crop and the mean of the tiles in it.
+    """
     centre = _centre(evidence.image_mean, evidence.dim)
-    shown = np.stack([item.tiles[0] for item in evidence.items]).astype(np.float64)  # [n, d]
+    shown = np.stack([_shown(item) for item in evidence.items])  # [n, d]
     weights = np.array([item.weight for item in evidence.items])
-    pulls = whiten(shown - centre, wholes(evidence), shrinkage)
+    spread = evidence.covariance
+    if spread is None:
+        spread = covariance(evidence.background.reshape(-1, evidence.dim))
+    pulls = whiten(shown - centre, spread, shrinkage)
     return Pulls(pulls, weights, _signs(evidence), caution, irrelevant)
+
+
+def _shown(item: Judged) -> Doubles:
+    tiles = item.tiles.astype(np.float64)  # [k, d]
+    if not item.boxed or len(tiles) == 1:
+        return np.asarray(tiles[0])
+    return np.asarray((tiles[0] + tiles[1:].mean(axis=0)) / 2)
 
 
 def caption_pulls(evidence: Evidence, *, caution: float, irrelevant: float) -> Pulls:
@@ -79,14 +92,6 @@ def caption_pulls(evidence: Evidence, *, caution: float, irrelevant: float) -> P
     vectors = np.stack([_caption(item, centre) for item in evidence.items])  # [n, d]
     weights = np.array([_caption_weight(item) for item in evidence.items])
     return Pulls(vectors, weights, _signs(evidence), caution, irrelevant)
-
-
-def wholes(evidence: Evidence) -> Floats:
-    """[b, d] whole-picture vectors of the background."""
-    background = evidence.background
-    if not background.size:
-        return np.zeros((0, evidence.dim), dtype=np.float32)
-    return background if background.ndim == 2 else background[:, 0]
 
 
 def _centre(mean: Floats | None, dim: int) -> Doubles:

@@ -79,7 +79,9 @@ class Evidence:
         background: [b, d] or [b, t, d] vectors of random pictures of the library (row 0 of
             t the whole picture), the stand-in for what nobody judged.
         first_page: [k, d] whole-picture vectors of the first page, best first.
-        neighbours: [d, d] smoothness matrix of the library (`neighbourhood`), or None.
+        covariance: [d, d] of the library's vectors (`metric.covariance`), worked out once
+            from a thousand or more; from `background` when None.
+        neighbours: [d, d] smoothness matrix of the library (`metric.neighbourhood`), or None.
 
     Raises:
         InputError: `bad_evidence` when vectors differ in length or are not finite.
@@ -92,6 +94,7 @@ class Evidence:
     tile_weight: float = 1.0
     background: Floats = field(default_factory=_none)
     first_page: Floats = field(default_factory=_none)
+    covariance: NDArray[np.float64] | None = None
     neighbours: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +113,7 @@ class Evidence:
                 raise InputError("bad_evidence", "a vector has values that are not numbers")
 
     def _arrays(self) -> list[NDArray[np.floating]]:
-        optional = (self.image_mean, self.text_mean, self.neighbours)
+        optional = (self.image_mean, self.text_mean, self.covariance, self.neighbours)
         arrays: list[NDArray[np.floating]] = [value for value in optional if value is not None]
         arrays += [self.query, self.background, self.first_page]
         for item in self.items:

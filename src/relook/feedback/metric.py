@@ -10,7 +10,7 @@ import numpy as np
 from relook.core.vectors import Floats
 from relook.feedback.scorer import Doubles
 
-__all__ = ["neighbourhood", "whiten"]
+__all__ = ["covariance", "neighbourhood", "whiten"]
 
 
 def neighbourhood(vectors: Floats, *, k: int = 10, sharpness: float = 0.03) -> Doubles:
@@ -45,33 +45,35 @@ def neighbourhood(vectors: Floats, *, k: int = 10, sharpness: float = 0.03) -> D
     return np.asarray((x.T * degree) @ x - x.T @ graph @ x) / total
 
 
-def whiten(vectors: Doubles, sample: Floats, shrinkage: float) -> Doubles:
+def covariance(vectors: Floats) -> Doubles:
+    """How the library's vectors vary: [n, d] -> [d, d]; more than d of them, or it is coarse."""
+    if len(vectors) < 2:
+        return np.zeros((vectors.shape[-1], vectors.shape[-1]))
+    x = vectors - vectors.mean(axis=0)  # [n, d]
+    return np.asarray((x.T @ x).astype(np.float64) / len(x))
+
+
+def whiten(vectors: Doubles, spread: Doubles, shrinkage: float) -> Doubles:
     """Vectors times the inverse covariance of the library, shrunk towards the identity.
 
     Directions in which pictures vary anyway say little about what a mark means; this
-    turns them down. With C the sample's covariance scaled to a mean variance of one, the
-    result is `(1 + shrinkage) (C + shrinkage I)^-1 vectors`, so that an average direction
-    keeps its length. Worked out in the sample's span (Woodbury), where a few hundred
-    pictures cost a millisecond or two.
+    turns them down. With C scaled to a mean variance of one, the result is
+    `(1 + shrinkage) (C + shrinkage I)^-1 vectors`: an average direction keeps its length.
 
     Args:
         vectors: [n, d]
-        sample: [s, d] pictures of the library; with fewer than two nothing changes.
+        spread: [d, d] from `covariance`; all zeros change nothing.
         shrinkage: Above zero; the larger, the less changes.
 
     Returns:
         [n, d]
 
-    Source: linear discriminant analysis with a shrunk common covariance (Ledoit and Wolf
-        2004 for the form; the constant is ours), here for the step and not for the query.
+    Source: linear discriminant analysis with a common covariance shrunk towards the
+        identity (Ledoit and Wolf 2004 for the form), here for the step, not the query.
     """
-    if len(sample) < 2:
+    dim = vectors.shape[1]
+    mean_variance = float(np.trace(spread)) / dim
+    if mean_variance <= 0:
         return vectors
-    x = sample.astype(np.float64)
-    x -= x.mean(axis=0)
-    scale = float((x * x).sum()) / x.shape[1]  # mean variance times s
-    if scale <= 0:
-        return vectors
-    inner = x @ x.T / scale + shrinkage * np.eye(len(x))  # [s, s]
-    inside = np.linalg.solve(inner, (x @ vectors.T) / scale)  # [s, n]
-    return np.asarray((vectors - inside.T @ x) * ((1 + shrinkage) / shrinkage))
+    metric = spread / mean_variance + shrinkage * np.eye(dim)
+    return np.asarray((1 + shrinkage) * np.linalg.solve(metric, vectors.T).T)

@@ -7,10 +7,10 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class _Moment:
     rows: Ints
     alive: Mask | None = None
     store: Store | None = None
+    derived: dict[str, Any] = field(default_factory=dict)
 
 
 class LibraryFiles:
@@ -80,6 +81,11 @@ class LibraryFiles:
     def _now(self) -> _Moment:
         pinned: _Moment | None = getattr(self._pinned, "moment", None)
         return pinned or self._latest
+
+    @property
+    def derived(self) -> dict[str, Any]:
+        """What others worked out from this moment's vectors; gone with it."""
+        return self._now.derived
 
     @contextlib.contextmanager
     def moment(self) -> Iterator[None]:

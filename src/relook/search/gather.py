@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,14 +11,26 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder
 from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.metric import covariance
+from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_table import Judgement
 
-__all__ = ["background", "gather", "template"]
+__all__ = ["Fitted", "background", "gather", "template"]
 
 _N_BACKGROUND = 200
+_N_COVARIANCE = 5000
 _SEED = 20_260_101
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A strategy fitted for the next page, with what it was fitted from."""
+
+    evidence: Evidence
+    scorer: Scorer
+    notes: tuple[str, ...]
 
 
 def gather(
@@ -57,6 +69,13 @@ def gather(
 
 def template(files: LibraryFiles, encoder: Encoder) -> Evidence:
     """Evidence with all that does not depend on a session: means, tile weight, background."""
+    known: Evidence | None = files.derived.get("template")
+    if known is None:
+        known = files.derived["template"] = _template(files, encoder)
+    return known
+
+
+def _template(files: LibraryFiles, encoder: Encoder) -> Evidence:
     sample = background(files)
     means = encoder.means
     return Evidence(
@@ -65,7 +84,14 @@ def template(files: LibraryFiles, encoder: Encoder) -> Evidence:
         text_mean=means.text if means else None,
         tile_weight=encoder.tile_weight,
         background=sample,
+        covariance=covariance(files.vectors.rows(_sample(files.row_table[:, 0], _N_COVARIANCE))),
     )
+
+
+def _sample(values: Ints, n: int) -> Ints:
+    """Up to n of the values, in their order, the same ones every time."""
+    chosen = np.random.default_rng(_SEED).permutation(len(values))[:n]
+    return values[np.sort(chosen)]
 
 
 def background(files: LibraryFiles) -> Floats:
@@ -75,8 +101,7 @@ def background(files: LibraryFiles) -> Floats:
         return np.zeros((0, 1, files.vectors.dim), np.float32)
     n_tiles = int(np.bincount(table[:, 1]).argmax())  # images with the usual number of tiles
     usual = table[table[:, 1] == n_tiles]
-    chosen = np.random.default_rng(_SEED).permutation(len(usual))[:_N_BACKGROUND]
-    rows = usual[np.sort(chosen), 0][:, None] + np.arange(n_tiles)  # [b, t]
+    rows = _sample(usual[:, 0], _N_BACKGROUND)[:, None] + np.arange(n_tiles)  # [b, t]
     return files.vectors.rows(rows.reshape(-1)).reshape(len(rows), n_tiles, -1)
 
 

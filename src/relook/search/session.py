@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,31 +17,22 @@ import numpy as np
 from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Box, Hit, Page, Query
 from relook.core.vectors import Floats
-from relook.feedback.evidence import Evidence
 from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
 from relook.search.engine import Engine, Filter, Ranking
-from relook.search.gather import gather
+from relook.search.gather import Fitted, gather
 from relook.search.regions import region, region_crop
+from relook.search.rows import choice_of, hit_rows
 from relook.search.vectorise import query_vector
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Fitted", "Session", "choice_of", "hit_rows"]
+__all__ = ["Session"]
 
 Captioner = Callable[["Image.Image"], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A strategy fitted for the next page, with what it was fitted from."""
-
-    evidence: Evidence
-    scorer: Scorer
-    notes: tuple[str, ...]
 
 
 class Session:
@@ -172,12 +163,12 @@ class Session:
         )
         return self._judgement(judgement_id)
 
-    def suggest_caption(self, judgement_id: int, caption: Captioner) -> Judgement:
+    def suggest_caption(self, judgement_id: int, caption: Captioner | str) -> Judgement:
         """Puts words to a judgement's box, unless somebody did meanwhile: for background work.
 
         Args:
             judgement_id: A judgement without a caption, on a box.
-            caption: Puts words to the crop.
+            caption: Puts words to the crop, or the words.
 
         Raises:
             NotFoundError: `no_judgement`.
@@ -185,11 +176,15 @@ class Session:
         """
         one = self._judgement(judgement_id)
         if one.box is not None and one.caption is None and one.caption_by == "captioner":
-            record = self.engine.files.catalog.images([one.image_id])[0]
-            words = caption(region(record.path, one.box))
+            words = caption if isinstance(caption, str) else self._words(one, caption)
             unsaid = {"caption": None, "caption_by": "captioner", "box": one.box}
             self._table.change(self.session_id, judgement_id, {"caption": words}, unsaid)
         return self._judgement(judgement_id)
+
+    def _words(self, one: Judgement, caption: Captioner) -> str:
+        assert one.box is not None
+        record = self.engine.files.catalog.images([one.image_id])[0]
+        return caption(region(record.path, one.box))
 
     def revise(
         self,
@@ -397,15 +392,3 @@ def _weight(weight: float) -> float:
     if not (np.isfinite(weight) and weight > 0):
         raise InputError("bad_weight", f"weight {weight} is not above 0")
     return weight
-
-
-def choice_of(scorer: Scorer) -> dict[str, object]:
-    """What the gate says of its choice, for strategies that choose."""
-    record = getattr(scorer, "record", None)
-    return {} if record is None else asdict(record)
-
-
-def hit_rows(ranking: Ranking) -> tuple[tuple[int, float, int], ...]:
-    """The rows of a ranking as a round keeps them."""
-    columns = (ranking.image_ids.tolist(), ranking.scores.tolist(), ranking.tiles.tolist())
-    return tuple((int(i), float(s), int(t)) for i, s, t in zip(*columns, strict=True))

@@ -1,0 +1,138 @@
+"""What a box is worth beside a click, on exact boxes.
+
+Two data sets with known regions, both over the built-in encoder and real sessions:
+
+- `mosaics`: 2x2 mosaics of photographs; a query is a concept ({"query", "relevant"} lines), a
+  box is the cell whose photograph is relevant to it.
+- `coco`: COCO pictures with instance boxes; a query is a class name, boxes are its instances.
+
+The baseline is the same person without feedback. `click` marks whole pictures, `box` marks
+regions; the last columns are the gain in the share found, with a 95% paired bootstrap.
+
+    python benchmarks/boxes.py mosaics --pictures DIR --concepts concepts-dev.jsonl
+    python benchmarks/boxes.py coco --pictures DIR --instances instances_val2017.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+import relook
+from relook.bench.boxes import ARMS, BoxTask, compare_boxes
+from relook.bench.tasks import read_concepts
+from relook.core.types import Box
+
+CELL_PX = 224
+MIN_PICTURES = 3
+# Box edges as COCO gives them are cut at the picture's border and may be slivers.
+MIN_AREA = 0.005
+
+
+def make_mosaics(pictures: Path, names: list[str], folder: Path) -> dict[str, tuple[str, Box]]:
+    """Writes 2x2 mosaics; returns photograph -> its mosaic and the cell it fills."""
+    where = {}
+    shuffled = random.Random(7).sample(names, len(names))
+    for number in range(len(shuffled) // 4):
+        sheet = Image.new("RGB", (2 * CELL_PX, 2 * CELL_PX))
+        file = f"mosaic{number:04}.jpg"
+        for at, name in enumerate(shuffled[4 * number : 4 * number + 4]):
+            x, y = at % 2, at // 2
+            with Image.open(pictures / name) as photograph:
+                cell = photograph.convert("RGB").resize((CELL_PX, CELL_PX))
+            sheet.paste(cell, (x * CELL_PX, y * CELL_PX))
+            where[name] = (file, Box(x / 2, y / 2, (x + 1) / 2, (y + 1) / 2))
+        sheet.save(folder / file, quality=92)
+    return where
+
+
+def mosaic_tasks(concepts: Path, where: dict[str, tuple[str, Box]]) -> Iterator[BoxTask]:
+    """One task a concept that at least `MIN_PICTURES` mosaics show."""
+    for wanted in read_concepts(concepts):
+        boxes: dict[str, tuple[Box, ...]] = {}
+        for name in wanted.files:
+            if name in where:
+                file, box = where[name]
+                boxes[file] = (*boxes.get(file, ()), box)
+        if len(boxes) >= MIN_PICTURES:
+            yield BoxTask(wanted.words, boxes)
+
+
+def coco_tasks(instances: Path, pictures: Path) -> Iterator[BoxTask]:
+    """One task a class that at least `MIN_PICTURES` pictures show."""
+    values = json.loads(instances.read_text("utf-8"))
+    images = {i["id"]: i for i in values["images"] if (pictures / i["file_name"]).exists()}
+    names = {kind["id"]: kind["name"] for kind in values["categories"]}
+    found: dict[str, dict[str, list[Box]]] = {}
+    for note in values["annotations"]:
+        image = images.get(note["image_id"])
+        if image is None or note.get("iscrowd"):
+            continue
+        x, y, w, h = note["bbox"]
+        edges = (x / image["width"], y / image["height"])
+        ends = (min((x + w) / image["width"], 1.0), min((y + h) / image["height"], 1.0))
+        if (ends[0] - edges[0]) * (ends[1] - edges[1]) >= MIN_AREA:
+            boxes = found.setdefault(names[note["category_id"]], {})
+            boxes.setdefault(image["file_name"], []).append(Box(*edges, *ends))
+    for name, by_file in sorted(found.items()):
+        if len(by_file) >= MIN_PICTURES:
+            yield BoxTask(name, {file: tuple(boxes[:3]) for file, boxes in by_file.items()})
+
+
+def report(
+    name: str, tasks: list[BoxTask], library: relook.Library, page: int, rounds: int
+) -> dict:
+    """Plays all arms and prints a table."""
+    reports = compare_boxes(
+        lambda words, limit: library.look(words, limit=limit),
+        tasks, ARMS, page, rounds,
+        lambda done, total: done % 100 or print(f"{name}: {done}/{total}", file=sys.stderr),
+    )  # fmt: skip
+    print(f"\n{name}: {len(tasks)} queries, {len(library)} pictures, {rounds} pages of {page}")
+    print(f"{'arm':28} {'found':>7} {'AP':>7}   gain in found (95%)")
+    for arm, one in reports.items():
+        gain = one.found_gain
+        interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        print(f"{arm:28} {one.found:7.3f} {one.ap:7.3f}   {interval}")
+    return {arm: one.as_dict() for arm, one in reports.items()}
+
+
+def main() -> None:
+    """Builds the library, plays, prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", choices=("mosaics", "coco"))
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--concepts", type=Path)
+    parser.add_argument("--instances", type=Path)
+    parser.add_argument("--queries", type=int, default=0, help="use the first N tasks; 0: all")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "pictures"
+        folder.mkdir()
+        if options.data == "mosaics":
+            relevant = {file for one in read_concepts(options.concepts) for file in one.files}
+            where = make_mosaics(options.pictures, sorted(relevant), folder)
+            tasks = list(mosaic_tasks(options.concepts, where))
+            page, rounds = 10, 4
+        else:
+            folder = options.pictures
+            tasks = list(coco_tasks(options.instances, folder))
+            page, rounds = 5, 4
+        tasks = tasks[: options.queries or None]
+        with relook.Library(Path(temporary) / "library") as library:
+            library.add(folder)
+            figures = report(options.data, tasks, library, page, rounds)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Feedback against no feedback, on the same tasks at equal views. Layer: bench.
+
+`found` is the share found of what could have been found: relevant images among all shown,
+over `min(shown, relevant)`. `harmed` and `helped` are shares of queries whose sequence
+average precision falls or rises by more than .02.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.bench.gallery import Gallery
+from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
+from relook.bench.simulate import Fit, Protocol, Task, Trace, play
+from relook.core.vectors import Ints
+from relook.feedback.strategies import STRATEGIES
+
+__all__ = ["MARGIN", "ArmReport", "Stratum", "compare"]
+
+MARGIN = 0.02
+"""Change of a query's average precision from which it counts as harmed or helped."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """One group of queries.
+
+    Args:
+        name: `first hit 2-5`, `relevant 10-49`, `text ap < .5`, ...
+        n_queries: How many queries are in it.
+        found_none, found, ap_none, ap: Means in the group.
+    """
+
+    name: str
+    n_queries: int
+    found_none: float
+    found: float
+    ap_none: float
+    ap: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReport:
+    """One strategy against the unchanged query.
+
+    Args:
+        strategy: Name of the arm.
+        n_queries: How many tasks were played.
+        found_none, found: Share found of what could be, without and with feedback.
+        ap_none, ap: Sequence average precision.
+        harmed, helped: Shares of queries that lose or gain more than `MARGIN` of it.
+        found_gain, ap_gain: Paired differences with 95% bootstrap intervals.
+        residual_ndcg_none, residual_ndcg: nDCG@10 of the final rankings over images that
+            no arm has shown.
+        found_at: `(images, none, arm)`: share found after so many images.
+        found_by_s: `(seconds, none, arm)`: share found after so many seconds.
+        strata: By first hit, number of relevant images and text-only quality.
+    """
+
+    strategy: str
+    n_queries: int
+    found_none: float
+    found: float
+    ap_none: float
+    ap: float
+    harmed: float
+    helped: float
+    found_gain: Interval
+    ap_gain: Interval
+    residual_ndcg_none: float
+    residual_ndcg: float
+    found_at: tuple[tuple[int, float, float], ...]
+    found_by_s: tuple[tuple[float, float, float], ...]
+    strata: tuple[Stratum, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arm:
+    """Everything measured for one arm: arrays over queries."""
+
+    found: Values
+    ap: Values
+    residual: Values
+    found_at: Values  # [q, pages]
+    found_by_s: Values  # [q, times]
+
+
+def compare(
+    gallery: Gallery,
+    tasks: Sequence[Task],
+    arms: Mapping[str, Fit],
+    protocol: Protocol,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, ArmReport]:
+    """Plays every task once without feedback and once with each arm.
+
+    Args:
+        gallery: What is looked through.
+        tasks: What is looked for.
+        arms: Name -> strategy with its options bound.
+        protocol: How the user behaves.
+        progress: Called with (tasks done, tasks) after each.
+
+    Returns:
+        One report an arm, in the order given.
+    """
+    every: dict[str, Fit] = {"": STRATEGIES["none"], **arms}
+    kept: dict[str, list[tuple[float, float, float, Values, Values]]] = {n: [] for n in every}
+    first_hits = []
+    for number, task in enumerate(tasks):
+        traces = {name: play(gallery, task, number, fit, protocol) for name, fit in every.items()}
+        shown = np.unique(np.concatenate([trace.shown for trace in traces.values()]))
+        for name, trace in traces.items():
+            kept[name].append(_measure(gallery, task, trace, shown, protocol))
+        hits = np.flatnonzero(np.isin(traces[""].shown, task.relevant))
+        first_hits.append(int(hits[0]) + 1 if len(hits) else 0)
+        if progress is not None:
+            progress(number + 1, len(tasks))
+    measured = {
+        name: _Arm(*(np.array(v) for v in zip(*rows, strict=True))) for name, rows in kept.items()
+    }
+    groups = _groups(tasks, first_hits, measured[""].ap)
+    return {name: _report(name, measured[""], measured[name], groups, protocol) for name in arms}
+
+
+def _measure(
+    gallery: Gallery, task: Task, trace: Trace, shown: Ints, protocol: Protocol
+) -> tuple[float, float, float, Values, Values]:
+    hits = np.isin(trace.shown, task.relevant)  # [s]
+    n_relevant = len(task.relevant)
+    views = np.arange(1, protocol.rounds + 1) * protocol.page
+    at = np.array([found_share(hits, n_relevant, int(n)) for n in views])
+    possible = max(min(len(hits), n_relevant), 1)
+    by_s = np.array([hits[trace.seconds <= t + 1e-3].sum() / possible for t in _times(protocol)])
+    rest = gallery.rank(trace.last, shown, 10)
+    left = int((~np.isin(task.relevant, shown)).sum())
+    residual = ndcg(np.isin(rest, task.relevant), left, 10)
+    return (
+        found_share(hits, n_relevant, len(hits)),
+        sequence_ap(hits, n_relevant),
+        residual,
+        at,
+        by_s,
+    )
+
+
+def _times(protocol: Protocol) -> list[float]:
+    """Quarters of the time that looking at everything takes without a single box."""
+    whole = protocol.page * protocol.rounds * protocol.view_s
+    return [whole * quarter / 4 for quarter in (1, 2, 3, 4)]
+
+
+def _report(
+    name: str, none: _Arm, arm: _Arm, groups: Mapping[str, NDArray[np.bool_]], protocol: Protocol
+) -> ArmReport:
+    change = arm.ap - none.ap  # [q]
+    views = [(n + 1) * protocol.page for n in range(protocol.rounds)]
+    pairs = zip(none.found_at.mean(0), arm.found_at.mean(0), strict=True)
+    timed = zip(none.found_by_s.mean(0), arm.found_by_s.mean(0), strict=True)
+    return ArmReport(
+        strategy=name,
+        n_queries=len(change),
+        found_none=float(none.found.mean()),
+        found=float(arm.found.mean()),
+        ap_none=float(none.ap.mean()),
+        ap=float(arm.ap.mean()),
+        harmed=float((change < -MARGIN).mean()),
+        helped=float((change > MARGIN).mean()),
+        found_gain=bootstrap(arm.found - none.found),
+        ap_gain=bootstrap(change),
+        residual_ndcg_none=float(none.residual.mean()),
+        residual_ndcg=float(arm.residual.mean()),
+        found_at=tuple((n, float(a), float(b)) for n, (a, b) in zip(views, pairs, strict=True)),
+        found_by_s=tuple(
+            (t, float(a), float(b)) for t, (a, b) in zip(_times(protocol), timed, strict=True)
+        ),
+        strata=tuple(_stratum(label, flags, none, arm) for label, flags in groups.items()),
+    )
+
+
+def _stratum(name: str, flags: NDArray[np.bool_], none: _Arm, arm: _Arm) -> Stratum:
+    columns = (none.found, arm.found, none.ap, arm.ap)
+    return Stratum(name, int(flags.sum()), *(float(column[flags].mean()) for column in columns))
+
+
+def _groups(
+    tasks: Sequence[Task], first_hits: Sequence[int], ap: Values
+) -> dict[str, NDArray[np.bool_]]:
+    """Non-empty groups of queries: name -> [q]."""
+    first = np.array(first_hits)
+    n_relevant = np.array([len(task.relevant) for task in tasks])
+    groups = {
+        "first hit 1": first == 1,
+        "first hit 2-5": (first >= 2) & (first <= 5),
+        "first hit 6 or later": first >= 6,
+        "first hit never": first == 0,
+        "relevant 1-2": n_relevant <= 2,
+        "relevant 3-9": (n_relevant >= 3) & (n_relevant <= 9),
+        "relevant 10-49": (n_relevant >= 10) & (n_relevant <= 49),
+        "relevant 50 or more": n_relevant >= 50,
+        "ap without feedback < .2": ap < 0.2,
+        "ap without feedback .2-.5": (ap >= 0.2) & (ap < 0.5),
+        "ap without feedback >= .5": ap >= 0.5,
+    }
+    return {name: flags for name, flags in groups.items() if flags.any()}

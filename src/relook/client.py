@@ -1,0 +1,301 @@
+"""`relook.Client`: a small client of the HTTP API, for programs and tests. Layer: above none.
+
+    with relook.Client("http://127.0.0.1:8765") as client:
+        library = client.libraries()[0]["library_id"]
+        page = client.search(library, "dog on a beach", limit=10)
+        session = client.begin(library, "dog on a beach")
+
+Answers are the API's own objects (see /api/v1/docs). Errors arrive as the error the server
+raised, of the same class, code, message and hint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from relook.core import errors
+from relook.core.errors import MissingExtraError, RelookError
+
+try:
+    import httpx
+except ModuleNotFoundError as missing:
+    raise MissingExtraError(
+        "missing_extra", "relook.Client needs the package 'httpx'", "pip install 'relook[client]'"
+    ) from missing
+
+__all__ = ["Client"]
+
+_API = "/api/v1"
+_CLASSES: Mapping[int, type[RelookError]] = {
+    400: errors.InputError,
+    401: errors.TokenError,
+    403: errors.AccessError,
+    404: errors.NotFoundError,
+    409: errors.LibraryBusyError,
+    413: errors.TooLargeError,
+    422: errors.InputError,
+    501: errors.MissingExtraError,
+    503: errors.OverloadError,
+    507: errors.StorageError,
+}
+Json = dict[str, Any]
+PathLike = str | os.PathLike[str]
+
+
+class Client:
+    """Speaks to a server that `relook serve` runs. Use it as a context manager, or `close` it.
+
+    Args:
+        address: Where the server is.
+        token: Its token, when it wants one.
+        timeout_s: How long an answer may take.
+        transport: Another way to reach it, for tests.
+    """
+
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:8765",
+        *,
+        token: str | None = None,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Without `trust_env` no proxy of the environment hears of local pictures.
+        self._http = httpx.Client(
+            base_url=address, headers=headers, timeout=timeout_s, transport=transport,
+            trust_env=False,
+        )  # fmt: skip
+
+    def libraries(self) -> list[Json]:
+        """Every library of the server."""
+        found: list[Json] = self._ask("GET", "/libraries")["libraries"]
+        return found
+
+    def library(self, library_id: str) -> Json:
+        """One library and what it holds."""
+        return self._ask("GET", f"/libraries/{library_id}")
+
+    def search(self, library_id: str, query: str | Json, *, limit: int = 20, **only: Any) -> Json:
+        """Finds images.
+
+        Args:
+            library_id: Where.
+            query: The one-line language, or `{"parts": [...]}`.
+            limit: How many.
+            only: `where`, `path` and `fold`, as in the API.
+        """
+        body = {"query": query, "limit": limit, **only}
+        return self._ask("POST", f"/libraries/{library_id}/search", json=body)
+
+    def search_picture(
+        self, library_id: str, file: PathLike, *, words: str = "", limit: int = 20
+    ) -> Json:
+        """Finds images like a picture file of this machine, with words beside it or without."""
+        path, form = Path(file), {"query": words, "limit": str(limit)}
+        return self._ask(
+            "POST", f"/libraries/{library_id}/search/picture",
+            files={"file": (path.name, path.read_bytes())}, data=form,
+        )  # fmt: skip
+
+    def add_picture(self, library_id: str, file: PathLike) -> Json:
+        """Uploads a picture to search with; its `picture_id` goes into a query's part."""
+        path = Path(file)
+        files = {"file": (path.name, path.read_bytes())}
+        return self._ask("POST", f"/libraries/{library_id}/pictures", files=files)
+
+    def image(self, library_id: str, image_id: int) -> Json:
+        """What the library knows of an image."""
+        return self._ask("GET", f"/libraries/{library_id}/images/{image_id}")
+
+    def file(self, library_id: str, image_id: int) -> bytes:
+        """The picture's bytes, as a browser gets them."""
+        return self._send("GET", f"/libraries/{library_id}/images/{image_id}/file").content
+
+    def thumbnail(self, library_id: str, image_id: int, size_px: int = 320) -> bytes:
+        """A small JPEG; 160, 320, 640 or 1280 pixels."""
+        path = f"/libraries/{library_id}/images/{image_id}/thumbnail"
+        return self._send("GET", path, params={"size": size_px}).content
+
+    def embed(self, library_id: str, texts: Sequence[str]) -> list[list[float]]:
+        """The unit vectors of words in the library's space."""
+        body = {"texts": list(texts)}
+        answer = self._ask("POST", f"/libraries/{library_id}/embeddings", json=body)
+        vectors: list[list[float]] = answer["vectors"]
+        return vectors
+
+    def sessions(self, library_id: str) -> list[Json]:
+        """The sessions of a library, newest first."""
+        found: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
+        return found
+
+    def begin(self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "") -> Json:
+        """Begins a session; arguments as for `search`."""
+        body = {"query": query, "limit": limit, "name": name}
+        return self._ask("POST", f"/libraries/{library_id}/sessions", json=body)
+
+    def session(self, library_id: str, session_id: str) -> Json:
+        """A session as it is now."""
+        return self._ask("GET", _session(library_id, session_id))
+
+    def change_session(self, library_id: str, session_id: str, **values: Any) -> Json:
+        """Sets `name`, or goes to the round `current_round`."""
+        return self._ask("PATCH", _session(library_id, session_id), json=values)
+
+    def delete_session(self, library_id: str, session_id: str) -> None:
+        """Removes a session."""
+        self._send("DELETE", _session(library_id, session_id))
+
+    def judge(
+        self, library_id: str, session_id: str, image_id: int, relevant: bool, **more: Any
+    ) -> Json:
+        """Marks an image.
+
+        Args:
+            library_id: The session's library.
+            session_id: The session.
+            image_id: Which image.
+            relevant: Or irrelevant.
+            more: `box`, `caption`, `weight`.
+        """
+        body = {"image_id": image_id, "relevant": relevant, **more}
+        path = _session(library_id, session_id) + "/judgements"
+        return self._ask("POST", path, json=body)
+
+    def revise(self, library_id: str, session_id: str, judgement_id: int, **values: Any) -> Json:
+        """Changes `caption`, `relevant`, `box` or `weight` of a judgement."""
+        path = f"{_session(library_id, session_id)}/judgements/{judgement_id}"
+        return self._ask("PATCH", path, json=values)
+
+    def remove(self, library_id: str, session_id: str, judgement_id: int) -> None:
+        """Takes a judgement back."""
+        self._send("DELETE", f"{_session(library_id, session_id)}/judgements/{judgement_id}")
+
+    def undo(self, library_id: str, session_id: str) -> Json:
+        """Takes the last step back."""
+        return self._ask("POST", f"{_session(library_id, session_id)}/undo")
+
+    def again(self, library_id: str, session_id: str, **how: Any) -> Json:
+        """Looks again; `strategy`, `limit`, `keep_shown`, `keep_judged`."""
+        return self._ask("POST", f"{_session(library_id, session_id)}/rounds", json=how)
+
+    def why(self, library_id: str, session_id: str, image_id: int, **how: Any) -> Json:
+        """What raised and lowered an image of the current page; `strategy`."""
+        path = f"{_session(library_id, session_id)}/why/{image_id}"
+        return self._ask("GET", path, params=how)
+
+    def influence(self, library_id: str, session_id: str, judgement_id: int, **how: Any) -> Json:
+        """Which images a judgement moved most; `strategy`."""
+        path = f"{_session(library_id, session_id)}/influence/{judgement_id}"
+        return self._ask("GET", path, params=how)
+
+    def captions(self, library_id: str, session_id: str) -> Iterator[Json]:
+        """Judgements as their captions are written; goes on until it is closed."""
+        yield from self._events(f"{_session(library_id, session_id)}/events", "caption")
+
+    def export(
+        self, library_id: str, session_id: str, form: str = "json", what: str = "session"
+    ) -> bytes:
+        """A session, or its page as `json`, `csv` or `zip` with `what="results"`."""
+        path = f"{_session(library_id, session_id)}/export"
+        return self._send("GET", path, params={"format": form, "what": what}).content
+
+    def import_session(self, library_id: str, exported: bytes) -> Json:
+        """Adds a session that `export` gave."""
+        headers = {"Content-Type": "application/json"}
+        path = f"/libraries/{library_id}/sessions/import"
+        return self._ask("POST", path, content=exported, headers=headers)
+
+    def index(self, library_id: str, paths: Sequence[PathLike] = ()) -> Json:
+        """Starts indexing folders of the server, or what was added before; returns the job."""
+        body = {"paths": [os.fspath(path) for path in paths]}
+        return self._ask("POST", f"/libraries/{library_id}/index", json=body)
+
+    def upload(self, library_id: str, files: Sequence[PathLike]) -> Json:
+        """Adds picture files of this machine to the library; returns the job."""
+        paths = [Path(file) for file in files]
+        form = [("files", (path.name, path.read_bytes())) for path in paths]
+        return self._ask("POST", f"/libraries/{library_id}/uploads", files=form)
+
+    def job(self, job_id: str, action: str | None = None) -> Json:
+        """A job as it is now, after `pause`, `resume` or `stop` when one is given."""
+        if action is None:
+            return self._ask("GET", f"/jobs/{job_id}")
+        return self._ask("POST", f"/jobs/{job_id}/{action}")
+
+    def progress(self, job_id: str) -> Iterator[Json]:
+        """The job whenever it moved on, until it is over."""
+        yield from self._events(f"/jobs/{job_id}/events", "progress")
+
+    def close(self) -> None:
+        """Closes the connections; closing twice is fine."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, **how: Any) -> Json:
+        answer: Json = self._send(method, path, **how).json()
+        return answer
+
+    def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, _API + path, **how)
+        except httpx.TransportError as error:
+            raise self._no_server(error) from error
+        _check(response)
+        return response
+
+    def _events(self, path: str, wanted: str) -> Iterator[Json]:
+        quiet = httpx.Timeout(self._timeout_s, read=None)  # events come when they come
+        try:
+            with self._http.stream("GET", _API + path, timeout=quiet) as response:
+                if response.is_error:
+                    response.read()
+                _check(response)
+                name = ""
+                for line in response.iter_lines():
+                    field, _, value = line.partition(": ")
+                    if field == "event":
+                        name = value
+                    elif field == "data" and name == wanted:
+                        yield json.loads(value)
+        except httpx.TransportError as error:
+            raise self._no_server(error) from error
+
+    def _no_server(self, error: Exception) -> errors.OverloadError:
+        return errors.OverloadError(
+            "no_server",
+            f"no answer from {self._http.base_url}: {error or type(error).__name__}",
+            "is relook serve running there?",
+        )
+
+
+def _session(library_id: str, session_id: str) -> str:
+    return f"/libraries/{library_id}/sessions/{session_id}"
+
+
+def _check(response: httpx.Response) -> None:
+    """Raises what the server raised."""
+    if not response.is_error:
+        return
+    try:
+        told = response.json()["error"]
+        code, message, hint = told["code"], told["message"], told["hint"]
+    except (ValueError, KeyError, TypeError):
+        code, message, hint = "bad_answer", f"status {response.status_code}", ""
+    raise _CLASSES.get(response.status_code, RelookError)(code, message, hint)

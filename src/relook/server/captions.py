@@ -1,0 +1,100 @@
+"""Captions in the background: a judgement never waits for its words. Layer: server."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+
+from relook.core.errors import NotFoundError, RelookError
+from relook.library.session_table import Judgement
+from relook.search.session import Session
+from relook.server.events import Hub
+from relook.server.shelf import Volume
+from relook.server.views import judgement_view
+
+__all__ = ["CaptionWorker", "caption_topic", "is_waiting"]
+
+_LOG = logging.getLogger(__name__)
+_QUEUED = 512
+Task = tuple[Volume, str, int]
+
+
+def caption_topic(volume: Volume, session_id: str) -> str:
+    """What a stream of captions listens to."""
+    return f"captions {volume.library_id} {session_id}"
+
+
+def is_waiting(one: Judgement) -> bool:
+    """Whether a judgement's caption is still to be written."""
+    return one.box is not None and one.caption is None and one.caption_by == "captioner"
+
+
+class CaptionWorker:
+    """One thread that captions boxes in the order in which they were drawn.
+
+    Args:
+        hub: Who is told.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._tasks: queue.Queue[Task | None] = queue.Queue(_QUEUED)
+        self._pending: set[tuple[str, str, int]] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="relook-captions", daemon=True)
+        self._thread.start()
+
+    def ask(self, volume: Volume, session_id: str, judgements: list[Judgement]) -> None:
+        """Queues those that wait for a caption; a full queue leaves them for the next time."""
+        for one in filter(is_waiting, judgements):
+            key = (volume.library_id, session_id, one.judgement_id)
+            with self._lock:
+                if key in self._pending or self._stopping:
+                    continue
+                try:
+                    self._tasks.put_nowait((volume, session_id, one.judgement_id))
+                except queue.Full:
+                    return
+                self._pending.add(key)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            volume, session_id, judgement_id = task
+            with self._lock:
+                self._pending.discard((volume.library_id, session_id, judgement_id))
+            if not self._stopping:
+                self._caption(volume, session_id, judgement_id)
+
+    def _caption(self, volume: Volume, session_id: str, judgement_id: int) -> None:
+        try:
+            with volume.reading(session_id) as session:
+                done = self._suggest(volume, session, judgement_id)
+        except NotFoundError:
+            return  # it was taken back meanwhile
+        except Exception:  # this is an edge: one caption must not end the others
+            _LOG.exception("judgement %d gets no caption", judgement_id)
+            return
+        self._hub.send(caption_topic(volume, session_id), "caption", judgement_view(done))
+
+    def _suggest(self, volume: Volume, session: Session, judgement_id: int) -> Judgement:
+        try:
+            return session.suggest_caption(judgement_id, volume.caption)
+        except NotFoundError:
+            raise
+        except (RelookError, OSError) as error:
+            # An empty caption means "use no words": nobody waits for it any longer.
+            _LOG.warning("judgement %d gets no caption: %s", judgement_id, error)
+            return session.suggest_caption(judgement_id, "")
+
+    def close(self) -> None:
+        """Waits for the caption in flight and drops the others; closing twice is fine."""
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
+            while not self._tasks.empty():
+                self._tasks.get_nowait()
+            self._tasks.put_nowait(None)
+        self._thread.join(timeout=30)

@@ -1,0 +1,215 @@
+"""Runs of indexing on request: one at a time a library, told, paused and stopped. Layer: server."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from relook.app.facade import Library
+from relook.core.errors import NotFoundError, RelookError
+from relook.library.records import printable
+from relook.library.report import IndexReport, Progress, Stop
+from relook.server.events import Hub
+from relook.server.shelf import Volume
+from relook.server.work import busy
+
+__all__ = ["Job", "Jobs", "job_topic"]
+
+_LOG = logging.getLogger(__name__)
+_QUEUED = 8
+_REMEMBERED = 200
+
+
+def job_topic(job_id: str) -> str:
+    """What a stream of a job's progress listens to."""
+    return f"job {job_id}"
+
+
+class Job:
+    """One run of indexing; `act` and `view` may be called from any thread.
+
+    Args:
+        volume: The library.
+        paths: What to index; everything added before when empty.
+        hub: Who is told.
+    """
+
+    def __init__(self, volume: Volume, paths: Sequence[Path], hub: Hub) -> None:
+        self.job_id = uuid.uuid4().hex[:12]
+        self.volume, self._paths, self._hub = volume, tuple(paths), hub
+        self.state = "running"
+        self._progress = Progress("waiting")
+        self._report: IndexReport | None = None
+        self._error: RelookError | None = None
+        self._may_run = threading.Event()
+        self._may_run.set()
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._began_s, self._paused_s = time.monotonic(), 0.0
+        self._ended_s: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("done", "failed", "stopped")
+
+    def pause(self) -> None:
+        """Holds it at the next batch."""
+        self._go("paused")
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self._go("running")
+
+    def stop(self) -> None:
+        """Ends it at the next batch; what was done is kept."""
+        self._stopped = True
+        self._may_run.set()
+
+    def _go(self, state: str) -> None:
+        with self._lock:
+            if self.is_over or self._stopped:
+                return
+            self.state = state
+            (self._may_run.clear if state == "paused" else self._may_run.set)()
+        self._tell()
+
+    def run(self) -> None:
+        """Does it; errors end in the job's own state."""
+        self._began_s = time.monotonic()
+        state = "failed"
+        try:
+            self._on_progress(Progress("listing"))
+            files, engine = self.volume.files, self.volume.engine
+            # A library of its own: searches go on with theirs, and see what is committed.
+            with Library(files.folder, encoder=engine.encoder, search=engine.settings) as own:
+                self._report = own.add(*self._paths, progress=self._on_progress)
+            files.refresh(index_too=True)
+            state = "stopped" if self._report.interrupted else "done"
+        except Stop:
+            state = "stopped"
+        except RelookError as error:
+            self._error = error
+        except Exception:  # this is an edge: the next job must run
+            _LOG.exception("a job failed")
+            self._error = RelookError("internal", "the server made a mistake", "see its log")
+        with self._lock:
+            self._ended_s = time.monotonic()
+            self.state = state
+        self._tell()
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tell()
+        began_s = time.monotonic()
+        self._may_run.wait()
+        self._paused_s += time.monotonic() - began_s
+        if self._stopped:
+            raise Stop
+
+    def _tell(self) -> None:
+        self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
+
+    def view(self) -> dict[str, Any]:
+        """The job as answers and events show it."""
+        now = self._progress
+        active_s = (self._ended_s or time.monotonic()) - self._began_s - self._paused_s
+        rate = now.done / active_s if now.stage == "indexing" and active_s > 0 else 0.0
+        left_s = (now.total - now.done) / rate if rate and now.total else None
+        report = None if self._report is None else self._report.as_dict()
+        if report is not None:
+            report["notes"] = [printable(note) for note in report["notes"]]
+        return {
+            "job_id": self.job_id,
+            "library_id": self.volume.library_id,
+            "state": self.state,
+            "stage": now.stage,
+            "done": now.done,
+            "total": now.total,
+            "rate_per_s": round(rate, 2),
+            "left_s": None if left_s is None or self.is_over else round(left_s, 1),
+            "n_skipped": now.n_skipped,
+            "report": report,
+            "error": None if self._error is None else self._error.as_dict()["error"],
+        }
+
+
+class Jobs:
+    """Every job of a server. Each library works off its own, in order."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._jobs: collections.OrderedDict[str, Job] = collections.OrderedDict()
+        self._queues: dict[str, collections.deque[Job]] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self, volume: Volume, paths: Sequence[Path]) -> Job:
+        """Queues a run of indexing.
+
+        Raises:
+            OverloadError: when too many wait for this library.
+        """
+        job = Job(volume, paths, self._hub)
+        with self._lock:
+            waiting = self._queues.setdefault(volume.library_id, collections.deque())
+            if self._closed or len(waiting) >= _QUEUED:
+                raise busy("too many jobs wait for this library")
+            waiting.append(job)
+            self._jobs[job.job_id] = job
+            over = [one.job_id for one in self._jobs.values() if one.is_over]
+            for job_id in over[: max(len(self._jobs) - _REMEMBERED, 0)]:
+                del self._jobs[job_id]
+            if volume.library_id not in self._threads:
+                thread = threading.Thread(
+                    target=self._work, args=(volume.library_id,), name="relook-job"
+                )
+                self._threads[volume.library_id] = thread
+                thread.start()
+        return job
+
+    def _work(self, library_id: str) -> None:
+        """Runs what waits for one library, then ends."""
+        while True:
+            with self._lock:
+                if not self._queues[library_id]:
+                    del self._threads[library_id]
+                    return
+                job = self._queues[library_id][0]
+            job.run()
+            with self._lock:
+                self._queues[library_id].popleft()
+
+    def get(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            NotFoundError: `no_job`.
+        """
+        with self._lock:
+            if job_id not in self._jobs:
+                raise NotFoundError("no_job", f"there is no job {job_id!r}", "it may be long over")
+            return self._jobs[job_id]
+
+    def current(self, library_id: str) -> str | None:
+        """Id of the job that runs for a library."""
+        with self._lock:
+            waiting = self._queues.get(library_id)
+            return waiting[0].job_id if waiting else None
+
+    def close(self) -> None:
+        """Stops every job at its next batch and waits for them; closing twice is fine."""
+        with self._lock:
+            self._closed = True
+            jobs, threads = list(self._jobs.values()), list(self._threads.values())
+        for job in jobs:
+            job.stop()
+        for thread in threads:
+            thread.join()

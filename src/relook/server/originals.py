@@ -1,0 +1,81 @@
+"""Picture files of a library as answers: only what was catalogued is ever sent. Layer: server.
+
+A path may lead elsewhere than when it was indexed (another file, a link). So a file is
+read once, and sent only while its content is that of the catalog.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from relook.core.errors import ImageError, NotFoundError
+from relook.core.images import content_hash, decode, read_bytes
+from relook.core.settings import ImageLimits
+from relook.library.records import ImageRecord, printable
+
+__all__ = ["SAFE_TYPES", "browser_picture", "original", "shrunk"]
+
+SAFE_TYPES = {
+    "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
+    "GIF": "image/gif", "AVIF": "image/avif",
+}  # fmt: skip
+
+
+def original(record: ImageRecord, limits: ImageLimits) -> bytes:
+    """The bytes of an image's file.
+
+    Raises:
+        NotFoundError: `picture_gone` or `picture_changed`.
+        ImageError: when it cannot be read.
+    """
+    path = record.facts.path
+    try:
+        data = read_bytes(path, limits)
+    except ImageError as error:
+        raise NotFoundError(
+            "picture_gone",
+            f"{printable(path)}: {error.message}",
+            "put it back, or bring the library up to date",
+        ) from error
+    if content_hash(data) != record.content:
+        raise NotFoundError(
+            "picture_changed",
+            f"{printable(path)} is not the file that was indexed",
+            "bring the library up to date, and ask again",
+        )
+    return data
+
+
+def browser_picture(record: ImageRecord, limits: ImageLimits) -> tuple[bytes, str]:
+    """An image as browsers show it: its own bytes, or a JPEG made of them; and its type.
+
+    Raises:
+        NotFoundError, ImageError: as `original`.
+    """
+    data = original(record, limits)
+    if record.format in SAFE_TYPES:
+        return data, SAFE_TYPES[record.format]
+    image = decode(data, 0, limits).image
+    return _jpeg(image, 90), "image/jpeg"
+
+
+def shrunk(data: bytes, size_px: int, limits: ImageLimits) -> bytes:
+    """A JPEG of a picture whose longer side is at most `size_px`.
+
+    Raises:
+        ImageError: when it cannot be decoded.
+    """
+    # `decode` keeps the shorter side at `min_px`; a panorama then is larger than need be.
+    image = decode(data, size_px // 2, limits).image
+    image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return _jpeg(image, 82)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": quality, "optimize": False}
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()

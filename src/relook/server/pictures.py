@@ -1,0 +1,124 @@
+"""Pictures that people send to search with: checked by content, kept apart. Layer: server.
+
+They are never indexed. Each lies under a name of ours in a temporary folder; one that a
+session asks with is kept in the library's folder, so that the session outlives the server.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from relook.core.errors import NotFoundError, OverloadError, StorageError
+from relook.core.images import Picture, decode
+from relook.core.settings import ImageLimits
+
+__all__ = ["EXTENSIONS", "QueryPictures", "Stored"]
+
+EXTENSIONS = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",
+    "TIFF": ".tif", "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm", "ICO": ".ico",
+}  # fmt: skip
+_ID = re.compile(r"[0-9a-f]{32}")
+_MIN_PX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An uploaded picture."""
+
+    picture_id: str
+    path: Path
+    width_px: int
+    height_px: int
+
+
+class QueryPictures:
+    """The query pictures of one library.
+
+    Args:
+        kept: Folder for those that sessions ask with; made when it is needed.
+        limits: What a picture may cost.
+        n_most: How many may lie in the temporary folder; the oldest go.
+        max_bytes: And how large they may be together.
+    """
+
+    def __init__(
+        self, kept: Path, limits: ImageLimits, n_most: int = 500, max_bytes: int = 1024**3
+    ) -> None:
+        self._kept, self._limits = kept, limits
+        self._n_most, self._max_bytes = n_most, max_bytes
+        self._temporary = Path(tempfile.mkdtemp(prefix="relook-pictures-"))
+
+    def add(self, data: bytes) -> Stored:
+        """Stores a picture.
+
+        Raises:
+            ImageError: when the content is not a picture that is read here.
+            StorageError: when the disk refuses.
+        """
+        picture: Picture = decode(data, _MIN_PX, self._limits)
+        picture_id = uuid.uuid4().hex
+        path = self._temporary / f"{picture_id}{EXTENSIONS.get(picture.format, '.img')}"
+        try:
+            path.write_bytes(data)
+            self._thin_out()
+        except OSError as error:
+            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+        return Stored(picture_id, path, picture.width_px, picture.height_px)
+
+    def _thin_out(self) -> None:
+        facts = [(file.stat(), file) for file in self._temporary.iterdir()]
+        n_bytes = 0
+        newest = sorted(facts, key=lambda fact: -fact[0].st_mtime_ns)
+        for number, (fact, file) in enumerate(newest, start=1):
+            n_bytes += fact.st_size
+            if number > self._n_most or (n_bytes > self._max_bytes and number > 1):
+                file.unlink(missing_ok=True)
+
+    def path(self, picture_id: str) -> Path:
+        """The file of a picture.
+
+        Raises:
+            NotFoundError: `no_picture`.
+        """
+        if _ID.fullmatch(picture_id):
+            for folder in (self._temporary, self._kept):
+                for file in folder.glob(f"{picture_id}.*"):
+                    return file
+        raise NotFoundError(
+            "no_picture", f"there is no uploaded picture {picture_id!r}", "upload it again"
+        )
+
+    def keep(self, path: Path) -> Path:
+        """Moves a picture where it outlives the server; returns its new file.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        if path.parent != self._temporary:
+            return path
+        try:
+            self._kept.mkdir(exist_ok=True)
+            kept = self._kept / path.name
+            shutil.copyfile(path, kept)
+        except FileNotFoundError:
+            raise OverloadError(
+                "too_busy", "the uploaded picture made room for newer ones", "upload it again"
+            ) from None
+        except OSError as error:
+            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+        return kept
+
+    def picture_id(self, path: Path) -> str | None:
+        """The id of a file of ours; None for any other file."""
+        ours = path.parent in (self._temporary, self._kept) and _ID.fullmatch(path.stem)
+        return path.stem if ours else None
+
+    def close(self) -> None:
+        """Removes the temporary folder; closing twice is fine."""
+        shutil.rmtree(self._temporary, ignore_errors=True)

@@ -1,0 +1,151 @@
+"""Images of a library: records, files, thumbnails, heat maps. Layer: server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+
+from relook.core.errors import InputError
+from relook.core.images import content_hash, read_bytes
+from relook.core.types import Part
+from relook.core.types import Query as CoreQuery
+from relook.library.records import ImageRecord
+from relook.search.explain import heat_map
+from relook.search.vectorise import query_vector
+from relook.server import models
+from relook.server.originals import browser_picture, original, shrunk
+from relook.server.shelf import Volume
+from relook.server.state import ServerState, State, VolumeOf
+from relook.server.views import image_view
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["images"])
+SizePx = Literal["160", "320", "640", "1280"]
+IfNoneMatch = Annotated[str | None, Header()]
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "As you have it."},
+}
+
+
+@router.get("/libraries/{library_id}/images/{image_id}", response_model=models.ImageAnswer)
+async def image(volume: VolumeOf, image_id: models.Id, state: State) -> dict[str, Any]:
+    """What the library knows of an image."""
+    return image_view(volume, await state.core.run(volume.image, image_id))
+
+
+@router.get(
+    "/libraries/{library_id}/images/{image_id}/file", response_class=Response, responses=_PICTURE
+)
+async def image_file(
+    volume: VolumeOf,
+    image_id: models.Id,
+    state: State,
+    if_none_match: IfNoneMatch = None,
+    v: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """The picture itself; a JPEG of it where browsers do not show its format."""
+    record = await state.core.run(volume.image, image_id)
+    tag = f'"{record.content.hex()}"'
+    if if_none_match == tag:
+        return Response(status_code=304, headers=_caching(record, tag, v))
+    data, kind = await state.pictures.run(browser_picture, record, volume.library.limits)
+    return Response(data, media_type=kind, headers=_caching(record, tag, v))
+
+
+@router.get(
+    "/libraries/{library_id}/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses=_PICTURE,
+)
+async def thumbnail(
+    volume: VolumeOf,
+    image_id: models.Id,
+    state: State,
+    size: Annotated[SizePx, Query(description="Length of the longer side.")] = "320",
+    v: Annotated[str, Query(max_length=64)] = "",
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """A small JPEG. With `v` of a hit's address a browser may keep it for good."""
+    record = await state.pictures.run(volume.image, image_id)
+    tag = f'"{record.content.hex()}-{size}"'
+    headers = _caching(record, tag, v)
+    if if_none_match == tag:
+        return Response(status_code=304, headers=headers)
+    data = await state.pictures.run(_thumbnail, state, volume, record, int(size))
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def _thumbnail(state: ServerState, volume: Volume, record: ImageRecord, size_px: int) -> bytes:
+    limits = volume.library.limits
+    return state.thumbnails.get(
+        record.content, size_px, lambda: shrunk(original(record, limits), size_px, limits)
+    )
+
+
+def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
+    is_named = bool(version) and record.content.hex().startswith(version.lower())
+    keep = "private, max-age=31536000, immutable" if is_named else "private, no-cache"
+    return {"ETag": tag, "Cache-Control": keep}
+
+
+@router.get(
+    "/libraries/{library_id}/pictures/{picture_id}/thumbnail",
+    response_class=Response,
+    responses=_PICTURE,
+)
+async def picture_thumbnail(
+    volume: VolumeOf,
+    picture_id: str,
+    state: State,
+    size: SizePx = "320",
+) -> Response:
+    """A small JPEG of an uploaded query picture."""
+    data = await state.pictures.run(_picture_thumbnail, state, volume, picture_id, int(size))
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def _picture_thumbnail(state: ServerState, volume: Volume, picture_id: str, size_px: int) -> bytes:
+    data = read_bytes(volume.pictures.path(picture_id))
+    make = state.thumbnails.get
+    return make(content_hash(data), size_px, lambda: shrunk(data, size_px, volume.library.limits))
+
+
+@router.get("/libraries/{library_id}/images/{image_id}/heatmap", response_model=models.HeatMap)
+async def heatmap(
+    volume: VolumeOf,
+    image_id: models.Id,
+    state: State,
+    text: Annotated[str | None, Query(max_length=2000)] = None,
+    session: Annotated[str | None, Query(max_length=64)] = None,
+    cells: Annotated[int, Query(ge=2, le=12)] = 7,
+) -> dict[str, Any]:
+    """Where in an image words are, or what a session looks for."""
+    if (text is None) == (session is None):
+        raise InputError("bad_request", "a heat map needs either text or session")
+    return await state.slow.run(_heat_map, volume, image_id, text, session, cells)
+
+
+def _heat_map(
+    volume: Volume, image_id: int, text: str | None, session_id: str | None, n_cells: int
+) -> dict[str, Any]:
+    record = volume.image(image_id)
+    if session_id is not None:
+        with volume.reading(session_id) as session:
+            now = session.round
+            strategy = "none" if now.parent is None and not session.judgements else "auto"
+            vector = session.fitted(strategy).scorer.vector
+            vector = session.vector if vector is None else vector
+    else:
+        asked = CoreQuery((Part(text=text),))
+        vector, _ = query_vector(asked, volume.engine.encoder, volume.files)
+    original(record, volume.library.limits)  # raises unless it is the file that was indexed
+    cells = heat_map(volume.engine, record.path, vector, n_cells)
+    return {
+        "cells": [[round(float(one), 5) for one in row] for row in cells],
+        "min": round(float(cells.min()), 5),
+        "max": round(float(cells.max()), 5),
+    }

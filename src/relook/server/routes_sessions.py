@@ -1,0 +1,271 @@
+"""Sessions: judge, look again, go back, explain, keep. Layer: server."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from relook.core.errors import NotFoundError
+from relook.library.records import printable
+from relook.library.session_table import Judgement
+from relook.search.changes import changes
+from relook.search.explain import influence, why
+from relook.server import models
+from relook.server.captions import caption_topic
+from relook.server.events import event_response
+from relook.server.queries import box_of, kept, to_query
+from relook.server.requests import JudgeBody, ReviseBody, RoundBody, SessionBody, SessionChange
+from relook.server.shelf import Volume
+from relook.server.state import ServerState, State, VolumeOf
+from relook.server.views import judgement_view, line_view, page_view, round_view, session_view
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["sessions"], prefix="/libraries/{library_id}/sessions")
+Strategy = Annotated[str, Query(max_length=100, description="How judgements are used.")]
+
+
+@router.get("", response_model=models.SessionList)
+async def sessions(volume: VolumeOf, state: State) -> dict[str, Any]:
+    """The sessions of a library, newest first."""
+    rows = await state.core.run(volume.library.sessions)
+    return {"sessions": [line_view(row) for row in rows]}
+
+
+@router.post("", response_model=models.Session, status_code=201)
+async def begin(volume: VolumeOf, body: SessionBody, state: State) -> dict[str, Any]:
+    """Begins a session: a search that learns from what is marked."""
+    return await state.core.run(_begin, volume, body)
+
+
+def _begin(volume: Volume, body: SessionBody) -> dict[str, Any]:
+    began = time.perf_counter()
+    query = kept(to_query(body.query, volume.pictures), volume.pictures)
+    session = volume.begin(query, body.limit, body.name.strip())
+    view = session_view(volume, session)
+    view["page"]["took_ms"] = _ms_since(began)
+    return view
+
+
+@router.get("/{session_id}", response_model=models.Session)
+async def show(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any]:
+    """A session as it is now."""
+    return await state.core.run(_show, state, volume, session_id)
+
+
+def _show(state: ServerState, volume: Volume, session_id: str) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        state.captions.ask(volume, session_id, session.judgements)
+        return session_view(volume, session)
+
+
+@router.patch("/{session_id}", response_model=models.Session)
+async def change(
+    volume: VolumeOf, session_id: str, body: SessionChange, state: State
+) -> dict[str, Any]:
+    """Renames a session, or goes to one of its rounds; looking again from there is a branch."""
+    return await state.core.run(_change, volume, session_id, body)
+
+
+def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, Any]:
+    with volume.session(session_id) as session:
+        if body.name is not None:
+            session.rename(body.name)
+        if body.current_round is not None:
+            session.go(body.current_round)
+        return session_view(volume, session)
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete(volume: VolumeOf, session_id: str, state: State) -> Response:
+    """Removes a session; the library stays as it is."""
+    await state.core.run(_delete, volume, session_id)
+    return Response(status_code=204)
+
+
+def _delete(volume: Volume, session_id: str) -> None:
+    with volume.session(session_id) as session:
+        session.delete()
+
+
+@router.post("/{session_id}/judgements", response_model=models.Judgement, status_code=201)
+async def judge(volume: VolumeOf, session_id: str, body: JudgeBody, state: State) -> dict[str, Any]:
+    """Marks an image, or a box in it. A box's caption comes later, as an event."""
+    one = await state.core.run(_judge, volume, session_id, body)
+    state.captions.ask(volume, session_id, [one])
+    return judgement_view(one)
+
+
+def _judge(volume: Volume, session_id: str, body: JudgeBody) -> Judgement:
+    with volume.session(session_id) as session:
+        return session.judge(
+            body.image_id,
+            body.relevant,
+            box=box_of(body.box),
+            caption=body.caption,
+            weight=body.weight,
+        )
+
+
+@router.patch("/{session_id}/judgements/{judgement_id}", response_model=models.Judgement)
+async def revise(
+    volume: VolumeOf, session_id: str, judgement_id: models.Id, body: ReviseBody, state: State
+) -> dict[str, Any]:
+    """Changes a judgement; another box gets another suggested caption."""
+    one = await state.core.run(_revise, volume, session_id, judgement_id, body)
+    state.captions.ask(volume, session_id, [one])
+    return judgement_view(one)
+
+
+def _revise(volume: Volume, session_id: str, judgement_id: int, body: ReviseBody) -> Judgement:
+    with volume.session(session_id) as session:
+        if body.caption is not None:
+            session.edit_caption(judgement_id, body.caption)
+        box = box_of(body.box)
+        return session.revise(judgement_id, relevant=body.relevant, box=box, weight=body.weight)
+
+
+@router.delete("/{session_id}/judgements/{judgement_id}", status_code=204)
+async def take_back(
+    volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
+) -> Response:
+    """Takes a judgement back."""
+    await state.core.run(_take_back, volume, session_id, judgement_id)
+    return Response(status_code=204)
+
+
+def _take_back(volume: Volume, session_id: str, judgement_id: int) -> None:
+    with volume.session(session_id) as session:
+        session.remove(judgement_id)
+
+
+@router.get("/{session_id}/events", response_class=StreamingResponse)
+async def events(volume: VolumeOf, session_id: str, state: State) -> StreamingResponse:
+    """Server-sent events: `caption`, with a judgement, for every box that has got its words.
+
+    Those that came before are sent first, so that a reader misses none.
+    """
+    channel = state.hub.listen(caption_topic(volume, session_id))
+    written = await state.core.run(_written, state, volume, session_id)
+    first = [("caption", judgement_view(one)) for one in written]
+    return event_response(state.hub, channel, first, state.settings.keep_alive_s)
+
+
+def _written(state: ServerState, volume: Volume, session_id: str) -> list[Judgement]:
+    with volume.reading(session_id) as session:
+        state.captions.ask(volume, session_id, session.judgements)
+        return [one for one in session.judgements if one.box and one.caption is not None]
+
+
+@router.post("/{session_id}/undo", response_model=models.Undone)
+async def undo(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any]:
+    """Takes the last judgement on this page back, or else the page."""
+    return await state.core.run(_undo, volume, session_id)
+
+
+def _undo(volume: Volume, session_id: str) -> dict[str, Any]:
+    with volume.session(session_id) as session:
+        return {"told": session.undo(), "session": session_view(volume, session)}
+
+
+@router.post("/{session_id}/rounds", response_model=models.RoundMade)
+async def again(volume: VolumeOf, session_id: str, body: RoundBody, state: State) -> dict[str, Any]:
+    """Looks again: the next page, from the first query and every judgement on the way here."""
+    return await state.core.run(_again, volume, session_id, body)
+
+
+def _again(volume: Volume, session_id: str, body: RoundBody) -> dict[str, Any]:
+    began = time.perf_counter()
+    keep = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
+    with volume.session(session_id) as session:
+        page = session.again(body.strategy, limit=body.limit, **keep)
+        moved = changes(session, **keep)
+        view = session_view(volume, session)
+        view["page"]["took_ms"] = round(page.took_ms, 2)
+        told = {
+            str(image_id): {"rank": one.rank, "rank_before": one.rank_before}
+            for image_id, one in moved.items()
+        }
+        row = round_view(session.round)
+    return {
+        "round": row,
+        "page": view["page"],
+        "session": view,
+        "took_ms": _ms_since(began),
+        "changes": told,
+    }
+
+
+@router.get("/{session_id}/rounds/{number}", response_model=models.RoundAnswer)
+async def one_round(
+    volume: VolumeOf, session_id: str, number: models.Id, state: State
+) -> dict[str, Any]:
+    """The page of any round; the session stays where it is."""
+    return await state.core.run(_one_round, volume, session_id, number)
+
+
+def _one_round(volume: Volume, session_id: str, number: int) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        row, page = session.round_at(number)
+        return {"round": round_view(row), "page": page_view(volume, page)}
+
+
+@router.get("/{session_id}/why/{image_id}", response_model=models.Why)
+async def reasons(
+    volume: VolumeOf,
+    session_id: str,
+    image_id: models.Id,
+    state: State,
+    strategy: Strategy = "auto",
+) -> dict[str, Any]:
+    """What raised and lowered an image of the current page."""
+    return await state.core.run(_why, volume, session_id, image_id, strategy)
+
+
+def _why(volume: Volume, session_id: str, image_id: int, strategy: str) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        hits = [hit for hit in session.page if hit.image_id == image_id]
+        if not hits:
+            raise NotFoundError(
+                "no_hit", f"image {image_id} is not on the current page", "ask for one that is"
+            )
+        found = why(session, hits[0], strategy)
+    told = [
+        {
+            "name": printable(one.name),
+            "amount": round(one.amount, 6),
+            "judgement_id": one.judgement_id,
+        }
+        for one in found
+    ]
+    score = round(sum(one.amount for one in found), 6)
+    return {"image_id": image_id, "score": score, "reasons": told}
+
+
+@router.get("/{session_id}/influence/{judgement_id}", response_model=models.Influence)
+async def influences(
+    volume: VolumeOf,
+    session_id: str,
+    judgement_id: models.Id,
+    state: State,
+    strategy: Strategy = "auto",
+) -> dict[str, Any]:
+    """Which images a judgement moved most, among all images."""
+    return await state.slow.run(_influence, volume, session_id, judgement_id, strategy)
+
+
+def _influence(volume: Volume, session_id: str, judgement_id: int, strategy: str) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        found = influence(session, judgement_id, strategy)
+    return {
+        "judgement_id": judgement_id,
+        "raised": [{**one.as_dict(), "path": printable(bytes(one.path))} for one in found.raised],
+        "lowered": [{**one.as_dict(), "path": printable(bytes(one.path))} for one in found.lowered],
+    }
+
+
+def _ms_since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1e3, 2)

@@ -1,0 +1,110 @@
+"""Everything that a running server holds, made and closed together. Layer: server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from relook.app.facade import Library
+from relook.core.errors import AccessError, NotFoundError
+from relook.library.records import printable
+from relook.server.captions import CaptionWorker
+from relook.server.events import Hub
+from relook.server.jobs import Jobs
+from relook.server.settings import ServerSettings
+from relook.server.shelf import Captioning, Shelf, Volume
+from relook.server.thumbnails import ThumbnailCache
+from relook.server.work import Pool
+
+__all__ = ["ServerState", "State", "VolumeOf"]
+
+_SLOW_S = 300.0
+
+
+class ServerState:
+    """Libraries, pools, jobs and streams of one server.
+
+    Args:
+        libraries: What it serves.
+        settings: How.
+        caption: Puts words to crops; each library's own captioner when None.
+    """
+
+    def __init__(
+        self,
+        libraries: Sequence[Library],
+        settings: ServerSettings,
+        caption: Captioning | None = None,
+    ) -> None:
+        self.settings = settings
+        self.shelf = Shelf(libraries, caption)
+        self.hub = Hub(settings.n_events)
+        self.jobs = Jobs(self.hub)
+        self.captions = CaptionWorker(self.hub)
+        self.thumbnails = ThumbnailCache(settings.cache, settings.cache_bytes)
+        n, waiting = settings.n_workers, settings.n_waiting
+        self.core = Pool("search", n, waiting, settings.timeout_s)
+        self.pictures = Pool("picture", n, 4 * waiting, settings.timeout_s)
+        self.slow = Pool("slow", 1, 16, _SLOW_S)
+        self._folders = {volume.library_id: self._started_with(volume) for volume in self.shelf}
+
+    def _started_with(self, volume: Volume) -> list[Path]:
+        own = [Path(os.fsdecode(root)) for root in volume.files.catalog.roots()]
+        return [*dict.fromkeys(path.absolute() for path in (*own, *self.settings.folders))]
+
+    def folders(self, volume: Volume) -> list[Path]:
+        """Folders below which a request may have pictures indexed."""
+        return self._folders[volume.library_id]
+
+    def allowed(self, volume: Volume, path: str) -> Path:
+        """A path from a request, when it may be indexed.
+
+        Raises:
+            AccessError: `outside_folders`.
+            NotFoundError: `no_path`.
+        """
+        named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))
+        real = os.path.realpath(named)
+        for folder in self.folders(volume):
+            if Path(real).is_relative_to(os.path.realpath(folder)):
+                if not os.path.lexists(real):
+                    raise NotFoundError("no_path", f"there is no {path!r}", "check the path")
+                return Path(named)
+        raise AccessError(
+            "outside_folders",
+            f"{printable(path)!r} is not below a folder that this server was started with",
+            "start it with --allow-folder DIR, or run: relook index DIR",
+        )
+
+    def warm_up(self) -> None:
+        """Loads the models in the background, so that the first person does not wait."""
+        for volume in self.shelf:
+            self.slow.begin(volume.warm_up)
+
+    def close(self) -> None:
+        """Stops jobs, ends streams, closes libraries; closing twice is fine."""
+        self.hub.close()
+        self.jobs.close()
+        self.captions.close()
+        for pool in (self.core, self.pictures, self.slow):
+            pool.close()
+        self.shelf.close()
+
+
+async def _state(request: Request) -> ServerState:
+    state: ServerState = request.app.state.relook
+    return state
+
+
+State = Annotated[ServerState, Depends(_state)]
+
+
+async def _volume(library_id: str, state: State) -> Volume:
+    return state.shelf.get(library_id)
+
+
+VolumeOf = Annotated[Volume, Depends(_volume)]

@@ -1,0 +1,120 @@
+/** The HTTP API, one function a verb. Every failure is an `ApiError` with a message and a hint. */
+
+const BASE = "/api/v1";
+
+export class ApiError extends Error {
+  /** @param {number} status 0 when no answer came @param {{code: string, message: string, hint: string}} error */
+  constructor(status, { code, message, hint }) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint || "";
+  }
+}
+
+const OFFLINE = {
+  code: "no_answer",
+  message: "The Relook server does not answer.",
+  hint: "Start it again with: relook serve. This page goes on where it was.",
+};
+
+/**
+ * @param {string} path below /api/v1 @param {{method?: string, body?: any, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>} the JSON answer; null for 204
+ */
+export async function call(path, { method = "GET", body, signal } = {}) {
+  const form = body instanceof FormData;
+  const headers = body === undefined || form ? {} : { "Content-Type": "application/json" };
+  let answer;
+  try {
+    answer = await fetch(BASE + path, {
+      method,
+      signal,
+      headers,
+      body: body === undefined || form ? body : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    window.dispatchEvent(new Event("relook:offline"));
+    throw new ApiError(0, OFFLINE);
+  }
+  if (answer.status === 204) return null;
+  const value = await answer.json().catch(() => null);
+  if (answer.ok) return value;
+  const error = new ApiError(answer.status, errorOf(answer, value));
+  if (answer.status === 401) window.dispatchEvent(new Event("relook:token"));
+  throw error;
+}
+
+function errorOf(answer, value) {
+  if (value?.error?.message) return value.error;
+  const wait = answer.headers.get("Retry-After");
+  return {
+    code: `http_${answer.status}`,
+    message: `The server answered ${answer.status} ${answer.statusText}.`,
+    hint: wait ? `Try again in ${wait} s.` : "Look at the terminal where relook serve runs.",
+  };
+}
+
+const form = (entries) => {
+  const made = new FormData();
+  for (const [name, value] of entries) made.append(name, value, value.name);
+  return made;
+};
+const lib = (L) => `/libraries/${encodeURIComponent(L)}`;
+const ses = (L, S) => `${lib(L)}/sessions/${encodeURIComponent(S)}`;
+
+export const health = () => call("/health");
+export const version = () => call("/version");
+export const strategies = () => call("/strategies");
+export const libraries = () => call("/libraries");
+export const library = (L) => call(lib(L));
+export const skipped = (L) => call(`${lib(L)}/skipped`);
+export const search = (L, body, signal) => call(`${lib(L)}/search`, { method: "POST", body, signal });
+export const uploadPicture = (L, file) =>
+  call(`${lib(L)}/pictures`, { method: "POST", body: form([["file", file]]) });
+export const image = (L, id) => call(`${lib(L)}/images/${id}`);
+export const heatmap = (L, id, query) => call(`${lib(L)}/images/${id}/heatmap?${new URLSearchParams(query)}`);
+
+export const sessions = (L) => call(`${lib(L)}/sessions`);
+export const startSession = (L, body, signal) => call(`${lib(L)}/sessions`, { method: "POST", body, signal });
+export const importSession = (L, file) =>
+  call(`${lib(L)}/sessions/import`, { method: "POST", body: form([["file", file]]) });
+export const session = (L, S) => call(ses(L, S));
+export const changeSession = (L, S, body) => call(ses(L, S), { method: "PATCH", body });
+export const deleteSession = (L, S) => call(ses(L, S), { method: "DELETE" });
+export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
+export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
+export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
+export const why = (L, S, imageId) => call(`${ses(L, S)}/why/${imageId}`);
+export const influence = (L, S, J) => call(`${ses(L, S)}/influence/${J}`);
+export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });
+export const changeJudgement = (L, S, J, body) =>
+  call(`${ses(L, S)}/judgements/${J}`, { method: "PATCH", body });
+export const removeJudgement = (L, S, J) => call(`${ses(L, S)}/judgements/${J}`, { method: "DELETE" });
+
+export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });
+export const upload = (L, files) =>
+  call(`${lib(L)}/uploads`, { method: "POST", body: form(files.map((file) => ["files", file])) });
+export const job = (id) => call(`/jobs/${id}`);
+export const steerJob = (id, verb) => call(`/jobs/${id}/${verb}`, { method: "POST" });
+
+/** Addresses that an element or a link loads by itself. */
+export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;
+export const jobEventsUrl = (id) => `${BASE}/jobs/${id}/events`;
+export const exportUrl = (L, S, format, what) => `${BASE}${ses(L, S)}/export?format=${format}&what=${what}`;
+export const fileUrl = (L, id) => `${BASE}${lib(L)}/images/${id}/file`;
+
+const SIZES = [160, 320, 640, 1280];
+
+/**
+ * Address of a thumbnail that is sharp at a size on this screen.
+ * @param {string} L @param {{image_id: number, thumbnail?: string}} hit @param {number} longSide_px in CSS pixels
+ */
+export function thumbnail(L, hit, longSide_px) {
+  const wanted = longSide_px * Math.min(window.devicePixelRatio || 1, 2);
+  const size = SIZES.find((one) => one >= wanted * 0.9) ?? SIZES.at(-1);
+  const url = new URL(hit.thumbnail ?? `${BASE}${lib(L)}/images/${hit.image_id}/thumbnail`, location.origin);
+  url.searchParams.set("size", String(size));
+  return url.pathname + url.search;
+}

@@ -1,0 +1,109 @@
+/** The bar over the pictures: what is searched for, the rounds, before and after, view and share. */
+
+import * as api from "./api.js";
+import { button, byId, count, fill, h, iconButton } from "./dom.js";
+import { showHistory } from "./history.js";
+import { movesInWords, parentOf } from "./moves.js";
+import { describe, parse } from "./query.js";
+import { compare, search } from "./rounds.js";
+import { pictureUrl } from "./search.js";
+import { openMenu, shareItems, viewItems } from "./share.js";
+import { on, state } from "./state.js";
+
+const parts = h("div", { class: "parts" });
+const line = h("nav", { class: "history", "aria-label": "Rounds" });
+const toggle = h("div", { class: "segmented", role: "group", "aria-label": "Before and after" });
+const summary = h("p", { class: "summary number" });
+const heading = h("h1", { class: "visually-hidden" });
+
+export function setUpBar() {
+  const view = button("View", () => openMenu(view, viewItems()), "quiet small-button", "eye");
+  const share = button("Share", () => openMenu(share, shareItems()), "quiet small-button", "share");
+  for (const one of [view, share]) one.setAttribute("aria-haspopup", "menu");
+  fill(byId("bar"), heading, parts, line, toggle, summary, h("div", { class: "bar-actions" }, view, share));
+  on(["session", "hits", "view"], render);
+}
+
+function render() {
+  byId("bar").hidden = !state.session;
+  if (!state.session) {
+    document.title = "Relook";
+    return;
+  }
+  const name = describe(asParts(state.session.query));
+  heading.textContent = `Search for ${name}, round ${state.round}`;
+  document.title = `${name} · Relook`;
+  if (!parts.querySelector(".without:focus")?.value) renderParts();
+  line.hidden = state.rounds.length < 2;
+  if (!line.hidden) showHistory(line);
+  renderToggle();
+  const page = state.pages.get(state.round);
+  const took = page?.took_ms ? `${Math.max(1, Math.round(page.took_ms))} ms` : "";
+  const moves = state.showing === "after" ? movesInWords() : "the page before";
+  summary.textContent = [`${count(state.hits.length)} pictures`, moves || took].filter(Boolean).join(" · ");
+}
+
+function renderParts() {
+  const all = asParts(state.session.query);
+  const without = h("input", {
+    class: "without",
+    placeholder: "Leave out …",
+    "aria-label": "Words for what to leave out",
+    maxlength: "80",
+  });
+  without.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !without.value.trim()) return;
+    event.preventDefault();
+    without.value = "";
+    find([...all, { text: without.value.trim().replace(/^-\s*/, ""), weight: -1 }]);
+  });
+  fill(parts, ...all.map((one, at) => chip(one, at, all)), without);
+}
+
+/** Searches, and puts the keyboard on the pictures. */
+async function find(all) {
+  if (await search(all)) byId("results").querySelector(".photo")?.focus({ preventScroll: true });
+}
+
+/** @param {any} query */
+function asParts(query) {
+  if (Array.isArray(query?.parts)) return query.parts;
+  return typeof query === "string" ? parse(query) : [];
+}
+
+function chip(one, at, all) {
+  const minus = (one.weight ?? 1) < 0;
+  const rest = all.filter((_, other) => other !== at);
+  const label = one.text ?? (one.image_id ? "a picture of the library" : "your picture");
+  const src = one.image_id
+    ? api.thumbnail(state.library.library_id, { image_id: one.image_id }, 80)
+    : one.picture && pictureUrl(one.picture);
+  const image = src ? h("img", { src, alt: "" }) : null;
+  const loneliest = !rest.some((other) => (other.weight ?? 1) > 0);
+  return h(
+    "span",
+    { class: `part${minus ? " minus" : ""}${loneliest ? " lone" : ""}` },
+    image,
+    minus ? h("span", { class: "sign", text: "−", "aria-label": "without" }) : null,
+    h("span", { text: label, title: label }),
+    loneliest ? null : iconButton("cross", `Search without “${label}”`, () => find(rest)),
+  );
+}
+
+function renderToggle() {
+  const parent = parentOf(state.round);
+  toggle.hidden = parent === null;
+  const half = (showing, text, title) =>
+    h("button", {
+      type: "button",
+      "aria-pressed": String(state.showing === showing),
+      title,
+      text,
+      on: { click: () => compare(showing) },
+    });
+  fill(
+    toggle,
+    half("before", "Before", `Round ${parent} (x)`),
+    half("after", "After", `Round ${state.round} (x)`),
+  );
+}

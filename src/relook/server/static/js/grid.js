@@ -1,0 +1,245 @@
+/** The justified grid: keeps one element a picture, shows them as the page is scrolled. */
+
+import { wasGesture } from "./boxes.js";
+import { button, count, fill, h } from "./dom.js";
+import { justify, neighbour, ratioOf } from "./layout.js";
+import * as marks from "./marks.js";
+import { moveOf } from "./moves.js";
+import { on, set, state } from "./state.js";
+import { Tile } from "./tile.js";
+
+const CHUNK = 60; // pictures that are added at a time
+const GAP = 6;
+
+export class Grid {
+  /**
+   * @param {HTMLElement} host
+   * @param {{open: (at: number) => void, why: (at: number) => void, like: (at: number) => void,
+   *   more: () => Promise<boolean>, again: () => void}} actions
+   */
+  constructor(host, actions) {
+    this.host = host;
+    this.actions = actions;
+    this.list = h("ul", { class: "grid", "aria-label": "Pictures, best first" });
+    this.end = h("div", { class: "more" });
+    /** @type {Map<number, Tile>} */
+    this.tiles = new Map();
+    /** @type {import("./layout.js").Place[]} */
+    this.places = [];
+    /** @type {Set<number>} pictures with marks when they were drawn last */
+    this.judged = new Set();
+    this.n_shown = 0;
+    this.width = 0;
+    this.watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#grow(), {
+      rootMargin: "1200px",
+    });
+    this.#listen();
+  }
+
+  #listen() {
+    new ResizeObserver(
+      () => this.list.isConnected && this.list.clientWidth !== this.width && this.layout(true),
+    ).observe(this.host);
+    this.list.addEventListener(
+      "pointerdown",
+      (event) => state.session && this.#tileOf(event)?.layer.press(event),
+    );
+    this.list.addEventListener("click", (event) => this.#click(event));
+    this.list.addEventListener("dblclick", (event) => event.preventDefault());
+    this.list.addEventListener(
+      "contextmenu",
+      (event) => document.body.classList.contains("drawing-box") && event.preventDefault(),
+    );
+    // A finger that draws must not scroll; this cannot be a passive listener.
+    this.list.addEventListener(
+      "touchmove",
+      (event) => document.body.classList.contains("drawing-box") && event.preventDefault(),
+      { passive: false },
+    );
+    this.list.addEventListener("focusin", (event) => {
+      const at = this.#position(event);
+      if (at >= 0 && at !== state.cursor) set({ cursor: at }, "cursor");
+    });
+    on("hits", () => this.show());
+    on(["marks", "selection"], () => this.remarkJudged());
+    on("view", () => this.remark());
+    on("cursor", () => this.#reach());
+  }
+
+  /** Shows `state.hits`; pictures that stay move to their new places. */
+  show() {
+    const first = !this.list.isConnected;
+    fill(this.host, this.list, this.end);
+    const wanted = new Set(state.hits.map((hit) => hit.image_id));
+    for (const [id, tile] of this.tiles) {
+      if (wanted.has(id)) continue;
+      tile.dispose();
+      this.tiles.delete(id);
+    }
+    this.n_shown = Math.min(state.hits.length, Math.max(CHUNK, first ? 0 : Math.min(this.n_shown, 2 * CHUNK)));
+    this.layout(first);
+    this.watcher.observe(this.end);
+  }
+
+  /** More hits were added at the end. */
+  extended() {
+    this.#grow();
+  }
+
+  /** @param {boolean} still without motion */
+  layout(still) {
+    this.width = this.list.clientWidth;
+    if (!this.width) return;
+    const target =
+      this.width < 560 ? Math.max(132, this.width * 0.44) : Math.min(288, Math.max(208, this.width / 4.2));
+    const shown = state.hits.slice(0, this.n_shown);
+    const { places, height } = justify(shown.map(ratioOf), this.width, target, GAP);
+    this.places = places;
+    this.list.classList.toggle("still", still);
+    this.list.style.height = `${height}px`;
+    shown.forEach((hit, at) => this.#put(hit, at));
+    this.#order(shown);
+    this.remark();
+    this.#ending();
+  }
+
+  #put(hit, at) {
+    let tile = this.tiles.get(hit.image_id);
+    if (tile) tile.update(hit);
+    else {
+      tile = new Tile(hit);
+      this.tiles.set(hit.image_id, tile);
+      tile.element.classList.add("entering");
+      requestAnimationFrame(() => tile.element.classList.remove("entering"));
+    }
+    tile.put(this.places[at]);
+  }
+
+  /** The order in the document is the order on the page, for Tab and for screen readers. */
+  #order(shown) {
+    let at = this.list.firstElementChild;
+    for (const hit of shown) {
+      const { element } = this.tiles.get(hit.image_id);
+      if (element === at) at = at.nextElementSibling;
+      else this.list.insertBefore(element, at);
+    }
+    while (at) {
+      const next = at.nextElementSibling;
+      at.remove();
+      at = next;
+    }
+  }
+
+  /** Badges, scores and boxes. */
+  remark() {
+    if (!this.list.isConnected) return;
+    this.list.classList.toggle("no-moves", state.showing === "before");
+    state.hits
+      .slice(0, this.n_shown)
+      .forEach((hit, at) => this.tiles.get(hit.image_id)?.mark(at, state.hits.length, moveOf(hit, at)));
+    this.#reach();
+  }
+
+  /** The same, only where marks are or were: a mark among a thousand pictures is still quick. */
+  remarkJudged() {
+    const now = new Set([...state.judgements, ...state.drafts].map((one) => one.image_id));
+    state.hits.slice(0, this.n_shown).forEach((hit, at) => {
+      if (!now.has(hit.image_id) && !this.judged.has(hit.image_id)) return;
+      this.tiles.get(hit.image_id)?.mark(at, state.hits.length, moveOf(hit, at));
+    });
+    this.judged = now;
+  }
+
+  #reach() {
+    const tile = this.tiles.get(state.hits[state.cursor]?.image_id);
+    if (tile === this.reached) return;
+    this.reached?.reachable(false);
+    tile?.reachable(true);
+    this.reached = tile;
+  }
+
+  async #grow() {
+    if (this.n_shown < state.hits.length) {
+      this.n_shown = Math.min(state.hits.length, this.n_shown + CHUNK);
+      this.layout(true);
+      this.watcher.unobserve(this.end); // a new observation reports again if the end is still in reach
+      this.watcher.observe(this.end);
+    } else if (await this.actions.more()) this.#grow();
+    else this.#ending();
+  }
+
+  #ending() {
+    if (this.n_shown < state.hits.length) return fill(this.end);
+    const n_marks = state.judgements.length;
+    if (!state.hits.length) return fill(this.end, ...this.#nothing());
+    fill(
+      this.end,
+      h("p", { text: `All ${count(state.hits.length)} pictures of this page.` }),
+      state.session &&
+        button(
+          n_marks ? "Look again with your marks" : "Show the next page",
+          this.actions.again,
+          "button",
+          "again",
+        ),
+    );
+  }
+
+  #nothing() {
+    if (!state.rounds.length || state.round === 0) {
+      return [
+        h("h2", { text: "Nothing was found" }),
+        h("p", { text: "Use fewer or other words, or take a minus term away." }),
+      ];
+    }
+    const again = () => {
+      set({ keepShown: true }, "view");
+      this.actions.again();
+    };
+    return [
+      h("h2", { text: "Every picture has been shown" }),
+      h("p", { text: "Look again over all of them: your marks put them in a new order." }),
+      button("Look again over all", again, "primary", "again"),
+    ];
+  }
+
+  #tileOf(event) {
+    const element = event.target.closest?.(".tile");
+    return element ? this.tiles.get(Number(element.dataset.id)) : undefined;
+  }
+
+  #position(event) {
+    const tile = this.#tileOf(event);
+    return tile ? state.hits.findIndex((hit) => hit.image_id === tile.hit.image_id) : -1;
+  }
+
+  #click(event) {
+    if (wasGesture() || event.target.closest(".boxbar, .box")) return;
+    const at = this.#position(event);
+    if (at < 0) return;
+    const id = state.hits[at].image_id;
+    set({ cursor: at }, "cursor");
+    const name = event.target.closest(".tools button")?.dataset.tool;
+    if (name === "yes" || name === "no") marks.toggle(id, name === "yes");
+    else if (name) this.actions[name](at);
+    else if (!state.session) this.actions.open(at);
+    else if (state.selected) marks.select(null);
+    else marks.toggle(id, !event.shiftKey);
+  }
+
+  /** Moves the keyboard to a neighbour. @param {"left"|"right"|"up"|"down"|number} where */
+  go(where) {
+    const next = typeof where === "number" ? where : neighbour(this.places, state.cursor, where);
+    if (next === this.places.length - 1) this.#grow();
+    set({ cursor: Math.max(0, Math.min(next, this.n_shown - 1)) }, "cursor");
+    this.focus();
+  }
+
+  /** Puts the keyboard on the current picture. */
+  focus() {
+    const hit = state.hits[state.cursor];
+    const tile = hit && this.tiles.get(hit.image_id);
+    tile?.photo.focus({ preventScroll: true });
+    tile?.element.scrollIntoView({ block: "nearest" });
+  }
+}

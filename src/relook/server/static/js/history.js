@@ -1,0 +1,98 @@
+/** The rounds as a line that can be clicked; branches grow below it. */
+
+import { fill, h, plural, svg } from "./dom.js";
+import { goTo } from "./rounds.js";
+import { state } from "./state.js";
+
+const STEP_PX = 44;
+const LANE_PX = 36;
+const SIZE_PX = 28;
+
+/**
+ * Places rounds: a column for each step from the first page, a lane for each branch.
+ * @param {import("./state.js").Round[]} rounds
+ * @returns {Map<number, {column: number, lane: number}>}
+ */
+export function lanes(rounds) {
+  const places = new Map();
+  let n_lanes = 1;
+  for (const one of [...rounds].sort((a, b) => a.number - b.number)) {
+    const parent = places.get(one.parent);
+    const column = parent ? parent.column + 1 : 0;
+    const taken = [...places.values()].some(
+      (place) => place.lane === (parent?.lane ?? 0) && place.column >= column,
+    );
+    const lane = parent && taken ? n_lanes++ : (parent?.lane ?? 0);
+    places.set(one.number, { column, lane });
+  }
+  return places;
+}
+
+/** @returns {Set<number>} the rounds from the first page to the current one */
+function wayHere() {
+  const way = new Set();
+  let at = state.rounds.find((one) => one.number === state.round);
+  while (at) {
+    way.add(at.number);
+    at = state.rounds.find((one) => one.number === at.parent);
+  }
+  return way;
+}
+
+/** @param {HTMLElement} host */
+export function showHistory(host) {
+  const places = lanes(state.rounds);
+  const way = wayHere();
+  const xy = (number) => {
+    const { column, lane } = places.get(number);
+    return [column * STEP_PX + 4, lane * LANE_PX + 4];
+  };
+  const paths = state.rounds
+    .filter((one) => one.parent !== null && places.has(one.parent))
+    .map((one) => {
+      const [ax, ay] = xy(one.parent).map((edge) => edge + SIZE_PX / 2);
+      const [bx, by] = xy(one.number).map((edge) => edge + SIZE_PX / 2);
+      const bend = ay === by ? `L${bx} ${by}` : `C${ax + 18} ${by} ${ax + 6} ${by} ${bx} ${by}`;
+      return svg("path", { d: `M${ax} ${ay}${bend}`, class: way.has(one.number) ? "on" : "" });
+    });
+  const lines = svg("svg", { "aria-hidden": "true" });
+  lines.append(...paths.sort((a, b) => a.classList.length - b.classList.length));
+  const items = state.rounds.map((one) => {
+    const item = h("li", {}, node(one, way));
+    const [x, y] = xy(one.number);
+    item.style.left = `${x}px`;
+    item.style.top = `${y}px`;
+    return item;
+  });
+  const list = h("ol", {}, ...items);
+  const all = [...places.values()];
+  list.style.width = `${(Math.max(...all.map((one) => one.column)) + 1) * STEP_PX - 8}px`;
+  list.style.height = `${(Math.max(...all.map((one) => one.lane)) + 1) * LANE_PX}px`;
+  list.prepend(lines);
+  fill(host, list);
+  host.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+}
+
+function node(one, way) {
+  const from =
+    one.parent === null
+      ? "the first page"
+      : `from round ${one.parent}, ${one.choice?.strategy ?? one.strategy}`;
+  const name = `Round ${one.number}: ${from}, ${plural(one.n_hits, "picture")}`;
+  return h("button", {
+    type: "button",
+    class: way.has(one.number) ? "on" : "",
+    "aria-label": name,
+    title: `${name}${one.choice?.reason ? `. ${one.choice.reason}` : ""}`,
+    "aria-current": one.number === state.round ? "step" : null,
+    text: String(one.number),
+    on: { click: () => goTo(one.number) },
+  });
+}
+
+/** Goes to the round before or after on this way. @param {-1|1} by */
+export function stepRound(by) {
+  const now = state.rounds.find((one) => one.number === state.round);
+  const target = by < 0 ? now?.parent : state.rounds.filter((one) => one.parent === state.round).at(-1)?.number;
+  if (target !== null && target !== undefined) goTo(target);
+}

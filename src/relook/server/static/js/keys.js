@@ -1,0 +1,282 @@
+/** Keyboard commands, and the overlay that lists them. */
+
+import { dragged, focusBox, shownSize } from "./boxes.js";
+import { byId, fill, h, iconButton } from "./dom.js";
+import { stepRound } from "./history.js";
+import { libraryOpen, openLibrary } from "./library.js";
+import * as marks from "./marks.js";
+import { compare, lookAgain, undo } from "./rounds.js";
+import { focusSearch } from "./search.js";
+import { boxesOf, current, keep, recall, selectedBox, set, state } from "./state.js";
+import { edit, focusTray, lift } from "./tray.js";
+import { closeViewer, like, openAt, shownHit, step, toggleHeat, toggleWhy, viewerOpen } from "./viewer.js";
+import { check } from "./share.js";
+
+const HELP = [
+  [
+    "Find",
+    [
+      ["/", "go to the search box"],
+      ["Ctrl V", "search with the picture on the clipboard"],
+      ["m", "more like this picture"],
+    ],
+  ],
+  [
+    "Move",
+    [
+      ["← ↑ ↓ →", "picture to picture (also h j k l)"],
+      ["Home End", "first, last picture"],
+      ["o", "larger view, and back"],
+      ["g", "go to your marks"],
+    ],
+  ],
+  [
+    "Mark",
+    [
+      ["r", "relevant (Space, too)"],
+      ["i", "irrelevant"],
+      ["b", "a box on the picture"],
+      ["n", "next box"],
+      ["e", "edit the box's caption"],
+    ],
+  ],
+  [
+    "Box",
+    [
+      ["arrows", "move it by 1 px, with Shift 10 px"],
+      ["Alt arrows", "resize it, with Shift 10 px"],
+      ["r i", "its sign"],
+      ["d", "delete it"],
+      ["Esc", "leave it"],
+    ],
+  ],
+  [
+    "Look again",
+    [
+      ["Enter", "look again"],
+      ["z", "undo"],
+      ["x", "before and after"],
+      ["[ ]", "round before, round after"],
+    ],
+  ],
+  [
+    "See",
+    [
+      ["w", "why is this here?"],
+      ["t", "heat map (larger view)"],
+      ["s", "scores"],
+      ["Shift L", "the library"],
+      ["?", "these commands"],
+    ],
+  ],
+];
+
+const ARROWS = {
+  ArrowLeft: "left",
+  ArrowRight: "right",
+  ArrowUp: "up",
+  ArrowDown: "down",
+  h: "left",
+  l: "right",
+  k: "up",
+  j: "down",
+};
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+const help = h("dialog", { class: "sheet", "aria-labelledby": "help-title" });
+/** @type {import("./grid.js").Grid} */
+let grid;
+/** @type {(at: number) => void} */
+let searchLike = () => undefined;
+
+/** @param {import("./grid.js").Grid} theGrid @param {(at: number) => void} likeIt */
+export function setUpKeys(theGrid, likeIt) {
+  grid = theGrid;
+  searchLike = likeIt;
+  document.body.append(help);
+  fillHelp();
+  byId("open-help").addEventListener("click", openHelp);
+  help.addEventListener("click", (event) => event.target === help && help.close());
+  document.addEventListener("keydown", pressed);
+}
+
+const openHelp = () => help.showModal();
+
+function fillHelp() {
+  const keysOn = check(
+    "Single keys give commands (switch off if they get in your way)",
+    recall("keys", true),
+    (on) => keep("keys", on),
+  );
+  fill(
+    help,
+    h(
+      "div",
+      { class: "sheet-head" },
+      h("h2", { id: "help-title", text: "Keyboard commands" }),
+      iconButton("cross", "Close (Esc)", () => help.close()),
+    ),
+    h(
+      "div",
+      { class: "sheet-body" },
+      h(
+        "div",
+        { class: "keys" },
+        ...HELP.map(([title, rows]) =>
+          h(
+            "section",
+            {},
+            h("h3", { text: title }),
+            h(
+              "dl",
+              {},
+              ...rows.flatMap(([keys, what]) => [
+                h("dt", {}, ...keys.split(" ").flatMap((one, at) => [at ? " " : "", h("kbd", { text: one })])),
+                h("dd", { text: what }),
+              ]),
+            ),
+          ),
+        ),
+      ),
+      keysOn,
+    ),
+  );
+}
+
+/** Whether the key belongs to a field. @param {KeyboardEvent} event */
+function inField(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  return target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+}
+
+/** @param {KeyboardEvent} event */
+function pressed(event) {
+  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey) return;
+  if (inField(event) || help.open || libraryOpen() || document.querySelector(".menu")) return;
+  if (event.key === "Escape") return escape(event);
+  if (recall("keys", true) === false && event.key.length === 1 && event.key !== " ") return;
+  const box = selectedBox();
+  const run = (box && boxKey(event, box)) || commandKey(event);
+  if (!run) return;
+  event.preventDefault();
+  run();
+}
+
+function escape(event) {
+  const box = selectedBox();
+  if (box && !("relevant" in box)) marks.removeBox(box);
+  else if (box) marks.select(null);
+  else if (viewerOpen()) closeViewer();
+  else if (byId("side").classList.contains("up")) lift(false);
+  else if (!byId("side").contains(document.activeElement)) return;
+  event.preventDefault();
+  if (!viewerOpen()) grid.focus();
+}
+
+/** What a key does to the selected box. @returns {(() => void)|null} */
+function boxKey(event, box) {
+  const { key } = event;
+  if (STEPS[key]) return () => nudge(box, key, event.shiftKey ? 10 : 1, event.altKey);
+  if (event.altKey) return null;
+  if (key === "r" || key === "i") return () => marks.signBox(box, key === "r");
+  if (key === "d" || key === "Delete" || key === "Backspace")
+    return () => {
+      marks.removeBox(box);
+      if (!viewerOpen()) grid.focus();
+    };
+  if (key === "e" && "relevant" in box)
+    return () => {
+      if (viewerOpen()) closeViewer();
+      edit(box.key);
+    };
+  return null;
+}
+
+function nudge(box, key, px, resize) {
+  const size = shownSize(box.image_id);
+  if (!size) return;
+  const [dx, dy] = STEPS[key];
+  marks.moveBox(
+    box.key,
+    dragged(box.box, resize ? "se" : "move", (dx * px) / size.width, (dy * px) / size.height),
+  );
+}
+
+/** @returns {(() => void)|null} */
+function commandKey(event) {
+  const { key } = event;
+  if (event.altKey) return null;
+  if (ARROWS[key] && !(event.shiftKey && key.length === 1)) return arrow(ARROWS[key], event);
+  const anywhere = { "/": leaveAnd(focusSearch), "?": openHelp, L: leaveAnd(openLibrary) }[key];
+  if (anywhere) return anywhere;
+  if (key === "o") return viewerOpen() ? closeViewer : () => openAt(state.cursor);
+  if (key === "m") return viewerOpen() ? like : () => searchLike(state.cursor);
+  if (!state.session) return null;
+  return roundKey(event) ?? pictureKey(event);
+}
+
+function roundKey({ key, target }) {
+  const pressable = /** @type {HTMLElement} */ (target).closest("button, a, summary, input");
+  const ofPicture = !pressable || pressable.matches(".photo");
+  if (key === "Enter") return ofPicture ? () => leaveAnd(lookAgain)().then(() => grid.focus()) : null;
+  return (
+    {
+      z: undo,
+      x: leaveAnd(compare),
+      "[": leaveAnd(() => stepRound(-1)),
+      "]": leaveAnd(() => stepRound(1)),
+      g: leaveAnd(focusTray),
+      s: () => set({ scores: !state.scores }, "view"),
+    }[key] ?? null
+  );
+}
+
+function pictureKey({ key }) {
+  const hit = shownHit() ?? current();
+  if (!hit) return null;
+  return (
+    {
+      r: () => marks.toggle(hit.image_id, true),
+      i: () => marks.toggle(hit.image_id, false),
+      b: () => boxOn(hit),
+      n: () => nextBox(hit),
+      w: () => (viewerOpen() ? toggleWhy(true) : openAt(state.cursor, true)),
+      t: () => {
+        if (!viewerOpen()) openAt(state.cursor);
+        toggleHeat();
+      },
+      Home: viewerOpen() ? null : () => grid.go(0),
+      End: viewerOpen() ? null : () => grid.go(grid.places.length - 1),
+    }[key] ?? null
+  );
+}
+
+/** @param {() => any} run @returns {() => Promise<any>} */
+const leaveAnd = (run) => async () => {
+  if (viewerOpen()) closeViewer();
+  return run();
+};
+
+function arrow(where, event) {
+  if (viewerOpen()) return where === "left" || where === "up" ? () => step(-1) : () => step(1);
+  if (!state.hits.length || /** @type {HTMLElement} */ (event.target).closest(".side, .top, .bar, .dock"))
+    return null;
+  return () => grid.go(where);
+}
+
+const within = () =>
+  (viewerOpen() ? document.querySelector(".viewer") : document.querySelector(".grid")) ?? document.body;
+
+/** A box on the picture's middle: arrows put it where it belongs. */
+function boxOn(hit) {
+  focusBox(marks.draft(hit.image_id, [0.3, 0.3, 0.7, 0.7]), within());
+}
+
+function nextBox(hit) {
+  const all = [...boxesOf(hit.image_id), ...state.drafts.filter((one) => one.image_id === hit.image_id)];
+  if (!all.length) return;
+  const at = all.findIndex((one) => one.key === state.selected);
+  const next = all[(at + 1) % all.length];
+  marks.select(next.key);
+  focusBox(next.key, within());
+}

@@ -1,0 +1,308 @@
+/** The library view: what is indexed, what was skipped and why, adding pictures, earlier sessions. */
+
+import * as api from "./api.js";
+import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
+import { follow, showJob } from "./jobs.js";
+import { complain, toast } from "./notices.js";
+import { openSession } from "./rounds.js";
+import { on, set, state } from "./state.js";
+
+const dialog = h("dialog", { class: "sheet library", "aria-labelledby": "library-title" });
+const jobHost = h("div", { "aria-live": "off" });
+/** @type {() => void} */
+let changed = () => undefined;
+/** @type {(id: string) => void} */
+let choose = () => undefined;
+let renderJob = () => undefined;
+
+/** @param {{changed: () => void, choose: (libraryId: string) => void}} actions */
+export function setUpLibrary(actions) {
+  ({ changed, choose } = actions);
+  document.body.append(dialog);
+  renderJob = showJob(jobHost);
+  byId("open-library").addEventListener("click", openLibrary);
+  on("library", label);
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+}
+
+function label() {
+  const { library } = state;
+  fill(
+    byId("open-library"),
+    h("span", { text: library?.name ?? "Library" }),
+    library ? h("span", { class: "count number", text: count(library.n_images) }) : null,
+  );
+  byId("open-library").title = "The library: what is indexed, add pictures (Shift+L)";
+}
+
+export async function openLibrary() {
+  render();
+  if (!dialog.open) dialog.showModal();
+  await Promise.allSettled([showSkipped(), showSessions()]);
+}
+
+export const libraryOpen = () => dialog.open;
+export const closeLibrary = () => dialog.close();
+
+function render() {
+  const { library } = state;
+  fill(
+    dialog,
+    h(
+      "div",
+      { class: "sheet-head" },
+      h("h2", { id: "library-title", text: library ? library.name : "No library" }),
+      picker(),
+      iconButton("cross", "Close (Esc)", closeLibrary),
+    ),
+    h(
+      "div",
+      { class: "sheet-body" },
+      library ? facts(library) : null,
+      jobHost,
+      adding(library),
+      h("section", { data: { part: "folders" } }, ...folders(library)),
+      h("section", { data: { part: "skipped" } }),
+      h("section", { data: { part: "sessions" } }),
+    ),
+  );
+  renderJob();
+}
+
+function picker() {
+  if (state.libraries.length < 2) return null;
+  const select = h(
+    "select",
+    { class: "field", "aria-label": "Library" },
+    ...state.libraries.map((one) =>
+      h("option", { value: one.library_id, text: `${one.name} (${count(one.n_images)})` }),
+    ),
+  );
+  select.value = state.library?.library_id;
+  select.addEventListener("change", () => (closeLibrary(), choose(select.value)));
+  return select;
+}
+
+function facts(library) {
+  const fact = (name, value, kind = "") =>
+    h("div", { class: "fact" }, h("dt", { text: name }), h("dd", { class: kind, text: value }));
+  return h(
+    "dl",
+    { class: "facts" },
+    fact("Pictures", count(library.n_images)),
+    fact("Searchable parts", count(library.n_tiles)),
+    fact("Skipped files", count(library.n_skipped)),
+    fact("On disk", bytes(library.n_bytes)),
+    fact("Encoder", library.encoder ?? "none", "text"),
+  );
+}
+
+/** @param {number} n */
+function bytes(n) {
+  if (!n) return "0 B";
+  const power = Math.min(4, Math.floor(Math.log10(n) / 3));
+  return `${(n / 1000 ** power).toFixed(power ? 1 : 0)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
+
+function adding(library) {
+  const path = h("input", {
+    class: "field",
+    name: "path",
+    placeholder: "/home/me/Pictures",
+    "aria-label": "Folder of pictures",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const add = (event) => {
+    event.preventDefault();
+    if (path.value.trim()) start(() => api.index(libraryId(), { paths: [path.value.trim()] }));
+    else path.focus();
+  };
+  const files = h("input", {
+    type: "file",
+    multiple: true,
+    accept: "image/*",
+    class: "visually-hidden",
+    tabindex: "-1",
+    "aria-label": "Picture files to add",
+  });
+  files.addEventListener("change", () => send([...files.files]));
+  const zone = h(
+    "div",
+    { class: "dropzone" },
+    h("span", { text: "Drop picture files here: they are copied into the library." }),
+    files,
+    button("Choose files", () => files.click()),
+  );
+  zone.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    send([...event.dataTransfer.files]);
+  });
+  return h(
+    "section",
+    { "aria-label": "Add pictures" },
+    h("h3", { text: "Add pictures" }),
+    h(
+      "form",
+      { class: "add", on: { submit: add } },
+      path,
+      h("button", { class: "primary", text: "Add folder" }),
+      library?.n_images
+        ? button("Look for changes", () => start(() => api.index(libraryId(), {})), "button", "again")
+        : null,
+    ),
+    h("p", {
+      class: "note",
+      text: `A folder on the machine where relook serve runs${within(library)}. Files are only read, never changed.`,
+    }),
+    zone,
+  );
+}
+
+/** Where folders may be, when the server says so. */
+function within(library) {
+  const folders = library?.folders ?? [];
+  return folders.length ? `, in ${folders.join(" or ")}` : "";
+}
+
+const libraryId = () => state.library?.library_id ?? "default";
+
+function send(files) {
+  const pictures = files.filter((one) => one.type.startsWith("image/"));
+  if (!pictures.length)
+    return toast("There is no picture among these files.", {
+      hint: "Drop JPEG, PNG, WebP, GIF, TIFF or BMP files.",
+    });
+  start(() => api.upload(libraryId(), pictures));
+}
+
+/** Shows a job's progress, and the library anew when it is over. @param {any} job */
+export function followJob(job) {
+  for (const one of job.refused ?? [])
+    toast(`${one.path ?? one.name ?? "A file"} was refused.`, { hint: one.message ?? "", bad: true });
+  follow(job, async () => {
+    await changed();
+    if (dialog.open) openLibrary();
+  });
+}
+
+async function start(begin) {
+  try {
+    followJob(await begin());
+  } catch (error) {
+    complain(error);
+    if (dialog.open)
+      fill(jobHost, h("p", { class: "job", role: "alert", text: `${error.message} ${error.hint}` }));
+  }
+}
+
+function folders(library) {
+  const roots = library?.roots ?? [];
+  if (!roots.length) return [];
+  return [
+    h("h3", { text: "Indexed folders" }),
+    h("ul", { class: "folder-list" }, ...roots.map((one) => h("li", {}, h("code", { text: one })))),
+  ];
+}
+
+const section = (name) => dialog.querySelector(`[data-part="${name}"]`);
+
+async function showSkipped() {
+  if (!state.library) return;
+  try {
+    const { skipped } = await api.skipped(libraryId());
+    fill(
+      section("skipped"),
+      h("h3", { text: skipped.length ? `Skipped: ${plural(skipped.length, "file")}` : "No file was skipped" }),
+      skipped.length
+        ? h(
+            "ul",
+            { class: "skipped-list small", tabindex: "0", "aria-label": "Skipped files" },
+            ...skipped
+              .slice(0, 500)
+              .map((one) => h("li", {}, h("code", { text: one.path }), h("span", { text: one.message }))),
+          )
+        : null,
+      skipped.length > 500
+        ? h("p", {
+            class: "note",
+            text: `And ${count(skipped.length - 500)} more: relook info --skipped lists them all.`,
+          })
+        : null,
+    );
+  } catch (error) {
+    fill(section("skipped"), h("p", { class: "note", text: error.message }));
+  }
+}
+
+async function showSessions() {
+  if (!state.library) return;
+  const { sessions } = await api.sessions(libraryId());
+  const file = h("input", {
+    type: "file",
+    accept: ".json,application/json",
+    class: "visually-hidden",
+    tabindex: "-1",
+    "aria-label": "Exported session",
+  });
+  file.addEventListener("change", () => importFile(file.files[0]));
+  fill(
+    section("sessions"),
+    h(
+      "div",
+      { class: "job-row" },
+      h("h3", { text: "Earlier searches" }),
+      file,
+      button("Import a session", () => file.click(), "button small-button"),
+    ),
+    h("ul", { class: "session-list" }, ...sessions.slice(0, 30).map(row)),
+  );
+}
+
+function row(one) {
+  const when = new Date(one.created_s * 1000);
+  const open = h("button", {
+    type: "button",
+    class: "quiet name",
+    text: one.name || "Untitled",
+    on: {
+      click: () => {
+        closeLibrary();
+        openSession(one.session_id).catch(complain);
+      },
+    },
+  });
+  return h(
+    "li",
+    {},
+    open,
+    h("span", {
+      class: "small muted number",
+      text: `round ${one.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
+    }),
+    iconButton("bin", `Delete the search “${one.name}”`, async () => {
+      try {
+        await api.deleteSession(libraryId(), one.session_id);
+        if (state.session?.session_id === one.session_id) choose(libraryId());
+        showSessions();
+      } catch (error) {
+        complain(error);
+      }
+    }),
+  );
+}
+
+async function importFile(file) {
+  if (!file) return;
+  try {
+    const { session_id: id, notes } = await api.importSession(libraryId(), file);
+    for (const note of notes) toast(note);
+    closeLibrary();
+    await openSession(id);
+  } catch (error) {
+    complain(error);
+  }
+}

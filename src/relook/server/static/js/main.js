@@ -1,0 +1,111 @@
+/** The page: puts the modules together, and follows the address. */
+
+import * as api from "./api.js";
+import { setUpBar } from "./bar.js";
+import { byId } from "./dom.js";
+import { Grid } from "./grid.js";
+import { setUpKeys } from "./keys.js";
+import { followJob, openLibrary, setUpLibrary } from "./library.js";
+import { complain, toast, watchConnection } from "./notices.js";
+import { print } from "./query.js";
+import { lookAgain, more, openSession, search } from "./rounds.js";
+import { clearPictures, setUpSearch, showWords } from "./search.js";
+import { showFailure, showSkeleton, showStart } from "./start.js";
+import { recall, set, state } from "./state.js";
+import { setUpTray } from "./tray.js";
+import { closeViewer, openAt, setUpViewer, viewerOpen } from "./viewer.js";
+
+const grid = new Grid(byId("results"), {
+  open: openAt,
+  why: (at) => openAt(at, true),
+  like: moreLike,
+  more,
+  again: () => lookAgain().then(() => grid.focus()),
+});
+
+/** Searches with a picture of the library. @param {number} at */
+function moreLike(at) {
+  searchParts([{ image_id: state.hits[at].image_id, weight: 1 }]);
+}
+
+async function searchParts(parts) {
+  clearPictures();
+  showWords(print(parts.filter((one) => one.text)));
+  if (await search(parts)) grid.focus();
+}
+
+async function readLibraries() {
+  const { libraries } = await api.libraries();
+  const wanted =
+    state.library?.library_id ?? new URLSearchParams(location.search).get("library") ?? recall("library", null);
+  const library = libraries.find((one) => one.library_id === wanted) ?? libraries[0] ?? null;
+  set({ libraries, library }, "library");
+}
+
+/** Shows what the address names. @param {PopStateEvent} [event] */
+async function route(event) {
+  const query = new URLSearchParams(location.search);
+  try {
+    const named = state.libraries.find((one) => one.library_id === query.get("library"));
+    if (named) set({ library: named }, "library");
+    else if (query.get("library"))
+      toast(`There is no library “${query.get("library")}” on this server.`, {
+        hint: "The first one is shown.",
+      });
+    if (query.get("session") && state.library) {
+      await openSession(query.get("session"), false);
+      showWords(print(state.session.query.parts ?? []));
+    } else await start({ clear: event !== undefined }); // what was typed while the page loaded stays
+  } catch (error) {
+    showFailure(error, boot);
+  }
+}
+
+async function start({ clear = true } = {}) {
+  if (clear) {
+    showWords("");
+    clearPictures();
+  }
+  await showStart(grid, openLibrary);
+}
+
+async function boot() {
+  showSkeleton();
+  try {
+    await readLibraries();
+  } catch (error) {
+    showFailure(error, boot);
+    return;
+  }
+  await route();
+  if (state.library?.job_id) api.job(state.library.job_id).then(followJob).catch(complain);
+}
+
+function chooseLibrary(id) {
+  set({ library: state.libraries.find((one) => one.library_id === id) }, "library");
+  history.pushState({}, "", `/?${new URLSearchParams({ library: id })}`);
+  start().catch(complain);
+}
+
+setUpSearch(() => grid.focus());
+setUpBar();
+setUpTray();
+setUpViewer({ closed: () => grid.focus(), search: searchParts });
+setUpLibrary({
+  choose: chooseLibrary,
+  changed: async () => {
+    await readLibraries();
+    if (!state.session) await start({ clear: false });
+  },
+});
+setUpKeys(grid, moreLike);
+watchConnection(() => (state.libraries.length ? null : boot()));
+window.addEventListener("popstate", route);
+window.addEventListener("relook:like", (event) => {
+  if (viewerOpen()) closeViewer();
+  searchParts(event.detail);
+});
+window.addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 4), {
+  passive: true,
+});
+boot();

@@ -1,0 +1,238 @@
+/** Judging: every change shows at once, goes to the server in order, and is taken back if refused. */
+
+import * as api from "./api.js";
+import { captionsExpected } from "./captions.js";
+import { plural } from "./dom.js";
+import { announce, complain } from "./notices.js";
+import { boxesOf, markOf, remember, set, state } from "./state.js";
+
+/** @typedef {import("./state.js").Judgement} Judgement */
+/** @typedef {import("./state.js").Box} Box */
+/** @typedef {import("./state.js").Hit} Hit */
+
+let tail = Promise.resolve();
+let n_keys = 0;
+
+/** Runs after everything that was asked before; keeps the server's order. @param {() => Promise<any>} job */
+function enqueue(job) {
+  const run = tail.then(job);
+  tail = run.catch(() => undefined);
+  return run;
+}
+
+/** Resolves when the server has everything. */
+export const settled = () => tail;
+
+export const newKey = () => `k${(n_keys += 1)}`;
+
+/** The server's judgement with a key that stays. @param {any} one @param {string} [key] @returns {Judgement} */
+export const known = (one, key) => ({ ...one, key: key ?? `j${one.judgement_id}` });
+
+const where = () => [state.library.library_id, state.session.session_id];
+const say = (what) => announce(`${what}. ${plural(state.judgements.length, "mark")} so far.`);
+
+/** Replaces one judgement in place and tells. @param {string} key @param {Partial<Judgement>} patch */
+export function patchMark(key, patch) {
+  set({ judgements: state.judgements.map((one) => (one.key === key ? { ...one, ...patch } : one)) }, "marks");
+}
+
+/** Marks a picture or a box. @param {number} imageId @param {boolean} relevant @param {Box|null} [box] @param {string} [key] */
+export function mark(imageId, relevant, box = null, key = newKey()) {
+  if (!state.session) return null;
+  const [L, S] = where();
+  const old = box ? null : markOf(imageId);
+  if (old) {
+    sign(old, relevant);
+    return old.key;
+  }
+  const fresh = {
+    key,
+    judgement_id: null,
+    round: state.round,
+    image_id: imageId,
+    relevant,
+    box,
+    caption: null,
+    caption_by: box ? "captioner" : "person",
+    weight: 1,
+  };
+  set(
+    { judgements: [...state.judgements, fresh], drafts: state.drafts.filter((one) => one.key !== key) },
+    "marks",
+  );
+  say(`${box ? "Box" : "Picture"} ${relevant ? "relevant" : "irrelevant"}`);
+  if (box) captionsExpected();
+  enqueue(async () => {
+    const made = await api.judge(L, S, { image_id: imageId, relevant, box });
+    const local = state.judgements.find((one) => one.key === key);
+    if (local)
+      patchMark(key, {
+        ...made,
+        relevant: local.relevant,
+        box: local.box,
+        caption: local.caption ?? made.caption,
+      });
+    if (made.caption === null && box) captionsExpected();
+    return made;
+  }).catch((error) => {
+    set({ judgements: state.judgements.filter((one) => one.key !== key) }, "marks");
+    complain(error);
+  });
+  return key;
+}
+
+/** Marks, or takes the same mark back. @param {number} imageId @param {boolean} relevant */
+export function toggle(imageId, relevant) {
+  const now = markOf(imageId);
+  if (now && now.relevant === relevant) remove(now);
+  else mark(imageId, relevant);
+}
+
+/** The server's number of a judgement; it may still be on its way. @param {string} key */
+const numberOf = (key, fallback) => state.judgements.find((one) => one.key === key)?.judgement_id ?? fallback;
+
+/** Takes one judgement back. @param {Judgement} one */
+export function remove(one) {
+  const [L, S] = where();
+  let number = one.judgement_id;
+  // The entry leaves the page now; its number may arrive later, with the answer to its own request.
+  const waiting =
+    number === null
+      ? enqueue(async () => {
+          const all = (await api.session(L, S)).judgements;
+          number =
+            all.filter((row) => row.image_id === one.image_id && same(row.box, one.box)).at(-1)?.judgement_id ??
+            null;
+        })
+      : Promise.resolve();
+  set(
+    {
+      judgements: state.judgements.filter((row) => row.key !== one.key),
+      selected: state.selected === one.key ? null : state.selected,
+    },
+    "marks",
+    "selection",
+  );
+  say(one.box ? "Box taken away" : "Mark taken away");
+  waiting
+    .then(() => enqueue(async () => number !== null && api.removeJudgement(L, S, number)))
+    .catch((error) => {
+      set({ judgements: [...state.judgements, one] }, "marks");
+      complain(error);
+    });
+}
+
+const same = (a, b) => (!a && !b) || (a && b && a.every((edge, at) => Math.abs(edge - b[at]) < 1e-4));
+
+/** Changes a judgement here at once and then on the server. @param {Judgement} one @param {Partial<Judgement>} patch */
+function change(one, patch) {
+  const [L, S] = where();
+  patchMark(one.key, patch);
+  const sent = Object.fromEntries(
+    ["relevant", "box", "caption"].filter((name) => name in patch).map((name) => [name, patch[name]]),
+  );
+  enqueue(async () => {
+    const number = numberOf(one.key, one.judgement_id);
+    if (number === null) return; // it was refused, and has left the page
+    const made = await api.changeJudgement(L, S, number, sent);
+    if (patch.box && made?.caption !== undefined)
+      patchMark(one.key, { caption: made.caption, caption_by: made.caption_by });
+    if (patch.box && made?.judgement_id) patchMark(one.key, { judgement_id: made.judgement_id });
+  }).catch((error) => {
+    patchMark(one.key, Object.fromEntries(Object.keys(patch).map((name) => [name, one[name]])));
+    complain(error);
+  });
+}
+
+/** @param {Judgement} one @param {boolean} relevant */
+export function sign(one, relevant) {
+  if (one.relevant === relevant) return;
+  change(one, { relevant });
+  say(relevant ? "Now relevant" : "Now irrelevant");
+}
+
+/** @param {Judgement} one @param {string} caption */
+export function writeCaption(one, caption) {
+  change(one, { caption: caption.trim(), caption_by: "person" });
+  say("Caption saved");
+}
+
+const moving = new Map();
+
+/** Moves a box; the server hears of it when the box rests. @param {string} key @param {Box} box */
+export function moveBox(key, box) {
+  if (state.drafts.some((one) => one.key === key)) {
+    set({ drafts: state.drafts.map((one) => (one.key === key ? { ...one, box } : one)) }, "marks");
+    return;
+  }
+  const one = state.judgements.find((row) => row.key === key);
+  if (!one) return;
+  patchMark(key, { box });
+  clearTimeout(moving.get(key)?.timer);
+  const from = moving.get(key)?.from ?? one;
+  const send = () => {
+    moving.delete(key);
+    const now = state.judgements.find((row) => row.key === key);
+    if (!now) return;
+    if (now.caption_by === "captioner") captionsExpected();
+    change(from, { box: now.box, ...(now.caption_by === "captioner" ? { caption_by: "captioner" } : {}) });
+  };
+  moving.set(key, { from, send, timer: setTimeout(send, 400) });
+}
+
+/** Sends boxes that have just been moved, without waiting for them to rest. */
+export function flush() {
+  for (const { timer, send } of [...moving.values()]) {
+    clearTimeout(timer);
+    send();
+  }
+}
+
+/** A new box without a sign. @param {number} imageId @param {Box} box @returns {string} its key */
+export function draft(imageId, box) {
+  const key = newKey();
+  set({ drafts: [...state.drafts, { key, image_id: imageId, box }], selected: key }, "marks", "selection");
+  announce("A box. Press r for relevant, i for irrelevant, d to delete it.");
+  return key;
+}
+
+/** Gives the selected box or draft its sign. @param {any} one @param {boolean} relevant */
+export function signBox(one, relevant) {
+  if ("relevant" in one) sign(one, relevant);
+  else mark(one.image_id, relevant, one.box, one.key);
+}
+
+/** @param {any} one judgement or draft */
+export function removeBox(one) {
+  if ("relevant" in one) remove(one);
+  else set({ drafts: state.drafts.filter((row) => row.key !== one.key), selected: null }, "marks", "selection");
+}
+
+export const select = (key) => state.selected !== key && set({ selected: key }, "selection");
+
+/** Fills in pictures of judgements that no page here has shown. */
+export async function learnPictures() {
+  const missing = [...new Set(state.judgements.map((one) => one.image_id))].filter(
+    (id) => !state.pictures.has(id),
+  );
+  for (const id of missing) {
+    try {
+      remember([await api.image(state.library.library_id, id)]);
+    } catch {
+      continue; // it left the library; the tray says so
+    }
+  }
+  if (missing.length) set({}, "marks");
+}
+
+/** What a screen reader says of a picture's marks. @param {number} imageId */
+export function spokenMarks(imageId) {
+  const whole = markOf(imageId);
+  const n_boxes = boxesOf(imageId).length;
+  return [
+    whole ? (whole.relevant ? "relevant" : "irrelevant") : "",
+    n_boxes ? plural(n_boxes, "box", "boxes") : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}

@@ -1,0 +1,60 @@
+/** The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`. */
+
+/** @typedef {import("./state.js").Part} Part */
+
+const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
+const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
+const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)/;
+
+/**
+ * Reads words as signed parts. A minus that sticks to a word takes away just that word.
+ * @param {string} text @returns {Part[]}
+ */
+export function parse(text) {
+  /** @type {Part[]} */
+  const minus = [];
+  const rest = text.replace(SHORT_MINUS, (_, before, quoted, word) => {
+    minus.push({ text: quoted ?? word, weight: -1 });
+    return before;
+  });
+  const pieces = rest.trim().split(SPLIT);
+  const parts = [part(pieces[0], 1)];
+  for (let at = 1; at < pieces.length; at += 2) parts.push(part(pieces[at + 1], pieces[at] === "-" ? -1 : 1));
+  return [...parts.filter((one) => one !== null), ...minus];
+}
+
+/** @param {string} piece @param {number} sign @returns {Part|null} */
+function part(piece, sign) {
+  let words = piece.trim().replace(/\s+/g, " ");
+  let weight = sign;
+  const found = words.match(WEIGHT);
+  if (found) {
+    weight = sign * Number(found[1]);
+    words = words.slice(found[0].length);
+  }
+  const id = words.match(/^id:(\d{1,18})$/);
+  if (id) return { image_id: Number(id[1]), weight };
+  return words ? { text: words, weight } : null;
+}
+
+/** Words of a query as one line; pictures are left out. @param {Part[]} parts */
+export function print(parts) {
+  return parts
+    .filter((one) => one.text)
+    .map((one, at) => {
+      const weight = Math.abs(one.weight ?? 1);
+      const words = weight === 1 ? one.text : `${weight}:${one.text}`;
+      const minus = (one.weight ?? 1) < 0;
+      return at === 0 && !minus ? words : `${minus ? "-" : "+"} ${words}`;
+    })
+    .join(" ");
+}
+
+/** How a query is called in lists. @param {Part[]} parts */
+export function describe(parts) {
+  const words = print(parts);
+  const n_pictures = parts.filter((one) => !one.text).length;
+  if (!n_pictures) return words;
+  const pictures = n_pictures === 1 ? "a picture" : `${n_pictures} pictures`;
+  return words ? `${pictures} + ${words}` : pictures;
+}

@@ -1,0 +1,241 @@
+/** The loop: search, look again, undo, go to a round, before and after. */
+
+import * as api from "./api.js";
+import { captionsExpected, closeStream } from "./captions.js";
+import { plural } from "./dom.js";
+import * as marks from "./marks.js";
+import { movesInWords, parentOf } from "./moves.js";
+import { announce, busy, complain, toast } from "./notices.js";
+import { describe } from "./query.js";
+import { keepsShown, pageSize, remember, set, state } from "./state.js";
+import { noteSearch } from "./recent.js";
+
+/** @typedef {import("./state.js").Part} Part */
+
+const where = () => [state.library.library_id, state.session.session_id];
+/** @type {AbortController|null} */
+let searching = null;
+
+/** Makes a session what the page shows. @param {any} session @param {any} [page] */
+export function adopt(session, page = session.page) {
+  const other = state.session?.session_id !== session.session_id;
+  if (other) {
+    closeStream();
+    set({ pages: new Map(), changes: new Map(), pictures: new Map() });
+  }
+  state.pages.set(session.current_round, page);
+  remember(page.hits);
+  const keys = new Map(state.judgements.map((one) => [one.judgement_id, one.key]));
+  const judgements = session.judgements.map((one) => marks.known(one, keys.get(one.judgement_id) ?? undefined));
+  const drafts = other
+    ? []
+    : state.drafts.filter((one) => page.hits.some((hit) => hit.image_id === one.image_id));
+  set(
+    {
+      session: { ...session, page: undefined, judgements: undefined },
+      rounds: session.rounds,
+      round: session.current_round,
+      hits: page.hits,
+      judgements,
+      drafts,
+      selected: null,
+      cursor: 0,
+      showing: "after",
+    },
+    "session",
+    "hits",
+    "marks",
+    "selection",
+    "view",
+    "cursor",
+  );
+  if (judgements.some((one) => one.box && one.caption === null && one.caption_by === "captioner"))
+    captionsExpected();
+  marks.learnPictures();
+  knowParent();
+}
+
+/** Loads the page before, so that before/after answers at once. */
+async function knowParent() {
+  const parent = parentOf(state.round);
+  if (parent === null || state.pages.has(parent)) return;
+  try {
+    await pageOf(parent);
+    set({}, "view", "marks");
+  } catch {
+    // only the badges miss it; the toggle asks again and tells
+  }
+}
+
+/** A round's page, kept once known. @param {number} number */
+async function pageOf(number) {
+  if (!state.pages.has(number)) {
+    const { page } = await api.round(...where(), number);
+    state.pages.set(number, page);
+    remember(page.hits);
+  }
+  return state.pages.get(number);
+}
+
+/** Begins a session. @param {Part[]} parts @returns {Promise<boolean>} whether there is a page */
+export async function search(parts) {
+  searching?.abort();
+  searching = new AbortController();
+  try {
+    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80) };
+    const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
+    adopt(session);
+    noteSearch(parts);
+    remind();
+    history.pushState({}, "", address());
+    scrollTo({ top: 0 });
+    announce(`${plural(state.hits.length, "picture")} found.`);
+    return true;
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+}
+
+function remind() {
+  for (const note of state.pages.get(state.round)?.notes ?? []) toast(note);
+}
+
+/** The page's own address: open it again, or share it. */
+export function address() {
+  const query = new URLSearchParams({
+    library: state.library.library_id,
+    ...(state.session ? { session: state.session.session_id } : {}),
+  });
+  return `/?${query}`;
+}
+
+/** @param {string} sessionId @param {boolean} [push] whether Back returns here */
+export async function openSession(sessionId, push = true) {
+  const session = await busy(api.session(state.library.library_id, sessionId));
+  adopt(session);
+  if (push) history.pushState({}, "", address());
+  scrollTo({ top: 0 });
+}
+
+let looking = false;
+
+/** Shows the next page, fitted from every mark. */
+export async function lookAgain() {
+  if (!state.session || looking) return;
+  looking = true;
+  marks.flush();
+  try {
+    const said = state.drafts.length;
+    await busy(
+      marks.settled().then(async () => {
+        const body = { limit: pageSize(), keep_shown: keepsShown() };
+        const answer = await api.lookAgain(...where(), body);
+        state.changes.set(answer.session.current_round, answer.changes ?? {});
+        adopt(answer.session, answer.page);
+      }),
+    );
+    scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    remind();
+    if (said)
+      toast(`${plural(said, "box", "boxes")} without a sign did not count.`, {
+        hint: "Select a box, then press r or i.",
+      });
+    announce(`Round ${state.round}. ${plural(state.hits.length, "picture")}. ${movesInWords()}`);
+  } catch (error) {
+    complain(error);
+  } finally {
+    looking = false;
+  }
+}
+
+/** Takes the last mark back, or the last page. */
+export async function undo() {
+  if (!state.session) return;
+  if (state.drafts.length) {
+    marks.removeBox(state.drafts.at(-1));
+    return;
+  }
+  marks.flush();
+  try {
+    await marks.settled();
+    const { told, session } = await busy(api.undo(...where()));
+    adoptQuietly(session);
+    announce(told);
+    toast(`Undone: ${told}`);
+  } catch (error) {
+    if (error.code === "nothing_to_undo") toast("There is nothing to undo.");
+    else complain(error);
+  }
+}
+
+/** Keeps the place on the page when the page is the same. */
+function adoptQuietly(session) {
+  const { cursor, hits } = state;
+  const page = session.page;
+  const same =
+    session.current_round === state.round && page.hits.every((hit, at) => hit.image_id === hits[at]?.image_id);
+  adopt(session, same ? { ...page, hits } : page);
+  if (same) set({ cursor }, "cursor");
+}
+
+/** Makes an earlier round current; looking again from there grows a branch. @param {number} number */
+export async function goTo(number) {
+  if (number === state.round) return;
+  try {
+    await marks.settled();
+    const session = await busy(api.changeSession(...where(), { current_round: number }));
+    adopt(session);
+    const n_later = state.rounds.filter((one) => one.parent === number).length;
+    announce(`Round ${number}. ${n_later ? "Look again from here to begin a branch." : ""}`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** Shows the page before this round, or this one again. @param {"before"|"after"} [showing] */
+export async function compare(showing = state.showing === "after" ? "before" : "after") {
+  const parent = parentOf(state.round);
+  if (!state.session || parent === null || showing === state.showing) return;
+  try {
+    const page = await pageOf(showing === "before" ? parent : state.round);
+    set({ hits: page.hits, showing, cursor: 0 }, "hits", "view", "cursor");
+    announce(showing === "before" ? `Before: round ${parent}` : `After: round ${state.round}`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** Adds hits below the first page. @returns {Promise<boolean>} whether there were any */
+export async function more() {
+  const page = state.pages.get(state.round);
+  if (
+    !state.session ||
+    !page ||
+    state.round !== 0 ||
+    state.showing === "before" ||
+    page.exhausted ||
+    page.loading
+  )
+    return false;
+  page.loading = true;
+  try {
+    const { hits } = await api.search(state.library.library_id, {
+      query: page.query ?? state.session.query,
+      limit: 1000,
+    });
+    const known = new Set(page.hits.map((hit) => hit.image_id));
+    const extra = hits.filter((hit) => !known.has(hit.image_id));
+    page.hits = [...page.hits, ...extra];
+    page.exhausted = true;
+    remember(extra);
+    if (state.round === 0 && state.pages.get(0) === page) set({ hits: page.hits }, "view");
+    return extra.length > 0;
+  } catch (error) {
+    page.exhausted = true;
+    complain(error);
+    return false;
+  } finally {
+    page.loading = false;
+  }
+}

@@ -1,0 +1,233 @@
+/** The search box: words, pictures that were picked, pasted or dropped, minus terms, recent searches. */
+
+import * as api from "./api.js";
+import { byId, fill, h, icon, iconButton } from "./dom.js";
+import { complain, toast } from "./notices.js";
+import { parse } from "./query.js";
+import { forgetSearch, recentSearches } from "./recent.js";
+import { search } from "./rounds.js";
+import { librariesKnown, state } from "./state.js";
+
+/** Pictures in the box. @type {{picture: string|null, url: string, ready: Promise<any>}[]} */
+let pictures = [];
+/** @type {() => void} */
+let done = () => undefined;
+
+const field = h("input", {
+  type: "search",
+  name: "q",
+  "aria-label": "What to look for",
+  placeholder: "Describe a picture",
+  enterkeyhint: "search",
+  autocomplete: "off",
+  autocapitalize: "none",
+  spellcheck: "false",
+  maxlength: "400",
+});
+const shelf = h("span", { class: "search-pictures" });
+const picker = h("input", {
+  type: "file",
+  accept: "image/*",
+  class: "visually-hidden",
+  tabindex: "-1",
+  "aria-label": "Picture to search with",
+});
+const list = h("div", { class: "suggest", hidden: true });
+
+/** @param {() => void} whenDone moves the keyboard to the results */
+export function setUpSearch(whenDone) {
+  done = whenDone;
+  const form = byId("search");
+  fill(
+    form,
+    h(
+      "div",
+      { class: "search-box" },
+      icon("search"),
+      shelf,
+      field,
+      picker,
+      iconButton("picture", "Search with a picture: pick, paste or drop one", () => picker.click()),
+      h("button", { class: "primary search-go", text: "Search" }),
+    ),
+    list,
+  );
+  form.addEventListener("submit", submit);
+  field.addEventListener("focus", () => field.value || suggest());
+  field.addEventListener("click", () => field.value || suggest());
+  field.addEventListener("input", () => (field.value ? hide() : suggest()));
+  field.addEventListener("keydown", keys);
+  form.addEventListener("focusout", (event) => !form.contains(event.relatedTarget) && hide());
+  picker.addEventListener("change", () => {
+    if (picker.files.length) addPicture(picker.files[0]);
+    picker.value = "";
+  });
+  list.addEventListener("keydown", keys);
+  document.addEventListener("paste", paste);
+  setUpDrop();
+}
+
+/** @param {string} words */
+export function showWords(words) {
+  field.value = words;
+}
+
+export function focusSearch() {
+  field.focus();
+  field.select();
+  scrollTo({ top: 0 });
+}
+
+async function submit(event) {
+  event.preventDefault();
+  hide();
+  const words = field.value;
+  await librariesKnown;
+  if (!state.library)
+    return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
+  try {
+    await Promise.all(pictures.map((one) => one.ready));
+  } catch {
+    return; // the upload has told why, and taken its picture away
+  }
+  const parts = [...parse(words), ...pictures.map((one) => ({ picture: one.picture, weight: 1 }))];
+  if (!parts.some((one) => (one.weight ?? 1) > 0)) {
+    field.focus();
+    return toast(
+      parts.length
+        ? "Only minus terms: say what to look for, too."
+        : "Type what to look for, or paste a picture.",
+    );
+  }
+  if (await search(parts)) done();
+}
+
+function keys(event) {
+  if (event.key === "Escape") {
+    hide();
+    field.blur();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (list.hidden) suggest();
+    const stops = [field, ...list.querySelectorAll(".recent")];
+    const at = stops.indexOf(document.activeElement);
+    stops[Math.max(0, Math.min(stops.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.focus();
+    event.preventDefault();
+  } else if (event.key === "Backspace" && !field.value && pictures.length && document.activeElement === field) {
+    drop(pictures.at(-1));
+  }
+}
+
+function suggest() {
+  const words = recentSearches();
+  const tip = h(
+    "p",
+    { class: "tip small muted" },
+    h("code", { text: "dog + snow - people" }),
+    " adds and takes away; so does ",
+    h("code", { text: "dog -people" }),
+  );
+  const rows = words.slice(0, 8).map((one) =>
+    h(
+      "li",
+      {},
+      h("button", { type: "button", class: "quiet recent", text: one, on: { click: () => again(one) } }),
+      iconButton("cross", `Forget “${one}”`, () => (forgetSearch(one), suggest(), field.focus())),
+    ),
+  );
+  fill(
+    list,
+    rows.length ? h("h2", { text: "Recent searches" }) : null,
+    rows.length ? h("ul", {}, ...rows) : null,
+    tip,
+  );
+  list.hidden = false;
+}
+
+/** Searches for words again. @param {string} words */
+export function again(words) {
+  field.value = words;
+  byId("search").requestSubmit();
+}
+
+const hide = () => (list.hidden = true);
+
+/** Takes a picture into the box and searches with it when the box held nothing else. @param {File|Blob} file */
+export function addPicture(file) {
+  if (!file.type.startsWith("image/"))
+    return toast("That is not a picture.", { hint: "Use a JPEG, PNG, WebP, GIF, TIFF or BMP file." });
+  if (!state.library)
+    return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
+  const one = { picture: null, url: URL.createObjectURL(file), ready: Promise.resolve() };
+  one.ready = api
+    .uploadPicture(
+      state.library.library_id,
+      file instanceof File ? file : new File([file], "pasted.png", { type: file.type }),
+    )
+    .then((answer) => (one.picture = answer.picture_id));
+  one.ready.catch((error) => {
+    drop(one);
+    complain(error);
+  });
+  pictures = [one]; // one picture at a time keeps the box readable; words go with it
+  showPictures();
+  byId("search").requestSubmit();
+}
+
+function drop(one) {
+  pictures = pictures.filter((other) => other !== one);
+  URL.revokeObjectURL(one.url);
+  showPictures();
+  field.focus();
+}
+
+/** Forgets pictures in the box, for a search that does not use them. */
+export function clearPictures() {
+  pictures = [];
+  showPictures();
+}
+
+/** Address of a picture given in this box, for the parts in the bar. @param {string} id */
+export const pictureUrl = (id) => pictures.find((one) => one.picture === id)?.url ?? null;
+
+function showPictures() {
+  fill(
+    shelf,
+    ...pictures.map((one) =>
+      h(
+        "span",
+        { class: "search-picture" },
+        h("img", { src: one.url, alt: "The picture to search with" }),
+        iconButton("cross", "Search without this picture", () => drop(one)),
+      ),
+    ),
+  );
+  field.placeholder = pictures.length ? "Add words" : "Describe a picture";
+}
+
+function paste(event) {
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  if (!file || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  addPicture(file);
+}
+
+function setUpDrop() {
+  const cover = byId("dropcover");
+  const carriesFiles = (event) =>
+    event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]");
+  let depth = 0;
+  const shown = (change) => (cover.hidden = (depth = Math.max(0, depth + change)) === 0);
+  document.addEventListener("dragenter", (event) => carriesFiles(event) && shown(1));
+  document.addEventListener("dragleave", (event) => carriesFiles(event) && shown(-1));
+  document.addEventListener(
+    "dragover",
+    (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault(),
+  );
+  document.addEventListener("drop", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    const inSearch = carriesFiles(event);
+    shown(-depth);
+    if (inSearch && event.dataTransfer.files.length) addPicture(event.dataTransfer.files[0]);
+  });
+}

@@ -1,0 +1,164 @@
+/** What the page shows before a search: what to do, earlier work, a look into the library. */
+
+import * as api from "./api.js";
+import { button, byId, count, fill, h, plural } from "./dom.js";
+import { complain } from "./notices.js";
+import { again } from "./search.js";
+import { recentSearches } from "./recent.js";
+import { openSession } from "./rounds.js";
+import { remember, set, state } from "./state.js";
+
+/** A page without a session. @param {import("./grid.js").Grid} grid @param {() => void} openLibrary */
+export async function showStart(grid, openLibrary) {
+  set(
+    {
+      session: null,
+      rounds: [],
+      judgements: [],
+      drafts: [],
+      selected: null,
+      hits: [],
+      pages: new Map(),
+      showing: "after",
+    },
+    "session",
+    "marks",
+    "view",
+  );
+  const host = byId("results");
+  if (!state.library) return fill(host, noLibrary(openLibrary));
+  if (!state.library.n_images) return fill(host, emptyLibrary(openLibrary));
+  const intro = h(
+    "div",
+    { class: "start" },
+    h("h1", { text: "What are you looking for?" }),
+    h("p", {
+      class: "muted",
+      text: `${count(state.library.n_images)} pictures in ${state.library.name}. Describe one in your own words, or paste, drop or pick a picture. Then mark what fits and look again.`,
+    }),
+    recentSearches().length ? recent() : null,
+  );
+  fill(host, intro);
+  await Promise.allSettled([earlier(intro), wall(host, grid)]);
+}
+
+function recent() {
+  const words = recentSearches();
+  return h(
+    "div",
+    { class: "start-lists" },
+    ...words.slice(0, 6).map((one) => button(one, () => again(one), "button", "search")),
+  );
+}
+
+async function earlier(intro) {
+  const { sessions } = await api.sessions(state.library.library_id);
+  const worked = sessions
+    .filter(
+      (one, at) =>
+        one.current_round > 0 &&
+        sessions.findIndex((other) => other.name === one.name && other.current_round > 0) === at,
+    )
+    .slice(0, 4);
+  if (!worked.length || state.session) return;
+  intro.append(
+    h("h2", { text: "Go on with" }),
+    h(
+      "div",
+      { class: "start-lists" },
+      ...worked.map((one) =>
+        button(
+          `${one.name} · round ${one.current_round}`,
+          () => openSession(one.session_id).catch(complain),
+          "button",
+          "again",
+        ),
+      ),
+    ),
+  );
+}
+
+/** Some pictures of the library, to look at and to begin from. */
+async function wall(host, grid) {
+  const { hits } = await api.search(state.library.library_id, {
+    query: { parts: [{ text: "a photograph", weight: 1 }] },
+    limit: 24,
+  });
+  if (state.session) return;
+  remember(hits);
+  const intro = host.firstChild;
+  set({ hits: hits.map((hit) => ({ ...hit, tile: [0, 0, 1, 1] })), cursor: 0 }, "hits");
+  host.prepend(intro);
+  fill(grid.end);
+}
+
+function noLibrary(openLibrary) {
+  return h(
+    "div",
+    { class: "state" },
+    h("h1", { text: "No library yet" }),
+    h("p", {
+      class: "muted",
+      text: "A library is the index of one collection of pictures. Add a folder, and Relook reads it; your files stay as they are.",
+    }),
+    h("div", { class: "actions" }, button("Add pictures", openLibrary, "primary")),
+    h("p", { class: "small muted" }, "Or in a terminal: ", h("code", { text: "relook index ~/Pictures" })),
+  );
+}
+
+function emptyLibrary(openLibrary) {
+  return h(
+    "div",
+    { class: "state" },
+    h("h1", { text: `${state.library.name} is empty` }),
+    h("p", {
+      class: "muted",
+      text: state.library.n_skipped
+        ? `${plural(state.library.n_skipped, "file")} could not be read; the library view says why.`
+        : "Add a folder of pictures, or drop some files.",
+    }),
+    h("div", { class: "actions" }, button("Add pictures", openLibrary, "primary")),
+  );
+}
+
+/** While the first answer is on its way. */
+export function showSkeleton() {
+  const host = byId("results");
+  const grid = h("div", { class: "grid", "aria-hidden": "true" });
+  const width = host.clientWidth;
+  for (let at = 0, x = 0, y = 0; at < 18; at += 1) {
+    const w = [250, 180, 290, 210, 160, 300][at % 6];
+    if (x + w > width) [x, y] = [0, y + 206];
+    const one = h("div", { class: "skeleton" });
+    Object.assign(one.style, {
+      left: `${x}px`,
+      top: `${y}px`,
+      width: `${Math.min(w, width)}px`,
+      height: "200px",
+    });
+    grid.append(one);
+    x += w + 6;
+  }
+  grid.style.height = "620px";
+  fill(host, grid);
+}
+
+/** @param {any} error @param {() => void} retry */
+export function showFailure(error, retry) {
+  fill(
+    byId("results"),
+    h(
+      "div",
+      { class: "state" },
+      h("h1", { text: "This page cannot be shown" }),
+      h("p", { text: error.message }),
+      h("p", { class: "muted", text: error.hint ?? "" }),
+      h(
+        "div",
+        { class: "actions" },
+        button("Try again", retry, "primary"),
+        h("a", { class: "button", href: "/", text: "Start page" }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,102 @@
+/** What the page knows, in one place. Modules read `state`, change it with `set` and listen by topic. */
+
+/**
+ * @typedef {[number, number, number, number]} Box relative x0, y0, x1, y1 of the upright picture
+ * @typedef {{image_id: number, path: string, score: number, tile: Box, title: string, caption: string,
+ *   width_px: number, height_px: number, folded: number[], thumbnail: string, file: string}} Hit
+ * @typedef {{text?: string, picture?: string, image_id?: number, box?: Box, weight?: number}} Part
+ * @typedef {{query: {parts: Part[]}, session_id: string|null, hits: Hit[], notes: string[], took_ms: number}} Page
+ * @typedef {{key: string, judgement_id: number|null, round: number, image_id: number, relevant: boolean,
+ *   box: Box|null, caption: string|null, caption_by: string, weight: number, gone?: boolean}} Judgement
+ * @typedef {{number: number, parent: number|null, strategy: string, n_hits: number, notes: string[], choice: any}} Round
+ * @typedef {{key: string, image_id: number, box: Box}} Draft a box that has no sign yet
+ */
+
+const listeners = new EventTarget();
+
+export const state = {
+  /** @type {any[]} */ libraries: [],
+  /** @type {any} */ library: null,
+  /** @type {any} */ session: null,
+  /** @type {Round[]} */ rounds: [],
+  round: 0,
+  /** @type {Map<number, Page>} */ pages: new Map(),
+  /** @type {Map<number, Record<string, {rank: number, rank_before: number|null}>>} */ changes: new Map(),
+  /** @type {Hit[]} */ hits: [],
+  /** @type {Judgement[]} */ judgements: [],
+  /** @type {Draft[]} */ drafts: [],
+  /** Key of the selected box, or null. @type {string|null} */ selected: null,
+  /** Position of the current picture in `hits`. */ cursor: 0,
+  /** @type {"after"|"before"} */ showing: "after",
+  scores: false,
+  /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
+    null,
+  /** @type {any} */ job: null,
+  /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
+};
+
+/** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"} Topic */
+
+/** @param {Partial<typeof state>} patch @param {...Topic} topics what to tell about */
+export function set(patch, ...topics) {
+  Object.assign(state, patch);
+  for (const topic of topics) listeners.dispatchEvent(new Event(topic));
+}
+
+/** @param {Topic|Topic[]} topics @param {() => void} run */
+export function on(topics, run) {
+  for (const topic of [topics].flat()) listeners.addEventListener(topic, run);
+}
+
+/** Resolves when the server has told its libraries; what is typed before that waits. */
+export const librariesKnown = new Promise((known) => on("library", () => known(undefined)));
+
+/** Hits become known pictures, so that the tray can show them on later pages. @param {Hit[]} hits */
+export function remember(hits) {
+  for (const hit of hits) state.pictures.set(hit.image_id, hit);
+}
+
+/** The judgement of a whole picture. @param {number} imageId @returns {Judgement|undefined} */
+export const markOf = (imageId) => state.judgements.find((one) => one.image_id === imageId && !one.box);
+
+/** Signed boxes of a picture. @param {number} imageId */
+export const boxesOf = (imageId) => state.judgements.filter((one) => one.image_id === imageId && one.box);
+
+/** The selected box, signed or not. @returns {Judgement|Draft|undefined} */
+export const selectedBox = () =>
+  state.judgements.find((one) => one.key === state.selected) ??
+  state.drafts.find((one) => one.key === state.selected);
+
+/** The hit under the cursor. @returns {Hit|undefined} */
+export const current = () => state.hits[state.cursor];
+
+/** Whether the next page may show pictures again. A small library would run out of new ones. */
+export function keepsShown() {
+  if (state.keepShown !== null) return state.keepShown;
+  return (state.library?.n_images ?? 0) < 5 * pageSize();
+}
+
+/** @returns {number} pictures on a page */
+export function pageSize() {
+  const chosen = Number(recall("page-size", 30));
+  const images = state.library?.n_images ?? 1000;
+  return Math.max(6, Math.min(chosen, images < 5 * chosen ? Math.ceil(images / 3) : chosen));
+}
+
+/** @param {string} name @param {any} otherwise */
+export function recall(name, otherwise) {
+  try {
+    return JSON.parse(localStorage.getItem(`relook.${name}`) ?? "null") ?? otherwise;
+  } catch {
+    return otherwise; // storage is off or holds something else: the page works without
+  }
+}
+
+/** @param {string} name @param {any} value */
+export function keep(name, value) {
+  try {
+    localStorage.setItem(`relook.${name}`, JSON.stringify(value));
+  } catch {
+    // storage is off or full: nothing on the page depends on it
+  }
+}

@@ -1,0 +1,130 @@
+/** One picture of the grid: photograph, winning tile, tools, badge, boxes. */
+
+import { thumbnail } from "./api.js";
+import { BoxLayer } from "./boxes.js";
+import { fileName, h, icon, place } from "./dom.js";
+import { spokenMarks } from "./marks.js";
+import { markOf, state } from "./state.js";
+
+/** @typedef {import("./state.js").Hit} Hit */
+/** @typedef {import("./layout.js").Place} Place */
+
+const tool = (name, picture, label, props = {}) =>
+  h(
+    "button",
+    {
+      type: "button",
+      tabindex: "-1",
+      class: name,
+      "aria-label": label,
+      title: label,
+      data: { tool: name },
+      ...props,
+    },
+    icon(picture),
+  );
+
+/** What a picture is called. @param {Hit} hit */
+export const nameOf = (hit) => hit.title || hit.caption || fileName(hit.path) || `Picture ${hit.image_id}`;
+
+export class Tile {
+  /** @param {Hit} hit */
+  constructor(hit) {
+    this.hit = hit;
+    this.src = "";
+    this.image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+    this.image.addEventListener("load", () => this.image.classList.add("ready"));
+    this.image.addEventListener("error", () => this.#broken());
+    this.photo = h("button", { type: "button", class: "photo", tabindex: "-1" }, this.image);
+    this.winner = h("div", { class: "winner" });
+    this.tools = h(
+      "div",
+      { class: "tools" },
+      tool("yes", "tick", "Relevant (r)"),
+      tool("no", "cross", "Irrelevant (i)"),
+      tool("why", "why", "Why is this here? (w)"),
+      tool("like", "like", "More like this (m)"),
+      tool("open", "open", "Larger view (o)"),
+    );
+    this.element = h("li", { class: "tile", data: { id: String(hit.image_id) } }, this.photo, this.winner);
+    this.layer = new BoxLayer(this.element, hit.image_id);
+    this.element.append(this.tools);
+    this.update(hit);
+  }
+
+  /** Takes another score and winning tile of the same picture. @param {Hit} hit */
+  update(hit) {
+    this.hit = hit;
+    this.winner.hidden = isWhole(hit.tile);
+    if (!this.winner.hidden) place(this.winner, hit.tile);
+  }
+
+  /** @param {Place} at */
+  put(at) {
+    const { style } = this.element;
+    style.transform = `translate(${at.x}px, ${at.y}px)`;
+    style.width = `${at.w}px`;
+    style.height = `${at.h}px`;
+    this.element.classList.toggle("slim", at.w < (matchMedia("(hover: none)").matches ? 96 : 188));
+    style.containIntrinsicSize = `${at.w}px ${at.h}px`;
+    const src = thumbnail(state.library.library_id, this.hit, Math.max(at.w, at.h));
+    if (src !== this.src) {
+      this.src = src;
+      this.image.src = src;
+    }
+  }
+
+  /** Badge, pressed buttons, spoken name. @param {number} at position @param {number} total @param {{text: string, fresh: boolean}|null} moved */
+  mark(at, total, moved) {
+    const whole = markOf(this.hit.image_id);
+    this.layer.render();
+    const spoken = spokenMarks(this.hit.image_id);
+    const face = JSON.stringify([at, total, moved, whole?.relevant, spoken, state.scores && this.hit.score]);
+    if (face === this.face) return;
+    this.face = face;
+    const kind = whole ? (whole.relevant ? "relevant" : "irrelevant") : "";
+    this.element.classList.toggle("marked-relevant", kind === "relevant");
+    this.element.classList.toggle("marked-irrelevant", kind === "irrelevant");
+    this.element.classList.toggle("judged", Boolean(kind));
+    this.element
+      .querySelectorAll(":scope > .badge, :scope > .moved, :scope > .score")
+      .forEach((one) => one.remove());
+    if (kind)
+      this.element.append(h("span", { class: `badge ${kind}` }, icon(kind === "relevant" ? "tick" : "cross")));
+    if (moved)
+      this.element.append(h("span", { class: moved.fresh ? "moved fresh" : "moved", text: moved.text }));
+    if (state.scores) this.element.append(h("span", { class: "score", text: this.hit.score.toFixed(3) }));
+    const [yes, no] = this.tools.children;
+    yes.setAttribute("aria-pressed", String(kind === "relevant"));
+    no.setAttribute("aria-pressed", String(kind === "irrelevant"));
+    const said = [`${at + 1} of ${total}`, nameOf(this.hit), spoken, moved?.spoken].filter(Boolean);
+    this.photo.setAttribute("aria-label", said.join(", "));
+  }
+
+  /** Whether Tab stops here, and at its tools. @param {boolean} yes */
+  reachable(yes) {
+    this.photo.tabIndex = yes ? 0 : -1;
+    for (const one of this.tools.children) one.tabIndex = yes ? 0 : -1;
+  }
+
+  dispose() {
+    this.layer.dispose();
+    this.element.remove();
+  }
+
+  #broken() {
+    this.image.classList.add("broken");
+    if (!this.photo.querySelector(".broken-note")) {
+      this.photo.append(
+        h("span", {
+          class: "broken-note",
+          text: `${fileName(this.hit.path)} cannot be shown. Was the file moved? Index the library again.`,
+        }),
+      );
+    }
+  }
+}
+
+/** @param {number[]|undefined} tile */
+export const isWhole = (tile) =>
+  !tile || (tile[0] < 0.01 && tile[1] < 0.01 && tile[2] > 0.99 && tile[3] > 0.99);

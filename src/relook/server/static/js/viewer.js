@@ -1,0 +1,262 @@
+/** The larger view: one picture with the same tools as the grid, its facts, why it is here. */
+
+import * as api from "./api.js";
+import { BoxLayer, wasGesture } from "./boxes.js";
+import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
+import * as marks from "./marks.js";
+import { complain } from "./notices.js";
+import { lookAgain } from "./rounds.js";
+import { boxesOf, markOf, on, remember, set, state } from "./state.js";
+import { isWhole, nameOf } from "./tile.js";
+import { heatButton, showReasons } from "./why.js";
+
+/** @typedef {import("./state.js").Hit} Hit */
+
+const dialog = h("dialog", { class: "viewer", "aria-label": "Larger view" });
+const stage = h("div", { class: "view-stage" });
+const panel = h("div", { class: "view-panel" });
+/** @type {Hit|null} */
+let hit = null;
+/** @type {BoxLayer|null} */
+let layer = null;
+let photo = h("div");
+let whyShown = false;
+/** @type {() => void} */
+let closed = () => undefined;
+/** @type {(parts: any[]) => void} */
+let searchFor = () => undefined;
+
+/** @param {{closed: () => void, search: (parts: any[]) => void}} actions */
+export function setUpViewer(actions) {
+  ({ closed, search: searchFor } = actions);
+  dialog.append(stage, panel);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => {
+    layer?.dispose();
+    layer = null;
+    hit = null;
+    closed();
+  });
+  dialog.addEventListener("cancel", (event) => event.preventDefault()); // keys.js decides what Esc means here
+  new ResizeObserver(() => hit && fit()).observe(stage);
+  on(["marks", "selection"], () => hit && refresh());
+  on("hits", () => dialog.open && closeViewer());
+}
+
+export const viewerOpen = () => dialog.open;
+export const closeViewer = () => dialog.close();
+export const shownHit = () => hit;
+
+/** Opens a picture by its place on the page. @param {number} at @param {boolean} [why] with the reasons */
+export function openAt(at, why = whyShown && dialog.open) {
+  if (!state.hits[at]) return;
+  set({ cursor: at }, "cursor");
+  show(state.hits[at], why);
+}
+
+/** Opens any picture of the library. @param {number} imageId */
+export async function openImage(imageId) {
+  const at = state.hits.findIndex((one) => one.image_id === imageId);
+  if (at >= 0) return openAt(at);
+  try {
+    if (!state.pictures.has(imageId)) remember([await api.image(state.library.library_id, imageId)]);
+    show(state.pictures.get(imageId), false);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** Next or previous picture. @param {-1|1} by */
+export function step(by) {
+  const at = state.hits.findIndex((one) => one.image_id === hit?.image_id);
+  if (at >= 0 && state.hits[at + by]) openAt(at + by);
+}
+
+function show(next, why) {
+  hit = next;
+  whyShown = why;
+  layer?.dispose();
+  photo = h("div", {
+    class: "view-photo",
+    tabindex: "-1",
+    autofocus: true,
+    role: "group",
+    "aria-label": `${nameOf(hit)}. r marks it relevant, i irrelevant, b puts a box on it.`,
+  });
+  const picture = h("img", {
+    alt: nameOf(hit),
+    draggable: "false",
+    src: api.thumbnail(state.library.library_id, hit, 1280),
+  });
+  picture.addEventListener("error", () =>
+    fill(
+      stage,
+      h("p", {
+        class: "state",
+        text: `${fileName(hit.path)} cannot be shown. Was the file moved? Index the library again.`,
+      }),
+    ),
+  );
+  const winner = h("div", { class: "winner" });
+  winner.hidden = isWhole(hit.tile);
+  if (!winner.hidden) place(winner, hit.tile);
+  photo.append(picture, winner);
+  photo.addEventListener("pointerenter", () => winner.classList.add("show"));
+  photo.addEventListener("pointerleave", () => winner.classList.remove("show"));
+  layer = new BoxLayer(photo, hit.image_id, { direct: true });
+  photo.addEventListener("pointerdown", (event) => layer?.press(event));
+  photo.addEventListener("click", click);
+  const at = state.hits.findIndex((one) => one.image_id === hit.image_id);
+  fill(
+    stage,
+    photo,
+    at > 0 && iconButton("left", "Previous picture", () => step(-1), { class: "quiet view-nav prev" }),
+    at >= 0 &&
+      at < state.hits.length - 1 &&
+      iconButton("right", "Next picture", () => step(1), { class: "quiet view-nav next" }),
+  );
+  fillPanel(at);
+  if (!dialog.open) dialog.showModal();
+  photo.focus({ preventScroll: true });
+  fit();
+  refresh();
+}
+
+function click(event) {
+  if (wasGesture() || event.target.closest(".box, .boxbar")) return;
+  if (state.selected) marks.select(null);
+  else if (state.session) marks.toggle(hit.image_id, !event.shiftKey);
+}
+
+/** As large as the stage allows, in the picture's own shape. */
+function fit() {
+  const style = getComputedStyle(stage);
+  const width = stage.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  const height = stage.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
+  const ratio = hit.width_px / hit.height_px || 1.4;
+  const w = Math.min(width, height * ratio, Math.max(hit.width_px * 2, 640));
+  photo.style.width = `${Math.round(w)}px`;
+  photo.style.height = `${Math.round(w / ratio)}px`;
+}
+
+function fillPanel(at) {
+  const signs = h(
+    "div",
+    { class: "view-signs" },
+    h(
+      "button",
+      { type: "button", class: "button yes", on: { click: () => marks.toggle(hit.image_id, true) } },
+      icon("tick"),
+      "Relevant",
+    ),
+    h(
+      "button",
+      { type: "button", class: "button no", on: { click: () => marks.toggle(hit.image_id, false) } },
+      icon("cross"),
+      "Irrelevant",
+    ),
+  );
+  const reasons = h("div", { class: "why" });
+  const heat = heatButton(
+    () => photo,
+    () => hit.image_id,
+  );
+  const row = h(
+    "div",
+    { class: "view-row" },
+    button("Why?", () => toggleWhy(true), "quiet small-button", "why"),
+    heat,
+    button("More like this", () => like(), "quiet small-button", "like"),
+  );
+  fill(
+    panel,
+    h(
+      "div",
+      { class: "view-head" },
+      h("h2", { text: nameOf(hit), title: nameOf(hit) }),
+      at >= 0 && h("span", { class: "muted small number", text: `${at + 1} / ${state.hits.length}` }),
+      iconButton("cross", "Close (Esc)", closeViewer),
+    ),
+    h(
+      "div",
+      { class: "view-body" },
+      state.session && signs,
+      state.session &&
+        h("p", {
+          class: "note view-hint",
+          text: "Drag on the picture to mark a part of it. Click marks the whole.",
+        }),
+      state.session ? row : button("More like this", like, "button", "like"),
+      reasons,
+      facts(),
+    ),
+    state.session &&
+      h(
+        "div",
+        { class: "view-foot" },
+        button("Look again", () => (closeViewer(), lookAgain()), "primary", "again"),
+      ),
+  );
+  if (whyShown) showReasons(reasons, hit);
+}
+
+/** @param {boolean} [flip] shown reasons are hidden again */
+export function toggleWhy(flip = false) {
+  const host = panel.querySelector(".why");
+  if (!host || !hit) return;
+  whyShown = flip ? !whyShown : true;
+  if (whyShown) showReasons(host, hit);
+  else fill(host);
+}
+
+/** Switches the heat map. */
+export const toggleHeat = () => [...panel.querySelectorAll(".view-row button")].at(1)?.click();
+
+/** A search for pictures like this one, or like its selected box. */
+export function like() {
+  const box =
+    boxesOf(hit.image_id).find((one) => one.key === state.selected)?.box ??
+    state.drafts.find((one) => one.key === state.selected)?.box;
+  const parts = [{ image_id: hit.image_id, weight: 1, ...(box ? { box } : {}) }];
+  closeViewer();
+  searchFor(parts);
+}
+
+function facts() {
+  const entries = [
+    ["File", hit.path],
+    ["Size", `${hit.width_px} × ${hit.height_px} px`],
+    ["Score", hit.score === undefined ? null : hit.score.toFixed(4)],
+    ["Title", hit.title],
+    ["Caption", hit.caption],
+    ["Stands for", hit.folded?.length ? `${hit.folded.length} more that look the same` : null],
+  ];
+  return h(
+    "dl",
+    { class: "view-facts" },
+    ...entries
+      .filter(([, value]) => value)
+      .flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
+    h("dt", { text: "Original" }),
+    h(
+      "dd",
+      {},
+      h("a", {
+        href: hit.file ?? api.fileUrl(state.library.library_id, hit.image_id),
+        target: "_blank",
+        rel: "noopener",
+        text: "Open the file",
+      }),
+    ),
+  );
+}
+
+/** Marks, boxes and pressed buttons. */
+function refresh() {
+  const whole = markOf(hit.image_id);
+  photo.classList.toggle("marked-relevant", whole?.relevant === true);
+  photo.classList.toggle("marked-irrelevant", whole?.relevant === false);
+  panel.querySelector(".view-signs .yes")?.setAttribute("aria-pressed", String(whole?.relevant === true));
+  panel.querySelector(".view-signs .no")?.setAttribute("aria-pressed", String(whole?.relevant === false));
+  layer?.render();
+}

@@ -1,0 +1,68 @@
+"""Pictures that are added to a library over the network. Layer: server."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from relook.core.errors import ImageError, StorageError
+from relook.core.images import decode
+from relook.server.pictures import EXTENSIONS
+from relook.server.shelf import Volume
+
+__all__ = ["safe_stem", "store_uploads"]
+
+_MIN_PX = 256
+
+
+def safe_stem(name: str) -> str:
+    """What may stay of a stranger's file name: letters, digits, dashes; no path, no dots."""
+    last = re.split(r"[\\/]", name)[-1]
+    stem = last.rpartition(".")[0] or last
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:60]
+
+
+def store_uploads(
+    volume: Volume, files: Sequence[tuple[str, BinaryIO]]
+) -> tuple[Path, list[dict[str, str]]]:
+    """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
+
+    Returns:
+        The folder, and what was refused: name, code and message of each.
+
+    Raises:
+        ImageError: when none of them is a picture.
+        StorageError: when the disk refuses.
+    """
+    folder = volume.library.folder / "uploads"
+    refused = []
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, file in files:
+            try:
+                _store(folder, name, file.read(), volume)
+            except ImageError as error:
+                told = {"code": error.code, "message": error.message}
+                refused.append({"path": safe_stem(name), **told})
+    except OSError as error:
+        raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+    if len(refused) == len(files):
+        first = refused[0]
+        raise ImageError(
+            first["code"], f"no picture among {len(files)} files: {first['message']}",
+            "send JPEG, PNG, WebP or another raster format",
+        )  # fmt: skip
+    return folder, refused
+
+
+def _store(folder: Path, name: str, data: bytes, volume: Volume) -> None:
+    picture = decode(data, _MIN_PX, volume.library.limits)
+    suffix = EXTENSIONS.get(picture.format, ".img")
+    stem = safe_stem(name) or "picture"
+    path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.replace(path)

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Sees to a Chromium for the browser tests. Without arguments: installs Debian's when it may
+# (root and apt-get), and says so when it may not. With --ignore: prints the pytest option that
+# leaves the browser tests out, on a machine without a browser that is not CI.
+have() {
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" >/dev/null 2>&1 && return 0
+  done
+  return 1
+}
+if [ "$1" = --ignore ]; then
+  have || [ -n "$CI" ] || echo "--ignore=tests/e2e"
+  exit 0
+fi
+have && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "Installing Debian's chromium for the browser tests ..."
+  { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null && exit 0
+fi
+if [ -n "$CI" ]; then
+  echo "No Chromium or Chrome, and none could be installed: the browser tests will fail." >&2
+else
+  echo "WARNING: no Chromium or Chrome on this machine: THE BROWSER TESTS ARE LEFT OUT." >&2
+  echo "Install one (Debian: apt-get install chromium) and run make test again." >&2
+fi

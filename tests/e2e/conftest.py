@@ -1,0 +1,196 @@
+"""A real server over small libraries, and Debian's Chromium driving the page."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import relook
+from relook.core.types import Box
+from relook.server import Server, ServerSettings, bind, create_app
+from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SHAPES = ((300, 200), (200, 300), (240, 240), (400, 220))
+CAPTION = "a bright patch"
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
+"""
+
+
+@dataclass
+class Site:
+    """A running server."""
+
+    address: str
+    pictures: Path
+    told: list[str] = field(default_factory=list)
+
+
+def write_pictures(folder: Path) -> None:
+    """Eight colours in four shapes, each also with a patch of another colour, and noise."""
+    folder.mkdir()
+    for number, colour in enumerate(COLOURS):
+        for at, (width, height) in enumerate(SHAPES):
+            solid(colour, width, height).save(folder / f"{colour}-{at}.png")
+            other = COLOURS[(number + at + 1) % len(COLOURS)]
+            box = Box(0.05, 0.1, 0.45, 0.55)
+            patched(colour, other, box, width, height).save(folder / f"{colour}-{other}-{at}.png")
+    for seed in range(16):
+        noise(seed, 320, 240).save(folder / f"noise-{seed}.png")
+    (folder / "notes.jpg").write_text("this is no picture")
+
+
+def slow_caption(crop: Any) -> str:
+    """Words that arrive a moment after the box, as a real captioner's do."""
+    time.sleep(0.25)
+    return CAPTION
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two libraries: `colours`, that tests search, and `spare`, that tests add to."""
+    root = tmp_path_factory.mktemp("page")
+    pictures = root / "pictures"
+    write_pictures(pictures)
+    libraries = [
+        relook.Library(root / name, encoder=ColourEncoder()) for name in ("colours", "spare")
+    ]
+    libraries[0].add(pictures)
+    settings = ServerSettings(port=0, folders=(root,), cache=root / "thumbnails")
+    app = create_app(libraries, settings, caption=slow_caption)
+    sock = bind(settings)
+    server = Server(app)
+    thread = threading.Thread(target=server.run, args=([sock],), name="site")
+    thread.start()
+    try:
+        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        sock.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium; its absence is a failure, because a page nobody drove is not tested."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail(
+            f"no browser: none of {', '.join(BROWSERS)} is on the PATH."
+            " Install one, on Debian and Ubuntu with: apt-get install chromium",
+            pytrace=False,
+        )
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens the page in a context of its own; afterwards nothing may have gone wrong in it."""
+    contexts, troubles = [], []
+    host = urlsplit(site.address).netloc
+
+    def visit(path: str = "/", allow: tuple[str, ...] = (), **options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        context = browser.new_context(**options)
+        context.set_default_timeout(8000)
+        context.add_init_script(WATCH)
+        contexts.append(context)
+        page = context.new_page()
+
+        def on_console(message: Any) -> None:
+            if message.type in ("error", "warning") and not any(a in message.text for a in allow):
+                troubles.append(f"console {message.type}: {message.text}")
+
+        def on_request(request: Any) -> None:
+            parts = urlsplit(request.url)
+            if parts.scheme not in ("blob", "data") and parts.netloc != host:
+                troubles.append(f"request to {request.url}")
+
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: troubles.append(f"exception: {error}"))
+        page.on("request", on_request)
+        page.goto(site.address + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        for page in context.pages:
+            troubles += [f"CSP: {one}" for one in page.evaluate("window.violations")]
+        context.close()
+    assert troubles == []
+
+
+def search(page: Page, words: str) -> None:
+    """Searches and waits for the pictures."""
+    page.get_by_role("searchbox", name="What to look for").fill(words)
+    page.keyboard.press("Enter")
+    page.locator("#bar .part").first.wait_for()
+    page.locator(".tile img.ready").first.wait_for()
+
+
+def shown(page: Page) -> list[str]:
+    """Ids of the pictures on the page, best first."""
+    tiles = page.locator(".grid .tile")
+    return [str(one) for one in tiles.evaluate_all("all => all.map((one) => one.dataset.id)")]
+
+
+def edges_of(page: Page, selector: str, at: int = 0) -> dict[str, float]:
+    """Where an element is now; found and measured in one step, for the page redraws boxes."""
+    page.locator(selector).nth(at).wait_for()
+    found: dict[str, float] = page.evaluate(
+        "([name, at]) => document.querySelectorAll(name)[at].getBoundingClientRect().toJSON()",
+        [selector, at],
+    )
+    return found
+
+
+def drag(page: Page, selector: str, share: tuple[float, float, float, float]) -> None:
+    """Drags over an element, from one relative corner to another."""
+    edges = edges_of(page, selector)
+    x0, y0, x1, y1 = share
+    page.mouse.move(edges["x"] + x0 * edges["width"], edges["y"] + y0 * edges["height"])
+    page.mouse.down()
+    to = (edges["x"] + x1 * edges["width"], edges["y"] + y1 * edges["height"])
+    page.mouse.move(*to, steps=5)
+    page.mouse.up()
+
+
+def session_of(page: Page) -> dict[str, Any]:
+    """The session as the server has it, once the page has sent everything."""
+    page.evaluate(
+        """async () => {
+          const marks = await import("/static/js/marks.js");
+          for (let turn = 0; turn < 4; turn += 1) await (marks.flush(), marks.settled());
+        }"""
+    )
+    found: dict[str, Any] = page.evaluate(
+        """async () => {
+          const q = new URLSearchParams(location.search);
+          const path = `/api/v1/libraries/${q.get("library")}/sessions/${q.get("session")}`;
+          return (await fetch(path)).json();
+        }"""
+    )
+    return found

@@ -1,0 +1,196 @@
+"""The loop in the browser: search, mark, box, look again, before and after, undo, branch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from .conftest import CAPTION, drag, edges_of, search, session_of, shown
+
+OpenPage = Callable[..., Page]
+
+
+def test_words_find_pictures_and_a_minus_term_takes_away(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red -blue")
+    parts = page.locator("#bar .part")
+    expect(parts).to_have_count(2)
+    expect(parts.nth(1)).to_have_class(re.compile("minus"))
+    asked = session_of(page)["query"]["parts"]
+    assert [(part["text"], part["weight"]) for part in asked] == [("red", 1.0), ("blue", -1.0)]
+    first = page.locator(".photo").first
+    expect(first).to_have_attribute("aria-label", re.compile(r"^1 of \d+, red"))
+    parts.nth(1).get_by_role("button").click()
+    expect(parts).to_have_count(1)
+
+
+def test_recent_searches_are_offered_and_run_again(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "green")
+    search(page, "yellow")
+    box = page.get_by_role("searchbox")
+    box.fill("")
+    box.click()
+    offered = page.locator(".suggest .recent")
+    expect(offered).to_have_text(["yellow", "green"])
+    offered.nth(1).click()
+    expect(page.locator("#bar .part")).to_have_text("green")
+
+
+def test_a_click_is_relevant_and_a_shift_click_irrelevant(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    tiles, photos = page.locator(".tile"), page.locator(".photo")
+    photos.nth(0).click()
+    photos.nth(1).click(modifiers=["Shift"])
+    expect(tiles.nth(0)).to_have_class(re.compile("marked-relevant"))
+    expect(tiles.nth(1)).to_have_class(re.compile("marked-irrelevant"))
+    expect(page.locator(".tray-group.relevant .mark")).to_have_count(1)
+    expect(page.locator(".tray-group.irrelevant .mark")).to_have_count(1)
+    photos.nth(0).click()  # a second click takes it back
+    expect(tiles.nth(0)).not_to_have_class(re.compile("marked"))
+    expect(page.locator(".mark")).to_have_count(1)
+    left = session_of(page)["judgements"]
+    assert [(one["image_id"], one["relevant"]) for one in left] == [(int(shown(page)[1]), False)]
+
+
+def test_a_box_gets_its_sign_then_a_caption_that_can_be_edited(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    drag(page, ".photo", (0.2, 0.2, 0.7, 0.8))
+    expect(page.locator(".box.draft.selected")).to_have_count(1)
+    assert page.locator("dialog[open]").count() == 0  # never a modal
+    page.locator(".boxbar .yes").click()
+    expect(page.locator(".box.relevant")).to_have_count(1)
+    expect(page.locator(".chip.writing")).to_be_visible()  # the page does not wait for words
+    chip = page.locator(".mark .chip")
+    expect(chip).to_have_text(CAPTION)
+    chip.click()
+    field = page.get_by_label("Caption of this box")
+    field.fill("my own words")
+    field.press("Enter")
+    expect(page.locator(".mark .chip")).to_have_text("my own words")
+    (one,) = session_of(page)["judgements"]
+    assert (one["caption"], one["caption_by"], one["relevant"]) == ("my own words", "person", True)
+    for edge, wanted in zip(one["box"], (0.2, 0.2, 0.7, 0.8), strict=True):
+        assert abs(edge - wanted) < 0.03
+
+
+def test_a_box_is_moved_resized_and_deleted(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    page.locator(".photo").first.focus()
+    page.keyboard.press("o")
+    drag(page, ".view-photo", (0.3, 0.3, 0.6, 0.6))
+    page.keyboard.press("r")
+    box = ".viewer .box.relevant"
+    before = edges_of(page, box)
+    drag(page, ".viewer .box.selected", (0.5, 0.5, 0.8, 0.7))
+    moved = edges_of(page, box)
+    assert moved["x"] > before["x"] + 10
+    assert abs(moved["width"] - before["width"]) < 3
+    drag(page, ".viewer .handle.se", (0.5, 0.5, 2.0, 2.0))
+    grown = edges_of(page, box)
+    assert grown["width"] > moved["width"] + 20
+    (one,) = session_of(page)["judgements"]
+    assert one["box"][2] - one["box"][0] > 0.3
+    page.keyboard.press("d")
+    expect(page.locator(box)).to_have_count(0)
+    assert session_of(page)["judgements"] == []
+
+
+def test_looking_again_changes_the_page_and_leaves_the_judged_out(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red blue")
+    before = shown(page)
+    page.locator(".photo").nth(0).click()
+    page.locator(".photo").nth(1).click(modifiers=["Shift"])
+    page.locator("#side .primary").click()
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    now = shown(page)
+    assert now != before
+    assert not set(now) & set(before[:2])
+    expect(page.locator(".mark")).to_have_count(2)  # the tray still has both
+    expect(page.locator(".summary")).to_contain_text("moved up")
+    page.get_by_role("button", name="Before").click()
+    expect(page.locator(".summary")).to_contain_text("the page before")
+    assert shown(page)[:9] == before[:9]
+    page.keyboard.press("x")
+    expect(page.locator(".summary")).not_to_contain_text("the page before")
+    assert shown(page) == now
+
+
+def test_undo_takes_back_marks_and_then_pages(open_page: OpenPage) -> None:
+    page = open_page(allow=("status of 400",))  # the last undo is refused
+    search(page, "green")
+    first = shown(page)
+    page.locator(".photo").nth(2).click()
+    page.locator("#side .primary").click()
+    expect(page.locator(".history button")).to_have_count(2)
+    page.locator(".photo").nth(0).click()
+    expect(page.locator(".mark")).to_have_count(2)
+    page.keyboard.press("z")
+    expect(page.locator(".mark")).to_have_count(1)
+    page.keyboard.press("z")
+    expect(page.locator(".history")).to_be_hidden()
+    assert shown(page)[:9] == first[:9]
+    expect(page.locator(".mark")).to_have_count(1)
+    page.keyboard.press("z")
+    expect(page.locator(".mark")).to_have_count(0)
+    page.keyboard.press("z")
+    expect(page.locator(".toast", has_text="nothing to undo")).to_be_visible()
+
+
+def test_an_earlier_round_grows_a_branch(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "blue")
+    again, rounds = page.locator("#side .primary"), page.locator(".history button")
+    page.locator(".photo").nth(0).click()
+    again.click()
+    expect(rounds).to_have_count(2)
+    page.locator(".photo").nth(1).click()
+    again.click()
+    expect(rounds).to_have_count(3)
+    rounds.nth(1).click()
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    page.locator(".photo").nth(3).click(modifiers=["Shift"])
+    again.click()
+    expect(rounds).to_have_count(4)
+    parents = {one["number"]: one["parent"] for one in session_of(page)["rounds"]}
+    assert parents == {0: None, 1: 0, 2: 1, 3: 1}
+    tops = rounds.evaluate_all("all => all.map((one) => one.getBoundingClientRect().top)")
+    assert tops[3] > tops[2] == tops[1] == tops[0]  # the branch has a lane of its own
+
+
+def test_the_address_finds_the_session_again(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "cyan")
+    page.locator(".photo").nth(0).click()
+    drag(page, ".tile:nth-child(2) .photo", (0.2, 0.2, 0.7, 0.8))
+    page.keyboard.press("i")
+    expect(page.locator(".mark .chip")).to_have_text(CAPTION)
+    page.reload()
+    expect(page.locator(".mark")).to_have_count(2)
+    expect(page.locator(".mark .chip")).to_have_text(CAPTION)
+    expect(page.locator(".tile .box.irrelevant")).to_have_count(1)
+    expect(page.get_by_role("searchbox")).to_have_value("cyan")
+
+
+def test_why_influence_and_heat_map(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    page.locator(".photo").nth(0).click()
+    page.locator(".photo").nth(1).click(modifiers=["Shift"])
+    page.locator(".photo").nth(2).focus()
+    page.keyboard.press("w")
+    expect(page.locator(".viewer .reason").first).to_be_visible()
+    expect(page.locator(".viewer .why")).to_contain_text("“red”")
+    page.keyboard.press("t")
+    expect(page.locator(".view-photo canvas.heat")).to_have_attribute(
+        "aria-label", re.compile("fits best in the (top|middle|bottom)")
+    )
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="What did this mark do?").first.click()
+    expect(page.locator(".mark-more")).to_contain_text(re.compile("Moved|moved nothing"))

@@ -1,0 +1,387 @@
+"""Search, sessions, judgements, rounds, explanation and files over HTTP."""
+
+import csv
+import io
+import json
+import re
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from server_parts import Running, serving, wait_for
+
+import relook
+from relook.core.errors import InputError, NotFoundError
+from relook.testing import solid
+
+# The three pictures are indexed in the order of their paths.
+GREEN, RED, BLUE = 1, 2, 3
+
+
+@pytest.fixture
+def server(library: relook.Library, pictures: Path, tmp_path: Path) -> Iterator[Running]:
+    library.add(pictures)
+    with serving(library, cache=tmp_path / "cache") as running:
+        yield running
+
+
+def _ids(page: dict) -> list[int]:
+    return [hit["image_id"] for hit in page["hits"]]
+
+
+def test_health_version_and_strategies(server: Running) -> None:
+    assert server.http.get("/api/v1/health").json() == {"status": "ok"}
+    version = {"version": relook.__version__, "api": "v1"}
+    assert server.http.get("/api/v1/version").json() == version
+    told = server.http.get("/api/v1/strategies").json()
+    assert told["default"] == "auto"
+    assert told["strategies"][0]["name"] == "auto"
+
+
+def test_a_library_tells_what_it_holds(server: Running, pictures: Path) -> None:
+    told = server.client.library("library")
+    assert server.client.libraries() == [told]
+    expected = {
+        "library_id": "library", "name": "library", "n_images": 3, "n_tiles": 15, "n_skipped": 0,
+        "encoder": "colour", "dim": 16, "roots": [str(pictures)], "folders": [str(pictures)],
+        "job_id": None, "format_version": 1,
+    }  # fmt: skip
+    assert {key: told[key] for key in expected} == expected
+
+
+def test_a_search_answers_with_hits_and_addresses(server: Running, pictures: Path) -> None:
+    page = server.client.search("library", "red", limit=1)
+    (hit,) = page["hits"]
+    assert (hit["image_id"], hit["path"]) == (RED, str(pictures / "red.png"))
+    assert (hit["score"], hit["tile"], hit["folded"]) == (1.0, [0, 0, 1, 1], [])
+    assert (hit["width_px"], hit["height_px"]) == (60, 40)
+    assert page["query"] == {"parts": [{"text": "red", "weight": 1.0}]}
+    assert server.http.get(hit["file"]).content == (pictures / "red.png").read_bytes()
+    thumbnail = server.http.get(hit["thumbnail"] + "&size=160")
+    assert Image.open(io.BytesIO(thumbnail.content)).size == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("blue", BLUE),
+        ("id:2", RED),
+        ("0.5:red + blue", BLUE),
+        ({"parts": [{"image_id": BLUE}, {"text": "red", "weight": -0.5}]}, BLUE),
+        ({"parts": [{"image_id": GREEN, "box": [0.5, 0.5, 1, 1]}]}, GREEN),
+    ],
+)
+def test_queries_of_every_kind(server: Running, query: object, first: int) -> None:
+    assert server.post("/search", {"query": query, "limit": 1}).json()["hits"][0]["image_id"] == (
+        first
+    )
+
+
+def test_filters(server: Running) -> None:
+    page = server.post("/search", {"query": "red", "path": "sub"}).json()
+    assert _ids(page) == [BLUE]
+    page = server.post("/search", {"query": "red", "where": {"format": "PNG"}}).json()
+    assert page["hits"][0]["image_id"] == RED
+    assert len(page["hits"]) == 3
+
+
+def test_a_picture_is_a_query_and_is_not_indexed(server: Running, tmp_path: Path) -> None:
+    file = tmp_path / "asked.png"
+    solid("blue", 30, 20).save(file)
+    assert _ids(server.client.search_picture("library", file, limit=1)) == [BLUE]
+    told = server.client.add_picture("library", file)
+    assert (told["width_px"], told["height_px"]) == (30, 20)
+    part = {"picture": told["picture_id"]}
+    page = server.client.search("library", {"parts": [part]}, limit=1)
+    assert _ids(page) == [BLUE]
+    assert page["query"] == {"parts": [{**part, "weight": 1.0}]}
+    shown = server.get(f"/pictures/{told['picture_id']}/thumbnail")
+    assert Image.open(io.BytesIO(shown.content)).size == (30, 20)
+    assert server.client.library("library")["n_images"] == 3
+
+
+def test_a_session_with_a_picture_outlives_the_server(
+    server: Running, tmp_path: Path, library: relook.Library
+) -> None:
+    file = tmp_path / "asked.png"
+    solid("blue").save(file)
+    picture_id = server.client.add_picture("library", file)["picture_id"]
+    asked = {"parts": [{"picture": picture_id}]}
+    session = server.client.begin("library", asked, limit=1)
+    volume = server.state.shelf.get("library")
+    volume.pictures.close()
+    again = server.client.session("library", session["session_id"])
+    assert again["query"]["parts"][0]["picture"] == picture_id
+    assert server.client.again("library", session["session_id"])["page"]["hits"][0]["image_id"]
+
+
+def test_embeddings_are_the_encoders(server: Running) -> None:
+    (vector,) = server.client.embed("library", ["red"])
+    assert vector == [0.0] * 4 + [1.0] + [0.0] * 11
+
+
+def test_judge_look_again_undo_branch(server: Running) -> None:
+    client = server.client
+    session = client.begin("library", "red", limit=1, name="mine")
+    session_id = session["session_id"]
+    assert (session["name"], session["current_round"], _ids(session["page"])) == ("mine", 0, [RED])
+    one = client.judge("library", session_id, RED, False)
+    expected = {
+        "judgement_id": one["judgement_id"], "round": 0, "image_id": RED, "relevant": False,
+        "box": None, "caption": None, "caption_by": "person", "weight": 1.0, "led_to": None,
+    }  # fmt: skip
+    assert one == expected
+    assert client.revise("library", session_id, one["judgement_id"], relevant=True, weight=2.0) == {
+        **expected, "relevant": True, "weight": 2.0,
+    }  # fmt: skip
+    made = client.again("library", session_id, strategy="rocchio")
+    assert made["round"]["number"] == 1
+    assert made["round"]["parent"] == 0
+    assert made["session"]["current_round"] == 1
+    assert RED not in _ids(made["page"])
+    assert list(made["changes"].values()) == [{"rank": 1, "rank_before": 1}]
+    shown = server.get(f"/sessions/{session_id}/rounds/0").json()
+    assert (shown["round"]["number"], _ids(shown["page"])) == (0, [RED])
+    back = client.change_session("library", session_id, current_round=0, name="ours")
+    assert (back["current_round"], back["name"]) == (0, "ours")
+    branch = client.again("library", session_id, strategy="none")
+    assert (branch["round"]["number"], branch["round"]["parent"]) == (2, 0)
+    undone = client.undo("library", session_id)
+    assert undone["told"] == "back on round 0"
+    assert [row["number"] for row in undone["session"]["rounds"]] == [0, 1]
+    client.delete_session("library", session_id)
+    assert client.sessions("library") == []
+    with pytest.raises(NotFoundError, match="no session"):
+        client.session("library", session_id)
+
+
+def test_changes_tell_what_came_up(server: Running) -> None:
+    client = server.client
+    session_id = client.begin("library", "red", limit=1)["session_id"]
+    client.judge("library", session_id, BLUE, True)
+    made = client.again(
+        "library", session_id, strategy="rocchio", limit=3, keep_shown=True, keep_judged=True
+    )
+    assert _ids(made["page"])[:2] == [RED, BLUE]
+    before = {key: one["rank_before"] for key, one in made["changes"].items()}
+    assert before == {"2": 1, "3": 3, "1": 2}
+    assert [made["changes"][str(i)]["rank"] for i in _ids(made["page"])] == [1, 2, 3]
+
+
+def test_why_and_influence(server: Running) -> None:
+    client = server.client
+    session_id = client.begin("library", "red", limit=3)["session_id"]
+    one = client.judge("library", session_id, BLUE, True)
+    told = client.why("library", session_id, BLUE, strategy="rocchio")
+    names = {reason["name"]: reason["judgement_id"] for reason in told["reasons"]}
+    assert names == {"red": None, f"relevant {one['judgement_id']}": one["judgement_id"]}
+    assert told["score"] == pytest.approx(sum(r["amount"] for r in told["reasons"]), abs=1e-5)
+    moved = client.influence("library", session_id, one["judgement_id"], strategy="rocchio")
+    assert [image["image_id"] for image in moved["raised"]] == [BLUE]
+    with pytest.raises(NotFoundError, match="not on the current page"):
+        client.why("library", session_id, 999)
+
+
+def test_a_heat_map_is_hot_where_the_words_are(server: Running) -> None:
+    told = server.get(f"/images/{GREEN}/heatmap", params={"text": "green", "cells": 3}).json()
+    assert told["cells"][2][2] == told["max"] > 0.9
+    assert told["cells"][0][0] == told["min"] == 0.0
+    session_id = server.client.begin("library", "green")["session_id"]
+    same = server.get(f"/images/{GREEN}/heatmap", params={"session": session_id, "cells": 3})
+    assert same.json() == told
+    neither = server.get(f"/images/{GREEN}/heatmap")
+    assert (neither.status_code, neither.json()["error"]["code"]) == (400, "bad_request")
+
+
+def test_captions_come_in_the_background(server: Running) -> None:
+    client = server.client
+    session_id = client.begin("library", "green")["session_id"]
+    heard: list[dict] = []
+
+    def listen() -> None:
+        for one in client.captions("library", session_id):
+            heard.append(one)
+            if len(heard) == 2:
+                return
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    first = client.judge("library", session_id, GREEN, True, box=[0.5, 0.5, 1, 1])
+    assert (first["caption"], first["caption_by"]) == (None, "captioner")
+    client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
+    thread.join(10)
+    assert [one["caption"] for one in heard] == ["something green"] * 2
+    assert heard[0]["judgement_id"] == first["judgement_id"]
+    revised = client.revise("library", session_id, first["judgement_id"], box=[0.4, 0.4, 1, 1])
+    assert revised["caption"] is None
+    said = client.revise("library", session_id, first["judgement_id"], caption=" a leaf ")
+    assert (said["caption"], said["caption_by"]) == ("a leaf", "person")
+    moved = client.revise("library", session_id, first["judgement_id"], box=[0.3, 0.3, 1, 1])
+    assert (moved["caption"], moved["caption_by"]) == ("a leaf", "person")
+
+
+def test_a_caption_never_replaces_what_a_person_typed_meanwhile(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    library.add(pictures)
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(crop: object) -> str:
+        if crop.size != (64, 64):  # not the warming up
+            asked.set()
+            may_answer.wait(10)
+        return "from the machine"
+
+    with serving(library, cache=tmp_path / "cache", caption=slow) as server:
+        client = server.client
+        session_id = client.begin("library", "green")["session_id"]
+        one = client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
+        assert asked.wait(10)
+        client.revise("library", session_id, one["judgement_id"], caption="mine")
+        may_answer.set()
+        (told,) = _first(client.captions("library", session_id), 1)
+        assert told["caption"] == "mine"
+        (kept,) = client.session("library", session_id)["judgements"]
+        assert (kept["caption"], kept["caption_by"]) == ("mine", "person")
+
+
+def test_a_box_in_a_picture_that_is_gone_gets_no_words(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    library.add(pictures)
+    may_go = threading.Event()
+
+    def slow(crop: object) -> str:
+        return "words" if may_go.wait(10) else ""
+
+    with serving(library, cache=tmp_path / "cache", caption=slow) as server:
+        session_id = server.client.begin("library", "green")["session_id"]
+        for image_id in (GREEN, RED):
+            server.client.judge("library", session_id, image_id, True, box=[0, 0, 0.5, 0.5])
+        (pictures / "red.png").unlink()
+        may_go.set()
+        events, told = server.client.captions("library", session_id), {}
+        while set(told) != {GREEN, RED}:  # one that is just written may be told twice
+            one = next(events)
+            told[one["image_id"]] = one["caption"]
+        events.close()
+        assert told == {GREEN: "words", RED: ""}
+
+
+def test_a_captioner_that_fails_keeps_nobody_waiting(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    library.add(pictures)
+
+    def broken(crop: object) -> str:
+        raise InputError("no_words", "nothing to say")
+
+    with serving(library, cache=tmp_path / "cache", caption=broken) as server:
+        session_id = server.client.begin("library", "green")["session_id"]
+        server.client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
+        told = _first(server.client.captions("library", session_id), 1)
+        assert [one["caption"] for one in told] == [""]
+
+
+def _first(events: Iterator[dict], n: int) -> list[dict]:
+    found = [next(events) for _ in range(n)]
+    events.close()  # type: ignore[attr-defined]
+    return found
+
+
+def test_results_as_files(server: Running, pictures: Path) -> None:
+    client = server.client
+    session_id = client.begin("library", "blue", limit=2)["session_id"]
+    page = json.loads(client.export("library", session_id, "json", "results"))
+    assert _ids(page)[0] == BLUE
+    rows = list(
+        csv.reader(io.StringIO(client.export("library", session_id, "csv", "results").decode()))
+    )
+    assert rows[0][:3] == ["rank", "image_id", "score"]
+    assert rows[1][:4] == ["1", "3", "1.0", str(pictures / "sub" / "blue.png")]
+    pack = zipfile.ZipFile(io.BytesIO(client.export("library", session_id, "zip", "results")))
+    assert pack.namelist()[:2] == ["results.csv", "0001-blue.png"]
+    assert pack.read("0001-blue.png") == (pictures / "sub" / "blue.png").read_bytes()
+    with pytest.raises(InputError, match="not exported as zip"):
+        client.export("library", session_id, "zip", "session")
+
+
+def test_a_session_is_exported_and_imported(server: Running) -> None:
+    client = server.client
+    session_id = client.begin("library", "red", limit=2)["session_id"]
+    client.judge("library", session_id, RED, True)
+    client.again("library", session_id)
+    exported = client.export("library", session_id)
+    told = client.import_session("library", exported)
+    assert told["notes"] == []
+    twin = client.session("library", told["session_id"])
+    assert [row["number"] for row in twin["rounds"]] == [0, 1]
+    assert [one["image_id"] for one in twin["judgements"]] == [RED]
+    form = {"file": ("session.json", exported)}
+    assert server.http.post(f"{server.base}/sessions/import", files=form).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"[" * 50_000, b"\xff", b'{"format": "relook-session-1"}'],
+)
+def test_a_damaged_session_is_refused(server: Running, data: bytes) -> None:
+    answer = server.http.post(f"{server.base}/sessions/import", content=data)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_session_file")
+
+
+def test_several_people_at_once(server: Running) -> None:
+    """Twelve people, each with a session of their own, and one session of them all."""
+    shared = server.client.begin("library", "red", limit=1)["session_id"]
+    failures: list[object] = []
+
+    def person(number: int) -> None:
+        try:
+            with relook.Client(server.address) as client:
+                own = client.begin("library", "blue", limit=2, name=str(number))["session_id"]
+                client.judge("library", own, BLUE, True)
+                assert _ids(client.again("library", own, strategy="rocchio")["page"])
+                assert client.session("library", own)["name"] == str(number)
+                client.again("library", shared, strategy="none", limit=1, keep_shown=True)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=person, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    rounds = server.client.session("library", shared)["rounds"]
+    assert [row["number"] for row in rounds] == list(range(13))
+
+
+def test_the_reference_names_every_route(server: Running) -> None:
+    document = server.http.get("/openapi.json").json()
+    reference = server.http.get("/api/v1/docs").text
+    routes = [(m.upper(), path) for path, methods in document["paths"].items() for m in methods]
+    assert len(routes) == 36
+    for method, path in routes:
+        assert f"{method} {path}</code>" in reference
+    assert "<script" not in reference
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            assert route["description"], (method, path)
+
+
+def test_the_block_of_the_docs_runs(server: Running) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    (block,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    block = block.replace("http://127.0.0.1:8765", server.address)
+    block = block.replace("photos-relook", "library").replace("423", str(GREEN))
+    names: dict = {}
+    exec(block, names)
+    assert names["page"]["session_id"] == names["session"]["session_id"]
+
+
+def test_idle_threads_do_not_outlive_the_server(server: Running) -> None:
+    server.server.should_exit = True
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("relook-")])

@@ -1,0 +1,356 @@
+"""Indexing over HTTP: progress, pause, stop, uploads; pools, streams and the end of a server."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import many
+from server_parts import TOKEN, Running, serving, wait_for
+
+import relook
+from relook.core.errors import NotFoundError, OverloadError, RelookError
+from relook.testing import ColourEncoder, noise, solid
+
+
+class SlowEncoder(ColourEncoder):
+    """Waits for leave before each batch of pictures while a gate is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go = threading.Event()
+        self.may_go.set()
+        self.n_batches = 0
+
+    def encode_prepared(self, prepared: list) -> list:
+        if len(prepared) > 1:  # queries and crops go on
+            self.n_batches += 1
+            assert self.may_go.wait(20)
+        return super().encode_prepared(prepared)
+
+
+@pytest.fixture
+def encoder() -> SlowEncoder:
+    return SlowEncoder()
+
+
+@pytest.fixture
+def server(
+    open_library: Callable[..., relook.Library], encoder: SlowEncoder, pictures: Path,
+    tmp_path: Path,
+) -> Iterator[Running]:  # fmt: skip
+    library = open_library(encoder=encoder)
+    library.add(pictures)
+    with serving(library, cache=tmp_path / "cache") as running:
+        yield running
+        encoder.may_go.set()
+
+
+def test_a_job_tells_its_progress_and_what_is_found_grows(server: Running, pictures: Path) -> None:
+    many(pictures / "more", 40)
+    job = server.client.index("library", [pictures / "more"])
+    assert (job["state"], job["library_id"]) == ("running", "library")
+    told = list(server.client.progress(job["job_id"]))
+    assert told[-1]["state"] == "done"
+    assert (told[-1]["done"], told[-1]["total"], told[-1]["left_s"]) == (40, 40, None)
+    assert told[-1]["report"]["n_added"] == 40
+    assert [one["done"] for one in told if one["stage"] == "indexing"] == sorted(
+        one["done"] for one in told if one["stage"] == "indexing"
+    )
+    assert server.client.job(job["job_id"]) == told[-1]
+    assert len(server.client.search("library", "red", limit=100, fold=False)["hits"]) == 43
+    assert list(server.client.progress(job["job_id"])) == told[-1:]
+    info = server.client.library("library")
+    assert (info["n_images"], info["job_id"]) == (43, None)
+
+
+def test_without_paths_everything_is_looked_over_again(server: Running, pictures: Path) -> None:
+    (pictures / "red.png").unlink()
+    (pictures / "broken.png").write_bytes(b"no picture")
+    job = server.post("/index").json()
+    *_, last = server.client.progress(job["job_id"])
+    assert (last["report"]["n_removed"], last["report"]["n_skipped"]) == (1, 1)
+    (skipped,) = server.get("/skipped").json()["skipped"]
+    assert (skipped["path"], skipped["code"]) == (str(pictures / "broken.png"), "not_an_image")
+
+
+def test_search_goes_on_while_a_job_runs_and_pauses(
+    server: Running, pictures: Path, encoder: SlowEncoder
+) -> None:
+    many(pictures / "more", 64)
+    encoder.may_go.clear()
+    job_id = server.client.index("library", [pictures / "more"])["job_id"]
+    wait_for(lambda: encoder.n_batches == 2)  # one was for the three pictures
+    assert server.client.library("library")["job_id"] == job_id
+    assert server.client.job(job_id, "pause")["state"] == "paused"
+    assert len(server.client.search("library", "red", fold=False)["hits"]) == 3
+    encoder.may_go.set()
+    wait_for(lambda: server.client.job(job_id)["done"] == 16)
+    time.sleep(0.05)
+    assert server.client.job(job_id)["done"] == 16
+    assert encoder.n_batches == 2
+    assert server.client.job(job_id, "resume")["state"] == "running"
+    *_, last = server.client.progress(job_id)
+    assert (last["state"], last["report"]["n_added"]) == ("done", 64)
+    assert server.client.job(job_id, "pause")["state"] == "done"
+
+
+def test_searches_run_beside_a_job_each_on_one_moment(server: Running, pictures: Path) -> None:
+    """While images come and go, every answer fits together."""
+    many(pictures / "more", 300)
+    job_id = server.client.index("library", [pictures / "more"])["job_id"]
+    failures: list[object] = []
+    over = threading.Event()
+
+    def look() -> None:
+        with relook.Client(server.address) as client:
+            while not over.is_set():
+                try:
+                    page = client.search("library", "red", limit=1000, fold=False)
+                    ids = [hit["image_id"] for hit in page["hits"]]
+                    assert len(ids) == len(set(ids)) >= 3
+                    client.again("library", client.begin("library", "red")["session_id"])
+                except Exception as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    *_, last = server.client.progress(job_id)
+    (pictures / "red.png").unlink()
+    *_, last = server.client.progress(server.client.index("library")["job_id"])
+    over.set()
+    for thread in threads:
+        thread.join(20)
+    assert (failures, last["report"]["n_images"]) == ([], 302)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_stopped_job_keeps_what_it_did(
+    server: Running, pictures: Path, encoder: SlowEncoder, paused: bool
+) -> None:
+    many(pictures / "more", 64)
+    encoder.may_go.clear()
+    job_id = server.client.index("library", [pictures / "more"])["job_id"]
+    wait_for(lambda: encoder.n_batches == 2)
+    if paused:
+        server.client.job(job_id, "pause")
+    server.client.job(job_id, "stop")
+    encoder.may_go.set()
+    *_, last = server.client.progress(job_id)
+    assert (last["state"], last["report"]["interrupted"]) == ("stopped", True)
+    assert last["report"]["n_added"] == 16
+    *_, last = server.client.progress(server.client.index("library")["job_id"])
+    assert (last["state"], last["report"]["n_added"]) == ("done", 48)
+    assert server.client.library("library")["n_images"] == 67
+
+
+def test_jobs_of_a_library_wait_for_each_other_and_are_bounded(
+    server: Running, pictures: Path, encoder: SlowEncoder
+) -> None:
+    many(pictures / "more", 16)
+    encoder.may_go.clear()
+    jobs = [server.client.index("library")["job_id"] for _ in range(8)]
+    answer = server.post("/index")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_busy")
+    assert answer.headers["retry-after"] == "2"
+    wait_for(lambda: encoder.n_batches == 2)
+    waiting = server.client.job(jobs[-1])
+    assert (waiting["state"], waiting["stage"]) == ("running", "waiting")
+    encoder.may_go.set()
+    *_, last = server.client.progress(jobs[-1])
+    assert last["report"]["n_unchanged"] == 19
+    with pytest.raises(NotFoundError, match="no job"):
+        server.client.job("nope")
+
+
+def test_a_job_that_cannot_run_says_why(server: Running, pictures: Path) -> None:
+    with relook.Library(server.state.shelf.get("library").files.folder) as other:
+        from relook.library.lock import WriterLock
+
+        with WriterLock(other.folder):
+            job_id = server.client.index("library")["job_id"]
+            *_, last = server.client.progress(job_id)
+    assert (last["state"], last["report"]) == ("failed", None)
+    assert last["error"]["code"] == "library_busy"
+
+
+def test_uploads_are_found_at_once(server: Running, tmp_path: Path) -> None:
+    files = [tmp_path / "a.png", tmp_path / "b.png"]
+    for seed, file in enumerate(files):
+        noise(seed).save(file)
+    *_, last = server.client.progress(server.client.upload("library", files)["job_id"])
+    assert last["report"]["n_added"] == 2
+    stored = server.state.shelf.get("library").files.folder / "uploads"
+    assert sorted(p.name.rsplit("-", 1)[0] for p in stored.iterdir()) == ["a", "b"]
+    assert server.client.library("library")["roots"][-1] in (
+        str(stored),
+        str(tmp_path / "pictures"),
+    )
+
+
+def test_too_many_requests_are_told_to_come_back(
+    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
+) -> None:
+    library = open_library()
+    library.add(pictures)
+    with serving(
+        library, cache=tmp_path / "cache", n_workers=1, n_waiting=1, timeout_s=0.5
+    ) as server:
+        hold = threading.Event()
+        pool = server.state.core
+        pool._threads.submit(hold.wait, 20)
+        pool._free.acquire()
+        slow: list[httpx.Response] = []
+        waits = threading.Thread(target=lambda: slow.append(server.post("/search", {"query": "a"})))
+        waits.start()
+        wait_for(lambda: pool._free._value == 0)
+        answer = server.post("/search", {"query": "red"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_busy")
+        assert answer.headers["retry-after"] == "2"
+        with pytest.raises(OverloadError, match="queued up"):
+            server.client.search("library", "red")
+        waits.join(10)
+        assert (slow[0].status_code, slow[0].json()["error"]["code"]) == (503, "too_slow")
+        hold.set()
+        pool._free.release()
+        wait_for(lambda: pool._free._value == 2)
+        assert server.post("/search", {"query": "red"}).status_code == 200
+
+
+def test_streams_are_bounded_and_end_with_the_server(
+    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
+) -> None:
+    library = open_library()
+    library.add(pictures)
+    with serving(library, cache=tmp_path / "cache", n_events=1, keep_alive_s=0.05) as server:
+        session_id = server.client.begin("library", "red")["session_id"]
+        path = f"{server.base}/sessions/{session_id}/events"
+        with server.http.stream("GET", path) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.iter_lines()
+            assert [next(lines) for _ in range(3)] == ["retry: 2000", "", ": still here"]
+            assert server.http.get(path).status_code == 503
+            server.server.should_exit = True
+            began = time.monotonic()
+            list(lines)
+            assert time.monotonic() - began < 5
+
+
+def test_a_missing_session_has_no_stream(server: Running) -> None:
+    answer = server.get("/sessions/nope/events")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_session")
+
+
+def test_shutting_down_stops_the_job_and_keeps_its_work(
+    open_library: Callable[..., relook.Library], encoder: SlowEncoder, pictures: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    library = open_library(encoder=encoder)
+    library.add(pictures)
+    many(pictures / "more", 64)
+    with serving(library, cache=tmp_path / "cache") as server:
+        encoder.may_go.clear()
+        server.client.index("library")
+        wait_for(lambda: encoder.n_batches == 2)
+        threading.Timer(0.2, encoder.may_go.set).start()
+    assert [t for t in threading.enumerate() if t.name.startswith("relook")] == []
+    with open_library() as again:
+        assert len(again) == 19
+
+
+def test_thumbnails_are_kept_by_content_and_revalidated(
+    server: Running, tmp_path: Path, pictures: Path
+) -> None:
+    (hit,) = server.client.search("library", "red", limit=1)["hits"]
+    first = server.http.get(hit["thumbnail"])
+    assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
+    tag = first.headers["etag"]
+    (pictures / "red.png").unlink()  # the cache does without the file
+    assert server.http.get(hit["thumbnail"]).content == first.content
+    plain = f"{server.base}/images/{hit['image_id']}/thumbnail"
+    assert server.http.get(plain).headers["cache-control"] == "private, no-cache"
+    same = server.http.get(plain, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+    assert server.http.get(plain, params={"size": 100}).status_code == 422
+    assert server.http.get(plain, params={"size": 640}).status_code == 404
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 1
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_the_command_serves_until_it_is_told_to_stop(
+    tmp_path: Path, pictures: Path, token: str | None
+) -> None:
+    folder = tmp_path / "library"
+    command = [
+        sys.executable, "-m", "relook", "-v", "serve", "--library", str(folder), "--port", "0",
+        "--no-open",
+    ]  # fmt: skip
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    environment |= {"RELOOK_TOKEN": token} if token else {}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        line = process.stdout.readline()
+        address = line.removeprefix("Relook is at ").strip()
+        assert address.startswith("http://127.0.0.1:")
+        assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
+        assert ("token=" in address) is (token is not None)
+        base = address.partition("/?")[0].rstrip("/")
+        wait_for(lambda: _answers(base), 20)
+        with relook.Client(base, token=token) as client:
+            (library,) = client.libraries()
+            assert (library["library_id"], library["n_images"]) == ("library", 0)
+            assert client.search("library", "red")["hits"] == []
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert TOKEN not in err
+
+
+def _answers(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/api/v1/health", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_no_server_is_an_error_with_a_hint() -> None:
+    with relook.Client("http://127.0.0.1:9") as client, pytest.raises(RelookError) as raised:
+        client.libraries()
+    assert (raised.value.code, raised.value.hint) == ("no_server", "is relook serve running there?")
+
+
+def test_searching_does_not_load_the_server() -> None:
+    program = (
+        "import sys, relook.cli.main; print([m for m in ('fastapi', 'uvicorn', 'httpx',"
+        " 'relook.server') if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+def test_two_libraries_have_names_of_their_own(
+    open_library: Callable[..., relook.Library], tmp_path: Path
+) -> None:
+    solid("red").save(tmp_path / "red.png")
+    other = relook.Library(tmp_path / "other" / "Library", encoder=ColourEncoder())
+    other.add(tmp_path / "red.png")
+    with serving(open_library(), other, cache=tmp_path / "cache") as server:
+        told = [(one["library_id"], one["n_images"]) for one in server.client.libraries()]
+        assert told == [("library", 0), ("library-2", 1)]
+        answer = server.http.get("/api/v1/libraries/nope")
+        assert (answer.status_code, answer.json()["error"]["hint"]) == (
+            404,
+            "it has: library, library-2",
+        )

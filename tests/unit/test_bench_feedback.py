@@ -1,0 +1,215 @@
+"""The simulated users do what they say, and the report adds up."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relook.bench.arms import compare
+from relook.bench.captions import Caption
+from relook.bench.feedback_table import markdown
+from relook.bench.gallery import ArrayGallery, Mark
+from relook.bench.mosaics import CELLS, compose, layout, mosaic_tasks, tiles_inside
+from relook.bench.simulate import Protocol, Task, play
+from relook.bench.tasks import Wanted, known_items, positions, read_concepts
+from relook.core.errors import InputError
+from relook.core.types import WHOLE, Box
+from relook.core.vectors import unit
+from relook.feedback.evidence import Evidence
+from relook.feedback.rocchio import RocchioOptions, rocchio
+from relook.feedback.scorer import LinearScorer
+from relook.feedback.strategies import STRATEGIES
+
+DIM = 4
+
+
+def gallery(n: int = 40, n_tiles: int = 2, **more: object) -> ArrayGallery:
+    rng = np.random.default_rng(0)
+    tiles = unit(rng.normal(size=(n, n_tiles, DIM)))
+    template = Evidence(np.zeros(DIM, np.float32), tile_weight=0.5, background=tiles[:10, 0])
+    return ArrayGallery(tiles, template, **more)  # type: ignore[arg-type]
+
+
+def task(images: ArrayGallery, *relevant: int, **more: object) -> Task:
+    query = unit(images.tiles[list(relevant), 0].sum(axis=0))
+    return Task("thing", query, np.array(relevant), **more)  # type: ignore[arg-type]
+
+
+class Recorder:
+    """A strategy that keeps what it was given and never moves."""
+
+    def __init__(self) -> None:
+        self.given: list[Evidence] = []
+
+    def __call__(self, evidence: Evidence) -> LinearScorer:
+        self.given.append(evidence)
+        return rocchio(evidence, RocchioOptions(1.0, 0.0, 0.0))
+
+
+def test_an_image_scores_its_best_weighted_tile() -> None:
+    tiles = np.zeros((2, 2, DIM), np.float32)
+    tiles[0, 0, 0], tiles[0, 1, 1] = 1.0, 1.0  # whole fits
+    tiles[1, 0, 1], tiles[1, 1, 0] = 1.0, 1.0  # only the other tile fits
+    images = ArrayGallery(tiles, Evidence(np.zeros(DIM, np.float32), tile_weight=0.75))
+    scorer = rocchio(Evidence(np.eye(DIM, dtype=np.float32)[0]))
+    np.testing.assert_array_equal(images.scores(scorer), [1.0, 0.75])
+    np.testing.assert_array_equal(images.rank(scorer, np.array([0]), 5), [1])
+
+
+def test_pages_never_repeat_and_without_feedback_follow_the_first_ranking() -> None:
+    images = gallery()
+    wanted = task(images, 3, 5)
+    trace = play(images, wanted, 0, Recorder(), Protocol(page=7, rounds=4))
+    scorer = rocchio(Evidence(wanted.query))
+    expected = images.rank(scorer, np.zeros(0, np.int64), 28)
+    np.testing.assert_array_equal(trace.shown, expected)
+    np.testing.assert_allclose(trace.seconds, 1.8 * np.arange(1, 29), rtol=1e-5)
+
+
+def test_a_collection_smaller_than_the_pages_ends() -> None:
+    images = gallery(12)
+    trace = play(images, task(images, 1), 0, STRATEGIES["auto"], Protocol(page=5, rounds=4))
+    assert sorted(trace.shown) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "signs"),
+    [
+        (Protocol(page=40, rounds=1), {1: 3, -1: 37}),
+        (Protocol(page=40, rounds=1, positives_only=True), {1: 3}),
+        (Protocol(page=40, rounds=1, marks=2), {1: 2}),
+        (Protocol(page=40, rounds=1, marks=5), {1: 3, -1: 2}),
+        (Protocol(page=40, rounds=1, noise=1.0), {1: 37, -1: 3}),
+    ],
+)
+def test_the_user_marks_as_told(protocol: Protocol, signs: dict[int, int]) -> None:
+    images, strategy = gallery(), Recorder()
+    play(images, task(images, 1, 2, 3), 0, strategy, protocol)
+    made = [item.sign for item in strategy.given[-1].items]
+    assert {sign: made.count(sign) for sign in set(made)} == signs
+
+
+def test_slips_depend_on_the_seed_and_the_task_only() -> None:
+    def slips(number: int, seed: int, rounds: int) -> set[tuple[float, int]]:
+        images, strategy = gallery(), Recorder()
+        protocol = Protocol(page=40 // rounds, rounds=rounds, noise=0.3, seed=seed)
+        play(images, task(images, 1, 2, 3), number, strategy, protocol)
+        return {(float(item.tiles[0, 0]), item.sign) for item in strategy.given[-1].items}
+
+    assert slips(0, 0, 1) == slips(0, 0, 4)
+    assert slips(0, 0, 1) != slips(1, 0, 1)
+    assert slips(0, 0, 1) != slips(0, 1, 1)
+
+
+def test_the_report_adds_up() -> None:
+    images = gallery()
+    tasks = [task(images, 1, 2, 3), task(images, 7, 9), task(images, 4)]
+    protocol = Protocol(page=5, rounds=3)
+    reports = compare(
+        images, tasks, {"same": STRATEGIES["none"], "rocchio": STRATEGIES["rocchio"]}, protocol
+    )
+    same = reports["same"]
+    assert (same.found, same.ap, same.harmed, same.helped) == (
+        same.found_none,
+        same.ap_none,
+        0.0,
+        0.0,
+    )
+    assert same.found_gain.low == same.found_gain.high == 0.0
+    by_hand = [
+        np.isin(play(images, t, i, STRATEGIES["rocchio"], protocol).shown, t.relevant).sum()
+        / len(t.relevant)
+        for i, t in enumerate(tasks)
+    ]
+    report = reports["rocchio"]
+    assert report.found == pytest.approx(np.mean(by_hand))
+    assert report.found_at[-1] == (15, report.found_none, report.found)
+    assert report.found_by_s[-1][0] == pytest.approx(27.0)
+    assert report.found_by_s[-1][2] == pytest.approx(report.found)
+    assert sum(s.n_queries for s in report.strata if s.name.startswith("relevant")) == 3
+    assert sum(s.n_queries for s in report.strata if s.name.startswith("first hit")) == 3
+    table = markdown(reports).splitlines()
+    assert len(table) == 5
+    assert table[2].startswith(f"| no feedback | {report.found_none:.3f} |")
+    assert table[4].startswith(f"| rocchio | {report.found:.3f} | {report.found_gain.mean:+.3f} (")
+    assert {row.count("|") for row in table} == {9}
+    keys = {"found_none", "found", "ap_none", "ap", "harmed", "helped", "n_queries"}
+    assert keys <= report.as_dict().keys()
+
+
+def test_harm_is_counted_against_the_same_views() -> None:
+    angles = np.radians([0, 5, 12, -8, -20, -30, -40, -50])
+    tiles = np.stack([np.cos(angles), np.sin(angles)], axis=1)[:, None].astype(np.float32)
+    images = ArrayGallery(tiles, Evidence(np.zeros(2, np.float32)))
+    tasks = [Task("right", np.eye(2, dtype=np.float32)[0], np.array([0, 1, 2]))]
+
+    def contrary(evidence: Evidence) -> LinearScorer:
+        return rocchio(evidence, RocchioOptions(1.0, -9.0, 0.0))
+
+    report = compare(images, tasks, {"contrary": contrary}, Protocol(page=1, rounds=4))["contrary"]
+    assert report.ap_none == pytest.approx((1 + 1 + 3 / 4) / 3)
+    assert report.ap == pytest.approx(1 / 3)
+    assert (report.harmed, report.helped) == (1.0, 0.0)
+
+
+def test_a_box_costs_time_and_brings_crop_tiles_and_context() -> None:
+    rng = np.random.default_rng(3)
+    crops = unit(rng.normal(size=(40, 1, DIM)))
+    images = gallery(n_tiles=3, crops=crops, inside=((2,),))
+    wanted = task(images, 1, 2, boxes={1: (0,), 2: (0,)})
+    strategy = Recorder()
+    trace = play(images, wanted, 0, strategy, Protocol(page=20, rounds=2, boxes=True))
+    boxed = [item for item in strategy.given[-1].items if item.boxed]
+    assert len(boxed) == 2
+    order = [image for image in trace.shown.tolist() if image in (1, 2)]
+    np.testing.assert_array_equal([item.tiles[0] for item in boxed], crops[order, 0])
+    assert boxed[0].tiles.shape == (2, DIM)
+    assert boxed[0].context.shape == (2, DIM)
+    first = int(np.isin(trace.shown[:20], [1, 2]).sum())
+    assert trace.seconds[-1] == pytest.approx(40 * 1.8 + 2.0 * first, rel=1e-5)
+    with pytest.raises(InputError, match="no boxes"):
+        gallery().evidence(wanted.query, [Mark(1, 1, 0)], np.zeros(0, np.int64))
+
+
+def test_mosaics_keep_every_photograph_in_its_cell() -> None:
+    placed = layout(10, seed=1)
+    assert placed.shape == (2, 4)
+    assert len(set(placed.ravel().tolist())) == 8
+    photos = Task("x", np.ones(DIM, np.float32), placed[[0, 0, 1], [2, 0, 3]])
+    (moved,) = mosaic_tasks([photos], placed)
+    np.testing.assert_array_equal(moved.relevant, [0, 1])
+    assert {mosaic: sorted(cells) for mosaic, cells in moved.boxes.items()} == {0: [0, 2], 1: [3]}
+    left_over = np.setdiff1d(np.arange(10), placed)
+    assert mosaic_tasks([Task("y", photos.query, left_over)], placed) == []
+
+
+def test_a_mosaic_is_upper_row_first() -> None:
+    photos = [np.full((2, 3, 3), value, np.uint8) for value in range(4)]
+    mosaic = compose(photos)
+    assert mosaic.shape == (4, 6, 3)
+    corners = [mosaic[0, 0, 0], mosaic[0, 5, 0], mosaic[3, 0, 0], mosaic[3, 5, 0]]
+    assert corners == [0, 1, 2, 3]
+    for value, cell in enumerate(CELLS):
+        assert mosaic[int(cell.y0 * 4), int(cell.x0 * 6), 0] == value
+
+
+def test_tiles_inside_are_those_that_mostly_lie_in_the_box() -> None:
+    tiles = [WHOLE, Box(0, 0, 0.57, 0.57), Box(0.43, 0, 1, 0.57), Box(0.3, 0.3, 0.7, 0.7)]
+    assert tiles_inside(tiles, CELLS[0]) == (1,)
+    assert tiles_inside(tiles, CELLS[1]) == (2,)
+    assert tiles_inside(tiles, WHOLE) == (0, 1, 2, 3)
+
+
+def test_concepts_are_read_and_a_broken_line_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "concepts.jsonl"
+    file.write_text('{"query": "red kite", "relevant": ["a.jpg", "b.jpg"]}\n\n', "utf-8")
+    assert read_concepts(file) == [Wanted("red kite", ("a.jpg", "b.jpg"))]
+    file.write_text('{"query": "red kite", "relevant": ["a.jpg"]}\n{"query": "x"}\n', "utf-8")
+    with pytest.raises(InputError, match="line 2 of"):
+        read_concepts(file)
+
+
+def test_known_items_look_for_one_file_each() -> None:
+    (wanted,) = known_items([Caption("a.jpg", "a dog")])
+    assert wanted == Wanted("a dog", ("a.jpg",))
+    assert positions(Wanted("a dog", ("b.jpg", "a.jpg")), {"a.jpg": 4}) == [4]
