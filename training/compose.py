@@ -85,7 +85,10 @@ class _Read(_See):
 
 def compose_image(base: Path, joint: Joint, target: Path) -> None:
     """Writes `image.onnx` with the committee behind the base's tower."""
-    example = (torch.zeros(2, 6, joint.visual.shape[0] - 1), torch.zeros(2, 6, 384))
+    example = (
+        torch.zeros(2, 6, joint.members[0].pictures.linear.in_features),
+        torch.zeros(2, 6, 384),
+    )
     _compose(base, POOLED, "tiles", _See(joint), example, target)
 
 

@@ -94,7 +94,8 @@ def test_ctrl_c_is_exit_code_130_and_the_next_run_goes_on(
         [*command, "--library", str(library)],
         env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    while not (library / "writer.pid").exists() and process.poll() is None:
+    pid = library / "writer.pid"
+    while not (pid.exists() and pid.read_text()) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
