@@ -27,7 +27,7 @@ from joint import Joint, joint_projection
 from pictures import class_files, class_query, read_concepts, read_pictures, read_split
 
 N_MEMBERS = 2
-BASE_WEIGHT = 1.1
+BASE_WEIGHT = 0.9
 TILE_WEIGHT = 0.95
 
 

@@ -12,7 +12,7 @@ HIDDEN = 512
 EPOCHS = 6
 BATCH = 1024
 LEARNING_RATE = 1e-3
-N_CLASSES, N_CONCEPTS = 128, 64  # a batch's share of class pictures and of short queries
+N_CLASSES, N_CONCEPTS = 384, 64  # a batch's share of class pictures and of short queries
 TILE_SHARE = 0.3  # at most so much of a tile is mixed into a picture's features
 SPLIT_SEED = 7  # of the classes that are kept out, as in train.py
 
