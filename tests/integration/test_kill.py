@@ -249,7 +249,7 @@ def test_a_read_only_library_is_searched(album: Path, log_left: bool) -> None:
             os.chmod(path, stat.S_IMODE(path.stat().st_mode) & 0o555)
         try:
             done = subprocess.run(
-                [sys.executable, "-c", SEARCH, str(asked), str(album)],
+                [sys.executable, "-c", SEARCH, str(asked), name],
                 capture_output=True,
                 text=True,
                 check=True,
