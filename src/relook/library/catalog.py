@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -340,8 +339,8 @@ def _int(value: object) -> int:
 def _record(row: tuple[object, ...]) -> ImageRecord:
     image_id, path, size_bytes, mtime_ns, *fields, metadata = row
     facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
-    record = ImageRecord(facts, *fields)  # type: ignore[arg-type]
-    return replace(record, metadata=json.loads(str(metadata)), image_id=_int(image_id))
+    said = json.loads(str(metadata))
+    return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type]
 
 
 def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:

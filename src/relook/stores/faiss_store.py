@@ -1,6 +1,6 @@
 """Search through a FAISS index, with the shortlist scored again exactly. Layer: stores.
 
-The index is inverted lists over codes of two bits a dimension (IVF,PQ4fs): it is derived
+The index is inverted lists over codes of four bits a dimension (IVF,PQ4fs): it is derived
 from the vectors and can always be made again. Rows appended after it was made are compared
 exactly. Words lie apart from pictures, so the lists nearest to a query by words hold its best
 rows less often than usual: half of all lists are read, which such small codes make cheap.
@@ -118,8 +118,7 @@ def build_index(source: VectorSource, folder: Path, seed: int = 7) -> None:
     """
     n = len(source)
     n_lists = 2 ** max(4, round(math.log2(0.6 * math.sqrt(n))))
-    n_codes = source.dim // 2 if source.dim % 2 == 0 else source.dim  # of 4 bits each
-    kind = f"IVF{n_lists},PQ{n_codes}x4fs"
+    kind = f"IVF{n_lists},PQ{source.dim}x4fs"  # 4 bits a dimension
     index = faiss.index_factory(source.dim, kind, faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.niter = 10  # of k-means; 25 take twice as long and find no more
     sample = np.random.default_rng(seed).choice(n, size=min(n, 50 * n_lists), replace=False)
