@@ -340,7 +340,7 @@ def _record(row: tuple[object, ...]) -> ImageRecord:
     image_id, path, size_bytes, mtime_ns, *fields, metadata = row
     facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
     said = json.loads(str(metadata))
-    return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type]
+    return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type, call-arg]
 
 
 def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:
