@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,24 +93,10 @@ def add_session(
         InputError: `bad_session_file` when it cannot be read, `other_library` when the
             library has none of its pictures.
     """
-    try:
-        values = json.loads(data.decode("utf-8"))
-        # Neither infinities nor half characters can be kept or told again.
-        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
-        if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']!r}, not {FORMAT!r}")
-        query = Query.from_dict(values["query"])
-        rounds = [_round(row) for row in values["rounds"]]
-        judgements = [_judgement(row) for row in values["judgements"]]
-        contents = {int(i): bytes.fromhex(v["content"]) for i, v in values["images"].items()}
-        current = _check_tree(rounds, judgements, int(values["current_round"]))
-        name = str(values["name"])
-    except (
-        ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError
-    ) as error:  # fmt: skip
-        raise _bad_file(told, error) from error
+    read = _read(data, told)
     if check is not None:
-        check(query)
+        check(read.query)
+    contents = read.contents
     ids = _find(engine, contents)
     if contents and not ids:
         raise InputError(
@@ -118,11 +104,11 @@ def add_session(
             f"the library has none of the {len(contents)} pictures of this session",
             "import it into a library that has them",
         )
-    kept = [_renumbered(one, ids, engine) for one in judgements if one.image_id in ids]
+    kept = [_renumbered(one, ids, engine) for one in read.judgements if one.image_id in ids]
     n_tiles = {one.image_id: one.n_tiles for one in engine.files.catalog.images(ids.values())}
     session_id = uuid.uuid4().hex[:12]
-    table.create(session_id, name, query.as_dict())
-    for row in rounds:
+    table.create(session_id, read.name, read.query.as_dict())
+    for row in read.rounds:
         hits = tuple(
             (ids[i], score, tile if tile < n_tiles[ids[i]] else 0)
             for i, score, tile in row.hits
@@ -132,7 +118,7 @@ def add_session(
             session_id, RoundRow(row.number, row.parent, row.strategy, hits, row.record)
         )
     table.put(session_id, kept)
-    table.go(session_id, current)
+    table.go(session_id, read.current)
     n_missing = len(contents) - len(ids)
     notes = (f"{n_missing} pictures of the session are not in this library",) if n_missing else ()
     return session_id, notes
@@ -144,6 +130,38 @@ def _bad_file(told: str, error: Exception) -> InputError:
         f"{told} is not an exported session: {error}",
         "export it again with: relook session export",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A session file, checked."""
+
+    name: str
+    query: Query
+    rounds: list[RoundRow]
+    judgements: list[Judgement]
+    contents: dict[int, bytes]
+    current: int
+
+
+def _read(data: bytes, told: str) -> _Read:
+    """Reads a session file; raises as `add_session`."""
+    try:
+        values = json.loads(data.decode("utf-8"))
+        # Neither infinities nor half characters can be kept or told again.
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        if values["format"] != FORMAT:
+            raise ValueError(f"its format is {values['format']!r}, not {FORMAT!r}")
+        query = Query.from_dict(values["query"])
+        rounds = [_round(row) for row in values["rounds"]]
+        judgements = [_judgement(row) for row in values["judgements"]]
+        contents = {int(i): bytes.fromhex(v["content"]) for i, v in values["images"].items()}
+        current = _check_tree(rounds, judgements, int(values["current_round"]))
+        return _Read(str(values["name"]), query, rounds, judgements, contents, current)
+    except (
+        ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
+        raise _bad_file(told, error) from error
 
 
 def _round(row: Mapping[str, Any]) -> RoundRow:
