@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +18,7 @@ from relook.core.errors import MissingExtraError
 
 __all__ = ["demo"]
 
-QUERIES = ("a cat", "a cup of coffee", "an astronaut in a space suit", "a rocket")
+QUERIES = ("a cat", "a cup of coffee", "a man with a camera", "a rocket")
 
 
 def demo(
@@ -45,14 +47,22 @@ def demo(
         sys.stdout.write("Opening the page; Ctrl-C ends it.\n")
         serve.serve(library=[library])
         return
+    command = _command()
     sys.stdout.write(
         f"The library stays at {library}. Try your own words:\n"
-        f'  relook search "water" --library {library}\n'
-        f"or in the browser:\n  relook serve --library {library}\n"
+        f'  {command} search "water" --library {library}\n'
+        f"or in the browser:\n  {command} serve --library {library}\n"
         "or your own pictures:\n"
-        "  relook index ~/Pictures\n"
-        '  relook search "dog on a beach"\n'
+        f"  {command} index ~/Pictures\n"
+        f'  {command} search "dog on a beach"\n'
     )
+
+
+def _command() -> str:
+    """What to type to run this program: its name where that is enough, else its path."""
+    if shutil.which("relook"):
+        return "relook"
+    return os.path.relpath(Path(sys.executable).with_name("relook"))
 
 
 def example_photographs() -> Path:
