@@ -376,7 +376,7 @@ def test_the_block_of_the_docs_runs(server: Running) -> None:
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
     (block,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
     block = block.replace("http://127.0.0.1:8765", server.address)
-    block = block.replace("photos-relook", "library").replace("423", str(GREEN))
+    block = block.replace("photos-relook", "library").replace(", 423,", f", {GREEN},")
     names: dict = {}
     exec(block, names)
     assert names["page"]["session_id"] == names["session"]["session_id"]
