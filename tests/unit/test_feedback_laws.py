@@ -53,6 +53,7 @@ def evidence(seed: int, n_relevant: int, n_irrelevant: int) -> Evidence:
         text_mean=vectors(rng, 5).mean(axis=0),
         tile_weight=0.94,
         background=background,
+        phrasings=vectors(rng, 7),
     )
 
 

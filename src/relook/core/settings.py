@@ -9,11 +9,39 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ImageLimits", "IndexSettings", "SearchSettings", "help_of"]
+__all__ = [
+    "AskSettings",
+    "CaptionerSettings",
+    "EncoderSettings",
+    "EvidenceSettings",
+    "FeedbackSettings",
+    "GatherSettings",
+    "ImageLimits",
+    "IndexSettings",
+    "LibrarySettings",
+    "ModelSettings",
+    "PromptSettings",
+    "SearchSettings",
+    "WebLimits",
+    "help_of",
+    "setting",
+]
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def setting(default: Any, text: str, **more: Any) -> Any:
+    """A field of a settings class.
+
+    Args:
+        default: Its value where nobody says otherwise; a function is called for it.
+        text: One line that a person reads.
+        more: `low`, the smallest number; `choices`, all values there are; `shown`, what the
+            documentation says of a default that each machine works out; `secret`, never shown.
+    """
+    facts = {"help": text, **more}
+    shown = not facts.get("secret")
+    if callable(default):
+        return field(default_factory=default, repr=shown, metadata=facts)
+    return field(default=default, repr=shown, metadata=facts)
 
 
 def help_of(settings: type[Any], name: str) -> str:
@@ -25,31 +53,156 @@ def help_of(settings: type[Any], name: str) -> str:
 class ImageLimits:
     """What a picture file may cost before it is refused."""
 
-    max_pixels: int = _setting(178_956_970, "largest picture, in pixels, that is opened at all")
-    max_decoded_pixels: int = _setting(
+    max_pixels: int = setting(178_956_970, "largest picture, in pixels, that is opened at all")
+    max_decoded_pixels: int = setting(
         128_000_000, "largest picture, in pixels, after a JPEG's reduced scale is used"
     )
-    max_file_bytes: int = _setting(512 * 1024**2, "largest picture file, in bytes")
+    max_file_bytes: int = setting(512 * 1024**2, "largest picture file, in bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
     """How pictures get into a library."""
 
-    batch: int = _setting(16, "pictures encoded at once")
-    commit_every: int = _setting(256, "pictures written in one transaction")
-    workers: int = _setting(0, "decoding threads; 0 means one a core, at most 8")
-    hidden: bool = _setting(False, "also index hidden files and folders")
-    retry_skipped: bool = _setting(False, "try files again that were skipped before")
+    batch: int = setting(0, "pictures encoded at once; 0 means what suits the encoder", low=0)
+    commit_every: int = setting(256, "pictures written in one transaction", low=1)
+    workers: int = setting(0, "decoding threads; 0 means one a core, at most 32", low=0)
+    hidden: bool = setting(False, "also index hidden files and folders")
+    retry_skipped: bool = setting(False, "try files again that were skipped before")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How a library is searched."""
 
-    limit: int = _setting(20, "how many images a page has")
-    fold: bool = _setting(True, "show near-duplicates as one hit")
-    fold_cosine: float = _setting(0.94, "whole-picture cosine from which two may be duplicates")
-    fold_bits: int = _setting(6, "largest difference of two duplicates' 64-bit picture hashes")
-    exact_rows: int = _setting(60_000, "tiles up to which a search is exact, without an index")
-    shortlist: int = _setting(800, "tiles that are scored again exactly after an index search")
+    limit: int = setting(20, "how many images a page has", low=1)
+    fold: bool = setting(True, "show near-duplicates as one hit")
+    fold_cosine: float = setting(0.94, "whole-picture cosine from which two may be duplicates")
+    fold_bits: int = setting(6, "largest difference of two duplicates' 64-bit picture hashes")
+    exact_rows: int = setting(60_000, "tiles up to which a search is exact, without an index")
+    shortlist: int = setting(800, "tiles that are scored again exactly after an index search")
+
+
+@dataclass(frozen=True, slots=True)
+class WebLimits:
+    """What fetching one address on the web may cost."""
+
+    timeout_s: float = setting(10.0, "seconds from the first packet to the last byte", low=0.1)
+    max_redirects: int = setting(5, "redirects that are followed", low=0)
+    max_picture_bytes: int = setting(20 * 1024**2, "largest picture that is fetched, in bytes")
+    max_page_bytes: int = setting(2 * 1024**2, "largest page that is fetched, in bytes")
+    private_ok: bool = setting(
+        False, "also fetch from this machine and private networks; never for a remote caller"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GatherSettings:
+    """How providers are asked."""
+
+    limit: int = setting(10, "matches asked of each provider", low=1)
+    timeout_s: float = setting(30.0, "seconds until evidence is there, with what has arrived")
+    budget_usd: float = setting(0.05, "dollars that one question may cost in all", low=0)
+    retries: int = setting(2, "times a provider is asked again after a passing failure")
+    backoff_s: float = setting(0.5, "seconds before the first retry; doubled for each further one")
+    cache_age_s: float = setting(7 * 86_400.0, "seconds a recorded answer stays good; 0: no cache")
+    fold_bits: int = setting(6, "largest difference of two matches' 64-bit picture hashes")
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """What of the matches becomes evidence."""
+
+    items: int = setting(8, "numbered items at most", low=1)
+    title_chars: int = setting(160, "characters of a title")
+    text_chars: int = setting(300, "characters of a caption or snippet")
+    pages: int = setting(0, "top pages whose text is fetched", low=0)
+    page_chars: int = setting(800, "characters of a page's text")
+    thumbnails: bool = setting(False, "fetch the matches' small pictures")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How a model is asked."""
+
+    base_url: str = setting(
+        "", "an OpenAI-compatible service; $OPENAI_BASE_URL or OpenAI's own when empty"
+    )
+    max_tokens: int = setting(500, "longest reply, in tokens")
+    temperature: float | None = setting(None, "randomness of the reply; the model's own if unset")
+    timeout_s: float = setting(120.0, "seconds a reply may take, with waits and retries")
+    retries: int = setting(3, "times a busy or failing service is asked again")
+    backoff_s: float = setting(0.5, "seconds before the first retry; doubled for each further one")
+    stream: bool = setting(True, "show the reply while it is written")
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """How a question is asked with evidence."""
+
+    model: str = setting("evidence-only", "what answers: a model, or evidence-only for none")
+    providers: tuple[str, ...] = setting(("library",), "which services look the picture up")
+    when: str = setting(
+        "always", "use evidence: always, never, or auto (when the answer without it is unsure)",
+        choices=("always", "never", "auto"),
+    )  # fmt: skip
+    compare: bool = setting(False, "also answer without evidence, side by side")
+    form: str = setting(
+        "text", "how the model sees evidence", choices=("text", "sheet", "screenshot")
+    )
+    picture_px: int = setting(1024, "longest side of the picture that a model gets", low=64)
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySettings:
+    """Which library a command works on, and what it is made of."""
+
+    folder: str = setting("", "library folder; one per user when empty")
+    pictures: tuple[str, ...] = setting((), "folders or files that relook index goes over")
+    metadata: tuple[str, ...] = setting((), "CSV, JSONL or COCO JSON with titles and captions")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What turns pictures and words into vectors."""
+
+    model: str = setting("", "builtin, hf:ORG/NAME or hf:FOLDER; the library's own when empty")
+    revision: str = setting("", "branch, tag or commit of the model on the hub")
+    device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
+    dtype: str = setting("auto", "auto (what the device is fast at), float32, bfloat16 or float16")
+    tiles: str = setting(
+        "", "parts of a picture with vectors of their own; the encoder's choice when empty",
+        choices=("", "none", "grid", "pyramid"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionerSettings:
+    """What puts words to boxes."""
+
+    model: str = setting(
+        "", "builtin, hf:ORG/NAME, hf:FOLDER or openai:MODEL@URL; the built-in one when empty"
+    )
+    revision: str = setting("", "branch, tag or commit of the model on the hub")
+    device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
+    dtype: str = setting("auto", "as for the encoder; int8 or int4 on CUDA")
+    allow_upload: bool = setting(
+        False, "boxes that are drawn may be sent to a captioner on another machine"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """What a captioner is asked."""
+
+    caption: str = setting(
+        "", "about a box: short, query, retail, FILE.toml#NAME or the question; short when empty"
+    )
+    instruction: str = setting("", "what captions should tell, for sessions without their own")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSettings:
+    """How marks change what is found."""
+
+    strategy: str = setting("auto", "how marks are used, as relook look --strategy")

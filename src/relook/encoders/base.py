@@ -62,15 +62,17 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Mean unit vectors of each modality, for comparing words with pictures after centring.
+    """What an encoder knows of its own space; feedback and captions compare against it.
 
     Args:
-        image: [d]
-        text: [d]
+        image: [d] mean unit vector of pictures.
+        text: [d] mean unit vector of texts.
+        phrasings: [p, d] unit vectors of how people describe pictures, or None.
     """
 
     image: Floats
     text: Floats
+    phrasings: Floats | None = None
 
 
 class Encoder(Protocol):
@@ -82,6 +84,7 @@ class Encoder(Protocol):
         input_px: A picture need not be decoded larger than this on its shorter side.
         tile_weight: Factor on the score of every tile but the whole picture's, in (0, 1].
         means: Mean vectors of the modalities, or None when they are not known.
+        batch: Pictures that `encode_prepared` is best given at once; may change as it runs.
     """
 
     @property
@@ -94,6 +97,8 @@ class Encoder(Protocol):
     def tile_weight(self) -> float: ...
     @property
     def means(self) -> Means | None: ...
+    @property
+    def batch(self) -> int: ...
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         """The rectangles that a picture of this size gets vectors for; the first is the whole."""

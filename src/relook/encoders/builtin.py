@@ -45,6 +45,8 @@ class BuiltinEncoder:
         ModelError: `model_missing` when a file is not there.
     """
 
+    batch = 16
+
     def __init__(self, folder: str | os.PathLike[str] | None = None, n_threads: int = 0) -> None:
         self.folder = _FOLDER if folder is None else Path(folder)
         self.n_threads = n_threads
@@ -91,7 +93,22 @@ class BuiltinEncoder:
         means = self._card.get("means")
         if means is None:
             return None
-        return Means(np.array(means["image"], np.float32), np.array(means["text"], np.float32))
+        image, text = (np.array(means[side], np.float32) for side in ("image", "text"))
+        return Means(image, text, self._phrasings())
+
+    def _phrasings(self) -> Floats | None:
+        """[p, d] of the model folder; None for a model without them."""
+        made = self._card.get("phrasings")
+        if made is None:
+            return None
+        try:
+            vectors = np.load(self.folder / "phrasings.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise _changed("phrasings.npy") from error
+        of_this_tower = made["text_tower"] == self._card["sha256"]["text.onnx"]
+        if not of_this_tower or vectors.shape != (made["n"], self.dim):
+            raise _changed("phrasings.npy")
+        return np.asarray(vectors, np.float32)
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         return self._boxes

@@ -82,6 +82,8 @@ class Evidence:
         covariance: [d, d] of the library's vectors (`metric.covariance`), worked out once
             from a thousand or more; from `background` when None.
         neighbours: [d, d] smoothness matrix of the library (`metric.neighbourhood`), or None.
+        phrasings: [p, d] unit text vectors of how people describe pictures; empty when the
+            encoder brings none.
 
     Raises:
         InputError: `bad_evidence` when vectors differ in length or are not finite.
@@ -96,6 +98,7 @@ class Evidence:
     first_page: Floats = field(default_factory=_none)
     covariance: NDArray[np.float64] | None = None
     neighbours: NDArray[np.float64] | None = None
+    phrasings: Floats = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.items, key=lambda item: item.judgement))
@@ -115,7 +118,7 @@ class Evidence:
     def _arrays(self) -> list[NDArray[np.floating]]:
         optional = (self.image_mean, self.text_mean, self.covariance, self.neighbours)
         arrays: list[NDArray[np.floating]] = [value for value in optional if value is not None]
-        arrays += [self.query, self.background, self.first_page]
+        arrays += [self.query, self.background, self.first_page, self.phrasings]
         for item in self.items:
             arrays += [item.tiles, item.context]
             arrays += [] if item.caption is None else [item.caption]

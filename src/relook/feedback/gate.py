@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from relook.feedback.directions import Flags, Pulls, caption_pulls, image_pulls
 from relook.feedback.evidence import Evidence
 from relook.feedback.heldout import heights
+from relook.feedback.phrasings import readings
 from relook.feedback.probe import ProbeOptions, probe
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import (
@@ -45,6 +46,8 @@ class AutoOptions:
         irrelevant: Weight of the irrelevant side of a mean.
         shrinkage: Of the whitening; larger is nearer to plain Rocchio.
         caption: Weight of captions beside pictures, where there are any.
+        phrasing: Weight of the phrasings that fit, beside the query's own one, where the
+            encoder brings phrasings.
         credit: Gain that a full step is trusted with before anything is held out.
         folds: Parts that the judgements are split into for a fit that is not closed form.
         probe: Options under which the probe is tried too; None leaves it out.
@@ -57,6 +60,7 @@ class AutoOptions:
     irrelevant: float = 0.1
     shrinkage: float = 2.0
     caption: float = 0.33
+    phrasing: float = 0.4
     credit: float = 0.1
     folds: int = 4
     probe: ProbeOptions | None = None
@@ -137,11 +141,26 @@ def _ways(evidence: Evidence, options: AutoOptions) -> Iterator[_Way]:
     shown = image_pulls(
         evidence, shrinkage=options.shrinkage, caution=caution, irrelevant=irrelevant
     )
-    yield _mean_way("rocchio", evidence, [("", options.strength, shown)])
+    yield _read(evidence, _mean_way("rocchio", evidence, [("", options.strength, shown)]), options)
     if any(item.caption is not None for item in evidence.items):
         said = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
         captions = ("caption ", options.strength * options.caption, said)
-        yield _mean_way("caption-rocchio", evidence, [("", options.strength, shown), captions])
+        mixed = _mean_way("caption-rocchio", evidence, [("", options.strength, shown), captions])
+        yield _read(evidence, mixed, options)
+
+
+def _read(evidence: Evidence, way: _Way, options: AutoOptions) -> _Way:
+    """The way with the phrasings that the judgements fit, weighed again on every fold."""
+    found = readings(evidence)
+    if found is None or not options.phrasing:
+        return way
+    everything = np.ones((1, len(evidence.items)), dtype=bool)
+    said = options.phrasing * found.directions(everything)[0]  # [d]
+    return replace(
+        way,
+        directions=way.directions + options.phrasing * found.directions(~way.held),
+        parts=(*way.parts, Contribution("phrasing", said)),
+    )
 
 
 def _mean_way(strategy: str, evidence: Evidence, mix: list[tuple[str, float, Pulls]]) -> _Way:

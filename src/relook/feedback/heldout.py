@@ -9,7 +9,7 @@ from relook.core.vectors import Floats
 from relook.feedback.evidence import Evidence
 from relook.feedback.scorer import Doubles
 
-__all__ = ["heights"]
+__all__ = ["heights", "wholes"]
 
 
 def heights(evidence: Evidence, vectors: Doubles, fold: NDArray[np.int64]) -> Doubles:
@@ -28,7 +28,7 @@ def heights(evidence: Evidence, vectors: Doubles, fold: NDArray[np.int64]) -> Do
     Returns:
         [p]
     """
-    background = _wholes(evidence).astype(np.float64)  # [b, d]
+    background = wholes(evidence).astype(np.float64)  # [b, d]
     against = background @ vectors.T  # [b, f]
     lengths = np.linalg.norm(vectors, axis=1)  # [f]
     middle, spread = np.zeros(len(vectors)), lengths
@@ -45,7 +45,7 @@ def heights(evidence: Evidence, vectors: Doubles, fold: NDArray[np.int64]) -> Do
     return found
 
 
-def _wholes(evidence: Evidence) -> Floats:
+def wholes(evidence: Evidence) -> Floats:
     """[b, d] whole-picture vectors of the background."""
     background = evidence.background
     if not background.size:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from relook.core.errors import NotFoundError
+from relook.core.settings import FeedbackSettings
 from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.evidence import Evidence
 from relook.feedback.gate import AutoOptions, auto
@@ -56,7 +57,7 @@ class Strategy:
         return self.function(evidence, self.options)
 
 
-DEFAULT = "auto"
+DEFAULT = FeedbackSettings().strategy
 
 _ROWS = (
     Strategy("auto", auto, AutoOptions(), "as far as your own judgements vouch for it"),

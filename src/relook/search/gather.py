@@ -9,7 +9,7 @@ import numpy as np
 
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
-from relook.encoders.base import Encoder
+from relook.encoders.base import Encoder, Means
 from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.metric import covariance
 from relook.feedback.scorer import Scorer
@@ -82,10 +82,16 @@ def _template(files: LibraryFiles, encoder: Encoder) -> Evidence:
         query=np.zeros(files.vectors.dim, np.float32),
         image_mean=means.image if means else _mean(sample[:, 0]),
         text_mean=means.text if means else None,
+        phrasings=_phrasings(means, files.vectors.dim),
         tile_weight=encoder.tile_weight,
         background=sample,
         covariance=covariance(files.vectors.rows(_sample(files.row_table[:, 0], _N_COVARIANCE))),
     )
+
+
+def _phrasings(means: Means | None, dim: int) -> Floats:
+    known = means.phrasings if means else None
+    return np.zeros((0, dim), np.float32) if known is None else known
 
 
 def _sample(values: Ints, n: int) -> Ints:

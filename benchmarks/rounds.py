@@ -1,0 +1,95 @@
+"""Rounds of feedback over a library of 200,000 tiles, in a warm process.
+
+Measures: p50 and p95 of `Session.again` (judgements read, the strategy fitted, the library
+searched, the page written down) after every image of the page was marked, over three rounds
+each; the same for every strategy; and the built-in captioner's time a crop.
+Baseline in the same run: `Library.search` with the same words.
+Read it: the library is synthetic (see synthetic.py), the queries are real words, the marks are
+drawn at random: what is timed does not depend on what is liked.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from figures import Figure, parser, report, say, times_ms
+from photographs import variants
+from synthetic import make_library, real_tiles, text_queries
+
+from relook import Library
+from relook.captioners.phrases import PhraseCaptioner
+from relook.encoders.builtin import BuiltinEncoder
+from relook.feedback.strategies import STRATEGIES
+
+TILES = 6
+ROUNDS = 3
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = arguments()
+    encoder = BuiltinEncoder()
+    with tempfile.TemporaryDirectory(prefix="relook-rounds-") as folder:
+        say("encoding real pictures to draw from")
+        tiles = real_tiles(encoder, options.pictures, 2500 if options.full else 400)
+        say(f"writing {options.n_images:,} images")
+        make_library(Path(folder, "library"), encoder, tiles, options.n_images)
+        with Library(Path(folder, "library"), encoder=encoder) as library:
+            figures = measure(library, text_queries(30 if options.full else 10))
+    report("rounds", [*figures, *captions(encoder)], options)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    made = parser(__doc__ or "")
+    made.add_argument("--n-images", type=int, default=-(-200_000 // TILES))
+    made.add_argument("--pictures", type=Path, help="photographs to draw vectors from")
+    return made.parse_args()
+
+
+def measure(library: Library, queries: list[str]) -> list[Figure]:
+    """Rounds of each strategy, and searches with the same words."""
+    library.files.build_index()
+    library.search(queries[0])
+    searched = [times_ms(lambda query=query: library.search(query), 1, warm=0) for query in queries]
+    made = [
+        Figure("vectors", len(library.files.vectors)),
+        Figure("baseline: Library.search p50", float(np.median(searched)), "ms"),
+    ]
+    for name in STRATEGIES:
+        say(f"{name} ...")
+        _rounds(library, queries[0], name)
+        taken = np.concatenate([_rounds(library, query, name) for query in queries])
+        target = 100 if name == "auto" else None
+        made.append(Figure(f"{name}: round p50", float(np.median(taken)), "ms", at_most=target))
+        made.append(Figure("  p95", float(np.quantile(taken, 0.95)), "ms"))
+    return made
+
+
+def _rounds(library: Library, query: str, strategy: str) -> np.ndarray:
+    """Milliseconds of each round of one session [ROUNDS]."""
+    drawn = np.random.default_rng(0)
+    session = library.look(query, limit=10)
+    page, taken = session.page, []
+    for _ in range(ROUNDS):
+        for hit in page.hits:
+            session.judge(hit.image_id, relevant=bool(drawn.random() < 0.4))
+        began = time.perf_counter()
+        page = session.again(strategy)
+        taken.append((time.perf_counter() - began) * 1e3)
+    return np.array(taken)
+
+
+def captions(encoder: BuiltinEncoder) -> list[Figure]:
+    """The built-in captioner on crops of photographs."""
+    captioner = PhraseCaptioner(encoder=encoder)
+    crops = [picture.resize((200, 160)) for picture in variants(24, 500)]
+    captioner.caption(crops[:1])
+    taken = [times_ms(lambda crop=crop: captioner.caption([crop]), 1, warm=0) for crop in crops]
+    return [Figure("caption of one crop p50", float(np.median(taken)), "ms", at_most=50)]
+
+
+if __name__ == "__main__":
+    main()
