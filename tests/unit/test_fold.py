@@ -45,3 +45,31 @@ def test_hashes_below_zero_are_compared_as_64_bits() -> None:
 def test_groups_keep_the_order_of_their_best() -> None:
     found = groups((FAR, b"a", 0), (SAME, b"b", 0), (FAR, b"c", 1), (SAME, b"d", 1))
     assert found == [[0, 2], [1, 3]]
+
+
+def test_a_long_page_is_folded_as_pair_by_pair() -> None:
+    """The definition, one pair after another, is the oracle."""
+    random = np.random.default_rng(4)
+    kinds = random.integers(0, 90, 700)
+    centres = random.standard_normal((90, 16))
+    vectors = centres[kinds] + 0.12 * random.standard_normal((700, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    flips = random.integers(0, 60, (700, 3))
+    hashes = [int(kind) << 8 for kind in kinds]
+    for row, bits in enumerate(flips.tolist()):
+        for bit in bits:
+            hashes[row] ^= 1 << bit
+    contents = [b"%d" % one for one in random.integers(0, 500, 700)]
+    records = [image(row, contents[row], hashes[row]) for row in range(700)]
+    expected: list[list[int]] = []
+    for at in range(700):
+        for group in expected:
+            bits = (hashes[at] ^ hashes[group[0]]).bit_count()
+            near = float(vectors[group[0]] @ vectors[at]) >= SETTINGS.fold_cosine
+            if contents[at] == contents[group[0]] or (near and bits <= SETTINGS.fold_bits):
+                group.append(at)
+                break
+        else:
+            expected.append([at])
+    assert 200 < len(expected) < 600
+    assert fold(records, MemorySource(vectors), SETTINGS) == expected

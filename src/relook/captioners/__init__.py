@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from relook.captioners.base import Captioner, Phrase
+from relook.captioners.base import About, Captioned, Captioner, Phrase
 from relook.core.registry import Adapter, Registry
 
-__all__ = ["CAPTIONERS", "DEFAULT", "Captioner", "Phrase"]
+__all__ = ["CAPTIONERS", "DEFAULT", "About", "Captioned", "Captioner", "Phrase"]
 
 DEFAULT = "builtin"
 CAPTIONERS = Registry(
@@ -14,6 +14,16 @@ CAPTIONERS = Registry(
         "builtin": Adapter(
             "relook.captioners.phrases:PhraseCaptioner",
             "ranks a bank of short phrases with the built-in encoder; no download, no network",
+        ),
+        "hf": Adapter(
+            "relook.captioners.hf:HfCaptioner",
+            "LLaVA, Qwen-VL, SmolVLM, BLIP and others by hub id or folder: hf:ORG/NAME",
+            extra="hf",
+        ),
+        "openai": Adapter(
+            "relook.captioners.chat:ChatCaptioner",
+            "any OpenAI-compatible service, here or elsewhere: openai:MODEL@URL",
+            extra="ask",
         ),
     },
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from relook.core.errors import AnswerError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Captioner", "Phrase"]
+__all__ = ["NOTHING_KNOWN", "About", "Cancelled", "Captioned", "Captioner", "Phrase", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,61 @@ class Phrase:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known about crops besides their pixels; a captioner may use it.
+
+    Args:
+        query: Words that were searched for.
+        instruction: What the person wants to be told, in their own words.
+        relevant: How the crop was marked; None when nobody said.
+    """
+
+    query: str = ""
+    instruction: str = ""
+    relevant: bool | None = None
+
+
+NOTHING_KNOWN = About()
+Captioned = list[Phrase] | AnswerError
+"""Phrases of a crop, best first and never empty; or why there are none."""
+Cancelled = Callable[[], bool]
+"""Says whether the work is not wanted any more; asked often."""
+
+
+def cancelled() -> AnswerError:
+    """What a crop gets whose turn did not come."""
+    return AnswerError("cancelled", "the captions were cancelled before this one was written")
+
+
 class Captioner(Protocol):
     """Puts words to crops."""
 
     @property
     def name(self) -> str: ...
 
-    def caption(self, images: Sequence[Image.Image], limit: int = 1) -> list[list[Phrase]]:
+    def caption(
+        self,
+        images: Sequence[Image.Image],
+        limit: int = 1,
+        about: About = NOTHING_KNOWN,
+        stop: Cancelled | None = None,
+    ) -> list[Captioned]:
         """Short phrases for each RGB crop.
 
         Args:
             images: Crops of any size.
             limit: How many phrases a crop gets at most.
+            about: What is known about them.
+            stop: When it says True, crops that are not done yet get a `cancelled` error.
 
         Returns:
-            For each crop its phrases, best first; never empty.
+            For each crop, in order, its phrases or the error that says why it has none: one
+            crop that fails does not fail the others, and nothing is made up for it.
+
+        Raises:
+            ModelError: when the model itself cannot be used.
+            AccessError: `no_consent` when crops would leave the machine unasked.
         """
         ...
 

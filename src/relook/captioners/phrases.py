@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relook.captioners.base import Phrase
+from relook.captioners.base import (
+    NOTHING_KNOWN,
+    About,
+    Cancelled,
+    Captioned,
+    Phrase,
+    cancelled,
+)
 from relook.core.errors import ModelError
 from relook.core.vectors import Floats, top, unit
 from relook.encoders.base import encode_images
@@ -68,10 +75,19 @@ class PhraseCaptioner:
                 "run training/phrases.py again",
             )
 
-    def caption(self, images: Sequence[Image.Image], limit: int = 1) -> list[list[Phrase]]:
-        """See `Captioner.caption`. A phrase that repeats the words of a better one is left out."""
-        if not images:
-            return []
+    def caption(
+        self,
+        images: Sequence[Image.Image],
+        limit: int = 1,
+        about: About = NOTHING_KNOWN,
+        stop: Cancelled | None = None,
+    ) -> list[Captioned]:
+        """See `Captioner.caption`. A phrase that repeats the words of a better one is left out.
+
+        The bank is ranked by the pixels alone: it cannot be asked anything.
+        """
+        if not images or (stop is not None and stop()):
+            return [cancelled() for _ in images]
         means = self._encoder.means
         vectors = encode_images(self._encoder, images)  # [n, d]
         centred = unit(vectors - means.image) if means else vectors

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from relook.app.facade import Library
+from relook.cli.configured import ConfigOption, config_of, open_library
+from relook.cli.cost import telling_cost
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
-from relook.core.settings import IndexSettings, help_of
+from relook.core.settings import EncoderSettings, IndexSettings, help_of
 
 __all__ = ["forget", "index", "info"]
+
+
+def _encoder_help(name: str) -> str:
+    return help_of(EncoderSettings, name).capitalize() + "."
 
 
 def index(
@@ -23,7 +30,18 @@ def index(
     ] = None,
     library: LibraryOption = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Encoder of a new library (see relook doctor).")
+        str | None,
+        typer.Option(
+            help="Encoder of a new library: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME;"
+            " of an old one, where its model is now."
+        ),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help=_encoder_help("revision"))] = None,
+    device: Annotated[str | None, typer.Option(help=_encoder_help("device"))] = None,
+    dtype: Annotated[str | None, typer.Option(help=_encoder_help("dtype"))] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(metavar="none|grid|pyramid", help="Crops with vectors of their own."),
     ] = None,
     metadata: Annotated[
         list[Path] | None,
@@ -35,13 +53,19 @@ def index(
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
     ] = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
-    settings = IndexSettings(hidden=hidden, retry_skipped=retry_skipped)
-    with Library(library, encoder=encoder) as lib, progress_bar(as_json) as progress:
+    settings = (config or config_of(None)).settings(IndexSettings)
+    settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
+    opened = open_library(
+        library, config, model=encoder, revision=revision, device=device, dtype=dtype, tiles=tiles
+    )
+    with opened as lib, progress_bar(as_json) as progress:
+        telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
         report = lib.add(
-            *(paths or []), metadata=metadata or [], settings=settings, progress=progress
+            *(paths or []), metadata=metadata or [], settings=settings, progress=telling
         )
     if as_json:
         print_json(report.as_dict())

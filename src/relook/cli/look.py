@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from relook.app.facade import Library
+from relook.cli.captioning import (
+    CaptionerOption,
+    CaptionFlags,
+    InstructionOption,
+    PromptOption,
+    UploadOption,
+)
+from relook.cli.configured import ConfigOption, open_library
 from relook.cli.loop import Loop
 from relook.cli.marks import Mark, find_hit, parse_box
 from relook.cli.options import JsonOption, LibraryOption
@@ -45,12 +52,21 @@ def look(
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
+    captioner: CaptionerOption = None,
+    prompt: PromptOption = None,
+    instruction: InstructionOption = "",
+    allow_upload: UploadOption = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
-    with Library(library) as lib:
+    told = CaptionFlags(captioner, prompt, allow_upload)
+    with open_library(library, config, told) as lib:
         asked = " ".join(words or [])
-        session = lib.session(resume) if resume else lib.look(asked, limit=limit)
+        if resume:
+            session = lib.session(resume)
+        else:
+            session = lib.look(asked, limit=limit, instruction=instruction)
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -75,13 +91,17 @@ def refine(
     ] = None,
     strategy: StrategyOption = DEFAULT,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
+    captioner: CaptionerOption = None,
+    prompt: PromptOption = None,
+    allow_upload: UploadOption = False,
     keep_shown: Annotated[
         bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
-    with Library(library) as lib:
+    told = CaptionFlags(captioner, prompt, allow_upload)
+    with open_library(library, None, told) as lib:
         session = lib.session(session_id)
         named_strategy(strategy)
         marks = [Mark(n, True) for n in relevant or []]
@@ -125,7 +145,7 @@ app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_hel
 @app.command("list")
 def list_sessions(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """The sessions of a library, newest first."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         rows = lib.sessions()
     if as_json:
         listed = [
@@ -142,7 +162,7 @@ def show(
     session_id: SessionArgument, library: LibraryOption = None, as_json: JsonOption = False
 ) -> None:
     """A session's current page."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         page = lib.session(session_id).page
     if as_json:
         print_json(page.as_dict())
@@ -153,14 +173,14 @@ def show(
 @app.command("rename")
 def rename(session_id: SessionArgument, name: str, library: LibraryOption = None) -> None:
     """Give a session another name."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         lib.session(session_id).rename(name)
 
 
 @app.command("delete")
 def delete(session_id: SessionArgument, library: LibraryOption = None) -> None:
     """Remove a session with its rounds and judgements; the library stays."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         lib.session(session_id).delete()
 
 
@@ -171,7 +191,7 @@ def export(
     to: Annotated[Path | None, typer.Option(help="File to write; stdout when not given.")] = None,
 ) -> None:
     """A whole session as JSON, to keep or to import elsewhere."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
     if to is None:
         sys.stdout.write(text)
@@ -182,7 +202,7 @@ def export(
 @app.command("import")
 def import_(file: Path, library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """Add an exported session; its pictures are found again by their content."""
-    with Library(library) as lib:
+    with open_library(library, None) as lib:
         session, notes = lib.import_session(file)
     if as_json:
         print_json({"session_id": session.session_id, "notes": list(notes)})

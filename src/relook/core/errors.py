@@ -14,6 +14,8 @@
     |  `- StorageError (OSError)        the disk refused: full, read-only, gone
     |- MissingExtraError                an optional package is not installed
     |- ModelError                       an encoder's files are missing or wrong
+    |- FetchError (OSError)             an address on the web could not be read
+    |- AnswerError                      the model that was asked gave no answer
     |- AccessError                      this caller may not do this
     |  `- TokenError                    no token, or a wrong one
     `- OverloadError                    too much to do just now; the same again later may work
@@ -26,7 +28,9 @@ from __future__ import annotations
 
 __all__ = [
     "AccessError",
+    "AnswerError",
     "EncoderMismatchError",
+    "FetchError",
     "ImageError",
     "InputError",
     "LibraryBusyError",
@@ -118,6 +122,14 @@ class MissingExtraError(RelookError):
 
 class ModelError(RelookError):
     """An encoder's files are missing, changed, or do not fit together."""
+
+
+class FetchError(RelookError, OSError):
+    """An address on the web could not be read: no such host, too slow, an error status."""
+
+
+class AnswerError(RelookError):
+    """The model that was asked gave no answer: not reached, refused, too slow, or nonsense."""
 
 
 class AccessError(RelookError):

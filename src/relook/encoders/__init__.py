@@ -18,5 +18,15 @@ ENCODERS = Registry(
             "relook.encoders.builtin:BuiltinEncoder",
             "two small towers inside the package, on ONNX Runtime; no download, no network",
         ),
+        "hf": Adapter(
+            "relook.encoders.hf:HfEncoder",
+            "CLIP, SigLIP, SigLIP 2 and their kin by hub id or folder: hf:ORG/NAME",
+            extra="hf",
+        ),
+        "st": Adapter(
+            "relook.encoders.st:StEncoder",
+            "image-text models of sentence-transformers: st:ORG/NAME",
+            extra="hf",
+        ),
     },
 )

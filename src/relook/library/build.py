@@ -37,6 +37,7 @@ __all__ = ["Builder"]
 _SEP = os.sep.encode()
 # A file that only could not be read just now keeps the image it was indexed as.
 _PASSING = ("unreadable", "vanished")
+_MOST_READERS = 32  # a fast GPU takes what many cores can decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +166,19 @@ class Builder:
         began = time.monotonic()
         for n_done, outcome in enumerate(self._in_threads(todo), start=1):
             self._take(outcome)
-            if len(self._waiting) >= self._settings.batch:
+            if len(self._waiting) >= self._batch:
                 self._encode()
             if len(self._entries) + len(self._skips) >= self._settings.commit_every:
                 self._commit()
-            if n_done % self._settings.batch == 0 or n_done == len(todo):
+            if n_done % self._batch == 0 or n_done == len(todo):
                 rate = n_done / max(time.monotonic() - began, 1e-9)
                 n_bad = self._n_skipped
                 self._progress(Progress("indexing", n_done, len(todo), rate, n_bad))
+
+    @property
+    def _batch(self) -> int:
+        """Pictures encoded at once; an encoder may learn a better number as it runs."""
+        return self._settings.batch or self._encoder.batch
 
     @property
     def _n_skipped(self) -> int:
@@ -180,14 +186,13 @@ class Builder:
 
     def _in_threads(self, todo: Iterable[FileFacts]) -> Iterator[_Read | SkippedFile]:
         """Reads files in threads, at most a few batches ahead; results in order."""
-        n_workers = self._settings.workers or min(os.cpu_count() or 1, 8)
-        ahead = 2 * self._settings.batch + n_workers
+        n_workers = self._settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         pending: collections.deque[Future[_Read | SkippedFile]] = collections.deque()
         pool = ThreadPoolExecutor(n_workers, thread_name_prefix="relook-read")
         try:
             for facts in todo:
                 pending.append(pool.submit(self._read, facts))
-                if len(pending) >= ahead:
+                while len(pending) >= 2 * self._batch + n_workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from relook.core.errors import NotFoundError
@@ -36,11 +36,15 @@ class Listing:
     def covers(self, path: bytes, roots: list[bytes]) -> bool:
         """Whether the scan would have seen this file if it were there."""
         under = any(path == root or path.startswith(_slash(root)) for root in roots)
-        return under and not any(path.startswith(_slash(folder)) for folder in self.unlisted)
+        return under and not any(_is_below(path, one) for one in self.unlisted)
 
 
 def _slash(folder: bytes) -> bytes:
     return folder if folder.endswith(_SEP) else folder + _SEP
+
+
+def _is_below(path: bytes, folder: bytes) -> bool:
+    return path == folder or path.startswith(_slash(folder))
 
 
 def list_pictures(
@@ -49,6 +53,7 @@ def list_pictures(
     avoid: bytes,
     hidden: bool = False,
     must_exist: bool = True,
+    within: Sequence[bytes] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Listing:
     """Lists picture files below the roots.
@@ -58,12 +63,14 @@ def list_pictures(
         avoid: A folder that is never entered (the library itself).
         hidden: Whether names that begin with a dot count.
         must_exist: Whether a root that is not there is an error, or only cannot be listed.
+        within: Folders that a link below the roots must not lead out of; anywhere when None.
         progress: Called with the number of files found so far.
 
     Raises:
         NotFoundError: `no_path` when a root is not there.
     """
     listing = Listing()
+    real = None if within is None else [os.path.realpath(folder) for folder in within]
     for root in roots:
         try:
             facts = check_root(root)
@@ -75,7 +82,7 @@ def list_pictures(
         if not stat.S_ISDIR(facts.st_mode):
             listing.files[root] = FileFacts(root, facts.st_size, facts.st_mtime_ns)
             continue
-        for found in _walk(root, avoid, hidden, listing):
+        for found in _walk(root, (avoid, real), hidden, listing):
             listing.files[found.path] = found
             if progress and len(listing.files) % 1000 == 0:
                 progress(len(listing.files))
@@ -96,7 +103,10 @@ def check_root(root: bytes) -> os.stat_result:
         ) from error
 
 
-def _walk(root: bytes, avoid: bytes, hidden: bool, listing: Listing) -> Iterator[FileFacts]:
+def _walk(
+    root: bytes, bounds: tuple[bytes, list[bytes] | None], hidden: bool, listing: Listing
+) -> Iterator[FileFacts]:
+    avoid, within = bounds
     seen: set[tuple[int, int]] = set()
     pending = [root]
     while pending:
@@ -115,11 +125,18 @@ def _walk(root: bytes, avoid: bytes, hidden: bool, listing: Listing) -> Iterator
         for entry in ordered:
             if entry.name.startswith(b".") and not hidden:
                 continue
-            if _is_folder(entry):
+            if within is not None and entry.is_symlink() and _leads_out(entry, within):
+                listing.unlisted[entry.path] = "it leads out of the folders that may be indexed"
+            elif _is_folder(entry):
                 folders.append(entry.path)
             elif entry.name.lower().endswith(_SUFFIXES):
                 yield _facts(entry)
         pending.extend(reversed(folders))
+
+
+def _leads_out(entry: os.DirEntry[bytes], within: list[bytes]) -> bool:
+    real = os.path.realpath(entry.path)
+    return not any(_is_below(real, folder) for folder in within)
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from relook.search.engine import Filter
 from relook.search.session import Session
 
 __all__ = ["Change", "changes"]
@@ -57,7 +56,7 @@ def changes(
         row = rows[row.parent]
     judged = {one.image_id for one in session.judgements}
     left_out = shown - judged if keep_judged else shown | judged
-    only = Filter(without=frozenset(left_out))
+    only = replace(session.only, without=frozenset(left_out))
     if scorer.vector is None:
         ranking = session.engine.rank_by(scorer.score, _DEPTH, only)
     else:

@@ -150,12 +150,16 @@ def influence(
     engine = session.engine
     with_it = _scores(engine, session.fitted(strategy).scorer)
     without = _scores(engine, session.fitted(strategy, without=judgement_id).scorer)
+    ids = engine.files.row_table[:, 2]
+    if not session.only.is_open:
+        found = engine.files.catalog.matching(dict(session.only.where), session.only.path)
+        chosen = np.isin(ids, found)
+        ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
     if session.fitted(strategy).scorer.vector is None:
         change -= change.mean()  # such scores have no level of their own, only an order
     ranks, ranks_without = _ranks(with_it), _ranks(without)
     order = np.argsort(-change, kind="stable")
-    ids = engine.files.row_table[:, 2]
 
     def moved(positions: Ints) -> tuple[Moved, ...]:
         records = engine.files.catalog.images(ids[positions].tolist())

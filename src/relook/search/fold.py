@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.core.settings import SearchSettings
+from relook.core.vectors import Floats, Ints
 from relook.library.records import ImageRecord
 from relook.stores.base import VectorSource
 
 __all__ = ["fold"]
+
+_BLOCK = 256  # images that are compared with all before them at a time
+_FEW = 64 * 64
 
 
 def fold(
@@ -30,18 +35,50 @@ def fold(
     """
     if not records:
         return []
-    wholes = vectors.rows(np.array([record.first_row for record in records], np.int64))  # [n, d]
-    groups: list[list[int]] = []
-    for at, record in enumerate(records):
-        near = wholes[:at] @ wholes[at] >= settings.fold_cosine  # [at]
-        for group in groups:
-            leader = records[group[0]]
-            bits = (record.dhash ^ leader.dhash) & 0xFFFF_FFFF_FFFF_FFFF
-            if record.content == leader.content or (
-                near[group[0]] and bits.bit_count() <= settings.fold_bits
-            ):
-                group.append(at)
-                break
+    groups: dict[int, list[int]] = {}  # by the position of the leader
+    leads = np.zeros(len(records), np.bool_)
+    led_by: dict[bytes, int] = {}  # content -> the leader that has it
+    for at, earlier in enumerate(_near(records, vectors, settings)):
+        leaders = earlier[leads[earlier]].tolist()[:1]
+        if (same := led_by.get(records[at].content)) is not None:
+            leaders.append(same)
+        if leaders:
+            groups[min(leaders)].append(at)
         else:
-            groups.append([at])
-    return groups
+            groups[at], leads[at] = [at], True
+            led_by[records[at].content] = at
+    return list(groups.values())
+
+
+def _near(
+    records: list[ImageRecord], vectors: VectorSource, settings: SearchSettings
+) -> list[Ints]:
+    """For each record, the positions before it that are near in both ways, ascending."""
+    wholes = vectors.rows(np.array([record.first_row for record in records], np.int64))  # [n, d]
+    hashes = np.array([record.dhash for record in records], np.int64).view(np.uint64)  # [n]
+    found: list[Ints] = []
+    for start in range(0, len(records), _BLOCK):
+        block = wholes[start : start + _BLOCK]  # [b, d]
+        before = wholes[: start + len(block)]
+        near = np.tril(
+            _products(block, before) >= settings.fold_cosine, start - 1
+        )  # [b, start + b]
+        mine, theirs = np.nonzero(near)  # [p], by rows
+        same = _n_bits(hashes[mine + start] ^ hashes[theirs]) <= settings.fold_bits  # [p]
+        mine, theirs = mine[same], theirs[same]
+        found += np.split(theirs, np.searchsorted(mine, np.arange(1, len(block))))
+    return found
+
+
+def _products(one: Floats, other: Floats) -> Floats:
+    """[b, n] inner products. Sharing few of them between cores costs more than they do."""
+    if len(one) * len(other) <= _FEW:
+        few: Floats = np.einsum("bd,nd->bn", one, other)
+        return few
+    return one @ other.T
+
+
+def _n_bits(words: NDArray[np.uint64]) -> Ints:
+    """[p] how many bits of each 64-bit word are set."""
+    bits: Ints = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
+    return bits

@@ -8,9 +8,8 @@ library's catalog: a session outlives the process.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,18 +20,15 @@ from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
+from relook.search.captioning import Captioning, about
 from relook.search.engine import Engine, Filter, Ranking
 from relook.search.gather import Fitted, gather
+from relook.search.only import only_of
 from relook.search.regions import region, region_crop
 from relook.search.rows import choice_of, hit_rows
 from relook.search.vectorise import query_vector
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 __all__ = ["Session"]
-
-Captioner = Callable[["Image.Image"], str]
 
 
 class Session:
@@ -53,7 +49,7 @@ class Session:
         engine: Engine,
         table: SessionTable,
         session_id: str,
-        caption: Captioner | None = None,
+        caption: Captioning | None = None,
     ) -> None:
         self.engine, self._table, self._caption = engine, table, caption
         self.session_id = session_id
@@ -137,7 +133,7 @@ class Session:
             cut, crop = region_crop(self.engine, record.path, place)
             said = "captioner" if caption is None else "person"
             if caption is None and self._caption is not None:
-                caption = self._caption(cut)
+                caption = self._caption(cut, about(self.query, self._round(0), relevant))
         before = self._same_place(image_id, place)
         judgement = Judgement(
             before, self.row.current_round, image_id, relevant, place, caption, said, weight, crop
@@ -163,7 +159,7 @@ class Session:
         )
         return self._judgement(judgement_id)
 
-    def suggest_caption(self, judgement_id: int, caption: Captioner | str) -> Judgement:
+    def suggest_caption(self, judgement_id: int, caption: Captioning | str) -> Judgement:
         """Puts words to a judgement's box, unless somebody did meanwhile: for background work.
 
         Args:
@@ -181,10 +177,11 @@ class Session:
             self._table.change(self.session_id, judgement_id, {"caption": words}, unsaid)
         return self._judgement(judgement_id)
 
-    def _words(self, one: Judgement, caption: Captioner) -> str:
+    def _words(self, one: Judgement, caption: Captioning) -> str:
         assert one.box is not None
         record = self.engine.files.catalog.images([one.image_id])[0]
-        return caption(region(record.path, one.box))
+        known = about(self.query, self._round(0), one.relevant)
+        return caption(region(record.path, one.box), known)
 
     def revise(
         self,
@@ -283,7 +280,7 @@ class Session:
         fitted = self.fitted(strategy)
         now = self.round
         size = limit or max(len(self._round(0).hits), 1)
-        only = Filter(without=self._left_out(now.number, keep_shown, keep_judged))
+        only = replace(self.only, without=self._left_out(now.number, keep_shown, keep_judged))
         ranking = self._rank(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": choice_of(fitted.scorer)}
@@ -317,6 +314,11 @@ class Session:
         if self._vector is None:
             self._vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
         return self._vector
+
+    @property
+    def only(self) -> Filter:
+        """Which images its pages may show."""
+        return only_of(self._round(0).record)
 
     def rename(self, name: str) -> None:
         """Gives the session another name.

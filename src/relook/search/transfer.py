@@ -17,6 +17,7 @@ from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Box, Query
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
+from relook.search.only import only_of
 from relook.search.regions import region_crop
 from relook.search.session import Session
 
@@ -167,6 +168,7 @@ def _read(data: bytes, told: str) -> _Read:
 def _round(row: Mapping[str, Any]) -> RoundRow:
     parent = row["parent"]
     number = int(row["number"])
+    only_of(row["record"])
     if not 0 <= number < _MAX_ROUNDS:
         raise ValueError(f"round {number} cannot be")
     if any(int(tile) < 0 for _, _, tile in row["hits"]):

@@ -1,8 +1,8 @@
-"""What every encoder and every store must pass, and small fakes. Layer: testing.
+"""What every encoder, store and provider must pass, and small fakes. Layer: testing.
 
 For authors of plugins. A test of theirs is three lines, with any test runner:
 
-    from relook.testing import check_encoder, check_store
+    from relook.testing import check_encoder, check_provider, check_store
 
     def test_my_encoder() -> None:
         check_encoder(MyEncoder)
@@ -10,24 +10,35 @@ For authors of plugins. A test of theirs is three lines, with any test runner:
     def test_my_store() -> None:
         check_store(lambda vectors: MyStore(vectors))
 
+    def test_my_provider() -> None:
+        check_provider(MyProvider)
+
 Each raises `ContractError`, an AssertionError that says which promise was broken and with
 which values. `ColourEncoder` stands in for a real encoder wherever only the machinery
-around it is tested: it needs no weights and no time.
+around it is tested: it needs no weights and no time. `relook.testing.checkpoints` makes tiny
+CLIP, SigLIP, LLaVA and BLIP checkpoints with random weights for what needs a real model's shape.
 """
 
 from __future__ import annotations
 
+from relook.testing.answerers import check_answerer
+from relook.testing.captioners import check_captioner
 from relook.testing.contract import ContractError
 from relook.testing.encoders import check_encoder
-from relook.testing.fakes import COLOURS, ColourEncoder, noise, patched, solid
+from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid
+from relook.testing.providers import check_provider
 from relook.testing.stores import MemorySource, check_store
 
 __all__ = [
     "COLOURS",
+    "ColourCaptioner",
     "ColourEncoder",
     "ContractError",
     "MemorySource",
+    "check_answerer",
+    "check_captioner",
     "check_encoder",
+    "check_provider",
     "check_store",
     "noise",
     "patched",

@@ -13,11 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from relook.captioners.base import (
+    NOTHING_KNOWN,
+    About,
+    Cancelled,
+    Captioned,
+    Phrase,
+    cancelled,
+)
+from relook.core.errors import AnswerError
 from relook.core.types import WHOLE, Box
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Fingerprint, Means
 
-__all__ = ["COLOURS", "ColourEncoder", "noise", "patched", "solid"]
+__all__ = ["COLOURS", "ColourCaptioner", "ColourEncoder", "noise", "patched", "solid"]
 
 COLOURS = ("black", "blue", "green", "cyan", "red", "magenta", "yellow", "white")
 _N = len(COLOURS)
@@ -44,6 +53,7 @@ class ColourEncoder:
 
     dim = 2 * _N
     input_px = 32
+    batch = 16
 
     def __init__(self, revision: str = "1", tile_weight: float = 0.9, max_words: int = 16) -> None:
         self.revision, self.tile_weight, self.max_words = revision, tile_weight, max_words
@@ -108,6 +118,47 @@ def _other(word: str) -> int:
     """The dimension of a word that names no colour."""
     digest = hashlib.sha256(word.encode("utf-8", "surrogatepass")).digest()
     return _N + digest[0] % _N
+
+
+class ColourCaptioner:
+    """A captioner that names the colours of a crop, the widest first; a picture of none fails.
+
+    It knows what it was told: a word of the instruction that is a colour is named first.
+    """
+
+    name = "colour"
+
+    def __init__(self) -> None:
+        self.n_closed = 0
+
+    def caption(
+        self,
+        images: Sequence[Image.Image],
+        limit: int = 1,
+        about: About = NOTHING_KNOWN,
+        stop: Cancelled | None = None,
+    ) -> list[Captioned]:
+        found: list[Captioned] = []
+        for image in images:
+            if stop is not None and stop():
+                found.append(cancelled())
+            else:
+                found.append(self._named(image, limit, about))
+        return found
+
+    def _named(self, image: Image.Image, limit: int, about: About) -> Captioned:
+        encoder = ColourEncoder()
+        counts = np.bincount(encoder.prepare(image).ravel(), minlength=_N)  # [8]
+        shares = counts / counts.sum()
+        wanted = [COLOURS.index(w) for w in about.instruction.split() if w in COLOURS]
+        shares[wanted] += shares[wanted] > 0
+        order = [int(at) for at in np.argsort(-shares, kind="stable") if shares[at] > 0.2]
+        if not order:
+            return AnswerError("no_caption", "no colour covers a fifth of it")
+        return [Phrase(COLOURS[at], float(shares[at])) for at in order[:limit]]
+
+    def close(self) -> None:
+        self.n_closed += 1
 
 
 def solid(colour: str, width_px: int = 64, height_px: int = 64) -> Image.Image:

@@ -1,51 +1,18 @@
-"""Sessions: judged, refined, undone, branched, kept, exported and imported."""
+"""Sessions: judged, refined, undone, branched and kept."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from session_parts import CORNER, id_of, ids
 
 import relook
 import relook.captioners.base
 import relook.feedback.strategies
+from relook.app.captioning import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
-from relook.search.explain import heat_map, influence, why
-from relook.search.session import Session
-from relook.search.transfer import export_session
-from relook.testing.fakes import ColourEncoder, patched, solid
-
-CORNER = Box(0.0, 0.0, 0.5, 0.5)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Six pictures with a red bar, wider from 1 to 6, on other colours; ids 1 to 6 by name."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    grounds = ("black", "blue", "blue", "green", "green", "yellow")
-    for number, ground in enumerate(grounds, start=1):
-        wide = 0.2 + number / 25
-        bar = Box(0.0, 0.0, wide, 1.0) if number % 2 else Box(0.0, 0.0, 1.0, wide)
-        patched(ground, "red", bar, 100, 100).save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.fixture
-def library(tmp_path: Path, pictures: Path) -> relook.Library:
-    made = relook.Library(tmp_path / "library", encoder=ColourEncoder())
-    made.add(pictures)
-    yield made
-    made.close()
-
-
-def ids(page: relook.Page) -> list[int]:
-    return [hit.image_id for hit in page]
-
-
-def id_of(library: relook.Library, name: str) -> int:
-    return next(r.image_id for r in library.files.catalog.each_image() if r.path.name == name)
+from relook.testing.fakes import ColourEncoder, patched
 
 
 def test_a_relevant_mark_brings_its_like_up(library: relook.Library) -> None:
@@ -258,7 +225,7 @@ def test_without_judgements_auto_is_the_first_query(library: relook.Library) -> 
 
 
 def test_captions_are_suggested_edited_and_switched_off(library: relook.Library) -> None:
-    library._captioner = _Says("a blue thing")
+    library._captions = Captions(_Says("a blue thing"))
     session = library.look("red", limit=2)
     suggested = session.judge(2, relevant=True, box=CORNER)
     assert (suggested.caption, suggested.caption_by) == ("a blue thing", "captioner")
@@ -280,7 +247,7 @@ class _Says:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def caption(self, images: list, limit: int = 1) -> list:
+    def caption(self, images: list, limit: int, about: object) -> list:
         return [[relook.captioners.base.Phrase(self._text, 1.0)] for _ in images]
 
 
@@ -303,137 +270,3 @@ def test_a_session_outlives_the_process(tmp_path: Path, library: relook.Library)
         kept.delete()
         assert again.sessions() == []
         assert again.files.catalog.ask("SELECT count(*) FROM judgements") == [(0,)]
-
-
-def make_session(library: relook.Library) -> Session:
-    session = library.look("red", limit=3, name="to share")
-    session.judge(2, relevant=True, box=CORNER, caption="blue", weight=2.0)
-    session.judge(4, relevant=False)
-    session.again("rocchio", limit=2)
-    session.go(0)
-    session.again("probe", limit=2)
-    return session
-
-
-def test_export_and_import_into_another_library(
-    tmp_path: Path, library: relook.Library, pictures: Path
-) -> None:
-    """Other ids, other paths: pictures are found by content, and the next page is the same."""
-    session = make_session(library)
-    file = tmp_path / "session.json"
-    file.write_text(json.dumps(export_session(session)))
-    moved = pictures.rename(tmp_path / "elsewhere")
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        solid("white").save(tmp_path / "0.png")
-        other.add(tmp_path / "0.png")
-        other.add(moved)
-        other.forget(tmp_path / "0.png")
-        taken, notes = other.import_session(file)
-        assert notes == ()
-        assert taken.row.name == "to share"
-        assert [hit.path.name for hit in taken.page] == [hit.path.name for hit in session.page]
-        shape = [(j.relevant, j.box, j.caption, j.weight, j.round) for j in session.judgements]
-        assert [
-            (j.relevant, j.box, j.caption, j.weight, j.round) for j in taken.judgements
-        ] == shape
-        names = [hit.path.name for hit in session.again("rocchio", limit=2)]
-        assert [hit.path.name for hit in taken.again("rocchio", limit=2)] == names
-
-
-def test_import_says_what_is_missing(
-    tmp_path: Path, library: relook.Library, pictures: Path
-) -> None:
-    session = make_session(library)
-    file = tmp_path / "session.json"
-    file.write_text(json.dumps(export_session(session)))
-    shown = session.rounds[0].hits[0][0]
-    library.forget(library.image(shown).path)
-    taken, notes = library.import_session(file)
-    assert notes == ("1 pictures of the session are not in this library",)
-    assert shown not in [image_id for row in taken.rounds for image_id, _, _ in row.hits]
-    solid("white").save(tmp_path / "0.png")
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        other.add(tmp_path / "0.png")
-        with pytest.raises(InputError) as caught:
-            other.import_session(file)
-        assert caught.value.code == "other_library"
-        assert other.sessions() == []
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda v: "not json",
-        lambda v: "[]",
-        lambda v: json.dumps({**v, "format": "relook-session-9"}),
-        lambda v: json.dumps({k: w for k, w in v.items() if k != "rounds"}),
-        lambda v: json.dumps({**v, "current_round": 9}),
-        lambda v: json.dumps({**v, "rounds": v["rounds"][1:]}),
-        lambda v: json.dumps({**v, "rounds": [v["rounds"][0], v["rounds"][0]]}),
-        lambda v: json.dumps({**v, "query": {"parts": []}}),
-        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "box": [1, 1, 0, 0]}]}),
-        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "weight": -1}]}),
-        lambda v: json.dumps({**v, "images": {"x": {}}}),
-    ],
-)
-def test_a_corrupt_session_file_is_refused_whole(
-    tmp_path: Path, library: relook.Library, damage: object
-) -> None:
-    file = tmp_path / "session.json"
-    file.write_text(damage(export_session(make_session(library))))
-    with pytest.raises(InputError) as caught:
-        library.import_session(file)
-    assert caught.value.code == "bad_session_file"
-    assert len(library.sessions()) == 1
-
-
-def test_reasons_sum_to_the_score(library: relook.Library) -> None:
-    session = library.look("red + 0.5:blue", limit=2)
-    session.judge(2, relevant=True)
-    session.judge(4, relevant=False)
-    for strategy in ("rocchio", "region", "probe", "auto"):
-        page = session.again(strategy, limit=2, keep_shown=True, keep_judged=True)
-        reasons = why(session, page[0], strategy)
-        assert sum(reason.amount for reason in reasons) == pytest.approx(page[0].score, abs=1e-4)
-    named = {reason.name: reason for reason in why(session, page[0], "rocchio")}
-    assert {"red", "blue"} <= set(named)
-    told = [reason for reason in named.values() if reason.judgement_id == 1]
-    assert [reason.name for reason in told] == ["relevant 1"]
-
-
-def test_why_refuses_what_is_no_sum(library: relook.Library) -> None:
-    session = library.look("red", limit=2)
-    session.judge(2, relevant=True)
-    with pytest.raises(InputError) as caught:
-        why(session, session.page[0], "bayes")
-    assert caught.value.code == "not_linear"
-
-
-@pytest.mark.parametrize("strategy", ["rocchio", "bayes", "probe"])
-def test_influence_is_what_leaving_a_judgement_out_changes(
-    library: relook.Library, strategy: str
-) -> None:
-    session = library.look("red", limit=2)
-    session.judge(4, relevant=False)
-    one = session.judge(2, relevant=True)
-    found = influence(session, one.judgement_id, strategy)
-    twin = id_of(library, "3.png")
-    changes = {moved.image_id: moved.change for moved in (*found.raised, *found.lowered)}
-    assert found.raised[0].image_id in (2, twin)
-    assert changes[2] > 0
-    assert changes[2] == max(changes.values())
-    assert [m.change for m in found.lowered] == sorted(m.change for m in found.lowered)
-    session.go(0)
-    with pytest.raises(InputError) as caught:
-        influence(session, 999, strategy)
-    assert caught.value.code == "no_influence"
-
-
-def test_the_heat_map_points_at_the_thing(tmp_path: Path, library: relook.Library) -> None:
-    path = tmp_path / "corner.png"
-    patched("black", "yellow", Box(0.7, 0.0, 1.0, 0.3), 300, 300).save(path)
-    cells = heat_map(library.engine, path, ColourEncoder().encode_texts(["yellow"])[0], 7)
-    assert cells.shape == (7, 7)
-    row, column = np.unravel_index(np.argmax(cells), cells.shape)
-    assert (row, column) == (0, 6)
-    assert cells[6, 0] == pytest.approx(0.0, abs=1e-6)

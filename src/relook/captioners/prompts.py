@@ -1,0 +1,126 @@
+"""What a captioner is asked: prompts as data. Layer: captioners.
+
+Three ship in `prompts.toml`; a person's own is a file of the same form, or the words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from relook.captioners.base import About
+from relook.core.errors import InputError, NotFoundError
+
+__all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts"]
+
+DEFAULT = "short"
+_FILE = Path(__file__).with_name("prompts.toml")
+_MAX_CHARS = 300  # of words that a person gave
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One way to ask.
+
+    Args:
+        name: What it is called.
+        text: The question.
+        query: Asked instead when the words of the search are known; holds `{query}`.
+        relevant, irrelevant: Added when the crop was marked so.
+        max_words: Longest caption.
+        max_tokens: How much a model may write.
+    """
+
+    name: str
+    text: str
+    query: str = ""
+    relevant: str = ""
+    irrelevant: str = ""
+    max_words: int = 4
+    max_tokens: int = 24
+
+    def ask(self, about: About) -> str:
+        """The words that a model gets."""
+        query = _line(about.query)
+        parts = [(self.query or self.text) if query else self.text]
+        if about.relevant is not None:
+            parts.append(self.relevant if about.relevant else self.irrelevant)
+        parts.append(_line(about.instruction))
+        asked = " ".join(part for part in parts if part)
+        return asked.replace("{query}", query)
+
+
+def shipped_prompts() -> dict[str, Prompt]:
+    """The prompts of the package, by name."""
+    return dict(_read(_FILE))
+
+
+def find_prompt(named: str) -> Prompt:
+    """A prompt by name, by file, or in its own words.
+
+    Args:
+        named: Name of a shipped prompt; a `.toml` file with one prompt, or `FILE.toml#NAME`;
+            or the question itself (anything with a blank in it). Empty: the default.
+
+    Raises:
+        NotFoundError: `unknown_prompt`.
+        InputError: `bad_prompt` for a file that is none.
+    """
+    named = named.strip() or DEFAULT
+    if (ours := shipped_prompts().get(named)) is not None:
+        return ours
+    file, _, name = named.partition("#")
+    if file.endswith(".toml"):
+        return _from_file(Path(os.path.expanduser(file)), name)
+    if len(named.split()) > 1:
+        return Prompt("your own", named, max_words=8, max_tokens=48)
+    near = difflib.get_close_matches(named, shipped_prompts(), n=1)
+    there = ", ".join(shipped_prompts())
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}; or give a FILE.toml"
+    raise NotFoundError("unknown_prompt", f"no prompt is called {named!r}", hint)
+
+
+def _from_file(file: Path, name: str) -> Prompt:
+    found = _read(file)
+    if not name and len(found) == 1:
+        return next(iter(found.values()))
+    if name not in found:
+        told = f"it has: {', '.join(found)}"
+        what = f"{file} has no prompt {name!r}" if name else f"{file} has {len(found)} prompts"
+        raise NotFoundError("unknown_prompt", what, f"{told}; write {file.name}#NAME")
+    return found[name]
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path) -> dict[str, Prompt]:
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+        return {name: _prompt(name, fields) for name, fields in values.items()}
+    except FileNotFoundError:
+        raise NotFoundError("unknown_prompt", f"there is no prompt file {file}") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            "bad_prompt",
+            f"{file} is no prompt file: {error}",
+            "a prompt is a [name] with a text; see relook/captioners/prompts.toml",
+        ) from error
+
+
+def _prompt(name: str, fields: Any) -> Prompt:
+    if not isinstance(fields, dict):
+        raise TypeError(f"{name} is not a table")
+    for key, value in fields.items():
+        is_count = key.startswith("max_")
+        fits = type(value) is int and value > 0 if is_count else isinstance(value, str)
+        if not fits:
+            raise ValueError(f"{name}.{key} = {value!r}")
+    return Prompt(name, **fields)  # an unknown key is a TypeError that names it
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_MAX_CHARS]

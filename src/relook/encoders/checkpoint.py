@@ -1,0 +1,271 @@
+"""A checkpoint in a local folder or in the hub's cache: found, checked, named. Layer: encoders.
+
+Nothing here downloads but `fetch`, which runs only when a person asks for it. Weights are
+safetensors; a pickle is never opened, and a checkpoint's own code is never run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from relook.core.errors import MissingExtraError, ModelError
+
+__all__ = ["Checkpoint", "fetch", "find"]
+
+_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json")
+_PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+_WINDOW = 4096
+
+
+class Checkpoint:
+    """The files of one model.
+
+    Args:
+        folder: Where they are.
+        model: What the person called it.
+        revision: The hub's commit; empty for a folder.
+    """
+
+    def __init__(self, folder: Path, model: str, revision: str = "") -> None:
+        self.folder, self.model, self.revision = folder, model, revision
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """Content of `config.json`.
+
+        Raises:
+            ModelError: `model_incomplete`.
+        """
+        return self._json("config.json")
+
+    @property
+    def family(self) -> str:
+        """What transformers calls the kind of model (`clip`, `siglip`, `llava`)."""
+        return str(self.config.get("model_type", ""))
+
+    @cached_property
+    def image_processor(self) -> Mapping[str, Any]:
+        """How pictures become its input, as its own file says.
+
+        Raises:
+            ModelError: `model_incomplete`.
+        """
+        for name in _PROCESSORS:
+            if (self.folder / name).is_file():
+                config = self._json(name)
+                inner = config.get("image_processor", config)
+                if isinstance(inner, dict) and ("image_mean" in inner or "size" in inner):
+                    return inner
+        raise self._incomplete("preprocessor_config.json")
+
+    @cached_property
+    def weights(self) -> str:
+        """Sixteen hexadecimal digits that stand for the weights.
+
+        Names, shapes and precision of all tensors, with three windows of 4 KiB of each: a
+        full sum of a large model costs seconds in every command, this costs milliseconds.
+
+        Raises:
+            ModelError: `model_incomplete`, `no_safetensors` or `model_changed`.
+        """
+        sums = []
+        for path in self.weight_files():
+            try:
+                sums += _tensor_sums(path)
+            except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+                raise ModelError(
+                    "model_changed",
+                    f"{path.name} of {self.model} cannot be read: {error}",
+                    self._again,
+                ) from error
+        return hashlib.sha256("\n".join(sorted(sums)).encode()).hexdigest()[:16]
+
+    def weight_files(self) -> list[Path]:
+        """The safetensors files, each there.
+
+        Raises:
+            ModelError: `no_safetensors` when there are only pickles; `model_incomplete`.
+        """
+        if (self.folder / "modules.json").is_file():
+            return self._module_files()
+        index = self.folder / "model.safetensors.index.json"
+        if index.is_file():
+            names = sorted(set(self._json(index.name)["weight_map"].values()))
+        else:
+            names = ["model.safetensors"]
+        for name in names:
+            if not (self.folder / name).is_file():
+                raise self._without_weights(name)
+        return [self.folder / name for name in names]
+
+    def _module_files(self) -> list[Path]:
+        """Those of a sentence-transformers model: some modules have weights in a folder each."""
+        modules = json.loads((self.folder / "modules.json").read_text("utf-8"))
+        found: list[Path] = []
+        for folder in {self.folder / str(module.get("path", "")) for module in modules}:
+            files = sorted(folder.glob("*.safetensors"))
+            if not files and any(list(folder.glob(pickle)) for pickle in _PICKLES):
+                raise Checkpoint(folder, self.model, self.revision)._without_weights("")
+            found += files
+        if not found:
+            raise self._incomplete("model.safetensors")
+        return sorted(found)
+
+    def check(self) -> None:
+        """Looks for every file that loading needs.
+
+        Raises:
+            ModelError: naming the first that is missing.
+        """
+        assert self.config is not None
+        self.weight_files()
+        assert self.image_processor is not None
+        if not any((self.folder / name).is_file() for name in _TOKENIZERS):
+            raise self._incomplete("tokenizer.json")
+
+    def _json(self, name: str) -> Mapping[str, Any]:
+        try:
+            values = json.loads((self.folder / name).read_text("utf-8"))
+        except FileNotFoundError:
+            raise self._incomplete(name) from None
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                "model_changed", f"{name} of {self.model} cannot be read: {error}", self._again
+            ) from error
+        if not isinstance(values, dict):
+            raise ModelError("model_changed", f"{name} of {self.model} is no object", self._again)
+        return values
+
+    @property
+    def _again(self) -> str:
+        if not self.revision:
+            return f"save the model into {self.folder} again"
+        return f"fetch it again: relook model fetch {self.model} --revision {self.revision}"
+
+    def _incomplete(self, name: str) -> ModelError:
+        return ModelError(
+            "model_incomplete", f"{self.model} has no {name} (in {self.folder})", self._again
+        )
+
+    def _without_weights(self, name: str) -> ModelError:
+        pickles = sorted(path.name for glob in _PICKLES for path in self.folder.glob(glob))
+        if not pickles:
+            return self._incomplete(name)
+        return ModelError(
+            "no_safetensors",
+            f"{self.model} has its weights only as {pickles[0]}, which can run code when it is"
+            " opened; Relook opens safetensors only",
+            "take a revision with model.safetensors, or save the model as safetensors yourself",
+        )
+
+
+def find(model: str, revision: str = "") -> Checkpoint:
+    """The checkpoint of a folder or of a hub id that was fetched before. Never downloads.
+
+    Args:
+        model: Folder, or `org/name`.
+        revision: Branch, tag or commit on the hub; its main branch when empty.
+
+    Raises:
+        ModelError: `model_missing` with what to run.
+        MissingExtraError: when the hub's client is not installed.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return Checkpoint(folder.absolute(), model)
+    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise ModelError(
+            "model_missing",
+            f"there is no folder {model}",
+            "if it was moved, name its new place: relook index --encoder hf:FOLDER",
+        )
+    return _snapshot(model, revision, download=False)
+
+
+def fetch(model: str, revision: str = "") -> Checkpoint:
+    """Downloads a checkpoint from the hub into its cache; what is there already stays.
+
+    Raises:
+        ModelError: `model_missing` when the hub does not give it, or `HF_HUB_OFFLINE` is set.
+        MissingExtraError: when the hub's client is not installed.
+    """
+    return _snapshot(model, revision, download=True)
+
+
+def _snapshot(model: str, revision: str, download: bool) -> Checkpoint:
+    hub = _hub()
+    try:
+        found = hub.snapshot_download(
+            model, revision=revision or None, local_files_only=not download,
+            allow_patterns=list(_PATTERNS),
+        )  # fmt: skip
+    # The hub's client raises a dozen kinds of its own, of several HTTP stacks, and OSError.
+    except Exception as error:
+        raise _not_found(model, revision, download, error) from error
+    folder = Path(found)
+    return Checkpoint(folder, model, folder.name)
+
+
+def _hub() -> Any:
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra",
+            f"models of the hub need the package {error.name!r}",
+            "pip install 'relook[hf]'",
+        ) from error
+    return huggingface_hub
+
+
+def _not_found(model: str, revision: str, download: bool, error: Exception) -> ModelError:
+    which = f"{model} (revision {revision})" if revision else model
+    if not download:
+        option = f" --revision {revision}" if revision else ""
+        return ModelError(
+            "model_missing",
+            f"the model {which} is not on this machine",
+            f"fetch it: relook model fetch {model}{option}",
+        )
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return ModelError(
+        "model_missing",
+        f"the hub does not give {which}: {reason}",
+        "check the id, the network and HF_HUB_OFFLINE; a gated model needs HF_TOKEN",
+    )
+
+
+def _tensor_sums(path: Path) -> list[str]:
+    """One line a tensor of a safetensors file: its name, type, shape and a sum.
+
+    Source: the safetensors format: 8 bytes of header length, a JSON header with the
+    offsets of each tensor behind it, the data.
+    """
+    sums = []
+    with open(path, "rb") as file:
+        (n_header,) = struct.unpack("<Q", file.read(8))
+        n_file = path.stat().st_size
+        if n_header > min(n_file, 100_000_000):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(file.read(n_header))
+        for name, tensor in header.items():
+            if name == "__metadata__":
+                continue
+            start, stop = (8 + n_header + int(at) for at in tensor["data_offsets"])
+            if stop > n_file:
+                raise ValueError(f"it ends before the tensor {name}")
+            sha = hashlib.sha256()
+            middle = (start + stop - _WINDOW) // 2
+            for at in sorted({start, max(middle, start), max(stop - _WINDOW, start)}):
+                file.seek(at)
+                sha.update(file.read(min(_WINDOW, stop - at)))
+            sums.append(f"{name} {tensor['dtype']} {tensor['shape']} {sha.hexdigest()}")
+    return sums

@@ -1,0 +1,204 @@
+"""Where a torch model runs, in what precision, and how many at once. Layer: encoders."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from relook.core.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DTYPES", "BatchSize", "Place", "in_batches", "is_out_of_memory", "place"]
+
+_LOG = logging.getLogger(__name__)
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_GAIN = 1.08  # a doubled batch must be this much faster to be kept
+_LARGEST = 1024
+T = TypeVar("T")
+
+
+class Place:
+    """A device with the precision that models run in there.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: A name of `DTYPES`, not auto.
+    """
+
+    def __init__(self, device: str, dtype: str) -> None:
+        self.device, self.dtype = device, dtype
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """As torch has it."""
+        import torch
+
+        found: torch.dtype = getattr(torch, self.dtype)
+        return found
+
+    @property
+    def first_batch(self) -> int:
+        """Pictures to begin with, before anything was measured."""
+        return 32 if self.device.startswith("cuda") else 8
+
+    def __str__(self) -> str:
+        return f"{self.device} {self.dtype}"
+
+
+def place(device: str = "auto", dtype: str = "auto") -> Place:
+    """Chooses where to run: CUDA before MPS before the processor, and what is fast there.
+
+    Half precision on a GPU; on a processor bfloat16 only where it has the instructions
+    (AVX512-BF16 or AMX), since elsewhere it is slower than float32.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        dtype: One of `DTYPES`.
+
+    Raises:
+        InputError: `bad_device` or `bad_dtype`.
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise InputError("bad_dtype", f"no precision is called {dtype!r}", f"use {_told(DTYPES)}")
+    if device == "auto":
+        device = next((name for name in ("cuda", "mps") if _there(name, torch)), "cpu")
+    elif not _there(device, torch):
+        raise InputError(
+            "bad_device",
+            f"there is no device {device!r} that torch {torch.__version__} can use",
+            f"use {_told(_devices(torch))}, or leave --device out",
+        )
+    return Place(device, _fast_dtype(device, torch) if dtype == "auto" else dtype)
+
+
+def _devices(torch: Any) -> tuple[str, ...]:
+    return tuple(name for name in ("cuda", "mps", "cpu") if _there(name, torch))
+
+
+def _there(device: str, torch: Any) -> bool:
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return int(number or 0) < n_devices if number.isdigit() or not number else False
+    if number:
+        return False
+    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
+
+
+def _fast_dtype(device: str, torch: Any) -> str:
+    if device != "cpu":
+        return "float16"  # three more bits than bfloat16, and these towers stay in its range
+    has = torch.cpu.get_capabilities()
+    return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") else "float32"
+
+
+def _told(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch failed because memory is short, on a GPU, MPS or the processor."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        words in told for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )
+
+
+class BatchSize:
+    """How many inputs go through a model at once: grown while it pays, halved when memory is short.
+
+    Args:
+        first: To begin with.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.size = first
+        self._settled = False
+        self._best = 0.0
+        self._seen: list[float] = []
+
+    def took(self, n: int, seconds: float) -> None:
+        """Learns from a batch that is at least half full; three decide about the next size."""
+        if self._settled or 2 * n <= self.size:
+            return
+        self._seen.append(n / max(seconds, 1e-9))
+        if len(self._seen) < 3:
+            return
+        rate, self._seen = max(self._seen), []
+        if rate < self._best * _GAIN:
+            self.size, self._settled = self.size // 2, True
+        elif self.size * 2 > _LARGEST:
+            self._settled = True
+        else:
+            self._best, self.size = rate, self.size * 2
+
+    def settle(self) -> None:
+        """Keeps this size, unless memory is short."""
+        self._settled = True
+
+    def halve(self) -> None:
+        """Memory was short: half of it from now on."""
+        self.size, self._settled = max(self.size // 2, 1), True
+
+
+def in_batches(
+    items: Sequence[Any], run: Callable[[Sequence[Any]], list[T]], batch: BatchSize, place: Place
+) -> list[T]:
+    """Runs a model over all items, however little memory there is; results in order.
+
+    Args:
+        items: Inputs.
+        run: From some of them to as many results.
+        batch: How many at once; learns.
+        place: Where, for the message.
+
+    Raises:
+        ModelError: `out_of_memory` when not even one fits.
+    """
+    done: list[T] = []
+    while len(done) < len(items):
+        some = items[len(done) : len(done) + batch.size]
+        began = time.perf_counter()
+        try:
+            done += run(some)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(some) == 1:
+                raise _no_memory(place) from error
+        else:
+            batch.took(len(some), time.perf_counter() - began)
+            continue
+        # Outside of the handler: the error's traceback holds the tensors that are to be freed.
+        batch.halve()
+        _LOG.warning("out of memory with %d at once; going on with %d", len(some), batch.size)
+        _free(place)
+    return done
+
+
+def _free(place: Place) -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if place.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
+def _no_memory(place: Place) -> ModelError:
+    return ModelError(
+        "out_of_memory",
+        f"the memory of {place.device} is too small for one picture at a time ({place.dtype})",
+        "end other programs that use it, take a smaller model, or use --device cpu",
+    )

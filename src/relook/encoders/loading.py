@@ -1,0 +1,185 @@
+"""Opening a checkpoint with transformers, safely and quietly. Layer: encoders."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from relook.core.errors import MissingExtraError, ModelError
+from relook.encoders.checkpoint import Checkpoint
+from relook.encoders.devices import Place, is_out_of_memory
+
+__all__ = ["check_loaded", "load_config", "load_model", "load_tokenizer", "quiet"]
+
+_LOG = logging.getLogger(__name__)
+_BOTH_TOWERS = ("get_image_features", "get_text_features")
+# Numbers 0, 1, 2, ...: made anew by the model, not learnt.
+_NOT_LEARNT = ("position_ids", "inv_freq")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and hints of transformers inside the block; what fails is raised."""
+    from transformers.utils import logging
+
+    hf: Any = logging
+
+    level, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()
+    hf.set_verbosity_error()
+    hf.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf.set_verbosity(level)
+        if bars:
+            hf.enable_progress_bar()
+
+
+def load_config(checkpoint: Checkpoint) -> Any:
+    """The configuration as transformers reads it, defaults filled in.
+
+    Raises:
+        ModelError: `unknown_family` for one that the installed transformers does not know,
+            or that brings its own code.
+    """
+    from transformers import AutoConfig
+
+    own_code = "auto_map" in checkpoint.config
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(
+                checkpoint.folder, local_files_only=True, trust_remote_code=False
+            )
+    except (ValueError, KeyError, TypeError, OSError, AttributeError) as error:
+        raise _unknown_family(checkpoint, own_code, error) from error
+
+
+def _unknown_family(checkpoint: Checkpoint, own_code: bool, error: Exception) -> ModelError:
+    import transformers
+
+    if own_code:
+        return ModelError(
+            "unknown_family",
+            f"{checkpoint.model} brings its own code, which Relook does not run",
+            "use a checkpoint that transformers knows by itself",
+        )
+    first = " ".join(str(error).split())[:200]
+    return ModelError(
+        "unknown_family",
+        f"transformers {transformers.__version__} cannot read the model type"
+        f" {checkpoint.family!r} of {checkpoint.model}: {first}",
+        "check its config.json, or upgrade: pip install -U transformers",
+    )
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        ModelError: `model_incomplete`.
+        MissingExtraError: when it needs a package of its own (`sentencepiece`).
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(
+                checkpoint.folder, local_files_only=True, trust_remote_code=False
+            )
+    except ImportError as error:
+        raise needs_package(checkpoint, error) from error
+    except Exception as error:  # a damaged file fails with nearly any exception
+        raise ModelError(
+            "model_incomplete",
+            f"the tokenizer of {checkpoint.model} cannot be opened: {error}",
+            f"see which of its files are missing in {checkpoint.folder}",
+        ) from error
+
+
+def needs_package(checkpoint: Checkpoint, error: ImportError) -> MissingExtraError:
+    """What to say when transformers wants a package that is not installed."""
+    told = " ".join(str(error).split())[:200]
+    return MissingExtraError(
+        "missing_extra",
+        f"{checkpoint.model} needs a package that is not installed: {told}",
+        "pip install 'relook[hf]', or the package that is named",
+    )
+
+
+def load_model(checkpoint: Checkpoint, place: Place) -> Any:
+    """The model with both towers, in evaluation mode, on its device.
+
+    Raises:
+        ModelError: `weights_missing` when the files do not hold every weight;
+            `no_text_tower`; `out_of_memory`; `model_changed`.
+    """
+    from transformers import AutoModel
+
+    with reporting(checkpoint, place), quiet():
+        model, info = AutoModel.from_pretrained(
+            checkpoint.folder, dtype=place.torch_dtype, use_safetensors=True,
+            local_files_only=True, trust_remote_code=False, output_loading_info=True,
+        )  # fmt: skip
+        check_loaded(checkpoint, info)
+        for name in _BOTH_TOWERS:
+            if not hasattr(model, name):
+                raise ModelError(
+                    "unknown_family",
+                    f"{type(model).__name__} of {checkpoint.model} has no {name}: it is no"
+                    " model that puts pictures and words into one space",
+                    "use a CLIP or SigLIP checkpoint",
+                )
+        return model.eval().to(place.device)
+
+
+@contextlib.contextmanager
+def reporting(checkpoint: Checkpoint, place: Place) -> Iterator[None]:
+    """Turns what loading may raise into our errors."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except ImportError as error:
+        raise needs_package(checkpoint, error) from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ModelError(
+                "out_of_memory",
+                f"{checkpoint.model} does not fit into the memory of {place.device}"
+                f" ({place.dtype})",
+                "end other programs that use it, take a smaller model, or use --device cpu",
+            ) from error
+        told = " ".join(str(error).split())[:300]
+        raise ModelError(
+            "model_changed",
+            f"{checkpoint.model} cannot be loaded: {told}",
+            "its files may not belong together; fetch or save it again",
+        ) from error
+
+
+def check_loaded(checkpoint: Checkpoint, info: dict[str, Any]) -> None:
+    """Refuses a model some of whose weights are not in its files.
+
+    Args:
+        checkpoint: Whose.
+        info: What transformers reports of loading.
+
+    Raises:
+        ModelError: `weights_missing` naming some of them.
+    """
+    missing = sorted(
+        name for name in info.get("missing_keys", ()) if not name.endswith(_NOT_LEARNT)
+    )
+    other_shape = sorted(str(key) for key in info.get("mismatched_keys", ()))
+    if missing or other_shape:
+        n, some = len(missing) + len(other_shape), ", ".join((missing + other_shape)[:3])
+        raise ModelError(
+            "weights_missing",
+            f"{n} weights of {checkpoint.model} are not in its files ({some}); they would be"
+            " random numbers",
+            "use a checkpoint that belongs to its config.json",
+        )
+    if unused := sorted(info.get("unexpected_keys", ())):
+        _LOG.info("%d weights of %s are not used: %s", len(unused), checkpoint.model, unused[:3])

@@ -1,0 +1,122 @@
+"""Opening a vision-language checkpoint with transformers. Layer: encoders.
+
+For captioners and answerers alike; it stands here because loading is the encoders'.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from relook.core.errors import InputError, MissingExtraError, ModelError
+from relook.encoders.checkpoint import Checkpoint
+from relook.encoders.devices import Place
+from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
+
+__all__ = ["QUANTISED", "load_processor", "load_vlm"]
+
+QUANTISED = ("int8", "int4")
+# Their processors take films, too, and transformers reads those with torchvision only.
+_FILMS = ("video_preprocessor_config.json", "video_processor")
+
+
+def load_processor(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's processor, on Pillow; it pads on the left, where models are asked.
+
+    Raises:
+        MissingExtraError: for a family whose processor needs torchvision.
+        ModelError: `model_incomplete`.
+    """
+    import transformers
+
+    auto: Any = transformers.AutoProcessor
+    if _takes_films(checkpoint) and importlib.util.find_spec("torchvision") is None:
+        raise MissingExtraError(
+            "missing_extra",
+            f"{checkpoint.model} ({checkpoint.family}) also takes films, for which transformers"
+            " needs the package 'torchvision'",
+            "pip install torchvision, of the version that belongs to your torch",
+        )
+    try:
+        with quiet():
+            processor = auto.from_pretrained(
+                checkpoint.folder, local_files_only=True, trust_remote_code=False, backend="pil"
+            )
+    except ImportError as error:
+        raise needs_package(checkpoint, error) from error
+    except Exception as error:  # a damaged file fails with nearly any exception
+        raise ModelError(
+            "model_incomplete",
+            f"the processor of {checkpoint.model} cannot be opened: {error}",
+            f"see which of its files are missing in {checkpoint.folder}",
+        ) from error
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None:
+        raise _no_vlm(checkpoint)
+    tokenizer.padding_side = "left"
+    return processor
+
+
+def _takes_films(checkpoint: Checkpoint) -> bool:
+    file = checkpoint.folder / "processor_config.json"
+    inside = file.is_file() and f'"{_FILMS[1]}"' in file.read_text("utf-8")
+    return inside or (checkpoint.folder / _FILMS[0]).is_file()
+
+
+def load_vlm(checkpoint: Checkpoint, place: Place, dtype: str) -> Any:
+    """The model in evaluation mode on its device.
+
+    Args:
+        checkpoint: Where it is.
+        place: Where it runs.
+        dtype: What was asked for; `int8` and `int4` need CUDA and bitsandbytes.
+
+    Raises:
+        InputError: `bad_dtype`; MissingExtraError; ModelError: as for `load_model`.
+    """
+    config = load_config(checkpoint)
+    options = _quantised(place, dtype) if dtype in QUANTISED else {"dtype": place.torch_dtype}
+    import transformers
+
+    auto: Any = transformers.AutoModelForImageTextToText
+    if type(config) not in auto._model_mapping:
+        raise _no_vlm(checkpoint)
+    with reporting(checkpoint, place), quiet():
+        model, info = auto.from_pretrained(
+            checkpoint.folder, use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, output_loading_info=True, **options,
+        )  # fmt: skip
+        check_loaded(checkpoint, info)
+        model = model.eval()
+        return model if dtype in QUANTISED else model.to(place.device)
+
+
+def _quantised(place: Place, dtype: str) -> dict[str, Any]:
+    if not place.device.startswith("cuda"):
+        raise InputError(
+            "bad_dtype",
+            f"{dtype} needs a CUDA device; this would run on {place.device}",
+            "leave --dtype out, or use float32 or bfloat16",
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtraError(
+            "missing_extra",
+            f"{dtype} needs the package 'bitsandbytes'",
+            "pip install 'relook[quantized]'",
+        )
+    import transformers
+
+    config: Any = transformers.BitsAndBytesConfig
+    if dtype == "int8":
+        how = config(load_in_8bit=True)
+    else:
+        how = config(load_in_4bit=True, bnb_4bit_compute_dtype=place.torch_dtype)
+    return {"quantization_config": how, "device_map": {"": place.device}}
+
+
+def _no_vlm(checkpoint: Checkpoint) -> ModelError:
+    return ModelError(
+        "unknown_family",
+        f"{checkpoint.model} ({checkpoint.family}) is no model that writes about pictures",
+        "use a vision-language model, for example llava-hf/llava-1.5-7b-hf",
+    )

@@ -1,0 +1,86 @@
+"""Sessions as files: exported, imported, refused when damaged."""
+
+import json
+from pathlib import Path
+
+import pytest
+from session_parts import make_session
+
+import relook
+import relook.captioners.base
+import relook.feedback.strategies
+from relook.core.errors import InputError
+from relook.search.transfer import export_session
+from relook.testing.fakes import ColourEncoder, solid
+
+
+def test_export_and_import_into_another_library(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    """Other ids, other paths: pictures are found by content, and the next page is the same."""
+    session = make_session(library)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(session)))
+    moved = pictures.rename(tmp_path / "elsewhere")
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        solid("white").save(tmp_path / "0.png")
+        other.add(tmp_path / "0.png")
+        other.add(moved)
+        other.forget(tmp_path / "0.png")
+        taken, notes = other.import_session(file)
+        assert notes == ()
+        assert taken.row.name == "to share"
+        assert [hit.path.name for hit in taken.page] == [hit.path.name for hit in session.page]
+        shape = [(j.relevant, j.box, j.caption, j.weight, j.round) for j in session.judgements]
+        assert [
+            (j.relevant, j.box, j.caption, j.weight, j.round) for j in taken.judgements
+        ] == shape
+        names = [hit.path.name for hit in session.again("rocchio", limit=2)]
+        assert [hit.path.name for hit in taken.again("rocchio", limit=2)] == names
+
+
+def test_import_says_what_is_missing(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    session = make_session(library)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(session)))
+    shown = session.rounds[0].hits[0][0]
+    library.forget(library.image(shown).path)
+    taken, notes = library.import_session(file)
+    assert notes == ("1 pictures of the session are not in this library",)
+    assert shown not in [image_id for row in taken.rounds for image_id, _, _ in row.hits]
+    solid("white").save(tmp_path / "0.png")
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        other.add(tmp_path / "0.png")
+        with pytest.raises(InputError) as caught:
+            other.import_session(file)
+        assert caught.value.code == "other_library"
+        assert other.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda v: "not json",
+        lambda v: "[]",
+        lambda v: json.dumps({**v, "format": "relook-session-9"}),
+        lambda v: json.dumps({k: w for k, w in v.items() if k != "rounds"}),
+        lambda v: json.dumps({**v, "current_round": 9}),
+        lambda v: json.dumps({**v, "rounds": v["rounds"][1:]}),
+        lambda v: json.dumps({**v, "rounds": [v["rounds"][0], v["rounds"][0]]}),
+        lambda v: json.dumps({**v, "query": {"parts": []}}),
+        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "box": [1, 1, 0, 0]}]}),
+        lambda v: json.dumps({**v, "judgements": [{**v["judgements"][0], "weight": -1}]}),
+        lambda v: json.dumps({**v, "images": {"x": {}}}),
+    ],
+)
+def test_a_corrupt_session_file_is_refused_whole(
+    tmp_path: Path, library: relook.Library, damage: object
+) -> None:
+    file = tmp_path / "session.json"
+    file.write_text(damage(export_session(make_session(library))))
+    with pytest.raises(InputError) as caught:
+        library.import_session(file)
+    assert caught.value.code == "bad_session_file"
+    assert len(library.sessions()) == 1
