@@ -1,0 +1,189 @@
+"""Settings for the commands: flags over environment, files and defaults. Layer: cli.
+
+`--config` gives a command's flags other defaults, so a flag that was typed always wins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import platformdirs
+import typer
+
+from relook.app.facade import Library
+from relook.cli.captioning import CaptionFlags
+from relook.core.config import Config, load_config
+from relook.core.errors import NotFoundError
+from relook.core.settings import (
+    CaptionerSettings,
+    EncoderSettings,
+    ImageLimits,
+    PromptSettings,
+    SearchSettings,
+)
+
+__all__ = [
+    "ALIASES",
+    "SECTIONS",
+    "ConfigOption",
+    "config_for",
+    "config_of",
+    "open_library",
+    "shipped",
+    "user_file",
+]
+
+_CORE = "relook.core.settings:"
+SECTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "library": _CORE + "LibrarySettings",
+        "encoder": _CORE + "EncoderSettings",
+        "captioner": _CORE + "CaptionerSettings",
+        "prompts": _CORE + "PromptSettings",
+        "index": _CORE + "IndexSettings",
+        "images": _CORE + "ImageLimits",
+        "search": _CORE + "SearchSettings",
+        "feedback": _CORE + "FeedbackSettings",
+        "ask": _CORE + "AskSettings",
+        "model": _CORE + "ModelSettings",
+        "gather": _CORE + "GatherSettings",
+        "evidence": _CORE + "EvidenceSettings",
+        "answering": "relook.rag.prompt:PromptTexts",
+        "serve": "relook.server.settings:ServerSettings",
+    }
+)
+"""Section of a configuration file -> the settings that it holds, imported on use."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"RELOOK_LIBRARY": "library.folder", "RELOOK_TOKEN": "serve.token"}
+)
+"""Environment variables with short names of their own."""
+
+# Command -> flag -> the key that gives it another default.
+_FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "index": {
+            "paths": "library.pictures", "metadata": "library.metadata",
+            "hidden": "index.hidden", "retry_skipped": "index.retry_skipped",
+        },
+        "search": {"limit": "search.limit", "fold": "search.fold"},
+        "similar": {"limit": "search.limit"},
+        "look": {"limit": "search.limit", "strategy": "feedback.strategy"},
+        "serve": {
+            "library": "library.folder", "host": "serve.host", "port": "serve.port",
+            "token": "serve.token", "allow_host": "serve.allowed_hosts",
+            "allow_folder": "serve.folders", "ask_model": "serve.ask_models",
+            "ask_provider": "serve.ask_providers",
+        },
+    }
+)  # fmt: skip
+_SEVERAL = ("library.folder",)  # one value for a flag that may be repeated
+_META = "relook.config"
+_FOLDER = Path(__file__).parents[1] / "configs"
+
+
+def user_file() -> Path:
+    """The configuration file of this user, which need not be there."""
+    named = os.environ.get("RELOOK_CONFIG")
+    if named:
+        return Path(os.path.expanduser(named)) / "config.toml"
+    return platformdirs.user_config_path("relook", appauthor=False) / "config.toml"
+
+
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
+
+
+def config_of(named: str | None) -> Config:
+    """What the environment, a named configuration and the user's own file say.
+
+    Args:
+        named: A file, or the name of a shipped configuration; None for neither.
+
+    Raises:
+        NotFoundError: `no_config`; InputError: `bad_config`.
+    """
+    files = [user_file()] if user_file().is_file() else []
+    if named is not None:
+        files.append(_file(named))
+    return load_config(SECTIONS, files, os.environ, ALIASES)
+
+
+def _file(named: str) -> Path:
+    path = Path(os.path.expanduser(named))
+    if path.is_file():
+        return path
+    ours = shipped()
+    if named in ours:
+        return ours[named]
+    near = difflib.get_close_matches(path.stem, ours, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(ours)}"
+    raise NotFoundError("no_config", f"no configuration file is at {named}", hint)
+
+
+def config_for(context: typer.Context) -> Config:
+    """The settings of a command; read once."""
+    if _META not in context.meta:
+        context.meta[_META] = config_of(None)
+    found: Config = context.meta[_META]
+    return found
+
+
+def _use(context: typer.Context, named: str | None) -> Config:
+    """Gives the command's flags the defaults that the configuration says."""
+    context.meta[_META] = found = config_of(named)
+    flags: dict[str, Any] = {}
+    for flag, key in _FLAGS.get(context.info_name or "", {}).items():
+        value = found.given(key)
+        if value not in (None, "", ()):
+            flags[flag] = [value] if key in _SEVERAL else value
+    context.default_map = flags
+    return found
+
+
+ConfigOption = Annotated[
+    Config | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE|NAME", is_eager=True, parser=str, callback=_use,
+        help="Settings from a TOML file, or one that is shipped (relook config list).",
+    ),
+]  # fmt: skip
+
+
+def open_library(
+    folder: Path | str | None,
+    config: Config | None,
+    words: CaptionFlags | None = None,
+    **encoder: str | None,
+) -> Library:
+    """A library with configured settings.
+
+    Args:
+        folder: As the flag says it.
+        config: Of the command; what the environment and the user's file say when None.
+        words: What flags say of the captioner.
+        encoder: What flags say of the encoder (`model`, `revision`, `device`, `dtype`,
+            `tiles`); it wins over the configuration.
+    """
+    found = config or config_of(None)
+    flags = {name: value for name, value in encoder.items() if value}
+    settings = replace(found.settings(EncoderSettings), **flags)
+    captioner, prompts = (words or CaptionFlags()).over(
+        found.settings(CaptionerSettings), found.settings(PromptSettings)
+    )
+    return Library(
+        folder or found.given("library.folder"),
+        # Nothing said leaves the choice to the library, which then need not load its encoder.
+        encoder=None if settings == EncoderSettings() else settings,
+        captioner=captioner,
+        prompts=prompts,
+        search=found.settings(SearchSettings),
+        limits=found.settings(ImageLimits),
+    )

@@ -1,0 +1,162 @@
+"""`relook dataset`: fetch a public data set, then say how to index it. Layer: cli."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relook.cli.configured import open_library
+from relook.cli.options import JsonOption
+from relook.cli.output import print_json, print_report, progress_bar
+from relook.core.errors import InputError, MissingExtraError, NotFoundError
+from relook.datasets.catalogue import COCO, RETAIL, Dataset
+
+if TYPE_CHECKING:
+    from relook.datasets.fetch import Plan
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Fetch a public data set: resumable, checked, unpacked safely.", no_args_is_help=True
+)
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")]
+KeepOption = Annotated[bool, typer.Option("--keep", help="Keep the ZIP files too.")]
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", metavar="LIBRARY", help="Then index it into this library.")
+]
+EncoderOption = Annotated[
+    str | None, typer.Option(metavar="SPEC", help="Encoder of that library, as relook index.")
+]
+
+
+@app.command("coco")
+def coco(
+    folder: FolderArgument,
+    split: Annotated[str, typer.Option(help=f"One of {', '.join(COCO)}.")] = "val2017",
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    keep: KeepOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """COCO's photographs, with captions and objects as metadata (test2014 has none)."""
+    if split not in COCO:
+        raise NotFoundError(
+            "unknown_split", f"COCO has no split {split!r} here", f"there are: {', '.join(COCO)}"
+        )
+    _fetch(COCO[split], folder, (index, encoder), (keep, yes, as_json))
+
+
+@app.command("retail-786k")
+def retail(
+    folder: FolderArgument,
+    edge: Annotated[int, typer.Option(help="Longer edge of the pictures: 256 or 512.")] = 256,
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    keep: KeepOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Retail-786k's products from Zenodo, with their entities as metadata."""
+    if edge not in RETAIL:
+        raise NotFoundError("unknown_size", f"there is no edge of {edge} pixels", "256 or 512")
+    _fetch(RETAIL[edge], folder, (index, encoder), (keep, yes, as_json))
+
+
+def _fetch(
+    dataset: Dataset,
+    folder: Path,
+    index: tuple[Path | None, str | None],
+    how: tuple[bool, bool, bool],
+) -> None:
+    keep, yes, as_json = how
+    fetching = _fetching()
+    with fetching.open_client() as client:
+        plan = fetching.plan(dataset, folder, client)
+        if plan.todo:
+            _agree(plan, yes)
+        with progress_bar(as_json) as progress:
+            fetching.fetch(plan, client, progress, keep_archives=keep)
+    command = _index_command(plan, *index)
+    if as_json:
+        told = {
+            "dataset": plan.dataset.name, "pictures": str(plan.pictures),
+            "metadata": [str(file) for file in plan.metadata], "index_command": command,
+        }  # fmt: skip
+        print_json(told)
+    else:
+        sys.stdout.write(f"{plan.dataset.name} is at {plan.pictures}\n")
+        if index[0] is None:
+            sys.stdout.write(f"index it with:\n  {command}\n")
+    if index[0] is not None:
+        _index(plan, index[0], index[1], as_json)
+
+
+def _agree(plan: Plan, yes: bool) -> None:
+    """Says what is downloaded, how much, from where; asks where somebody can answer.
+
+    Raises:
+        InputError: `not_agreed` when nobody can, or the answer is no.
+    """
+    tell = sys.stderr.write
+    for archive in plan.todo:
+        checked = "size and MD5 checked" if archive.md5 else "size checked"
+        tell(f"{archive.n_bytes / 1e9:8.2f} GB  {archive.url}  ({checked})\n")
+    tell(
+        f"{plan.download_bytes / 1e9:8.2f} GB to download, up to {plan.disk_bytes / 1e9:.2f} GB of"
+        f" disk at {plan.folder}\nterms: {plan.dataset.terms}\n"
+    )
+    if yes:
+        return
+    if not sys.stdin.isatty() or not typer.confirm("Download it?", err=True):
+        raise InputError("not_agreed", "nothing was downloaded", "say --yes to download it")
+
+
+def _index_command(plan: Plan, library: Path | None, encoder: str | None) -> str:
+    words = ["relook", "index", str(plan.pictures)]
+    words += ["--library", str(library or f"{plan.dataset.name}.relook")]
+    words += ["--encoder", encoder] if encoder else []
+    for file in plan.metadata:
+        words += ["--metadata", str(file)]
+    return shlex.join(words)
+
+
+def _index(plan: Plan, library: Path, encoder: str | None, quiet: bool) -> None:
+    with open_library(library, None, model=encoder) as lib, progress_bar(quiet) as progress:
+        report = lib.add(plan.pictures, metadata=plan.metadata, progress=progress)
+    if not quiet:
+        print_report(report)
+    if report.interrupted:
+        raise typer.Exit(130)
+    if report.skipped:
+        raise typer.Exit(3)
+
+
+class _Fetching:
+    """What fetches, imported only here: other commands do without httpx."""
+
+    def __init__(self) -> None:
+        self.open_client: Any = importlib.import_module("relook.datasets.download").open_client
+        module = importlib.import_module("relook.datasets.fetch")
+        self.plan: Any = module.plan
+        self.fetch: Any = module.fetch
+
+
+def _fetching() -> _Fetching:
+    try:
+        return _Fetching()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "relook":
+            raise
+        raise MissingExtraError(
+            "missing_extra",
+            f"relook dataset needs the package {error.name!r}",
+            "pip install 'relook[datasets]'",
+        ) from error

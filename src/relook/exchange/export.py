@@ -1,0 +1,213 @@
+"""Exports: FAISS with its list of paths, NumPy, Parquet, WebDataset. Layer: exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from relook.core.errors import MissingExtraError, StorageError
+from relook.exchange.flat_index import FlatWriter
+from relook.exchange.rows import batches, new_folder
+from relook.library.files import LibraryFiles
+from relook.library.records import ImageRecord, printable
+from relook.library.report import Progress, ProgressCallback
+
+__all__ = [
+    "INDEX",
+    "PATHS",
+    "ExportReport",
+    "about",
+    "export_faiss",
+    "export_npy",
+    "export_parquet",
+]
+
+INDEX, PATHS = "image_index.faiss", "image_paths.txt"
+_VECTORS, _IMAGES = "vectors.npy", "images.jsonl"
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Args:
+        files: The files, in the order they were begun.
+        n_images: Images in them.
+        left_out: Path and reason of images that could not be written.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    n_images: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "files": [str(file) for file in self.files],
+            "n_images": self.n_images,
+            "left_out": [{"path": path, "message": why} for path, why in self.left_out],
+        }
+
+
+def about(image: ImageRecord) -> dict[str, Any]:
+    """What the catalog knows of an image, as JSON."""
+    return {
+        "image_id": image.image_id,
+        "path": printable(image.facts.path),
+        "width_px": image.width_px,
+        "height_px": image.height_px,
+        "content": image.content.hex(),
+        "title": image.title,
+        "caption": image.caption,
+        "metadata": image.metadata,
+    }
+
+
+def export_faiss(
+    files: LibraryFiles, folder: Path, progress: ProgressCallback | None = None
+) -> ExportReport:
+    """A flat inner-product index of the whole pictures, and their paths line by line.
+
+    The files are those of VisualReF's `write_faiss_index.py`: row i of `image_index.faiss`
+    is the picture in line i of `image_paths.txt`.
+
+    Raises:
+        InputError: `file_exists`; StorageError.
+    """
+    new_folder(folder, INDEX, PATHS)
+    report = ExportReport([folder / INDEX, folder / PATHS])
+    counted = _counter(files, progress)
+    with (
+        files.moment(),
+        new_file(folder / PATHS) as paths,
+        FlatWriter(folder / INDEX, files.vectors.dim) as index,
+    ):
+        for images, vectors in batches(files):
+            # A path with a line break would be two lines: that image is left out, and named.
+            fit = [b"\n" not in image.facts.path for image in images]
+            index.append(vectors[fit])
+            for image, fits in zip(images, fit, strict=True):
+                if fits:
+                    paths.write(image.facts.path + b"\n")
+                else:
+                    report.left_out.append((printable(image.facts.path), "its name breaks a line"))
+            report.n_images += sum(fit)
+            counted(len(images))
+    return report
+
+
+def export_npy(
+    files: LibraryFiles, folder: Path, progress: ProgressCallback | None = None
+) -> ExportReport:
+    """`vectors.npy` [n, d] float16, and `images.jsonl` with one line a row.
+
+    Raises:
+        InputError: `file_exists`; StorageError.
+    """
+    new_folder(folder, _VECTORS, _IMAGES)
+    report = ExportReport([folder / _VECTORS, folder / _IMAGES])
+    counted = _counter(files, progress)
+    with (
+        files.moment(),
+        new_file(folder / _VECTORS) as matrix,
+        new_file(folder / _IMAGES) as lines,
+    ):
+        _npy_header(matrix, 0, files.vectors.dim)
+        for images, vectors in batches(files):
+            matrix.write(vectors.astype("<f2").tobytes())
+            for image in images:
+                lines.write(json.dumps(about(image)).encode() + b"\n")
+            report.n_images += len(images)
+            counted(len(images))
+        matrix.seek(0)
+        _npy_header(matrix, report.n_images, files.vectors.dim)
+    return report
+
+
+def _npy_header(file: IO[bytes], n: int, dim: int) -> None:
+    """The head of a .npy file; of one length, whatever n is."""
+    shape = (n, dim)
+    # NumPy pads the header so that it can be written again with a longer number.
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f2", "fortran_order": False, "shape": shape}
+    )
+
+
+def export_parquet(
+    files: LibraryFiles, folder: Path, progress: ProgressCallback | None = None
+) -> ExportReport:
+    """`images.parquet`: one line an image, with its whole-picture vector.
+
+    Raises:
+        MissingExtraError: without pyarrow; InputError: `file_exists`; StorageError.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra",
+            f"exporting Parquet needs the package {error.name!r}",
+            "pip install 'relook[parquet]'",
+        ) from error
+    path = new_folder(folder, "images.parquet") / "images.parquet"
+    text, size = pa.string(), pa.int32()
+    columns = [
+        ("image_id", pa.int64()), ("path", text), ("width_px", size), ("height_px", size),
+        ("content", text), ("title", text), ("caption", text), ("metadata", text),
+        ("vector", pa.list_(pa.float32(), files.vectors.dim)),
+    ]  # fmt: skip
+    schema = pa.schema(columns)
+    report, counted = ExportReport([path]), _counter(files, progress)
+    with files.moment(), new_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for images, vectors in batches(files, 8192):
+            told = [{**about(one), "metadata": json.dumps(one.metadata)} for one in images]
+            flat = pa.array(vectors.reshape(-1), pa.float32())
+            lists = pa.FixedSizeListArray.from_arrays(flat, files.vectors.dim)
+            plain = [pa.array([one[name] for one in told], kind) for name, kind in columns[:-1]]
+            writer.write_table(pa.Table.from_arrays([*plain, lists], schema=schema))
+            report.n_images += len(images)
+            counted(len(images))
+    return report
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that has its name only when it is whole.
+
+    Raises:
+        StorageError: `disk_refused`.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        with open(new, "wb") as file:
+            yield file
+        os.replace(new, path)
+    except OSError as error:
+        raise StorageError(
+            "disk_refused",
+            f"cannot write {path}: {error.strerror or error}",
+            "make room on the disk",
+        ) from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _counter(files: LibraryFiles, progress: ProgressCallback | None) -> Callable[[int], None]:
+    """Counts written images for a progress bar."""
+    done, total = 0, files.catalog.count("images") if progress else 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        if progress:
+            progress(Progress("writing", done, total))
+
+    return count

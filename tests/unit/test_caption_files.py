@@ -1,0 +1,73 @@
+"""Readers of caption files: COCO, Karpathy's splits, Flickr's token files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from relook.bench.captions import Caption, read_captions
+from relook.core.errors import MetadataError
+
+KARPATHY = {
+    "dataset": "coco",
+    "images": [
+        {"filename": "COCO_val2014_1.jpg", "filepath": "val2014", "split": "test",
+         "sentences": [{"raw": "A cat."}, {"raw": " A grey cat. "}]},
+        {"filename": "COCO_train2014_2.jpg", "split": "train", "sentences": [{"raw": "A dog."}]},
+    ],
+}  # fmt: skip
+COCO = {
+    "images": [{"id": 7, "file_name": "007.jpg"}, {"id": 8, "file_name": "008.jpg"}],
+    "annotations": [
+        {"id": 1, "image_id": 8, "caption": "two cups\n"},
+        {"id": 2, "image_id": 7, "caption": "a spoon"},
+    ],
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "captions"
+
+
+def test_karpathys_file_knows_its_splits(file: Path) -> None:
+    file.write_text(json.dumps(KARPATHY))
+    cat = [Caption("COCO_val2014_1.jpg", "A cat."), Caption("COCO_val2014_1.jpg", "A grey cat.")]
+    assert read_captions(file, "test") == cat
+    assert read_captions(file) == [*cat, Caption("COCO_train2014_2.jpg", "A dog.")]
+    with pytest.raises(MetadataError, match="no captions of split 'val'"):
+        read_captions(file, "val")
+
+
+def test_cocos_captions_keep_their_order(file: Path) -> None:
+    file.write_text(json.dumps(COCO))
+    assert read_captions(file) == [Caption("008.jpg", "two cups"), Caption("007.jpg", "a spoon")]
+
+
+def test_a_token_file_and_its_split_file(file: Path, tmp_path: Path) -> None:
+    file.write_text("1.jpg#0\tA child .\n1.jpg#1\tA girl .\n2.jpg#0\tA dog .\n")
+    assert read_captions(file)[1] == Caption("1.jpg", "A girl .")
+    split = tmp_path / "Flickr_8k.testImages.txt"
+    split.write_text("2.jpg\n")
+    assert read_captions(file, str(split)) == [Caption("2.jpg", "A dog .")]
+
+
+def test_a_hash_in_a_name_of_another_layout_stays(file: Path) -> None:
+    file.write_text("dev\tphoto#2\ta hill\n")
+    assert read_captions(file, "dev") == [Caption("photo#2", "a hill")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": []', '{"images": [{"filename": "a.jpg"}]}', '{"other": 1}',
+        '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}', "{}",
+        '{"images": 3, "annotations": []}',
+    ],
+)  # fmt: skip
+def test_json_of_another_kind_says_what_is_read(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(MetadataError, match="holds no captions") as raised:
+        read_captions(file)
+    assert raised.value.code == "bad_captions"
+    assert "Karpathy" in raised.value.hint

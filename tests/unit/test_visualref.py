@@ -1,0 +1,112 @@
+"""VisualReF's configuration files: every key becomes a setting, a note, or is named as unknown."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from relook.app.visualref import read_old, translate
+from relook.core.errors import InputError
+
+# Made here with the keys of VisualReF's files.
+DEMO = """
+IMAGE_CORPUS_PATH: "data/coco/"
+INDEX_PATH: "faiss/coco/openai/clip-vit-base-patch32/image_index.faiss"
+VLM_MODEL_FAMILY: "clip"
+VLM_MODEL_NAME: "openai/clip-vit-base-patch32"
+IMG_SIZE: 224
+PATCH_SIZE: 32
+SHOW_IMAGE_GALLERY: True
+SHOW_ANNOTATORS: True
+FUSE_INITIAL_QUERY: False
+TOP_K: 5
+RETRIEVAL_LOGS_PATH: "logs/retrieval_logs.json"
+"""
+CAPTIONING = """
+MODEL_FAMILY: "llava"
+MODEL_ID: "llava-hf/llava-1.5-7b-hf"
+USE_8BIT: true
+DEVICE: "cuda:1"
+PROMPT: "Say \\"what\\" it is.\\nBriefly."
+"""
+
+
+def test_both_files_become_one_configuration(tmp_path: Path) -> None:
+    demo, captioning = tmp_path / "demo.yaml", tmp_path / "llava.yaml"
+    demo.write_text(DEMO)
+    captioning.write_text(CAPTIONING)
+    told = translate(read_old(demo), read_old(captioning))
+    assert tomllib.loads(told.toml()) == {
+        "library": {
+            "folder": "faiss/coco/openai/clip-vit-base-patch32/library.relook",
+            "pictures": ["data/coco/"],
+        },
+        "encoder": {"model": "hf:openai/clip-vit-base-patch32", "tiles": "none"},
+        "search": {"limit": 5},
+        "captioner": {
+            "model": "hf:llava-hf/llava-1.5-7b-hf", "dtype": "int8", "device": "cuda:1",
+        },
+        "prompts": {"caption": 'Say "what" it is.\nBriefly.'},
+        "feedback": {"strategy": "caption-rocchio"},
+    }  # fmt: skip
+    assert told.unknown == []
+    noted = {note.split(":")[0] for note in told.notes}
+    assert noted == {
+        "INDEX_PATH", "VLM_MODEL_FAMILY", "MODEL_FAMILY", "IMG_SIZE", "PATCH_SIZE",
+        "SHOW_IMAGE_GALLERY", "SHOW_ANNOTATORS", "FUSE_INITIAL_QUERY", "RETRIEVAL_LOGS_PATH",
+    }  # fmt: skip
+    (index,) = [note for note in told.notes if note.startswith("INDEX_PATH")]
+    assert "relook import faiss faiss/coco/openai/clip-vit-base-patch32 " in index
+    assert "--encoder hf:openai/clip-vit-base-patch32" in index
+
+
+def test_an_env_file_with_quotes_and_comments(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "# theirs\nexport VLM_MODEL_NAME='google/siglip-base-patch16-256'\n\nTOP_K=7 # hits\n"
+        'USE_8BIT=false\nCONFIG_PATH="a b.yaml"\n'
+    )
+    told = translate(read_old(file))
+    assert told.settings == {
+        "encoder.model": "hf:google/siglip-base-patch16-256", "encoder.tiles": "none",
+        "search.limit": 7,
+    }  # fmt: skip
+    assert told.notes == ["CONFIG_PATH: read that file too: relook config import FILE"]
+
+
+def test_what_is_not_known_is_named() -> None:
+    told = translate({"VLM_MODEL_FAMILY": "blip2", "learning_rate": 1, "MY_KEY": 2})
+    assert told.unknown == ["MY_KEY"]
+    assert "no family 'blip2'" in told.notes[1]
+    assert "AFS" in told.notes[0]
+    assert told.settings == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.yaml", "- a\n- b\n", "holds no keys"),
+        ("a.yaml", "a: [", "is not YAML"),
+        ("a.yaml", "a: !!python/object/apply:os.system [ls]", "is not YAML"),
+        ("a.yaml", "", "holds no keys"),
+        ("x.env", "what is this\n", "line 1 is not KEY=VALUE"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=told) as raised:
+        read_old(tmp_path / name)
+    assert raised.value.code == "bad_config"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        read_old(tmp_path / "none.yaml")
+    (tmp_path / "big.yaml").write_text("#" * (1024**2 + 1))
+    with pytest.raises(InputError, match="larger than 1 MiB"):
+        read_old(tmp_path / "big.yaml")
+
+
+def test_a_number_that_is_none_is_an_error() -> None:
+    with pytest.raises(InputError, match="TOP_K"):
+        translate({"TOP_K": "many"})
