@@ -16,16 +16,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relook.app.asking import ask
     from relook.app.facade import Library
     from relook.client import Client
     from relook.core.errors import RelookError
     from relook.core.types import Box, Hit, Page, Part, Query
 
-__all__ = ["Box", "Client", "Hit", "Library", "Page", "Part", "Query", "RelookError", "__version__"]
+__all__ = [
+    "Box",
+    "Client",
+    "Hit",
+    "Library",
+    "Page",
+    "Part",
+    "Query",
+    "RelookError",
+    "__version__",
+    "ask",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Client": "relook.client",
+    "ask": "relook.app.asking",
     "Library": "relook.app.facade",
     "RelookError": "relook.core.errors",
     "Box": "relook.core.types",

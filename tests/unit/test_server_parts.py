@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from relook.core.errors import NotFoundError, OverloadError, QueryError
@@ -16,7 +18,9 @@ from relook.server.settings import ServerSettings, is_loopback
 from relook.server.shelf import _slug
 from relook.server.thumbnails import ThumbnailCache
 from relook.server.uploads import safe_stem
+from relook.server.words import RememberingEncoder
 from relook.server.work import Pool
+from relook.testing import ColourEncoder
 
 
 @pytest.mark.parametrize(
@@ -153,3 +157,27 @@ def test_settings_have_one_default_each() -> None:
     assert (settings.host, settings.port, settings.token) == ("127.0.0.1", 8765, None)
     assert settings.is_our_host("localhost")
     assert not settings.is_our_host("example.org")
+
+
+class CountingEncoder(ColourEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked.append(list(texts))
+        return super().encode_texts(texts)
+
+
+def test_words_are_encoded_once_while_they_are_remembered() -> None:
+    inner = CountingEncoder()
+    encoder = RememberingEncoder(inner, n_most=2)
+    plain = ColourEncoder()
+    for texts in (["red"], ["red", "blue", "red"], ["green"], ["blue"], ["red"]):
+        assert np.array_equal(encoder.encode_texts(texts), plain.encode_texts(texts))
+    assert inner.asked == [["red"], ["blue"], ["green"], ["red"]]  # red was the oldest
+    assert encoder.encode_texts([]).shape == plain.encode_texts([]).shape
+    assert encoder.dim == plain.dim
+    found = encoder.encode_texts(["red"])
+    found[:] = 0  # an answer is the caller's own
+    assert np.array_equal(encoder.encode_texts(["red"]), plain.encode_texts(["red"]))

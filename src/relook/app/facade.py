@@ -7,15 +7,24 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from relook.app.captioning import Captions
+from relook.app.models import make_encoder, remember, spec_of
 from relook.app.places import library_folder
-from relook.captioners import CAPTIONERS, Captioner
-from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
+from relook.app.whole_query import whole_query
+from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.errors import NotFoundError
-from relook.core.settings import ImageLimits, IndexSettings, SearchSettings
+from relook.core.settings import (
+    CaptionerSettings,
+    EncoderSettings,
+    ImageLimits,
+    IndexSettings,
+    PromptSettings,
+    SearchSettings,
+)
 from relook.core.types import Page, Part, Query
-from relook.encoders import DEFAULT, ENCODERS, Encoder
+from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
@@ -33,6 +42,9 @@ from relook.search.transfer import import_session
 if TYPE_CHECKING:
     from PIL import Image
 
+    from relook.app.asking import AskOptions
+    from relook.rag.answer import Answer
+
 __all__ = ["Library"]
 
 PathLike = str | os.PathLike[str]
@@ -46,10 +58,12 @@ class Library:
 
     Args:
         folder: Where the library is; the per-user one when None.
-        encoder: Registry name of an encoder, or an object that is one; the library's own,
-            or the built-in one for a new library, when None.
+        encoder: A model (`hf:ORG/NAME`), settings, or an object that is one; the library's
+            own, or the built-in one for a new library, when None.
         search: Defaults of a search.
         limits: What a picture file may cost.
+        captioner: What puts words to boxes; the built-in one when None.
+        prompts: What it is asked.
 
     Raises:
         LibraryFormatError: when the library there is newer or damaged.
@@ -60,14 +74,17 @@ class Library:
         self,
         folder: PathLike | None = None,
         *,
-        encoder: str | Encoder | None = None,
+        encoder: str | EncoderSettings | Encoder | None = None,
         search: SearchSettings | None = None,
         limits: ImageLimits | None = None,
+        captioner: str | CaptionerSettings | Captioner | None = None,
+        prompts: PromptSettings | None = None,
     ) -> None:
         self.folder = library_folder(folder)
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
+        self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
             self._open()
@@ -95,13 +112,10 @@ class Library:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        if self.encoder is not None and not isinstance(self.encoder, str):
+        if not isinstance(self.encoder, str | EncoderSettings | None):
             return self.encoder
-        name = self.encoder
-        if name is None:
-            name = self._files.manifest.encoder if self._files else DEFAULT
-        made: Encoder = ENCODERS.load(name)()
-        return made
+        kept = Manifest.read(self.folder).encoder if Manifest.exists(self.folder) else None
+        return make_encoder(self.encoder, kept)
 
     @cached_property
     def engine(self) -> Engine:
@@ -118,6 +132,7 @@ class Library:
         *paths: PathLike,
         metadata: PathLike | Sequence[PathLike] = (),
         settings: IndexSettings | None = None,
+        within: Sequence[PathLike] | None = None,
         progress: ProgressCallback | None = None,
     ) -> IndexReport:
         """Brings the library up to date with folders or files of pictures.
@@ -129,6 +144,7 @@ class Library:
             paths: Folders or picture files.
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
             settings: How to index.
+            within: Folders that no link below the paths may lead out of; anywhere when None.
             progress: Called now and then with where the run is.
 
         Raises:
@@ -145,6 +161,7 @@ class Library:
         files.check_encoder(self._encoder)
         with WriterLock(self.folder):
             files.refresh()
+            remember(files, self._encoder)
             roots = [_absolute(path) for path in paths] or files.catalog.roots()
             if not roots:
                 raise NotFoundError(
@@ -156,6 +173,7 @@ class Library:
                 avoid=os.fsencode(os.path.realpath(self.folder)),
                 hidden=settings.hidden,
                 must_exist=bool(paths),
+                within=None if within is None else [_absolute(one) for one in within],
                 progress=lambda n: report_to(Progress("listing", n)),
             )
             for root in roots if paths else ():
@@ -175,10 +193,8 @@ class Library:
             InputError: `folder_in_use`; StorageError; LibraryBusyError.
         """
         if self._files is None and not Manifest.exists(self.folder):
-            name = self.encoder if isinstance(self.encoder, str) else None
-            if name is None:
-                name = DEFAULT if self.encoder is None else self._encoder.fingerprint.name
-            self._files = LibraryFiles.create(self.folder, name, self._encoder.fingerprint)
+            spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
+            self._files = LibraryFiles.create(self.folder, spec, fingerprint)
         return self._open()
 
     def forget(self, *paths: PathLike) -> int:
@@ -217,7 +233,7 @@ class Library:
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
         """
-        asked = _whole_query(query, images, without)
+        asked = whole_query(query, images, without)
         only = Filter(where or {}, path)
         return self.engine.search(asked, limit, only, fold)
 
@@ -235,7 +251,15 @@ class Library:
         return self.search(Query((Part(image=_expanded(image)),)), limit=limit, **only)
 
     def look(
-        self, query: str | Query, *, limit: int | None = None, name: str = "", captions: bool = True
+        self,
+        query: str | Query,
+        *,
+        limit: int | None = None,
+        name: str = "",
+        captions: bool = True,
+        where: Mapping[str, str] | None = None,
+        path: str | None = None,
+        instruction: str = "",
     ) -> Session:
         """Begins a session: a search that learns from what you mark.
 
@@ -248,10 +272,16 @@ class Library:
             limit: Hits on a page.
             name: What to call the session; its words when empty.
             captions: Whether boxes get a suggested caption.
+            where: Metadata key -> pattern that an image of any of its pages must have.
+            path: Pattern that its path must have.
+            instruction: What its captions should tell; the configured one when empty.
         """
         asked = query if isinstance(query, Query) else parse_query(query)
-        caption = self.suggest if captions else None
-        return start(self.engine, self._session_table, asked, limit, caption, name)
+        caption = self._captions.or_nothing if captions else None
+        only = Filter(where or {}, path)
+        return start(
+            self.engine, self._session_table, asked, limit, caption, name, only, instruction
+        )
 
     def session(self, session_id: str, *, captions: bool = True) -> Session:
         """A session begun before, in this process or another.
@@ -263,7 +293,7 @@ class Library:
         Raises:
             NotFoundError: `no_session`.
         """
-        caption = self.suggest if captions else None
+        caption = self._captions.or_nothing if captions else None
         return Session(self.engine, self._session_table, session_id, caption)
 
     def sessions(self) -> list[SessionRow]:
@@ -287,14 +317,22 @@ class Library:
     def _session_table(self) -> SessionTable:
         return SessionTable(self.files.catalog)
 
-    @cached_property
-    def _captioner(self) -> Captioner:
-        made: Captioner = CAPTIONERS.load(DEFAULT_CAPTIONER)()
-        return made
+    def suggest(self, crop: Image.Image, about: About = NOTHING_KNOWN) -> str:
+        """A few words for what a crop shows, by the library's captioner.
 
-    def suggest(self, crop: Image.Image) -> str:
-        """A few words for what a crop shows, by the default captioner."""
-        return self._captioner.caption([crop])[0][0].text
+        Raises:
+            AnswerError: when it finds none, with the reason.
+        """
+        return self._captions(crop, about)
+
+    def ask(
+        self, picture: PathLike | bytes | int, question: str = "", **options: Unpack[AskOptions]
+    ) -> Answer:
+        """Answers a question about a picture or an image id; arguments as for `relook.ask`."""
+        from relook.app.asking import ask  # a search does without Pillow
+
+        options.setdefault("library", self)
+        return ask(picture, question, **options)
 
     def image(self, image_id: int) -> ImageRecord:
         """What the catalog knows of an image.
@@ -331,6 +369,7 @@ class Library:
             self._files.close()
             self._files = None
         self.__dict__.pop("engine", None)
+        self._captions.close()
         ours = self.__dict__.get("_encoder")
         if ours is not None and ours is not self.encoder:
             ours.close()
@@ -358,16 +397,3 @@ def _expanded(path: PathLike) -> Path:
 
 def _absolute(path: PathLike) -> bytes:
     return os.fsencode(os.path.abspath(os.path.expanduser(path)))
-
-
-def _whole_query(query: str | Query, images: Sequence[PathLike], without: Sequence[str]) -> Query:
-    """One query of all that was asked for."""
-    if isinstance(query, Query):
-        parts = query.parts
-    elif query.strip() or not images:
-        parts = parse_query(query).parts
-    else:
-        parts = ()
-    pictures = tuple(Part(image=_expanded(image)) for image in images)
-    unwanted = tuple(Part(text=words, weight=-1.0) for words in without)
-    return Query((*parts, *pictures, *unwanted))

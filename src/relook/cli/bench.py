@@ -16,6 +16,9 @@ from relook.bench.plot import plot_found
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol
 from relook.bench.tasks import known_items, read_concepts
+from relook.cli.bench_answers import answers
+from relook.cli.bench_ask import ask
+from relook.cli.bench_identify import identify
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.feedback.strategies import DEFAULT, STRATEGIES
@@ -24,17 +27,26 @@ from relook.library.report import Progress, ProgressCallback
 
 __all__ = ["app"]
 
+SplitOption = Annotated[
+    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
+]
+
 app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
+app.command("answers")(answers)
+app.command("identify")(identify)
+app.command("ask")(ask)
 _PROTOCOL = Protocol()
 
 
 @app.command("retrieval")
 def retrieval(
     captions: Annotated[
-        Path, typer.Option(help="Lines image<TAB>caption or split<TAB>image<TAB>caption.")
+        Path, typer.Option(help="TSV, Flickr token file, COCO captions or Karpathy's JSON.")
     ],
     library: LibraryOption = None,
-    split: Annotated[str | None, typer.Option(help="Use the captions of this split only.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Caption -> picture: how often the right picture is among the first 1, 5, 10."""
@@ -56,7 +68,9 @@ def feedback(
     captions: Annotated[
         Path | None, typer.Option(help="Instead: captions, each looking for its one picture.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Use the captions of this split only.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
+    ] = None,
     strategies: Annotated[
         list[str] | None,
         typer.Option("--strategy", "-s", help=f"Repeatable, or 'all': {', '.join(STRATEGIES)}."),

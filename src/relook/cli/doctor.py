@@ -23,8 +23,11 @@ __all__ = ["doctor"]
 
 _PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
 LEAVES = (
-    "nothing: no command sends anything to another machine; relook serve answers on"
-    " 127.0.0.1, unless --host says otherwise"
+    "nothing, unless you ask for it: relook model fetch asks the model hub for files and"
+    " relook dataset the places that publish them,"
+    " --allow-upload lets boxes go to a captioner elsewhere, and pictures that you ask about to"
+    " the services you name; relook serve answers on 127.0.0.1,"
+    " unless --host says otherwise"
 )
 
 
@@ -36,6 +39,7 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "encoders": {name: a.summary for name, a in ENCODERS.adapters().items()},
+        **_for_questions(),
         "leaves_the_machine": LEAVES,
         "checks": checks,
     }
@@ -45,6 +49,18 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
         _print(facts)
     if not all(check["ok"] for check in checks):
         raise typer.Exit(1)
+
+
+def _for_questions() -> dict[str, dict[str, str]]:
+    """What looks pictures up and what answers; imported only here, since it needs Pillow."""
+    from relook.answerers import ANSWERERS
+    from relook.providers import PROVIDERS
+
+    families = {"providers": PROVIDERS, "answerers": ANSWERERS}
+    return {
+        name: {adapter: a.summary for adapter, a in family.adapters().items()}
+        for name, family in families.items()
+    }
 
 
 def _version(package: str) -> str:
@@ -84,4 +100,6 @@ def _print(facts: dict[str, Any]) -> None:
     print_table(["check", "", ""], rows)
     print_table(["package", "version"], list(facts["packages"].items()))
     print_table(["encoder", "what it is"], list(facts["encoders"].items()))
+    print_table(["provider", "what it asks"], list(facts["providers"].items()))
+    print_table(["answerer", "what it is"], list(facts["answerers"].items()))
     sys.stdout.write(f"leaves this machine: {facts['leaves_the_machine']}\n")

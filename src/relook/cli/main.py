@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 import relook
-from relook.cli import bench, demo, doctor, index, look, search, serve
+from relook.cli import (
+    ask,
+    bench,
+    config,
+    dataset,
+    demo,
+    doctor,
+    index,
+    look,
+    model,
+    search,
+    serve,
+    transfer,
+)
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
@@ -37,9 +50,16 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
 app.command("refine")(look.refine)
+app.command("ask")(ask.ask)
+app.command("consent")(ask.consent)
 app.command("serve")(serve.serve)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
+app.add_typer(model.app, name="model")
+app.add_typer(config.app, name="config")
+app.add_typer(dataset.app, name="dataset")
+app.add_typer(transfer.export_app, name="export")
+app.add_typer(transfer.import_app, name="import")
 
 
 def _version(asked: bool) -> None:

@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
+from relook.cli.configured import config_for
 from relook.core.settings import SearchSettings, help_of
 
 __all__ = ["JsonOption", "LibraryOption", "LimitOption", "PathOption", "WhereOption", "pairs"]
 
+
+def _configured_library(context: typer.Context, folder: Path | None) -> Path | None:
+    """The library that the configuration names, where no flag does."""
+    named = None if folder else config_for(context).given("library.folder")
+    return Path(named).expanduser() if named else folder
+
+
 LibraryOption = Annotated[
     Path | None,
     typer.Option(
-        "--library", "-l", metavar="DIR",
+        "--library", "-l", metavar="DIR", callback=_configured_library,
         help="Library folder; $RELOOK_LIBRARY or one per user when not given.",
     ),
 ]  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "clean_lines",
     "out",
     "print_error",
     "print_json",
@@ -151,6 +152,11 @@ def _clean(text: str) -> str:
     """Text that cannot steer a terminal: control characters and odd bytes are spelled out."""
     text = printable(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def clean_lines(text: str) -> str:
+    """Text of several lines that cannot steer a terminal."""
+    return "\n".join(_clean(line) for line in text.split("\n"))
 
 
 def _escape(text: str) -> str:

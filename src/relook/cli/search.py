@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from relook.app.facade import Library
+from relook.cli.configured import ConfigOption, open_library
 from relook.cli.options import (
     JsonOption,
     LibraryOption,
@@ -52,10 +52,11 @@ def search(
     path: PathOption = None,
     fold: FoldOption = True,
     files: FilesOption = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find images with words, pictures, or both."""
-    with Library(library) as lib:
+    with open_library(library, config) as lib:
         page = lib.search(
             " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
             where=pairs(where), path=path, fold=fold,
@@ -70,10 +71,11 @@ def similar(
     where: WhereOption = None,
     path: PathOption = None,
     files: FilesOption = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
-    with Library(library) as lib:
+    with open_library(library, config) as lib:
         page = lib.similar(file, limit=limit, where=pairs(where), path=path)
     _show(page, files, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import sys
 import webbrowser
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relook.app.facade import Library
+from relook.cli.ask import asking_of
+from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption, UploadOption
+from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -43,34 +46,55 @@ def serve(
             metavar="DIR", help="Pictures below may be indexed from the page. Repeatable."
         ),
     ] = None,
+    ask_model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Questions may be put to this model. Repeatable."),
+    ] = None,
+    ask_provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pictures may be looked up there. Repeatable."),
+    ] = None,
+    captioner: CaptionerOption = None,
+    prompt: PromptOption = None,
+    allow_upload: UploadOption = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
+    config: ConfigOption = None,
 ) -> None:  # fmt: skip
     """Search, mark and look again in a browser; the same as a REST API for programs."""
     server = _server_package()
     local = server.is_loopback(host)
-    settings = server.ServerSettings(
-        host=host, port=port, token=token if token or local else secrets.token_urlsafe(24),
-        allowed_hosts=tuple(allow_host or ()), folders=tuple(allow_folder or ()),
-    )  # fmt: skip
+    said = {
+        "host": host, "port": port, "allowed_hosts": tuple(allow_host or ()),
+        "folders": tuple(allow_folder or ()),
+        "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
+        "token": token if token or local else secrets.token_urlsafe(24),
+    }  # fmt: skip
+    settings = server.ServerSettings(**{**(config or config_of(None)).section("serve"), **said})
     sock = server.bind(settings)
     try:
-        libraries = [Library(folder) for folder in library] if library else [Library()]
-        app = server.create_app(libraries, settings)
-        address = _address(settings, sock.getsockname()[1])
-        sys.stdout.write(f"Relook is at {address}\nPress Ctrl-C to stop.\n")
-        sys.stdout.flush()
-        if open_page:
-            webbrowser.open(address)
-        try:
-            server.Server(app).run([sock])
-        except KeyboardInterrupt:
-            pass  # uvicorn raises it again after a clean shutdown
-        finally:
-            app.state.relook.close()
+        told = CaptionFlags(captioner, prompt, allow_upload)
+        folders = [open_library(folder, config, told) for folder in library or ()]
+        libraries = folders or [open_library(None, config, told)]
+        app = server.create_app(libraries, settings, asking=asking_of(config, ask={}, model={}))
+        _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:
         sock.close()
+
+
+def _run(server: Any, sock: Any, address: str, open_page: bool) -> None:
+    """Serves until Ctrl-C, then closes the libraries."""
+    sys.stdout.write(f"Relook is at {address}\nPress Ctrl-C to stop.\n")
+    sys.stdout.flush()
+    if open_page:
+        webbrowser.open(address)
+    try:
+        server.run([sock])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises it again after a clean shutdown
+    finally:
+        server.config.app.state.relook.close()
 
 
 def _server_package() -> Any:
@@ -80,7 +104,7 @@ def _server_package() -> Any:
         MissingExtraError: when the extra is not installed.
     """
     try:
-        import relook.server
+        importlib.import_module("relook.server.app")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "relook":
             raise
@@ -89,7 +113,7 @@ def _server_package() -> Any:
             f"relook serve needs the package {error.name!r}",
             "pip install 'relook[serve]'",
         ) from error
-    return relook.server
+    return importlib.import_module("relook.server")
 
 
 def _address(settings: ServerSettings, port: int) -> str:

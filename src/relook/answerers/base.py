@@ -1,0 +1,171 @@
+"""The answerer seam. Layer: answerers.
+
+An answerer gets a finished prompt and gives a reply. It gathers no evidence, reads no
+citations and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from relook.providers.base import Match
+
+__all__ = [
+    "Answerer",
+    "Finish",
+    "Prompt",
+    "Reply",
+    "Shown",
+    "Tell",
+    "Usage",
+    "answerer_of",
+]
+
+Tell = Callable[[str, str], None]
+"""Hears of a reply while it is made: ("text", the next piece) or ("note", what goes on)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture inside a prompt.
+
+    Args:
+        data: Bytes of its file, as the model gets them.
+        mime: Its type.
+        label: What it is, for people ("the picture asked about").
+    """
+
+    data: bytes = field(repr=False)
+    mime: str
+    label: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form, without the bytes."""
+        digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
+        return {
+            "picture": self.label, "mime": self.mime, "n_bytes": len(self.data),
+            "content_hash": digest,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Exactly what a model is shown.
+
+    Args:
+        system: What it is told about its task.
+        parts: Texts and pictures of the one user's turn, in order.
+        question: The person's question alone, for answerers that ask no model.
+        matches: The numbered evidence in it, likewise.
+    """
+
+    system: str
+    parts: tuple[str | Shown, ...]
+    question: str = ""
+    matches: tuple[tuple[int, Match], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The exact prompt in a JSON form; of pictures size and hash instead of the bytes."""
+        shown = [{"text": part} if isinstance(part, str) else part.as_dict() for part in self.parts]
+        return {"system": self.system, "parts": shown}
+
+
+class Finish(enum.StrEnum):
+    """How a reply ended."""
+
+    DONE = "done"
+    LENGTH = "length"
+    """The longest reply allowed was reached."""
+    REFUSED = "refused"
+    """The model or its service declined to answer."""
+    CUT_OFF = "cut_off"
+    """The connection or the time ended before the reply did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a reply cost, in the model's tokens; None where the service does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def as_dict(self) -> dict[str, int | None]:
+        """A JSON form."""
+        return {
+            "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an answerer says.
+
+    Args:
+        text: The whole text; empty when there is none.
+        finish: How it ended.
+        model: What wrote it, as the service names it; empty when no model was asked.
+        usage: Tokens.
+        notes: Things the person should know ("the service was busy: waited 4 s").
+        took_s: Wall time in seconds, with waits.
+        first_s: Seconds until the first piece of text came, or None.
+    """
+
+    text: str
+    finish: Finish
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    notes: tuple[str, ...] = ()
+    took_s: float = 0.0
+    first_s: float | None = None
+
+
+class Answerer(Protocol):
+    """Writes a reply to a prompt.
+
+    Attributes:
+        name: Registry name.
+        model: Which model; empty when none is asked.
+        host: Where a prompt is sent to; empty when it stays in this process.
+        third_party: Whether that host is somebody else's.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def third_party(self) -> bool: ...
+
+    def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
+        """One reply; a refusal or a cut is a reply too.
+
+        Raises:
+            AnswerError: when there is no reply at all: no service, a refused key, no time left.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds; closing twice is fine."""
+        ...
+
+
+def answerer_of(model: str, names: Collection[str]) -> tuple[str, str]:
+    """Which answerer a person means, and the model for it.
+
+    `openai:gpt-4o` and `hf:FOLDER` say both; an answerer's name alone has no model; anything
+    else ("gpt-4o", "llava:7b") is a model of the `openai` answerer.
+
+    Args:
+        model: What the person typed.
+        names: The answerers that there are.
+    """
+    if model in names:
+        return model, ""
+    name, colon, rest = model.partition(":")
+    return (name, rest) if colon and name in names else ("openai", model)

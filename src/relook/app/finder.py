@@ -1,0 +1,84 @@
+"""The nearest pictures of a library, for its provider. Layer: app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from relook.core.errors import ImageError
+from relook.core.images import decode, read_bytes
+from relook.core.vectors import Floats
+from relook.encoders.base import encode_images
+from relook.providers.base import Subject
+from relook.providers.library import Finder, Near
+from relook.rag.fetch import small_picture
+from relook.search.engine import Engine, Filter
+
+if TYPE_CHECKING:
+    from relook.library.records import ImageRecord
+
+__all__ = ["library_finder"]
+
+Moment = Callable[[], AbstractContextManager[object]]
+
+
+def library_finder(
+    engine: Engine, *, moment: Moment = nullcontext, thumbnails: bool = False
+) -> Finder:
+    """What finds a picture's nearest ones in a library.
+
+    Args:
+        engine: Of the library.
+        moment: Held while it is searched, where others change the library meanwhile.
+        thumbnails: Whether small pictures come with what is found: they cost a decoded file
+            each, and only a contact sheet needs them.
+    """
+
+    def find(subject: Subject, limit: int) -> Sequence[Near]:
+        image = decode(subject.data, engine.encoder.input_px).image
+        vector: Floats = encode_images(engine.encoder, [image])[0]
+        without = frozenset() if subject.image_id is None else frozenset([subject.image_id])
+        with moment():
+            engine.files.refresh()
+            page = engine.rank(vector, limit, Filter(without=without))
+            records = engine.files.catalog.images(page.image_ids.tolist(), missing_ok=True)
+            rows = np.array([record.first_row for record in records], np.int64)
+            cosines = engine.files.vectors.rows(rows) @ vector  # [n]
+        return list(_near(subject, records, cosines, engine, thumbnails))
+
+    return find
+
+
+def _near(
+    subject: Subject,
+    records: Sequence[ImageRecord],
+    cosines: Floats,
+    engine: Engine,
+    thumbnails: bool,
+) -> Iterator[Near]:
+    settings = engine.settings
+    for record, cosine in zip(records, cosines.tolist(), strict=True):
+        n_bits = ((record.dhash ^ subject.picture_hash) & 0xFFFF_FFFF_FFFF_FFFF).bit_count()
+        alike = cosine >= settings.fold_cosine and n_bits <= settings.fold_bits
+        yield Near(
+            image_id=record.image_id,
+            similarity=float(cosine),
+            same=alike or record.content.hex() == subject.content_hash,
+            title=record.title,
+            caption=record.caption,
+            file=record.path.name,
+            metadata={str(key): str(value) for key, value in record.metadata.items()},
+            picture_hash=record.dhash,
+            thumbnail=_thumbnail(record) if thumbnails else None,
+        )
+
+
+def _thumbnail(record: ImageRecord) -> bytes | None:
+    """None for a file that is gone or changed into something else: its words remain."""
+    try:
+        return small_picture(read_bytes(record.facts.path)).data
+    except ImageError:
+        return None

@@ -1,0 +1,287 @@
+"""The provider seam. Layer: providers.
+
+A provider is a service that, given a picture, says where else it is and what it shows: the
+person's own library, a reverse image search, a real browser on one. It gives typed matches
+and never mistakes "blocked" for "nothing found". It keeps no result and asks for no consent:
+`rag.gather` does both.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from relook.core.errors import InputError
+from relook.core.images import decode, dhash
+from relook.core.settings import ImageLimits
+from relook.providers.match import Match, MatchKind, Sent, picture_bytes, picture_text
+
+__all__ = [
+    "Lookup",
+    "Match",
+    "MatchKind",
+    "Outcome",
+    "Provider",
+    "ProviderResult",
+    "Sent",
+    "Subject",
+]
+
+_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_HASH_PX = 64  # a difference hash looks at 9x8 pixels: a JPEG is decoded at a reduced scale
+
+
+class Outcome(enum.StrEnum):
+    """What came of asking a provider. Only `FOUND` and `NOTHING` are about the picture."""
+
+    FOUND = "found"
+    NOTHING = "nothing"
+    """The service answered, and knows no such picture."""
+    BLOCKED = "blocked"
+    """The service took us for a robot."""
+    CONSENT_PAGE = "consent_page"
+    """The service showed its own consent page (cookies, terms) instead of results."""
+    QUOTA = "quota"
+    """Too many requests, or none left."""
+    BAD_KEY = "bad_key"
+    """No key is set, or the service refuses it."""
+    REFUSED = "refused"
+    """The service will not take this picture (format, size, cannot reach its address)."""
+    TIMED_OUT = "timed_out"
+    NOT_ALLOWED = "not_allowed"
+    """Not asked: the person has not agreed that the picture is sent there."""
+    OVER_BUDGET = "over_budget"
+    """Not asked: it would cost more than was allowed."""
+    UNSUPPORTED = "unsupported"
+    """Not asked: it cannot take this kind of picture (say, one without a public address)."""
+    FAILED = "failed"
+    """Anything else; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The picture that is asked about.
+
+    Args:
+        data: The bytes of its file.
+        mime: Its type, from its content.
+        content_hash: Hexadecimal digest of `data`: what "the same file" means.
+        picture_hash: 64-bit difference hash: near-duplicates differ in a few bits.
+        width_px, height_px: Size of the upright picture.
+        url: Its public address; None for a picture of this machine.
+        image_id: Its id in the person's library, or None; the `library` provider leaves it out.
+        name: What to call it (file name or address), for people.
+    """
+
+    data: bytes = field(repr=False)
+    mime: str
+    content_hash: str
+    picture_hash: int
+    width_px: int
+    height_px: int
+    url: str | None = None
+    image_id: int | None = None
+    name: str = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a picture of this machine, which goes nowhere without consent."""
+        return self.url is None
+
+    @classmethod
+    def of(
+        cls,
+        data: bytes,
+        *,
+        url: str | None = None,
+        image_id: int | None = None,
+        name: str = "",
+        limits: ImageLimits | None = None,
+    ) -> Subject:
+        """A subject from the bytes of a picture file.
+
+        Args:
+            data: The whole file.
+            url: Its public address; None for a picture of this machine.
+            image_id: Its id in the person's library.
+            name: What to call it, for people.
+            limits: What a picture may cost.
+
+        Raises:
+            ImageError: when it is no picture that is read here.
+        """
+        picture = decode(data, _HASH_PX, limits)
+        return cls(
+            data=data,
+            mime=_MIME.get(picture.format, f"image/{picture.format.lower()}"),
+            content_hash=hashlib.blake2b(data, digest_size=16).hexdigest(),
+            picture_hash=dhash(picture.image),
+            width_px=picture.width_px,
+            height_px=picture.height_px,
+            url=url,
+            image_id=image_id,
+            name=name,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form, without the bytes."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "image_id": self.image_id,
+            "mime": self.mime,
+            "content_hash": self.content_hash,
+            "picture_hash": f"{self.picture_hash & 0xFFFFFFFFFFFFFFFF:016x}",
+            "width_px": self.width_px,
+            "height_px": self.height_px,
+            "n_bytes": len(self.data),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How to ask.
+
+    Args:
+        limit: At most so many matches.
+        timeout_s: The provider must be back within about this time.
+        words: Words to narrow the search with, where a service takes them; may be empty.
+    """
+
+    limit: int = 10
+    timeout_s: float = 30.0
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderResult:
+    """What came of asking one provider.
+
+    Args:
+        provider: Its name.
+        outcome: What came of it.
+        matches: Best first; empty unless the outcome is `FOUND`.
+        message: What happened, for people; empty when there is nothing to say. Never has a key.
+        hint: What to do next; empty when there is nothing to do.
+        sent: What left this machine.
+        took_s: Wall time in seconds.
+        cost_usd: What it cost, as far as is known.
+        retry_after_s: After how many seconds the service wants to be asked again, or None.
+        screenshot: A PNG of the provider's page, or None.
+        cached_s: Age of the result in seconds when it comes from the cache, or None.
+        passing: Whether the same question may well work in a moment (a busy or broken line).
+    """
+
+    provider: str
+    outcome: Outcome
+    matches: tuple[Match, ...] = ()
+    message: str = ""
+    hint: str = ""
+    sent: tuple[Sent, ...] = ()
+    took_s: float = 0.0
+    cost_usd: float = 0.0
+    retry_after_s: float | None = None
+    screenshot: bytes | None = field(default=None, repr=False)
+    cached_s: float | None = None
+    passing: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the service looked at the picture: it found something, or nothing."""
+        return self.outcome in (Outcome.FOUND, Outcome.NOTHING)
+
+    def timed(self, took_s: float) -> ProviderResult:
+        """The same result with its wall time."""
+        return replace(self, took_s=took_s)
+
+    def as_dict(self, *, pictures: bool = False, matches: bool = True) -> dict[str, Any]:
+        """A JSON form.
+
+        Args:
+            pictures: Whether thumbnails and the screenshot come with it, as base64.
+            matches: Whether the matches come with it.
+        """
+        values: dict[str, Any] = {
+            "provider": self.provider,
+            "outcome": self.outcome.value,
+            "n_matches": len(self.matches),
+            "message": self.message,
+            "hint": self.hint,
+            "sent": [sent.as_dict() for sent in self.sent],
+            "took_s": round(self.took_s, 4),
+            "cost_usd": self.cost_usd,
+            "retry_after_s": self.retry_after_s,
+            "cached_s": self.cached_s,
+            "has_screenshot": self.screenshot is not None,
+        }
+        if matches:
+            values["matches"] = [match.as_dict(pictures=pictures) for match in self.matches]
+        if pictures:
+            values["screenshot"] = picture_text(self.screenshot)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ProviderResult:
+        """The inverse of `as_dict`.
+
+        Raises:
+            InputError: `bad_result` or `bad_match` when it is no recorded result.
+        """
+        try:
+            return cls(
+                provider=str(values["provider"]),
+                outcome=Outcome(values["outcome"]),
+                matches=tuple(Match.from_dict(match) for match in values.get("matches", ())),
+                message=str(values.get("message", "")),
+                hint=str(values.get("hint", "")),
+                sent=tuple(Sent(**sent) for sent in values.get("sent", ())),
+                took_s=float(values.get("took_s", 0.0)),
+                cost_usd=float(values.get("cost_usd", 0.0)),
+                retry_after_s=values.get("retry_after_s"),
+                screenshot=picture_bytes(values.get("screenshot")),
+                cached_s=values.get("cached_s"),
+            )
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("bad_result", f"not a recorded result: {error!r}") from error
+
+
+class Provider(Protocol):
+    """Where else is this picture, and what does it show?
+
+    Attributes:
+        name: Registry name.
+        remote: Whether asking it sends something to a third party.
+        takes_files: Whether it can be asked about a picture without a public address; it then
+            sends the bytes.
+        cost_usd: What one question is expected to cost, for the budget; 0 when it is free.
+        variant: Its options as text; results of another variant are not interchangeable.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def remote(self) -> bool: ...
+    @property
+    def takes_files(self) -> bool: ...
+    @property
+    def cost_usd(self) -> float: ...
+    @property
+    def variant(self) -> str: ...
+
+    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        """Looks the picture up once. Safe to call from several threads.
+
+        Returns:
+            A result for whatever the service does: an outcome, never an exception. At most
+            `lookup.limit` matches, best first.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds; closing twice is fine."""
+        ...

@@ -1,0 +1,232 @@
+"""Google Lens in a real browser, through Playwright. Layer: providers.
+
+The way the seed of this idea worked: open the search in a browser, look at the page. Here
+the page is also read: titles, links, small pictures; and a robot check or a consent page is
+told apart from an empty result. It depends on a page that nobody promised to keep, is slow,
+and may be against the service's terms where the person lives: the other providers are better
+wherever they can be had.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from playwright.sync_api import Browser, FilePayload, Page, Playwright, sync_playwright
+from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import TimeoutError as BrowserTimeout
+
+from relook.core.errors import ImageError
+from relook.core.plain_text import plain
+from relook.core.web import check_url, host_of
+from relook.providers.base import Lookup, Match, Outcome, ProviderResult, Sent, Subject
+from relook.providers.lens_page import READ_PAGE, matches_of, state_of
+from relook.providers.turns import take_turns
+from relook.providers.upload import for_upload
+
+__all__ = ["BROWSER_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
+
+BROWSER_VARIABLE = "RELOOK_BROWSER"
+_URL = "https://lens.google.com"
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The browser's words for: no connection was made.
+_UNREACHED = ("ERR_NAME_NOT_RESOLVED", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
+_POLL_S, _LEAST_S = 0.25, 1.0
+_HINTS = {
+    Outcome.BLOCKED: "wait a while, or run it visible (headless=False) and pass the check",
+    Outcome.CONSENT_PAGE: "run it visible (headless=False) and answer the page once",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserOptions:
+    """How the browser is run.
+
+    Args:
+        headless: Whether it has no window. In a window the person can answer a consent page
+            or a robot check; it is waited for until the time limit.
+        delay_s: Seconds to wait after the first results, for what comes late.
+        full_page: Whether the screenshot is of the whole page instead of the first screen.
+        executable: The browser's program; `$RELOOK_BROWSER`, one on the PATH, or
+            Playwright's own when empty.
+        profile: Folder of a browser profile to use and keep (cookies); none when empty.
+        sandbox: Whether the browser's own sandbox is on; by default unless run as root.
+    """
+
+    headless: bool = True
+    delay_s: float = 2.0
+    full_page: bool = False
+    executable: str = ""
+    profile: str = ""
+    sandbox: bool | None = None
+
+
+class LensBrowserProvider:
+    """Google Lens as a person sees it, with a screenshot.
+
+    Args:
+        options: How the browser is run.
+        base_url: Another address of the service, for tests.
+    """
+
+    name = "lens-browser"
+    remote = True
+    takes_files = True
+    cost_usd = 0.0
+
+    def __init__(self, options: BrowserOptions | None = None, base_url: str = _URL) -> None:
+        check_url(base_url)
+        self._options = options or BrowserOptions()
+        self._base = base_url.rstrip("/")
+        self.variant = host_of(base_url)
+
+    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        """Looks the picture up in a browser of its own, which is closed afterwards."""
+        began = time.perf_counter()
+        sent: list[Sent] = []
+        try:
+            result = self._browse(subject, lookup, time.monotonic() + lookup.timeout_s, sent)
+        except ImageError as error:
+            result = ProviderResult(self.name, Outcome.REFUSED, (), error.message, error.hint)
+        except BrowserTimeout:
+            result = self._trouble(Outcome.TIMED_OUT, "the page took too long", "raise the limit")
+        except BrowserError as error:
+            result = self._broken(error)
+            if any(mark in error.message for mark in _UNREACHED):
+                sent.clear()
+        return replace(result, sent=tuple(sent), took_s=time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Nothing to free: each look-up closes its browser."""
+
+    def _browse(
+        self, subject: Subject, lookup: Lookup, deadline: float, sent: list[Sent]
+    ) -> ProviderResult:
+        with sync_playwright() as driver:
+            browser, page = self._open(driver)
+            try:
+                page.set_default_timeout(max(deadline - time.monotonic(), _LEAST_S) * 1e3)
+                self._ask(page, subject, sent)
+                seen = self._look(page, deadline)
+                shot = page.screenshot(full_page=self._options.full_page, timeout=10_000)
+                return self._result(seen, lookup, shot)
+            finally:
+                page.context.close()
+                if browser is not None:
+                    browser.close()
+
+    def _open(self, driver: Playwright) -> tuple[Browser | None, Page]:
+        options = self._options
+        own = driver.chromium.executable_path
+        named = options.executable or os.environ.get(BROWSER_VARIABLE, "")
+        program = named or (None if os.path.exists(own) else _installed())
+        sandbox = os.geteuid() != 0 if options.sandbox is None else options.sandbox
+        window = {"width": 1280, "height": 1000}
+        if options.profile:
+            context = driver.chromium.launch_persistent_context(
+                os.path.expanduser(options.profile),
+                executable_path=program,
+                headless=options.headless,
+                chromium_sandbox=sandbox,
+                locale="en-US",
+                viewport={"width": window["width"], "height": window["height"]},
+                accept_downloads=False,
+            )
+            return None, context.pages[0] if context.pages else context.new_page()
+        browser = driver.chromium.launch(
+            executable_path=program, headless=options.headless, chromium_sandbox=sandbox
+        )
+        return browser, browser.new_page(
+            locale="en-US",
+            viewport={"width": window["width"], "height": window["height"]},
+            accept_downloads=False,
+        )
+
+    def _ask(self, page: Page, subject: Subject, sent: list[Sent]) -> None:
+        """Opens the search: by address where there is one, else by handing over the picture.
+
+        What is sent is noted before it goes, so that a page that breaks cannot hide it.
+        """
+        host = host_of(self._base)
+        if subject.url is not None:
+            asked = urlencode({"url": subject.url, "hl": "en"})
+            sent.append(Sent(host, len(subject.url), "the picture's address"))
+            page.goto(f"{self._base}/uploadbyurl?{asked}", wait_until="domcontentloaded")
+            return
+        data = for_upload(subject)
+        action = f"{self._base}/v3/upload?hl=en"
+        page.set_content(
+            f'<form method="post" enctype="multipart/form-data" action="{action}">'
+            '<input type="file" name="encoded_image"></form>'
+        )
+        picture = FilePayload(name="picture.jpg", mimeType="image/jpeg", buffer=data)
+        page.set_input_files("input", files=[picture])
+        sent.append(Sent(host, len(data), "the picture"))
+        with page.expect_navigation(wait_until="domcontentloaded"):
+            page.evaluate("document.forms[0].submit()")
+
+    def _look(self, page: Page, deadline: float) -> Mapping[str, Any]:
+        """Waits until the page says what it is, then a little more, and reads it."""
+        may_wait = () if self._options.headless else (Outcome.BLOCKED, Outcome.CONSENT_PAGE)
+        seen = self._read(page)
+        while (state := state_of(seen)) is None or state in may_wait:
+            if time.monotonic() + _POLL_S >= deadline:
+                return seen
+            page.wait_for_timeout(_POLL_S * 1e3)
+            seen = self._read(page)
+        if state is Outcome.FOUND:
+            left_s = deadline - time.monotonic() - _POLL_S
+            page.wait_for_timeout(max(min(self._options.delay_s, left_s), 0.0) * 1e3)
+            seen = self._read(page)
+        return seen
+
+    def _read(self, page: Page) -> Mapping[str, Any]:
+        try:
+            seen: Mapping[str, Any] = page.evaluate(READ_PAGE, urlsplit(self._base).hostname)
+        except BrowserTimeout:
+            raise
+        except BrowserError as error:
+            if "context was destroyed" in error.message or "navigat" in error.message:
+                return {}  # the page is just being replaced by the next one
+            raise
+        return seen
+
+    def _result(self, seen: Mapping[str, Any], lookup: Lookup, shot: bytes) -> ProviderResult:
+        host = host_of(self._base)
+        outcome = state_of(seen)
+        message, hint = "", ""
+        if outcome is None:
+            outcome, message = Outcome.FAILED, "the page is none that is known here"
+            hint = "look at the screenshot: the service may have changed its page"
+        elif outcome is Outcome.BLOCKED:
+            message, hint = f"{host} took the browser for a robot", _HINTS[outcome]
+        elif outcome is Outcome.CONSENT_PAGE:
+            message, hint = f"{host} wants consent to its terms first", _HINTS[outcome]
+        matches: tuple[Match, ...] = ()
+        if outcome is Outcome.FOUND:
+            matches = take_turns(matches_of(seen, self.name), lookup.limit)
+        return ProviderResult(self.name, outcome, matches, message, hint, screenshot=shot)
+
+    def _broken(self, error: BrowserError) -> ProviderResult:
+        text = plain(re.split("Call log:|=== logs", error.message)[0], 200).rstrip(" =")
+        if "Executable doesn't exist" in error.message or "Failed to launch" in error.message:
+            hint = f"playwright install chromium, or set ${BROWSER_VARIABLE} to a browser"
+            return self._trouble(Outcome.FAILED, text, hint)
+        passing = "net::ERR_" in error.message
+        return self._trouble(Outcome.FAILED, text, "check the network connection", passing)
+
+    def _trouble(
+        self, outcome: Outcome, message: str, hint: str, passing: bool = False
+    ) -> ProviderResult:
+        return ProviderResult(self.name, outcome, (), message, hint, passing=passing)
+
+
+def _installed() -> str | None:
+    """A browser of this machine, when Playwright has none of its own."""
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)

@@ -1,0 +1,237 @@
+"""Google Lens, Bing and Yandex reverse image search through SerpApi. Layer: providers.
+
+Source: SerpApi's documentation of the engines `google_lens`, `bing_reverse_image` and
+`yandex_images`, and answers recorded by others. Every field may be absent, and some change
+their type between answers. "No results" comes as status 200 with an `error`. In Bing's rows
+`link` leads to Bing and `source` is the page; in the others' `link` is the page. All three
+take a public address only, so a picture of this machine cannot be asked about here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relook.core.plain_text import plain
+from relook.core.secret import Secret, find_secret
+from relook.core.web import host_of
+from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.json_service import Call, CallError, JsonService
+from relook.providers.loose_json import object_of, rows_of, text_of, url_of
+from relook.providers.turns import take_turns
+
+__all__ = ["KEY_VARIABLES", "SerpApiProvider", "bing", "lens_exact", "yandex"]
+
+KEY_VARIABLES = ("RELOOK_SERPAPI_KEY", "SERPAPI_API_KEY", "SERPAPI_KEY")
+_URL = "https://serpapi.com"
+# The smallest plan with a price: 75 dollars for 5,000 searches (price page, read in 2026).
+_COST_USD = 0.015
+
+Rows = list[Match]
+Values = Mapping[str, Any]
+
+
+class SerpApiProvider:
+    """One engine of SerpApi.
+
+    Args:
+        engine: "google_lens", "bing_reverse_image" or "yandex_images".
+        kind: For Google Lens: "visual_matches" (quick), "exact_matches" or "all" (slow).
+        secret: The key; looked for in the environment and the keyring when None.
+        base_url: Another address of the service, for tests.
+        cost_usd: What one search costs under the person's plan, for the budget.
+        name: What the provider is called in results.
+    """
+
+    remote = True
+    takes_files = False
+
+    def __init__(
+        self,
+        engine: str = "google_lens",
+        kind: str = "visual_matches",
+        secret: Secret | None = None,
+        base_url: str = _URL,
+        cost_usd: float = _COST_USD,
+        name: str = "serpapi",
+    ) -> None:
+        self.name = name
+        self.cost_usd = cost_usd
+        self._engine = _ENGINES[engine]
+        self._kind = kind if engine == "google_lens" else ""
+        self.variant = f"{engine} {self._kind}".strip()
+        self._secret = secret or find_secret("serpapi", KEY_VARIABLES)
+        self._url = f"{base_url.rstrip('/')}/search.json"
+        self._service = JsonService(name, self._secret, "api_key", base_url)
+
+    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        """Looks the picture's address up."""
+        began = time.perf_counter()
+        try:
+            result = self._find(subject, lookup)
+        except CallError as error:
+            result = error.result
+        return result.timed(time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._service.close()
+
+    def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        if subject.url is None:
+            message = f"{self.name} can only be asked about a picture with a public address"
+            raise self._service.trouble(Outcome.UNSUPPORTED, message)
+        if self._secret is None:
+            message = f"{self.name} needs an API key"
+            raise self._service.trouble(Outcome.BAD_KEY, message, f"set ${KEY_VARIABLES[0]}")
+        params = {"engine": self._engine.name, self._engine.url_param: subject.url}
+        if self._kind:
+            params["type"] = self._kind
+        if lookup.words and self._engine.takes_words and self._kind != "exact_matches":
+            params["q"] = lookup.words
+        call = Call("GET", self._url, "the picture's address", params)
+        status, values, sent = self._service.call(call, lookup.timeout_s)
+        matches = take_turns(self._engine.read(values, self.name), lookup.limit)
+        if not matches:
+            self._check(status, values, sent)
+        outcome = Outcome.FOUND if matches else Outcome.NOTHING
+        cost = self.cost_usd
+        return ProviderResult(self.name, outcome, matches, sent=(sent,), cost_usd=cost)
+
+    def _check(self, status: int, values: Values, sent: Sent) -> None:
+        """Raises unless an answer without matches means that there are none."""
+        error = plain(values.get("error"), 300)
+        said = error.lower()
+        trouble = self._service.trouble
+        if status in (401, 403):
+            hint = f"check ${KEY_VARIABLES[0]}"
+            raise trouble(Outcome.BAD_KEY, error or f"status {status}", hint, sent)
+        if "run out of searches" in said or "limit" in said or status == 402:
+            raise trouble(Outcome.QUOTA, error, "see your plan at the service", sent)
+        state = object_of(values.get("search_information")).get("images_results_state")
+        if "hasn't returned any results" in said or state == "Fully empty":
+            return
+        if status >= 400:
+            raise trouble(Outcome.REFUSED, error or f"status {status}", "", sent)
+        progress = object_of(values.get("search_metadata")).get("status")
+        if error or progress != "Success":
+            message = error or f"the search ended as {progress!r}"
+            raise trouble(Outcome.FAILED, message, "", sent, passing=True)
+
+
+def _match(name: str, kind: MatchKind, row: Values, page: str, image: str) -> Match:
+    thumbnail = url_of(row.get("thumbnail"))
+    site = plain(row.get("source"), 80) if not url_of(row.get("source")) else ""
+    return Match(
+        provider=name,
+        kind=kind,
+        title=plain(row.get("title")),
+        source=site or plain(row.get("domain"), 80) or host_of(page),
+        page_url=page,
+        image_url=image,
+        thumbnail_url=thumbnail,
+        text=plain(row.get("snippet")),
+        date=plain(row.get("date"), 40),
+        metadata=_price(row),
+    )
+
+
+def _price(row: Values) -> dict[str, str]:
+    price = row.get("price")
+    text = plain(object_of(price).get("value") if isinstance(price, dict) else price, 40)
+    return {"price": text} if text else {}
+
+
+def _entity(name: str, title: object, text: object = "", source: str = "") -> Match:
+    return Match(name, MatchKind.ENTITY, plain(title, 120), source, text=plain(text))
+
+
+def _lens(values: Values, name: str) -> list[Rows]:
+    exact = [
+        _match(name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("image")))
+        for row in rows_of(values, "exact_matches")
+    ]
+    visual = [
+        _match(name, MatchKind.SIMILAR, row, url_of(row.get("link")), url_of(row.get("image")))
+        for row in rows_of(values, "visual_matches")
+    ]
+    known = values.get("knowledge_graph")  # an object, or a list of them
+    graphs = [known] if isinstance(known, dict) else rows_of(values, "knowledge_graph")
+    source = "Google knowledge graph"
+    names = [
+        _entity(name, one.get("title"), one.get("description") or one.get("subtitle"), source)
+        for one in graphs
+    ]
+    asked = rows_of(values, "related_content")
+    names += [_entity(name, one.get("query"), source="Google Lens") for one in asked]
+    return _titled([exact, names, visual])
+
+
+def _bing(values: Values, name: str) -> list[Rows]:
+    def read(field: str, kind: MatchKind) -> Rows:
+        rows = rows_of(values, field)
+        return [
+            _match(name, kind, row, url_of(row.get("source")), url_of(row.get("original")))
+            for row in rows
+        ]
+
+    same = read("pages_with_this_image", MatchKind.PAGE)
+    similar = read("related_content", MatchKind.SIMILAR)
+    # "Looks like" is an object or a list of them.
+    looks = values.get("looks_like")
+    rows = [looks] if isinstance(looks, dict) else rows_of(values, "looks_like")
+    names = [_entity(name, one.get("title"), one.get("snippet"), "Bing") for one in rows]
+    return _titled([same, names, similar])
+
+
+def _yandex(values: Values, name: str) -> list[Rows]:
+    same = [
+        _match(
+            name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("original_image"))
+        )
+        for row in rows_of(values, "image_results")
+    ]
+    similar = [  # its `link` leads to Yandex
+        _match(name, MatchKind.SIMILAR, row, "", url_of(row.get("image")))
+        for row in rows_of(values, "similar_images")
+    ]
+    tags = rows_of(values, "image_tags")
+    names = [_entity(name, text_of(one.get("text")), source="Yandex") for one in tags]
+    return _titled([same, names, similar])
+
+
+def _titled(lists: list[Rows]) -> list[Rows]:
+    """Without matches that say nothing."""
+    return [[one for one in rows if one.title or one.page_url or one.image_url] for rows in lists]
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    name: str
+    url_param: str
+    takes_words: bool
+    read: Callable[[Values, str], list[Rows]]
+
+
+_ENGINES = {
+    "google_lens": _Engine("google_lens", "url", True, _lens),
+    "bing_reverse_image": _Engine("bing_reverse_image", "image_url", False, _bing),
+    "yandex_images": _Engine("yandex_images", "url", False, _yandex),
+}
+
+
+def lens_exact(**options: Any) -> SerpApiProvider:
+    """Google Lens, pages with the same picture."""
+    return SerpApiProvider(**{"kind": "exact_matches", "name": "serpapi-exact", **options})
+
+
+def bing(**options: Any) -> SerpApiProvider:
+    """Bing's reverse image search."""
+    return SerpApiProvider("bing_reverse_image", **{"name": "serpapi-bing", **options})
+
+
+def yandex(**options: Any) -> SerpApiProvider:
+    """Yandex Images by picture."""
+    return SerpApiProvider("yandex_images", **{"name": "serpapi-yandex", **options})

@@ -1,0 +1,303 @@
+"""One question about one picture, from looking it up to an answer with citations. Layer: rag.
+
+    asker = Asker(answerer, gatherer)
+    answer = asker.ask(subject, "What country does this building belong to?")
+    again = asker.ask(subject, answer.question, evidence=answer.evidence.strike(2))
+
+Asking again with edited evidence calls no provider. Nothing is sent before consent is checked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from relook.answerers.base import Answerer, Prompt, Reply, Tell
+from relook.core.errors import AccessError, AnswerError, InputError
+from relook.core.settings import AskSettings, EvidenceSettings
+from relook.providers.base import ProviderResult, Sent, Subject
+from relook.rag.answer import Answer, Written
+from relook.rag.citations import cite
+from relook.rag.consent import Consent
+from relook.rag.evidence import Evidence
+from relook.rag.gate import hedge_of
+from relook.rag.gather import Gatherer
+from relook.rag.prompt import PromptTexts, build_prompt
+
+__all__ = ["WHEN", "Asker", "Hear"]
+
+WHEN = ("always", "never", "auto")
+Edit = Callable[[Evidence], Evidence]
+Hear = Callable[[str, Mapping[str, Any]], None]
+"""Hears of a question's stages: `providers`, `provider`, `evidence`, `model`, `text`, `note`."""
+
+_MAX_QUESTION = 4000
+
+
+@dataclass
+class _Run:
+    """What has become of one question so far."""
+
+    subject: Subject
+    question: str
+    evidence: Evidence
+    hear: Hear
+    edit: Edit
+    looked_up: bool = False
+    sent: list[Sent] = field(default_factory=list)
+    others_s: float = 0.0
+
+
+class Asker:
+    """Answers questions about pictures. It may be used again, and by several threads.
+
+    Args:
+        answerer: What writes.
+        gatherer: What looks pictures up; None when evidence is always given or never used.
+        settings: Whether and how evidence is used.
+        texts: The prompt's sentences.
+        trimmed: How long an item's text may be in a prompt.
+        consent: Which services may get pictures of this machine; the per-user file when None.
+
+    Raises:
+        InputError: `bad_when`, `nothing_to_ask` when there is neither model nor evidence.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        gatherer: Gatherer | None = None,
+        *,
+        settings: AskSettings | None = None,
+        texts: PromptTexts | None = None,
+        trimmed: EvidenceSettings | None = None,
+        consent: Consent | None = None,
+    ) -> None:
+        self.answerer, self.gatherer = answerer, gatherer
+        self.settings, self.texts = settings or AskSettings(), texts or PromptTexts()
+        self.trimmed, self.consent = trimmed, consent or Consent()
+        if self.settings.when not in WHEN:
+            raise InputError(
+                "bad_when", f"evidence is not used {self.settings.when!r}", f"one of {WHEN}"
+            )
+        if self.settings.when == "never" and not self._has_model:
+            raise InputError(
+                "nothing_to_ask",
+                "without evidence and without a model there is nothing to answer with",
+                "name a --model, or let evidence be used",
+            )
+
+    def ask(
+        self,
+        subject: Subject,
+        question: str,
+        *,
+        evidence: Evidence | None = None,
+        edit: Edit | None = None,
+        hear: Hear | None = None,
+    ) -> Answer:
+        """Answers a question.
+
+        Args:
+            subject: The picture.
+            question: May be empty: then what it shows is asked.
+            evidence: Found before and perhaps edited; looked up now when None.
+            edit: Strikes and pins what was found, before a model sees it.
+            hear: Hears of each stage, in this thread and, with `compare`, in one more.
+
+        Raises:
+            InputError: `long_question`, and what `build_prompt` raises.
+            AccessError: `upload_not_allowed` when the model's service may not get the picture.
+            AnswerError: when there is no reply.
+        """
+        began = time.perf_counter()
+        if len(question) > _MAX_QUESTION:
+            raise InputError(
+                "long_question", f"the question has {len(question):,} characters",
+                f"at most {_MAX_QUESTION:,}",
+            )  # fmt: skip
+        if evidence is not None and edit is not None:
+            evidence = edit(evidence)
+        self._check_consent(subject, evidence)
+        known = evidence or Evidence()
+        run = _Run(subject, question, known, hear or (lambda *_: None), edit or (lambda one: one))
+        answer = self._answer(run, given=evidence is not None)
+        took = time.perf_counter() - began
+        return self._with_costs(answer, run, took)
+
+    def _answer(self, run: _Run, *, given: bool) -> Answer:
+        if self.settings.when == "auto" and self._has_model and not given:
+            return self._only_if_needed(run)
+        if self.settings.when == "never":
+            written = self._write(run, None, "with")
+            return self._answered(run, written, why="evidence was not to be used")
+        with ThreadPoolExecutor(1, "compare") as pool:
+            beside = self._begin_comparison(run, pool)
+            if not given:
+                self._look_up(run)
+            written = self._write(run, run.evidence, "with")
+            without = self._compared(run, beside)
+        why = "" if run.evidence.shown else "there is no evidence to use"
+        return self._answered(run, written, without=without, why=why)
+
+    def _only_if_needed(self, run: _Run) -> Answer:
+        """Asks without evidence first, and looks the picture up when that answer hedges."""
+        first = self._write(run, None, "without")
+        hedge = hedge_of(first.text)
+        if not hedge and first.finish == "done":
+            return self._answered(run, first, why="the answer without evidence does not hedge")
+        said = f"the answer without evidence hedges ({hedge!r})" if hedge else "it broke off"
+        self._look_up(run)
+        if not run.evidence.shown:
+            return self._answered(run, first, why=f"{said}, but nothing was found")
+        written = self._write(run, run.evidence, "with")
+        return self._answered(run, written, without=first, why=said)
+
+    def _look_up(self, run: _Run) -> None:
+        if self.gatherer is None:
+            raise InputError(
+                "no_provider", "no provider is named, so nothing can be looked up",
+                "name one: --provider library",
+            )  # fmt: skip
+        run.hear("providers", {"names": list(self.gatherer.providers)})
+
+        def on_result(result: ProviderResult) -> None:
+            run.hear("provider", result.as_dict(matches=False))
+
+        run.evidence = run.edit(self.gatherer.gather(run.subject, on_result=on_result))
+        run.looked_up = True
+        run.hear("evidence", run.evidence.as_dict(pictures=True))
+
+    def _write(self, run: _Run, evidence: Evidence | None, which: str) -> Written:
+        """One prompt and its reply."""
+        if evidence is not None and evidence.shown:
+            self._check_sheet(evidence)
+        form, note = self._form(evidence)
+        settings = replace(self.settings, form=form)
+        prompt = build_prompt(
+            run.subject, run.question, evidence, settings, self.texts, self.trimmed
+        )
+        run.hear("model", {"which": which, "answerer": self.answerer.name,
+                           "model": self.answerer.model})  # fmt: skip
+        tell: Tell = lambda kind, text: run.hear(kind, {"which": which, "text": text})  # noqa: E731
+        reply = self.answerer.reply(prompt, tell)
+        if self.answerer.third_party:
+            n_bytes = _n_bytes(prompt)
+            what = "the prompt, with the picture"
+            run.sent.append(Sent(self.answerer.host, n_bytes, what))
+        return _written(replace(reply, notes=(*note, *reply.notes)), prompt, self._has_model)
+
+    def _form(self, evidence: Evidence | None) -> tuple[str, tuple[str, ...]]:
+        """How evidence can be shown, and a note where that is not how it should be."""
+        form = self.settings.form
+        if form != "screenshot" or evidence is None or not evidence.shown:
+            return form, ()
+        if evidence.screenshot is None:
+            return "text", ("no provider kept a screenshot: the evidence was shown as text",)
+        if len(evidence.shown) < len(evidence):
+            why = "a screenshot would show what was struck out: the evidence was shown as text"
+            return "text", (why,)
+        return form, ()
+
+    def _begin_comparison(self, run: _Run, pool: ThreadPoolExecutor) -> Future[Written] | None:
+        """A service answers without evidence while the picture is looked up."""
+        if not (self.settings.compare and self.answerer.host):
+            return None
+        return pool.submit(self._write, run, None, "without")
+
+    def _compared(self, run: _Run, beside: Future[Written] | None) -> Written | None:
+        if not self.settings.compare:
+            return None
+        if not self._has_model:
+            return Written("No model was asked, so there is no answer without evidence.")
+        began = time.perf_counter()
+        try:
+            return beside.result() if beside else self._write(run, None, "without")
+        except AnswerError as error:  # the answer that counts is there
+            return Written("", notes=(f"no answer without evidence: {error}",))
+        finally:
+            run.others_s += time.perf_counter() - began
+
+    def _answered(
+        self, run: _Run, written: Written, *, without: Written | None = None, why: str = ""
+    ) -> Answer:
+        return Answer(
+            question=run.question,
+            written=written,
+            evidence=run.evidence,
+            without=without,
+            answerer=self.answerer.name,
+            when=self.settings.when,
+            why=why,
+        )
+
+    def _with_costs(self, answer: Answer, run: _Run, took_s: float) -> Answer:
+        """The answer with what it sent and how long each stage took."""
+        without_s = answer.without.took_s if answer.without else 0.0
+        found_s = max((one.took_s for one in run.evidence.results), default=0.0)
+        providers_s = found_s if run.looked_up else 0.0
+        in_turn_s = without_s if answer.when == "auto" else run.others_s
+        ours_s = took_s - providers_s - answer.written.took_s - in_turn_s
+        stages = {"providers": providers_s, "model": answer.written.took_s, "without": without_s,
+                  "ours": max(ours_s, 0.0)}  # fmt: skip
+        looked = [one for _, one in run.evidence.sent] if run.looked_up else []
+        return replace(answer, sent=(*looked, *run.sent), stages=stages, took_s=took_s)
+
+    @property
+    def _has_model(self) -> bool:
+        return bool(self.answerer.model)
+
+    def _check_consent(self, subject: Subject, evidence: Evidence | None) -> None:
+        if subject.local and not self._may_send():
+            raise _not_allowed(self.answerer.host, "a picture of this machine")
+        if evidence is not None:
+            self._check_sheet(evidence)
+
+    def _check_sheet(self, evidence: Evidence) -> None:
+        """Small pictures of the person's own library are pictures of this machine, too."""
+        own = any(item.match.image_id is not None for item in evidence.shown)
+        if own and self.settings.form == "sheet" and not self._may_send():
+            raise _not_allowed(self.answerer.host, "pictures of your library")
+
+    def _may_send(self) -> bool:
+        return not self.answerer.third_party or self.consent.allows(self.answerer.host)
+
+
+def _not_allowed(host: str, what: str) -> AccessError:
+    return AccessError(
+        "upload_not_allowed",
+        f"nothing was sent: the model's service {host} would get {what}",
+        "agree with --allow-upload; it is remembered, and relook consent takes it back",
+    )
+
+
+def _written(reply: Reply, prompt: Prompt, was_asked: bool) -> Written:
+    known = {number for number, _ in prompt.matches}
+    cited = cite(reply.text, known)
+    notes = list(reply.notes)
+    if cited.invented:
+        gone = ", ".join(map(str, cited.invented))
+        notes.append(f"cited evidence that does not exist: {gone}; taken out")
+    return Written(
+        text=cited.text,
+        citations=cited.numbers,
+        invented=cited.invented,
+        finish=reply.finish,
+        model=reply.model,
+        usage=reply.usage,
+        prompt=prompt.as_dict() if was_asked else {},
+        with_evidence=bool(prompt.matches),
+        notes=tuple(notes),
+        took_s=reply.took_s,
+        first_s=reply.first_s,
+    )
+
+
+def _n_bytes(prompt: Prompt) -> int:
+    return len(prompt.system) + sum(
+        len(part.encode()) if isinstance(part, str) else len(part.data) * 4 // 3
+        for part in prompt.parts
+    )

@@ -1,0 +1,155 @@
+"""Many questions from a file, answered one after the other, resumable. Layer: rag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relook.core.errors import InputError, RelookError, StorageError
+from relook.providers.base import Subject
+from relook.rag.ask import Asker
+from relook.rag.journal import Journal
+
+__all__ = ["Batch", "Failed", "Question", "read_questions", "run_batch"]
+
+SubjectOf = Callable[[str | int], Subject]
+_SHAPE = 'each line looks like {"picture": "a.jpg", "question": "Where is this?", "id": "1"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One line of a question file.
+
+    Args:
+        key: Its `id`, or the number of its line.
+        picture: A file (relative to the question file), an address, or an image id.
+        question: May be empty.
+    """
+
+    key: str
+    picture: str | int
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A question that was not answered; running again tries it again."""
+
+    key: str
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """A JSON form."""
+        return {"id": self.key, "code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a run did.
+
+    Args:
+        n_answered: Questions answered in this run.
+        n_before: Answered by an earlier one.
+        failed: Not answered.
+    """
+
+    n_answered: int
+    n_before: int
+    failed: tuple[Failed, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        failed = [one.as_dict() for one in self.failed]
+        return {"n_answered": self.n_answered, "n_before": self.n_before, "failed": failed}
+
+
+def read_questions(file: Path) -> list[Question]:
+    """The questions of a JSONL file.
+
+    Raises:
+        InputError: `bad_questions` with the line that cannot be read, or two with one id.
+    """
+    try:
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("bad_questions", f"cannot read {file}: {error}", _SHAPE) from error
+    questions: dict[str, Question] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            one = _question(json.loads(line), number, file.parent)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                "bad_questions", f"line {number} of {file} is not a question: {error!r}", _SHAPE
+            ) from error
+        if one.key in questions:
+            raise InputError("bad_questions", f"{file} has the id {one.key!r} twice", "rename one")
+        questions[one.key] = one
+    if not questions:
+        raise InputError("bad_questions", f"{file} has no questions", _SHAPE)
+    return list(questions.values())
+
+
+def run_batch(
+    asker: Asker,
+    questions: Sequence[Question],
+    out: Path,
+    subject_of: SubjectOf,
+    progress: Callable[[int, int], None] | None = None,
+) -> Batch:
+    """Answers what is not answered yet, and adds each answer to a JSONL file at once.
+
+    Args:
+        asker: What answers.
+        questions: All of them.
+        out: Where answers go: their JSON form with `id` and `picture`.
+        subject_of: Opens a picture.
+        progress: Called with questions done and questions in all.
+
+    Raises:
+        InputError: `bad_journal`, also when an answer there is to another question.
+        StorageError: when the disk refuses.
+    """
+    failed: list[Failed] = []
+    with Journal(out, lambda row: str(row["id"])) as journal:
+        for one in questions:
+            _check_same(one, journal.rows.get(one.key), out)
+        n_before = sum(one.key in journal for one in questions)
+        for done, one in enumerate(questions):
+            if progress:
+                progress(done, len(questions))
+            if one.key in journal:
+                continue
+            try:
+                answer = asker.ask(subject_of(one.picture), one.question)
+            except StorageError:
+                raise  # the next one would meet the same full disk
+            except RelookError as error:
+                failed.append(Failed(one.key, error.code, str(error)))
+                continue
+            journal.add({"id": one.key, "picture": one.picture, **answer.as_dict()})
+        n_now = sum(one.key in journal for one in questions) - n_before
+    return Batch(n_now, n_before, tuple(failed))
+
+
+def _question(row: Mapping[str, Any], number: int, folder: Path) -> Question:
+    picture = row["picture"]
+    if isinstance(picture, bool) or not isinstance(picture, (str, int)) or picture == "":
+        raise ValueError(f"the picture is {picture!r}")
+    if isinstance(picture, str) and "://" not in picture:
+        picture = str(folder / picture)
+    return Question(str(row.get("id", number)), picture, str(row.get("question", "")))
+
+
+def _check_same(one: Question, row: Mapping[str, Any] | None, out: Path) -> None:
+    if row is not None and (row.get("question"), row.get("picture")) != (one.question, one.picture):
+        raise InputError(
+            "bad_journal",
+            f"{out} answers another question under the id {one.key!r}",
+            "name another file to write to, or remove that one",
+        )

@@ -1,0 +1,70 @@
+"""Which evidence an answer cites, and which it only pretends to. Layer: rag.
+
+Models write citations in several ways; all become `[2]` here. A number that was not shown is
+taken out of the text and reported, so that a reader never follows it to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+__all__ = ["Cited", "cite"]
+
+_LIST = r"#?\d{1,3}(?:\s*(?:,|;|-|\u2013|and|&)\s*#?\d{1,3})*"
+# A link behind the number is the model's own, not evidence: it goes.
+_CITATION = re.compile(
+    rf"(?P<space>[ \t]*)[\[\u3010]\s*(?:\^|evidence|item|source|result)?\s*(?P<list>{_LIST})"
+    r"\s*(?:\u2020[^\]\u3011]*)?[\]\u3011](?:\([^()\s]*\))?",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"(\d+)\s*[-\u2013]\s*#?(\d+)")
+_LONGEST_RANGE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A text whose citations all exist.
+
+    Args:
+        text: With citations as `[2]`, each number in brackets of its own.
+        numbers: Evidence cited, in the order of first mention.
+        invented: Numbers that were cited without being there; they are gone from the text.
+    """
+
+    text: str
+    numbers: tuple[int, ...] = ()
+    invented: tuple[int, ...] = ()
+
+
+def cite(text: str, known: Collection[int]) -> Cited:
+    """Reads and cleans the citations of an answer.
+
+    Args:
+        text: What a model wrote.
+        known: The numbers it was shown.
+    """
+    used: dict[int, None] = {}
+    invented: dict[int, None] = {}
+
+    def cleaned(found: re.Match[str]) -> str:
+        numbers = _numbers(found["list"])
+        for number in numbers:
+            (used if number in known else invented)[number] = None
+        kept = "".join(f"[{number}]" for number in numbers if number in known)
+        return found["space"] + kept if kept else ""
+
+    return Cited(_CITATION.sub(cleaned, text).strip(), tuple(used), tuple(invented))
+
+
+def _numbers(listed: str) -> list[int]:
+    """`1, 3-5` as [1, 3, 4, 5]."""
+    spelled = _RANGE.sub(lambda m: ",".join(map(str, _between(int(m[1]), int(m[2])))), listed)
+    return list(dict.fromkeys(int(number) for number in re.findall(r"\d+", spelled)))
+
+
+def _between(first: int, last: int) -> list[int]:
+    if first < last <= first + _LONGEST_RANGE:
+        return list(range(first, last + 1))
+    return [first, last]

@@ -1,0 +1,88 @@
+"""Which services a picture of this machine may be sent to. Layer: rag.
+
+A picture without a public address goes to a third party only after the person agreed, for
+that service by name. The agreement is kept in a small file of the person's configuration
+folder and can be taken back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import platformdirs
+
+from relook.core.errors import StorageError
+
+__all__ = ["Consent", "default_consent_file"]
+
+
+def default_consent_file() -> Path:
+    """Where agreements are kept: `$RELOOK_CONFIG/consent.json`, or one place per user."""
+    named = os.environ.get("RELOOK_CONFIG")
+    folder = Path(os.path.expanduser(named)) if named else platformdirs.user_config_path("relook")
+    return folder / "consent.json"
+
+
+class Consent:
+    """Agreements of one person.
+
+    Args:
+        file: Where they are kept; the per-user file when None.
+        once: Services agreed to for this object's life only.
+    """
+
+    def __init__(self, file: Path | None = None, once: Iterable[str] = ()) -> None:
+        self.file = default_consent_file() if file is None else file
+        self.once = frozenset(once)
+
+    def allows(self, provider: str) -> bool:
+        """Whether pictures of this machine may go to this service."""
+        return provider in self.once or provider in self.given()
+
+    def given(self) -> dict[str, str]:
+        """Remembered services, with the day they were agreed to. A damaged file agrees to none."""
+        try:
+            values = json.loads(self.file.read_bytes())
+            return {str(name): str(day) for name, day in dict(values["upload"]).items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def allow(self, provider: str) -> None:
+        """Remembers an agreement.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
+        self._write({**self.given(), provider: time.strftime("%Y-%m-%d")})
+
+    def revoke(self, provider: str) -> bool:
+        """Takes an agreement back.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            StorageError: when that cannot be written.
+        """
+        given = self.given()
+        if given.pop(provider, None) is None:
+            return False
+        self._write(given)
+        return True
+
+    def _write(self, given: dict[str, str]) -> None:
+        draft = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps({"upload": given}, indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.file)
+        except OSError as error:
+            raise StorageError(
+                "not_written",
+                f"{self.file} cannot be written: {error.strerror or error}",
+                "set RELOOK_CONFIG to a folder that can be",
+            ) from error

@@ -1,0 +1,125 @@
+"""Pictures from the web: the one asked about, and small ones of matches. Layer: rag."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from relook.core.errors import AccessError, ImageError, RelookError
+from relook.core.images import decode, dhash
+from relook.core.settings import ImageLimits, WebLimits
+from relook.core.web import Resolver, check_public, fetch, host_of
+from relook.providers.base import Match, Sent, Subject
+
+__all__ = ["Small", "fetch_thumbnails", "small_picture", "subject_at", "with_thumbnail"]
+
+_AT_ONCE = 8
+_SMALL_PX, _SMALL_BYTES, _SMALL_TIMEOUT_S = 256, 3 * 1024**2, 5.0
+
+
+def subject_at(
+    url: str,
+    web: WebLimits | None = None,
+    limits: ImageLimits | None = None,
+    *,
+    resolve: Resolver | None = None,
+) -> Subject:
+    """The picture at an address.
+
+    One that lies in a private network (which `web` must allow) has no public address, so it
+    counts as a picture of this machine: services get it only with consent.
+
+    Args:
+        url: Where it is.
+        web: What fetching may cost.
+        limits: What decoding may cost.
+        resolve: As for `core.web.fetch`.
+
+    Raises:
+        InputError, AccessError, TooLargeError, FetchError: as `core.web.fetch` does.
+        ImageError: when what is there is no picture, whatever it is declared to be.
+    """
+    web = web or WebLimits()
+    got = fetch(url, web.max_picture_bytes, web, accept="image/*", resolve=resolve)
+    try:
+        check_public(got.peer, host_of(url))
+        public: str | None = url
+    except AccessError:
+        public = None
+    try:
+        return Subject.of(got.data, url=public, name=url, limits=limits)
+    except ImageError as error:
+        hint = "give the address of the picture itself, not of a page that shows it"
+        raise ImageError(error.code, f"{url}: {error.message}", error.hint or hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A small picture.
+
+    Args:
+        data: A JPEG of at most 256 pixels a side, made here.
+        picture_hash: 64-bit difference hash of the picture.
+    """
+
+    data: bytes
+    picture_hash: int
+
+
+def small_picture(data: bytes) -> Small:
+    """A small picture of the bytes of a picture file, re-encoded so that only pixels remain.
+
+    Raises:
+        ImageError: when they are no picture.
+    """
+    image = decode(data, _SMALL_PX).image
+    image.thumbnail((_SMALL_PX, _SMALL_PX))
+    image.info.clear()  # Pillow would write the file's comment again
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return Small(out.getvalue(), dhash(image))
+
+
+def fetch_thumbnails(
+    matches: Sequence[Match], web: WebLimits, fetched: list[Sent]
+) -> dict[str, Small]:
+    """Small pictures of matches, by their address; those that cannot be had are left out.
+
+    Args:
+        matches: Whose.
+        web: What fetching may cost.
+        fetched: Where each request made is noted.
+    """
+    urls = list(dict.fromkeys(url for match in matches if (url := _small_url(match))))
+    if not urls:
+        return {}
+    quick = replace(web, timeout_s=min(web.timeout_s, _SMALL_TIMEOUT_S))
+    with ThreadPoolExecutor(min(_AT_ONCE, len(urls)), "thumbnail") as pool:
+        found = dict(zip(urls, pool.map(lambda url: _one(url, quick), urls), strict=True))
+    asked = [url for url, (_, was_asked) in found.items() if was_asked]
+    fetched += [Sent(host_of(url), 0, "a request for a small picture") for url in asked]
+    return {url: small for url, (small, _) in found.items() if small is not None}
+
+
+def with_thumbnail(match: Match, small: Mapping[str, Small]) -> Match:
+    """The match with its small picture and that picture's hash, when it was fetched."""
+    found = small.get(_small_url(match))
+    if found is None or match.thumbnail is not None:
+        return match
+    return replace(match, thumbnail=found.data, picture_hash=found.picture_hash)
+
+
+def _small_url(match: Match) -> str:
+    return (match.thumbnail_url or match.image_url).strip()
+
+
+def _one(url: str, web: WebLimits) -> tuple[Small | None, bool]:
+    """The small picture, and whether anybody was asked for it."""
+    try:
+        return small_picture(fetch(url, _SMALL_BYTES, web, accept="image/*").data), True
+    except AccessError:
+        return None, False
+    except RelookError:
+        return None, True

@@ -1,0 +1,230 @@
+"""A drop-in for the package `rir_api` of Reverse Image RAG. Layer: beside cli and server.
+
+    from relook import rir_api  # instead of: import rir_api
+
+    api = rir_api.RIR_API(openai_api_key)
+    response = api.query_with_image(image_url, "What is in this image?")
+    response.choices[0].message.content
+
+The names and their meaning are the old package's; what is behind them is Relook: evidence
+with numbers, any provider, any model, files and bytes as well as addresses, JSON instead of
+pickle. `response.relook` is the whole answer.
+
+Source: github.com/mi92/reverse-image-rag, `rir_api.py`, for names and defaults.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relook.answerers import ANSWERERS, Answerer, Finish, answerer_of
+from relook.app.asking import Asking, make_answerer, make_provider, open_asker, subject_of
+from relook.core.errors import MissingExtraError, StorageError
+from relook.core.secret import Secret
+from relook.core.settings import AskSettings, ModelSettings
+from relook.providers import Provider
+from relook.rag.answer import Answer
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
+    from relook.app.facade import Library
+
+__all__ = ["LENS_VARIABLE", "RIR_API"]
+
+_LOG = logging.getLogger(__name__)
+LENS_VARIABLE = "RELOOK_LENS_URL"
+_DEFAULT_MODEL, _MODEL_VARIABLE = "gpt-4o", "RELOOK_MODEL"
+_MAX_TOKENS = 200
+_RESULT, _SCREENSHOT = "api_gpt4v_result.json", "search_results.png"
+_FINISHES = {Finish.LENGTH: "length", Finish.REFUSED: "content_filter"}
+Picture = str | os.PathLike[str] | bytes
+
+
+class RIR_API:  # noqa: N801 (the old package's name)
+    """Answers questions about pictures with what a reverse image search finds.
+
+    Args:
+        openai_api_key: The key of the model's service; `$OPENAI_API_KEY` or the keyring's
+            when None. It is used for requests and for nothing else.
+        model: As `relook ask --model`; `$RELOOK_MODEL` or a model of OpenAI's when None.
+        provider: As `relook ask --provider`, or several, or providers by name.
+        library: For the provider `library`.
+        form: How the model sees what was found: `screenshot` as the old package (and as
+            text from providers that keep none), `text` or `sheet` with numbers to cite.
+        allow_upload: Whether files and bytes may go to the provider and the model's service.
+        settings: Address, limits and patience of the model's service.
+
+    Raises:
+        AnswerError: `no_model_key` when a hosted service has no key.
+        MissingExtraError: `pip install 'relook[ask,browser]'` is needed.
+    """
+
+    def __init__(
+        self,
+        openai_api_key: str | None = None,
+        *,
+        model: str | None = None,
+        provider: str | Sequence[str] | Mapping[str, Provider] = "lens-browser",
+        library: Library | None = None,
+        form: str = "screenshot",
+        allow_upload: bool = False,
+        settings: ModelSettings | None = None,
+    ) -> None:
+        self._provider: Sequence[str] | Mapping[str, Provider]
+        self._provider = [provider] if isinstance(provider, str) else provider
+        self._library, self._form, self._allow_upload = library, form, allow_upload
+        self._settings = settings or ModelSettings(max_tokens=_MAX_TOKENS, stream=False)
+        self._key = Secret(openai_api_key, "RIR_API") if openai_api_key else None
+        self._answerer = self._opened(model or os.environ.get(_MODEL_VARIABLE) or _DEFAULT_MODEL)
+
+    def query_with_image(
+        self,
+        image_url: Picture,
+        query_text: str | None = None,
+        output_path: str | os.PathLike[str] | None = None,
+        delay: float = 2.0,
+        show_result: bool = False,
+        headless: bool = True,
+    ) -> ChatCompletion:
+        """Looks a picture up and asks the model about it.
+
+        Args:
+            image_url: Address of a picture, a file, or the bytes of one.
+            query_text: The question; what the picture shows when None.
+            output_path: Folder for the response as JSON and the screenshot; nothing is
+                written when None.
+            delay: Seconds that a browser waits for late results.
+            show_result: Whether the screenshot is shown in a window.
+            headless: Whether the browser has no window.
+
+        Returns:
+            A response as the openai package has them: `.choices[0].message.content`,
+            `.usage`, and the whole answer as `.relook`.
+
+        Raises:
+            ImageError, FetchError: when the picture cannot be had.
+            AccessError: `upload_not_allowed`; AnswerError: when there is no response.
+        """
+        config = Asking(AskSettings(form=self._form), self._settings)
+        subject = subject_of(image_url, self._library, replace(config.web, private_ok=True))
+        providers = self._providers(delay, headless)
+        with ExitStack() as stack:
+            asker = stack.enter_context(
+                open_asker(
+                    config,
+                    library=self._library,
+                    model=self._answerer,
+                    providers=providers,
+                    allow_upload=self._allow_upload,
+                )
+            )
+            if asker.gatherer is not None and providers is not self._provider:
+                stack.callback(asker.gatherer.close)
+            answer = asker.ask(subject, query_text or "")
+        for result in answer.evidence.results:
+            if result.message:
+                _LOG.warning("%s", " ".join([result.message, result.hint]).strip())
+        if show_result and answer.evidence.screenshot:
+            _show(answer.evidence.screenshot)
+        response = _response(answer)
+        if output_path:
+            _write(Path(output_path), response, answer.evidence.screenshot)
+        return response
+
+    def close(self) -> None:
+        """Closes the model's connections; closing twice is fine."""
+        self._answerer.close()
+
+    def _opened(self, model: str) -> Answerer:
+        if answerer_of(model, ANSWERERS.adapters())[0] != "openai":
+            return make_answerer(model, self._settings)
+        return make_answerer(model, self._settings, key=self._key)
+
+    def _providers(self, delay_s: float, headless: bool) -> Mapping[str, Provider]:
+        """The providers of one question: delay and window are said with each."""
+        if isinstance(self._provider, Mapping):
+            return self._provider
+        return {
+            name: _browser(delay_s, headless)
+            if name == "lens-browser"
+            else make_provider(name, self._library, thumbnails=self._form == "sheet")
+            for name in self._provider
+        }
+
+
+def _browser(delay_s: float, headless: bool) -> Provider:
+    try:
+        from relook.providers.lens_browser import BrowserOptions, LensBrowserProvider
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra", f"rir_api needs the package {error.name!r}",
+            "pip install 'relook[ask,browser]', or name another provider",
+        ) from error  # fmt: skip
+    options = BrowserOptions(headless=headless, delay_s=delay_s, full_page=True)
+    address = os.environ.get(LENS_VARIABLE)
+    return LensBrowserProvider(options, address) if address else LensBrowserProvider(options)
+
+
+def _response(answer: Answer) -> ChatCompletion:
+    """The answer in the shape of the openai package, which the old package returned."""
+    from openai.types.chat import ChatCompletion
+
+    written = answer.written
+    usage = None
+    if written.usage.prompt_tokens is not None and written.usage.completion_tokens is not None:
+        read, wrote = written.usage.prompt_tokens, written.usage.completion_tokens
+        usage = {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+    refused = written.finish is Finish.REFUSED
+    return ChatCompletion.model_validate(
+        {
+            "id": "relook",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": written.model or answer.answerer,
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": _FINISHES.get(written.finish, "stop"),
+                    "message": {
+                        "role": "assistant",
+                        "content": written.text,
+                        "refusal": written.text if refused else None,
+                    },
+                    "logprobs": None,
+                }
+            ],
+            "usage": usage,
+            "relook": answer.as_dict(),
+        }
+    )
+
+
+def _show(screenshot: bytes) -> None:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(screenshot)) as image:
+        image.show(title="what was found")
+
+
+def _write(folder: Path, response: ChatCompletion, screenshot: bytes | None) -> None:
+    told: dict[str, Any] = response.model_dump(mode="json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _RESULT).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        if screenshot:
+            (folder / _SCREENSHOT).write_bytes(screenshot)
+    except OSError as error:
+        raise StorageError(
+            "not_written", f"{folder} cannot be written: {error.strerror or error}",
+            "give output_path a folder that can be written to",
+        ) from error  # fmt: skip
