@@ -82,6 +82,11 @@ class Client:
         """One library and what it holds."""
         return self._ask("GET", f"/libraries/{library_id}")
 
+    def fields(self, library_id: str) -> list[str]:
+        """Names that `where` of a search may use."""
+        found: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
+        return found
+
     def search(self, library_id: str, query: str | Json, *, limit: int = 20, **only: Any) -> Json:
         """Finds images.
 
@@ -123,6 +128,15 @@ class Client:
         path = f"/libraries/{library_id}/images/{image_id}/thumbnail"
         return self._send("GET", path, params={"size": size_px}).content
 
+    def ask(self, question: str = "", **body: Any) -> Json:
+        """Answers a question about a picture.
+
+        Args:
+            question: May be empty.
+            body: `image_id`, `picture`, `url` or `ask_id`, and more; see POST /ask.
+        """
+        return self._ask("POST", "/ask", json={"question": question, **body, "stream": False})
+
     def embed(self, library_id: str, texts: Sequence[str]) -> list[list[float]]:
         """The unit vectors of words in the library's space."""
         body = {"texts": list(texts)}
@@ -135,9 +149,11 @@ class Client:
         found: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
         return found
 
-    def begin(self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "") -> Json:
-        """Begins a session; arguments as for `search`."""
-        body = {"query": query, "limit": limit, "name": name}
+    def begin(
+        self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "", **only: Any
+    ) -> Json:
+        """Begins a session; arguments as for `search`, where `where` and `path` hold for it all."""
+        body = {"query": query, "limit": limit, "name": name, **only}
         return self._ask("POST", f"/libraries/{library_id}/sessions", json=body)
 
     def session(self, library_id: str, session_id: str) -> Json:

@@ -12,11 +12,12 @@ import httpx
 import relook
 from relook.server import Server, ServerSettings, bind, create_app
 from relook.server.state import ServerState
+from relook.testing import ColourEncoder, solid
 
 TOKEN = "a-token-of-24-characters"
 
 
-def say_green(crop: object) -> str:
+def say_green(crop: object, about: object) -> str:
     """A captioner that needs no model."""
     return "something green"
 
@@ -42,8 +43,9 @@ class Running:
 def serving(
     *libraries: relook.Library, cache: Path, caption: Any = say_green, **options: Any
 ) -> Iterator[Running]:
+    asking = options.pop("asking", None)
     settings = ServerSettings(port=0, cache=cache, **options)
-    app = create_app(libraries, settings, caption=caption)
+    app = create_app(libraries, settings, caption=caption, asking=asking)
     with bind(settings) as sock:
         server = Server(app)
         thread = threading.Thread(target=server.run, args=([sock],))
@@ -66,3 +68,19 @@ def wait_for(done: Any, timeout_s: float = 10.0) -> None:
     while not done():
         assert time.monotonic() < until, "it took too long"
         time.sleep(0.005)
+
+
+def small_library(folder: Path) -> relook.Library:
+    """A blue, a green and a red picture, numbered in this order."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for name in ("blue", "green", "red"):
+        solid(name).save(pictures / f"{name}.png")
+    library = relook.Library(folder / "library", encoder=ColourEncoder())
+    library.add(pictures)
+    return library
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error."""
+    return (answer.status_code, answer.json()["error"]["code"])

@@ -163,9 +163,11 @@ def test_jobs_of_a_library_wait_for_each_other_and_are_bounded(
     wait_for(lambda: encoder.n_batches == 2)
     waiting = server.client.job(jobs[-1])
     assert (waiting["state"], waiting["stage"]) == ("running", "waiting")
+    assert server.client.job(jobs[-2], "stop")["state"] == "stopped"  # it need not wait for that
     encoder.may_go.set()
     *_, last = server.client.progress(jobs[-1])
     assert last["report"]["n_unchanged"] == 19
+    assert server.client.job(jobs[-2])["report"] is None
     with pytest.raises(NotFoundError, match="no job"):
         server.client.job("nope")
 

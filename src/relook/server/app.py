@@ -14,10 +14,12 @@ from fastapi.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
 
 import relook
+from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.server import (
     errors,
     models,
+    routes_ask,
     routes_files,
     routes_images,
     routes_jobs,
@@ -34,7 +36,7 @@ from relook.server.state import ServerState
 __all__ = ["create_app"]
 
 _STATIC = Path(__file__).with_name("static")
-_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 501, 503, 507)
+_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 501, 502, 503, 507)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.ErrorAnswer, "description": "Error"} for status in _STATUSES
 }
@@ -45,6 +47,7 @@ def create_app(
     settings: ServerSettings | None = None,
     *,
     caption: Captioning | None = None,
+    asking: Asking | None = None,
 ) -> FastAPI:
     """Makes the server's application. It closes the libraries when it shuts down.
 
@@ -52,11 +55,12 @@ def create_app(
         libraries: What it serves; one that is not there yet is made, empty.
         settings: How.
         caption: Puts words to crops; each library's own captioner when None.
+        asking: Defaults of a question.
 
     Raises:
         LibraryError: when a library cannot be opened.
     """
-    state = ServerState(libraries, settings or ServerSettings(), caption)
+    state = ServerState(libraries, settings or ServerSettings(), caption, asking)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +87,7 @@ def create_app(
     api = APIRouter(prefix=API)
     modules = (
         routes_meta, routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs,
+        routes_ask,
     )  # fmt: skip
     for module in modules:
         api.include_router(module.router)

@@ -70,23 +70,35 @@ class CaptionWorker:
     def _caption(self, volume: Volume, session_id: str, judgement_id: int) -> None:
         try:
             with volume.reading(session_id) as session:
-                done = self._suggest(volume, session, judgement_id)
+                done, failure = self._suggest(volume, session, judgement_id)
         except NotFoundError:
             return  # it was taken back meanwhile
         except Exception:  # this is an edge: one caption must not end the others
             _LOG.exception("judgement %d gets no caption", judgement_id)
             return
-        self._hub.send(caption_topic(volume, session_id), "caption", judgement_view(done))
+        told = judgement_view(done)
+        if failure is not None:
+            told["failure"] = failure
+        self._hub.send(caption_topic(volume, session_id), "caption", told)
 
-    def _suggest(self, volume: Volume, session: Session, judgement_id: int) -> Judgement:
+    def _suggest(
+        self, volume: Volume, session: Session, judgement_id: int
+    ) -> tuple[Judgement, dict[str, str] | None]:
+        """The judgement with its words, or without any and with the reason."""
         try:
-            return session.suggest_caption(judgement_id, volume.caption)
+            return session.suggest_caption(judgement_id, volume.caption), None
         except NotFoundError:
             raise
         except (RelookError, OSError) as error:
             # An empty caption means "use no words": nobody waits for it any longer.
             _LOG.warning("judgement %d gets no caption: %s", judgement_id, error)
-            return session.suggest_caption(judgement_id, "")
+            code = getattr(error, "code", "unreadable")
+            failure = {
+                "code": code,
+                "message": getattr(error, "message", str(error)),
+                "hint": getattr(error, "hint", ""),
+            }
+            return session.suggest_caption(judgement_id, ""), failure
 
     def close(self) -> None:
         """Waits for the caption in flight and drops the others; closing twice is fine."""

@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException
 
 from relook.core.errors import (
     AccessError,
+    AnswerError,
     EncoderMismatchError,
+    FetchError,
     ImageError,
     InputError,
     LibraryBusyError,
@@ -55,6 +57,8 @@ STATUS: Mapping[type[RelookError], int] = MappingProxyType(
         StorageError: 507,
         MissingExtraError: 501,
         ModelError: 500,
+        FetchError: 502,
+        AnswerError: 502,
         AccessError: 403,
         TokenError: 401,
         OverloadError: 503,

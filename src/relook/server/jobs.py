@@ -37,19 +37,23 @@ class Job:
     Args:
         volume: The library.
         paths: What to index; everything added before when empty.
+        within: Folders that links below them may not lead out of.
         hub: Who is told.
     """
 
-    def __init__(self, volume: Volume, paths: Sequence[Path], hub: Hub) -> None:
+    def __init__(
+        self, volume: Volume, paths: Sequence[Path], within: Sequence[Path], hub: Hub
+    ) -> None:
         self.job_id = uuid.uuid4().hex[:12]
         self.volume, self._paths, self._hub = volume, tuple(paths), hub
+        self._within = tuple(within)
         self.state = "running"
         self._progress = Progress("waiting")
         self._report: IndexReport | None = None
         self._error: RelookError | None = None
         self._may_run = threading.Event()
         self._may_run.set()
-        self._stopped = False
+        self._stopped = self._has_begun = False
         self._lock = threading.Lock()
         self._began_s, self._paused_s = time.monotonic(), 0.0
         self._ended_s: float | None = None
@@ -68,9 +72,13 @@ class Job:
         self._go("running")
 
     def stop(self) -> None:
-        """Ends it at the next batch; what was done is kept."""
-        self._stopped = True
+        """Ends it at the next batch, one that still waits at once; what was done is kept."""
+        with self._lock:
+            self._stopped = True
+            if not self._has_begun and not self.is_over:
+                self.state, self._ended_s = "stopped", time.monotonic()
         self._may_run.set()
+        self._tell()
 
     def _go(self, state: str) -> None:
         with self._lock:
@@ -82,14 +90,20 @@ class Job:
 
     def run(self) -> None:
         """Does it; errors end in the job's own state."""
-        self._began_s = time.monotonic()
+        with self._lock:
+            if self.is_over:
+                return
+            self._has_begun = True
+            self._began_s = time.monotonic()
         state = "failed"
         try:
             self._on_progress(Progress("listing"))
-            files, engine = self.volume.files, self.volume.engine
+            files, settings = self.volume.files, self.volume.engine.settings
             # A library of its own: searches go on with theirs, and see what is committed.
-            with Library(files.folder, encoder=engine.encoder, search=engine.settings) as own:
-                self._report = own.add(*self._paths, progress=self._on_progress)
+            with Library(files.folder, encoder=self.volume.encoder, search=settings) as own:
+                self._report = own.add(
+                    *self._paths, within=self._within, progress=self._on_progress
+                )
             files.refresh(index_too=True)
             state = "stopped" if self._report.interrupted else "done"
         except Stop:
@@ -151,13 +165,13 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, volume: Volume, paths: Sequence[Path]) -> Job:
-        """Queues a run of indexing.
+    def start(self, volume: Volume, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+        """Queues a run of indexing; arguments as for `Job`.
 
         Raises:
             OverloadError: when too many wait for this library.
         """
-        job = Job(volume, paths, self._hub)
+        job = Job(volume, paths, within, self._hub)
         with self._lock:
             waiting = self._queues.setdefault(volume.library_id, collections.deque())
             if self._closed or len(waiting) >= _QUEUED:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "Changes", "Embeddings", "ErrorAnswer", "HeatMap", "Hit", "ImageAnswer", "Imported",
+    "Changes", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "Hit", "ImageAnswer", "Imported",
     "Influence", "Job", "Judgement", "Libraries", "Library", "Page", "Part", "Picture", "Round",
     "RoundAnswer", "RoundMade", "Session", "SessionList", "SkippedFiles", "Status", "Strategies",
     "Undone", "Version", "Why",
@@ -94,6 +94,10 @@ class SkippedFile(Answer):
 
 class SkippedFiles(Answer):
     skipped: list[SkippedFile]
+
+
+class Fields(Answer):
+    fields: list[str] = Field(examples=[["title", "caption", "format", "city"]])
 
 
 class Part(Answer):
@@ -192,6 +196,8 @@ class Session(Answer):
     library_id: str
     name: str
     query: Query
+    where: dict[str, str] = Field(description="Metadata key -> pattern that every page keeps to.")
+    path: str | None = Field(description="Pattern of the path that every page keeps to.")
     current_round: int
     created_s: float
     rounds: list[Round]

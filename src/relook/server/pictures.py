@@ -6,16 +6,22 @@ session asks with is kept in the library's folder, so that the session outlives 
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import re
 import shutil
 import tempfile
+import threading
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relook.core.errors import NotFoundError, OverloadError, StorageError
 from relook.core.images import Picture, decode
 from relook.core.settings import ImageLimits
+from relook.core.types import Query
 
 __all__ = ["EXTENSIONS", "QueryPictures", "Stored"]
 
@@ -53,6 +59,8 @@ class QueryPictures:
         self._kept, self._limits = kept, limits
         self._n_most, self._max_bytes = n_most, max_bytes
         self._temporary = Path(tempfile.mkdtemp(prefix="relook-pictures-"))
+        self._lock = threading.Lock()
+        self._held: collections.Counter[str] = collections.Counter()
 
     def add(self, data: bytes) -> Stored:
         """Stores a picture.
@@ -113,6 +121,42 @@ class QueryPictures:
         except OSError as error:
             raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
         return kept
+
+    @contextmanager
+    def kept(self, query: Query) -> Iterator[Query]:
+        """The query with its pictures where they outlive the server, safe from `sweep`.
+
+        The block is for the session to be made in; from then on it keeps them itself.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        names = [part.image.name for part in query.parts if part.image is not None]
+        with self._lock:
+            self._held.update(names)
+        try:
+            parts = (
+                part if part.image is None else replace(part, image=self.keep(part.image))
+                for part in query.parts
+            )
+            yield Query(tuple(parts))
+        finally:
+            with self._lock:
+                self._held -= collections.Counter(names)
+
+    def sweep(self, queries: Callable[[], Iterable[Query]]) -> None:
+        """Removes the kept pictures that nobody asks with any more.
+
+        Args:
+            queries: All that are asked by sessions.
+        """
+        with self._lock:
+            used = {part.image.name for one in queries() for part in one.parts if part.image}
+            for file in self._kept.iterdir() if self._kept.is_dir() else ():
+                ours = _ID.fullmatch(file.stem)
+                if ours and file.name not in used and not self._held[file.name]:
+                    with contextlib.suppress(OSError):  # the next sweep tries again
+                        file.unlink()
 
     def picture_id(self, path: Path) -> str | None:
         """The id of a file of ours; None for any other file."""

@@ -6,7 +6,6 @@ A request names pictures by the id of an upload or of an image, never by a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from relook.core.errors import QueryError
@@ -15,7 +14,7 @@ from relook.search.grammar import parse_query
 from relook.server.pictures import QueryPictures
 from relook.server.requests import PartBody, PartsBody
 
-__all__ = ["box_of", "kept", "no_files", "query_dict", "to_query"]
+__all__ = ["box_of", "no_files", "query_dict", "to_query"]
 
 
 def to_query(asked: str | PartsBody, pictures: QueryPictures) -> Query:
@@ -59,15 +58,6 @@ def box_of(edges: list[float] | None) -> Box | None:
         InputError: `bad_box` when it has no area.
     """
     return None if edges is None else Box(*edges)
-
-
-def kept(query: Query, pictures: QueryPictures) -> Query:
-    """The query with its uploaded pictures where they outlive the server."""
-    parts = (
-        part if part.image is None else replace(part, image=pictures.keep(part.image))
-        for part in query.parts
-    )
-    return Query(tuple(parts))
 
 
 def query_dict(query: Query, pictures: QueryPictures) -> Mapping[str, Any]:

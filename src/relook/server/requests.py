@@ -58,7 +58,14 @@ class PartsBody(Body):
     parts: Annotated[list[PartBody], Field(min_length=1, max_length=32)]
 
 
-class SearchBody(Body):
+class FilterBody(Body):
+    where: Annotated[dict[Annotated[str, Field(max_length=100)], Pattern], Field(max_length=8)] = (
+        Field(default_factory=dict, description="Metadata key -> pattern.")
+    )
+    path: Pattern | None = Field(None, description="Pattern of the path.")
+
+
+class SearchBody(FilterBody):
     """A search."""
 
     model_config = ConfigDict(
@@ -74,19 +81,18 @@ class SearchBody(Body):
         description="The one-line language (`dog + 0.5:snow - people`, `id:3`), or parts."
     )
     limit: Limit = 20
-    where: Annotated[dict[Annotated[str, Field(max_length=100)], Pattern], Field(max_length=8)] = (
-        Field(default_factory=dict, description="Metadata key -> pattern.")
-    )
-    path: Pattern | None = Field(None, description="Pattern of the path.")
     fold: bool = Field(True, description="Whether near-duplicates become one hit.")
 
 
-class SessionBody(Body):
-    """A new session."""
+class SessionBody(FilterBody):
+    """A new session; its filter holds for every page."""
 
     query: Words | PartsBody
     limit: Limit = 20
     name: Annotated[str, Field(max_length=200)] = ""
+    instruction: Annotated[str, Field(max_length=300)] = Field(
+        "", description="What captions of boxes should tell, in the person's own words."
+    )
 
 
 class SessionChange(Body):

@@ -24,7 +24,7 @@ async def index(volume: VolumeOf, state: State, body: IndexBody | None = None) -
     """Indexes folders, or brings the library up to date; answers with a job at once."""
     asked = body.paths if body else []
     paths = [await state.core.run(state.allowed, volume, path) for path in asked]
-    return state.jobs.start(volume, paths).view()
+    return state.index(volume, paths).view()
 
 
 @router.post("/libraries/{library_id}/uploads", response_model=models.Job, status_code=202)
@@ -34,7 +34,7 @@ async def uploads(
     """Stores pictures in the library's folder and indexes them."""
     sources = [(file.filename or "", file.file) for file in files]
     folder, refused = await state.slow.run(store_uploads, volume, sources)
-    return {**state.jobs.start(volume, [folder]).view(), "refused": refused}
+    return {**state.index(volume, [folder]).view(), "refused": refused}
 
 
 @router.get("/jobs/{job_id}", response_model=models.Job)

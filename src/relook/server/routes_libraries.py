@@ -52,6 +52,12 @@ async def skipped(volume: VolumeOf, state: State) -> dict[str, Any]:
     return {"skipped": [file.as_dict() for file in files]}
 
 
+@router.get("/libraries/{library_id}/fields", response_model=models.Fields)
+async def fields(volume: VolumeOf, state: State) -> dict[str, Any]:
+    """Names that `where` of a search may use."""
+    return {"fields": await state.core.run(volume.fields)}
+
+
 @router.post("/libraries/{library_id}/search", response_model=models.Page)
 async def search(volume: VolumeOf, body: SearchBody, state: State) -> dict[str, Any]:
     """Finds images by words, pictures, or both."""
@@ -102,5 +108,5 @@ async def embeddings(volume: VolumeOf, body: EmbedBody, state: State) -> dict[st
     """The unit vectors of words in the library's space."""
     if not all(text.strip() for text in body.texts):
         raise QueryError("empty_query", "a text is empty", "leave it out")
-    vectors = await state.core.run(volume.engine.encoder.encode_texts, body.texts)
-    return {"dim": volume.engine.encoder.dim, "vectors": vectors.tolist()}
+    vectors = await state.core.run(volume.encoder.encode_texts, body.texts)
+    return {"dim": volume.encoder.dim, "vectors": vectors.tolist()}

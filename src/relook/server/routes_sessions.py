@@ -12,11 +12,12 @@ from relook.core.errors import NotFoundError
 from relook.library.records import printable
 from relook.library.session_table import Judgement
 from relook.search.changes import changes
+from relook.search.engine import Filter
 from relook.search.explain import influence, why
 from relook.server import models
 from relook.server.captions import caption_topic
 from relook.server.events import event_response
-from relook.server.queries import box_of, kept, to_query
+from relook.server.queries import box_of, to_query
 from relook.server.requests import JudgeBody, ReviseBody, RoundBody, SessionBody, SessionChange
 from relook.server.shelf import Volume
 from relook.server.state import ServerState, State, VolumeOf
@@ -43,8 +44,9 @@ async def begin(volume: VolumeOf, body: SessionBody, state: State) -> dict[str, 
 
 def _begin(volume: Volume, body: SessionBody) -> dict[str, Any]:
     began = time.perf_counter()
-    query = kept(to_query(body.query, volume.pictures), volume.pictures)
-    session = volume.begin(query, body.limit, body.name.strip())
+    query = to_query(body.query, volume.pictures)
+    only = Filter(body.where, body.path)
+    session = volume.begin(query, body.limit, body.name.strip(), only, body.instruction)
     view = session_view(volume, session)
     view["page"]["took_ms"] = _ms_since(began)
     return view
@@ -82,13 +84,8 @@ def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, A
 @router.delete("/{session_id}", status_code=204)
 async def delete(volume: VolumeOf, session_id: str, state: State) -> Response:
     """Removes a session; the library stays as it is."""
-    await state.core.run(_delete, volume, session_id)
+    await state.core.run(volume.delete_session, session_id)
     return Response(status_code=204)
-
-
-def _delete(volume: Volume, session_id: str) -> None:
-    with volume.session(session_id) as session:
-        session.delete()
 
 
 @router.post("/{session_id}/judgements", response_model=models.Judgement, status_code=201)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 import socket
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from relook.core.errors import InputError
 from relook.server.settings import ServerSettings
@@ -15,6 +19,42 @@ from relook.server.state import ServerState
 __all__ = ["Server", "bind"]
 
 _GRACE_S = 10
+
+
+class _Impatient(H11Protocol):
+    """A connection that must send the head of a request within a time once it has begun.
+
+    The guard times bodies; before the head is whole there is no request that it could time.
+    """
+
+    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_s = head_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._head_s, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if str(self.conn.their_state) != "IDLE":  # the head is here
+            self._stop_timer()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self._head_s, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._stop_timer()  # between requests uvicorn has a timer of its own
+        super().on_response_complete()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Server(uvicorn.Server):
@@ -28,6 +68,7 @@ class Server(uvicorn.Server):
         self._state: ServerState = app.state.relook
         config = uvicorn.Config(
             app,
+            http=functools.partial(_Impatient, head_s=self._state.settings.timeout_s),  # type: ignore[arg-type]
             access_log=False,  # it would write the token of an opened link
             log_config=None,
             server_header=False,

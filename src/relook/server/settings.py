@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from relook.core.errors import InputError
+from relook.core.settings import setting
 
 __all__ = ["ServerSettings", "is_loopback"]
 
@@ -22,43 +23,39 @@ _MIN_TOKEN = 16
 class ServerSettings:
     """How a server listens and what it takes.
 
-    Args:
-        host, port: Where it listens; port 0 takes a free one.
-        token: What every request must show; needed beyond loopback.
-        allowed_hosts: Further names in the Host header that are ours.
-        folders: Folders below which pictures may be indexed on request, besides those that
-            the libraries were made of.
-        cache: Folder of the thumbnails.
-        cache_bytes: How large it may become.
-        n_workers: Requests that are worked on at once, each pool.
-        n_waiting: Requests that may wait for a worker, each pool.
-        timeout_s: How long a request may take with its wait.
-        body_bytes, picture_bytes, upload_bytes: Largest body of a JSON request, of one with
-            a picture or a session file, and of an upload of many pictures.
-        n_events: Event streams at once.
-        keep_alive_s: Pause after which a silent event stream sends a comment.
-
     Raises:
         InputError: `token_needed` beyond loopback without a good one.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8765
-    token: str | None = field(default=None, repr=False)
-    allowed_hosts: tuple[str, ...] = ()
-    folders: tuple[Path, ...] = ()
-    cache: Path = field(
-        default_factory=lambda: platformdirs.user_cache_path("relook", False) / "thumbnails"
+    host: str = setting("127.0.0.1", "address to listen on")
+    port: int = setting(8765, "port to listen on; 0 takes a free one", low=0)
+    token: str | None = setting(
+        None, "what every request must show; needed beyond this machine", secret=True
     )
-    cache_bytes: int = 512 * _MEGABYTE
-    n_workers: int = field(default_factory=lambda: max(os.cpu_count() or 1, 2))
-    n_waiting: int = 256
-    timeout_s: float = 30.0
-    body_bytes: int = _MEGABYTE
-    picture_bytes: int = 64 * _MEGABYTE
-    upload_bytes: int = 1024 * _MEGABYTE
-    n_events: int = 64
-    keep_alive_s: float = 15.0
+    allowed_hosts: tuple[str, ...] = setting((), "further names that this server is called")
+    folders: tuple[Path, ...] = setting(
+        (), "folders below which pictures may be indexed from the page, besides the libraries' own"
+    )
+    cache: Path = setting(
+        lambda: platformdirs.user_cache_path("relook", False) / "thumbnails",
+        "folder of the thumbnails", shown="the user's cache folder",
+    )  # fmt: skip
+    cache_bytes: int = setting(512 * _MEGABYTE, "largest size of that folder", low=0)
+    n_workers: int = setting(
+        lambda: max(os.cpu_count() or 1, 2),
+        "requests that are worked on at once, each pool", low=1, shown="one a core, at least 2",
+    )  # fmt: skip
+    n_waiting: int = setting(256, "requests that may wait for a worker, each pool", low=0)
+    timeout_s: float = setting(30.0, "seconds that a request may take with its wait", low=0)
+    body_bytes: int = setting(_MEGABYTE, "largest JSON request", low=1)
+    picture_bytes: int = setting(
+        64 * _MEGABYTE, "largest request with a picture or a session file", low=1
+    )
+    upload_bytes: int = setting(1024 * _MEGABYTE, "largest upload of many pictures", low=1)
+    ask_models: tuple[str, ...] = setting((), "models that questions may name, besides the default")
+    ask_providers: tuple[str, ...] = setting((), "providers that they may name, besides library")
+    n_events: int = setting(64, "event streams at once", low=1)
+    keep_alive_s: float = setting(15.0, "seconds of silence after which a stream says so", low=1)
 
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < _MIN_TOKEN:

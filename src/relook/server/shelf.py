@@ -8,18 +8,20 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from relook.app.facade import Library
+from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.types import Page, Query
-from relook.encoders.base import encode_images
+from relook.encoders.base import Encoder, encode_images
 from relook.library.records import ImageRecord
 from relook.library.session_table import SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
 from relook.server.pictures import QueryPictures
+from relook.server.words import RememberingEncoder
 from relook.server.work import busy
 
 if TYPE_CHECKING:
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Captioning", "Shelf", "Volume"]
 
-Captioning = Callable[["Image.Image"], str]
+Captioning = Callable[["Image.Image", About], str]
 _N_LOCKS = 64
 _LOCK_S = 10.0
+_LOOKED_AT = (5000, 200)  # images, keys
 
 
 class Volume:
@@ -50,6 +53,8 @@ class Volume:
         self.library_id, self.library = library_id, library
         self.files = library.open_or_create()
         self.engine: Engine = library.engine
+        self.encoder: Encoder = self.engine.encoder
+        self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
         self.caption: Captioning = caption or library.suggest
         self.pictures = QueryPictures(library.folder / "query-pictures", library.limits)
         self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
@@ -74,10 +79,25 @@ class Volume:
         """
         return self.files.catalog.images([image_id])[0]
 
-    def begin(self, query: Query, limit: int, name: str) -> Session:
-        """A new session."""
-        with self.files.moment():
-            return self.library.look(query, limit=limit, name=name, captions=False)
+    def begin(
+        self, query: Query, limit: int, name: str, only: Filter, instruction: str = ""
+    ) -> Session:
+        """A new session; uploaded pictures of its query are kept as long as it is."""
+        with self.pictures.kept(query) as asked, self.files.moment():
+            return self.library.look(
+                asked, limit=limit, name=name, captions=False, where=only.where, path=only.path,
+                instruction=instruction,
+            )  # fmt: skip
+
+    def delete_session(self, session_id: str) -> None:
+        """Removes a session, and the uploaded pictures that no other session asks with.
+
+        Raises:
+            NotFoundError: `no_session`.
+        """
+        with self.session(session_id) as session:
+            session.delete()
+        self.pictures.sweep(lambda: [Query.from_dict(row.query) for row in self.library.sessions()])
 
     @contextmanager
     def session(self, session_id: str) -> Iterator[Session]:
@@ -127,14 +147,24 @@ class Volume:
             found.update(self.files.catalog.ask(sql, some))  # type: ignore[arg-type]
         return found
 
+    def fields(self) -> list[str]:
+        """Names that a filter may use; those of the metadata as some images have them."""
+        sql = (
+            "SELECT DISTINCT each.key FROM (SELECT metadata FROM images LIMIT ?) AS some,"
+            " json_each(some.metadata) AS each ORDER BY each.key LIMIT ?"
+        )
+        found = [str(key) for (key,) in self.files.catalog.ask(sql, _LOOKED_AT)]
+        return ["title", "caption", "format", *(key for key in found if '"' not in key)]
+
     def warm_up(self) -> None:
-        """Loads what the first search, box and caption need."""
+        """Loads what the first search and the first box need.
+
+        Not the captioner: one elsewhere would be sent a picture that nobody asked about.
+        """
         from PIL import Image
 
         self.engine.encoder.encode_texts(["a"])
-        grey = Image.new("RGB", (64, 64), "grey")
-        encode_images(self.engine.encoder, [grey])
-        self.caption(grey)
+        encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
     def info(self) -> dict[str, Any]:
         """What it holds."""

@@ -9,12 +9,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import AccessError, NotFoundError
 from relook.library.records import printable
+from relook.server.asks import Asks
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
-from relook.server.jobs import Jobs
+from relook.server.jobs import Job, Jobs
 from relook.server.settings import ServerSettings
 from relook.server.shelf import Captioning, Shelf, Volume
 from relook.server.thumbnails import ThumbnailCache
@@ -32,6 +34,7 @@ class ServerState:
         libraries: What it serves.
         settings: How.
         caption: Puts words to crops; each library's own captioner when None.
+        asking: Defaults of a question.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class ServerState:
         libraries: Sequence[Library],
         settings: ServerSettings,
         caption: Captioning | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.settings = settings
         self.shelf = Shelf(libraries, caption)
         self.hub = Hub(settings.n_events)
         self.jobs = Jobs(self.hub)
         self.captions = CaptionWorker(self.hub)
+        self.asks = Asks(self.shelf, settings, asking)
         self.thumbnails = ThumbnailCache(settings.cache, settings.cache_bytes)
         n, waiting = settings.n_workers, settings.n_waiting
         self.core = Pool("search", n, waiting, settings.timeout_s)
@@ -59,6 +64,15 @@ class ServerState:
     def folders(self, volume: Volume) -> list[Path]:
         """Folders below which a request may have pictures indexed."""
         return self._folders[volume.library_id]
+
+    def index(self, volume: Volume, paths: Sequence[Path]) -> Job:
+        """Queues a run of indexing that no link leads out of the folders of this server.
+
+        Raises:
+            OverloadError: when too many wait for this library.
+        """
+        uploads = volume.library.folder / "uploads"
+        return self.jobs.start(volume, paths, [*self.folders(volume), uploads])
 
     def allowed(self, volume: Volume, path: str) -> Path:
         """A path from a request, when it may be indexed.
@@ -89,6 +103,7 @@ class ServerState:
         """Stops jobs, ends streams, closes libraries; closing twice is fine."""
         self.hub.close()
         self.jobs.close()
+        self.asks.close()
         self.captions.close()
         for pool in (self.core, self.pictures, self.slow):
             pool.close()

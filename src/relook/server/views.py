@@ -92,6 +92,8 @@ def session_view(volume: Volume, session: Session) -> dict[str, Any]:
         **line_view(row),
         "library_id": volume.library_id,
         "query": query_dict(session.query, volume.pictures),
+        "where": dict(session.only.where),
+        "path": session.only.path,
         "rounds": [round_view(one) for one in session.rounds],
         "judgements": [judgement_view(one) for one in session.judgements],
         "page": page_view(volume, session.page),

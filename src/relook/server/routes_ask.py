@@ -1,0 +1,90 @@
+"""Questions about pictures, with their stages as events. Layer: server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from relook.app.asking import Asking, edited
+from relook.core.errors import RelookError
+from relook.rag.ask import Hear
+from relook.server import models_ask
+from relook.server.asks import Asked, Asks
+from relook.server.errors import internal
+from relook.server.events import event_response
+from relook.server.models_ask import AskBody
+from relook.server.state import State
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["ask"])
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": models_ask.AskAnswer,
+        "description": "Events `providers`, `provider`, `evidence`, `model`, `text`, `note`, then "
+        "`answer` or `error`; with `stream: false` the answer alone, as JSON.",
+    }
+}
+
+
+@router.get("/ask", response_model=models_ask.AskChoices)
+async def choices(state: State) -> dict[str, Any]:
+    """Which models and providers this server offers, and who may get pictures."""
+    return state.asks.choices()
+
+
+@router.post("/ask", response_class=Response, responses=_STREAM)
+async def ask(body: AskBody, state: State) -> Response:
+    """Answers a question about a picture with evidence about it."""
+    asks = state.asks
+    config = asks.config(body)
+    asked = await asks.pool.run(asks.subject, body, config)
+    if not body.stream:
+        return JSONResponse(await asks.pool.run(_answer, asks, body, config, asked, None))
+    topic = f"ask {uuid.uuid4().hex}"
+    channel = state.hub.listen(topic)
+
+    def hear(stage: str, told: Mapping[str, Any]) -> None:
+        state.hub.send(topic, stage, told)
+
+    def work() -> None:
+        event, told = _told(lambda: _answer(asks, body, config, asked, hear))
+        state.hub.send(topic, event, told, last=True)
+
+    try:
+        asks.pool.begin(work)
+    except BaseException:
+        state.hub.leave(channel)
+        raise
+    return event_response(state.hub, channel, [], state.settings.keep_alive_s)
+
+
+def _answer(
+    asks: Asks, body: AskBody, config: Asking, asked: Asked, hear: Hear | None
+) -> dict[str, Any]:
+    with asks.asker(body, config) as asker:
+        answer = asker.ask(
+            asked.subject,
+            body.question,
+            evidence=asked.evidence if body.ask_id is not None else None,
+            edit=edited(body.strike, body.pin),
+            hear=hear,
+        )
+    ask_id = asks.keep(asked.subject, answer.evidence)
+    return {"ask_id": ask_id, **answer.as_dict(pictures=True)}
+
+
+def _told(work: Callable[[], dict[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """The last event of a stream, whatever happens."""
+    try:
+        return "answer", work()
+    except RelookError as error:
+        return "error", error.as_dict()
+    except Exception as error:  # the stream has begun: this is where it can still be told
+        internal(error)
+        fault = RelookError("internal", "the server made a mistake", "its log says more")
+        return "error", fault.as_dict()
