@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,11 +39,24 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 @dataclass
 class Site:
-    """A running server."""
+    """A running server; `gate` holds the indexing of the library `gated` at its next batch."""
 
     address: str
     pictures: Path
-    told: list[str] = field(default_factory=list)
+    gate: threading.Event
+
+
+class GatedEncoder(ColourEncoder):
+    """Waits for leave before each batch of pictures."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def encode_prepared(self, prepared: list[Any]) -> list[Any]:
+        if len(prepared) > 1:
+            assert self._gate.wait(30)
+        return super().encode_prepared(prepared)
 
 
 def write_pictures(folder: Path) -> None:
@@ -60,7 +73,14 @@ def write_pictures(folder: Path) -> None:
     (folder / "notes.jpg").write_text("this is no picture")
 
 
-def slow_caption(crop: Any) -> str:
+def write_many(folder: Path, n: int = 1100) -> None:
+    """Small pictures that all differ."""
+    folder.mkdir()
+    for seed in range(n):
+        noise(seed, 48, 32).save(folder / f"{seed}.png")
+
+
+def slow_caption(crop: Any, about: Any) -> str:
     """Words that arrive a moment after the box, as a real captioner's do."""
     time.sleep(0.25)
     return CAPTION
@@ -68,14 +88,21 @@ def slow_caption(crop: Any) -> str:
 
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Two libraries: `colours`, that tests search, and `spare`, that tests add to."""
+    """`colours`, that tests search; `spare` and `gated`, that they add to; `thousand` pictures."""
     root = tmp_path_factory.mktemp("page")
-    pictures = root / "pictures"
+    pictures, gate = root / "pictures", threading.Event()
     write_pictures(pictures)
+    write_many(root / "many")
+    gate.set()
     libraries = [
-        relook.Library(root / name, encoder=ColourEncoder()) for name in ("colours", "spare")
+        relook.Library(root / name, encoder=ColourEncoder())
+        for name in ("colours", "spare", "thousand")
     ]
-    libraries[0].add(pictures)
+    libraries.append(relook.Library(root / "gated", encoder=GatedEncoder(gate)))
+    about = [f"pictures/{file.name},attic" for file in sorted(pictures.glob("red-*.png"))]
+    (root / "about.csv").write_text("\n".join(["path,place", *about]))
+    libraries[0].add(pictures, metadata=root / "about.csv")
+    libraries[2].add(root / "many")
     settings = ServerSettings(port=0, folders=(root,), cache=root / "thumbnails")
     app = create_app(libraries, settings, caption=slow_caption)
     sock = bind(settings)
@@ -83,8 +110,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     thread = threading.Thread(target=server.run, args=([sock],), name="site")
     thread.start()
     try:
-        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures)
+        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures, gate)
     finally:
+        gate.set()
         server.should_exit = True
         thread.join(20)
         sock.close()
@@ -144,9 +172,11 @@ def open_page(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def search(page: Page, words: str) -> None:
-    """Searches and waits for the pictures."""
+    """Searches and waits for the pictures, and for the address that names the search."""
+    before = page.url
     page.get_by_role("searchbox", name="What to look for").fill(words)
     page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: url != before)
     page.locator("#bar .part").first.wait_for()
     page.locator(".tile img.ready").first.wait_for()
 

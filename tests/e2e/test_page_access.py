@@ -184,3 +184,31 @@ def test_everything_that_can_be_pressed_has_a_name(open_page: OpenPage) -> None:
     )
     assert nameless == []
     expect(page.locator("#live")).to_have_text(re.compile("Picture relevant. 1 mark so far."))
+
+
+def test_commands_of_the_larger_view_keep_the_keyboard_where_they_put_it(
+    open_page: OpenPage,
+) -> None:
+    page = open_page()
+    search(page, "red")
+    page.locator(".photo").nth(1).focus()
+    page.keyboard.press("o")
+    page.keyboard.press("b")
+    page.keyboard.press("r")
+    expect(page.locator(".mark .chip")).to_have_text(CAPTION)
+    page.keyboard.press("e")
+    page.keyboard.type("a red corner")
+    page.keyboard.press("Enter")
+    expect(page.locator(".mark .chip")).to_have_text("a red corner")
+    page.locator(".photo").nth(1).focus()
+    page.keyboard.press("o")
+    expect(page.locator(".viewer")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("blue")
+    expect(page.get_by_role("searchbox")).to_have_value("blue")
+    page.locator(".photo").nth(1).focus()
+    page.keyboard.press("o")
+    page.keyboard.press("Escape")  # leaves the box
+    page.keyboard.press("Escape")
+    expect(page.locator(".viewer")).to_be_hidden()
+    expect(page.locator(".photo").nth(1)).to_be_focused()

@@ -194,3 +194,16 @@ def test_why_influence_and_heat_map(open_page: OpenPage) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("button", name="What did this mark do?").first.click()
     expect(page.locator(".mark-more")).to_contain_text(re.compile("Moved|moved nothing"))
+
+
+def test_quick_clicks_end_as_the_page_shows_them(open_page: OpenPage) -> None:
+    """Each click comes before the answer to the one before."""
+    page = open_page()
+    search(page, "red")
+    clicks = (
+        "all => { for (let n = 0; n < 3; n += 1) all[0].click(); all[1].click(); all[1].click(); }"
+    )
+    page.locator(".photo").evaluate_all(clicks)
+    expect(page.locator(".mark")).to_have_count(1)
+    kept = session_of(page)["judgements"]
+    assert [(str(one["image_id"]), one["relevant"]) for one in kept] == [(shown(page)[0], True)]

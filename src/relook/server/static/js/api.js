@@ -22,7 +22,17 @@ const OFFLINE = {
  * @param {string} path below /api/v1 @param {{method?: string, body?: any, signal?: AbortSignal}} [options]
  * @returns {Promise<any>} the JSON answer; null for 204
  */
-export async function call(path, { method = "GET", body, signal } = {}) {
+export async function call(path, options = {}) {
+  const answer = await send(path, options);
+  return answer.status === 204 ? null : answer.json().catch(() => null);
+}
+
+/**
+ * As `call`, for an answer that is read bit by bit.
+ * @param {string} path @param {{method?: string, body?: any, signal?: AbortSignal}} options
+ * @returns {Promise<Response>}
+ */
+export async function send(path, { method = "GET", body, signal }) {
   const form = body instanceof FormData;
   const headers = body === undefined || form ? {} : { "Content-Type": "application/json" };
   let answer;
@@ -35,15 +45,18 @@ export async function call(path, { method = "GET", body, signal } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    window.dispatchEvent(new Event("relook:offline"));
-    throw new ApiError(0, OFFLINE);
+    throw offline();
   }
-  if (answer.status === 204) return null;
-  const value = await answer.json().catch(() => null);
-  if (answer.ok) return value;
-  const error = new ApiError(answer.status, errorOf(answer, value));
+  if (answer.ok) return answer;
+  const error = new ApiError(answer.status, errorOf(answer, await answer.json().catch(() => null)));
   if (answer.status === 401) window.dispatchEvent(new Event("relook:token"));
   throw error;
+}
+
+/** Tells the page that the server is away. @returns {ApiError} */
+export function offline() {
+  window.dispatchEvent(new Event("relook:offline"));
+  return new ApiError(0, OFFLINE);
 }
 
 function errorOf(answer, value) {
@@ -69,6 +82,7 @@ export const version = () => call("/version");
 export const strategies = () => call("/strategies");
 export const libraries = () => call("/libraries");
 export const library = (L) => call(lib(L));
+export const fields = (L) => call(`${lib(L)}/fields`);
 export const skipped = (L) => call(`${lib(L)}/skipped`);
 export const search = (L, body, signal) => call(`${lib(L)}/search`, { method: "POST", body, signal });
 export const uploadPicture = (L, file) =>
@@ -98,6 +112,8 @@ export const upload = (L, files) =>
   call(`${lib(L)}/uploads`, { method: "POST", body: form(files.map((file) => ["files", file])) });
 export const job = (id) => call(`/jobs/${id}`);
 export const steerJob = (id, verb) => call(`/jobs/${id}/${verb}`, { method: "POST" });
+
+export const askChoices = () => call("/ask");
 
 /** Addresses that an element or a link loads by itself. */
 export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;

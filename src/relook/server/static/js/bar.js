@@ -1,14 +1,15 @@
 /** The bar over the pictures: what is searched for, the rounds, before and after, view and share. */
 
 import * as api from "./api.js";
-import { button, byId, count, fill, h, iconButton } from "./dom.js";
+import { button, byId, count, fill, h, icon, iconButton } from "./dom.js";
+import { filterChips } from "./filters.js";
 import { showHistory } from "./history.js";
 import { movesInWords, parentOf } from "./moves.js";
 import { describe, parse } from "./query.js";
 import { compare, search } from "./rounds.js";
 import { pictureUrl } from "./search.js";
 import { openMenu, shareItems, viewItems } from "./share.js";
-import { on, state } from "./state.js";
+import { on, set, state } from "./state.js";
 
 const parts = h("div", { class: "parts" });
 const line = h("nav", { class: "history", "aria-label": "Rounds" });
@@ -30,7 +31,7 @@ function render() {
     document.title = "Relook";
     return;
   }
-  const name = describe(asParts(state.session.query));
+  const name = state.session.name || describe(asParts(state.session.query));
   heading.textContent = `Search for ${name}, round ${state.round}`;
   document.title = `${name} · Relook`;
   if (!parts.querySelector(".without:focus")?.value) renderParts();
@@ -57,7 +58,8 @@ function renderParts() {
     without.value = "";
     find([...all, { text: without.value.trim().replace(/^-\s*/, ""), weight: -1 }]);
   });
-  fill(parts, ...all.map((one, at) => chip(one, at, all)), without);
+  const only = filterChips(state.only).map((one) => filterChip(one, all));
+  fill(parts, ...all.map((one, at) => chip(one, at, all)), ...only, without);
 }
 
 /** Searches, and puts the keyboard on the pictures. */
@@ -87,6 +89,21 @@ function chip(one, at, all) {
     minus ? h("span", { class: "sign", text: "−", "aria-label": "without" }) : null,
     h("span", { text: label, title: label }),
     loneliest ? null : iconButton("cross", `Search without “${label}”`, () => find(rest)),
+  );
+}
+
+/** A filter that is on. */
+function filterChip({ label, rest }, all) {
+  const drop = () => {
+    set({ only: rest }, "only");
+    find(all);
+  };
+  return h(
+    "span",
+    { class: "part only" },
+    icon("filter"),
+    h("span", { text: label, title: label }),
+    iconButton("cross", `Search without the filter “${label}”`, drop),
   );
 }
 

@@ -15,7 +15,7 @@ export class Grid {
   /**
    * @param {HTMLElement} host
    * @param {{open: (at: number) => void, why: (at: number) => void, like: (at: number) => void,
-   *   more: () => Promise<boolean>, again: () => void}} actions
+   *   ask: (at: number) => void, more: () => Promise<boolean>, again: () => void}} actions
    */
   constructor(host, actions) {
     this.host = host;
@@ -86,8 +86,8 @@ export class Grid {
     this.#grow();
   }
 
-  /** @param {boolean} still without motion */
-  layout(still) {
+  /** @param {boolean} still without motion @param {number} [known] how many were laid out just so before */
+  layout(still, known = 0) {
     this.width = this.list.clientWidth;
     if (!this.width) return;
     const target =
@@ -98,8 +98,9 @@ export class Grid {
     this.list.classList.toggle("still", still);
     this.list.style.height = `${height}px`;
     shown.forEach((hit, at) => this.#put(hit, at));
-    this.#order(shown);
-    this.remark();
+    if (known) for (const hit of shown.slice(known)) this.list.append(this.tiles.get(hit.image_id).element);
+    else this.#order(shown);
+    this.remark(known);
     this.#ending();
   }
 
@@ -130,13 +131,14 @@ export class Grid {
     }
   }
 
-  /** Badges, scores and boxes. */
-  remark() {
+  /** Badges, scores and boxes. @param {number} [from] */
+  remark(from = 0) {
     if (!this.list.isConnected) return;
     this.list.classList.toggle("no-moves", state.showing === "before");
-    state.hits
-      .slice(0, this.n_shown)
-      .forEach((hit, at) => this.tiles.get(hit.image_id)?.mark(at, state.hits.length, moveOf(hit, at)));
+    for (let at = from; at < Math.min(this.n_shown, state.hits.length); at += 1) {
+      const hit = state.hits[at];
+      this.tiles.get(hit.image_id)?.mark(at, state.hits.length, moveOf(hit, at));
+    }
     this.#reach();
   }
 
@@ -160,8 +162,9 @@ export class Grid {
 
   async #grow() {
     if (this.n_shown < state.hits.length) {
+      const known = this.list.childElementCount === this.n_shown ? this.n_shown : 0;
       this.n_shown = Math.min(state.hits.length, this.n_shown + CHUNK);
-      this.layout(true);
+      this.layout(true, known);
       this.watcher.unobserve(this.end); // a new observation reports again if the end is still in reach
       this.watcher.observe(this.end);
     } else if (await this.actions.more()) this.#grow();
@@ -189,7 +192,7 @@ export class Grid {
     if (!state.rounds.length || state.round === 0) {
       return [
         h("h2", { text: "Nothing was found" }),
-        h("p", { text: "Use fewer or other words, or take a minus term away." }),
+        h("p", { text: "Use fewer or other words, or take a minus term or a filter away." }),
       ];
     }
     const again = () => {

@@ -55,40 +55,59 @@ function finish(job, ended) {
 
 /** Shows the job in a place, and keeps it current. @param {HTMLElement} host */
 export function showJob(host) {
-  const render = () => host.isConnected && fill(host, state.job ? card(state.job) : null);
+  const made = card();
+  const render = () => {
+    if (!host.isConnected) return;
+    if (!state.job) return fill(host);
+    made.show(state.job);
+    if (host.firstChild !== made.element) fill(host, made.element);
+  };
   on("job", render);
   return render;
 }
 
-function card(job) {
-  const running = job.state === "running";
-  const bar = h("progress", { "aria-label": "Indexing" });
-  if (job.total) {
-    bar.max = job.total;
-    bar.value = job.done;
-  } else if (!running) bar.value = job.state === "done" ? 1 : 0;
+/** Made once: a button that is replaced between press and release would never be clicked. */
+function card() {
   const steer = (verb) => async () => {
     try {
-      set({ job: await api.steerJob(job.job_id, verb) }, "job");
+      set({ job: await api.steerJob(state.job.job_id, verb) }, "job");
     } catch (error) {
       complain(error);
     }
   };
-  return h(
-    "div",
-    { class: "job" },
-    h(
-      "div",
-      { class: "job-row" },
-      h("strong", { text: title(job) }),
-      running && button("Pause", steer("pause"), "button small-button", "pause"),
-      job.state === "paused" && button("Resume", steer("resume"), "button small-button", "play"),
-      !ENDED.has(job.state) && button("Stop", steer("stop"), "button small-button", "cross"),
-    ),
-    bar,
-    h("p", { class: "small muted number", text: details(job) }),
-    job.error ? h("p", { class: "small", text: `${job.error.message} ${job.error.hint ?? ""}` }) : null,
-  );
+  const named = h("strong");
+  const pause = button("Pause", steer("pause"), "button small-button", "pause");
+  const resume = button("Resume", steer("resume"), "button small-button", "play");
+  const stop = button("Stop", steer("stop"), "button small-button", "cross");
+  const barHost = h("div");
+  const numbers = h("p", { class: "small muted number" });
+  const trouble = h("p", { class: "small" });
+  const show = (job) => {
+    named.textContent = title(job);
+    const held = document.activeElement;
+    pause.hidden = job.state !== "running";
+    resume.hidden = job.state !== "paused";
+    stop.hidden = ENDED.has(job.state);
+    if (held === pause && pause.hidden) resume.focus();
+    if (held === resume && resume.hidden) pause.focus();
+    showProgress(barHost, job);
+    numbers.textContent = details(job);
+    trouble.hidden = !job.error;
+    trouble.textContent = job.error ? `${job.error.message} ${job.error.hint ?? ""}` : "";
+  };
+  const row = h("div", { class: "job-row" }, named, pause, resume, stop);
+  return { element: h("div", { class: "job" }, row, barHost, numbers, trouble), show };
+}
+
+/** A bar that knows no total yet runs by itself; it cannot be made from one that has a value. */
+function showProgress(host, job) {
+  const known = Boolean(job.total) || job.state !== "running";
+  if (!host.firstChild || known !== host.firstChild.hasAttribute("value"))
+    fill(host, h("progress", { "aria-label": "Indexing", ...(known ? { value: 0 } : {}) }));
+  if (!known) return;
+  const bar = host.firstChild;
+  bar.setAttribute("max", String(job.total || 1));
+  bar.setAttribute("value", String(job.total ? job.done : job.state === "done" ? 1 : 0));
 }
 
 function title(job) {
@@ -98,7 +117,8 @@ function title(job) {
     failed: "Failed",
     stopped: "Stopped: what was indexed stays",
   };
-  return names[job.state] ?? `Working: ${job.stage || "starting"}`;
+  const waits = job.stage === "waiting" ? "Waiting for the run before" : "";
+  return names[job.state] ?? (waits || `Working: ${job.stage || "starting"}`);
 }
 
 function details(job) {

@@ -1,7 +1,9 @@
 /** Keyboard commands, and the overlay that lists them. */
 
+import { askAbout, askOpen } from "./ask.js";
 import { dragged, focusBox, shownSize } from "./boxes.js";
 import { byId, fill, h, iconButton } from "./dom.js";
+import { openFilters } from "./filters.js";
 import { stepRound } from "./history.js";
 import { libraryOpen, openLibrary } from "./library.js";
 import * as marks from "./marks.js";
@@ -17,6 +19,7 @@ const HELP = [
     "Find",
     [
       ["/", "go to the search box"],
+      ["f", "filters: path and metadata"],
       ["Ctrl V", "search with the picture on the clipboard"],
       ["m", "more like this picture"],
     ],
@@ -63,6 +66,7 @@ const HELP = [
     "See",
     [
       ["w", "why is this here?"],
+      ["a", "ask about this picture"],
       ["t", "heat map (larger view)"],
       ["s", "scores"],
       ["Shift L", "the library"],
@@ -152,7 +156,7 @@ function inField(event) {
 /** @param {KeyboardEvent} event */
 function pressed(event) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey) return;
-  if (inField(event) || help.open || libraryOpen() || document.querySelector(".menu")) return;
+  if (inField(event) || help.open || libraryOpen() || askOpen() || document.querySelector(".menu")) return;
   if (event.key === "Escape") return escape(event);
   if (recall("keys", true) === false && event.key.length === 1 && event.key !== " ") return;
   const box = selectedBox();
@@ -207,9 +211,15 @@ function commandKey(event) {
   const { key } = event;
   if (event.altKey) return null;
   if (ARROWS[key] && !(event.shiftKey && key.length === 1)) return arrow(ARROWS[key], event);
-  const anywhere = { "/": leaveAnd(focusSearch), "?": openHelp, L: leaveAnd(openLibrary) }[key];
+  const anywhere = {
+    "/": leaveAnd(focusSearch),
+    f: leaveAnd(() => openFilters(true)),
+    "?": openHelp,
+    L: leaveAnd(openLibrary),
+  }[key];
   if (anywhere) return anywhere;
   if (key === "o") return viewerOpen() ? closeViewer : () => openAt(state.cursor);
+  if (key === "a") return () => askAbout(shownHit() ?? current());
   if (key === "m") return viewerOpen() ? like : () => searchLike(state.cursor);
   if (!state.session) return null;
   return roundKey(event) ?? pictureKey(event);

@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
 import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
-import { openSession } from "./rounds.js";
-import { on, set, state } from "./state.js";
+import { showSessions } from "./sessions.js";
+import { on, state } from "./state.js";
 
 const dialog = h("dialog", { class: "sheet library", "aria-labelledby": "library-title" });
 const jobHost = h("div", { "aria-live": "off" });
@@ -21,7 +21,7 @@ export function setUpLibrary(actions) {
   document.body.append(dialog);
   renderJob = showJob(jobHost);
   byId("open-library").addEventListener("click", openLibrary);
-  on("library", label);
+  on(["library", "job"], label);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }
 
@@ -30,15 +30,22 @@ function label() {
   fill(
     byId("open-library"),
     h("span", { text: library?.name ?? "Library" }),
-    library ? h("span", { class: "count number", text: count(library.n_images) }) : null,
+    library ? h("span", { class: "count number", text: running(state.job) || count(library.n_images) }) : null,
   );
   byId("open-library").title = "The library: what is indexed, add pictures (Shift+L)";
+}
+
+/** Progress in the header, for when the library view is closed. */
+function running(job) {
+  if (!job || !["running", "paused"].includes(job.state) || job.library_id !== state.library?.library_id) return "";
+  if (!job.total) return "…";
+  return `${job.state === "paused" ? "paused " : ""}${Math.floor((100 * job.done) / job.total)} %`;
 }
 
 export async function openLibrary() {
   render();
   if (!dialog.open) dialog.showModal();
-  await Promise.allSettled([showSkipped(), showSessions()]);
+  await showContents();
 }
 
 export const libraryOpen = () => dialog.open;
@@ -58,15 +65,24 @@ function render() {
     h(
       "div",
       { class: "sheet-body" },
-      library ? facts(library) : null,
+      h("div", { data: { part: "facts" } }),
       jobHost,
       adding(library),
-      h("section", { data: { part: "folders" } }, ...folders(library)),
+      h("section", { data: { part: "folders" } }),
       h("section", { data: { part: "skipped" } }),
       h("section", { data: { part: "sessions" } }),
     ),
   );
   renderJob();
+}
+
+/** What the library holds now; fields and the keyboard's place stay as they are. */
+async function showContents() {
+  const { library } = state;
+  fill(section("facts"), library ? facts(library) : null);
+  fill(section("folders"), ...folders(library));
+  section("changes").hidden = !library?.n_images;
+  await Promise.allSettled([showSkipped(), library && showSessions(section("sessions"), { close: closeLibrary, choose })]);
 }
 
 function picker() {
@@ -150,9 +166,11 @@ function adding(library) {
       { class: "add", on: { submit: add } },
       path,
       h("button", { class: "primary", text: "Add folder" }),
-      library?.n_images
-        ? button("Look for changes", () => start(() => api.index(libraryId(), {})), "button", "again")
-        : null,
+      h(
+        "span",
+        { data: { part: "changes" } },
+        button("Look for changes", () => start(() => api.index(libraryId(), {})), "button", "again"),
+      ),
     ),
     h("p", {
       class: "note",
@@ -185,7 +203,7 @@ export function followJob(job) {
     toast(`${one.path ?? one.name ?? "A file"} was refused.`, { hint: one.message ?? "", bad: true });
   follow(job, async () => {
     await changed();
-    if (dialog.open) openLibrary();
+    if (dialog.open) showContents();
   });
 }
 
@@ -235,74 +253,5 @@ async function showSkipped() {
     );
   } catch (error) {
     fill(section("skipped"), h("p", { class: "note", text: error.message }));
-  }
-}
-
-async function showSessions() {
-  if (!state.library) return;
-  const { sessions } = await api.sessions(libraryId());
-  const file = h("input", {
-    type: "file",
-    accept: ".json,application/json",
-    class: "visually-hidden",
-    tabindex: "-1",
-    "aria-label": "Exported session",
-  });
-  file.addEventListener("change", () => importFile(file.files[0]));
-  fill(
-    section("sessions"),
-    h(
-      "div",
-      { class: "job-row" },
-      h("h3", { text: "Earlier searches" }),
-      file,
-      button("Import a session", () => file.click(), "button small-button"),
-    ),
-    h("ul", { class: "session-list" }, ...sessions.slice(0, 30).map(row)),
-  );
-}
-
-function row(one) {
-  const when = new Date(one.created_s * 1000);
-  const open = h("button", {
-    type: "button",
-    class: "quiet name",
-    text: one.name || "Untitled",
-    on: {
-      click: () => {
-        closeLibrary();
-        openSession(one.session_id).catch(complain);
-      },
-    },
-  });
-  return h(
-    "li",
-    {},
-    open,
-    h("span", {
-      class: "small muted number",
-      text: `round ${one.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
-    }),
-    iconButton("bin", `Delete the search “${one.name}”`, async () => {
-      try {
-        await api.deleteSession(libraryId(), one.session_id);
-        if (state.session?.session_id === one.session_id) choose(libraryId());
-        showSessions();
-      } catch (error) {
-        complain(error);
-      }
-    }),
-  );
-}
-
-async function importFile(file) {
-  if (!file) return;
-  try {
-    const { session_id: id, notes } = await api.importSession(libraryId(), file);
-    for (const note of notes) toast(note);
-    closeLibrary();
-    await openSession(id);
-  } catch (error) {
-    complain(error);
   }
 }

@@ -1,6 +1,7 @@
 /** The page: puts the modules together, and follows the address. */
 
 import * as api from "./api.js";
+import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
 import { byId } from "./dom.js";
 import { Grid } from "./grid.js";
@@ -9,7 +10,7 @@ import { followJob, openLibrary, setUpLibrary } from "./library.js";
 import { complain, toast, watchConnection } from "./notices.js";
 import { print } from "./query.js";
 import { lookAgain, more, openSession, search } from "./rounds.js";
-import { clearPictures, setUpSearch, showWords } from "./search.js";
+import { addPicture, clearPictures, setUpSearch, showWords } from "./search.js";
 import { showFailure, showSkeleton, showStart } from "./start.js";
 import { recall, set, state } from "./state.js";
 import { setUpTray } from "./tray.js";
@@ -19,6 +20,7 @@ const grid = new Grid(byId("results"), {
   open: openAt,
   why: (at) => openAt(at, true),
   like: moreLike,
+  ask: (at) => askAbout(state.hits[at]),
   more,
   again: () => lookAgain().then(() => grid.focus()),
 });
@@ -90,7 +92,24 @@ function chooseLibrary(id) {
 setUpSearch(() => grid.focus());
 setUpBar();
 setUpTray();
-setUpViewer({ closed: () => grid.focus(), search: searchParts });
+setUpViewer({
+  closed: () => {
+    const at = document.activeElement; // a command that closed the view may have put it elsewhere
+    if (!at || at === document.body || at.closest(".grid")) grid.focus();
+  },
+  search: searchParts,
+});
+setUpAsk({
+  search: (parts) => {
+    if (viewerOpen()) closeViewer();
+    searchParts(parts);
+  },
+  searchPicture: (file) => {
+    if (viewerOpen()) closeViewer();
+    showWords("");
+    addPicture(file);
+  },
+});
 setUpLibrary({
   choose: chooseLibrary,
   changed: async () => {

@@ -94,17 +94,6 @@ const numberOf = (key, fallback) => state.judgements.find((one) => one.key === k
 /** Takes one judgement back. @param {Judgement} one */
 export function remove(one) {
   const [L, S] = where();
-  let number = one.judgement_id;
-  // The entry leaves the page now; its number may arrive later, with the answer to its own request.
-  const waiting =
-    number === null
-      ? enqueue(async () => {
-          const all = (await api.session(L, S)).judgements;
-          number =
-            all.filter((row) => row.image_id === one.image_id && same(row.box, one.box)).at(-1)?.judgement_id ??
-            null;
-        })
-      : Promise.resolve();
   set(
     {
       judgements: state.judgements.filter((row) => row.key !== one.key),
@@ -114,12 +103,20 @@ export function remove(one) {
     "selection",
   );
   say(one.box ? "Box taken away" : "Mark taken away");
-  waiting
-    .then(() => enqueue(async () => number !== null && api.removeJudgement(L, S, number)))
-    .catch((error) => {
-      set({ judgements: [...state.judgements, one] }, "marks");
-      complain(error);
-    });
+  // One job, so that a mark made next is not the one that goes: it has the same place.
+  enqueue(async () => {
+    const number = one.judgement_id ?? (await askNumber(L, S, one));
+    if (number !== undefined) await api.removeJudgement(L, S, number);
+  }).catch((error) => {
+    set({ judgements: [...state.judgements, one] }, "marks");
+    complain(error);
+  });
+}
+
+/** The number of a mark that left the page before the answer to its own request came. */
+async function askNumber(L, S, one) {
+  const { judgements } = await api.session(L, S);
+  return judgements.filter((row) => row.image_id === one.image_id && same(row.box, one.box)).at(-1)?.judgement_id;
 }
 
 const same = (a, b) => (!a && !b) || (a && b && a.every((edge, at) => Math.abs(edge - b[at]) < 1e-4));

@@ -33,6 +33,7 @@ export function adopt(session, page = session.page) {
   set(
     {
       session: { ...session, page: undefined, judgements: undefined },
+      only: { where: session.where ?? {}, path: session.path ?? null },
       rounds: session.rounds,
       round: session.current_round,
       hits: page.hits,
@@ -43,6 +44,7 @@ export function adopt(session, page = session.page) {
       showing: "after",
     },
     "session",
+    "only",
     "hits",
     "marks",
     "selection",
@@ -82,7 +84,8 @@ export async function search(parts) {
   searching?.abort();
   searching = new AbortController();
   try {
-    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80) };
+    const { where, path } = state.only;
+    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), where, path };
     const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
     adopt(session);
     noteSearch(parts);
@@ -223,6 +226,8 @@ export async function more() {
     const { hits } = await api.search(state.library.library_id, {
       query: page.query ?? state.session.query,
       limit: 1000,
+      where: state.session.where,
+      path: state.session.path,
     });
     const known = new Set(page.hits.map((hit) => hit.image_id));
     const extra = hits.filter((hit) => !known.has(hit.image_id));

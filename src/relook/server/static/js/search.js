@@ -2,13 +2,14 @@
 
 import * as api from "./api.js";
 import { byId, fill, h, icon, iconButton } from "./dom.js";
+import { filtersOpen, openFilters, readFilters, setUpFilters } from "./filters.js";
 import { complain, toast } from "./notices.js";
 import { parse } from "./query.js";
 import { forgetSearch, recentSearches } from "./recent.js";
 import { search } from "./rounds.js";
 import { librariesKnown, state } from "./state.js";
 
-/** Pictures in the box. @type {{picture: string|null, url: string, ready: Promise<any>}[]} */
+/** Pictures in the box. @type {{picture: string|null, file: Blob, url: string, ready: Promise<any>}[]} */
 let pictures = [];
 /** @type {() => void} */
 let done = () => undefined;
@@ -38,6 +39,7 @@ const list = h("div", { class: "suggest", hidden: true });
 export function setUpSearch(whenDone) {
   done = whenDone;
   const form = byId("search");
+  const filters = setUpFilters(() => form.requestSubmit());
   fill(
     form,
     h(
@@ -48,16 +50,22 @@ export function setUpSearch(whenDone) {
       field,
       picker,
       iconButton("picture", "Search with a picture: pick, paste or drop one", () => picker.click()),
+      filters.opener,
       h("button", { class: "primary search-go", text: "Search" }),
     ),
     list,
+    filters.panel,
   );
   form.addEventListener("submit", submit);
   field.addEventListener("focus", () => field.value || suggest());
   field.addEventListener("click", () => field.value || suggest());
   field.addEventListener("input", () => (field.value ? hide() : suggest()));
   field.addEventListener("keydown", keys);
-  form.addEventListener("focusout", (event) => !form.contains(event.relatedTarget) && hide());
+  form.addEventListener("focusout", (event) => {
+    if (form.contains(event.relatedTarget)) return;
+    hide();
+    if (event.relatedTarget) openFilters(false); // a click on nothing leaves what was typed in sight
+  });
   picker.addEventListener("change", () => {
     if (picker.files.length) addPicture(picker.files[0]);
     picker.value = "";
@@ -90,7 +98,10 @@ async function submit(event) {
   } catch {
     return; // the upload has told why, and taken its picture away
   }
-  const parts = [...parse(words), ...pictures.map((one) => ({ picture: one.picture, weight: 1 }))];
+  const typed = [...parse(words), ...pictures.map((one) => ({ picture: one.picture, weight: 1 }))];
+  const filtering = filtersOpen();
+  readFilters();
+  const parts = typed.length || !filtering ? typed : (state.session?.query.parts ?? []);
   if (!parts.some((one) => (one.weight ?? 1) > 0)) {
     field.focus();
     return toast(
@@ -99,7 +110,9 @@ async function submit(event) {
         : "Type what to look for, or paste a picture.",
     );
   }
-  if (await search(parts)) done();
+  if (!(await search(parts))) return;
+  openFilters(false);
+  done();
 }
 
 function keys(event) {
@@ -118,6 +131,7 @@ function keys(event) {
 }
 
 function suggest() {
+  if (filtersOpen()) return;
   const words = recentSearches();
   const tip = h(
     "p",
@@ -157,7 +171,7 @@ export function addPicture(file) {
     return toast("That is not a picture.", { hint: "Use a JPEG, PNG, WebP, GIF, TIFF or BMP file." });
   if (!state.library)
     return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
-  const one = { picture: null, url: URL.createObjectURL(file), ready: Promise.resolve() };
+  const one = { picture: null, file, url: URL.createObjectURL(file), ready: Promise.resolve() };
   one.ready = api
     .uploadPicture(
       state.library.library_id,
@@ -197,6 +211,9 @@ function showPictures() {
         "span",
         { class: "search-picture" },
         h("img", { src: one.url, alt: "The picture to search with" }),
+        iconButton("ask", "Ask about this picture", () =>
+          window.dispatchEvent(new CustomEvent("relook:ask", { detail: one.file })),
+        ),
         iconButton("cross", "Search without this picture", () => drop(one)),
       ),
     ),

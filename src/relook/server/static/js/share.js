@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { button, h } from "./dom.js";
 import { toast } from "./notices.js";
 import { address } from "./rounds.js";
+import { nameField } from "./sessions.js";
 import { keep, recall, set, state } from "./state.js";
 
 /** Opens a menu below its button. @param {HTMLElement} opener @param {HTMLElement[]} items */
@@ -51,7 +52,10 @@ export function shareItems() {
   const S = state.session.session_id;
   const file = (label, format, what) =>
     h("a", { class: "quiet", href: api.exportUrl(L, S, format, what), download: "", text: label });
+  const close = () => /** @type {any} */ (document.querySelector(".menu"))?.hidePopover();
   return [
+    h("label", { class: "menu-name" }, h("span", { class: "small muted", text: "Name, Enter keeps it" }), nameField(state.session, close)),
+    h("hr"),
     button("Copy link to this session", copyLink, "quiet", "share"),
     h("hr"),
     file("Results as CSV", "csv", "results"),

@@ -10,6 +10,7 @@
  *   box: Box|null, caption: string|null, caption_by: string, weight: number, gone?: boolean}} Judgement
  * @typedef {{number: number, parent: number|null, strategy: string, n_hits: number, notes: string[], choice: any}} Round
  * @typedef {{key: string, image_id: number, box: Box}} Draft a box that has no sign yet
+ * @typedef {{where: Record<string, string>, path: string|null}} Only which pictures may be found
  */
 
 const listeners = new EventTarget();
@@ -29,13 +30,14 @@ export const state = {
   /** Position of the current picture in `hits`. */ cursor: 0,
   /** @type {"after"|"before"} */ showing: "after",
   scores: false,
+  /** What the next search keeps to. @type {Only} */ only: { where: {}, path: null },
   /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
     null,
   /** @type {any} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
 
-/** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"} Topic */
+/** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"|"only"} Topic */
 
 /** @param {Partial<typeof state>} patch @param {...Topic} topics what to tell about */
 export function set(patch, ...topics) {

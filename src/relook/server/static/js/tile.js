@@ -9,6 +9,8 @@ import { markOf, state } from "./state.js";
 /** @typedef {import("./state.js").Hit} Hit */
 /** @typedef {import("./layout.js").Place} Place */
 
+const touching = matchMedia("(hover: none)");
+
 const tool = (name, picture, label, props = {}) =>
   h(
     "button",
@@ -44,6 +46,7 @@ export class Tile {
       tool("no", "cross", "Irrelevant (i)"),
       tool("why", "why", "Why is this here? (w)"),
       tool("like", "like", "More like this (m)"),
+      tool("ask", "ask", "Ask about this picture (a)"),
       tool("open", "open", "Larger view (o)"),
     );
     this.element = h("li", { class: "tile", data: { id: String(hit.image_id) } }, this.photo, this.winner);
@@ -61,11 +64,15 @@ export class Tile {
 
   /** @param {Place} at */
   put(at) {
+    const face = `${at.x} ${at.y} ${at.w} ${at.h} ${this.hit.thumbnail} ${devicePixelRatio}`;
+    if (face === this.spot) return;
+    this.spot = face;
     const { style } = this.element;
     style.transform = `translate(${at.x}px, ${at.y}px)`;
     style.width = `${at.w}px`;
     style.height = `${at.h}px`;
-    this.element.classList.toggle("slim", at.w < (matchMedia("(hover: none)").matches ? 96 : 188));
+    this.element.classList.toggle("slim", at.w < (touching.matches ? 96 : 188));
+    this.element.classList.toggle("narrow", at.w < 222);
     style.containIntrinsicSize = `${at.w}px ${at.h}px`;
     const src = thumbnail(state.library.library_id, this.hit, Math.max(at.w, at.h));
     if (src !== this.src) {

@@ -1,6 +1,7 @@
 /** The larger view: one picture with the same tools as the grid, its facts, why it is here. */
 
 import * as api from "./api.js";
+import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
 import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
 import * as marks from "./marks.js";
@@ -167,6 +168,7 @@ function fillPanel(at) {
     button("Why?", () => toggleWhy(true), "quiet small-button", "why"),
     heat,
     button("More like this", () => like(), "quiet small-button", "like"),
+    button("Ask", () => askAbout(hit), "quiet small-button", "ask"),
   );
   fill(
     panel,
@@ -186,7 +188,14 @@ function fillPanel(at) {
           class: "note view-hint",
           text: "Drag on the picture to mark a part of it. Click marks the whole.",
         }),
-      state.session ? row : button("More like this", like, "button", "like"),
+      state.session
+        ? row
+        : h(
+            "div",
+            { class: "view-signs" },
+            button("More like this", like, "button", "like"),
+            button("Ask", () => askAbout(hit), "button", "ask"),
+          ),
       reasons,
       facts(),
     ),

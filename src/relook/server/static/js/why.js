@@ -81,7 +81,10 @@ export async function showInfluence(host, judgementId, open) {
   fill(host, h("p", { class: "note", text: "Working it out …" }));
   try {
     await settled();
-    const { raised, lowered } = await api.influence(...where(), judgementId);
+    const told = await api.influence(...where(), judgementId);
+    // A score may change without a place changing; places are what is seen.
+    const raised = told.raised.filter((one) => one.rank < one.rank_without);
+    const lowered = told.lowered.filter((one) => one.rank > one.rank_without);
     fill(
       host,
       strip("Moved up", raised, open),

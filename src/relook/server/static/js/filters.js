@@ -1,0 +1,133 @@
+/** Filters of a search: a pattern of the path, and patterns of what the pictures' metadata say. */
+
+import * as api from "./api.js";
+import { button, fill, h, iconButton } from "./dom.js";
+import { on, set, state } from "./state.js";
+
+/** @typedef {import("./state.js").Only} Only */
+
+const MOST = 8; // the server takes no more
+const LIST = "filter-fields";
+
+const path = h("input", {
+  class: "field",
+  id: "filter-path",
+  placeholder: "part of a path, or */2019/*.jpg",
+  maxlength: "300",
+  autocapitalize: "none",
+  spellcheck: "false",
+});
+const rows = h("div", { class: "filter-rows" });
+const names = h("datalist", { id: LIST });
+const add = button("Add a field", () => addRow().querySelector("input").focus(), "quiet small-button");
+const panel = h("fieldset", { class: "filters", id: "filters", hidden: true });
+let askedFor = "";
+
+/** @type {HTMLElement} */
+let opener;
+
+/** The panel below the search box and its button. @param {() => void} apply searches anew */
+export function setUpFilters(apply) {
+  opener = iconButton("filter", "Filters: path and metadata", () => openFilters(panel.hidden), {
+    "aria-expanded": "false",
+    "aria-controls": "filters",
+  });
+  const clear = () => (show({ where: {}, path: null }), apply());
+  fill(
+    panel,
+    h("legend", { class: "visually-hidden", text: "Only pictures that fit" }),
+    h("label", { class: "filter-row" }, h("span", { text: "Path" }), path),
+    rows,
+    names,
+    h(
+      "div",
+      { class: "filter-foot" },
+      add,
+      button("Clear", clear, "quiet small-button"),
+      button("Apply", apply, "primary small-button"),
+    ),
+    h("p", { class: "tip small muted", text: "* stands for anything, ? for one letter; capitals do not matter." }),
+  );
+  panel.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    openFilters(false);
+    opener.focus();
+  });
+  on("only", () => show(state.only));
+  return { opener, panel };
+}
+
+/** @param {boolean} open */
+export function openFilters(open) {
+  panel.hidden = !open;
+  opener.setAttribute("aria-expanded", String(open));
+  if (!open) return;
+  if (!rows.children.length) addRow();
+  learnNames();
+  path.focus();
+}
+
+export const filtersOpen = () => !panel.hidden;
+
+/** Takes what stands in the fields as the filter of the next search. */
+export function readFilters() {
+  const where = {};
+  for (const row of rows.children) {
+    const [key, pattern] = [...row.querySelectorAll("input")].map((one) => one.value.trim());
+    if (key && pattern) where[key] = pattern;
+  }
+  set({ only: { where, path: path.value.trim() || null } });
+}
+
+/** @param {Only} only */
+function show(only) {
+  path.value = only.path ?? "";
+  fill(rows);
+  for (const [key, pattern] of Object.entries(only.where)) addRow(key, pattern);
+  const n = Object.keys(only.where).length + (only.path ? 1 : 0);
+  opener.classList.toggle("on", n > 0);
+  opener.setAttribute("aria-label", n ? `Filters: path and metadata, ${n} on` : "Filters: path and metadata");
+}
+
+function addRow(key = "", pattern = "") {
+  const field = (label, value, props) =>
+    h("input", { class: "field", "aria-label": label, value, autocapitalize: "none", spellcheck: "false", ...props });
+  const row = h(
+    "div",
+    { class: "filter-row" },
+    field("Field", key, { list: LIST, placeholder: "field", maxlength: "100" }),
+    field("Its value", pattern, { placeholder: "value, such as *lake*", maxlength: "300" }),
+    iconButton("cross", "Remove this filter", () => {
+      row.remove();
+      add.hidden = false;
+      path.focus();
+    }),
+  );
+  rows.append(row);
+  add.hidden = rows.children.length >= MOST;
+  return row;
+}
+
+/** What this library's pictures say of themselves. */
+async function learnNames() {
+  const id = state.library?.library_id;
+  if (!id || askedFor === id) return;
+  askedFor = id;
+  try {
+    const { fields } = await api.fields(id);
+    fill(names, ...fields.map((one) => h("option", { value: one })));
+  } catch {
+    askedFor = ""; // the fields take any name
+  }
+}
+
+/** The filters that are on, with what is left when each is taken away. @param {Only} only @returns {{label: string, rest: Only}[]} */
+export function filterChips({ where, path: pattern }) {
+  const chips = Object.entries(where).map(([key, value]) => {
+    const { [key]: _, ...rest } = where;
+    return { label: `${key}: ${value}`, rest: { where: rest, path: pattern } };
+  });
+  if (pattern) chips.push({ label: `path: ${pattern}`, rest: { where, path: null } });
+  return chips;
+}

@@ -1,0 +1,110 @@
+/** Earlier searches: open, rename, delete, import. */
+
+import * as api from "./api.js";
+import { button, fill, h, iconButton } from "./dom.js";
+import { complain, toast } from "./notices.js";
+import { openSession } from "./rounds.js";
+import { set, state } from "./state.js";
+
+const SHOWN = 30;
+
+/**
+ * Lists the sessions of the library.
+ * @param {HTMLElement} host
+ * @param {{close: () => void, choose: (libraryId: string) => void}} actions
+ */
+export async function showSessions(host, actions) {
+  const { sessions } = await api.sessions(state.library.library_id);
+  const file = h("input", {
+    type: "file",
+    accept: ".json,application/json",
+    class: "visually-hidden",
+    tabindex: "-1",
+    "aria-label": "Exported session",
+  });
+  file.addEventListener("change", () => importFile(file.files[0], actions));
+  const again = () => showSessions(host, actions);
+  fill(
+    host,
+    h(
+      "div",
+      { class: "job-row" },
+      h("h3", { text: "Earlier searches" }),
+      file,
+      button("Import a session", () => file.click(), "button small-button"),
+    ),
+    sessions.length ? null : h("p", { class: "note", text: "None yet. Each search is kept here." }),
+    h("ul", { class: "session-list" }, ...sessions.slice(0, SHOWN).map((one) => row(one, again, actions))),
+  );
+}
+
+function row(one, again, actions) {
+  const when = new Date(one.created_s * 1000);
+  const open = h("button", {
+    type: "button",
+    class: "quiet name",
+    text: one.name || "Untitled",
+    on: { click: () => (actions.close(), openSession(one.session_id).catch(complain)) },
+  });
+  const rename = iconButton("pencil", `Rename the search “${one.name}”`, () => {
+    const field = nameField(one, (renamed) => (renamed ? again() : (field.replaceWith(open), rename.focus())));
+    open.replaceWith(field);
+    field.focus();
+    field.select();
+  });
+  return h(
+    "li",
+    {},
+    open,
+    h("span", {
+      class: "small muted number",
+      text: `round ${one.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
+    }),
+    rename,
+    iconButton("bin", `Delete the search “${one.name}”`, async () => {
+      try {
+        await api.deleteSession(state.library.library_id, one.session_id);
+        if (state.session?.session_id === one.session_id) actions.choose(state.library.library_id);
+        again();
+      } catch (error) {
+        complain(error);
+      }
+    }),
+  );
+}
+
+/**
+ * A field with a session's name: Enter keeps it, Escape does not.
+ * @param {{session_id: string, name: string}} one @param {(renamed: boolean) => void} done
+ */
+export function nameField(one, done) {
+  const field = h("input", { class: "field name", value: one.name, "aria-label": "Name of this search", maxlength: "200" });
+  field.addEventListener("keydown", async (event) => {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const name = field.value.trim();
+    if (event.key === "Escape" || !name || name === one.name) return done(false);
+    try {
+      await api.changeSession(state.library.library_id, one.session_id, { name });
+      if (state.session?.session_id === one.session_id) set({ session: { ...state.session, name } }, "session");
+      toast(`The search is called “${name}” now.`);
+      done(true);
+    } catch (error) {
+      complain(error);
+    }
+  });
+  return field;
+}
+
+async function importFile(file, actions) {
+  if (!file) return;
+  try {
+    const { session_id: id, notes } = await api.importSession(state.library.library_id, file);
+    for (const note of notes) toast(note);
+    actions.close();
+    await openSession(id);
+  } catch (error) {
+    complain(error);
+  }
+}

@@ -1,0 +1,381 @@
+"""The Ask panel: evidence to strike out, citations, both answers, what is sent where."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from relook.testing import COLOURS, solid
+from relook.testing.chat_server import ChatServer, chat_server, fail, say, trickle
+from relook.testing.web_server import picture_bytes
+
+from .ask_answers import EVIL, answered, item, serve_answer, without
+from .ask_site import FAR, GIVE, Asking, asking_site
+from .conftest import search, session_of
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def chat() -> Iterator[ChatServer]:
+    with chat_server(say("Hm.")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, chat: ChatServer) -> Iterator[Asking]:
+    """Instead of the package's: a server with models and a recorded web search."""
+    with asking_site(tmp_path_factory.mktemp("ask"), chat) as running:
+        yield running
+
+
+@pytest.fixture
+def open_ask(open_page: OpenPage, chat: ChatServer) -> Callable[..., tuple[Page, Locator]]:
+    """The page with the panel open for the red picture."""
+    chat.requests.clear()
+
+    def visit(*, web: bool = False, model: str = "", **options: Any) -> tuple[Page, Locator]:
+        page = open_page("/", **options)
+        page.set_default_timeout(20000)
+        expect.set_options(timeout=20000)
+        search(page, "red")
+        page.locator(".photo").nth(0).focus()
+        page.keyboard.press("a")
+        panel = page.get_by_role("dialog", name="Ask about a picture")
+        expect(panel.get_by_label("Answered by")).to_be_visible()
+        if web:
+            panel.get_by_label(re.compile("^replay: web.jsonl")).check()
+        if model:
+            panel.get_by_label("Answered by").select_option(label=model)
+        return page, panel
+
+    return visit
+
+
+@pytest.fixture(autouse=True)
+def _patient() -> Iterator[None]:
+    """Other tests' patience is theirs."""
+    yield
+    expect.set_options(timeout=5000)
+
+
+def ask(panel: Locator, question: str) -> None:
+    panel.get_by_label("Your question").fill(question)
+    panel.get_by_label("Your question").press("Enter")
+
+
+def posted(page: Page) -> list[dict[str, Any]]:
+    """Bodies of the questions that the page sends from now on."""
+    bodies: list[dict[str, Any]] = []
+
+    def hear(request: Any) -> None:
+        if request.method == "POST" and request.url.endswith("/api/v1/ask"):
+            bodies.append(json.loads(request.post_data))
+
+    page.on("request", hear)
+    return bodies
+
+
+def test_asks_with_the_library_and_no_model_by_keyboard(open_ask: Any) -> None:
+    page, panel = open_ask()
+    address = page.url
+    expect(panel.get_by_label("Your question")).to_be_focused()
+    expect(panel.get_by_role("img", name="Asked about: The red one")).to_be_visible()
+    ask(panel, "Which colour?")
+    answer = panel.get_by_role("region", name="The answer")
+    expect(answer).to_contain_text("No model was asked.")
+    expect(answer).to_contain_text("Nothing was sent to anybody else.")
+    expect(answer).to_be_focused()
+    expect(panel.get_by_role("status")).to_have_text("The answer is there.")
+    cards = panel.locator(".card")
+    expect(cards).to_have_count(len(COLOURS) - 1)
+    expect(cards.first).to_contain_text("Looks similar")
+    answer.get_by_role("button", name=re.compile("^Evidence 3: The .* one$")).first.click()
+    third = panel.locator(".card[data-number='3']")
+    expect(third).to_be_focused()
+    expect(third).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    assert page.url == address
+    expect(page.locator(".photo").nth(0)).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard commands")).to_contain_text("ask about this")
+
+
+def test_struck_evidence_is_not_shown_to_the_model_again(open_ask: Any, chat: ChatServer) -> None:
+    chat.behaviours[:] = [say("It is red [1], as [2] says, says [77]."), say("Still red [3].")]
+    page, panel = open_ask(model="tiny")
+    bodies = posted(page)
+    ask(panel, "Which colour?")
+    answer = panel.get_by_role("region", name="The answer")
+    expect(answer.locator(".ask-text")).to_have_text("It is red 1, as 2 says, says.")
+    expect(answer.locator(".ask-flag")).to_contain_text(
+        "cited evidence that it was not shown: [77]"
+    )
+    expect(answer.locator(".ask-flag del")).to_have_text("[77]")
+    gone = panel.locator(".card[data-number='2']")
+    title = gone.locator(".card-title > span").first.inner_text()
+    kept = panel.locator(".card[data-number='3']")
+    assert title in chat.texts(0)
+    gone.get_by_role("button", name="Strike out evidence 2").click()
+    kept.get_by_role("button", name="Pin evidence 3").click()
+    expect(gone).to_contain_text("struck out")
+    panel.get_by_role("button", name="Answer again").click()
+    expect(answer.locator(".ask-text")).to_have_text("Still red 3.")
+    expect(answer).to_be_focused()
+    assert title not in chat.texts(1)
+    assert {key: bodies[1].get(key) for key in ("strike", "pin")} == {"strike": [2], "pin": [3]}
+    assert "ask_id" in bodies[1]
+    assert "providers" not in bodies[1]
+    expect(gone.get_by_role("button", name="Strike out")).to_have_attribute("aria-pressed", "true")
+    expect(kept).to_contain_text("pinned")
+
+
+def test_with_and_without_evidence_side_by_side(open_ask: Any, chat: ChatServer) -> None:
+    chat.behaviours[:] = [say("Some words [1].")]
+    _, panel = open_ask(model="tiny")
+    panel.get_by_label("Compare with and without evidence").check()
+    ask(panel, "Which colour?")
+    both = panel.locator(".ask-two .ask-version")
+    expect(both).to_have_count(2)
+    expect(both.nth(0)).to_contain_text("With evidence")
+    expect(both.nth(0).locator(".cite")).to_have_count(1)
+    expect(both.nth(1)).to_contain_text("Without evidence")
+    expect(both.nth(1).locator(".cite")).to_have_count(0)
+    edges = [both.nth(at).bounding_box() for at in (0, 1)]
+    assert edges[0]["y"] == edges[1]["y"]
+    assert edges[0]["x"] + edges[0]["width"] < edges[1]["x"]
+    assert len(chat.requests) == 2
+
+
+def test_the_evidence_can_be_checked_before_the_model_sees_it(
+    open_ask: Any, chat: ChatServer
+) -> None:
+    chat.behaviours[:] = [say("Checked [2].")]
+    _, panel = open_ask(model="tiny")
+    panel.get_by_label("Let me check the evidence first").check()
+    ask(panel, "Which colour?")
+    go = panel.get_by_role("button", name="Answer with tiny")
+    expect(go).to_be_focused()
+    assert chat.requests == []
+    title = panel.locator(".card[data-number='1'] .card-title > span").first.inner_text()
+    panel.get_by_role("button", name="Strike out evidence 1").click()
+    go.click()
+    expect(panel.locator(".ask-answer .ask-text")).to_have_text("Checked 2.")
+    assert title not in chat.texts()
+
+
+def test_matches_of_the_web_are_shown_without_asking_the_web(open_ask: Any) -> None:
+    _, panel = open_ask(web=True)
+    ask(panel, "Where?")
+    found = panel.locator(".card", has_text="Rila")
+    expect(found.locator("img")).to_have_attribute("src", re.compile("^data:image/jpeg;base64,"))
+    expect(found).to_contain_text("90 % alike")
+    link = found.get_by_role("link")
+    expect(link).to_have_attribute("href", "https://wiki.example/rila")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    expect(link).to_have_attribute("target", "_blank")
+    forum = panel.locator(".card", has_text="a forum")
+    expect(forum).to_be_visible()
+    expect(forum.get_by_role("link")).to_have_count(0)
+    expect(forum.locator("img")).to_have_count(0)
+
+
+def test_text_of_strangers_stays_text(open_ask: Any) -> None:
+    page, panel = open_ask()
+    items = [
+        item(1, EVIL, text=EVIL, page_text=EVIL, source=EVIL, date=EVIL),
+        item(2, "a script", page_url="javascript:alert(1)", image_url="data:text/html,x"),
+    ]
+    sent = [{"host": EVIL, "n_bytes": 5400, "what": EVIL}]
+    beside = without(EVIL, finish="cut_off", notes=[EVIL])
+    serve_answer(page, answered(f"{EVIL} [1]", items, sent=sent, without=beside, why=EVIL))
+    ask(panel, "What?")
+    expect(panel.locator(".ask-text").first).to_have_text(f"{EVIL} 1")
+    expect(panel.locator(".card").first).to_contain_text(EVIL)
+    expect(panel.locator(".ask-sent")).to_contain_text(f"{EVIL} {EVIL} (5.4 kB)")
+    expect(panel.locator(".ask-flag")).to_contain_text("it is not whole")
+    expect(panel.locator(".ask-out img, .ask-out script, .card a")).to_have_count(0)
+    assert page.evaluate("window.hurt") is None
+
+
+def test_more_like_this_leads_back_into_the_search(open_ask: Any) -> None:
+    page, panel = open_ask()
+    ask(panel, "Which colour?")
+    src = panel.locator(".card img").first.get_attribute("src")
+    with page.expect_response(re.compile("/sessions$")) as waiting:
+        panel.locator(".card").first.get_by_role("button", name="More like this").click()
+    assert waiting.value.ok
+    expect(panel).to_be_hidden()
+    expect(page.locator("#bar .part img")).to_be_visible()
+    (part,) = session_of(page)["query"]["parts"]
+    assert f"/images/{part['image_id']}/thumbnail" in src
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Rila", "picture"), ("a forum", "text")])
+def test_evidence_of_the_web_is_searched_for_in_the_library(
+    open_ask: Any, name: str, kind: str
+) -> None:
+    page, panel = open_ask(web=True)
+    ask(panel, "Where?")
+    card = panel.locator(".card", has_text=name)
+    card.get_by_role("button", name=re.compile("More like this|Search its title")).click()
+    expect(panel).to_be_hidden()
+    wanted = "#bar .part img" if kind == "picture" else "#bar .part:has-text('green')"
+    expect(page.locator(wanted)).to_be_visible()
+    (part,) = session_of(page)["query"]["parts"]
+    assert kind in part
+
+
+def test_a_failure_says_what_to_do_and_can_be_tried_again(open_ask: Any, chat: ChatServer) -> None:
+    chat.behaviours[:] = [fail(400, "no pictures, please"), say("Now red [1].")]
+    _, panel = open_ask(model="tiny")
+    ask(panel, "Which colour?")
+    trouble = panel.get_by_role("alert")
+    expect(trouble).to_contain_text("no pictures, please")
+    expect(panel.locator(".card").first).to_be_visible()  # what was found is not lost
+    expect(panel.get_by_role("list", name="What goes on")).to_contain_text("7 matches")
+    trouble.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".ask-answer .ask-text")).to_have_text("Now red 1.")
+    expect(trouble).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_an_answer_is_stopped(open_ask: Any, chat: ChatServer, width: int) -> None:
+    chat.behaviours[:] = [trickle(0.02, 150)]
+    _, panel = open_ask(model="tiny", viewport={"width": width, "height": 720})
+    ask(panel, "Which colour?")
+    expect(panel.locator(".ask-draft")).to_contain_text("la la")
+    stop = panel.get_by_role("button", name="Stop")
+    expect(stop).to_be_focused()
+    expect(stop).to_be_in_viewport()
+    stop.press("Enter")
+    expect(panel.locator(".ask-failure")).to_contain_text("Stopped.")
+    expect(panel.locator(".ask-form").get_by_role("button", name="Ask", exact=True)).to_be_focused()
+    expect(panel.locator(".spinner")).to_have_count(0)
+
+
+def test_a_lost_server_is_told_inside_the_panel(open_ask: Any) -> None:
+    page, panel = open_ask(allow=("ERR_FAILED", "Failed to load resource"))
+    page.route("**/api/v1/ask", lambda route: route.abort())
+    ask(panel, "Which colour?")
+    expect(panel.get_by_role("alert")).to_contain_text("The Relook server does not answer.")
+    page.unroute("**/api/v1/ask")
+    panel.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".ask-answer")).to_contain_text("No model was asked.")
+
+
+def test_nothing_found_is_told(open_ask: Any) -> None:
+    page, panel = open_ask()
+    serve_answer(page, answered("No model was asked, and there is no evidence to report.", []))
+    ask(panel, "Which colour?")
+    found = panel.get_by_role("region", name="Evidence")
+    expect(found.get_by_role("heading")).to_have_text("Nothing was found")
+    expect(found).to_contain_text("No provider knows the picture.")
+
+
+def test_an_answer_comes_while_the_panel_is_closed(open_ask: Any, chat: ChatServer) -> None:
+    chat.behaviours[:] = [trickle(0.02, 60)]
+    page, panel = open_ask(model="tiny")
+    ask(panel, "Which colour?")
+    expect(panel.locator(".ask-draft")).to_contain_text("la la")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    page.locator(".toast", has_text="The answer is there.").get_by_role("button").first.click()
+    expect(panel.locator(".ask-answer .ask-text")).to_contain_text("la la")
+
+
+def test_an_answer_that_breaks_off_is_told(open_ask: Any) -> None:
+    page, panel = open_ask()
+    half = 'event: providers\ndata: {"names": ["library"]}\n\n'
+    headers = {"content-type": "text/event-stream"}
+    page.route("**/api/v1/ask", lambda route: route.fulfill(body=half, headers=headers))
+    ask(panel, "Which colour?")
+    expect(panel.get_by_role("alert")).to_contain_text("broke off")
+    expect(panel.locator(".stage-row.bad")).to_contain_text("your library")
+
+
+@pytest.mark.parametrize("how", ["paste", "drop", "pick"])
+def test_a_picture_from_outside_is_asked_about(
+    open_page: OpenPage, how: str, tmp_path: Path
+) -> None:
+    page = open_page()
+    page.locator(".tile img.ready").first.wait_for()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    panel = page.get_by_role("dialog", name="Ask about a picture")
+    expect(panel).to_contain_text("No picture yet")
+    expect(panel.get_by_label("Answered by")).to_be_visible()
+    ask(panel, "What is this?")
+    expect(panel.get_by_role("button", name="Choose a picture")).to_be_focused()
+    if how == "pick":
+        solid("green", 64, 64).save(tmp_path / "green.png")
+        panel.get_by_label("Picture to ask about").set_input_files(tmp_path / "green.png")
+    else:
+        page.evaluate(GIVE, how)
+    expect(panel.get_by_role("img", name="Asked about: green.png")).to_be_visible()
+    ask(panel, "What is this?")
+    expect(panel.locator(".card").first).to_contain_text("The green one", timeout=20000)
+    expect(page.locator(".search-picture")).to_have_count(0)  # the panel took it, not the search
+
+
+def test_a_model_elsewhere_gets_nothing_before_the_person_agrees(open_ask: Any) -> None:
+    page, panel = open_ask(
+        model="far (at api.example.com)", allow=("the server responded with a status of 403",)
+    )
+    bodies = posted(page)
+    told = panel.locator(".ask-consent")
+    expect(told).to_contain_text("This leaves your machine")
+    expect(told).to_contain_text(
+        "api.example.com: gets the picture, your question and the evidence"
+    )
+    ask(panel, "Which colour?")
+    agree = told.get_by_label("I agree: send it there, for this picture")
+    expect(agree).to_be_focused()
+    expect(told).to_have_class(re.compile("wanted"))
+    assert bodies == []
+    refusal = {"error": {"code": "x", "message": "not today", "hint": "come back"}}
+    page.route("**/api/v1/ask", lambda route: route.fulfill(status=403, json=refusal))
+    agree.check()
+    panel.get_by_role("button", name="Ask", exact=True).click()
+    expect(panel.get_by_role("alert")).to_contain_text("not today")
+    assert (bodies[0]["allow_upload"], bodies[0]["model"]) == (True, FAR)
+
+
+def test_the_panel_fits_a_phone(open_ask: Any) -> None:
+    page, panel = open_ask(web=True, viewport={"width": 375, "height": 720})
+    ask(panel, "Which colour?")
+    expect(panel.locator(".ask-answer")).to_be_in_viewport()
+    expect(panel.locator(".card", has_text="Rila")).to_have_count(1)
+    assert page.evaluate("document.querySelector('.ask-panel').scrollWidth <= 375")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_way_to_the_panel(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "blue")
+    panel = page.get_by_role("dialog", name="Ask about a picture")
+    tile = page.locator(".tile").nth(0)
+    tile.hover()
+    tile.get_by_role("button", name="Ask about this picture (a)").click()
+    expect(panel.get_by_role("img", name="Asked about: The blue one")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator(".photo").nth(1).focus()
+    page.keyboard.press("o")
+    page.get_by_role("dialog", name="Larger view").get_by_role("button", name="Ask").click()
+    expect(panel.get_by_role("img", name="Asked about: ")).not_to_have_attribute(
+        "alt", "Asked about: The blue one"
+    )
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Larger view")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("input[aria-label='Picture to search with']").set_input_files(
+        {"name": "mine.png", "mimeType": "image/png", "buffer": picture_bytes(5)}
+    )
+    page.locator(".search-picture").get_by_role("button", name="Ask about this picture").click()
+    expect(panel.get_by_role("img", name="Asked about: mine.png")).to_be_visible()

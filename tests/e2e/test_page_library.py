@@ -1,0 +1,173 @@
+"""What is found in: filters, names of searches, the library view, a thousand pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Site, search, session_of
+
+OpenPage = Callable[..., Page]
+PHONE = {"width": 375, "height": 720}
+
+
+def test_filters_hold_for_every_page_and_can_be_taken_away(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("searchbox").fill("red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Path", exact=True).fill("red-")
+    page.get_by_label("Field", exact=True).fill("place")
+    page.get_by_label("Its value").fill("att*")
+    page.keyboard.press("Enter")
+    chips = page.locator("#bar .part.only")
+    expect(chips).to_have_text(["place: att*", "path: red-"])
+    expect(page.locator("#filters")).to_be_hidden()
+    expect(page.get_by_role("button", name="Filters: path and metadata, 2 on")).to_be_visible()
+    found = session_of(page)
+    assert (found["where"], found["path"]) == ({"place": "att*"}, "red-")
+    files = [Path(hit["path"]).name for hit in found["page"]["hits"]]
+    assert files
+    assert all(name.startswith("red-") for name in files)
+    page.locator(".photo").first.click()
+    page.get_by_label("Leave out pictures already shown").uncheck()
+    page.locator("#side .primary").click()
+    expect(page.locator(".history button")).to_have_count(2)
+    again = session_of(page)["page"]["hits"]
+    assert len(again) > 1
+    assert all(Path(hit["path"]).name.startswith("red-") for hit in again)
+    page.reload()
+    expect(chips).to_have_count(2)
+    page.get_by_role("button", name="Search without the filter “path: red-”").click()
+    expect(chips).to_have_text(["place: att*"])
+    assert (session_of(page)["where"], session_of(page)["path"]) == ({"place": "att*"}, None)
+
+
+def test_the_fields_that_pictures_have_are_offered(open_page: OpenPage) -> None:
+    page = open_page("/?library=colours")
+    page.locator(".tile img.ready").first.wait_for()
+    page.keyboard.press("f")
+    expect(page.get_by_label("Path", exact=True)).to_be_focused()
+    options = page.locator("#filter-fields option")
+    expect(options).to_have_count(4)
+    offered = options.evaluate_all("all => all.map((one) => one.value)")
+    assert offered == ["title", "caption", "format", "place"]
+    page.keyboard.press("Escape")
+    expect(page.locator("#filters")).to_be_hidden()
+
+
+def test_a_filter_that_nothing_fits_says_so(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("searchbox").fill("red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Path", exact=True).fill("nowhere")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".more")).to_contain_text("Nothing was found")
+    expect(page.locator(".more")).to_contain_text("take a minus term or a filter away")
+
+
+def test_a_search_gets_another_name(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "cyan")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_label("Name of this search").fill("the sea")
+    page.keyboard.press("Enter")
+    expect(page).to_have_title("the sea · Relook")
+    assert session_of(page)["name"] == "the sea"
+    page.get_by_role("button", name=re.compile("^colours")).click()
+    page.get_by_role("button", name="Rename the search “the sea”").click()
+    page.keyboard.type("never mind")
+    page.keyboard.press("Escape")  # keeps the name, and the view
+    expect(page.get_by_role("dialog", name="colours")).to_be_visible()
+    page.get_by_role("button", name="Rename the search “the sea”").click()
+    page.keyboard.type("the lake")
+    page.keyboard.press("Enter")
+    expect(page.locator(".session-list .name").first).to_have_text("the lake")
+    assert session_of(page)["name"] == "the lake"
+    page.get_by_role("button", name="Delete the search “the lake”").click()
+    expect(page.locator(".session-list .name", has_text="the lake")).to_have_count(0)
+
+
+def test_indexing_pauses_goes_on_and_tells_the_time_left(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/?library=gated")
+    page.get_by_role("button", name="Add pictures").click()
+    view = page.get_by_role("dialog", name="gated")
+    site.gate.clear()
+    view.get_by_label("Folder of pictures").fill(str(site.pictures))
+    view.get_by_role("button", name="Add folder").click()
+    job = view.locator(".job")
+    expect(job).to_contain_text("Working")
+    pause = view.get_by_role("button", name="Pause").element_handle()
+    view.get_by_role("button", name="Pause").click()
+    expect(job).to_contain_text("Paused")
+    expect(view.get_by_role("button", name="Resume")).to_be_focused()
+    site.gate.set()  # the batch in flight ends, and no other begins
+    expect(job).to_contain_text("16 of 81")
+    page.wait_for_timeout(400)
+    expect(job).to_contain_text("16 of 81")
+    expect(page.locator("#open-library .count")).to_have_text("paused 19 %")
+    site.gate.clear()
+    view.get_by_role("button", name="Resume").click()
+    expect(job).to_contain_text(re.compile(r"16 of 81 · .* a second · \d+ s left"))
+    assert pause.evaluate("one => one.isConnected")  # never replaced under the mouse
+    site.gate.set()
+    expect(job).to_contain_text("Done")
+    expect(view.locator(".fact").first).to_have_text("Pictures80")
+
+
+# Counts what the page does with a thousand hits: frames are the machine's, work is ours.
+WORK_MS = """async (act) => {
+  const tile = [...document.querySelectorAll(".tile")].find((one) => {
+    const { top } = one.getBoundingClientRect();
+    return top > 150 && top < 500;
+  });
+  const began = performance.now();
+  if (act === "mark") tile.querySelector(".photo").click();
+  else {
+    const about = { key: act, bubbles: true };
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", about));
+  }
+  return performance.now() - began;
+}"""
+
+
+def test_a_thousand_hits_stay_quick(open_page: OpenPage) -> None:
+    page = open_page("/?library=thousand")
+    page.evaluate("localStorage.setItem('relook.page-size', '1000')")
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if "/thumbnail" in one.url else None)
+    search(page, "red")
+    assert len(session_of(page)["page"]["hits"]) == 367  # a third, that the next page is new
+    page.wait_for_timeout(300)
+    assert len(set(asked)) < 150  # thumbnails come as they are scrolled to
+    page.get_by_role("button", name="View", exact=True).click()
+    for _ in range(60):
+        page.mouse.wheel(0, 4000)
+        if page.locator(".tile").count() >= 1000:
+            break
+        page.wait_for_timeout(100)
+    expect(page.locator(".tile")).to_have_count(1000)
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+    page.locator(".photo").nth(500).focus()
+    page.wait_for_timeout(200)
+    for act, most_ms in (("mark", 50), ("ArrowRight", 100), ("r", 100)):
+        best = min(page.evaluate(WORK_MS, act) for _ in range(3))
+        assert best < most_ms, (act, best)
+    assert len(session_of(page)["judgements"]) >= 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_library_view_fits_a_phone(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/?library=colours", viewport=PHONE, color_scheme=scheme)
+    page.locator(".tile img.ready").first.wait_for()
+    page.get_by_role("button", name=re.compile("^colours")).click()
+    view = page.get_by_role("dialog", name="colours")
+    expect(view.locator(".skipped-list")).to_contain_text("notes.jpg")
+    assert view.evaluate("one => one.scrollWidth <= one.clientWidth")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filters").click()
+    assert page.locator("#filters").evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
