@@ -65,6 +65,13 @@ def mosaic_tasks(concepts: Path, where: dict[str, tuple[str, Box]]) -> Iterator[
             yield BoxTask(wanted.words, boxes)
 
 
+def annotated(options: argparse.Namespace) -> list[Path]:
+    """The pictures whose instances are known; another could show anything."""
+    images = json.loads(options.instances.read_text("utf-8"))["images"]
+    files = [options.pictures / image["file_name"] for image in images]
+    return [file for file in files if file.exists()]
+
+
 def coco_tasks(instances: Path, pictures: Path) -> Iterator[BoxTask]:
     """One task a class that at least `MIN_PICTURES` pictures show."""
     values = json.loads(instances.read_text("utf-8"))
@@ -123,12 +130,11 @@ def main() -> None:
             tasks = list(mosaic_tasks(options.concepts, where))
             page, rounds = 10, 4
         else:
-            folder = options.pictures
-            tasks = list(coco_tasks(options.instances, folder))
+            tasks = list(coco_tasks(options.instances, options.pictures))
             page, rounds = 5, 4
         tasks = tasks[: options.queries or None]
         with relook.Library(Path(temporary) / "library") as library:
-            library.add(folder)
+            library.add(*([folder] if options.data == "mosaics" else annotated(options)))
             figures = report(options.data, tasks, library, page, rounds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")

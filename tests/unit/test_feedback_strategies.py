@@ -156,9 +156,11 @@ def test_whitening_turns_down_what_varies_anyway_and_keeps_the_average() -> None
     np.testing.assert_array_equal(whiten(np.eye(3), np.zeros((3, 3)), 1.0), np.eye(3))
 
 
-def test_covariance_is_numpys() -> None:
+def test_covariance_is_numpys_with_sixteen_even_vectors_joined() -> None:
     sample = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    np.testing.assert_allclose(covariance(sample), np.cov(sample.T, bias=True), atol=1e-5)
+    plain = np.cov(sample.T, bias=True)
+    expected = (50 * plain + 16 * np.trace(plain) / 4 * np.eye(4)) / 66
+    np.testing.assert_allclose(covariance(sample), expected, atol=1e-5)
     np.testing.assert_array_equal(covariance(sample[:1]), np.zeros((4, 4)))
 
 

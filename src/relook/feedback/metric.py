@@ -12,6 +12,8 @@ from relook.feedback.scorer import Doubles
 
 __all__ = ["covariance", "neighbourhood", "whiten"]
 
+_PRIOR = 4
+
 
 def neighbourhood(vectors: Floats, *, k: int = 10, sharpness: float = 0.03) -> Doubles:
     """How much a direction changes between neighbouring pictures, as a quadratic form.
@@ -46,11 +48,28 @@ def neighbourhood(vectors: Floats, *, k: int = 10, sharpness: float = 0.03) -> D
 
 
 def covariance(vectors: Floats) -> Doubles:
-    """How the library's vectors vary: [n, d] -> [d, d]; more than d of them, or it is coarse."""
-    if len(vectors) < 2:
-        return np.zeros((vectors.shape[-1], vectors.shape[-1]))
+    """How the library's vectors vary, shrunk towards the same in every direction.
+
+    A few vectors say little about hundreds of directions: in a small library the very
+    thing that is looked for would pass for ordinary variation. So `4 d` imagined vectors
+    that vary evenly join the `n` there are.
+
+    Args:
+        vectors: [n, d]
+
+    Returns:
+        [d, d]; zeros for fewer than two vectors.
+
+    Source: shrinkage towards a scaled identity (Ledoit and Wolf 2004) with a fixed prior
+        strength, as of an inverse Wishart distribution.
+    """
+    n, d = vectors.shape[0], vectors.shape[-1]
+    if n < 2:
+        return np.zeros((d, d))
     x = vectors - vectors.mean(axis=0)  # [n, d]
-    return np.asarray((x.T @ x).astype(np.float64) / len(x))
+    seen = (x.T @ x).astype(np.float64)
+    even = np.trace(seen) / n / d * np.eye(d)
+    return np.asarray((seen + _PRIOR * d * even) / (n + _PRIOR * d))
 
 
 def whiten(vectors: Doubles, spread: Doubles, shrinkage: float) -> Doubles:
