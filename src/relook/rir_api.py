@@ -30,7 +30,7 @@ from relook.answerers import ANSWERERS, Answerer, Finish, answerer_of
 from relook.app.asking import Asking, make_answerer, make_provider, open_asker, subject_of
 from relook.core.errors import MissingExtraError, StorageError
 from relook.core.secret import Secret
-from relook.core.settings import AskSettings, ModelSettings
+from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings
 from relook.providers import Provider
 from relook.rag.answer import Answer
 
@@ -154,10 +154,11 @@ class RIR_API:  # noqa: N801 (the old package's name)
         """The providers of one question: delay and window are said with each."""
         if isinstance(self._provider, Mapping):
             return self._provider
+        shown = EvidenceSettings(thumbnails=self._form == "sheet")
         return {
             name: _browser(delay_s, headless)
             if name == "lens-browser"
-            else make_provider(name, self._library, thumbnails=self._form == "sheet")
+            else make_provider(name, self._library, shown)
             for name in self._provider
         }
 

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from relook import Library
-from relook.app.finder import library_finder
+from relook.app.finder import least_similarity, library_finder
 from relook.core.secret import Secret
 from relook.providers.base import (
     Lookup,
@@ -29,7 +30,7 @@ from relook.providers.searxng import SearxngProvider
 from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
 from relook.testing import COLOURS, ColourEncoder, ContractError, check_provider, solid
 from relook.testing.providers import _cases
-from relook.testing.web_server import Reply, WebServer, serving
+from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
 
 KEY = "a-key-that-must-not-show"
 ROWS = [
@@ -81,6 +82,29 @@ def near(subject: Subject, limit: int) -> list[Near]:
 def test_the_library_keeps_the_contract() -> None:
     check_provider(lambda: LibraryProvider(near))
     check_provider(lambda: LibraryProvider(lambda subject, limit: []), finds=False)
+
+
+def test_a_library_says_when_nothing_is_close() -> None:
+    def ask(least: float, *found: Near) -> ProviderResult:
+        provider = LibraryProvider(lambda subject, limit: found, min_similarity=least)
+        return provider.find(Subject.of(picture_bytes()), Lookup())
+
+    rows = [Near(1, 0.31), Near(2, 0.14), Near(3, 0.1, same=True)]
+    assert [match.image_id for match in ask(0.3, *rows).matches] == [1, 3]
+    assert [match.image_id for match in ask(0.0, *rows).matches] == [1, 2, 3]
+    nothing = ask(0.3, Near(2, 0.14), Near(4, 0.12))
+    assert (nothing.outcome, nothing.matches) == (Outcome.NOTHING, ())
+    assert nothing.message == "nothing close: the nearest picture is 0.140 alike, less than 0.3"
+    assert "evidence.min_similarity" in nothing.hint
+    assert ask(0.3).message == ""
+
+
+@pytest.mark.parametrize(("name", "least"), [("builtin", 0.3), ("hf:openai/clip", 0.0)])
+def test_how_close_is_known_for_the_built_in_encoder_only(name: str, least: float) -> None:
+    fingerprint = replace(ColourEncoder().fingerprint, name=name)
+    engine: Any = SimpleNamespace(encoder=SimpleNamespace(fingerprint=fingerprint))
+    assert least_similarity(engine, None) == least
+    assert least_similarity(engine, 0.2) == 0.2
 
 
 def test_a_real_library_keeps_the_contract(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import relook
 from relook.answerers import Finish
 from relook.answerers.chat import ChatAnswerer
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer
+from relook.app.asking import Asking
 from relook.core.errors import AccessError, AnswerError, InputError, NotFoundError
 from relook.core.secret import Secret
-from relook.core.settings import AskSettings, ModelSettings
+from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings
 from relook.rag.answer import Answer
 from relook.rag.ask import Asker
 from relook.rag.consent import Consent
@@ -252,6 +253,9 @@ def test_python_asks_files_bytes_and_images_of_a_library(
     assert by_file.evidence.items[0].match.kind == "same"
     assert by_file.answerer == "evidence-only"
     assert relook.ask(png("blue"), library=library).evidence.items[0].match.similarity == 1.0
+    close = Asking(evidence=EvidenceSettings(min_similarity=0.99))
+    only = relook.ask(png("blue"), library=library, config=close).evidence
+    assert [item.match.similarity for item in only] == [1.0]
     by_id = library.ask(2)
     assert 2 not in [item.match.image_id for item in by_id.evidence]
     with chat_server(say("Red [1].")) as server:
@@ -265,6 +269,22 @@ def test_python_asks_files_bytes_and_images_of_a_library(
         relook.ask(png(), providers=["bing"])
     with pytest.raises(InputError, match="is of no library"):
         relook.ask(3, providers=[])
+
+
+def test_evidence_that_was_found_before_needs_no_library() -> None:
+    first = Asker(EvidenceOnlyAnswerer(), Gatherer({"fake": FakeProvider()})).ask(local(), "?")
+    again = relook.ask(png(), "?", evidence=first.evidence, strike=[1])
+    assert again.evidence.item(1).struck
+    with chat_server(say("So [1], [2], [9].")) as server:
+        told = relook.ask(
+            png(),
+            "half \ud800 a letter",
+            evidence=again.evidence,
+            strike=[2, 3],
+            model=f"openai:m@{server.url}",
+        )  # fmt: skip
+    assert (told.text, told.citations, told.invented) == ("So,,.", (), (1, 2, 9))
+    assert (told.why, told.question) == ("there is no evidence to use", "half ? a letter")
 
 
 def test_the_key_is_in_no_answer() -> None:

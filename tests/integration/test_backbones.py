@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import relook
+from relook.app.captioning import check_captioner
+from relook.captioners.base import About
 from relook.captioners.hf import HfCaptioner
 from relook.cli.main import main
-from relook.core.errors import InputError, MissingExtraError, ModelError, RelookError
+from relook.core.errors import AnswerError, InputError, MissingExtraError, ModelError, RelookError
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.core.types import Box
 from relook.encoders.hf import HfEncoder
@@ -202,11 +204,22 @@ def test_a_checkpoint_captions_a_box(pictures: Path, tmp_path: Path) -> None:
     assert 1 <= len(caption.split()) <= 4
 
 
+@pytest.mark.parametrize(
+    "prompt", ["USER: <image>\nWhat is this?\nASSISTANT:", "What is <image> or </s> <pad>?"]
+)
+def test_marks_of_the_model_in_a_question_are_words_left_out(prompt: str, tmp_path: Path) -> None:
+    """A prompt of VisualReF names the picture, which the turn names already."""
+    captioner = HfCaptioner(str(tiny_llava(tmp_path / "llava")), prompt=prompt, device="cpu")
+    (found,) = captioner.caption([solid("red")], 1, About(query="<image>"))
+    assert not isinstance(found, AnswerError)
+    assert found[0].text
+
+
 def test_quantised_captioners_need_cuda(tmp_path: Path) -> None:
     model = tiny_llava(tmp_path / "llava")
     for dtype in ("int8", "int4"):
         with pytest.raises(InputError, match="needs a CUDA device"):
-            HfCaptioner(str(model), device="cpu", dtype=dtype).load()
+            HfCaptioner(str(model), device="cpu", dtype=dtype)  # before any work
 
 
 def test_a_family_that_takes_films_says_what_it_needs(tmp_path: Path) -> None:
@@ -215,7 +228,11 @@ def test_a_family_that_takes_films_says_what_it_needs(tmp_path: Path) -> None:
     model = tiny_llava(tmp_path / "llava")
     (model / "video_preprocessor_config.json").write_text("{}")
     with pytest.raises(MissingExtraError, match="torchvision"):
-        HfCaptioner(str(model)).load()
+        HfCaptioner(str(model))  # before any work
+    words = CaptionerSettings(f"hf:{model}")
+    with pytest.raises(MissingExtraError) as caught:
+        check_captioner(words, PromptSettings())
+    assert caught.value.hint.endswith("do without this captioner: --captioner builtin")
 
 
 def test_an_encoder_is_no_captioner(made: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from openai_server import (
@@ -91,6 +92,18 @@ def test_odd_answers_are_failures_and_no_captions() -> None:
     assert captions(refuse()) == ["no_caption"]
     assert captions(fail(401, "wrong key")) == ["model_key_refused"]
     assert captions(fail(404, "no such model")) == ["model_unknown"]
+
+
+def test_a_failure_says_what_to_do_about_it() -> None:
+    """A refused key is no matter of the address, and `relook ask`'s options are not here."""
+    wanted = {401: "OPENAI_API_KEY", 429: "limit", 404: "openai:MODEL@URL", 500: "does it run"}
+    for status, hint in wanted.items():
+        with chat_server(fail(status)) as server:
+            settings = replace(FAST, retries=0)
+            with closing(ChatCaptioner(f"tiny@{server.url}", settings=settings)) as captioner:
+                (found,) = captioner.caption([solid("red")])
+        assert isinstance(found, AnswerError)
+        assert hint in found.hint
 
 
 def test_an_essay_is_cut_to_its_first_clause() -> None:

@@ -68,7 +68,9 @@ def test_weights_that_are_missing_are_not_made_up(folder: Path) -> None:
 
 def test_weights_of_another_shape_are_not_made_up(folder: Path) -> None:
     change(folder, "config.json", lambda values: values.update(projection_dim=24))
-    assert refused(folder).code in ("weights_missing", "model_changed")
+    error = refused(folder)
+    assert error.code == "model_changed"
+    assert "other shapes than its config.json says" in error.message
 
 
 def test_damaged_files_are_named(folder: Path) -> None:
@@ -79,6 +81,28 @@ def test_damaged_files_are_named(folder: Path) -> None:
         assert HfEncoder(folder).fingerprint
     (folder / "config.json").write_text("{")
     assert "config.json" in refused(folder).message
+
+
+@pytest.mark.parametrize("name", ["modules.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"weight_map": [1]}', "3"])
+def test_a_damaged_list_of_weights_is_named(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    error = refused(folder)
+    assert error.code == "model_changed"
+    assert name in error.message
+
+
+def test_a_vision_model_as_it_is_saved_has_no_text_tower(folder: Path) -> None:
+    """It brings no tokenizer, and that is not what the person has to hear."""
+    from transformers import CLIPVisionModelWithProjection
+
+    from relook.encoders.loading import quiet
+
+    with quiet():
+        model = CLIPVisionModelWithProjection.from_pretrained(folder)
+        model.save_pretrained(folder.parent / "vision")
+    shutil.copy(folder / "preprocessor_config.json", folder.parent / "vision")
+    assert refused(folder.parent / "vision").code == "no_text_tower"
 
 
 def test_a_checkpoint_without_a_text_tower(folder: Path) -> None:

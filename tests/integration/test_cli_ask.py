@@ -169,10 +169,16 @@ def test_a_batch_of_other_questions_is_refused(run: Run, tmp_path: Path) -> None
     file = questions(tmp_path, {"picture": "asked.png", "question": "Another?"})
     code, _, err = run("ask", "--batch", file, "--out", "a.jsonl")
     assert (code, "another question" in err) == (1, True)
-    for text in ("{nope\n", "", '{"question": "x"}\n', '{"picture": "a", "id": 1}\n' * 2):
+    for text, told in (
+        ("{nope\n", "line 1 of"),
+        ("", "has no questions"),
+        ('{"question": "x"}\n', "is not a question: it has no picture\n"),
+        ('{"picture": "a"}\n[1]\n', "is not a question: it is not a JSON object\n"),
+        ('{"picture": "a", "id": 1}\n' * 2, "has the id '1' twice"),
+    ):
         file.write_text(text)
         code, _, err = run("ask", "--batch", file, "--out", "b.jsonl")
-        assert (code, "bad_questions" in err) == (1, True), text
+        assert (code, "bad_questions" in err, told in err) == (1, True, True), err
     code, _, err = run(
         "ask", "--batch", questions(tmp_path, {"picture": "a"}), "--out", "titles.csv"
     )

@@ -213,3 +213,53 @@ def test_sections_are_settings_classes_with_a_heading_in_the_docs() -> None:
     text = (DOCS / "configuration.md").read_text("utf-8")
     for section in SECTIONS:
         assert f"`[{section}]`" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (["--captioner", "nope"], "unknown_captioner"),
+        (["--captioner", "hf:org/none"], "model_missing"),
+        (["--captioner", "hf:org/none", "--prompt", "shrt"], "unknown_prompt"),
+        (["--captioner", "openai:m@http://example.org/v1"], "no_consent"),
+        (["--prompt", "query"], "bad_prompt"),
+    ],
+)
+def test_a_captioner_that_cannot_be_is_told_before_the_first_box(
+    run: Run, album: Path, flags: list[str], code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    for command in (["look", "a dog"], ["serve", "--port", "0", "--no-open"]):
+        ended, _, err = run(*command, "-l", "lib", *flags)
+        assert ended == 1
+        assert f"error[{code}]" in err
+
+
+def test_a_configured_captioner_can_be_done_without(run: Run, album: Path) -> None:
+    Path("b.toml").write_text(
+        '[library]\nfolder = "lib"\n[captioner]\nmodel = "hf:org/none"\n'
+        '[prompts]\ncaption = "short"\n'
+    )
+    code, out, _ = run("look", "a dog", "--config", "b.toml", "--json")
+    assert code == 1
+    assert json.loads(out)["error"]["hint"] == (
+        "fetch it: relook model fetch org/none; or do without this captioner: --captioner builtin"
+    )
+    code, out, _ = run(
+        "look", "a dog", "--config", "b.toml", "--captioner", "builtin", "--json", "--limit", "2"
+    )
+    assert code == 0
+    session = json.loads(out)["session_id"]
+    refine = ["refine", session, "-l", "lib", "--box", "1:0,0,1,1", "--json"]
+    code, out, _ = run(*refine, "--config", "b.toml")
+    assert json.loads(out)["error"]["code"] == "model_missing"  # the configured one is meant
+    code, out, _ = run(*refine, "--config", "b.toml", "--captioner", "builtin")
+    assert code == 0
+    assert json.loads(out)["judgements"][0]["caption"]
+
+
+def test_a_device_is_not_for_the_built_in_encoder_and_that_is_said(
+    run: Run, album: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run("index", "--config", "a.toml", "-l", "other", "--device", "cuda")[0] == 0
+    assert "device and precision are for hf: and st: encoders" in caplog.text

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from provider_parts import KEY, SECRET, local_subject, public_subject
 
@@ -193,6 +194,7 @@ def test_yandex(site: WebServer) -> None:
         (Reply(DONE), Outcome.NOTHING),
         (Reply({**DONE, "visual_matches": []}), Outcome.NOTHING),
         (Reply({"error": "Invalid API key. Your API key should be here"}, 401), Outcome.BAD_KEY),
+        (Reply({"error": "Invalid API key. Your API key should be here"}), Outcome.BAD_KEY),
         (Reply({"error": "Your account has run out of searches."}, 429), Outcome.QUOTA),
         (Reply({"error": "Your account has run out of searches."}), Outcome.QUOTA),
         (Reply({"error": "You are exceeding the hourly throughput limit"}), Outcome.QUOTA),
@@ -214,6 +216,29 @@ def test_empty_refused_and_broken_are_told_apart(
     assert (result.message == "") == (outcome is Outcome.NOTHING)
     assert result.sent != ()
     assert time.perf_counter() - began < 2.9
+
+
+def test_no_client_is_made_before_there_is_somebody_to_ask(
+    site: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    client = httpx.Client
+
+    def counted(**options: Any) -> httpx.Client:
+        made.append(options)
+        return client(**options)
+
+    monkeypatch.setattr(httpx, "Client", counted)
+    site.replies["/search.json"] = Reply({**DONE, "visual_matches": []})
+    provider = SerpApiProvider(secret=SECRET, base_url=site.address)
+    assert not made  # an answer from the cache would be there by now
+    for _ in range(2):
+        provider.find(public_subject(), LOOKUP)
+    assert len(made) == 1
+    provider.close()
+    provider.close()
+    with pytest.raises(RuntimeError, match="serpapi is closed"):
+        provider.find(public_subject(), LOOKUP)
 
 
 @pytest.mark.parametrize("make", [SerpApiProvider, lens_exact, bing, yandex])
@@ -294,7 +319,7 @@ def ask_searx(site: WebServer, answer: Any) -> ProviderResult:
     site.replies["/search"] = answer if isinstance(answer, Reply) else Reply(answer)
     provider = SearxngProvider(site.address)
     try:
-        return provider.find(public_subject(), Lookup(timeout_s=0.5))
+        return provider.find(public_subject(), Lookup(timeout_s=1.0))
     finally:
         provider.close()
 

@@ -1,6 +1,8 @@
 """Questions over HTTP: stages as events, who may name what, addresses that are not fetched."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from relook.app.asking import Asking
 from relook.core.errors import NotFoundError
 from relook.core.settings import AskSettings, ModelSettings
 from relook.rag.consent import Consent
+from relook.testing.chat_server import Handler
 
 pytestmark = pytest.mark.usefixtures("own_config")
 ASK = "/api/v1/ask"
@@ -57,6 +60,18 @@ def test_choices_say_what_may_be_named(server: Running, chat: ChatServer) -> Non
     assert [row["name"] for row in told["providers"]] == ["library"]
     assert told["models"][:2] == ["evidence-only", f"openai:tiny@{chat.url}"]
     assert (told["default_model"], told["may_allow_upload"]) == ("evidence-only", True)
+
+
+def test_choices_say_who_would_get_the_picture(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.http.get(ASK).json()["hosts"] == {}  # without a key nothing can be sent
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-a-test")
+    Consent().allow("serpapi")
+    told = server.http.get(ASK).json()
+    assert told["hosts"] == {"openai:far@https://api.example.com/v1": "api.example.com"}
+    assert told["consent"] == ["serpapi"]
+    assert "sk-of-a-test" not in json.dumps(told)
 
 
 def test_an_image_of_the_library_is_asked_about(server: Running) -> None:
@@ -169,6 +184,25 @@ def test_an_error_after_the_beginning_is_the_last_event(server: Running, chat: C
     assert heard[-1][1]["error"]["code"] == "model_failed"
     assert "evidence" in [name for name, _ in heard]  # what was found is not lost
     assert asked(server, 502, image_id=RED, model=model)["error"]["code"] == "model_failed"
+
+
+def test_a_reader_who_leaves_ends_the_question(server: Running, chat: ChatServer) -> None:
+    hung_up = threading.Event()
+
+    def talk(handler: Handler, body: dict[str, Any]) -> None:
+        handler.begin_stream()
+        try:
+            for _ in range(500):
+                handler.piece(content="la ")
+                time.sleep(0.02)
+        except OSError:
+            hung_up.set()
+
+    chat.behaviours[:] = [talk]
+    model = server.http.get(ASK).json()["models"][1]
+    with server.http.stream("POST", ASK, json={"image_id": RED, "model": model}) as response:
+        assert any(line == "event: text" for line in response.iter_lines())
+    assert hung_up.wait(5)
 
 
 def test_the_servers_own_defaults_hold(

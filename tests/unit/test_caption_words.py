@@ -50,6 +50,8 @@ def test_an_answer_becomes_a_phrase(said: str, phrase: str) -> None:
         ("собака бежит", "other_language"),
         ("eine Katze auf dem Sofa", "other_language"),
         ("une grande maison", "other_language"),
+        ("Un perro marrón corre por la playa", "other_language"),
+        ("Cane marrone che corre sulla spiaggia", "other_language"),
     ],
 )
 def test_what_is_no_phrase_is_a_failure(said: str, code: str) -> None:

@@ -27,6 +27,11 @@ KNOWN = {1, 2, 3, 4, 5}
         ("Built [2019] by [someone]", "Built [2019] by [someone]", (), ()),
         ("[0] is none", "is none", (), (0,)),
         ("Range [1-99]", "Range [1]", (1,), (99,)),
+        ("So [sources 1, 2 and 9], [1 to 3].", "So [1][2], [1][2][3].", (1, 2, 3), (9,)),
+        ("[Evidence 1, Evidence 8] [ref. 2]", "[1] [ref. 2]", (1,), (8,)),
+        ("\uff3b\uff11\u3001\uff19\uff3d \u30142\u3015 [\u8bc1\u636e3] [1\u20143]",
+         "[1] [2] [3] [1][2][3]", (1, 2, 3), (9,)),
+        ("On [Apollo 11], [figure 2], [1, 2, x]", "On [Apollo 11], [figure 2], [1, 2, x]", (), ()),
         ("", "", (), ()),
     ],
 )  # fmt: skip

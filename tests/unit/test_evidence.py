@@ -167,6 +167,14 @@ def test_lengths_are_capped_again() -> None:
     assert len(text) < 700
 
 
+def test_a_picture_with_a_hundred_facts_does_not_fill_the_prompt() -> None:
+    facts = {f"key {n}": "x" * 900 for n in range(100)}
+    text = evidence_text(Evidence((Item(1, Match("x", MatchKind.SAME, metadata=facts)),)))
+    assert "key 11:" in text
+    assert "key 12:" not in text
+    assert len(text) < 3000
+
+
 def test_no_evidence_says_so() -> None:
     assert evidence_text(Evidence()) == ""
     assert fenced(Evidence()) == f"{FENCE_START}\n(nothing was found)\n{FENCE_END}"

@@ -84,6 +84,12 @@ def test_a_file_that_lies_about_itself_is_refused(tmp_path: Path, data: bytes) -
         FlatFile(tmp_path / "bad")
 
 
+def test_a_file_that_is_not_there_is_no_matter_of_its_kind(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file") as raised:
+        FlatFile(tmp_path / "none")
+    assert "folder that holds image_index.faiss" in raised.value.hint
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stack"), FlatWriter(tmp_path / "index", 5) as writer:
         writer.append(np.stack([]))

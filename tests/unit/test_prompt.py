@@ -128,7 +128,7 @@ def test_a_sheet_and_a_screenshot_are_pictures() -> None:
     sheet = build_prompt(subject(), "?", evidence("Rila"), AskSettings(form="sheet"))
     assert sheet.parts[2] == PromptTexts().sheet
     assert isinstance(sheet.parts[3], Shown)
-    assert sheet.parts[3].data.startswith(b"\x89PNG")
+    assert (sheet.parts[3].mime, sheet.parts[3].data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
     shot = evidence("Rila", screenshot=b"a page")
     asked = build_prompt(subject(), "?", shot, AskSettings(form="screenshot"))
     assert asked.parts[3] == Shown(b"a page", "image/png", "the provider's page")

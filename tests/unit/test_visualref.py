@@ -110,3 +110,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_number_that_is_none_is_an_error() -> None:
     with pytest.raises(InputError, match="TOP_K"):
         translate({"TOP_K": "many"})
+
+
+def test_a_prompt_leaves_the_turn_of_llava_behind() -> None:
+    told = translate({"PROMPT": "USER: <image>\nFewer than 5 words: what is it?\nASSISTANT:"})
+    assert told.settings["prompts.caption"] == "Fewer than 5 words: what is it?"

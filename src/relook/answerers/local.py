@@ -21,7 +21,7 @@ from relook.core.errors import InputError
 from relook.core.settings import ModelSettings
 from relook.encoders.checkpoint import find
 from relook.encoders.devices import place
-from relook.encoders.vision_language import load_processor, load_vlm
+from relook.encoders.vision_language import load_processor, load_vlm, unmarked
 
 __all__ = ["LocalAnswerer"]
 
@@ -128,9 +128,8 @@ def _inputs(processor: Any, prompt: Prompt) -> Any:
 
     The system text leads the user's turn, since not every checkpoint has a turn for it.
     """
-    mark = str(getattr(processor, "image_token", None) or "<image>")
     parts = [
-        part.replace(mark, " ") if isinstance(part, str) else part  # a picture too many
+        unmarked(processor, part) if isinstance(part, str) else part
         for part in (prompt.system, *prompt.parts)
     ]
     images = [Image.open(io.BytesIO(p.data)).convert("RGB") for p in parts if isinstance(p, Shown)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
-from relook.app.finder import library_finder
+from relook.app.finder import least_similarity, library_finder
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.images import read_bytes
 from relook.core.secret import Secret
@@ -119,7 +119,9 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     """
     config = _config(options)
     with ExitStack() as stack:
-        named = options.get("providers", config.ask.providers)
+        # With evidence at hand nobody is asked, so nothing has to be there to be asked.
+        given = options.get("evidence") is not None
+        named = () if given else options.get("providers", config.ask.providers)
         needs_one = "library" in named and config.ask.when != "never"
         library = _library(options.get("library"), needs_one, stack)
         # Whoever runs this may read their own network; pages found by providers may not.
@@ -129,7 +131,7 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
                 config,
                 library=library,
                 model=options.get("model"),
-                providers=options.get("providers"),
+                providers=named,
                 allow_upload=options.get("allow_upload", False),
             )
         )
@@ -197,9 +199,14 @@ def open_asker(
 
 
 def make_provider(
-    spec: str, library: Library | None = None, *, thumbnails: bool = False
+    spec: str, library: Library | None = None, settings: EvidenceSettings | None = None
 ) -> Provider:
     """Opens a provider by name; `replay:FILE` names its recording.
+
+    Args:
+        spec: What was typed.
+        library: For the provider `library`.
+        settings: Whether small pictures come with its pictures, and how alike they have to be.
 
     Raises:
         NotFoundError: `unknown_provider`.
@@ -214,7 +221,10 @@ def make_provider(
                 "no_library_given", "the provider 'library' needs a library",
                 "name one with --library, or another --provider",
             )  # fmt: skip
-        return make(library_finder(library.engine, thumbnails=thumbnails))  # type: ignore[no-any-return]
+        settings = settings or EvidenceSettings()
+        least = least_similarity(library.engine, settings.min_similarity)
+        finder = library_finder(library.engine, thumbnails=settings.thumbnails)
+        return make(finder, min_similarity=least)  # type: ignore[no-any-return]
     made: Provider = make(option) if colon else make()
     return made
 
@@ -313,9 +323,8 @@ def _library(
 def _opened(
     names: Sequence[str], library: Library | None, config: Asking, stack: ExitStack
 ) -> dict[str, Provider]:
-    thumbnails = config.evidence.thumbnails
     return {
-        spec: stack.enter_context(closing(make_provider(spec, library, thumbnails=thumbnails)))
+        spec: stack.enter_context(closing(make_provider(spec, library, config.evidence)))
         for spec in dict.fromkeys(names)
     }
 

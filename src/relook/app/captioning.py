@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from relook.captioners import CAPTIONERS, DEFAULT, About, Captioner
 from relook.captioners.base import NOTHING_KNOWN
-from relook.core.errors import AnswerError, InputError
+from relook.core.errors import AnswerError, InputError, MissingExtraError, ModelError
 from relook.core.settings import CaptionerSettings, PromptSettings
 from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Captions", "make_captioner"]
+__all__ = ["Captions", "check_captioner", "make_captioner"]
 
 _LOG = logging.getLogger(__name__)
 _PROMPTED = ("hf", "openai")
@@ -62,6 +62,21 @@ def make_captioner(
             "leave the prompt out, or name another captioner",
         )
     return made
+
+
+def check_captioner(chosen: CaptionerSettings, prompts: PromptSettings) -> None:
+    """Says before any work what would else be said at the first box. Loads no weights.
+
+    Raises:
+        RelookError: as `make_captioner`.
+    """
+    if not chosen.model and not prompts.caption:
+        return
+    try:
+        make_captioner(chosen, prompts).close()
+    except (MissingExtraError, ModelError) as error:
+        hint = f"{error.hint}; or do without this captioner: --captioner {DEFAULT}"
+        raise type(error)(error.code, error.message, hint) from error
 
 
 class Captions:

@@ -20,9 +20,25 @@ from relook.search.engine import Engine, Filter
 if TYPE_CHECKING:
     from relook.library.records import ImageRecord
 
-__all__ = ["library_finder"]
+__all__ = ["least_similarity", "library_finder"]
+
+# Measured on Flickr8k and ImageNet photographs (docs/providers.md). Every encoder has a scale of
+# its own, so one that was not measured leaves nothing out.
+_LEAST = {"builtin": 0.3}
 
 Moment = Callable[[], AbstractContextManager[object]]
+
+
+def least_similarity(engine: Engine, wanted: float | None) -> float:
+    """The cosine below which a library's picture is no evidence.
+
+    Args:
+        engine: Of the library.
+        wanted: What the settings say; None means what was measured for the encoder.
+    """
+    if wanted is not None:
+        return wanted
+    return _LEAST.get(engine.encoder.fingerprint.name, 0.0)
 
 
 def library_finder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_encoder", "remember", "spec_of"]
 
+_LOG = logging.getLogger(__name__)
 _MODEL_OPTIONS = ("revision", "tiles")
 _OF_CHECKPOINTS = ("hf", "st")
 
@@ -37,6 +39,10 @@ def make_encoder(chosen: str | EncoderSettings | None, remembered: str | None = 
     make = ENCODERS.load(spec.kind)
     if spec.kind not in _OF_CHECKPOINTS:
         spec.check_options(())
+        if (settings.device, settings.dtype) != (EncoderSettings().device, EncoderSettings().dtype):
+            _LOG.warning(
+                "device and precision are for hf: and st: encoders; %s has its own", spec.kind
+            )
         made: Encoder = make()
         return made
     spec.check_options(_MODEL_OPTIONS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from relook.core.errors import InputError, MissingExtraError
 __all__ = ["Translation", "read_old", "translate"]
 
 _MAX_BYTES = 1024**2
+_TURN = re.compile(r"\A\s*(?:USER|HUMAN)\s*:|<image>|ASSISTANT\s*:\s*\Z", re.IGNORECASE)
 _NEEDLESS = {
     "IMG_SIZE": "the model's own files say how large a picture it takes",
     "PATCH_SIZE": "the model's own files say it",
@@ -113,6 +115,12 @@ def _model(value: object) -> str:
     return f"hf:{value}"
 
 
+def _question(value: object) -> str:
+    """The question inside of LLaVA's turn: here the checkpoint's own files say the turn."""
+    bare = _TURN.sub("", str(value)).strip()
+    return bare or str(value)
+
+
 _SETTINGS: dict[str, Any] = {
     "VLM_MODEL_NAME": lambda v: [("encoder.model", _model(v)), ("encoder.tiles", "none")],
     "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", [str(v)])],
@@ -120,7 +128,7 @@ _SETTINGS: dict[str, Any] = {
     "MODEL_ID": lambda v: [("captioner.model", _model(v))],
     "USE_8BIT": lambda v: [("captioner.dtype", "int8")] if _is_true(v) else [],
     "DEVICE": lambda v: [("captioner.device", str(v))],
-    "PROMPT": lambda v: [("prompts.caption", str(v))],
+    "PROMPT": lambda v: [("prompts.caption", _question(v))],
 }
 _HANDLED = ("VLM_MODEL_FAMILY", "MODEL_FAMILY", "FUSE_INITIAL_QUERY", "INDEX_PATH")
 

@@ -61,7 +61,11 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
     captions = [Caption(one.image, one.text) for one in _chosen(lines, split) if one.text]
     if not captions:
         named = f" of split {split!r}" if split else ""
-        raise MetadataError("bad_captions", f"{file} has no captions{named}")
+        raise MetadataError(
+            "bad_captions",
+            f"{file} has no captions{named}",
+            "check --split, or leave it out" if split else "name a file with captions",
+        )
     return captions
 
 

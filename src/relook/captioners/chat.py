@@ -39,6 +39,7 @@ _AT_ONCE = 4  # requests
 _SIDE_PX = 512  # of the crop that is sent
 _MIN_PX = 28
 _TIMEOUT_S = 60.0
+_HINTS_THAT_FIT = ("model_key_refused", "model_busy")
 
 
 class ChatCaptioner:
@@ -122,7 +123,7 @@ class ChatCaptioner:
 
 def _about_a_captioner(error: AnswerError) -> AnswerError:
     """The answerers' error without the hints that name options of `relook ask`."""
-    if not error.code.startswith("model_"):
+    if not error.code.startswith("model_") or error.code in _HINTS_THAT_FIT:
         return error
     hint = "does it run, and is it a model that takes pictures? It is openai:MODEL@URL"
     return AnswerError(error.code, error.message, hint)

@@ -46,7 +46,7 @@ _DANGLING = _ENGLISH | {"that", "which"}
 _FOREIGN = frozenset(
     (
         "der", "das", "und", "ein", "eine", "einer", "einem", "auf", "zwei", "une", "dans",
-        "avec", "una", "gli", "sul", "della", "het", "een", "uma",
+        "avec", "una", "gli", "sul", "della", "het", "een", "uma", "por", "pela", "sulla", "nella",
     )
 )  # fmt: skip
 
@@ -73,12 +73,12 @@ def clean(said: str, max_words: int) -> str:
         raise _failed("no_caption", "the model declines", said)
     text = _bare(_LABEL.sub("", _first_line(text)))
     text = _bare(_PREAMBLE.sub("", _bare(_LABEL.sub("", text))))
-    words = " ".join(text.split()).lower().split()
+    words = all_words = " ".join(text.split()).lower().split()
     if len(words) > max_words:
         words = _shortened(" ".join(words), max_words)
     if not any(char.isalnum() for word in words for char in word):
         raise _failed("no_caption", "the model's answer holds no words", said)
-    if _is_foreign(words):
+    if _is_foreign(all_words):  # what is cut away tells the language, too
         raise _failed("other_language", "the model's answer is not in English", said)
     return " ".join(words)
 

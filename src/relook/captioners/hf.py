@@ -31,7 +31,14 @@ from relook.captioners.prompts import Prompt, find_prompt
 from relook.core.errors import AnswerError
 from relook.encoders.checkpoint import Checkpoint, find
 from relook.encoders.devices import BatchSize, Place, in_batches, place
-from relook.encoders.vision_language import QUANTISED, load_processor, load_vlm
+from relook.encoders.vision_language import (
+    QUANTISED,
+    check_packages,
+    check_precision,
+    load_processor,
+    load_vlm,
+    unmarked,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,6 +78,9 @@ class HfCaptioner:
         self.prompt = prompt if isinstance(prompt, Prompt) else find_prompt(prompt)
         self.checkpoint: Checkpoint = find(model, revision)
         self.checkpoint.check()
+        check_packages(self.checkpoint)
+        if dtype in QUANTISED:  # the others need no look at the device yet, which is slow
+            check_precision(self.place, dtype)
         self._lock = threading.RLock()
         self._parts: tuple[Any, Any] | None = None
 
@@ -129,7 +139,7 @@ class HfCaptioner:
         unasked = _UNASKED.get(self.checkpoint.family)
         if unasked == "":
             return processor(images=images, return_tensors="pt")
-        asked = unasked or _turn(processor, self.prompt.ask(about))
+        asked = unasked or _turn(processor, unmarked(processor, self.prompt.ask(about)))
         return processor(
             images=images, text=[asked] * len(images), padding=True, return_tensors="pt"
         )

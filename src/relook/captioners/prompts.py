@@ -102,7 +102,11 @@ def _read(file: Path) -> dict[str, Prompt]:
         values = tomllib.loads(file.read_text("utf-8"))
         return {name: _prompt(name, fields) for name, fields in values.items()}
     except FileNotFoundError:
-        raise NotFoundError("unknown_prompt", f"there is no prompt file {file}") from None
+        raise NotFoundError(
+            "unknown_prompt",
+            f"there is no prompt file {file}",
+            "check the path; it is relative to the folder where the command runs",
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             "bad_prompt",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from relook.captioners import DEFAULT
 from relook.core.settings import CaptionerSettings, PromptSettings
 
 __all__ = [
@@ -48,9 +49,14 @@ class CaptionFlags:
     def over(
         self, captioner: CaptionerSettings, prompts: PromptSettings
     ) -> tuple[CaptionerSettings, PromptSettings]:
-        """The configured settings with these on top."""
+        """The configured settings with these on top.
+
+        A configured prompt belongs to the configured captioner: the built-in one has none.
+        """
         if self.captioner:
             captioner = replace(captioner, model=self.captioner)
+            if self.captioner == DEFAULT:
+                prompts = replace(prompts, caption="")
         if self.allow_upload:
             captioner = replace(captioner, allow_upload=True)
         return captioner, replace(prompts, caption=self.prompt) if self.prompt else prompts

@@ -46,9 +46,7 @@ def list_shipped(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"configurations": {name: str(path) for name, path in ours.items()}})
         return
-    rows = [
-        (name, path.read_text("utf-8").splitlines()[0].lstrip("# ")) for name, path in ours.items()
-    ]
+    rows = [(name, _first_line(path).lstrip("# ")) for name, path in ours.items()]
     print_table(["name", "what it is for"], rows)
 
 

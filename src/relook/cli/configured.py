@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import platformdirs
 import typer
 
+from relook.app.captioning import check_captioner
 from relook.app.facade import Library
 from relook.cli.captioning import CaptionFlags
 from relook.core.config import Config, load_config
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigOption",
     "config_for",
     "config_of",
+    "open_captioned",
     "open_library",
     "shipped",
     "user_file",
@@ -75,6 +77,7 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "search": {"limit": "search.limit", "fold": "search.fold"},
         "similar": {"limit": "search.limit"},
         "look": {"limit": "search.limit", "strategy": "feedback.strategy"},
+        "refine": {"strategy": "feedback.strategy"},
         "serve": {
             "library": "library.folder", "host": "serve.host", "port": "serve.port",
             "token": "serve.token", "allow_host": "serve.allowed_hosts",
@@ -187,3 +190,14 @@ def open_library(
         search=found.settings(SearchSettings),
         limits=found.settings(ImageLimits),
     )
+
+
+def open_captioned(folder: Path | None, config: Config | None, words: CaptionFlags) -> Library:
+    """As `open_library`, for a command in which boxes are drawn: its captioner can be opened.
+
+    Raises:
+        RelookError: when it cannot; nobody should learn that in the middle of a session.
+    """
+    found = config or config_of(None)
+    check_captioner(*words.over(found.settings(CaptionerSettings), found.settings(PromptSettings)))
+    return open_library(folder, found, words)

@@ -16,7 +16,7 @@ from relook.cli.captioning import (
     PromptOption,
     UploadOption,
 )
-from relook.cli.configured import ConfigOption, open_library
+from relook.cli.configured import ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop
 from relook.cli.marks import Mark, find_hit, parse_box
 from relook.cli.options import JsonOption, LibraryOption
@@ -61,7 +61,7 @@ def look(
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
     told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_library(library, config, told) as lib:
+    with open_captioned(library, config, told) as lib:
         asked = " ".join(words or [])
         if resume:
             session = lib.session(resume)
@@ -84,7 +84,9 @@ def refine(
     ] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option(metavar="N:X0,Y0,X1,Y1:SIGN", help="A region of hit N, and its sign."),
+        typer.Option(
+            metavar="N:X0,Y0,X1,Y1:SIGN", help="A region of hit N; SIGN: relevant or irrelevant."
+        ),
     ] = None,
     caption: Annotated[
         list[str] | None, typer.Option(help="Words for the boxes, in their order.")
@@ -97,11 +99,12 @@ def refine(
     keep_shown: Annotated[
         bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
     ] = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
     told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_library(library, None, told) as lib:
+    with open_library(library, config, told) as lib:
         session = lib.session(session_id)
         named_strategy(strategy)
         marks = [Mark(n, True) for n in relevant or []]

@@ -13,7 +13,7 @@ import typer
 
 from relook.cli.ask import asking_of
 from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption, UploadOption
-from relook.cli.configured import ConfigOption, config_of, open_library
+from relook.cli.configured import ConfigOption, config_of, open_captioned
 from relook.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def serve(
     sock = server.bind(settings)
     try:
         told = CaptionFlags(captioner, prompt, allow_upload)
-        folders = [open_library(folder, config, told) for folder in library or ()]
-        libraries = folders or [open_library(None, config, told)]
+        folders = [open_captioned(folder, config, told) for folder in library or ()]
+        libraries = folders or [open_captioned(None, config, told)]
         app = server.create_app(libraries, settings, asking=asking_of(config, ask={}, model={}))
         _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:

@@ -27,7 +27,11 @@ _INERT = str.maketrans(
         "[": "(",
         "]": ")",
         "\u3010": "(",
-        "\u3011": ")",  # some models cite with the latter two
+        "\u3011": ")",  # some models cite with these
+        "\u3014": "(",
+        "\u3015": ")",
+        "\uff3b": "(",
+        "\uff3d": ")",
         "<": "\u2039",
         ">": "\u203a",
         "`": "'",

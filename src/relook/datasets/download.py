@@ -109,7 +109,7 @@ class Downloader:
                     "unreachable",
                     f"{archive.url} {reason}; {_size(part):,} of {archive.n_bytes:,} bytes are"
                     " there",
-                    "run the same command again; it goes on from there",
+                    "check the network and run the same command again; it goes on from there",
                 )
             if failures:
                 self._sleep(min(max(wait_s, 2.0 ** (failures - 1)), _MAX_WAIT_S))

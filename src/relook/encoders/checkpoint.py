@@ -97,18 +97,24 @@ class Checkpoint:
         if (self.folder / "modules.json").is_file():
             return self._module_files()
         index = self.folder / "model.safetensors.index.json"
-        if index.is_file():
-            names = sorted(set(self._json(index.name)["weight_map"].values()))
-        else:
-            names = ["model.safetensors"]
+        names = self._indexed(index.name) if index.is_file() else ["model.safetensors"]
         for name in names:
             if not (self.folder / name).is_file():
                 raise self._without_weights(name)
         return [self.folder / name for name in names]
 
+    def _indexed(self, name: str) -> list[str]:
+        """The files among which an index divides the weights."""
+        files = self._json(name).get("weight_map")
+        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+            raise self._damaged(name, "it has no weight_map")
+        return sorted(set(files.values()))
+
     def _module_files(self) -> list[Path]:
         """Those of a sentence-transformers model: some modules have weights in a folder each."""
-        modules = json.loads((self.folder / "modules.json").read_text("utf-8"))
+        modules = self._values("modules.json")
+        if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+            raise self._damaged("modules.json", "it is no list of modules")
         found: list[Path] = []
         for folder in {self.folder / str(module.get("path", "")) for module in modules}:
             files = sorted(folder.glob("*.safetensors"))
@@ -132,17 +138,23 @@ class Checkpoint:
             raise self._incomplete("tokenizer.json")
 
     def _json(self, name: str) -> Mapping[str, Any]:
+        values = self._values(name)
+        if not isinstance(values, dict):
+            raise self._damaged(name, "it is no object")
+        return values
+
+    def _values(self, name: str) -> Any:
         try:
-            values = json.loads((self.folder / name).read_text("utf-8"))
+            return json.loads((self.folder / name).read_text("utf-8"))
         except FileNotFoundError:
             raise self._incomplete(name) from None
         except (OSError, ValueError) as error:
-            raise ModelError(
-                "model_changed", f"{name} of {self.model} cannot be read: {error}", self._again
-            ) from error
-        if not isinstance(values, dict):
-            raise ModelError("model_changed", f"{name} of {self.model} is no object", self._again)
-        return values
+            raise self._damaged(name, error) from error
+
+    def _damaged(self, name: str, why: object) -> ModelError:
+        return ModelError(
+            "model_changed", f"{name} of {self.model} cannot be read: {why}", self._again
+        )
 
     @property
     def _again(self) -> str:
@@ -185,7 +197,8 @@ def find(model: str, revision: str = "") -> Checkpoint:
         raise ModelError(
             "model_missing",
             f"there is no folder {model}",
-            "if it was moved, name its new place: relook index --encoder hf:FOLDER",
+            "check the path (a model of the hub is ORG/NAME); if a library's model was moved, name"
+            " its new place: relook index --encoder hf:FOLDER",
         )
     return _snapshot(model, revision, download=False)
 

@@ -40,9 +40,11 @@ class HfEncoder(TwoTowers):
     kind = "hf"
 
     def _check(self) -> None:
-        self.checkpoint.check()
         self._config = load_config(self.checkpoint)
+        # Before the files: a model without a text tower has no tokenizer either, and what the
+        # person has to hear is that this is another kind of model.
         _check_towers(self.checkpoint, self._config)
+        self.checkpoint.check()
         side = int(self._config.vision_config.image_size)
         self._pixels = Pixels.read(self.checkpoint.image_processor, side)
 

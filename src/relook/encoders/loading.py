@@ -17,6 +17,7 @@ _LOG = logging.getLogger(__name__)
 _BOTH_TOWERS = ("get_image_features", "get_text_features")
 # Numbers 0, 1, 2, ...: made anew by the model, not learnt.
 _NOT_LEARNT = ("position_ids", "inv_freq")
+_OTHER_SHAPES = "ignore_mismatched_sizes"  # in transformers' words for it
 
 
 @contextlib.contextmanager
@@ -65,7 +66,7 @@ def _unknown_family(checkpoint: Checkpoint, own_code: bool, error: Exception) ->
             f"{checkpoint.model} brings its own code, which Relook does not run",
             "use a checkpoint that transformers knows by itself",
         )
-    first = " ".join(str(error).split())[:200]
+    first = " ".join(str(error).split()).split(". ")[0][:200]
     return ModelError(
         "unknown_family",
         f"transformers {transformers.__version__} cannot read the model type"
@@ -152,6 +153,8 @@ def reporting(checkpoint: Checkpoint, place: Place) -> Iterator[None]:
                 "end other programs that use it, take a smaller model, or use --device cpu",
             ) from error
         told = " ".join(str(error).split())[:300]
+        if _OTHER_SHAPES in told:  # it refers to a report that nobody sees
+            told = "its weights have other shapes than its config.json says"
         raise ModelError(
             "model_changed",
             f"{checkpoint.model} cannot be loaded: {told}",

@@ -80,7 +80,7 @@ class ModelSpec:
         known = sorted(known)
         for name in self.options:
             if name not in known:
-                told = f"it has: {', '.join(known)}" if known else "it has none"
+                told = f"it has: {', '.join(known)}" if known else "leave it out: it has none"
                 raise InputError(
                     "bad_model", f"{self.kind!r} has no option {name!r} (in {str(self)!r})", told
                 )

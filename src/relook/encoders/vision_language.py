@@ -13,7 +13,9 @@ from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place
 from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
 
-__all__ = ["QUANTISED", "load_processor", "load_vlm"]
+__all__ = [
+    "QUANTISED", "check_packages", "check_precision", "load_processor", "load_vlm", "unmarked",
+]  # fmt: skip
 
 QUANTISED = ("int8", "int4")
 # Their processors take films, too, and transformers reads those with torchvision only.
@@ -30,13 +32,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
     import transformers
 
     auto: Any = transformers.AutoProcessor
-    if _takes_films(checkpoint) and importlib.util.find_spec("torchvision") is None:
-        raise MissingExtraError(
-            "missing_extra",
-            f"{checkpoint.model} ({checkpoint.family}) also takes films, for which transformers"
-            " needs the package 'torchvision'",
-            "pip install torchvision, of the version that belongs to your torch",
-        )
+    check_packages(checkpoint)
     try:
         with quiet():
             processor = auto.from_pretrained(
@@ -57,6 +53,21 @@ def load_processor(checkpoint: Checkpoint) -> Any:
     return processor
 
 
+def check_packages(checkpoint: Checkpoint) -> None:
+    """Refuses a checkpoint whose processor needs a package that is not there.
+
+    Raises:
+        MissingExtraError: naming it.
+    """
+    if _takes_films(checkpoint) and importlib.util.find_spec("torchvision") is None:
+        raise MissingExtraError(
+            "missing_extra",
+            f"{checkpoint.model} ({checkpoint.family}) also takes films, for which transformers"
+            " needs the package 'torchvision'",
+            "pip install torchvision, of the version that belongs to your torch",
+        )
+
+
 def _takes_films(checkpoint: Checkpoint) -> bool:
     file = checkpoint.folder / "processor_config.json"
     inside = file.is_file() and f'"{_FILMS[1]}"' in file.read_text("utf-8")
@@ -75,6 +86,7 @@ def load_vlm(checkpoint: Checkpoint, place: Place, dtype: str) -> Any:
         InputError: `bad_dtype`; MissingExtraError; ModelError: as for `load_model`.
     """
     config = load_config(checkpoint)
+    check_precision(place, dtype)
     options = _quantised(place, dtype) if dtype in QUANTISED else {"dtype": place.torch_dtype}
     import transformers
 
@@ -91,12 +103,19 @@ def load_vlm(checkpoint: Checkpoint, place: Place, dtype: str) -> Any:
         return model if dtype in QUANTISED else model.to(place.device)
 
 
-def _quantised(place: Place, dtype: str) -> dict[str, Any]:
+def check_precision(place: Place, dtype: str) -> None:
+    """Refuses `int8` and `int4` where they cannot be.
+
+    Raises:
+        InputError: `bad_dtype` away from CUDA; MissingExtraError: without bitsandbytes.
+    """
+    if dtype not in QUANTISED:
+        return
     if not place.device.startswith("cuda"):
         raise InputError(
             "bad_dtype",
             f"{dtype} needs a CUDA device; this would run on {place.device}",
-            "leave --dtype out, or use float32 or bfloat16",
+            "set captioner.dtype ($RELOOK_CAPTIONER_DTYPE) to auto, float32 or bfloat16",
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtraError(
@@ -104,6 +123,9 @@ def _quantised(place: Place, dtype: str) -> dict[str, Any]:
             f"{dtype} needs the package 'bitsandbytes'",
             "pip install 'relook[quantized]'",
         )
+
+
+def _quantised(place: Place, dtype: str) -> dict[str, Any]:
     import transformers
 
     config: Any = transformers.BitsAndBytesConfig
@@ -112,6 +134,20 @@ def _quantised(place: Place, dtype: str) -> dict[str, Any]:
     else:
         how = config(load_in_4bit=True, bnb_4bit_compute_dtype=place.torch_dtype)
     return {"quantization_config": how, "device_map": {"": place.device}}
+
+
+def unmarked(processor: Any, text: str) -> str:
+    """A text without the marks that mean something to the model, as `<image>` and `</s>`.
+
+    The turn brings its own. A prompt of VisualReF has them, and what strangers wrote may try
+    to begin a turn of its own.
+    """
+    marks = {*processor.tokenizer.get_added_vocab(), *processor.tokenizer.all_special_tokens}
+    marks.add(str(getattr(processor, "image_token", None) or "<image>"))
+    for mark in sorted(marks, key=len, reverse=True):
+        if mark.strip() and not mark.isalnum():
+            text = text.replace(mark, " ")
+    return text
 
 
 def _no_vlm(checkpoint: Checkpoint) -> ModelError:

@@ -49,7 +49,11 @@ class FlatFile:
                 n_bytes = os.fstat(file.fileno()).st_size
                 head = file.read(_HEADER.size)
         except OSError as error:
-            raise _bad(path, error.strerror or str(error)) from error
+            raise InputError(
+                "bad_faiss_file",
+                f"{path} cannot be read: {error.strerror or error}",
+                "name the folder that holds image_index.faiss and image_paths.txt",
+            ) from error
         kind = head[:4]
         if len(head) < _HEADER.size or kind not in _KINDS:
             raise _bad(path, f"it begins with {kind!r}, and a flat index with b'IxFI' or b'IxF2'")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -72,15 +73,33 @@ class JsonService:
     ) -> None:
         self.provider = provider
         self._secret = secret
-        transport = None
-        if key_param and secret is not None:
-            transport = _KeyedTransport(secret, key_param, _proxy_for(base_url))
-        agent = {"User-Agent": user_agent(), "Accept": "application/json"}
-        self._client = httpx.Client(transport=transport, headers=agent)
+        self._key_param, self._base_url = key_param, base_url
+        self._client: httpx.Client | None = None
+        self._closed = False
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Closes the connections; closing twice is fine."""
-        self._client.close()
+        with self._lock:
+            self._closed = True
+            if self._client is not None:
+                self._client.close()
+
+    def _opened(self) -> httpx.Client:
+        """The client, made by the first call: it reads every certificate authority there is,
+        which takes longer than an answer from the cache, and that needs no client.
+        """
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"{self.provider} is closed")
+            if self._client is None:
+                transport = None
+                if self._key_param and self._secret is not None:
+                    proxy = _proxy_for(self._base_url)
+                    transport = _KeyedTransport(self._secret, self._key_param, proxy)
+                agent = {"User-Agent": user_agent(), "Accept": "application/json"}
+                self._client = httpx.Client(transport=transport, headers=agent)
+            return self._client
 
     def call(self, call: Call, timeout_s: float) -> tuple[int, dict[str, Any], Sent]:
         """Sends a request and reads its JSON object.
@@ -97,7 +116,8 @@ class JsonService:
         headers = dict(call.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        request = self._client.build_request(
+        client = self._opened()
+        request = client.build_request(
             call.method,
             call.url,
             params=dict(call.params) or None,
@@ -105,7 +125,7 @@ class JsonService:
             headers=headers,
             timeout=max(timeout_s, 0.05),
         )
-        status, data, wait_s = self._exchange(request, sent, time.monotonic() + timeout_s)
+        status, data, wait_s = self._exchange(client, request, sent, time.monotonic() + timeout_s)
         if status in (408, 429) or status >= 500:
             raise CallError(self._busy(status, data, wait_s, sent))
         return status, self._object(status, data, sent), sent
@@ -119,10 +139,10 @@ class JsonService:
         return CallError(ProviderResult(self.provider, outcome, (), message, hint, sent, **more))
 
     def _exchange(
-        self, request: httpx.Request, sent: Sent, deadline: float
+        self, client: httpx.Client, request: httpx.Request, sent: Sent, deadline: float
     ) -> tuple[int, bytes, float | None]:
         try:
-            response = self._client.send(request, stream=True)
+            response = client.send(request, stream=True)
             try:
                 data = bytearray()
                 for chunk in response.iter_bytes():

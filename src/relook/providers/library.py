@@ -53,6 +53,7 @@ class LibraryProvider:
     Args:
         find: Finds them.
         name: What the provider is called in results.
+        min_similarity: What is less alike is left out, unless it is the same picture.
     """
 
     remote = False
@@ -60,12 +61,12 @@ class LibraryProvider:
     cost_usd = 0.0
     variant = ""
 
-    def __init__(self, find: Finder, name: str = "library") -> None:
+    def __init__(self, find: Finder, name: str = "library", *, min_similarity: float = 0.0) -> None:
         self.name = name
-        self._find = find
+        self._find, self._min_similarity = find, min_similarity
 
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """The nearest pictures; an empty library, or none there, is an outcome with a hint."""
+        """The nearest pictures. None there, or none close, is `NOTHING`, and it says which."""
         began = time.perf_counter()
         try:
             found = self._find(subject, lookup.limit)[: lookup.limit]
@@ -74,12 +75,27 @@ class LibraryProvider:
                 self.name, Outcome.FAILED, message=error.message, hint=error.hint
             )
             return result.timed(time.perf_counter() - began)
-        matches = tuple(self._match(near, rank) for rank, near in enumerate(found))
-        outcome = Outcome.FOUND if matches else Outcome.NOTHING
-        return ProviderResult(self.name, outcome, matches, took_s=time.perf_counter() - began)
+        close = [near for near in found if near.same or near.similarity >= self._min_similarity]
+        matches = tuple(self._match(near, rank) for rank, near in enumerate(close))
+        if matches or not found:
+            outcome = Outcome.FOUND if matches else Outcome.NOTHING
+            result = ProviderResult(self.name, outcome, matches)
+        else:
+            result = self._nothing_close(found)
+        return result.timed(time.perf_counter() - began)
 
     def close(self) -> None:
         """Nothing to free: the library belongs to whoever made the function."""
+
+    def _nothing_close(self, found: Sequence[Near]) -> ProviderResult:
+        best = max(near.similarity for near in found)
+        least = self._min_similarity
+        return ProviderResult(
+            self.name,
+            Outcome.NOTHING,
+            message=f"nothing close: the nearest picture is {best:.3f} alike, less than {least:g}",
+            hint="set evidence.min_similarity to 0 to see such pictures all the same",
+        )
 
     def _match(self, near: Near, rank: int) -> Match:
         facts = {"file": near.file} if near.file else {}

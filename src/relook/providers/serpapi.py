@@ -105,7 +105,7 @@ class SerpApiProvider:
         error = plain(values.get("error"), 300)
         said = error.lower()
         trouble = self._service.trouble
-        if status in (401, 403):
+        if status in (401, 403) or "invalid api key" in said:
             hint = f"check ${KEY_VARIABLES[0]}"
             raise trouble(Outcome.BAD_KEY, error or f"status {status}", hint, sent)
         if "run out of searches" in said or "limit" in said or status == 402:
@@ -117,7 +117,8 @@ class SerpApiProvider:
             raise trouble(Outcome.REFUSED, error or f"status {status}", "", sent)
         progress = object_of(values.get("search_metadata")).get("status")
         if error or progress != "Success":
-            message = error or f"the search ended as {progress!r}"
+            how = f"the search ended as {progress!r}" if progress else "there is no search in it"
+            message = error or f"not the answer of a finished search: {how}"
             raise trouble(Outcome.FAILED, message, "", sent, passing=True)
 
 

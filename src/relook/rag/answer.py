@@ -98,6 +98,11 @@ class Answer:
         return self.written.citations
 
     @property
+    def invented(self) -> tuple[int, ...]:
+        """Numbers that it cited without having been shown them; taken out of the text."""
+        return self.written.invented
+
+    @property
     def with_evidence(self) -> bool:
         """Whether the answer was given evidence."""
         return self.written.with_evidence

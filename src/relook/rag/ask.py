@@ -32,7 +32,10 @@ __all__ = ["WHEN", "Asker", "Hear"]
 WHEN = ("always", "never", "auto")
 Edit = Callable[[Evidence], Evidence]
 Hear = Callable[[str, Mapping[str, Any]], None]
-"""Hears of a question's stages: `providers`, `provider`, `evidence`, `model`, `text`, `note`."""
+"""Hears of a question's stages: `providers`, `provider`, `evidence`, `model`, `text`, `note`.
+
+What it raises ends the question: providers are not waited for, and a model's stream is closed.
+"""
 
 _MAX_QUESTION = 4000
 
@@ -81,7 +84,9 @@ class Asker:
         self.trimmed, self.consent = trimmed, consent or Consent()
         if self.settings.when not in WHEN:
             raise InputError(
-                "bad_when", f"evidence is not used {self.settings.when!r}", f"one of {WHEN}"
+                "bad_when",
+                f"evidence is not used {self.settings.when!r}",
+                f"one of {', '.join(WHEN)}",
             )
         if self.settings.when == "never" and not self._has_model:
             raise InputError(
@@ -119,6 +124,8 @@ class Asker:
                 "long_question", f"the question has {len(question):,} characters",
                 f"at most {_MAX_QUESTION:,}",
             )  # fmt: skip
+        # Half a character, as a terminal may pass on, is in no JSON that a service can read.
+        question = question.encode("utf-8", "replace").decode()
         if evidence is not None and edit is not None:
             evidence = edit(evidence)
         self._check_consent(subject, evidence)

@@ -85,7 +85,7 @@ def read_questions(file: Path) -> list[Question]:
             one = _question(json.loads(line), number, file.parent)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                "bad_questions", f"line {number} of {file} is not a question: {error!r}", _SHAPE
+                "bad_questions", f"line {number} of {file} is not a question: {error}", _SHAPE
             ) from error
         if one.key in questions:
             raise InputError("bad_questions", f"{file} has the id {one.key!r} twice", "rename one")
@@ -137,7 +137,11 @@ def run_batch(
     return Batch(n_now, n_before, tuple(failed))
 
 
-def _question(row: Mapping[str, Any], number: int, folder: Path) -> Question:
+def _question(row: Any, number: int, folder: Path) -> Question:
+    if not isinstance(row, dict):
+        raise TypeError("it is not a JSON object")
+    if "picture" not in row:
+        raise ValueError("it has no picture")
     picture = row["picture"]
     if isinstance(picture, bool) or not isinstance(picture, (str, int)) or picture == "":
         raise ValueError(f"the picture is {picture!r}")

@@ -12,14 +12,20 @@ from dataclasses import dataclass
 
 __all__ = ["Cited", "cite"]
 
-_LIST = r"#?\d{1,3}(?:\s*(?:,|;|-|\u2013|and|&)\s*#?\d{1,3})*"
+_LABEL = (
+    r"(?:\^|evidences?|items?|sources?|results?|ref(?:erence)?s?|match(?:es)?|quellen?|fuentes?|"
+    r"\u8bc1\u636e|\u8a3c\u62e0|\u6765\u6e90|\u0438\u0441\u0442\u043e\u0447\u043d\u0438\u043a)"
+)
+_ONE = rf"(?:{_LABEL}\s*)?[#\uff03]?\d{{1,3}}"
+_AND = r"[,;/&\u3001\uff0c\uff1b-]|[\u2012-\u2015~\uff5e]|and|to|und|et|y"
+_LIST = rf"{_ONE}(?:\s*(?:,\s*and|{_AND})\s*{_ONE})*"
 # A link behind the number is the model's own, not evidence: it goes.
 _CITATION = re.compile(
-    rf"(?P<space>[ \t]*)[\[\u3010]\s*(?:\^|evidence|item|source|result)?\s*(?P<list>{_LIST})"
-    r"\s*(?:\u2020[^\]\u3011]*)?[\]\u3011](?:\([^()\s]*\))?",
+    rf"(?P<space>[ \t]*)[\[\u3010\u3014\uff3b]\s*(?P<list>{_LIST})[\s,.]*"
+    r"(?:\u2020[^\]\u3011\u3015\uff3d]*)?[\]\u3011\u3015\uff3d](?:\([^()\s]*\))?",
     re.IGNORECASE,
 )
-_RANGE = re.compile(r"(\d+)\s*[-\u2013]\s*#?(\d+)")
+_RANGE = re.compile(r"(\d+)\s*(?:[-\u2012-\u2015~\uff5e]|\bto\b)\s*#?(\d+)")
 _LONGEST_RANGE = 20
 
 

@@ -26,7 +26,7 @@ KIND_WORDS = {
 }
 """How a kind of match is called for people and models."""
 
-_N_ALSO = 3
+_N_ALSO, _N_FACTS = 3, 12
 
 
 def evidence_text(evidence: Evidence, settings: EvidenceSettings | None = None) -> str:
@@ -64,7 +64,8 @@ def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
         rows.append(f"    similarity: {match.similarity:.2f}")
     if match.text and match.text != match.title:
         rows.append(f"    says: {_line(match.text, settings.text_chars)}")
-    rows += [f"    {_line(k, 40)}: {_line(v, 200)}" for k, v in match.metadata.items()]
+    facts = list(match.metadata.items())[:_N_FACTS]
+    rows += [f"    {_line(k, 40)}: {_line(v, 200)}" for k, v in facts]
     rows += [f"    also: {told}" for told in _also(item, title, settings)]
     if item.text:
         rows.append(f"    page: {_line(item.text, settings.page_chars)}")

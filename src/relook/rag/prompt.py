@@ -138,7 +138,7 @@ def _shown(
         body = evidence_text(evidence, trimmed)
         return [f"--- evidence {mark} ---\n{body}\n--- end of evidence {mark} ---"]
     if form == "sheet":
-        return [texts.sheet, Shown(contact_sheet(evidence), "image/png", "the evidence")]
+        return [texts.sheet, Shown(contact_sheet(evidence), "image/jpeg", "the evidence")]
     if form != "screenshot":
         raise InputError("bad_form", f"evidence has no form {form!r}", f"one of {', '.join(FORMS)}")
     if evidence.screenshot is None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relook.answerers import Answerer
+from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.app.asking import (
     Asking,
     for_sheet,
@@ -22,7 +22,7 @@ from relook.app.asking import (
     open_asker,
     subject_of,
 )
-from relook.core.errors import AccessError, InputError, NotFoundError
+from relook.core.errors import AccessError, InputError, NotFoundError, RelookError
 from relook.core.images import read_bytes
 from relook.providers import PROVIDERS, Subject
 from relook.rag.ask import Asker
@@ -37,6 +37,7 @@ __all__ = ["Asked", "Asks"]
 
 _N_KEPT = 32
 _MAX_KEPT_BYTES = 256 * 1024**2
+_STAY_HERE = ("evidence-only", "hf")
 _N_WORKERS, _N_WAITING, _TIMEOUT_S = 4, 16, 600.0
 
 
@@ -87,6 +88,7 @@ class Asks:
         return {
             "providers": rows,
             "models": list(self.models),
+            "hosts": {model: host for model in self.models if (host := self._host(model))},
             "default_model": self.asking.ask.model,
             "default_providers": list(self.asking.ask.providers),
             "may_allow_upload": self.may_allow_upload,
@@ -178,6 +180,16 @@ class Asks:
                 )
             self._kept.move_to_end(ask_id)
             return self._kept[ask_id]
+
+    def _host(self, model: str) -> str:
+        """Who would get the picture when this model is asked; empty when it stays here."""
+        if answerer_of(model, ANSWERERS.adapters())[0] in _STAY_HERE:
+            return ""
+        try:
+            answerer = self._answerer(model)
+        except RelookError:  # asking with it says why it cannot be used, and sends nothing
+            return ""
+        return answerer.host if answerer.third_party else ""
 
     def _answerer(self, model: str) -> Answerer:
         """Models stay open: a client or its weights take longer to open than a question."""

@@ -27,6 +27,7 @@ class Channel:
     def __init__(self, topic: str, loop: asyncio.AbstractEventLoop) -> None:
         self.topic, self.loop = topic, loop
         self.queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUED)
+        self.left = False  # nobody reads it any more
 
     def put(self, text: str | None) -> None:
         """Adds an event, None for the end; the oldest goes when the reader is too slow."""
@@ -63,6 +64,7 @@ class Hub:
 
     def leave(self, channel: Channel) -> None:
         """Ends a stream; a second time is fine."""
+        channel.left = True
         with self._lock:
             self._channels.discard(channel)
 

@@ -65,9 +65,14 @@ class AskChoices(Answer):
 
     providers: list[AskChoice]
     models: list[str]
+    hosts: dict[str, str] = Field(
+        description="For a model elsewhere: who would get the picture, the question and the "
+        "evidence. Models that are not named stay on this machine, or cannot be used."
+    )
     default_model: str = Field(examples=["evidence-only"])
     default_providers: list[str]
     may_allow_upload: bool
+    consent: list[str] = Field(description="Services that were agreed to before.")
 
 
 class AskAnswer(Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from relook.server.state import State
 
 __all__ = ["router"]
 
+_LOG = logging.getLogger(__name__)
 router = APIRouter(tags=["ask"])
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -34,7 +36,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 @router.get("/ask", response_model=models_ask.AskChoices)
 async def choices(state: State) -> dict[str, Any]:
     """Which models and providers this server offers, and who may get pictures."""
-    return state.asks.choices()
+    return await state.pictures.run(state.asks.choices)  # it opens the models' clients
 
 
 @router.post("/ask", response_class=Response, responses=_STREAM)
@@ -49,10 +51,18 @@ async def ask(body: AskBody, state: State) -> Response:
     channel = state.hub.listen(topic)
 
     def hear(stage: str, told: Mapping[str, Any]) -> None:
+        if channel.left:
+            raise _NobodyListensError
         state.hub.send(topic, stage, told)
 
     def work() -> None:
-        event, told = _told(lambda: _answer(asks, body, config, asked, hear))
+        if channel.left:  # while it waited for a thread
+            return
+        try:
+            event, told = _told(lambda: _answer(asks, body, config, asked, hear))
+        except _NobodyListensError:
+            _LOG.info("a question was given up: its reader left")
+            return
         state.hub.send(topic, event, told, last=True)
 
     try:
@@ -78,10 +88,16 @@ def _answer(
     return {"ask_id": ask_id, **answer.as_dict(pictures=True)}
 
 
+class _NobodyListensError(Exception):
+    """Ends a question whose reader left: what it says next is what stops it."""
+
+
 def _told(work: Callable[[], dict[str, Any]]) -> tuple[str, Mapping[str, Any]]:
-    """The last event of a stream, whatever happens."""
+    """The last event of a stream, whatever happens, unless nobody would read it."""
     try:
         return "answer", work()
+    except _NobodyListensError:
+        raise
     except RelookError as error:
         return "error", error.as_dict()
     except Exception as error:  # the stream has begun: this is where it can still be told
