@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from session_parts import make_session
+from session_parts import (  # noqa: F401  (two are fixtures)
+    bars,
+    library_of_bars,
+    make_session,
+)
 
 import relook
 import relook.captioners.base

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from session_parts import id_of
+from session_parts import (  # noqa: F401  (two are fixtures)
+    bars,
+    id_of,
+    library_of_bars,
+)
 
 import relook
 import relook.captioners.base

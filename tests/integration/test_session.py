@@ -4,7 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from session_parts import CORNER, id_of, ids
+from session_parts import (  # noqa: F401  (two are fixtures)
+    CORNER,
+    bars,
+    id_of,
+    ids,
+    library_of_bars,
+)
 
 import relook
 import relook.captioners.base
