@@ -17,7 +17,7 @@ from typing import Any
 from figures import Figure, machine, parser, print_table
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("cold", "encoder", "indexing", "search", "ask", "memory", "mosaics")
+NAMES = ("cold", "encoder", "indexing", "search", "rounds", "ask", "memory", "mosaics")
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def _run(name: str, file: Path, options: argparse.Namespace) -> dict[str, Any] |
     command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(file)]
     if options.full:
         command.append("--full")
-    if name in ("mosaics", "search", "ask") and options.pictures:
+    if name in ("mosaics", "search", "rounds", "ask") and options.pictures:
         command += ["--pictures", str(options.pictures)]
     if name == "mosaics":
         command += ["--captions", str(options.captions)]
