@@ -32,7 +32,7 @@ def test_a_checkpoint_keeps_the_contract(make: object, tmp_path: Path) -> None:
 
 
 class Broken(ColourCaptioner):
-    """One that changes what the good one found."""
+    """One that changes what the good one is asked, or what it found."""
 
     def caption(
         self,
@@ -41,7 +41,15 @@ class Broken(ColourCaptioner):
         about: About = NOTHING_KNOWN,
         stop: Cancelled | None = None,
     ) -> list[Captioned]:
-        return [self.change(one) for one in super().caption(images, limit, about, stop)]
+        limit, stop = self.asked(limit, stop)
+        found = super().caption(images, limit, about, stop)
+        return self.answered([self.change(one) for one in found])
+
+    def asked(self, limit: int, stop: Cancelled | None) -> tuple[int, Cancelled | None]:
+        return limit, stop
+
+    def answered(self, found: list[Captioned]) -> list[Captioned]:
+        return found
 
     def change(self, found: Captioned) -> Captioned:
         if isinstance(found, AnswerError):
@@ -94,62 +102,32 @@ class WorstFirst(Broken):
         return [*found, Phrase("surely", 9.0)]
 
 
-class IgnoresTheLimit(ColourCaptioner):
-    def caption(
-        self,
-        images: Sequence[Image.Image],
-        limit: int = 1,
-        about: About = NOTHING_KNOWN,
-        stop: Cancelled | None = None,
-    ) -> list[Captioned]:
-        found = super().caption(images, 4, about, stop)
-        more = [Phrase("surely", 0.0)]
-        return [one if isinstance(one, AnswerError) else one + more for one in found]
+class IgnoresTheLimit(Broken):
+    def asked(self, limit: int, stop: Cancelled | None) -> tuple[int, Cancelled | None]:
+        return 4, stop
+
+    def change(self, found: Captioned) -> Captioned:
+        return found if isinstance(found, AnswerError) else [*found, Phrase("surely", 0.0)]
 
 
-class SkipsFailures(ColourCaptioner):
-    def caption(
-        self,
-        images: Sequence[Image.Image],
-        limit: int = 1,
-        about: About = NOTHING_KNOWN,
-        stop: Cancelled | None = None,
-    ) -> list[Captioned]:
-        found = super().caption(images, limit, about, stop)
+class SkipsFailures(Broken):
+    def answered(self, found: list[Captioned]) -> list[Captioned]:
         return [one for one in found if not isinstance(one, AnswerError)]
 
 
-class WrongOrder(ColourCaptioner):
-    def caption(
-        self,
-        images: Sequence[Image.Image],
-        limit: int = 1,
-        about: About = NOTHING_KNOWN,
-        stop: Cancelled | None = None,
-    ) -> list[Captioned]:
-        return super().caption(images, limit, about, stop)[::-1]
+class WrongOrder(Broken):
+    def answered(self, found: list[Captioned]) -> list[Captioned]:
+        return found[::-1]
 
 
-class NeverStops(ColourCaptioner):
-    def caption(
-        self,
-        images: Sequence[Image.Image],
-        limit: int = 1,
-        about: About = NOTHING_KNOWN,
-        stop: Cancelled | None = None,
-    ) -> list[Captioned]:
-        return super().caption(images, limit, about, None)
+class NeverStops(Broken):
+    def asked(self, limit: int, stop: Cancelled | None) -> tuple[int, Cancelled | None]:
+        return limit, None
 
 
-class AlwaysStops(ColourCaptioner):
-    def caption(
-        self,
-        images: Sequence[Image.Image],
-        limit: int = 1,
-        about: About = NOTHING_KNOWN,
-        stop: Cancelled | None = None,
-    ) -> list[Captioned]:
-        return super().caption(images, limit, about, stop and (lambda: True))
+class AlwaysStops(Broken):
+    def asked(self, limit: int, stop: Cancelled | None) -> tuple[int, Cancelled | None]:
+        return limit, stop and (lambda: True)
 
 
 class DrawsOnTheCrop(ColourCaptioner):

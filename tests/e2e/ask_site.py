@@ -18,7 +18,7 @@ from relook.testing import COLOURS, ColourEncoder, solid
 from relook.testing.chat_server import ChatServer
 from relook.testing.web_server import picture_bytes
 
-__all__ = ["FAR", "GIVE", "Asking", "asking_site"]
+__all__ = ["FAR", "Asking", "asking_site"]
 
 FAR = "openai:far@https://api.example.com/v1"
 WEB = (
@@ -29,24 +29,6 @@ WEB = (
     ),
     Match("web", MatchKind.PAGE, "green", page_url="javascript:alert(1)", source="a forum"),
 )  # fmt: skip
-# A picture of the page's own making, dropped on the open panel or pasted into it.
-GIVE = """async (how) => {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-  const brush = canvas.getContext("2d");
-  brush.fillStyle = "rgb(0, 255, 0)";
-  brush.fillRect(0, 0, 64, 64);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  const carried = new DataTransfer();
-  carried.items.add(new File([blob], "green.png", { type: "image/png" }));
-  const about = { bubbles: true, cancelable: true };
-  if (how === "paste") {
-    document.dispatchEvent(new ClipboardEvent("paste", { ...about, clipboardData: carried }));
-  } else {
-    const panel = document.querySelector(".ask-panel");
-    for (const type of ["dragenter", "dragover", "drop"])
-      panel.dispatchEvent(new DragEvent(type, { ...about, dataTransfer: carried }));
-  }
-}"""
 
 
 @dataclass

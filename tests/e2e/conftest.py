@@ -36,6 +36,25 @@ document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
 """
 
+# A green picture, given to the page as the clipboard or a file manager would: [how, onto].
+GIVE = """async ([how, onto]) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+  const brush = canvas.getContext("2d");
+  brush.fillStyle = "rgb(0, 255, 0)";
+  brush.fillRect(0, 0, 64, 64);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const carried = new DataTransfer();
+  carried.items.add(new File([blob], "green.png", { type: "image/png" }));
+  const about = { bubbles: true, cancelable: true };
+  if (how === "paste") {
+    document.dispatchEvent(new ClipboardEvent("paste", { ...about, clipboardData: carried }));
+  } else {
+    const target = document.querySelector(onto);
+    for (const type of ["dragenter", "dragover", "drop"])
+      target.dispatchEvent(new DragEvent(type, { ...about, dataTransfer: carried }));
+  }
+}"""
+
 
 @dataclass
 class Site:

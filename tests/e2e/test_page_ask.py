@@ -16,8 +16,8 @@ from relook.testing.chat_server import ChatServer, chat_server, fail, say, trick
 from relook.testing.web_server import picture_bytes
 
 from .ask_answers import EVIL, answered, item, serve_answer, without
-from .ask_site import FAR, GIVE, Asking, asking_site
-from .conftest import search, session_of
+from .ask_site import FAR, Asking, asking_site
+from .conftest import GIVE, search, session_of
 
 OpenPage = Callable[..., Page]
 
@@ -317,7 +317,7 @@ def test_a_picture_from_outside_is_asked_about(
         solid("green", 64, 64).save(tmp_path / "green.png")
         panel.get_by_label("Picture to ask about").set_input_files(tmp_path / "green.png")
     else:
-        page.evaluate(GIVE, how)
+        page.evaluate(GIVE, [how, ".ask-panel"])
     expect(panel.get_by_role("img", name="Asked about: green.png")).to_be_visible()
     ask(panel, "What is this?")
     expect(panel.locator(".card").first).to_contain_text("The green one", timeout=20000)

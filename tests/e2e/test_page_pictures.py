@@ -12,35 +12,16 @@ from playwright.sync_api import Page, expect
 
 from relook.testing import noise
 
-from .conftest import Site, search, session_of, shown
+from .conftest import GIVE, Site, search, session_of, shown
 
 OpenPage = Callable[..., Page]
-
-# A green picture, given to the page as the clipboard or a file manager would.
-GIVE = """async (how) => {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-  const brush = canvas.getContext("2d");
-  brush.fillStyle = "rgb(0, 255, 0)";
-  brush.fillRect(0, 0, 64, 64);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  const carried = new DataTransfer();
-  carried.items.add(new File([blob], "green.png", { type: "image/png" }));
-  const about = { bubbles: true, cancelable: true };
-  if (how === "paste") {
-    document.dispatchEvent(new ClipboardEvent("paste", { ...about, clipboardData: carried }));
-  } else {
-    for (const type of ["dragenter", "dragover", "drop"]) {
-      document.body.dispatchEvent(new DragEvent(type, { ...about, dataTransfer: carried }));
-    }
-  }
-}"""
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
 def test_a_picture_that_is_given_is_searched_with(open_page: OpenPage, how: str) -> None:
     page = open_page()
     page.locator(".tile img.ready").first.wait_for()
-    page.evaluate(GIVE, how)
+    page.evaluate(GIVE, [how, "body"])
     expect(page.locator(".search-picture img")).to_be_visible()
     expect(page.locator("#bar .part img")).to_be_visible()
     expect(page.locator(".photo").first).to_have_attribute("aria-label", re.compile("of .*green"))

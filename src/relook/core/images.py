@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import stat
 import threading
@@ -33,6 +34,7 @@ __all__ = [
     "read_bytes",
 ]
 
+_LOG = logging.getLogger(__name__)
 _BIG_PIXELS = 24_000_000
 # Pillow's bomb warning goes through global warning filters, and a very large picture
 # needs hundreds of megabytes: both are done by one thread at a time.
@@ -216,7 +218,8 @@ def _exif(image: Image.Image) -> dict[int, object]:
     try:
         exif = image.getexif()
         return {**dict(exif), **exif.get_ifd(ExifTags.IFD.Exif)}
-    except Exception:
+    except Exception as error:  # Pillow raises whatever a damaged block makes it trip over
+        _LOG.info("a damaged EXIF block is left out: %r", error)
         return {}
 
 
@@ -226,7 +229,8 @@ def _iptc(image: ImageFile.ImageFile) -> dict[tuple[int, int], object]:
         return {}
     try:
         return dict(IptcImagePlugin.getiptcinfo(image) or {})
-    except Exception:
+    except Exception as error:
+        _LOG.info("a damaged IPTC block is left out: %r", error)
         return {}
 
 

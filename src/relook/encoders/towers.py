@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ __all__ = ["TwoTowers"]
 _TEXTS_AT_ONCE = 64  # words are short, and their number is seldom large
 
 
-class TwoTowers:
+class TwoTowers(ABC):
     """An encoder on torch that sees the whole picture and crops of it.
 
     Args:
@@ -69,47 +70,48 @@ class TwoTowers:
 
     # What a subclass says.
 
+    @abstractmethod
     def _check(self) -> None:
         """Looks for what loading needs, without loading."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _load(self) -> Any:
         """Loads the model onto `place`."""
-        raise NotImplementedError
 
     @property
     def _family(self) -> str:
         return self.checkpoint.family
 
     @property
+    @abstractmethod
     def _preprocessing(self) -> str:
-        raise NotImplementedError
+        """How a crop becomes the tower's input, for the fingerprint."""
 
     @property
+    @abstractmethod
     def dim(self) -> int:
         """Length of a vector."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _side_px(self) -> int:
         """Longer side of the tower's input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fit(self, crop: Image.Image) -> NDArray[Any]:
         """The input of one crop, without the batch dimension."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _image_features(self, some: NDArray[Any]) -> Any:
         """From the inputs of n crops to a tensor [n, d]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _text_features(self, some: Sequence[str]) -> Any:
         """From n texts to a tensor [n, d]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def n_tokens_cut(self, text: str) -> int:
         """How many tokens at the end of `text` the tower cannot take."""
-        raise NotImplementedError
 
     # What they share.
 

@@ -9,7 +9,6 @@ results; pages without a matching picture are about the label and are left out.
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
 from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
-from relook.providers.json_service import Call, CallError, JsonService
+from relook.providers.json_service import Call, CallError, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, url_of
 from relook.providers.turns import take_turns
 from relook.providers.upload import for_upload
@@ -43,7 +42,7 @@ _CODES = {
 }
 
 
-class GoogleVisionProvider:
+class GoogleVisionProvider(JsonProvider):
     """Web detection by an API key.
 
     A picture with a public address is asked about by that address; any other is sent, as a
@@ -67,19 +66,6 @@ class GoogleVisionProvider:
         self._url = f"{base_url.rstrip('/')}/v1/images:annotate"
         self.cost_usd = cost_usd
         self._service = JsonService(self.name, self._secret)
-
-    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Looks the picture up."""
-        began = time.perf_counter()
-        try:
-            result = self._find(subject, lookup)
-        except CallError as trouble:
-            result = trouble.result
-        return result.timed(time.perf_counter() - began)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._service.close()
 
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if self._secret is None:

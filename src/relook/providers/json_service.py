@@ -12,6 +12,7 @@ import json
 import threading
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +22,9 @@ import httpx
 from relook.core.plain_text import plain
 from relook.core.secret import Secret
 from relook.core.web import host_of, user_agent
-from relook.providers.base import Outcome, ProviderResult, Sent
+from relook.providers.base import Lookup, Outcome, ProviderResult, Sent, Subject
 
-__all__ = ["Call", "CallError", "JsonService", "retry_after_s"]
+__all__ = ["Call", "CallError", "JsonProvider", "JsonService", "retry_after_s"]
 
 _MAX_ANSWER_BYTES = 16 * 1024**2
 _MAX_WAIT_S = 86_400.0
@@ -189,6 +190,29 @@ class JsonService:
             outcome, hint = Outcome.FAILED, "the service has a fault; ask again later"
         more = {"passing": True, "retry_after_s": wait_s}
         return self.trouble(outcome, message, hint, sent, **more).result
+
+
+class JsonProvider(ABC):
+    """What providers share that ask one `JsonService`: trouble as a result, and the time taken."""
+
+    _service: JsonService
+
+    @abstractmethod
+    def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        """Asks the service; a `CallError` holds what went wrong."""
+
+    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        """Looks the picture up; trouble is told in the result."""
+        began = time.perf_counter()
+        try:
+            result = self._find(subject, lookup)
+        except CallError as error:
+            result = error.result
+        return result.timed(time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._service.close()
 
 
 class _KeyedTransport(httpx.BaseTransport):

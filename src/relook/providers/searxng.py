@@ -10,7 +10,6 @@ is listed in `unresponsive_engines`, beside an empty list of results.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from relook.core.errors import InputError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
 from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
-from relook.providers.json_service import Call, CallError, JsonService
+from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import rows_of, url_of
 from relook.providers.turns import take_turns
 
@@ -27,7 +26,7 @@ __all__ = ["URL_VARIABLE", "SearxngProvider"]
 URL_VARIABLE = "RELOOK_SEARXNG_URL"
 
 
-class SearxngProvider:
+class SearxngProvider(JsonProvider):
     """Copies of a picture, through somebody's SearXNG.
 
     Args:
@@ -53,19 +52,6 @@ class SearxngProvider:
         self._url, self._engines = f"{url.rstrip('/')}/search", engines
         self.variant = f"{host_of(url)} {engines}"
         self._service = JsonService(self.name, None)
-
-    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Looks the picture's address up."""
-        began = time.perf_counter()
-        try:
-            result = self._find(subject, lookup)
-        except CallError as error:
-            result = error.result
-        return result.timed(time.perf_counter() - began)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._service.close()
 
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if subject.url is None:

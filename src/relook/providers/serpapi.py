@@ -9,7 +9,6 @@ take a public address only, so a picture of this machine cannot be asked about h
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
 from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
-from relook.providers.json_service import Call, CallError, JsonService
+from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, text_of, url_of
 from relook.providers.turns import take_turns
 
@@ -33,7 +32,7 @@ Rows = list[Match]
 Values = Mapping[str, Any]
 
 
-class SerpApiProvider:
+class SerpApiProvider(JsonProvider):
     """One engine of SerpApi.
 
     Args:
@@ -65,19 +64,6 @@ class SerpApiProvider:
         self._secret = secret or find_secret("serpapi", KEY_VARIABLES)
         self._url = f"{base_url.rstrip('/')}/search.json"
         self._service = JsonService(name, self._secret, "api_key", base_url)
-
-    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Looks the picture's address up."""
-        began = time.perf_counter()
-        try:
-            result = self._find(subject, lookup)
-        except CallError as error:
-            result = error.result
-        return result.timed(time.perf_counter() - began)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._service.close()
 
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if subject.url is None:
