@@ -18,6 +18,7 @@ import relook.feedback.strategies
 from relook.app.captioning import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
+from relook.search.explain import influence
 from relook.testing.fakes import ColourEncoder, patched
 
 
@@ -276,3 +277,29 @@ def test_a_session_outlives_the_process(tmp_path: Path, library: relook.Library)
         kept.delete()
         assert again.sessions() == []
         assert again.files.catalog.ask("SELECT count(*) FROM judgements") == [(0,)]
+
+
+@pytest.mark.parametrize("how", ["removed", "changed"])
+def test_a_round_stands_while_a_writer_takes_images_away(
+    library: relook.Library, pictures: Path, how: str
+) -> None:
+    """A request reads one moment of the files; the catalog may be newer by then."""
+    session = library.look("red", limit=6)
+    session.judge(2, relevant=True)
+    with library.files.moment(), relook.Library(library.folder, encoder=ColourEncoder()) as writer:
+        if how == "removed":
+            writer.forget(pictures / "2.png")
+        else:
+            patched("green", "red", CORNER, 400, 100).save(pictures / "2.png")
+            writer.add()
+        page = library.engine.search(session.query, 6, fold_duplicates=False)
+        found = {hit.image_id for hit in page}
+        assert found == {1, 3, 4, 5, 6}
+        assert "image 2 left the library" in " ".join(session.fitted("rocchio").notes)
+        page = session.again("rocchio", keep_shown=True)
+        assert sorted(ids(page)) == [1, 3, 4, 5, 6]
+        judged = session.judgements[0].judgement_id
+        moved = influence(session, judged, "rocchio")
+        assert 2 not in {one.image_id for one in (*moved.raised, *moved.lowered)}
+        first = {hit.image_id for hit in session.round_at(0)[1]}
+        assert (2 in first) == (how == "changed"), "an old page needs no vectors"

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.records import ImageRecord
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
@@ -191,6 +192,22 @@ class LibraryFiles:
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id of every image, by first row."""
         return self._now.rows
+
+    def records(self, image_ids: Iterable[int]) -> list[ImageRecord]:
+        """What the catalog knows of images, in the given order, as far as it fits this moment.
+
+        An image that was removed or indexed anew since the vectors were mapped is left out:
+        its rows may not be there, or be another picture's.
+        """
+        records = self.catalog.images(image_ids, missing_ok=True)
+        table = self.row_table
+        if not len(table):
+            return []
+        theirs = np.array([(r.first_row, r.n_tiles, r.image_id) for r in records], np.int64)
+        theirs = theirs.reshape(-1, 3)
+        at = np.minimum(np.searchsorted(table[:, 0], theirs[:, 0]), len(table) - 1)
+        same = (table[at] == theirs).all(axis=1)
+        return [record for record, fits in zip(records, same.tolist(), strict=True) if fits]
 
     def alive(self) -> Mask | None:
         """[n_rows] bool: rows that an image names; None when all do."""

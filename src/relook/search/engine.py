@@ -138,8 +138,8 @@ class Engine:
         return Page(query, hits)
 
     def _with_records(self, ranking: Ranking) -> tuple[Ranking, list[ImageRecord]]:
-        """What the catalog knows; without images that another process has just removed."""
-        records = self.files.catalog.images(ranking.image_ids.tolist(), missing_ok=True)
+        """What the catalog knows; without images that a writer has just removed or changed."""
+        records = self.files.records(ranking.image_ids.tolist())
         still = np.isin(ranking.image_ids, [record.image_id for record in records])
         ids, scores, tiles = ranking.image_ids, ranking.scores, ranking.tiles
         return Ranking(ids[still], scores[still], tiles[still]), records
@@ -217,13 +217,17 @@ class Engine:
         return self.files.rows_of(table[keep]), int(keep.sum())
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
-        """Hits of `(image_id, score, tile number)` rows; images that are gone are left out."""
-        has = set(self.files.row_table[:, 2].tolist())
-        kept = [row for row in rows if row[0] in has]
-        records = self.files.catalog.images([row[0] for row in kept])
+        """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
+
+        The catalog alone decides what is gone: another process may have removed an image
+        since the row table was read.
+        """
+        records = self.files.catalog.images([row[0] for row in rows], missing_ok=True)
+        still = {record.image_id: record for record in records}
         return tuple(
-            self._hit(record, score, tile)
-            for record, (_, score, tile) in zip(records, kept, strict=True)
+            self._hit(still[image_id], score, tile)
+            for image_id, score, tile in rows
+            if image_id in still
         )
 
     def rank_by(
@@ -247,11 +251,13 @@ class Engine:
     def _hit(
         self, record: ImageRecord, score: float, tile: int, folded: tuple[int, ...] = ()
     ) -> Hit:
+        tiling = self.files.tiling(record.tiling_id)
+        tile = tile if tile < len(tiling) else 0  # a page of a time when it had more
         return Hit(
             image_id=record.image_id,
             path=record.path,
             score=score,
-            tile=self.files.tiling(record.tiling_id)[tile],
+            tile=tiling[tile],
             title=record.title,
             caption=record.caption,
             width_px=record.width_px,

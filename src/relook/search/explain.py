@@ -162,10 +162,11 @@ def influence(
     order = np.argsort(-change, kind="stable")
 
     def moved(positions: Ints) -> tuple[Moved, ...]:
-        records = engine.files.catalog.images(ids[positions].tolist())
+        at_of = {int(ids[at]): at for at in positions}
         return tuple(
             Moved(r.image_id, r.path, float(change[at]), int(ranks[at]), int(ranks_without[at]))
-            for r, at in zip(records, positions, strict=True)
+            for r in engine.files.records(at_of)
+            for at in (at_of[r.image_id],)
         )
 
     raised = [at for at in order[:limit] if change[at] > 0]

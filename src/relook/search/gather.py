@@ -52,8 +52,7 @@ def gather(
     Returns:
         The evidence, and notes about judgements that cannot count at present.
     """
-    present, notes = _present(judgements, files)
-    records = {record.image_id: record for record in files.catalog.images(present)}
+    records, notes = _present(judgements, files)
     items = tuple(
         _judged(one, records[one.image_id], files) for one in judgements if one.image_id in records
     )
@@ -113,16 +112,16 @@ def background(files: LibraryFiles) -> Floats:
 
 def _present(
     judgements: Sequence[Judgement], files: LibraryFiles
-) -> tuple[list[int], tuple[str, ...]]:
-    """Judged images that the library still has, and a note for each other one."""
-    has = set(files.row_table[:, 2].tolist())
+) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+    """Judged images that the library still has, by id, and a note for each other one."""
     wanted = dict.fromkeys(one.image_id for one in judgements)
+    records = {record.image_id: record for record in files.records(wanted)}
     notes = tuple(
         f"image {image_id} left the library; its judgement is kept, and does not count"
         for image_id in wanted
-        if image_id not in has
+        if image_id not in records
     )
-    return [image_id for image_id in wanted if image_id in has], notes
+    return records, notes
 
 
 def _judged(one: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
