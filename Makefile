@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types smoke bench clean
+.PHONY: help setup demo test lint types docs smoke bench release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -45,11 +45,21 @@ lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 types: $(VENV)/dev.stamp ## Check types (mypy, strict)
 	@$(BIN)/mypy
 
-smoke: $(VENV)/dev.stamp ## Install the bare wheel into a new environment and search with it
+docs: $(VENV)/dev.stamp ## Build the documentation site into site/
+	@$(PIP) -e '.[docs]'
+	@$(BIN)/python pages/reference.py --check
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site is in site/; open site/index.html"
+
+smoke: $(VENV)/dev.stamp ## Install the bare wheel, and the container's steps, and use both
 	@$(BIN)/python benchmarks/smoke.py
+	@$(BIN)/python release/rehearse.py
 
 bench: $(VENV)/dev.stamp ## Measure speed, memory and quality (see benchmarks/README.md)
 	@$(BIN)/python benchmarks/run.py
 
+release: $(VENV)/dev.stamp ## Build sdist and wheel, and check them; refuses when versions differ
+	@$(BIN)/python release/release.py
+
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) demo-library dist bench-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-library dist site bench-out .pytest_cache .mypy_cache .ruff_cache
