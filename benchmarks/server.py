@@ -57,7 +57,8 @@ PAINTED = """(words) => new Promise((done) => {
     }).map((one) => one.querySelector("img"));
   };
   const shown = (one) => one.complete && one.naturalWidth
-    && getComputedStyle(one).opacity > 0.99 && getComputedStyle(one.closest(".tile")).opacity > 0.99;
+    && getComputedStyle(one).opacity > 0.99
+    && getComputedStyle(one.closest(".tile")).opacity > 0.99;
   const finish = async () => {
     await Promise.all(pictures.map((one) => one.decode()));
     requestAnimationFrame(() => setTimeout(() => {
@@ -296,7 +297,9 @@ def _page(host: str, options: argparse.Namespace) -> list[Figure]:
     return [
         Figure("page usable, new browser, median", float(np.median(cold)), "ms", at_most=1000),
         Figure("page usable, new browser, worst", max(cold), "ms", note=note),
-        Figure("Enter to painted p50", float(np.median(stages[:, 3])), "ms", at_most=150, note=note),
+        Figure(
+            "Enter to painted p50", float(np.median(stages[:, 3])), "ms", at_most=150, note=note
+        ),
         Figure("  answer of the server there p50", float(np.median(stages[:, 0])), "ms"),
         Figure("  tiles in the page p50", float(np.median(stages[:, 1])), "ms"),
         Figure("  thumbnails in sight there p50", float(np.median(stages[:, 2])), "ms"),

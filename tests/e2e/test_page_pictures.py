@@ -179,7 +179,8 @@ def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: Open
     page.locator(".tile img.ready").first.wait_for()
     two_frames(page)
     # More hits wait for a person who scrolls. (The icon: a held route turns the cache off.)
-    assert {path.rpartition("/")[2] for path in asked} - {"favicon.svg"} == {"sessions", "thumbnail"}
+    kinds = {path.rpartition("/")[2] for path in asked}
+    assert kinds - {"favicon.svg"} == {"sessions", "thumbnail"}
     with page.expect_request("**/search"):
         page.mouse.wheel(0, 600)
 
