@@ -1,11 +1,13 @@
 """Questions over HTTP: stages as events, who may name what, addresses that are not fetched."""
 
+import http.client
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ask_parts import own_config, png  # noqa: F401
@@ -186,23 +188,31 @@ def test_an_error_after_the_beginning_is_the_last_event(server: Running, chat: C
     assert asked(server, 502, image_id=RED, model=model)["error"]["code"] == "model_failed"
 
 
-def test_a_reader_who_leaves_ends_the_question(server: Running, chat: ChatServer) -> None:
-    hung_up = threading.Event()
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_reader_who_leaves_ends_the_question(
+    server: Running, chat: ChatServer, streams: bool
+) -> None:
+    talking, hung_up = threading.Event(), threading.Event()
 
     def talk(handler: Handler, body: dict[str, Any]) -> None:
         handler.begin_stream()
         try:
             for _ in range(500):
                 handler.piece(content="la ")
+                talking.set()
                 time.sleep(0.02)
         except OSError:
             hung_up.set()
 
     chat.behaviours[:] = [talk]
     model = server.http.get(ASK).json()["models"][1]
-    with server.http.stream("POST", ASK, json={"image_id": RED, "model": model}) as response:
-        assert any(line == "event: text" for line in response.iter_lines())
-    assert hung_up.wait(5)
+    body = {"image_id": RED, "model": model, "stream": streams}
+    host = urlsplit(str(server.http.base_url))
+    connection = http.client.HTTPConnection(str(host.hostname), host.port or 80)
+    connection.request("POST", ASK, json.dumps(body), {"Content-Type": "application/json"})
+    assert talking.wait(20)
+    connection.close()
+    assert hung_up.wait(8)  # the talk takes ten seconds when nobody ends it
 
 
 def test_the_servers_own_defaults_hold(
