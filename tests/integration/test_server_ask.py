@@ -17,8 +17,12 @@ from server_parts import TOKEN, Running, serving
 import relook
 from relook.app.asking import Asking
 from relook.core.errors import NotFoundError
+from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
+from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
+from relook.providers.match import picture_text
 from relook.rag.consent import Consent
+from relook.server.screenshots import Screenshots
 from relook.testing.chat_server import Handler
 
 pytestmark = pytest.mark.usefixtures("own_config")
@@ -223,3 +227,41 @@ def test_the_servers_own_defaults_hold(
     with serving(library, cache=tmp_path / "t", asking=asking) as running:
         assert asked(running, image_id=RED)["model"] == "tiny-1"
         assert asked(running, image_id=RED, model="evidence-only")["model"] == ""
+
+
+def test_a_screenshot_is_told_by_address(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    library.add(pictures)
+    shot = png("blue")
+    result = ProviderResult(
+        "lens", Outcome.FOUND, (Match("lens", MatchKind.SIMILAR, "A title"),), screenshot=shot
+    )
+    row = {"content_hash": content_hash((pictures / "red.png").read_bytes()).hex(),
+           "url": None, "words": None, "result": result.as_dict(pictures=True)}  # fmt: skip
+    (tmp_path / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    name = f"replay:{tmp_path / 'answers.jsonl'}"
+    with serving(library, cache=tmp_path / "cache", ask_providers=(name,)) as server:
+        told = dict(events(server, image_id=RED, providers=[name]))
+        found = [told["evidence"], told["answer"]["evidence"]]
+        found.append(asked(server, image_id=RED, providers=[name])["evidence"])
+        (address,) = {one["providers"][0]["screenshot_url"] for one in found}
+        assert [one["providers"][0]["screenshot"] for one in found] == [None] * 3
+        got = server.http.get(address)
+        assert (got.content, got.headers["content-type"]) == (shot, "image/png")
+        gone = server.http.get(f"{ASK}/screenshots/{'0' * 32}")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "no_screenshot")
+
+
+def test_only_so_many_screenshots_are_kept() -> None:
+    kept = Screenshots(max_bytes=100)
+    shots = [bytes([number]) * 60 for number in range(2)]
+    first, second = (
+        kept.addressed({"providers": [{"screenshot": picture_text(one)}]})["providers"][0][
+            "screenshot_url"
+        ].rpartition("/")[2]
+        for one in shots
+    )
+    assert kept.get(second) == shots[1]
+    with pytest.raises(NotFoundError, match="no screenshot"):
+        kept.get(first)

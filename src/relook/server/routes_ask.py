@@ -35,6 +35,11 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     }
 }
 
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # its name is its content
+
 
 @router.get("/ask", response_model=models_ask.AskChoices)
 async def choices(state: State) -> dict[str, Any]:
@@ -56,6 +61,8 @@ async def ask(body: AskBody, state: State, request: Request) -> Response:
     def hear(stage: str, told: Mapping[str, Any]) -> None:
         if channel.left:
             raise _NobodyListensError
+        if stage == "evidence":
+            told = asks.screenshots.addressed(told)
         state.hub.send(topic, stage, told)
 
     def work() -> None:
@@ -74,6 +81,12 @@ async def ask(body: AskBody, state: State, request: Request) -> Response:
         state.hub.leave(channel)
         raise
     return event_response(state.hub, channel, [], state.settings.keep_alive_s)
+
+
+@router.get("/ask/screenshots/{name}", response_class=Response, responses=_PNG)
+async def screenshot(name: str, state: State) -> Response:
+    """A provider's page as evidence shows it, for a while after the question."""
+    return Response(state.asks.screenshots.get(name), media_type="image/png", headers=_KEEP)
 
 
 async def _whole(request: Request, asks: Asks, work: Callable[[Hear], dict[str, Any]]) -> Response:
@@ -113,7 +126,9 @@ def _answer(
             hear=hear,
         )
     ask_id = asks.keep(asked.subject, answer.evidence)
-    return {"ask_id": ask_id, **answer.as_dict(pictures=True)}
+    told = answer.as_dict(pictures=True)
+    told["evidence"] = asks.screenshots.addressed(told["evidence"])
+    return {"ask_id": ask_id, **told}
 
 
 class _NobodyListensError(Exception):
