@@ -160,7 +160,7 @@ def two_frames(page: Page) -> None:
 
 
 def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: OpenPage) -> None:
-    page = open_page("/?library=thousand")
+    page = open_page("/?library=thousand", viewport={"width": 1280, "height": 1100})
     page.locator(".tile img.ready").first.wait_for()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
@@ -174,6 +174,10 @@ def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: Open
     )
     assert {loading for is_seen, loading in how if is_seen} == {"eager"}
     assert "lazy" in {loading for is_seen, loading in how if not is_seen}
+    below = page.evaluate(
+        "() => document.querySelector('.more').getBoundingClientRect().top - innerHeight"
+    )
+    assert 0 < below < 1200  # near enough that a person who scrolls would have more asked for
     two_frames(page)
     held.let_go()
     page.locator(".tile img.ready").first.wait_for()
