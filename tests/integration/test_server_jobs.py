@@ -356,3 +356,11 @@ def test_two_libraries_have_names_of_their_own(
             404,
             "it has: library, library-2",
         )
+
+
+def test_the_page_is_revalidated_but_its_icon_is_kept(server: Running) -> None:
+    kept = [
+        server.http.get(path).headers["cache-control"]
+        for path in ("/", "/static/js/main.js", "/static/favicon.svg")
+    ]
+    assert kept == ["no-cache", "no-cache", "max-age=86400"]

@@ -148,15 +148,16 @@ class Session:
                 return one.judgement_id
         return 0
 
-    def edit_caption(self, judgement_id: int, caption: str) -> Judgement:
-        """Replaces a judgement's caption; an empty one means that no words count.
+    def edit_caption(self, judgement_id: int, caption: str | None) -> Judgement:
+        """Replaces a judgement's caption; an empty one: no words count; None: one is to come.
 
         Raises:
             NotFoundError: `no_judgement`.
         """
-        self._table.change(
-            self.session_id, judgement_id, {"caption": caption.strip(), "caption_by": "person"}
-        )
+        values = {"caption": None, "caption_by": "captioner"}
+        if caption is not None:
+            values = {"caption": caption.strip(), "caption_by": "person"}
+        self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
     def suggest_caption(self, judgement_id: int, caption: Captioning | str) -> Judgement:

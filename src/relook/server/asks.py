@@ -29,6 +29,7 @@ from relook.rag.ask import Asker
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.server.models_ask import AskBody
+from relook.server.screenshots import Screenshots
 from relook.server.settings import ServerSettings, is_loopback
 from relook.server.shelf import Shelf, Volume
 from relook.server.work import Pool
@@ -71,6 +72,7 @@ class Asks:
         self.models = tuple(dict.fromkeys([ask.model, "evidence-only", *settings.ask_models]))
         self.providers = tuple(dict.fromkeys([*ask.providers, "library", *settings.ask_providers]))
         self.may_allow_upload = is_loopback(settings.host)
+        self.screenshots = Screenshots()
         self.pool = Pool("ask", _N_WORKERS, _N_WAITING, _TIMEOUT_S)
         self._answerers: dict[str, Answerer] = {}
         self._kept: collections.OrderedDict[str, Asked] = collections.OrderedDict()
