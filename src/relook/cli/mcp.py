@@ -106,7 +106,7 @@ def _mcp_package() -> Any:
             raise
         raise MissingExtraError(
             "missing_extra",
-            f"relook mcp needs the package {error.name!r}",
+            f"relook mcp needs the package {error.name.split('.')[0]!r}",
             "pip install 'relook[mcp]'",
         ) from error
     return importlib.import_module("relook.mcp")

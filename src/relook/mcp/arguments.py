@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from relook.feedback.strategies import STRATEGIES
+from relook.server.requests import Pattern
 
 __all__ = [
     "BoxMark",
     "Boxes",
     "Edges",
     "Example",
+    "ExampleId",
     "Fold",
     "ImageId",
     "ImageIds",
@@ -21,6 +23,7 @@ __all__ = [
     "Limit",
     "Numbers",
     "PathPattern",
+    "Region",
     "SessionId",
     "StrategyName",
     "When",
@@ -56,6 +59,13 @@ Words = Annotated[
     ),
 ]
 ImageId = Annotated[int, Field(ge=1, le=_MAX_ID, description="An image of the library.")]
+ExampleId = Annotated[
+    Id | None, Field(description="An image of the library, instead of a picture file.")
+]
+Region = Annotated[
+    Edges | None,
+    Field(description="Only this region: x0, y0, x1, y1 as fractions, from the top left."),
+]
 ImageIds = Annotated[
     list[Id], Field(max_length=32, description="Images of the library that it should look like.")
 ]
@@ -75,14 +85,14 @@ Without = Annotated[
     Field(max_length=16, description="Words for what should not be shown, each without a 'not'."),
 ]
 Where = Annotated[
-    dict[str, Annotated[str, Field(max_length=300)]],
+    dict[str, Pattern],
     Field(
         description="Only images whose metadata fits: key -> pattern, * and ? stand for anything. "
         "library_info tells the keys."
     ),
 ]
 PathPattern = Annotated[
-    str, Field(max_length=300, description="Only images whose path fits, for example '*/2019/*'.")
+    Pattern, Field(description="Only images whose path fits, for example '*/2019/*'.")
 ]
 Limit = Annotated[int, Field(ge=1, le=100, description="How many images at most.")]
 Fold = Annotated[bool, Field(description="Whether near-duplicates become one hit.")]

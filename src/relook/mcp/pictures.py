@@ -39,7 +39,7 @@ def small_jpeg(
     """
     data = original(record, limits)
     # A region needs pixels of the original; the whole is decoded at a reduced scale.
-    picture = decode(data, 0 if box else size_px // 2, limits)
+    picture = decode(data, 0 if box else size_px, limits)
     image = picture.crop(box) if box else picture.image
     while True:
         image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC, reducing_gap=2.0)

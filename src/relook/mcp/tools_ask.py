@@ -41,7 +41,7 @@ class AskTools:
         self,
         ctx: Context[Any, Any],
         question: given.Words = "",
-        image_id: given.ImageId | None = None,
+        image_id: given.ExampleId = None,
         image: given.Example = "",
         providers: Annotated[
             list[Annotated[str, Field(max_length=300)]] | None,

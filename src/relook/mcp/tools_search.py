@@ -116,9 +116,9 @@ class SearchTools:
 
     async def similar(
         self,
-        image_id: given.ImageId | None = None,
+        image_id: given.ExampleId = None,
         image: given.Example = "",
-        box: given.Edges | None = None,
+        box: given.Region = None,
         where: given.Where = {},  # noqa: B006
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
@@ -147,7 +147,7 @@ class SearchTools:
         size_px: Annotated[
             int, Field(ge=0, le=_MAX_PX, description="Longest side; 0: what suits a first look.")
         ] = 0,
-        box: given.Edges | None = None,
+        box: given.Region = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, PicturesShape]:
         """Shows images of a library as pictures that you can look at.

@@ -167,7 +167,9 @@ class SessionTools:
     async def explain(
         self,
         session_id: given.SessionId,
-        image_id: given.ImageId | None = None,
+        image_id: Annotated[
+            given.ImageId | None, Field(description="An image of the current page.")
+        ] = None,
         judgement_id: Annotated[
             int | None, Field(ge=1, description="A judgement of the session.")
         ] = None,
