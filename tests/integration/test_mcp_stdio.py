@@ -103,7 +103,7 @@ def test_stdout_carries_the_protocol_and_nothing_else(folder: Path, env: dict[st
     ("arguments", "code", "hint"),
     [
         (["--library", "{tmp}/none"], "no_library", "relook index"),
-        (["--library", "{folder}", "--http", "--token", "short"], "token_needed", "--token"),
+        (["--library", "{folder}", "--http", "--token", "short"], "token_needed", "at least 16"),
         (["--library", "{folder}", "--captioner", "openai:m@https://m.example/v1"],
          "no_consent", "--allow-upload"),
         (["--library", "{folder}", "--captioner", "magic"], "unknown_captioner", "builtin"),
