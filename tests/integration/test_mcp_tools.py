@@ -141,7 +141,7 @@ def test_similar_leaves_out_the_image_itself(server: RelookServer, folder: Path)
         ("search", {"words": "red -"}, "bad_part"),
         ("search", {"words": "red", "limit": 0}, "bad_request"),
         ("search", {"words": "red", "limit": "many"}, "bad_request"),
-        ("search", {"words": "red", "wher": {}}, "bad_request"),
+        ("search", {"words": "red", "filters": {}}, "bad_request"),
         ("search", {"words": "x" * 3000}, "bad_request"),
         ("search", {"words": "red", "path": "*a*a*a*a*a*a*a*a*"}, "bad_request"),
         ("search", {"image_ids": [99]}, "no_image"),
