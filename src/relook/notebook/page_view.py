@@ -54,7 +54,7 @@ def page_text(page: Page) -> str:
 
 def query_text(page: Page) -> str:
     """What was asked, in a few words."""
-    parts = []
+    parts: list[str] = []
     for part in page.query.parts:
         what = part.text or (_name(part.image) if part.image else f"image {part.image_id}")
         parts.append(f"- {what}" if part.weight < 0 else f"+ {what}" if parts else what)

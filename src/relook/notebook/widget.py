@@ -65,10 +65,10 @@ class SessionWidget(anywidget.AnyWidget):
     def _heard(self, _: Any, content: Any, __: Any) -> None:
         """One message of the browser; what it did wrong is shown there."""
         try:
-            kind = content.get("kind") if isinstance(content, dict) else None
-            if kind not in self._steps:
+            step = self._steps.get(content.get("kind")) if isinstance(content, dict) else None
+            if step is None:
                 raise InputError("bad_message", f"{content!r} is no message of the widget's")
-            self._steps[kind](content)
+            step(content)
         except RelookError as error:
             self.trouble = error.as_dict()["error"]
         else:
