@@ -65,7 +65,8 @@ class SessionWidget(anywidget.AnyWidget):
     def _heard(self, _: Any, content: Any, __: Any) -> None:
         """One message of the browser; what it did wrong is shown there."""
         try:
-            step = self._steps.get(content.get("kind")) if isinstance(content, dict) else None
+            kind = content.get("kind") if isinstance(content, dict) else None
+            step = self._steps.get(str(kind))
             if step is None:
                 raise InputError("bad_message", f"{content!r} is no message of the widget's")
             step(content)

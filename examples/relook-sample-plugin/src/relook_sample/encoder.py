@@ -42,9 +42,8 @@ class PaletteEncoder:
 
     def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
         """A [1, d] array of unit rows for each picture."""
-        return [
-            unit(np.append(one.ravel(), _CONSTANT)[None].astype(np.float32)) for one in prepared
-        ]
+        rows = [np.append(one.ravel(), _CONSTANT).astype(np.float32) for one in prepared]
+        return [unit(row[None]) for row in rows]
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """[n, d] unit rows; words that name no colour are grey."""
