@@ -24,19 +24,15 @@ class LightCaptioner:
         stop: Cancelled | None = None,
     ) -> list[Captioned]:
         """Phrases for each crop, the best first; a crop whose turn did not come says so."""
-        wanted = not (stop and stop())
-        return [self._phrases(image)[:limit] if wanted else cancelled() for image in images]
+        return [
+            cancelled() if stop is not None and stop() else self._phrases(image)[:limit]
+            for image in images
+        ]
 
     def _phrases(self, image: Image.Image) -> list[Phrase]:
         light = float(np.asarray(image.convert("L")).mean()) / 255  # 0..1
         word = "dark" if light < 1 / 3 else "bright" if light > 2 / 3 else "grey"
-        shape = (
-            "wide"
-            if image.width > image.height
-            else "tall"
-            if image.height > image.width
-            else "square"
-        )
+        shape = "wide" if image.width > image.height else "tall"
         return [Phrase(f"{word} and {shape}", 1.0), Phrase(word, 0.5)]
 
     def close(self) -> None:
