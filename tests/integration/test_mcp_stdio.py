@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,23 @@ def test_stdout_carries_the_protocol_and_nothing_else(folder: Path, env: dict[st
     assert told[1]["result"]["serverInfo"]["name"] == "relook"
     assert told[2]["result"]["structuredContent"]["hits"][0]["image_id"] == 3
     assert "error" in told[3]
+
+
+def test_ctrl_c_ends_it_though_its_input_stays_open(folder: Path, env: dict[str, str]) -> None:
+    command = [sys.executable, *RELOOK, "mcp", "--library", str(folder)]
+    with subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(

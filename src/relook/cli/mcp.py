@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import secrets
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,11 +88,23 @@ def mcp(
         if http:
             package.run_http(server, settings)
         else:
+            _leave_on_signals(state)
             server.run("stdio")
     except KeyboardInterrupt:
         pass  # uvicorn raises it again after a clean shutdown
     finally:
         state.close()
+
+
+def _leave_on_signals(state: Any) -> None:
+    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken."""
+
+    def leave(number: int, _: object) -> None:
+        state.close()
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
 
 
 def _mcp_package() -> Any:
