@@ -142,6 +142,16 @@ def test_what_keeps_it_from_starting_is_said_on_stderr(
     assert not (tmp_path / "none").exists()
 
 
+def test_a_configuration_does_not_agree_for_an_agent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key of nobody")
+    monkeypatch.setenv("RELOOK_CAPTIONER_MODEL", "openai:m@https://m.example/v1")
+    monkeypatch.setenv("RELOOK_CAPTIONER_ALLOW_UPLOAD", "true")
+    assert main(["mcp", "--library", str(folder)]) == 1
+    assert "error[no_consent]" in capsys.readouterr().err
+
+
 def test_a_missing_extra_says_how_to_get_it(env: dict[str, str]) -> None:
     program = (
         "import sys; sys.modules['mcp'] = None; from relook.cli.main import main;"

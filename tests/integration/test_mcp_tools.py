@@ -24,9 +24,9 @@ from mcp_parts import (
 )
 
 import relook
-from relook.app.asking import Asking
+from relook.app.asking import Asking, open_asker
 from relook.core.errors import AnswerError, NotFoundError
-from relook.core.settings import AskSettings
+from relook.core.settings import AskSettings, EvidenceSettings
 from relook.mcp import McpState
 from relook.mcp.server import RelookServer
 from relook.rag.consent import Consent
@@ -430,3 +430,22 @@ def test_a_folder_that_is_no_library_is_refused_and_stays_as_it_was(tmp_path: Pa
     with pytest.raises(NotFoundError, match="nothing"):
         McpState([library])
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.usefixtures("own_config")
+@pytest.mark.parametrize(("allowed", "pages"), [(False, 0), (True, 3)])
+def test_without_consent_no_page_of_the_evidence_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool, pages: int
+) -> None:
+    """A recorded match may name a page; reading it tells its owner that we did."""
+    seen: list[Asking] = []
+
+    def spy(config: Asking, **how: Any) -> Any:
+        seen.append(config)
+        return open_asker(config, **how)
+
+    monkeypatch.setattr("relook.mcp.questions.open_asker", spy)
+    asking = Asking(evidence=EvidenceSettings(pages=3))
+    with serving(folder, asking=asking, allow_upload=allowed) as server:
+        values(call(server, "ask", image_id=RED))
+    assert [one.evidence.pages for one in seen] == [pages]

@@ -6,6 +6,7 @@ import importlib
 import os
 import secrets
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from relook.cli.ask import asking_of
 from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption
 from relook.cli.configured import ConfigOption, config_of, open_captioned
 from relook.core.errors import MissingExtraError
+from relook.core.settings import CaptionerSettings, PromptSettings
 
 __all__ = ["mcp"]
 
@@ -77,7 +79,7 @@ def mcp(
         "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
     }  # fmt: skip
     settings = package.McpSettings(**{**(config or config_of(None)).section("mcp"), **said})
-    told = CaptionFlags(captioner, prompt, allow_upload)
+    told = _AgentFlags(captioner, prompt, allow_upload)
     libraries = [open_captioned(folder, config, told) for folder in library or ()]
     libraries = libraries or [open_captioned(None, config, told)]
     asking = asking_of(config, ask={}, model={})
@@ -94,6 +96,16 @@ def mcp(
         pass  # uvicorn raises it again after a clean shutdown
     finally:
         state.close()
+
+
+class _AgentFlags(CaptionFlags):
+    """Only the flag agrees to uploads: a configuration was agreed to for a person's own boxes."""
+
+    def over(
+        self, captioner: CaptionerSettings, prompts: PromptSettings
+    ) -> tuple[CaptionerSettings, PromptSettings]:
+        found, asked = super().over(captioner, prompts)
+        return replace(found, allow_upload=self.allow_upload), asked
 
 
 def _leave_on_signals(state: Any) -> None:

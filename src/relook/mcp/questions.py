@@ -108,7 +108,10 @@ class Questions:
             "providers": asked.providers,
         }  # fmt: skip
         said = {key: value for key, value in said.items() if value is not None}
-        return for_sheet(replace(self.asking, ask=replace(self.asking.ask, **said)))
+        asking = replace(self.asking, ask=replace(self.asking.ask, **said))
+        if not self.allow_upload:  # a recorded match may name a page; reading it tells its owner
+            asking = replace(asking, evidence=replace(asking.evidence, pages=0))
+        return for_sheet(asking)
 
     @contextmanager
     def _asker(self, volume: Volume, config: Asking) -> Iterator[Asker]:
