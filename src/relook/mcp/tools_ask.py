@@ -37,7 +37,7 @@ class AskTools:
     def __init__(self, state: McpState) -> None:
         self._state = state
 
-    async def ask(  # noqa: PLR0913, PLR0917 -- a tool has one parameter an argument
+    async def ask(
         self,
         ctx: Context[Any, Any],
         question: given.Words = "",
@@ -52,8 +52,8 @@ class AskTools:
         ] = "",
         when: given.When = "",
         compare: Annotated[bool, Field(description="Also answer without evidence.")] = False,
-        strike: Annotated[given.Numbers, Field(description="Evidence to leave out.")] = [],  # noqa: B006
-        pin: Annotated[given.Numbers, Field(description="Evidence to show first.")] = [],  # noqa: B006
+        strike: Annotated[given.Numbers, Field(description="Evidence to leave out.")] = [],
+        pin: Annotated[given.Numbers, Field(description="Evidence to show first.")] = [],
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, AnswerShape]:
         """Answers a question about one picture from similar pictures and what is said of them.

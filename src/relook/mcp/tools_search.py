@@ -84,13 +84,13 @@ class SearchTools:
         values = {**facts, "fields": volume.fields(), "skipped": listed}
         return reply("\n".join([text, *lines]), values)
 
-    async def search(  # noqa: PLR0913, PLR0917 -- a tool has one parameter an argument
+    async def search(
         self,
         words: given.Words = "",
-        image_ids: given.ImageIds = [],  # noqa: B006 -- read only; it becomes the schema's default
-        images: given.Images = [],  # noqa: B006
-        without: given.Without = [],  # noqa: B006
-        where: given.Where = {},  # noqa: B006
+        image_ids: given.ImageIds = [],
+        images: given.Images = [],
+        without: given.Without = [],
+        where: given.Where = {},
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
         fold: given.Fold = True,
@@ -119,7 +119,7 @@ class SearchTools:
         image_id: given.ExampleId = None,
         image: given.Example = "",
         box: given.Region = None,
-        where: given.Where = {},  # noqa: B006
+        where: given.Where = {},
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
         library_id: given.LibraryId = "",

@@ -52,13 +52,13 @@ class SessionTools:
     def __init__(self, state: McpState) -> None:
         self._state = state
 
-    async def begin_session(  # noqa: PLR0913, PLR0917 -- a tool has one parameter an argument
+    async def begin_session(
         self,
         words: given.Words = "",
-        image_ids: given.ImageIds = [],  # noqa: B006 -- read only; it becomes the schema's default
-        images: given.Images = [],  # noqa: B006
-        without: given.Without = [],  # noqa: B006
-        where: given.Where = {},  # noqa: B006
+        image_ids: given.ImageIds = [],
+        images: given.Images = [],
+        without: given.Without = [],
+        where: given.Where = {},
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
         name: Annotated[str, Field(max_length=200, description="What to call it.")] = "",
@@ -82,13 +82,13 @@ class SessionTools:
         with volume.reading(session.session_id) as begun:
             return _session_reply(volume, begun, f"session {session.session_id}")
 
-    async def look_again(  # noqa: PLR0913, PLR0917
+    async def look_again(
         self,
         ctx: Context[Any, Any],
         session_id: given.SessionId,
-        relevant: Annotated[_Ids, Field(description="Images that are what is looked for.")] = [],  # noqa: B006
-        irrelevant: Annotated[_Ids, Field(description="Images that are not.")] = [],  # noqa: B006
-        boxes: given.Boxes = [],  # noqa: B006
+        relevant: Annotated[_Ids, Field(description="Images that are what is looked for.")] = [],
+        irrelevant: Annotated[_Ids, Field(description="Images that are not.")] = [],
+        boxes: given.Boxes = [],
         strategy: given.StrategyName = DEFAULT,
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
