@@ -154,6 +154,7 @@ def open_asker(
     allow_upload: bool = False,
     remember: bool = False,
     cache: ResultCache | None = None,
+    consent: Consent | None = None,
 ) -> Iterator[Asker]:
     """Everything that one or many questions need, closed together.
 
@@ -165,6 +166,8 @@ def open_asker(
         allow_upload: As for `ask`.
         remember: Whether `allow_upload` also counts from now on.
         cache: Where providers' answers are recorded; the per-user folder when None.
+        consent: Whose agreements count; the person's remembered ones, and `allow_upload`,
+            when None.
 
     Raises:
         NotFoundError: `unknown_provider` or `unknown_answerer`.
@@ -179,7 +182,8 @@ def open_asker(
         found: Mapping[str, Provider] = {}
         if config.ask.when != "never":
             found = named if isinstance(named, Mapping) else _opened(named, library, config, stack)
-        consent = Consent(once=_services(answerer, found.values()) if allow_upload else ())
+        if consent is None:
+            consent = Consent(once=_services(answerer, found.values()) if allow_upload else ())
         if allow_upload and remember:
             for service in consent.once - consent.given().keys():
                 consent.allow(service)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.captioning import Captions
 from relook.app.models import make_encoder, remember, spec_of
-from relook.app.places import library_folder
+from relook.app.places import PathLike, absolute, expanded, library_folder, several
+from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.errors import NotFoundError
@@ -33,10 +34,10 @@ from relook.library.report import IndexReport, Progress, ProgressCallback
 from relook.library.scan import check_root, list_pictures
 from relook.library.session_table import SessionRow, SessionTable
 from relook.library.sidecar import Sidecars
+from relook.notebook.display import show_pages
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
-from relook.search.session import Session
 from relook.search.transfer import import_session
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
 
 __all__ = ["Library"]
-
-PathLike = str | os.PathLike[str]
 
 
 class Library:
@@ -86,6 +85,7 @@ class Library:
         self.limits = limits or ImageLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
+        show_pages()
         if Manifest.exists(self.folder):
             self._open()
 
@@ -154,15 +154,15 @@ class Library:
         from relook.library.build import Builder  # a search does without Pillow
 
         settings = settings or IndexSettings()
-        sidecars = Sidecars([_expanded(file) for file in _several(metadata)])
+        sidecars = Sidecars([expanded(file) for file in several(metadata)])
         for path in paths:
-            check_root(_absolute(path))  # a mistyped path must not leave an empty library
+            check_root(absolute(path))  # a mistyped path must not leave an empty library
         files = self.open_or_create()
         files.check_encoder(self._encoder)
         with WriterLock(self.folder):
             files.refresh()
             remember(files, self._encoder)
-            roots = [_absolute(path) for path in paths] or files.catalog.roots()
+            roots = [absolute(path) for path in paths] or files.catalog.roots()
             if not roots:
                 raise NotFoundError(
                     "no_path", "nothing has been indexed yet", "name a folder of pictures"
@@ -173,7 +173,7 @@ class Library:
                 avoid=os.fsencode(os.path.realpath(self.folder)),
                 hidden=settings.hidden,
                 must_exist=bool(paths),
-                within=None if within is None else [_absolute(one) for one in within],
+                within=None if within is None else [absolute(one) for one in within],
                 progress=lambda n: report_to(Progress("listing", n)),
             )
             for root in roots if paths else ():
@@ -205,7 +205,7 @@ class Library:
         """
         files = self.files
         with WriterLock(self.folder):
-            return files.forget([_absolute(path) for path in paths])
+            return files.forget([absolute(path) for path in paths])
 
     def search(
         self,
@@ -248,7 +248,7 @@ class Library:
         if isinstance(image, int):
             chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
             return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
-        return self.search(Query((Part(image=_expanded(image)),)), limit=limit, **only)
+        return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
     def look(
         self,
@@ -260,7 +260,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         instruction: str = "",
-    ) -> Session:
+    ) -> LibrarySession:
         """Begins a session: a search that learns from what you mark.
 
             session = library.look("dog on a beach")
@@ -279,11 +279,12 @@ class Library:
         asked = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
-        return start(
+        begun = start(
             self.engine, self._session_table, asked, limit, caption, name, only, instruction
         )
+        return self.session(begun.session_id, captions=captions)
 
-    def session(self, session_id: str, *, captions: bool = True) -> Session:
+    def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
         """A session begun before, in this process or another.
 
         Args:
@@ -294,13 +295,13 @@ class Library:
             NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
-        return Session(self.engine, self._session_table, session_id, caption)
+        return LibrarySession(self.engine, self._session_table, session_id, caption)
 
     def sessions(self) -> list[SessionRow]:
         """The sessions of this library, newest first."""
         return self._session_table.all()
 
-    def import_session(self, file: PathLike) -> tuple[Session, tuple[str, ...]]:
+    def import_session(self, file: PathLike) -> tuple[LibrarySession, tuple[str, ...]]:
         """Adds a session that was exported here or from a library with the same pictures.
 
         Returns:
@@ -384,16 +385,3 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
-    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
-
-
-def _expanded(path: PathLike) -> Path:
-    # Path.expanduser raises for a user that is not there.
-    return Path(os.path.expanduser(path))
-
-
-def _absolute(path: PathLike) -> bytes:
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

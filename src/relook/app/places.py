@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
-__all__ = ["default_library", "library_folder"]
+__all__ = ["absolute", "default_library", "expanded", "library_folder", "several"]
+
+PathLike = str | os.PathLike[str]
 
 
 def default_library() -> Path:
@@ -21,3 +24,18 @@ def default_library() -> Path:
 def library_folder(named: str | os.PathLike[str] | None) -> Path:
     """The folder of a named library, or the default one."""
     return default_library() if named is None else Path(os.path.expanduser(named))
+
+
+def several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
+    """Paths, of which there may be one."""
+    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
+
+
+def expanded(path: PathLike) -> Path:
+    """A path with `~` made out; Path.expanduser raises for a user that is not there."""
+    return Path(os.path.expanduser(path))
+
+
+def absolute(path: PathLike) -> bytes:
+    """A path as the catalog keeps it."""
+    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

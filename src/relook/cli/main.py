@@ -23,6 +23,7 @@ from relook.cli import (
     doctor,
     index,
     look,
+    mcp,
     model,
     search,
     serve,
@@ -53,6 +54,7 @@ app.command("refine")(look.refine)
 app.command("ask")(ask.ask)
 app.command("consent")(ask.consent)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
 app.add_typer(model.app, name="model")
