@@ -65,13 +65,13 @@ def exif(*entries: tuple[int, int, int, int], next_at: int = 0) -> bytes:
 def _too_large() -> Corpus:
     gif = encoded(solid("red", 4, 4), "GIF")
     ico = encoded(solid("red", 16, 16), "ICO", sizes=[(16, 16)])
-    head = ico[:6] + ico[6:14] + struct.pack("<II", 0, 22)
     bomb = png(60_000, 60_000, b"\0" * 1000)
     webp = (
         b"RIFF\x1e\0\0\0WEBPVP8L\x11\0\0\0\x2f"
         + struct.pack("<I", 16382 | 16382 << 14)
         + b"\0" * 12
     )
+    bits = png(50_000, 50_000, b"\0" * 100_000, depth=1, kind=0)
     bmp = encoded(solid("red", 4, 4), "BMP")
     jp2 = encoded(solid("red", 8, 8), "JPEG2000")
     siz = jp2.index(b"\xff\x51")
@@ -80,7 +80,7 @@ def _too_large() -> Corpus:
     jp2 = large_siz[: ihdr + 4] + struct.pack(">II", 2**30, 2**30) + large_siz[ihdr + 12 :]
     return {
         "header-bomb.png": (png(100_000, 100_000, b"\0" * 1000), "too_many_pixels"),
-        "one-bit-bomb.png": (png(50_000, 50_000, b"\0" * 100_000, depth=1, kind=0), "too_many_pixels"),
+        "one-bit-bomb.png": (bits, "too_many_pixels"),
         "screen-bomb.gif": (gif[:6] + b"\xff\xff\xff\xff" + gif[10:], "too_many_pixels"),
         "frame-bomb.jpg": (resized(jpeg(), 65_500, 65_500), "too_many_pixels"),
         "bomb.ppm": (b"P6 99999 99999 255\n" + b"\0" * 99, "too_many_pixels"),
@@ -92,7 +92,7 @@ def _too_large() -> Corpus:
                  (262, 3, 1, 1), (273, 4, 1, 8), (278, 4, 1, 10**6), (279, 4, 1, 1)),
             "too_many_pixels",
         ),
-        "nested-bomb.ico": (head[:14] + struct.pack("<II", len(bomb), 22) + bomb, "undecodable"),
+        "nested-bomb.ico": (ico[:14] + struct.pack("<II", len(bomb), 22) + bomb, "too_many_pixels"),
     }  # fmt: skip
 
 
@@ -102,15 +102,16 @@ def _packed() -> Corpus:
     text = b"Comment\0\0" + zeros
     profile = b"icc\0\0" + zeros
     frames = [Image.new("P", (1, 1), number % 2) for number in range(3000)]
+    grey = [one.convert("L") for one in frames[:200]]
     return {
         "text-bomb.png": (good_png(chunk(b"zTXt", text)), "undecodable"),
-        "profile-bomb.png": (good_png(chunk(b"iCCP", profile)), None),
+        "profile-bomb.png": (good_png(chunk(b"iCCP", profile)), "undecodable"),
         "pixels-after-the-end.png": (png(2, 2, b"\0" * 50_000_000), None),
         "frames.gif": (
             encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=1), None,
         ),
         "frames.png": (
-            encoded(frames[0].convert("L"), "PNG", save_all=True, append_images=frames[1:200]), None,
+            encoded(grey[0], "PNG", save_all=True, append_images=grey[1:]), None,
         ),
     }  # fmt: skip
 
@@ -185,6 +186,7 @@ def _metadata() -> Corpus:
     iptc = (
         b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", 2**31 - 1) + b"\x1c\2\5\x80\4\xff"
     )
+    several = b"MPF\0" + tiff((0xB001, 4, 1, 2**31), (0xB002, 7, 2**31, 0))
     return {
         "exif-loop.jpg": (jpeg((0xE1, exif((0x8769, 4, 1, 8), next_at=8))), None),
         "exif-count.jpg": (jpeg((0xE1, exif((0x010E, 2, 2**32 - 1, 26)))), None),
@@ -198,7 +200,7 @@ def _metadata() -> Corpus:
         "icc-noise.jpg": (jpeg((0xE2, b"ICC_PROFILE\0\1\1" + b"\xff" * 5000)), None),
         "icc-count.jpg": (jpeg(*[(0xE2, b"ICC_PROFILE\0\7\xff" + b"x")] * 400), None),
         "comments.jpg": (jpeg(*[(0xFE, b"a" * 65_000)] * 40), None),
-        "mpf.jpg": (jpeg((0xE2, b"MPF\0" + tiff((0xB001, 4, 1, 2**31), (0xB002, 7, 2**31, 0))[0:])), "*"),
+        "mpf.jpg": (jpeg((0xE2, several)), "*"),
     }  # fmt: skip
 
 

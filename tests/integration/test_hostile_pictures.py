@@ -33,11 +33,9 @@ def hostile() -> Corpus:
 
 def code_of(data: bytes, limits: ImageLimits) -> str | None:
     try:
-        picture = decode(data, 64, limits)
+        decode(data, 64, limits)
     except ImageError as error:
-        assert error.message
-        return error.code
-    assert picture.image.mode == "RGB"
+        return error.code if error.message else "no reason"
     return None
 
 
@@ -66,8 +64,6 @@ def test_indexing_lists_each_and_goes_on(hostile: Corpus, tmp_path: Path) -> Non
         assert report.n_added + len(codes) == len(hostile)
         for name, (_, wanted) in hostile.items():
             assert fits(codes.get(f"{name}.png"), wanted), name
-        words = [hit.caption for hit in library.search("red", limit=200)]
-        assert all("\x1b" not in text or text for text in words)
         again = library.add(folder)
         assert (again.n_added, again.n_unchanged) == (0, report.n_added)
 
@@ -125,6 +121,5 @@ def test_what_the_web_sends_for_ask(hostile: Corpus) -> None:
                 code = None
                 assert subject_at(site.address + path, limits).image(64).mode == "RGB"
             except ImageError as error:
-                code = error.code
-                assert site.address in error.message
+                code = error.code if site.address in error.message else "not named"
             assert fits(code, wanted), name
