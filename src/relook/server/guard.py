@@ -101,7 +101,8 @@ class Guard:
             AccessError, TokenError: when it is refused.
         """
         headers = Headers(scope=scope)
-        _check_framing(headers)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return _two_lengths()
         _check_host(headers, self._settings)
         _check_site(scope, headers)
         if self._settings.token is None or scope["path"] in _OPEN_PATHS:
@@ -232,13 +233,15 @@ class _Body:
         return min(self._timeout_s, max(due_s - now_s, 0.0))
 
 
-def _check_framing(headers: Headers) -> None:
-    """Refuses a body with two lengths: a proxy in front may believe the other one.
+def _two_lengths() -> Response:
+    """Refuses a body with two lengths, and ends the connection: a proxy may believe the other.
 
     Source: RFC 9112, section 6.1 (request smuggling).
     """
-    if "transfer-encoding" in headers and "content-length" in headers:
-        raise InputError("bad_request", "the request has two lengths", "send one of them")
+    error = InputError("bad_request", "the request has two lengths", "send one of them")
+    response = answer(error)
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _check_host(headers: Headers, settings: ServerSettings) -> None:

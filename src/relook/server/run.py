@@ -31,7 +31,7 @@ __all__ = ["Server", "bind"]
 _LOG = logging.getLogger(__name__)
 _GRACE_S = 10  # for requests under way
 _STOP_S = 40.0  # for everything: requests, the batch of a job, libraries
-_REFUSED_S = 2.0
+_REFUSED_S = 2.0  # for who was told to come back, or that a body is refused
 
 
 class _Impatient(H11Protocol):
@@ -53,6 +53,7 @@ class _Impatient(H11Protocol):
         self._head_s, self._n_connections = head_s, n_connections
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._is_lingering = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -68,6 +69,9 @@ class _Impatient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._is_lingering and str(self.conn.their_state) == "SEND_BODY":
+            return
+        self._is_lingering = False
         if str(self.conn.their_state) != "IDLE":  # the head is here
             self._stop_timer()
         elif self._timer is None:
@@ -89,6 +93,12 @@ class _Impatient(H11Protocol):
     def on_response_complete(self) -> None:
         self._stop_timer()  # between requests uvicorn has a timer of its own
         super().on_response_complete()
+        if str(self.conn.their_state) == "SEND_BODY":
+            # Refused before its end: what still comes is read for a while, so that the client
+            # gets to read the answer, and not for ever.
+            self._is_lingering = True
+            linger_s = min(self._head_s, _REFUSED_S)
+            self._timer = self.loop.call_later(linger_s, self.transport.abort)
         # Streams that had begun, and connections that came in the moment of the signal.
         ends = self._is_stopping() or not self.cycle.keep_alive
         if ends and not self.transport.is_closing():
