@@ -257,14 +257,18 @@ class ProviderResult:
                 sent=tuple(Sent(**sent) for sent in values.get("sent", ())),
                 took_s=float(values.get("took_s", 0.0)),
                 cost_usd=float(values.get("cost_usd", 0.0)),
-                retry_after_s=values.get("retry_after_s"),
+                retry_after_s=_seconds(values.get("retry_after_s")),
                 screenshot=picture_bytes(values.get("screenshot")),
-                cached_s=values.get("cached_s"),
+                cached_s=_seconds(values.get("cached_s")),
             )
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError("bad_result", f"not a recorded result: {error!r}") from error
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 class Provider(Protocol):
