@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types docs smoke bench release clean
+.PHONY: help setup demo test lint types docs smoke bench fuzz soak audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -60,6 +60,15 @@ bench: $(VENV)/dev.stamp ## Measure speed, memory and quality (see benchmarks/RE
 
 release: $(VENV)/dev.stamp ## Build sdist and wheel, and check them; refuses when versions differ
 	@$(BIN)/python release/release.py
+
+fuzz: $(VENV)/dev.stamp ## Fuzz whatever reads strangers' bytes (SECONDS=60 a target; needs atheris)
+	@$(BIN)/python fuzz/run.py --seconds $(or $(SECONDS),60)
+
+soak: $(VENV)/dev.stamp ## Load a real server (DURATION=3600 seconds) and watch that nothing grows
+	@$(BIN)/python benchmarks/soak.py --seconds $(or $(DURATION),3600)
+
+audit: $(VENV)/dev.stamp ## Write bill of materials and licences to dist/; fail on wrong licences and known holes
+	@$(BIN)/python release/audit.py
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) demo-library dist site bench-out .pytest_cache .mypy_cache .ruff_cache

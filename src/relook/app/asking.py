@@ -21,6 +21,7 @@ from relook.core.settings import (
     ModelSettings,
     WebLimits,
 )
+from relook.core.untrusted import limits_at
 from relook.providers import PROVIDERS, Provider, Subject
 from relook.rag.answer import Answer
 from relook.rag.ask import Asker, Hear
@@ -273,7 +274,7 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
         record = library.image(picture)
         return Subject.of(
             read_bytes(record.facts.path, library.limits), image_id=picture,
-            name=record.path.name, limits=library.limits,
+            name=record.path.name, limits=limits_at(record.facts.path, library.limits),
         )  # fmt: skip
     named = os.fspath(picture)
     if "://" in named:
@@ -282,7 +283,7 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
     if not os.path.lexists(path):
         raise NotFoundError("no_file", f"there is no {path}", "check the path")
     try:
-        return Subject.of(read_bytes(path), name=path.name)
+        return Subject.of(read_bytes(path), name=path.name, limits=limits_at(path))
     except ImageError as error:
         raise ImageError(error.code, f"{path}: {error.message}", error.hint) from error
 

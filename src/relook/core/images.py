@@ -24,6 +24,7 @@ from relook.core.errors import ImageError
 from relook.core.formats import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
+from relook.core.untrusted import limits_at
 
 __all__ = [
     "Picture",
@@ -129,7 +130,7 @@ def load(
         ImageError: with a code that says why it cannot be used, and the path.
     """
     try:
-        return decode(read_bytes(path, limits), min_px, limits)
+        return decode(read_bytes(path, limits), min_px, limits_at(path, limits))
     except ImageError as error:
         raise ImageError(error.code, f"{Path(path)}: {error.message}", error.hint) from error
 
@@ -143,9 +144,14 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
         limits: As for `load`.
 
     Raises:
-        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`.
+        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`; with
+            `limits.isolate` also what `core.isolation` adds.
     """
     limits = limits or ImageLimits()
+    if limits.isolate:
+        from relook.core.isolation import decode_isolated
+
+        return decode_isolated(data, min_px, limits)
     image = _open(data, limits)
     try:
         exif = _exif(image)

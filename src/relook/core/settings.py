@@ -58,6 +58,13 @@ class ImageLimits:
         128_000_000, "largest picture, in pixels, after a JPEG's reduced scale is used"
     )
     max_file_bytes: int = setting(512 * 1024**2, "largest picture file, in bytes")
+    isolate: bool = setting(
+        False, "decode every picture in a process with bounds, as those that strangers send are"
+    )
+    isolated_bytes: int = setting(
+        2 * 1024**3, "memory, in bytes, that such a process may take", low=512 * 1024**2
+    )
+    isolated_s: float = setting(20.0, "seconds that a picture may take there", low=0.1)
 
 
 @dataclass(frozen=True, slots=True)

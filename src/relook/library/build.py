@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from relook.core.errors import ImageError
 from relook.core.images import content_hash, decode, dhash, read_bytes
 from relook.core.settings import ImageLimits, IndexSettings
+from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.embedded import embedded_words
@@ -206,7 +207,8 @@ class Builder:
             content = content_hash(data)
             if content in self._contents and not again:
                 return _Read(facts, content)
-            picture = decode(data, self._encoder.input_px, self._limits)
+            limits = limits_at(facts.path, self._limits)
+            picture = decode(data, self._encoder.input_px, limits)
         except ImageError as error:
             return SkippedFile(facts, error.code, error.message)
         words = embedded_words(picture)

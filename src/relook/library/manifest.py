@@ -61,7 +61,9 @@ class Manifest:
                 f"there is no library at {folder}",
                 "make one with: relook index FOLDER_OF_PICTURES",
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError
+        ) as error:  # fmt: skip
             raise LibraryFormatError(
                 "bad_manifest",
                 f"{path} cannot be read: {error!r}",

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.plain_text import inert, plain
+from relook.core.settings import ImageLimits
 from relook.core.web import host_of
 from relook.rag.evidence import Evidence, Item
 from relook.rag.evidence_text import KIND_WORDS
@@ -96,7 +97,7 @@ def _small(picture: bytes | None) -> Image.Image | None:
     if picture is None:
         return None
     try:
-        image = decode(picture, _PICTURE).image
+        image = decode(picture, _PICTURE, ImageLimits(isolate=True)).image
     except ImageError:
         return None
     # Half the time of the default, and at most a quarter is left to take away after decoding.

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
@@ -24,6 +25,7 @@ from relook.app.asking import (
 )
 from relook.core.errors import AccessError, InputError, NotFoundError, RelookError
 from relook.core.images import read_bytes
+from relook.core.untrusted import limits_at
 from relook.providers import PROVIDERS, Subject
 from relook.rag.ask import Asker
 from relook.rag.consent import Consent
@@ -138,7 +140,7 @@ class Asks:
         if body.image_id is not None:
             return Asked(subject_of(body.image_id, volume.library, config.web), Evidence())
         path = volume.pictures.path(str(body.picture))
-        return Asked(Subject.of(read_bytes(path), name="an upload"), Evidence())
+        return Asked(_upload(path), Evidence())
 
     @contextmanager
     def asker(self, body: AskBody, config: Asking) -> Iterator[Asker]:
@@ -207,6 +209,10 @@ class Asks:
                 f"this server does not offer the {kind} {name[:100]!r}",
                 f"start it with --ask-{kind} NAME; it offers: {', '.join(offered)}",
             )
+
+
+def _upload(path: Path) -> Subject:
+    return Subject.of(read_bytes(path), name="an upload", limits=limits_at(path))
 
 
 def _web(url: str) -> str:

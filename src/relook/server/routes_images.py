@@ -10,6 +10,7 @@ from relook.core.errors import InputError
 from relook.core.images import content_hash, read_bytes
 from relook.core.types import Part
 from relook.core.types import Query as CoreQuery
+from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
@@ -87,7 +88,9 @@ def _thumbnail(
     if known_tag == tag:
         return record, tag, None
     data = state.thumbnails.get(
-        record.content, size_px, lambda: shrunk(original(record, limits), size_px, limits)
+        record.content,
+        size_px,
+        lambda: shrunk(original(record, limits), size_px, limits_at(record.facts.path, limits)),
     )
     return record, tag, data
 
@@ -116,9 +119,9 @@ async def picture_thumbnail(
 
 
 def _picture_thumbnail(state: ServerState, volume: Volume, picture_id: str, size_px: int) -> bytes:
-    data = read_bytes(volume.pictures.path(picture_id))
-    make = state.thumbnails.get
-    return make(content_hash(data), size_px, lambda: shrunk(data, size_px, volume.library.limits))
+    path = volume.pictures.path(picture_id)
+    data, limits = read_bytes(path), limits_at(path, volume.library.limits)
+    return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
 
 
 @router.get("/libraries/{library_id}/images/{image_id}/heatmap", response_model=models.HeatMap)

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import HANDLED_SIGNALS
 
 from relook.server.listen import bind, uvicorn_config
 from relook.server.state import ServerState
 
 __all__ = ["Server", "bind"]
 
+_LOG = logging.getLogger(__name__)
+_STOP_S = 40.0  # for everything: requests, the batch of a job, libraries
+
 
 class Server(uvicorn.Server):
-    """A server whose event streams end when it is told to stop.
+    """A server that ends its work in good order when it is told to stop.
+
+    The first SIGTERM or Ctrl-C: no new connections, event streams end, requests under way are
+    answered, runs of indexing end at their next batch and can be taken up again, libraries
+    close. The second one ends the process at once, and so does a time in which all that is
+    not done; what is on disk is whole either way.
 
     Args:
         app: From `create_app`.
@@ -22,9 +38,38 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI) -> None:
         self._state: ServerState = app.state.relook
-        super().__init__(uvicorn_config(app, self._state.settings))
+        self._told_to_stop = False
+        super().__init__(uvicorn_config(app, self._state.settings, lambda: self.should_exit))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hears the signals to stop; they are not raised again, since they were obeyed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal does."""
+        if self._told_to_stop:
+            os._exit(128 + sig)
+        self._told_to_stop = self.should_exit = True
+        last = threading.Timer(_STOP_S, _give_up)
+        last.daemon = True
+        last.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends the streams first: uvicorn waits for every answer to end."""
         self._state.hub.close()
         await super().shutdown(sockets)
+
+
+def _give_up() -> None:
+    """The end of a process that does not come to one."""
+    _LOG.error("not everything ended within %g s of the signal; the rest is dropped", _STOP_S)
+    os._exit(1)
