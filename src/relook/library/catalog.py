@@ -18,6 +18,7 @@ import numpy as np
 from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
+from relook.library.dropped import DROPPED, taken_back
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 
 __all__ = ["Catalog"]
@@ -52,6 +53,11 @@ CREATE TABLE IF NOT EXISTS skipped (
 );
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (
+    first_row INTEGER PRIMARY KEY,
+    n_rows INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL
+);
 """
 _COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
@@ -78,7 +84,7 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(_SCHEMA + DROPPED)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except sqlite3.DatabaseError as error:
             self._db.close()
@@ -86,13 +92,16 @@ class Catalog:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: rolls back when the block raises.
+        """All or nothing: rolls back when the block raises. One inside another is part of it.
 
         Raises:
             StorageError: `disk_refused` when the disk does not take the change.
             LibraryFormatError: `bad_catalog` when the file is damaged.
         """
         with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
@@ -234,10 +243,16 @@ class Catalog:
 
     def snapshot(self) -> tuple[int, int, Ints]:
         """Generation, end row and row table of one moment, whatever a writer does meanwhile."""
+        with self.reading():
+            return self.generation(), self.end_row(), self.row_table()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything asked inside the block is answered of one moment."""
         with self._lock:
             self.ask("BEGIN")
             try:
-                return self.generation(), self.end_row(), self.row_table()
+                yield
             finally:
                 self._roll_back()
 
@@ -255,7 +270,9 @@ class Catalog:
 
     def put(self, db: sqlite3.Connection, record: ImageRecord) -> int:
         """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
-        facts = record.facts
+        facts, image_id = record.facts, None
+        if not record.image_id:
+            record, image_id = taken_back(db, record)
         values = (
             facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
             record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
@@ -267,9 +284,9 @@ class Catalog:
             sql = f"UPDATE images SET {marks} WHERE image_id = ?"
             db.execute(sql, (*values, record.image_id))
             return record.image_id
-        marks = ", ".join("?" * (len(values) + 1))
-        sql = f"INSERT INTO images ({_COLUMNS}, added_s) VALUES ({marks})"
-        return int(db.execute(sql, (*values, time.time())).lastrowid or 0)
+        marks = ", ".join("?" * (len(values) + 2))
+        sql = f"INSERT INTO images ({_COLUMNS}, added_s, image_id) VALUES ({marks})"
+        return int(db.execute(sql, (*values, time.time(), image_id)).lastrowid or 0)
 
     def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
         """Remembers a file that could not be indexed. Inside a transaction."""
@@ -314,7 +331,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
 def _is_readable(db: sqlite3.Connection) -> bool:
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError:
         return False
     return True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,10 @@ class SessionTable:
             with catalog.transaction() as db:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
+
+    def together(self) -> AbstractContextManager[Any]:
+        """Makes every change inside the block one: all of them, or none after a stop."""
+        return self._catalog.transaction()
 
     def create(self, session_id: str, name: str, query: dict[str, Any]) -> None:
         """Adds a session that has no round yet."""
