@@ -99,7 +99,7 @@ def _copy_all(old: sqlite3.Connection, damaged: Path, db: sqlite3.Connection) ->
     last_ids = {str(name): int(seq) for _, name, seq in sequence if isinstance(seq, int)}
     if torn:
         last_ids |= _copy_strays(damaged, db, torn)
-        _keep_ids(old, db)
+        _copy_from_indexes(old, db)
     _never_again(db, last_ids)
     return {
         table.name: db.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
@@ -107,16 +107,20 @@ def _copy_all(old: sqlite3.Connection, damaged: Path, db: sqlite3.Connection) ->
     }
 
 
-def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
-    """Remembers id and path of lost images, which the index of paths still has."""
-    found: list[tuple[Value, ...]] = []
-    with contextlib.suppress(sqlite3.DatabaseError):
-        found.extend(old.execute("SELECT path, image_id FROM images ORDER BY path"))
-    db.executemany(
-        "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, '', '', '{}' WHERE NOT EXISTS"
-        " (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)",
-        found,
-    )
+def _copy_from_indexes(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
+    """Adds what an index still has of rows that are lost: boxes, roots, and ids of images."""
+    for question, statement in (
+        ("SELECT tiling_id, boxes FROM tilings ORDER BY boxes",
+         "INSERT OR IGNORE INTO tilings VALUES (?1, ?2)"),
+        ("SELECT path FROM roots ORDER BY path", "INSERT OR IGNORE INTO roots VALUES (?1)"),
+        ("SELECT path, image_id FROM images ORDER BY path",
+         "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, '', '', '{}' WHERE NOT EXISTS"
+         " (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)"),
+    ):  # fmt: skip
+        found: list[tuple[Value, ...]] = []
+        with contextlib.suppress(sqlite3.DatabaseError):
+            found.extend(old.execute(question))
+        db.executemany(statement, found)
 
 
 def _tables(db: sqlite3.Connection) -> list[_Table]:
