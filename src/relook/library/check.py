@@ -16,12 +16,11 @@ from relook.core.errors import LibraryFormatError, StorageError
 from relook.core.settings import SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import check_sessions
-from relook.library.check_tables import AGAIN, check_images, check_sqlite, rows_of
+from relook.library.check_tables import AGAIN, check_images, check_sqlite, images_named, rows_of
 from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.records import printable
 from relook.library.report import Progress, ProgressCallback
 
 __all__ = ["CATALOG", "VECTORS", "check", "is_leftover"]
@@ -143,8 +142,7 @@ class _Check:
     def _named(self, image_ids: list[int]) -> list[tuple[int, str]]:
         """Images with their paths."""
         with closing(Catalog(self._folder / CATALOG, writable=False)) as catalog:
-            found = catalog.images(image_ids, missing_ok=True)
-        return [(one.image_id, printable(one.facts.path)) for one in found]
+            return images_named(catalog, image_ids)
 
     def _note_rows(self, rows: Rows, damage: VectorDamage, n_bytes: int) -> None:
         report = self._report

@@ -17,7 +17,7 @@ from relook.library.findings import CheckReport
 from relook.library.records import printable
 from relook.library.sums import read_sums
 
-__all__ = ["AGAIN", "check_images", "check_sqlite", "named", "rows_of"]
+__all__ = ["AGAIN", "check_images", "check_sqlite", "images_named", "rows_of"]
 
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
 _UNREADABLE = (
@@ -58,9 +58,9 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
         LibraryFormatError: when the catalog cannot be read.
     """
     report.find_images("bad_record", "images whose record is damaged",
-                       named(catalog, _UNREADABLE), AGAIN)  # fmt: skip
+                       _named(catalog, _UNREADABLE), AGAIN)  # fmt: skip
     odd = "first_row < 0 OR n_tiles < 1"
-    report.find_images("bad_rows", "images without rows", named(catalog, odd), AGAIN)
+    report.find_images("bad_rows", "images without rows", _named(catalog, odd), AGAIN)
     report.find_images("shared_rows", "images that have another image's rows",
                        _shared(catalog), AGAIN)  # fmt: skip
     _check_tilings(catalog, report)
@@ -81,8 +81,7 @@ def _shared(catalog: Catalog) -> list[tuple[int, str]]:
     ends = np.maximum.accumulate(table[:, 0] + table[:, 1])
     meets = table[1:, 0] < ends[:-1]  # [n - 1]: the image reaches into one before it
     both = table[np.append(meets, False) | np.insert(meets, 0, False), 2]
-    paths = catalog.images(both.tolist(), missing_ok=True)
-    return [(one.image_id, printable(one.facts.path)) for one in paths]
+    return images_named(catalog, both.tolist())
 
 
 def _check_tilings(catalog: Catalog, report: CheckReport) -> None:
@@ -98,7 +97,7 @@ def _check_tilings(catalog: Catalog, report: CheckReport) -> None:
                 f"images of {n_tiles} tiles whose list of boxes {tiling_id} has"
                 f" {sizes.get(tiling_id, 'gone')}"  # type: ignore[call-overload]
             )
-            wrong[told] += named(catalog, "tiling_id IS ? AND n_tiles IS ?", (tiling_id, n_tiles))
+            wrong[told] += _named(catalog, "tiling_id IS ? AND n_tiles IS ?", (tiling_id, n_tiles))
     for told, images in wrong.items():
         report.find_images("bad_tiling", told, images, AGAIN)
 
@@ -127,13 +126,20 @@ def rows_of(catalog: Catalog, dim: int, report: CheckReport) -> Rows:
     return Rows(dim, max(used, end_row), table, sums)
 
 
-def named(catalog: Catalog, condition: str, values: Iterable[object] = ()) -> list[tuple[int, str]]:
+def _named(
+    catalog: Catalog, condition: str, values: Iterable[object] = ()
+) -> list[tuple[int, str]]:
     """Id and path of the images that fit a condition in SQL."""
     sql = f"SELECT image_id, path FROM images WHERE {condition} ORDER BY image_id"
     return [
         (int(str(image_id)), printable(path if isinstance(path, bytes) else str(path)))
         for image_id, path in catalog.ask(sql, tuple(values))
     ]
+
+
+def images_named(catalog: Catalog, image_ids: list[int]) -> list[tuple[int, str]]:
+    """Images with their paths, even where the rest of their record is damaged."""
+    return _named(catalog, "image_id IN (SELECT value FROM json_each(?))", (json.dumps(image_ids),))
 
 
 def _count(catalog: Catalog, table: str) -> int:
