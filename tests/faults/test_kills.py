@@ -25,6 +25,7 @@ from relook.testing import noise
 from .parts import Killer, assert_sound, killer, make_album, stored, told, whole_vectors
 
 N_PICTURES, N_KILLS = 100, int(os.environ.get("RELOOK_KILLS", "12"))
+SEED = int(os.environ.get("RELOOK_SEED", "5"))
 COMMANDS = ("index", "refine", "export", "forget")  # compaction's name goes here
 
 
@@ -104,7 +105,7 @@ def test_kills_at_random_moments_lose_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     album = make_album(tmp_path / "album", N_PICTURES)
-    rng = random.Random(5)
+    rng = random.Random(SEED)
     kills: Counter[str] = Counter()
     sizes: set[int] = set()
     with killer(tmp_path / "library", album) as one:
