@@ -2,8 +2,6 @@
 
 import json
 import os
-import random
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -329,54 +327,6 @@ def test_the_command(library: Path, album: Path, capsys: pytest.CaptureFixture[s
     assert (code, json.loads(out)["done"], json.loads(out)["sound"]) == (0, [], True)
     (library / "manifest.json").write_text("{")
     assert ask("--repair")[0] == 1
-
-
-def torn(library: Path, rng: random.Random, pages: list[int]) -> None:
-    for page in pages:
-        flip(library / "catalog.sqlite3", 4096 * page, rng.randbytes(4096))
-
-
-@pytest.fixture
-def packed(library: Path) -> Path:
-    """The same library with a catalog of many pages, none of them in the log."""
-    sql(
-        library,
-        "UPDATE images SET metadata = json_object('long', hex(randomblob(400)))",
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    return library
-
-
-def test_any_torn_page_is_found_and_mended(packed: Path, tmp_path: Path) -> None:
-    """Each page in turn: what is saved is as it was, and indexing brings the rest back."""
-    whole, ids = stored(packed), words_and_ids(packed)
-    n_pages = (packed / "catalog.sqlite3").stat().st_size // 4096
-    assert n_pages > 20
-    n_lost, rng = [], random.Random(1)
-    for page in range(n_pages):
-        library = tmp_path / f"torn-{page}"
-        shutil.copytree(packed, library)
-        torn(library, rng, [page])
-        assert codes(library) == ["bad_catalog"], page
-        with pytest.raises((relook.RelookError, AssertionError)):
-            assert_sound(library)
-        mended = repair(library)
-        assert told(mended.after) == [], page
-        kept = [Path(name) for name in mended.kept]
-        assert len(kept) == 1
-        assert kept[0].stat().st_size == n_pages * 4096
-        left = stored(library)
-        assert all(whole[path] == image for path, image in left.items())
-        n_lost.append(N - len(left))
-        with opened(library) as one:
-            roots = one.files.catalog.roots()
-            one.add(*([] if roots else [tmp_path / "album"]))
-        assert stored(library) == whole, page
-        found = words_and_ids(library)
-        assert {path: i for path, (i, _) in found.items()} == {p: i for p, (i, _) in ids.items()}
-        assert_sound(library)
-    assert n_lost.count(0) > n_pages / 2
-    assert 0 < max(n_lost) < N
 
 
 def test_a_catalog_that_is_gone_or_not_one(library: Path, album: Path) -> None:

@@ -21,7 +21,7 @@ from relook.core.vectors import Ints
 from relook.library.dropped import DROPPED, taken_back
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 
-__all__ = ["Catalog"]
+__all__ = ["DAMAGE", "Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -64,6 +64,9 @@ _COLUMNS = (
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
 
+# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+
 
 class Catalog:
     """The open catalog of one library. Safe to use from several threads.
@@ -86,7 +89,7 @@ class Catalog:
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.executescript(_SCHEMA + DROPPED)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._db.close()
             raise _database_error(path, error) from error
 
@@ -126,7 +129,7 @@ class Catalog:
         with self._lock:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
                 raise _database_error(self.path, error) from error
 
     def count(self, table: str) -> int:
@@ -331,7 +334,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
 def _is_readable(db: sqlite3.Connection) -> bool:
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError:
+    except DAMAGE:
         return False
     return True
 
@@ -364,9 +367,10 @@ def _record(row: tuple[object, ...]) -> ImageRecord:
     return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type, call-arg]
 
 
-def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:
+def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:
     text = str(error)
-    if isinstance(error, sqlite3.OperationalError) and "no such table" not in text:
+    damaged = any(words in text for words in ("no such table", "Could not decode"))
+    if isinstance(error, sqlite3.OperationalError) and not damaged:
         return StorageError(
             "disk_refused",
             f"cannot write {path}: {text}",

@@ -12,7 +12,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.errors import LibraryFormatError, StorageError
+from relook.core.errors import LibraryFormatError, RelookError, StorageError
 from relook.core.settings import SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import check_sessions
@@ -112,9 +112,9 @@ class _Check:
                 check_sessions(catalog, report)
                 dim = 1 if manifest is None else manifest.fingerprint.dim
                 return rows_of(catalog, dim, report)
-        except (LibraryFormatError, StorageError) as error:
+        except (LibraryFormatError, StorageError, MemoryError) as error:
             if not report.has("bad_catalog"):
-                report.find("bad_catalog", error.message, [], _SALVAGE, n=1)
+                report.find("bad_catalog", _message(error), [], _SALVAGE, n=1)
         return None
 
     def _vectors(self, rows: Rows) -> None:
@@ -185,6 +185,15 @@ class _Check:
         if kept:
             told = f"{len(kept)} files with what was damaged, kept by a repair"
             self._report.note("kept", told, len(kept), "nothing; delete them when you like", kept)
+
+
+def _message(error: Exception) -> str:
+    # SQLite takes the length of a damaged record for how much memory it needs.
+    return (
+        error.message
+        if isinstance(error, RelookError)
+        else "the catalog holds a length no file has"
+    )
 
 
 def _is_kept(name: str) -> bool:

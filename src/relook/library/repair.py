@@ -34,6 +34,7 @@ __all__ = ["repair"]
 
 _OF_SESSIONS = ("bad_session", "foreign_key", "empty_session")
 _PIECE_ROWS = 4096
+_TURNS = 3
 
 
 def repair(
@@ -58,18 +59,22 @@ def repair(
         Manifest.read(folder)  # says that there is no library
     with WriterLock(folder):
         before = check(folder, settings, progress)
-        mending = _Mending(folder, settings, progress, before)
         if before.has("newer_format"):
             return RepairReport(before, before)
+        mending, after = _Mending(folder, settings, progress, before), before
         try:
-            mending.run()
+            for _ in range(_TURNS):  # what one damage has hidden is found when that is mended
+                mending.run()
+                after = check(folder, settings, progress)
+                if after.sound or after.findings == before.findings:
+                    break
+                mending.found = after
         except StorageError:
             raise
         except (OSError, sqlite3.DatabaseError) as error:
             told = f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}"
             hint = "make room, check who may write there, and run it again"
             raise StorageError("disk_refused", told, hint) from error
-        after = check(folder, settings, progress)
     return RepairReport(before, after, mending.done, mending.kept)
 
 
@@ -80,17 +85,17 @@ class _Mending:
         self, folder: Path, settings: SearchSettings, progress: ProgressCallback, found: CheckReport
     ) -> None:
         self._folder, self._settings, self._progress = folder, settings, progress
-        self._found = found
+        self.found = found
         self.done: list[str] = []
         self.kept: list[str] = []
 
     def run(self) -> None:
         """Mends from the bottom up: what comes later builds on what came before."""
         self._manifest()
-        if self._found.has("bad_catalog"):
+        if self.found.has("bad_catalog"):
             self._salvage()
-            self._found = check(self._folder, self._settings, self._progress)
-        if not self._found.has("bad_catalog"):
+            self.found = check(self._folder, self._settings, self._progress)
+        if not self.found.has("bad_catalog"):
             self._rows()
             self._vectors()
             self._index()
@@ -99,7 +104,7 @@ class _Mending:
     def _manifest(self) -> None:
         """Takes the manifest that a stop has left beside a damaged one, where that is whole."""
         path, new = self._folder / "manifest.json", self._folder / "manifest.json.new"
-        if not self._found.has("bad_manifest") or not new.exists():
+        if not self.found.has("bad_manifest") or not new.exists():
             return
         with contextlib.suppress(LibraryFormatError):
             Manifest.read(self._folder, new.name)
@@ -107,7 +112,7 @@ class _Mending:
                 self._keep(path)
             new.replace(path)
             self.done.append("took the manifest that a stop had left beside the damaged one")
-            self._found = check(self._folder, self._settings, self._progress)
+            self.found = check(self._folder, self._settings, self._progress)
 
     def _salvage(self) -> None:
         """Puts a new catalog in place of the damaged one, which stays beside it."""
@@ -143,7 +148,7 @@ class _Mending:
 
     def _rows(self) -> None:
         """Takes rows out of the catalog that cannot stand, after keeping a copy of it."""
-        findings, report = self._found.findings, self._found
+        findings, report = self.found.findings, self.found
         ids = sorted({image_id for one in findings for image_id in one.image_ids})
         sessions = any(report.has(code) for code in _OF_SESSIONS)
         ranges = [place for one in findings for place in one.rows]
@@ -171,12 +176,12 @@ class _Mending:
 
     def _vectors(self) -> None:
         """Clears damaged rows, which no image names by now, and fits the file to the catalog."""
-        if self._found.has("bad_manifest"):
+        if self.found.has("bad_manifest"):
             return
         path, dim = self._folder / VECTORS, Manifest.read(self._folder).fingerprint.dim
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
             end_row = catalog.end_row()
-            ranges = [place for one in self._found.findings for place in one.rows]
+            ranges = [place for one in self.found.findings for place in one.rows]
             try:
                 n_cut = _fit(path, dim, end_row, ranges)
             except OSError as error:
@@ -192,7 +197,7 @@ class _Mending:
             self.done.append(f"added the checksums of {n_summed:,} rows")
 
     def _index(self) -> None:
-        if self._found.has("bad_manifest"):
+        if self.found.has("bad_manifest"):
             return
         with LibraryFiles.open(self._folder) as files:
             if files.index_fault(self._settings) or files.needs_index(self._settings):

@@ -13,7 +13,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from relook.library.catalog import Catalog
+from relook.library.catalog import DAMAGE, Catalog
 from relook.library.session_table import SessionTable
 from relook.library.sqlite_pages import Value, stray_rows
 
@@ -23,6 +23,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip
 _FAR = 2**62
+_DAMAGE = (*DAMAGE, MemoryError)  # a damaged length is taken for how much memory is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def _copy_all(old: sqlite3.Connection, damaged: Path, db: sqlite3.Connection) ->
     last_ids = {str(name): int(seq) for _, name, seq in sequence if isinstance(seq, int)}
     if torn:
         last_ids |= _copy_strays(damaged, db, torn)
-        _copy_from_indexes(old, db)
+    _distrust(old, db)
+    _copy_from_indexes(old, db)
     _never_again(db, last_ids)
     return {
         table.name: db.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
@@ -117,10 +119,23 @@ def _copy_from_indexes(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
          "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, '', '', '{}' WHERE NOT EXISTS"
          " (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)"),
     ):  # fmt: skip
-        found: list[tuple[Value, ...]] = []
-        with contextlib.suppress(sqlite3.DatabaseError):
-            found.extend(old.execute(question))
-        db.executemany(statement, found)
+        db.executemany(statement, _of_index(old, question))
+
+
+def _distrust(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
+    """Takes out images of which table and index say different things: nobody knows who is right."""
+    for column in ("path", "content"):
+        said = _of_index(old, f"SELECT image_id, {column} FROM images ORDER BY {column}")
+        sql = f"DELETE FROM images WHERE image_id = ? AND {column} IS NOT ?"
+        db.executemany(sql, said)
+
+
+def _of_index(old: sqlite3.Connection, question: str) -> list[tuple[Value, ...]]:
+    """Rows of a question that an index alone answers, up to where it is damaged."""
+    found: list[tuple[Value, ...]] = []
+    with contextlib.suppress(*_DAMAGE):
+        found.extend(old.execute(question))
+    return found
 
 
 def _tables(db: sqlite3.Connection) -> list[_Table]:
@@ -150,7 +165,7 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> tuple[list[tuple[
                 rows.append(row)
                 last = int(row[0])
             return rows, whole
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             if "no such table" in str(error):
                 return rows, False
             whole = False
@@ -166,7 +181,7 @@ def _beyond(db: sqlite3.Connection, sql: str, last: int) -> int | None:
     def reads(rowid: int) -> bool:
         try:
             db.execute(f"{sql} LIMIT 1", (rowid,)).fetchone()
-        except sqlite3.DatabaseError:
+        except _DAMAGE:
             return False
         return True
 
