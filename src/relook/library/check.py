@@ -27,6 +27,8 @@ __all__ = ["CATALOG", "VECTORS", "check", "is_leftover"]
 
 CATALOG, VECTORS, _INDEX_FOLDER = "catalog.sqlite3", "vectors.f16", "ann"
 _TRIES = 5
+# A damaged row: a length that no memory has, or a value of another kind than its column's.
+_ODD = (MemoryError, TypeError, ValueError)
 _SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
 
 
@@ -112,7 +114,7 @@ class _Check:
                 check_sessions(catalog, report)
                 dim = 1 if manifest is None else manifest.fingerprint.dim
                 return rows_of(catalog, dim, report)
-        except (LibraryFormatError, StorageError, MemoryError) as error:
+        except (RelookError, *_ODD) as error:
             if not report.has("bad_catalog"):
                 report.find("bad_catalog", _message(error), [], _SALVAGE, n=1)
         return None

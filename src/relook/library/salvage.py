@@ -41,6 +41,14 @@ class _Table:
             for value, (_, kind, may_be_null, is_rowid) in zip(values, self.columns, strict=True)
         )  # fmt: skip
 
+    def holds(self, values: tuple[Value, ...]) -> bool:
+        """Whether a row is of the kinds that its columns have."""
+        return len(values) == len(self.columns) and all(
+            (value is None and may_be_null and not is_rowid)
+            or isinstance(value, _KINDS.get(kind, (object,)))
+            for value, (_, kind, may_be_null, is_rowid) in zip(values, self.columns, strict=True)
+        )  # fmt: skip
+
     def row(self, rowid: int, values: tuple[Value, ...]) -> tuple[Value, ...]:
         """A record as the row that SQLite would give."""
         return tuple(
@@ -93,9 +101,10 @@ def _copy_all(old: sqlite3.Connection, damaged: Path, db: sqlite3.Connection) ->
     tables, torn = _tables(db), []
     for table in tables:
         rows, whole = _rows(old, table.name, "*")
-        for _, *values in rows:
-            _insert(db, table, tuple(values))
-        torn += [] if whole else [table]
+        sound = [tuple(values) for _, *values in rows if table.holds(tuple(values))]
+        for values in sound:
+            _insert(db, table, values)
+        torn += [] if whole and len(sound) == len(rows) else [table]
     sequence, _ = _rows(old, "sqlite_sequence", "name, seq")
     last_ids = {str(name): int(seq) for _, name, seq in sequence if isinstance(seq, int)}
     if torn:
@@ -162,6 +171,8 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> tuple[list[tuple[
     while True:
         try:
             for row in db.execute(sql, (last,)):
+                if row[0] <= last:  # a page that leads back: going on might never end
+                    raise sqlite3.DatabaseError("rows are out of order")
                 rows.append(row)
                 last = int(row[0])
             return rows, whole
@@ -180,10 +191,10 @@ def _beyond(db: sqlite3.Connection, sql: str, last: int) -> int | None:
 
     def reads(rowid: int) -> bool:
         try:
-            db.execute(f"{sql} LIMIT 1", (rowid,)).fetchone()
+            row = db.execute(f"{sql} LIMIT 1", (rowid,)).fetchone()
         except _DAMAGE:
             return False
-        return True
+        return row is None or bool(row[0] > rowid)
 
     step = 1
     while not reads(last + step):
