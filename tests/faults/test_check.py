@@ -16,6 +16,8 @@ from relook.core.settings import IndexSettings, SearchSettings
 from relook.library.check import check
 from relook.library.lock import WriterLock
 from relook.library.repair import repair
+from relook.library.session_table import SessionTable
+from relook.search.transfer import export_session
 from relook.testing import ColourEncoder
 
 from .parts import assert_sound, make_album, stored, told
@@ -241,6 +243,29 @@ def test_a_session_without_a_page_as_an_older_version_could_leave_it(library: Pa
     assert repair(library).done == ["took out 1 sessions without a page"]
     with opened(library) as one:
         assert len(one.sessions()) == 1
+
+
+def test_a_session_is_there_with_its_page_or_not_at_all(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop between the two leaves nothing; the same for a session that is imported."""
+    with opened(library) as one:
+        known = [row.session_id for row in one.sessions()]
+        told_of = export_session(one.session(known[0]))
+        (tmp_path / "session.json").write_text(json.dumps(told_of))
+
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(SessionTable, "add_round", stopped)
+        for begin in (
+            lambda: one.look("red"),
+            lambda: one.import_session(tmp_path / "session.json"),
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                begin()
+        assert [row.session_id for row in one.sessions()] == known
+    assert assert_sound(library).notes == []
 
 
 def test_the_manifest(library: Path) -> None:

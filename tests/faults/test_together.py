@@ -4,11 +4,14 @@ import random
 import threading
 from pathlib import Path
 
+import pytest
 from server_parts import serving
 
 import relook
 from relook.core.errors import LibraryBusyError
 from relook.library.check import check
+from relook.library.repair import repair
+from relook.library.session_table import RoundRow
 from relook.testing import ColourEncoder
 
 from .parts import assert_sound, killer, make_album, stored, told, whole_vectors
@@ -121,13 +124,35 @@ def test_two_servers_that_refine_one_session(tmp_path: Path) -> None:
     assert_sound(tmp_path / "library")
 
 
+def test_a_round_that_another_process_was_faster_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album(tmp_path / "album", N_EACH)
+    with opened(tmp_path / "library") as one, opened(tmp_path / "library") as two:
+        one.add(album)
+        slow = one.look("red", limit=2)
+        fast = two.session(slow.session_id)
+        add_round = slow._table.add_round
+
+        def late(session_id: str, row: RoundRow) -> None:
+            fast.again("rocchio")
+            add_round(session_id, row)
+
+        monkeypatch.setattr(slow._table, "add_round", late)
+        with pytest.raises(LibraryBusyError, match="has just added round 1") as raised:
+            slow.again("rocchio")
+        assert raised.value.code == "session_busy"
+        monkeypatch.undo()
+        slow.again("rocchio")
+        assert [row.number for row in slow.rounds] == [0, 1, 2]
+    assert_sound(tmp_path / "library")
+
+
 def test_the_server_goes_on_after_a_repair_of_vectors(tmp_path: Path) -> None:
     album = make_album(tmp_path / "album", N_EACH)
     with opened(tmp_path / "library") as library:
         library.add(album)
     with opened(tmp_path / "library") as served, serving(served, cache=tmp_path / "c") as server:
-        from relook.library.repair import repair
-
         with open(tmp_path / "library" / "vectors.f16", "r+b") as file:
             file.write(b"\x3c\x11" * 8)
         assert told(repair(tmp_path / "library").after) == []
