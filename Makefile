@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types docs smoke bench fuzz soak audit release clean
+.PHONY: help setup demo test faults lint types docs smoke bench fuzz soak audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
 	@$(BIN)/python -m pytest $$(sh tests/e2e/browser.sh --ignore)
+
+faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
+	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 	@$(BIN)/ruff check .

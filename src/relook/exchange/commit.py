@@ -11,6 +11,7 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
+from relook.library.sums import add_missing_sums, put_sum
 
 __all__ = ["Entry", "NewImages"]
 
@@ -37,6 +38,7 @@ class NewImages:
         self._catalog, self._boxes = files.catalog, boxes
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
+        add_missing_sums(files.catalog, self._vectors)
 
     def known(self, paths: Sequence[bytes]) -> set[bytes]:
         """Those of some paths that are images already."""
@@ -51,10 +53,13 @@ class NewImages:
             StorageError: when the disk refuses; what was committed before stays.
         """
         row = len(self._vectors)
-        if entries:
-            self._vectors.append(np.concatenate([entry.tiles for entry in entries]))
+        rows = np.concatenate([entry.tiles for entry in entries]) if entries else None
+        if rows is not None:
+            self._vectors.append(rows)
         try:
             with self._catalog.transaction() as db:
+                if rows is not None:
+                    put_sum(db, row, rows)
                 for entry in entries:
                     tiling = self._catalog.tiling_id(db, self._boxes(entry.record))
                     n_tiles = len(entry.tiles)

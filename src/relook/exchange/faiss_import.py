@@ -222,7 +222,7 @@ class Importer:
         facts = FileFacts(path, 0, 0)
         try:
             stat = os.stat(path)
-            facts = FileFacts(path, stat.st_size, stat.st_mtime_ns)
+            facts = FileFacts.of(path, stat)
             data = read_bytes(path, self._limits)
             picture = decode(data, self._encoder.input_px, limits_at(path, self._limits))
         except FileNotFoundError:

@@ -32,6 +32,7 @@ from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Listing
 from relook.library.sidecar import Sidecars
+from relook.library.sums import add_missing_sums, put_sum
 
 __all__ = ["Builder"]
 
@@ -105,6 +106,7 @@ class Builder:
         """
         began = time.monotonic()
         self._vectors.cut_tail()
+        add_missing_sums(self._files.catalog, self._vectors)
         self._gone = self._find_gone(listing, roots)
         todo = [facts for facts in listing.files.values() if self._is_work(facts)]
         try:
@@ -284,10 +286,13 @@ class Builder:
             return
         vectors, catalog = self._vectors, self._files.catalog
         first = len(vectors)
-        if entries:
-            vectors.append(np.concatenate([entry.tiles for entry in entries]))
+        rows = np.concatenate([entry.tiles for entry in entries]) if entries else None
+        if rows is not None:
+            vectors.append(rows)
         try:
             with catalog.transaction() as db:
+                if rows is not None:
+                    put_sum(db, first, rows)
                 self._put_entries(db, entries, first)
                 for skip in skips:
                     self._put_skip(db, skip)

@@ -18,9 +18,10 @@ import numpy as np
 from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
+from relook.library.dropped import DROPPED, taken_back
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 
-__all__ = ["Catalog"]
+__all__ = ["DAMAGE", "Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -52,11 +53,19 @@ CREATE TABLE IF NOT EXISTS skipped (
 );
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (
+    first_row INTEGER PRIMARY KEY,
+    n_rows INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL
+);
 """
 _COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
+
+# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class Catalog:
@@ -78,21 +87,24 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(_SCHEMA + DROPPED)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._db.close()
             raise _database_error(path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: rolls back when the block raises.
+        """All or nothing: rolls back when the block raises. One inside another is part of it.
 
         Raises:
             StorageError: `disk_refused` when the disk does not take the change.
             LibraryFormatError: `bad_catalog` when the file is damaged.
         """
         with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
@@ -117,7 +129,7 @@ class Catalog:
         with self._lock:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
                 raise _database_error(self.path, error) from error
 
     def count(self, table: str) -> int:
@@ -234,10 +246,16 @@ class Catalog:
 
     def snapshot(self) -> tuple[int, int, Ints]:
         """Generation, end row and row table of one moment, whatever a writer does meanwhile."""
+        with self.reading():
+            return self.generation(), self.end_row(), self.row_table()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything asked inside the block is answered of one moment."""
         with self._lock:
             self.ask("BEGIN")
             try:
-                return self.generation(), self.end_row(), self.row_table()
+                yield
             finally:
                 self._roll_back()
 
@@ -255,7 +273,9 @@ class Catalog:
 
     def put(self, db: sqlite3.Connection, record: ImageRecord) -> int:
         """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
-        facts = record.facts
+        facts, image_id = record.facts, None
+        if not record.image_id:
+            record, image_id = taken_back(db, record)
         values = (
             facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
             record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
@@ -267,9 +287,9 @@ class Catalog:
             sql = f"UPDATE images SET {marks} WHERE image_id = ?"
             db.execute(sql, (*values, record.image_id))
             return record.image_id
-        marks = ", ".join("?" * (len(values) + 1))
-        sql = f"INSERT INTO images ({_COLUMNS}, added_s) VALUES ({marks})"
-        return int(db.execute(sql, (*values, time.time())).lastrowid or 0)
+        marks = ", ".join("?" * (len(values) + 2))
+        sql = f"INSERT INTO images ({_COLUMNS}, added_s, image_id) VALUES ({marks})"
+        return int(db.execute(sql, (*values, time.time(), image_id)).lastrowid or 0)
 
     def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
         """Remembers a file that could not be indexed. Inside a transaction."""
@@ -314,7 +334,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
 def _is_readable(db: sqlite3.Connection) -> bool:
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except DAMAGE:
         return False
     return True
 
@@ -347,9 +367,10 @@ def _record(row: tuple[object, ...]) -> ImageRecord:
     return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type, call-arg]
 
 
-def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:
+def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:
     text = str(error)
-    if isinstance(error, sqlite3.OperationalError) and "no such table" not in text:
+    damaged = any(words in text for words in ("no such table", "Could not decode"))
+    if isinstance(error, sqlite3.OperationalError) and not damaged:
         return StorageError(
             "disk_refused",
             f"cannot write {path}: {text}",

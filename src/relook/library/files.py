@@ -256,6 +256,16 @@ class LibraryFiles:
 
         return FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
 
+    def index_fault(self, settings: SearchSettings) -> str | None:
+        """Why the index on the disk cannot be used; None when it can, or there is none."""
+        if not (self.folder / _ANN / "tiles.json").exists():
+            return None
+        try:
+            self._open_index(settings).close()
+        except LibraryFormatError as error:
+            return error.message
+        return None
+
     def needs_index(self, settings: SearchSettings) -> bool:
         """Whether the index is missing, damaged, or covers too little."""
         if len(self.vectors) <= settings.exact_rows:
@@ -299,7 +309,10 @@ class LibraryFiles:
         with self.catalog.transaction() as db:
             for root in roots:
                 values = (root, root.rstrip(os.sep.encode()) + os.sep.encode())
-                n_images = db.execute(f"DELETE FROM images WHERE {inside}", values).rowcount
+                n_images = sum(
+                    db.execute(f"DELETE FROM {table} WHERE {inside}", values).rowcount
+                    for table in ("images", "dropped")
+                )
                 db.execute(f"DELETE FROM roots WHERE {inside}", values)
                 db.execute(f"DELETE FROM skipped WHERE {inside}", values)
                 if not n_images:

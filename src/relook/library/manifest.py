@@ -41,14 +41,14 @@ class Manifest:
         return (folder / _NAME).is_file()
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Reads the manifest of a library.
+    def read(cls, folder: Path, name: str = _NAME) -> Manifest:
+        """Reads the manifest of a library, or another file that may be one.
 
         Raises:
             NotFoundError: `no_library` when the folder holds none.
             LibraryFormatError: `newer_format` or `bad_manifest`.
         """
-        path = folder / _NAME
+        path = folder / name
         try:
             values = json.loads(path.read_text("utf-8"))
             version = int(values["format_version"])

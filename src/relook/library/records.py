@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
+_MOST_NS = 2**63 - 1  # of a 64-bit integer
+
 
 def printable(path: bytes | str) -> str:
     """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
@@ -22,6 +24,12 @@ class FileFacts:
     path: bytes
     size_bytes: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, path: bytes, facts: os.stat_result) -> FileFacts:
+        """The facts as the catalog can hold them: years beyond 2262 become that one."""
+        mtime_ns = max(-_MOST_NS, min(facts.st_mtime_ns, _MOST_NS))
+        return cls(path, facts.st_size, mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def list_pictures(
             listing.unlisted[root] = getattr(error.__cause__, "strerror", None) or error.message
             continue
         if not stat.S_ISDIR(facts.st_mode):
-            listing.files[root] = FileFacts(root, facts.st_size, facts.st_mtime_ns)
+            listing.files[root] = FileFacts.of(root, facts)
             continue
         for found in _walk(root, (avoid, real), hidden, listing):
             listing.files[found.path] = found
@@ -151,4 +151,4 @@ def _facts(entry: os.DirEntry[bytes]) -> FileFacts:
         facts = entry.stat()
     except OSError:  # gone, or a dangling link: reading it says which
         return FileFacts(entry.path, 0, 0)
-    return FileFacts(entry.path, facts.st_size, facts.st_mtime_ns)
+    return FileFacts.of(entry.path, facts)

@@ -127,17 +127,21 @@ def build_index(source: VectorSource, folder: Path, seed: int = 7) -> None:
     for start in range(0, n, 65_536):
         index.add(source.block(start, min(start + 65_536, n)))
     folder.mkdir(exist_ok=True)
-    new = folder / f"{_INDEX}.new"
+    new, new_card = folder / f"{_INDEX}.new", folder / f"{_CARD}.new"
     try:
         faiss.write_index(index, str(new))
         card = {
             "n_bytes": new.stat().st_size, "crc32": _crc32(new), "n_rows": n,
             "sample_crc32": _sample_crc32(source, n), "kind": kind,
         }  # fmt: skip
+        # A stop in between leaves no index, and never one with another's card.
+        (folder / _CARD).unlink(missing_ok=True)
         new.replace(folder / _INDEX)
+        new_card.write_text(json.dumps(card), "utf-8")
+        new_card.replace(folder / _CARD)
     finally:
         new.unlink(missing_ok=True)
-    (folder / _CARD).write_text(json.dumps(card), "utf-8")
+        new_card.unlink(missing_ok=True)
     _LOG.info("built an index of %d rows in %d lists", n, n_lists)
 
 
