@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 files.catalog.put(db, image)
             files.catalog.bump(db, len(vectors))
         files.refresh()
-        files.build_index()
+        files.build_index(INDEXED)
     return folder
 
 
