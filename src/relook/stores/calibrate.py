@@ -108,12 +108,11 @@ def _recalls(
 ) -> NDArray[np.float64]:
     """Share of the right rows [q, 20] that shortlists of each length hold, [s]."""
     near, lists = index.quantizer.search(queries, n_probe)
-    shares = np.zeros((len(queries), len(shortlists)))
+    places = np.full((len(queries), right.shape[1]), shortlists[-1])  # of right rows in shortlists
     for q in range(len(queries)):
         found, _ = search_lists(
             index, queries[q : q + 1], shortlists[-1], lists[q : q + 1], near[q : q + 1]
         )
-        for at, n_short in enumerate(shortlists):
-            shares[q, at] = np.isin(right[q], found[:n_short]).mean()
-    mean: NDArray[np.float64] = shares.mean(axis=0)
-    return mean
+        same = right[q][:, None] == found  # [20, s]
+        places[q] = np.where(same.any(axis=1), same.argmax(axis=1), shortlists[-1])
+    return np.array([np.mean(places < n_short) for n_short in shortlists])

@@ -128,7 +128,8 @@ class FaissStore:
         if len(found) > 1:
             rows = rows[top(scores, n_short)]
         rows = rows[(rows >= 0) & (rows < len(self))]
-        return np.unique(rows)
+        rows.sort()
+        return rows
 
 
 def search_lists(

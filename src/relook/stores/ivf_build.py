@@ -156,7 +156,7 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
     if not joined:
         index.reset()
     for segment in joined[1:]:
-        index.merge_from(open_segment(folder, segment, whole=True))
+        index.merge_from(open_segment(folder, segment, whole=True), 0)  # ids stay
     new = _fill(index, source, folder, card.n_rows, n, report)
     n_old = sum(one.stop - one.start for one in joined)
     closeness = sum(one.closeness * (one.stop - one.start) for one in joined)
