@@ -44,9 +44,7 @@ def words() -> Floats:
     return unit(np.random.default_rng(4).standard_normal((64, DIM)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "n_tail"), [("pq4", 0), *((kind, N_TAIL) for kind in KINDS)]
-)
+@pytest.mark.parametrize(("kind", "n_tail"), [("pq4", 0), *((kind, N_TAIL) for kind in KINDS)])
 def test_the_faiss_store_keeps_the_contract(
     tmp_path: Path, words: Floats, kind: str, n_tail: int
 ) -> None:

@@ -371,7 +371,9 @@ class LibraryFiles:
 
 
 def _ours(name: str) -> bool:
-    return name.startswith((_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")) or name == _ANN
+    return (
+        name.startswith((_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")) or name == _ANN
+    )
 
 
 def _name(fingerprint: Fingerprint) -> str:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+
 from relook.core.errors import LibraryFormatError, StorageError
 from relook.core.vectors import Floats, Halves, Ints, singles
 

@@ -46,9 +46,7 @@ class FaissStore:
             other vectors; the caller then builds it again or searches exactly.
     """
 
-    def __init__(
-        self, source: VectorSource, folder: Path, shortlist: int, number: int = 0
-    ) -> None:
+    def __init__(self, source: VectorSource, folder: Path, shortlist: int, number: int = 0) -> None:
         self._source = source
         self.card = card = Card.read(folder, number)
         # A writer may have added rows since this moment of the source: theirs are left out.

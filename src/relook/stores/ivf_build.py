@@ -105,9 +105,7 @@ def build_index(
     except BaseException:
         (folder / segment.name).unlink(missing_ok=True)
         raise
-    card = Card(
-        plan.kind, plan.dim, plan.n_lists, n, segment.closeness, probes, recall, (segment,)
-    )
+    card = Card(plan.kind, plan.dim, plan.n_lists, n, segment.closeness, probes, recall, (segment,))
     card.write(folder, number)
     sweep(folder, number, card)
     _LOG.info("built an index of %d rows: %s, recall %s", n, plan.factory, recall)
@@ -161,9 +159,7 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
     n_old = sum(one.stop - one.start for one in joined)
     closeness = sum(one.closeness * (one.stop - one.start) for one in joined)
     closeness = (closeness + new.closeness * (n - card.n_rows)) / (n_old + n - card.n_rows)
-    whole = replace(
-        new, start=start, closeness=closeness, rows_crc32=rows_crc32(source, start, n)
-    )
+    whole = replace(new, start=start, closeness=closeness, rows_crc32=rows_crc32(source, start, n))
     card = replace(card, segments=(*kept, whole))
     card.write(folder, number)
     sweep(folder, number, card)

@@ -98,12 +98,13 @@ def plan_index(
         raise InputError(
             "bad_index_kind", f"{kind!r} is no kind of index", f"there are: {_names()}"
         )
-    if kind == "pq2" and dim % 2:
+    if kind == "pq2" and dim % 2:  # `auto` passes over it
         raise InputError(
             "bad_index_kind", f"pq2 codes pairs of numbers; rows here have {dim}", "use pq4"
         )
-    tried = [name for name in (_AUTO if kind == "auto" else (kind,)) if name != "pq2" or not dim % 2]
-    for name in tried:
+    for name in _AUTO if kind == "auto" else (kind,):
+        if name == "pq2" and dim % 2:
+            continue
         for per_list in (_SAMPLE_PER_LIST, _LEAST_PER_LIST):
             plan = _plan(name, n_rows, dim, per_list)
             if not memory_bytes or max(plan.build_bytes, plan.n_bytes) <= memory_bytes:
@@ -126,21 +127,24 @@ def _plan(kind: str, n_rows: int, dim: int, per_list: int) -> IndexPlan:
 
 
 def _too_small(plan: IndexPlan, memory_bytes: int) -> InputError:
-    needed = -(-max(plan.build_bytes, plan.n_bytes) // _MIB)
-    others = [
-        f"search.index_kind = {name!r} needs {-(-_plan(name, plan.n_rows, plan.dim, 12).build_bytes // _MIB):,}"
-        for name in KINDS
-        if KINDS[name].bytes_per_number < KINDS[plan.kind].bytes_per_number
+    needed = _mib(plan)
+    smaller = [
+        f"search.index_kind = {name!r} needs {_mib(_plan(name, plan.n_rows, plan.dim, 12)):,} MiB"
+        for name, kind in KINDS.items()
+        if kind.bytes_per_number < KINDS[plan.kind].bytes_per_number
+    ]
+    choices = [
+        f"set search.memory_mib to {needed} or more (0: no limit)",
+        *smaller,
+        "search.index_kind = 'exact' needs none and reads every vector in each search",
     ]
     return InputError(
         "memory_limit",
         f"a {plan.kind} index of {plan.n_rows:,} tiles needs {needed:,} MiB to build; the limit"
         f" is {memory_bytes // _MIB:,}",
-        "; ".join(
-            [
-                f"set search.memory_mib to {needed} or more (0: no limit)",
-                *others,
-                "search.index_kind = 'exact' needs none and reads every vector in each search",
-            ]
-        ),
+        "; ".join(choices),
     )
+
+
+def _mib(plan: IndexPlan) -> int:
+    return -(-max(plan.build_bytes, plan.n_bytes) // _MIB)
