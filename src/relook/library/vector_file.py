@@ -1,7 +1,8 @@
 """The append-only file of unit vectors: fp16, memory-mapped. Layer: library.
 
-Rows are numbered from 0 and never change; compaction writes a new file under another name. The catalog names the rows that count; rows
-behind the last one it names are what a kill left over, and the next writer cuts them off.
+Rows are numbered from 0 and never change; compaction writes a new file under another name. The
+catalog names the rows that count; rows behind the last one it names are what a kill left over,
+and the next writer cuts them off.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def measure_recall(
         last = right[q][np.isfinite(right[q])][-1:]
         if len(last):
             n_due = int(np.isfinite(right[q]).sum())
-            shares[q] = min(np.count_nonzero(scores[0] >= last[0] - _SAME), n_due) / n_due
+            n_found = int(np.count_nonzero(scores[0] >= last[0] - _SAME))
+            shares[q] = min(n_found, n_due) / n_due
         if progress:
             progress(q + 1, len(queries))
     if not len(queries):
