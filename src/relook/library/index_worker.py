@@ -103,3 +103,6 @@ def _give_way() -> None:
     """Lets searches and encoding go first, where the system can do that for one thread."""
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+    from relook.stores.ivf_build import leave_cores
+
+    leave_cores()

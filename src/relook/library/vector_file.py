@@ -60,7 +60,7 @@ class VectorFile:
         """Chosen rows as [n, d] float32."""
         return singles(self._mapped()[rows])
 
-    def halves(self, rows: Ints) -> Halves:
+    def halves(self, rows: Ints | slice) -> Halves:
         """Chosen rows as they are stored, [n, d] float16."""
         return self._mapped()[rows]
 

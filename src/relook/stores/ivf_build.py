@@ -9,6 +9,7 @@ new names and comes into use with the card, so a kill at any moment costs what w
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from relook.stores.ivf_files import (
 )
 from relook.stores.plan import IndexPlan
 
-__all__ = ["Report", "build_index", "needs_update", "update_index"]
+__all__ = ["Report", "build_index", "leave_cores", "needs_update", "update_index"]
 
 _LOG = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
@@ -43,6 +44,11 @@ _FEW = 2_000  # rows that are compared exactly rather than put into a segment
 _GROWN = 4  # times the rows it was trained on, and an index is trained anew
 _FIT = 2.0  # times as far from the centres as rows were when it was trained
 _PUT_TOGETHER = 2  # a segment joins the new one that is half as large
+
+
+def leave_cores() -> None:
+    """Has this thread build with half the cores: searches and encoding want the others."""
+    faiss.omp_set_num_threads(max((os.cpu_count() or 2) // 2, 1))
 
 
 def needs_update(source: VectorSource, folder: Path, number: int, plan: IndexPlan) -> bool:
