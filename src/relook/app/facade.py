@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.captioning import Captions
+from relook.app.indexing import run_with_index
 from relook.app.models import make_encoder, remember, spec_of
 from relook.app.places import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
@@ -179,12 +180,10 @@ class Library:
             for root in roots if paths else ():
                 files.catalog.add_root(root)
             builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
-            report = builder.run(listing, roots)
-            files.refresh()
-            if not report.interrupted and files.needs_index(self.search_settings):
-                report_to(Progress("building the index"))
-                files.build_index()
-        return report
+            return run_with_index(
+                files, self._encoder, self.search_settings, len(listing.files),
+                lambda: builder.run(listing, roots), report_to,
+            )  # fmt: skip
 
     def open_or_create(self) -> LibraryFiles:
         """The open files; of a new, empty library when nothing has been indexed yet.

@@ -17,6 +17,7 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    compact,
     config,
     dataset,
     demo,
@@ -47,6 +48,7 @@ app.command("search")(search.search)
 app.command("similar")(search.similar)
 app.command("info")(index.info)
 app.command("forget")(index.forget)
+app.command("compact")(compact.compact)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)

@@ -87,7 +87,12 @@ class SearchSettings:
     fold_cosine: float = setting(0.94, "whole-picture cosine from which two may be duplicates")
     fold_bits: int = setting(6, "largest difference of two duplicates' 64-bit picture hashes")
     exact_rows: int = setting(60_000, "tiles up to which a search is exact, without an index")
-    shortlist: int = setting(800, "tiles that are scored again exactly after an index search")
+    shortlist: int = setting(800, "most tiles scored again exactly after an index search", low=1)
+    index_kind: str = setting(
+        "auto", "index of a large library; auto: the fastest that the memory is enough for",
+        choices=("auto", "exact", "pq4", "sq8", "pq2"),
+    )  # fmt: skip
+    memory_mib: int = setting(0, "memory that building an index may take; 0: no limit", low=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
+from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
+from relook.library.contents import Contents
 from relook.library.dropped import DROPPED, taken_back
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
+from relook.library.matching import matching_sql, plain
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.row_table import Snapshot, read_snapshot
 
 __all__ = ["DAMAGE", "Catalog"]
 
@@ -58,6 +61,21 @@ CREATE TABLE IF NOT EXISTS sums (
     n_rows INTEGER NOT NULL,
     crc32 INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS images_rows ON images (first_row, n_tiles);
+CREATE TRIGGER IF NOT EXISTS images_gone AFTER DELETE ON images BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_moved AFTER UPDATE OF first_row, n_tiles ON images
+WHEN old.first_row IS NOT new.first_row OR old.n_tiles IS NOT new.n_tiles BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_between AFTER INSERT ON images
+WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
 """
 _COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
@@ -80,7 +98,7 @@ class Catalog:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        self.path = path
+        self.path, self.writable = path, writable
         self._lock = threading.RLock()
         self._db = _connect(path, writable)
         try:
@@ -145,6 +163,11 @@ class Catalog:
         counter = self.ask("SELECT value FROM counters WHERE name = 'end_row'")
         return _int(counter[0][0]) if counter else 0
 
+    def vectors_file(self) -> int:
+        """The number of the file that the rows are in, see `moment.vectors_path`."""
+        counter = self.ask("SELECT value FROM counters WHERE name = 'vectors_file'")
+        return _int(counter[0][0]) if counter else 0
+
     def generation(self) -> int:
         """Grows with every change of images."""
         counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
@@ -152,12 +175,17 @@ class Catalog:
 
     def facts(self) -> dict[bytes, tuple[int, int, int]]:
         """Path -> (image_id, size_bytes, mtime_ns) of every image."""
-        rows = self.ask("SELECT path, image_id, size_bytes, mtime_ns FROM images")
-        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
+        sql = "SELECT path, image_id, size_bytes, mtime_ns FROM images"
+        with self._lock:
+            try:
+                # One at a time: a list of a million rows beside the answer doubles its memory.
+                return {path: (image_id, n, t) for path, image_id, n, t in self._db.execute(sql)}
+            except sqlite3.DatabaseError as error:
+                raise _database_error(self.path, error) from error
 
-    def contents(self) -> set[bytes]:
-        """Content digests of all images."""
-        return {row[0] for row in self.ask("SELECT content FROM images")}  # type: ignore[misc]
+    def contents(self) -> Contents:
+        """Content digests of all images, to ask whether one is among them."""
+        return Contents(self.ask)
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""
@@ -213,8 +241,7 @@ class Catalog:
 
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id; sorted by first row."""
-        rows = self.ask("SELECT first_row, n_tiles, image_id FROM images ORDER BY first_row")
-        return np.array(rows, np.int64).reshape(-1, 3)
+        return self.snapshot().rows
 
     def matching(self, where: dict[str, str], path: str | None) -> Ints:
         """Ids of the images whose metadata and path fit, sorted.
@@ -228,26 +255,23 @@ class Catalog:
         Raises:
             InputError: `bad_filter` for a key that cannot be one.
         """
-        clauses, values = ["1"], []
-        for key, value in where.items():
-            if not key or '"' in key:
-                raise InputError("bad_filter", f"{key!r} is not a metadata key")
-            if key in ("title", "caption", "format"):
-                clauses.append(f"plain({key}) GLOB ?")
-            else:
-                clauses.append("plain(json_extract(metadata, ?)) GLOB ?")
-                values.append(f'$."{key}"')
-            values.append(_pattern(value))
-        if path is not None:
-            clauses.append("plain(path) GLOB ?")
-            values.append(_pattern(path if "*" in path else f"*{path}*"))
-        sql = f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id"
+        sql, values = matching_sql(where, path)
         return np.array(self.ask(sql, values), np.int64).reshape(-1)
 
-    def snapshot(self) -> tuple[int, int, Ints]:
-        """Generation, end row and row table of one moment, whatever a writer does meanwhile."""
+    def snapshot(self, known: Snapshot | None = None) -> Snapshot:
+        """Counters and row table of one moment, whatever a writer does meanwhile.
+
+        Args:
+            known: An earlier moment; only what was added since is then read.
+
+        Raises:
+            LibraryFormatError: `bad_catalog` when the file is damaged.
+        """
         with self.reading():
-            return self.generation(), self.end_row(), self.row_table()
+            try:
+                return read_snapshot(self._db, known)
+            except DAMAGE as error:
+                raise _database_error(self.path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -303,6 +327,7 @@ class Catalog:
             "INSERT INTO counters VALUES ('generation', 1)"
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
         )
+        db.execute("INSERT OR REPLACE INTO counters VALUES ('stamp', random())")
         if end_row is not None:
             db.execute("INSERT OR REPLACE INTO counters VALUES ('end_row', ?)", (end_row,))
 
@@ -324,7 +349,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             error = failed
             continue
         db.isolation_level = None
-        db.create_function("plain", 1, _plain, deterministic=True)
+        db.create_function("plain", 1, plain, deterministic=True)
         if len(uris) == 1 or one is uris[-1] or _is_readable(db):
             return db
         db.close()
@@ -337,18 +362,6 @@ def _is_readable(db: sqlite3.Connection) -> bool:
     except DAMAGE:
         return False
     return True
-
-
-def _plain(value: object) -> str | None:
-    """A value as filters compare it: text in lower case, odd bytes as U+FFFD."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return None if value is None else str(value).lower()
-
-
-def _pattern(text: str) -> str:
-    """A GLOB where only `*` and `?` are special."""
-    return printable(text).lower().replace("[", "[[]")
 
 
 def _json(metadata: dict[str, object]) -> str:

@@ -21,11 +21,12 @@ from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
+from relook.library.moment import vectors_path
 from relook.library.report import Progress, ProgressCallback
 
-__all__ = ["CATALOG", "VECTORS", "check", "is_leftover"]
+__all__ = ["CATALOG", "check", "is_leftover"]
 
-CATALOG, VECTORS, _INDEX_FOLDER = "catalog.sqlite3", "vectors.f16", "ann"
+CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
 # A damaged row: a length that no memory has, or a value of another kind than its column's.
 _ODD = (MemoryError, TypeError, ValueError)
@@ -120,7 +121,7 @@ class _Check:
         return None
 
     def _vectors(self, rows: Rows) -> None:
-        report, path = self._report, self._folder / VECTORS
+        report, path = self._report, vectors_path(self._folder, rows.vectors_file)
         damage = look_at_vectors(path, rows, self._progress)
         n_bytes = rows.end_row * rows.dim * 2
         short = f"{path} ends too early ({damage.n_bytes:,} bytes of {n_bytes:,})"

@@ -123,7 +123,7 @@ def rows_of(catalog: Catalog, dim: int, report: CheckReport) -> Rows:
         report.find("bad_counter", f"rows are used up to {used:,}; the catalog says {end_row:,}",
                     ["end_row"], f"set it to {used:,}", n=1)  # fmt: skip
     report.counts |= {"rows": max(used, end_row), "sums": len(sums)}
-    return Rows(dim, max(used, end_row), table, sums)
+    return Rows(dim, max(used, end_row), table, sums, catalog.vectors_file())
 
 
 def _named(

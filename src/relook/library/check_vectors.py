@@ -35,12 +35,14 @@ class Rows:
         end_row: Rows from here on do not count.
         table: [n, 3] int64 as `Catalog.row_table`.
         sums: Checksums by first row.
+        vectors_file: Number of the file that the rows are in.
     """
 
     dim: int
     end_row: int
     table: Ints
     sums: list[Sum]
+    vectors_file: int = 0
 
     def images(self, first: int, end: int) -> list[int]:
         """Ids of the images with a row in a range."""

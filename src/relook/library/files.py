@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -23,35 +23,27 @@ from relook.core.errors import (
 )
 from relook.core.settings import SearchSettings
 from relook.core.types import Box
-from relook.core.vectors import Ints
+from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.moment import Moment, read_moment, vectors_path
 from relook.library.records import ImageRecord
+from relook.library.row_table import ROWS_FILE
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
+from relook.stores.ivf_files import index_stamp
+from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
-    from relook.stores.faiss_store import FaissStore
+    from relook.stores.ivf_build import Report
 
 __all__ = ["LibraryFiles"]
 
 _LOG = logging.getLogger(__name__)
-_CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors.f16", "ann"
-
-
-@dataclass(slots=True)
-class _Moment:
-    """What a library held when it was read; rows are [n, 3], see `LibraryFiles.row_table`."""
-
-    generation: int
-    vectors: VectorFile
-    rows: Ints
-    alive: Mask | None = None
-    store: Store | None = None
-    derived: dict[str, Any] = field(default_factory=dict)
+_CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
 
 
 class LibraryFiles:
@@ -73,14 +65,15 @@ class LibraryFiles:
             catalog.close()
             raise
 
-    def _read(self) -> _Moment:
-        generation, end_row, rows = self.catalog.snapshot()
+    def _read(self, known: Moment | None = None) -> Moment:
         dim = self.manifest.fingerprint.dim
-        return _Moment(generation, VectorFile(self.folder / _VECTORS, dim, end_row), rows)
+        now = read_moment(self.folder, self.catalog, dim, known.snapshot if known else None)
+        now.index_stamp = index_stamp(self.folder / _ANN, now.snapshot.vectors_file)
+        return now
 
     @property
-    def _now(self) -> _Moment:
-        pinned: _Moment | None = getattr(self._pinned, "moment", None)
+    def _now(self) -> Moment:
+        pinned: Moment | None = getattr(self._pinned, "moment", None)
         return pinned or self._latest
 
     @property
@@ -171,16 +164,18 @@ class LibraryFiles:
                 "index the pictures into a new library, or use the encoder it was made with",
             )
 
-    def refresh(self, *, index_too: bool = False) -> bool:
-        """Takes in what was committed since; True when there was something.
-
-        Args:
-            index_too: Also take in an index that was built meanwhile.
-        """
+    def refresh(self) -> bool:
+        """Takes in what was committed since, and a new index; True when there was something."""
         with self._lock:
-            if not index_too and self.catalog.generation() == self._latest.generation:
+            latest = self._latest
+            if self.catalog.generation() != latest.snapshot.generation:
+                self._latest = self._read(latest)
+                return True
+            stamp = index_stamp(self.folder / _ANN, latest.snapshot.vectors_file)
+            if stamp == latest.index_stamp:
                 return False
-            self._latest = self._read()
+            # The moment itself stays as it is for those who are inside it.
+            self._latest = replace(latest, index_stamp=stamp, store=None)
         return True
 
     @property
@@ -211,19 +206,16 @@ class LibraryFiles:
 
     def alive(self) -> Mask | None:
         """[n_rows] bool: rows that an image names; None when all do."""
-        now = self._now
-        if int(now.rows[:, 1].sum()) == len(now.vectors):
-            return None
-        if now.alive is None:
-            now.alive = self.rows_of(now.rows)
-        return now.alive
+        return self._now.alive()
 
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of `row_table` name."""
-        edges = np.zeros(len(self.vectors) + 1, np.int32)
-        edges[table[:, 0]] += 1
-        np.subtract.at(edges, table[:, 0] + table[:, 1], 1)
-        return np.cumsum(edges[:-1]) > 0
+        return self._now.rows_of(table)
+
+    @property
+    def now(self) -> Moment:
+        """The moment that this thread is answered of."""
+        return self._now
 
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
         """The boxes of a tiling, in the order of an image's rows."""
@@ -244,21 +236,40 @@ class LibraryFiles:
         return now.store
 
     def _new_store(self, settings: SearchSettings) -> Store:
-        if len(self.vectors) > settings.exact_rows:
+        if settings.index_kind != "exact" and len(self.vectors) > settings.exact_rows:
             try:
                 return self._open_index(settings)
             except LibraryFormatError as error:
                 _LOG.warning("searching without the index: %s", error)
         return ExactStore(self.vectors)
 
-    def _open_index(self, settings: SearchSettings) -> FaissStore:
+    def _open_index(self, settings: SearchSettings) -> Store:
         from relook.stores.faiss_store import FaissStore
 
-        return FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+        ann, number = self.folder / _ANN, self._now.snapshot.vectors_file
+        try:
+            return FaissStore(self.vectors, ann, settings.shortlist, number)
+        except LibraryFormatError:
+            # A writer may have put another in its place while this one was opened.
+            return FaissStore(self.vectors, ann, settings.shortlist, number)
+
+    def index_plan(self, settings: SearchSettings, n_rows: int | None = None) -> IndexPlan:
+        """The index that suits the library, or one of so many rows.
+
+        Raises:
+            InputError: `memory_limit` when the configured memory is too little for any.
+        """
+        return plan_index(
+            len(self.vectors) if n_rows is None else n_rows,
+            self.manifest.fingerprint.dim,
+            kind=settings.index_kind,
+            exact_rows=settings.exact_rows,
+            memory_bytes=settings.memory_mib * 1024**2,
+        )
 
     def index_fault(self, settings: SearchSettings) -> str | None:
         """Why the index on the disk cannot be used; None when it can, or there is none."""
-        if not (self.folder / _ANN / "tiles.json").exists():
+        if not index_stamp(self.folder / _ANN, self._file_number):
             return None
         try:
             self._open_index(settings).close()
@@ -267,33 +278,56 @@ class LibraryFiles:
         return None
 
     def needs_index(self, settings: SearchSettings) -> bool:
-        """Whether the index is missing, damaged, or covers too little."""
-        if len(self.vectors) <= settings.exact_rows:
+        """Whether the index is missing, damaged, or lacks more than a few rows."""
+        plan = self.index_plan(settings)
+        if plan.kind == "exact":
             return False
-        try:
-            store = self._open_index(settings)
-        except LibraryFormatError:
-            return True
-        return store.n_indexed < 0.8 * len(self.vectors)
+        from relook.stores.ivf_build import needs_update
 
-    def build_index(self) -> None:
-        """Builds the index of all rows anew.
+        return needs_update(self.vectors, self.folder / _ANN, self._file_number, plan)
+
+    def build_index(
+        self,
+        settings: SearchSettings | None = None,
+        texts: Floats | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Makes the index, or adds to it what it lacks. Writer's lock held.
+
+        Args:
+            settings: What kind, and what memory it may take.
+            texts: [n, d] queries by words to measure it with.
+            report: Told how far it is; may raise to stop.
 
         Raises:
             StorageError: when the disk refuses.
+            InputError: `memory_limit`.
         """
-        from relook.stores.faiss_store import build_index
+        plan = self.index_plan(settings or SearchSettings())
+        if plan.kind == "exact":
+            return
+        from relook.stores.ivf_build import update_index
 
+        ann = self.folder / _ANN
         try:
-            build_index(self.vectors, self.folder / _ANN)
+            update_index(self.vectors, ann, self._file_number, plan, texts, report)
         except (OSError, RuntimeError) as error:
             raise StorageError("disk_refused", f"cannot write the index: {error}") from error
-        self._now.store = None
+        self.refresh()
+
+    @property
+    def _file_number(self) -> int:
+        return self._now.snapshot.vectors_file
 
     def writer_vectors(self) -> VectorFile:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
-        dim = self.manifest.fingerprint.dim
-        return VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
+        now = self.catalog.snapshot(self._latest.snapshot)
+        path = vectors_path(self.folder, now.vectors_file)
+        vectors = VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
+        for other in self.folder.glob(f"{_VECTORS}*.f16"):
+            if other != path:  # what a compaction that was killed left over
+                other.unlink(missing_ok=True)
+        return vectors
 
     def forget(self, roots: list[bytes]) -> int:
         """Takes the images at or below some paths out of the catalog. Writer's lock held.
@@ -350,7 +384,9 @@ class LibraryFiles:
 
 
 def _ours(name: str) -> bool:
-    return name.startswith((_CATALOG, _VECTORS, "manifest.json", "writer.")) or name == _ANN
+    return (
+        name.startswith((_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")) or name == _ANN
+    )
 
 
 def _name(fingerprint: Fingerprint) -> str:

@@ -17,7 +17,9 @@ from relook.encoders.base import Fingerprint
 
 __all__ = ["FORMAT_VERSION", "Manifest", "write_whole"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format that is read here: in it the vectors may be in a file of another name."""
+_PLAIN_VERSION = 1  # of a library that was never compacted, which any Relook reads
 _NAME = "manifest.json"
 
 
@@ -33,7 +35,7 @@ class Manifest:
 
     encoder: str
     fingerprint: Fingerprint
-    format_version: int = FORMAT_VERSION
+    format_version: int = _PLAIN_VERSION
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -83,6 +85,14 @@ class Manifest:
             StorageError: when the disk refuses.
         """
         write_whole(folder / _NAME, self._as_dict())
+
+    def raise_version(self, folder: Path) -> None:
+        """Says that only a Relook that knows compacted libraries may open this one.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        write_whole(folder / _NAME, {**self._as_dict(), "format_version": FORMAT_VERSION})
 
     def _as_dict(self) -> Mapping[str, Any]:
         return {

@@ -18,14 +18,16 @@ from pathlib import Path
 from relook.core.errors import LibraryBusyError, LibraryFormatError, StorageError
 from relook.core.settings import SearchSettings
 from relook.library.catalog import Catalog
-from relook.library.check import CATALOG, VECTORS, check, is_leftover
+from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_sessions import mend_sessions
 from relook.library.dropped import drop
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.moment import vectors_number, vectors_path
 from relook.library.report import Progress, ProgressCallback
+from relook.library.row_table import ROWS_FILE
 from relook.library.salvage import salvage
 from relook.library.sums import add_missing_sums
 from relook.library.vector_file import VectorFile
@@ -133,8 +135,20 @@ class _Mending:
             new.replace(path)
         else:
             Catalog(path, writable=True).close()
+        self._name_vectors(path)
         told = ", ".join(f"{n:,} {name}" for name, n in saved.items()) or "nothing"
         self.done.append(f"began a new catalog with what could be read: {told}")
+
+    def _name_vectors(self, path: Path) -> None:
+        """Lets a new catalog name the file of vectors that is there; forgets derived rows."""
+        (self._folder / ROWS_FILE).unlink(missing_ok=True)
+        numbers = [vectors_number(file) for file in self._folder.glob("vectors*.f16")]
+        with closing(Catalog(path, writable=True)) as catalog:
+            if numbers and catalog.vectors_file() not in numbers:
+                with catalog.transaction() as db:
+                    row = ("vectors_file", max(numbers))
+                    db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", row)
+                self.done.append(f"took {vectors_path(self._folder, row[1]).name} for the vectors")
 
     def _keep(self, path: Path) -> Path:
         """Copies a file, with SQLite's logs, to a name that tells what it is."""
@@ -178,9 +192,9 @@ class _Mending:
         """Clears damaged rows, which no image names by now, and fits the file to the catalog."""
         if self.found.has("bad_manifest"):
             return
-        path, dim = self._folder / VECTORS, Manifest.read(self._folder).fingerprint.dim
+        dim = Manifest.read(self._folder).fingerprint.dim
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
-            end_row = catalog.end_row()
+            path, end_row = vectors_path(self._folder, catalog.vectors_file()), catalog.end_row()
             ranges = [place for one in self.found.findings for place in one.rows]
             try:
                 n_cut = _fit(path, dim, end_row, ranges)
