@@ -26,7 +26,7 @@ from .parts import Killer, assert_sound, killer, make_album, stored, told, whole
 
 N_PICTURES, N_KILLS = 100, int(os.environ.get("RELOOK_KILLS", "12"))
 SEED = int(os.environ.get("RELOOK_SEED", "5"))
-COMMANDS = ("index", "refine", "export", "forget")  # compaction's name goes here
+COMMANDS = ("index", "refine", "export", "forget", "compact")
 
 
 class Ledger:

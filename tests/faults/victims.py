@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import relook
+from relook.app import upkeep
 from relook.app.exchange import EXPORTS
 from relook.core.settings import IndexSettings
 from relook.library import build, check, repair  # noqa: F401  (imported before a fork)
@@ -88,6 +89,16 @@ def forget(library: Path, pictures: Path, work: Path) -> None:
                 one.forget(path)
 
 
+def compact(library: Path, pictures: Path, work: Path) -> None:
+    """Takes a few pictures out, and frees their rows, a few times."""
+    with opened(library) as one:
+        for path in sorted(pictures.iterdir())[:6]:
+            if any(image.path == path for image in one.files.catalog.each_image()):
+                one.forget(path)
+                upkeep.compact_library(one)
+    acknowledge(work, "compacted")
+
+
 def mend(library: Path, pictures: Path, work: Path) -> None:
     """A repair; see the test that damages a library first."""
     repair.repair(library)
@@ -100,6 +111,7 @@ VICTIMS: dict[str, Callable[[Path, Path, Path], None]] = {
     "refine": refine,
     "export": export,
     "forget": forget,
+    "compact": compact,
     "mend": mend,
 }
 

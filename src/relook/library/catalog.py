@@ -277,6 +277,9 @@ class Catalog:
     def reading(self) -> Iterator[None]:
         """Everything asked inside the block is answered of one moment."""
         with self._lock:
+            if self._db.in_transaction:
+                yield  # the outer block decides
+                return
             self.ask("BEGIN")
             try:
                 yield
