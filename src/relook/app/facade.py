@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.captioning import Captions
-from relook.app.models import make_encoder, remember, spec_of
+from relook.app.models import make_encoder, spec_of
 from relook.app.places import library_folder
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
-from relook.core.errors import NotFoundError
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -29,10 +28,8 @@ from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.scan import check_root, list_pictures
+from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.library.sidecar import Sidecars
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
@@ -141,7 +138,7 @@ class Library:
         everything that was added before.
 
         Args:
-            paths: Folders or picture files.
+            paths: Folders, picture files, archives (tar, zip) or addresses (`s3://...`).
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
             settings: How to index.
             within: Folders that no link below the paths may lead out of; anywhere when None.
@@ -149,42 +146,13 @@ class Library:
 
         Raises:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
-            StorageError: the disk refused (what was committed stays); MetadataError.
+            StorageError: the disk refused (what was committed stays); MetadataError;
+            FetchError, MissingExtraError: for an address.
         """
-        from relook.library.build import Builder  # a search does without Pillow
+        from relook.app.indexing import AddOptions, add
 
-        settings = settings or IndexSettings()
-        sidecars = Sidecars([_expanded(file) for file in _several(metadata)])
-        for path in paths:
-            check_root(_absolute(path))  # a mistyped path must not leave an empty library
-        files = self.open_or_create()
-        files.check_encoder(self._encoder)
-        with WriterLock(self.folder):
-            files.refresh()
-            remember(files, self._encoder)
-            roots = [_absolute(path) for path in paths] or files.catalog.roots()
-            if not roots:
-                raise NotFoundError(
-                    "no_path", "nothing has been indexed yet", "name a folder of pictures"
-                )
-            report_to = progress or (lambda _: None)
-            listing = list_pictures(
-                roots,
-                avoid=os.fsencode(os.path.realpath(self.folder)),
-                hidden=settings.hidden,
-                must_exist=bool(paths),
-                within=None if within is None else [_absolute(one) for one in within],
-                progress=lambda n: report_to(Progress("listing", n)),
-            )
-            for root in roots if paths else ():
-                files.catalog.add_root(root)
-            builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
-            report = builder.run(listing, roots)
-            files.refresh()
-            if not report.interrupted and files.needs_index(self.search_settings):
-                report_to(Progress("building the index"))
-                files.build_index()
-        return report
+        options = AddOptions(_several(metadata), settings, within, progress)
+        return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
         """The open files; of a new, empty library when nothing has been indexed yet.
@@ -203,9 +171,11 @@ class Library:
         Returns:
             How many images were taken out.
         """
+        from relook.app.indexing import absolute
+
         files = self.files
         with WriterLock(self.folder):
-            return files.forget([_absolute(path) for path in paths])
+            return files.forget([absolute(path) for path in paths])
 
     def search(
         self,
@@ -393,7 +363,3 @@ def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
 def _expanded(path: PathLike) -> Path:
     # Path.expanduser raises for a user that is not there.
     return Path(os.path.expanduser(path))
-
-
-def _absolute(path: PathLike) -> bytes:
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

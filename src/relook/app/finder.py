@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relook.core.errors import ImageError
-from relook.core.images import decode, read_bytes
+from relook.core.images import decode
+from relook.core.sources import read_bytes
 from relook.core.vectors import Floats
 from relook.encoders.base import encode_images
 from relook.providers.base import Subject

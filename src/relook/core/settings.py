@@ -67,6 +67,10 @@ class IndexSettings:
     batch: int = setting(0, "pictures encoded at once; 0 means what suits the encoder", low=0)
     commit_every: int = setting(256, "pictures written in one transaction", low=1)
     workers: int = setting(0, "decoding threads; 0 means one a core, at most 32", low=0)
+    readers: int = setting(
+        0, "files read at once; 0 means as many as are decoded, more from a remote store", low=0
+    )
+    connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
     retry_skipped: bool = setting(False, "try files again that were skipped before")
 

@@ -50,6 +50,12 @@ CREATE TABLE IF NOT EXISTS skipped (
     code TEXT NOT NULL,
     message TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS archives (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    n_members INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
@@ -137,15 +143,6 @@ class Catalog:
         """Grows with every change of images."""
         counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
         return _int(counter[0][0]) if counter else 0
-
-    def facts(self) -> dict[bytes, tuple[int, int, int]]:
-        """Path -> (image_id, size_bytes, mtime_ns) of every image."""
-        rows = self.ask("SELECT path, image_id, size_bytes, mtime_ns FROM images")
-        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
-
-    def contents(self) -> set[bytes]:
-        """Content digests of all images."""
-        return {row[0] for row in self.ask("SELECT content FROM images")}  # type: ignore[misc]
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""
