@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from relook.core.archives import Archive
 from relook.core.errors import ImageError
 from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
 from relook.core.settings import IndexSettings
@@ -33,6 +34,7 @@ from relook.library.stages import Clock
 __all__ = ["Survey"]
 
 _CHUNK = 256
+_RIVAL = "ambiguous_name"
 _AT_ONCE = 1000
 _PATIENCE_S = 10.0  # with a store that does not answer, when the run is stopped
 _MOST_CHUNKS = 16_384  # 4 million files ahead, some 120 MB
@@ -231,27 +233,29 @@ class Survey:
 
     def _look_into(self, facts: FileFacts) -> None:
         """Takes in the members of an archive, unless it is as it was."""
-        settings = self._settings
-        before = self._skipped.get(facts.path)
+        before, settings = self._skipped.get(facts.path), self._settings
+        rival = has_rival(facts.path)
         if before is not None:
             self.present.add(facts.path)
-            if self._is_skipped_still(facts):
+            if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
                 self._scan.unlisted[facts.path] = before.message
                 return
-        always = settings.hidden or settings.retry_skipped
+        always = settings.hidden or settings.retry_skipped or rival
         if not always and archive_table.is_unchanged(self._catalog, facts):
             self._pass_over(facts.path)
             return
         try:
-            if has_rival(facts.path):
-                beside = os.fsdecode(os.path.basename(facts.path)) + "!"
-                raise ImageError("ambiguous_name", f"a folder called {beside!r} stands beside it")
             with self.listing.work(0):
-                archive = archive_at(facts.path)
+                archive = _listed(facts.path, rival)
         except ImageError as error:
             self._scan.unlisted[facts.path] = error.message
             self._skip(SkippedFile(facts, error.code, error.message))
             return
+        self._take_members(facts, archive)
+        if before is not None:
+            self.mended.add(facts.path)
+
+    def _take_members(self, facts: FileFacts, archive: Archive) -> None:
         for name, code, reason in archive.skips:
             path = member_path(facts.path, name)
             if self._is_shown(name):
@@ -268,14 +272,12 @@ class Survey:
         for at in range(0, len(members), _AT_ONCE):
             with self.listing.work(len(members[at : at + _AT_ONCE])):
                 self._compare(members[at : at + _AT_ONCE])
-        if not settings.hidden:
+        if not self._settings.hidden:
             self.archives[facts.path] = facts
-        if before is not None:
-            self.mended.add(facts.path)
 
     def _is_shown(self, name: bytes) -> bool:
         parts = name.split(b"/")
-        hides = any(part.startswith(b".") for part in parts) or parts[0] == b"__MACOSX"
+        hides = any(part.startswith(b".") and part != b".." for part in parts) or parts[0] == b"__MACOSX"
         return self._settings.hidden or not hides
 
     def _pass_over(self, archive: bytes) -> None:
@@ -294,6 +296,13 @@ class Survey:
         if before != file:
             with self._changed:
                 self._skips.append(file)
+
+
+def _listed(path: bytes, rival: bool) -> Archive:
+    if rival:
+        beside = os.fsdecode(os.path.basename(path)) + "!"
+        raise ImageError(_RIVAL, f"a folder called {beside!r} stands beside it")
+    return archive_at(path)
 
 
 def _packed(files: Sequence[FileFacts]) -> _Packed:
