@@ -71,7 +71,7 @@ def add(
             avoid=os.fsencode(os.path.realpath(library.folder)),
             hidden=settings.hidden,
             must_exist=bool(given),
-            within=None if within is None else [absolute(one) for one in within],
+            within=None if within is None else _local(within),
             connections=settings.connections,
         )
         for root in given:
@@ -83,6 +83,11 @@ def add(
             report_to(Progress("building the index"))
             files.build_index()
     return report
+
+
+def _local(paths: Sequence[PathLike]) -> list[bytes]:
+    """The folders of this machine; no link leads to an address."""
+    return [place for place in map(absolute, paths) if not is_url(place)]
 
 
 def absolute(path: PathLike) -> bytes:

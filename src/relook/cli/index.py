@@ -25,8 +25,12 @@ def _encoder_help(name: str) -> str:
 
 def index(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Folders or pictures; none: all added before."),
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Folders, pictures, archives (tar, zip) or addresses (s3://, gs://, https://);"
+            " none: all added before.",
+        ),
     ] = None,
     library: LibraryOption = None,
     encoder: Annotated[
@@ -105,7 +109,9 @@ def info(
 
 
 def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or pictures.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Folders, pictures, archives, addresses.")
+    ],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import RelookError
+from relook.core.picture_paths import Address
 from relook.core.types import Page
 from relook.library.records import printable
 from relook.library.report import IndexReport, Progress, ProgressCallback
@@ -141,6 +142,8 @@ def progress_bar(quiet: bool) -> Iterator[ProgressCallback | None]:
 
 def _short(path: Path) -> str:
     """A path relative to the working directory where that is shorter."""
+    if isinstance(path, Address):
+        return str(path)
     try:
         relative = os.path.relpath(path)
     except (ValueError, OSError):

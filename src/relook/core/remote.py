@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import IO, Any, TypeVar, cast
+from urllib.parse import unquote
 
 from relook.core.errors import FetchError, ImageError, InputError, MissingExtraError
 
@@ -42,6 +43,10 @@ _MARKS = (
     "LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
 _WEB = ("http", "https")
+_PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
+    "sftp": "paramiko", "ssh": "paramiko", "hf": "huggingface-hub",
+}  # fmt: skip
 _CREDENTIALS = re.compile(r"^[^/]*@")
 
 
@@ -53,13 +58,13 @@ def clean_address(text: str) -> bytes:
     """
     scheme, _, rest = text.partition("://")
     why = ""
-    if scheme.lower() in _WEB and _CREDENTIALS.match(rest):
+    if _CREDENTIALS.match(rest):
         why = "it holds a user name: give credentials where the store's own tools look for them"
     elif "::" in text:
         why = "chains of file systems are not read"
     elif "#" in rest or "?" in rest:
         why = "an address has no query and no fragment"
-    elif any(part in (".", "..") for part in rest.split("/")):
+    elif any(unquote(part) in (".", "..") for part in rest.split("/")):
         why = "it has . or .. in it"
     if why or not rest.strip("/"):
         raise InputError("bad_address", f"cannot index {text}: {why or 'it names no place'}")
@@ -78,7 +83,7 @@ def find_file_system(url: bytes) -> tuple[Any, str]:
     try:
         import fsspec
     except ModuleNotFoundError as error:
-        raise _missing(text, "fsspec") from error
+        raise _missing(text, scheme) from error
     options: dict[str, Any] = {"use_listings_cache": False}
     try:
         if scheme in _WEB:
@@ -88,16 +93,15 @@ def find_file_system(url: bytes) -> tuple[Any, str]:
             options |= {"allow_redirects": False, "client_kwargs": {"timeout": limit}}
         file_system, path = fsspec.core.url_to_fs(text, **options)
     except ImportError as error:
-        raise _missing(text, error.name or str(error)) from error
+        raise _missing(text, scheme) from error
     except ValueError as error:
         raise InputError("bad_address", f"cannot read {text}: {error}") from error
     return file_system, cast(str, path)
 
 
-def _missing(text: str, package: str) -> MissingExtraError:
-    command = "pip install 'relook[remote]'"
-    if package not in ("fsspec", "aiohttp"):
-        command += f", and the store's package ({package})"
+def _missing(text: str, scheme: str) -> MissingExtraError:
+    package = _PACKAGES.get(scheme, "")
+    command = f"pip install 'relook[remote]' {package}".rstrip()
     return MissingExtraError("missing_extra", f"{text} needs an optional package", command)
 
 

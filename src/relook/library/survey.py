@@ -277,7 +277,10 @@ class Survey:
 
     def _is_shown(self, name: bytes) -> bool:
         parts = name.split(b"/")
-        hides = any(part.startswith(b".") and part != b".." for part in parts) or parts[0] == b"__MACOSX"
+        hides = (
+            any(part.startswith(b".") and part != b".." for part in parts)
+            or parts[0] == b"__MACOSX"
+        )
         return self._settings.hidden or not hides
 
     def _pass_over(self, archive: bytes) -> None:
