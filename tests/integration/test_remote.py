@@ -276,7 +276,7 @@ def test_a_missing_package_is_named(
     with pytest.raises(MissingExtraError) as raised:
         library.add("s3://bucket/pics")
     assert raised.value.hint == "pip install 'relook[remote]' s3fs"
+    monkeypatch.undo()
     with pytest.raises(InputError, match="cannot read nosuch://x"):
-        monkeypatch.undo()
         library.add("nosuch://x/y")
     assert not (library.folder / "manifest.json").exists()

@@ -21,19 +21,23 @@ if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.encoders import Encoder
 
-__all__ = ["AddOptions", "absolute", "add"]
+__all__ = ["AddOptions", "PathLike", "absolute", "add"]
 
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
 class AddOptions:
-    """How pictures are added; fields as the arguments of `Library.add`."""
+    """How pictures are added; fields as the arguments of `Library.add`.
+
+    With `missing_ok` a path that is away keeps its images and is told of in the notes.
+    """
 
     metadata: Sequence[PathLike] = ()
     settings: IndexSettings | None = None
     within: Sequence[PathLike] | None = None
     progress: ProgressCallback | None = None
+    missing_ok: bool = False
 
 
 def add(
@@ -52,7 +56,7 @@ def add(
     settings = options.settings or IndexSettings()
     sidecars = Sidecars([Path(os.path.expanduser(file)) for file in options.metadata])
     given = [absolute(path) for path in paths]
-    for root in given:
+    for root in () if options.missing_ok else given:
         check_root(root)  # a mistyped path must not leave an empty library
     files = library.open_or_create()
     files.check_encoder(encoder)
@@ -70,7 +74,7 @@ def add(
             roots,
             avoid=os.fsencode(os.path.realpath(library.folder)),
             hidden=settings.hidden,
-            must_exist=bool(given),
+            must_exist=bool(given) and not options.missing_ok,
             within=None if within is None else _local(within),
             connections=settings.connections,
         )

@@ -277,11 +277,8 @@ class Survey:
 
     def _is_shown(self, name: bytes) -> bool:
         parts = name.split(b"/")
-        hides = (
-            any(part.startswith(b".") and part != b".." for part in parts)
-            or parts[0] == b"__MACOSX"
-        )
-        return self._settings.hidden or not hides
+        hides = any(part.startswith(b".") and part != b".." for part in parts)
+        return self._settings.hidden or not (hides or parts[0] == b"__MACOSX")
 
     def _pass_over(self, archive: bytes) -> None:
         """Takes every member of an unchanged archive for unchanged."""
