@@ -106,7 +106,7 @@ class Contents:
         return True
 
     def release(self, content: bytes) -> None:
-        """Takes a claim back: it is no picture."""
+        """Takes a recent claim back: it is no picture."""
         with self._lock:
             self._recent.discard(self.key(content))
 
