@@ -3,6 +3,7 @@
 import functools
 import http.server
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,18 @@ def test_a_web_server_in_trouble_is_told_and_loses_nothing(
     Handler.broken.clear()
     (pictures / "green.png").unlink()
     assert counts(library.add()) == {"n_added": 1, "n_removed": 1, "n_unchanged": 2}
+
+
+def test_a_picture_that_cannot_be_looked_at_just_now_was_not_moved(
+    library: relook.Library, web: str, pictures: Path
+) -> None:
+    library.add(f"{web}/pictures")
+    before = paths(library)
+    shutil.copy(pictures / "red.png", pictures / "copy.png")
+    Handler.broken["/pictures/red.png"] = 503
+    report = library.add()
+    assert (report.n_added, report.n_duplicates, report.n_moved) == (1, 1, 0)
+    assert paths(library) == before | {f"{web}/pictures/copy.png"}
 
 
 def test_a_large_remote_file_is_not_taken_in(library: relook.Library, web: str) -> None:

@@ -13,11 +13,13 @@ from typing import Any
 
 import fsspec
 import pytest
+import watchfiles
 from archive_parts import picture, write_tar
 
 import relook
 from relook.app.indexing import AddOptions
-from relook.app.watching import watch
+from relook.app.watching import _Changes, watch
+from relook.core.errors import MissingExtraError, StorageError
 from relook.core.settings import WatchSettings
 from relook.library.lock import WriterLock
 from relook.testing import noise, solid
@@ -134,3 +136,39 @@ def test_a_busy_library_and_an_absent_folder_are_waited_for(
         stop.set()
         thread.join()
     assert len(library) == 5
+
+
+def test_the_librarys_own_changes_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "link").symlink_to("library")
+    stops = (threading.Event(), threading.Event())
+    changes = _Changes([], str(tmp_path / "link"), WatchSettings(), stops)
+    for name, counts in (
+        ("library", False), ("library/vectors.f16", False), ("link/writer.lock", False),
+        ("library2/a.png", True), ("a.png", True), ("gone/folder", True),
+    ):  # fmt: skip
+        assert changes._counts(None, str(tmp_path / name)) is counts, name
+
+
+def test_a_missing_package_is_named(
+    library: relook.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(MissingExtraError, match="watchfiles") as raised:
+        next(watch(library, [str(pictures)]))
+    assert "pip install 'relook[watch]'" in raised.value.hint
+    assert next(watch(library, [str(pictures)], settings=WatchSettings(poll_s=5))).n_added == 3
+
+
+def test_a_system_that_cannot_watch_is_told(
+    library: relook.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("OS file watch limit reached")
+
+    monkeypatch.setattr(watchfiles, "watch", refuse)
+    reports = watch(library, [str(pictures)])
+    assert next(reports).n_added == 3
+    with pytest.raises(StorageError, match="watch limit reached") as raised:
+        next(reports)
+    assert raised.value.hint == "look every so often instead: --poll 30"
