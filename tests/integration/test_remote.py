@@ -17,8 +17,16 @@ from server_parts import error_of, serving
 from test_incremental import counts
 
 import relook
-from relook.core import remote
-from relook.core.errors import FetchError, InputError, MissingExtraError, NotFoundError
+from relook.core import remote, sources
+from relook.core.errors import (
+    FetchError,
+    ImageError,
+    InputError,
+    MissingExtraError,
+    NotFoundError,
+)
+from relook.core.images import load
+from relook.core.picture_paths import Address
 from relook.core.settings import ImageLimits
 from relook.library import reading
 from relook.server.originals import original
@@ -248,6 +256,18 @@ def test_a_picture_that_cannot_be_looked_at_just_now_was_not_moved(
     report = library.add()
     assert (report.n_added, report.n_duplicates, report.n_moved) == (1, 1, 0)
     assert paths(library) == before | {f"{web}/pictures/copy.png"}
+
+
+def test_typed_text_is_never_fetched(web: str) -> None:
+    address = f"{web}/pictures/red.png"
+    assert sources.read_bytes(Address(address)) == sources.read_bytes(address.encode())
+    Handler.asked.clear()
+    for typed in (address, Path(address)):
+        with pytest.raises(ImageError, match="not there"):
+            sources.read_bytes(typed)
+        with pytest.raises(ImageError, match="not there"):
+            load(typed)
+    assert Handler.asked == []
 
 
 def test_a_large_remote_file_is_not_taken_in(library: relook.Library, web: str) -> None:

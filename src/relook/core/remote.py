@@ -35,7 +35,7 @@ __all__ = [
 T = TypeVar("T")
 _TRIES = 3
 _BACKOFF_S = 0.3  # doubled before each further try
-_TIMEOUT_S = 60.0  # of one request
+_TIMEOUT_S = 30.0  # of one request
 _CHUNK = 1024**2
 # What stores say about an object's version, the strictest first.
 _MARKS = (
@@ -68,7 +68,10 @@ def clean_address(text: str) -> bytes:
         why = "it has . or .. in it"
     if why or not rest.strip("/"):
         raise InputError("bad_address", f"cannot index {text}: {why or 'it names no place'}")
-    return os.fsencode(f"{scheme.lower()}://{rest.rstrip('/')}")
+    host, slash, path = rest.partition("/")
+    if scheme.lower() in _WEB:  # case counts in the name of a bucket, not in a host's
+        host = host.lower()
+    return os.fsencode(f"{scheme.lower()}://{(host + slash + path).rstrip('/')}")
 
 
 def find_file_system(url: bytes) -> tuple[Any, str]:

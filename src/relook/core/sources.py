@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from relook.core.errors import ImageError
 from relook.core.images import read_bytes as read_file
-from relook.core.picture_paths import is_url, split_member
+from relook.core.picture_paths import Address, is_url, split_member
 from relook.core.settings import ImageLimits
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ __all__ = ["archive_at", "read_beside", "read_bytes"]
 _KEPT = 16  # lists of archives: what a page of thumbnails comes from
 _FRESH_S = 60  # for which the list of a remote archive is not checked
 _MOST_WORDS = 1024**2
-_listing_lock = threading.Lock()  # threads that ask for the same list make it once
+# Threads that ask for the same list make it once; a slow one holds up few others.
+_listing_locks = tuple(threading.Lock() for _ in range(16))
 
 
 def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
     """Reads a picture whole.
 
     Args:
-        path: A file, a member (`a.tar!/b.jpg`) or an address (`s3://bucket/b.jpg`).
+        path: A file, a member (`a.tar!/b.jpg`) or an address (`s3://bucket/b.jpg`); a remote
+            place only as bytes or an `Address`, as catalogs give them, and never as typed text.
         limits: What it may cost.
 
     Raises:
@@ -41,6 +43,8 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
     """
     limits = limits or ImageLimits()
     place = os.fsencode(path)
+    if is_url(place) and not isinstance(path, bytes | Address):
+        return read_file(path, limits)
     member = split_member(place)
     if member is not None:
         archive, name = member
@@ -78,7 +82,7 @@ def archive_at(path: bytes) -> Archive:
         size, stamp = _remote_version(path, int(time.monotonic() / _FRESH_S))
     else:
         size, stamp = _version(path)
-    with _listing_lock:
+    with _listing_locks[hash(path) % len(_listing_locks)]:
         return _listed(path, size, stamp)
 
 
