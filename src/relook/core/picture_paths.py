@@ -53,6 +53,9 @@ class Address(PosixPath):
     def __fspath__(self) -> str:
         return str(self)
 
+    def __reduce__(self) -> tuple[type[Address], tuple[str]]:
+        return (Address, (str(self),))
+
 
 def is_url(path: bytes) -> bool:
     """Whether it is an address and not a path of this machine."""
