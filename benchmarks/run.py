@@ -18,7 +18,8 @@ from figures import Figure, machine, parser, print_table
 
 HERE = Path(__file__).resolve().parent
 NAMES = (
-    "cold", "encoder", "indexing", "search", "rounds", "ask", "memory", "mosaics", "peers",
+    "cold", "encoder", "indexing", "pipeline", "search", "rounds", "ask", "memory", "mosaics",
+    "peers",
 )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from relook.core.errors import (
     NotFoundError,
 )
 from relook.core.settings import ImageLimits, IndexSettings
-from relook.library import build
-from relook.library.scan import list_pictures
+from relook.library import reading
+from relook.library.scan import Scan
 from relook.testing import ColourEncoder, noise, solid
 
 
@@ -70,19 +70,19 @@ def test_bad_files_stay_listed_and_are_not_read_again(
     expected = spoil(pictures)
     library.add(pictures)
     seen = []
-    real = build.read_bytes
+    real = reading.read_bytes
 
     def read_bytes(path: bytes, limits: ImageLimits) -> bytes:
         seen.append(os.path.basename(path))
         return real(path, limits)
 
-    monkeypatch.setattr(build, "read_bytes", read_bytes)
+    monkeypatch.setattr(reading, "read_bytes", read_bytes)
     assert skipped(library.add(pictures)) == expected
     # What may have been a passing trouble is tried again.
     assert sorted(seen) == [b"dangling.jpg", b"loop.jpg", b"memory.jpg"]
     seen.clear()
     library.add(pictures, settings=IndexSettings(retry_skipped=True))
-    assert len(seen) == len(expected)
+    assert set(seen) == set(expected)
 
 
 def test_a_bad_file_that_was_mended_or_removed_is_listed_no_more(
@@ -217,7 +217,7 @@ def test_a_folder_that_vanishes_during_the_run(
 ) -> None:
     many(pictures / "zz", 30)
     gone = threading.Event()
-    real = build.read_bytes
+    real = reading.read_bytes
 
     def read_bytes(path: bytes, limits: ImageLimits) -> bytes:
         if path.endswith(b"0010.png") and not gone.is_set():
@@ -225,7 +225,7 @@ def test_a_folder_that_vanishes_during_the_run(
             gone.set()
         return real(path, limits)
 
-    monkeypatch.setattr(build, "read_bytes", read_bytes)
+    monkeypatch.setattr(reading, "read_bytes", read_bytes)
     report = library.add(pictures, settings=IndexSettings(workers=1, batch=2, commit_every=4))
     assert report.n_added == 3 + 10
     assert set(skipped(report).values()) == {"vanished"}
@@ -242,9 +242,9 @@ def test_scanning_a_tree_of_links_ends(tmp_path: Path) -> None:
         solid("red").save(tmp_path / name / "x.png")
     (tmp_path / "a" / "b").symlink_to(tmp_path / "b")
     (tmp_path / "b" / "a").symlink_to(tmp_path / "a")
-    listing = list_pictures([os.fsencode(tmp_path)], avoid=b"/nowhere")
-    assert len(listing.files) == 2
-    assert listing.unlisted == {}
+    scan = Scan([os.fsencode(tmp_path)], avoid=b"/nowhere")
+    assert len([file for files in scan for file in files]) == 2
+    assert scan.unlisted == {}
 
 
 def test_a_path_that_is_not_there(library: relook.Library, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.app.finder import least_similarity, library_finder
+from relook.core import sources
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.images import read_bytes
 from relook.core.secret import Secret
@@ -273,7 +274,7 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
             raise InputError("no_library_given", f"image {picture} is of no library", "name it")
         record = library.image(picture)
         return Subject.of(
-            read_bytes(record.facts.path, library.limits), image_id=picture,
+            sources.read_bytes(record.facts.path, library.limits), image_id=picture,
             name=record.path.name, limits=limits_at(record.facts.path, library.limits),
         )  # fmt: skip
     named = os.fspath(picture)

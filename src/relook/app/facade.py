@@ -10,13 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.captioning import Captions
-from relook.app.indexing import run_with_index
-from relook.app.models import make_encoder, remember, spec_of
-from relook.app.places import PathLike, absolute, expanded, library_folder, several
+from relook.app.models import make_encoder, spec_of
+from relook.app.places import PathLike, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
-from relook.core.errors import NotFoundError
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -31,10 +29,8 @@ from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.scan import check_root, list_pictures
+from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.library.sidecar import Sidecars
 from relook.notebook.display import show_pages
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
@@ -142,7 +138,7 @@ class Library:
         everything that was added before.
 
         Args:
-            paths: Folders or picture files.
+            paths: Folders, picture files, archives (tar, zip) or addresses (`s3://...`).
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
             settings: How to index.
             within: Folders that no link below the paths may lead out of; anywhere when None.
@@ -150,40 +146,13 @@ class Library:
 
         Raises:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
-            StorageError: the disk refused (what was committed stays); MetadataError.
+            StorageError: the disk refused (what was committed stays); MetadataError;
+            FetchError, MissingExtraError: for an address.
         """
-        from relook.library.build import Builder  # a search does without Pillow
+        from relook.app.indexing import AddOptions, add
 
-        settings = settings or IndexSettings()
-        sidecars = Sidecars([expanded(file) for file in several(metadata)])
-        for path in paths:
-            check_root(absolute(path))  # a mistyped path must not leave an empty library
-        files = self.open_or_create()
-        files.check_encoder(self._encoder)
-        with WriterLock(self.folder):
-            files.refresh()
-            remember(files, self._encoder)
-            roots = [absolute(path) for path in paths] or files.catalog.roots()
-            if not roots:
-                raise NotFoundError(
-                    "no_path", "nothing has been indexed yet", "name a folder of pictures"
-                )
-            report_to = progress or (lambda _: None)
-            listing = list_pictures(
-                roots,
-                avoid=os.fsencode(os.path.realpath(self.folder)),
-                hidden=settings.hidden,
-                must_exist=bool(paths),
-                within=None if within is None else [absolute(one) for one in within],
-                progress=lambda n: report_to(Progress("listing", n)),
-            )
-            for root in roots if paths else ():
-                files.catalog.add_root(root)
-            builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
-            return run_with_index(
-                files, self._encoder, self.search_settings, len(listing.files),
-                lambda: builder.run(listing, roots), report_to,
-            )  # fmt: skip
+        options = AddOptions(several(metadata), settings, within, progress)
+        return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
         """The open files; of a new, empty library when nothing has been indexed yet.
@@ -202,6 +171,8 @@ class Library:
         Returns:
             How many images were taken out.
         """
+        from relook.app.places import absolute
+
         files = self.files
         with WriterLock(self.folder):
             return files.forget([absolute(path) for path in paths])

@@ -1,89 +1,96 @@
-"""Runs that change a library, with the index made beside them and room freed after. Layer: app."""
+"""Bringing a library up to date with folders, archives and addresses. Layer: app."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+from relook.app.index_beside import run_with_index
+from relook.app.models import remember
+from relook.app.places import PathLike, absolute, expanded
+from relook.core.errors import NotFoundError
+from relook.core.picture_paths import is_url
+from relook.core.settings import IndexSettings
+from relook.library.lock import WriterLock
+from relook.library.report import IndexReport, ProgressCallback
+from relook.library.scan import Scan, check_root
+from relook.library.sidecar import Sidecars
 
-from relook.core.settings import SearchSettings
-from relook.core.vectors import Floats
-from relook.encoders.base import Encoder
-from relook.library.compaction import compact, is_worthwhile
-from relook.library.files import LibraryFiles
-from relook.library.index_worker import IndexWorker
-from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+if TYPE_CHECKING:
+    from relook.app.facade import Library
+    from relook.encoders import Encoder
 
-__all__ = ["run_with_index", "text_queries"]
-
-_N_TEXTS = 96
+__all__ = ["AddOptions", "add"]
 
 
-def run_with_index(
-    files: LibraryFiles,
-    encoder: Encoder,
-    settings: SearchSettings,
-    n_images: int,
-    run: Callable[[], IndexReport],
-    progress: ProgressCallback | None = None,
+@dataclass(frozen=True, slots=True)
+class AddOptions:
+    """How pictures are added; fields as the arguments of `Library.add`.
+
+    With `missing_ok` a path that is away keeps its images and is told of in the notes.
+    """
+
+    metadata: Sequence[PathLike] = ()
+    settings: IndexSettings | None = None
+    within: Sequence[PathLike] | None = None
+    progress: ProgressCallback | None = None
+    missing_ok: bool = False
+
+
+def add(
+    library: Library, encoder: Encoder, paths: Sequence[PathLike], options: AddOptions
 ) -> IndexReport:
-    """Runs something that adds images, while the index grows in a thread beside it.
+    """Brings a library up to date; see `Library.add`.
 
     Args:
-        files: The open library. The caller holds the writer's lock.
-        encoder: Of the library.
-        settings: What kind of index, and what memory it may take.
-        n_images: How many images the library will have, about.
-        run: Adds them.
-        progress: Called now and then.
-
-    Raises:
-        InputError: `memory_limit` before anything is done.
-        StorageError: what was committed stays.
+        library: Made when it is not there.
+        encoder: The one that made its vectors.
+        paths: Folders, files or addresses; everything that was added before when empty.
+        options: How.
     """
-    tell = progress or (lambda _: None)
-    n_tiles = len(encoder.tiles_for(4, 3))
-    n_new = max(n_images - len(files.row_table), 0)
-    if files.index_plan(settings, len(files.vectors) + n_new * n_tiles).kind == "exact":
-        report = run()
+    from relook.library.build import Builder  # a search does without Pillow
+
+    settings = options.settings or IndexSettings()
+    sidecars = Sidecars([expanded(file) for file in options.metadata])
+    given = [absolute(path) for path in paths]
+    for root in () if options.missing_ok else given:
+        check_root(root)  # a mistyped path must not leave an empty library
+    files = library.open_or_create()
+    files.check_encoder(encoder)
+    report_to = options.progress or (lambda _: None)
+    with WriterLock(library.folder):
         files.refresh()
-    else:
-        with IndexWorker(files, settings, text_queries(files, encoder)) as worker:
-            report = run()
-            files.refresh()
-            if not report.interrupted:
-                _finish(worker, report, tell)
-    files.refresh()
-    if not report.interrupted and is_worthwhile(files):
-        compact(files, lambda done, total: tell(Progress("freeing space", done, total)))
-    return report
-
-
-def _finish(worker: IndexWorker, report: IndexReport, tell: ProgressCallback) -> None:
-    try:
-        worker.finish(tell)
-    except (KeyboardInterrupt, Stop):
-        report.interrupted = True
-        report.notes.append(
-            "the index is not complete: searches compare with what it lacks, which takes longer;"
-            " relook index finishes it"
+        remember(files, encoder)
+        roots = given or files.catalog.roots()
+        if not roots:
+            raise NotFoundError(
+                "no_path", "nothing has been indexed yet", "name a folder of pictures"
+            )
+        within = options.within
+        scan = Scan(
+            roots,
+            avoid=os.fsencode(os.path.realpath(library.folder)),
+            hidden=settings.hidden,
+            must_exist=bool(given) and not options.missing_ok,
+            within=None if within is None else _local(within),
+            connections=settings.connections,
+        )
+        for root in given:
+            files.catalog.add_root(root)
+        builder = Builder(files, encoder, settings, library.limits, sidecars, options.progress)
+        n_images = _n_listed(scan) if library.search_settings.memory_mib else None
+        return run_with_index(
+            files, encoder, library.search_settings, n_images, lambda: builder.run(scan), report_to
         )
 
 
-def text_queries(files: LibraryFiles, encoder: Encoder) -> Floats | None:
-    """[n, d] vectors of words as people might search for: captions of the library, phrasings.
+def _n_listed(scan: Scan) -> int:
+    """How many files a run will meet, for a plan that must be told before it; archives count 1."""
+    return sum(len(files) for files in scan)
 
-    None where neither is known.
-    """
-    # Ids in a mixed order, the same every time.
-    captions = files.catalog.ask(
-        "SELECT caption FROM images WHERE caption <> ''"
-        " ORDER BY (image_id * 7919) % 1000003 LIMIT ?",
-        (_N_TEXTS // 2,),
-    )
-    parts = [encoder.encode_texts([str(caption) for (caption,) in captions])] if captions else []
-    phrasings = encoder.means.phrasings if encoder.means else None
-    if phrasings is not None and len(phrasings):
-        order = np.random.default_rng(3).permutation(len(phrasings))
-        parts.append(phrasings[order[: _N_TEXTS - len(captions)]])
-    return np.concatenate(parts).astype(np.float32) if parts else None
+
+def _local(paths: Sequence[PathLike]) -> list[bytes]:
+    """The folders of this machine; no link leads to an address."""
+    return [place for place in map(absolute, paths) if not is_url(place)]

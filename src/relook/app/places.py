@@ -8,7 +8,9 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["absolute", "default_library", "expanded", "library_folder", "several"]
+from relook.core.picture_paths import is_url
+
+__all__ = ["PathLike", "absolute", "default_library", "expanded", "library_folder", "several"]
 
 PathLike = str | os.PathLike[str]
 
@@ -37,5 +39,16 @@ def expanded(path: PathLike) -> Path:
 
 
 def absolute(path: PathLike) -> bytes:
-    """A path as the catalog keeps it."""
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))
+    """A place as catalogs keep it.
+
+    Raises:
+        InputError: `bad_address`.
+    """
+    text = os.fspath(path)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if is_url(os.fsencode(text)):
+        from relook.core.remote import clean_address
+
+        return clean_address(text)
+    return os.fsencode(os.path.abspath(os.path.expanduser(text)))

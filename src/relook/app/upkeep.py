@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relook.app.facade import Library
-from relook.app.indexing import text_queries
+from relook.app.index_beside import text_queries
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
 from relook.search.recall import measure_recall, sample_tiles

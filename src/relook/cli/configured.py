@@ -49,6 +49,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "captioner": _CORE + "CaptionerSettings",
         "prompts": _CORE + "PromptSettings",
         "index": _CORE + "IndexSettings",
+        "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
         "feedback": _CORE + "FeedbackSettings",

@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
+from relook.app.indexing import AddOptions
 from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.cli.cost import telling_cost
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
-from relook.core.settings import EncoderSettings, IndexSettings, help_of
+from relook.cli.watching import keep_watching
+from relook.core.settings import EncoderSettings, IndexSettings, WatchSettings, help_of
 
 __all__ = ["forget", "index", "info"]
 
@@ -25,8 +27,12 @@ def _encoder_help(name: str) -> str:
 
 def index(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Folders or pictures; none: all added before."),
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Folders, pictures, archives (tar, zip) or addresses (s3://, gs://, https://);"
+            " none: all added before.",
+        ),
     ] = None,
     library: LibraryOption = None,
     encoder: Annotated[
@@ -53,17 +59,34 @@ def index(
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
+    ] = False,
+    poll: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="With --watch: look every so often, for drives"
+            " that tell of no changes.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
-    settings = (config or config_of(None)).settings(IndexSettings)
+    said = config or config_of(None)
+    settings = said.settings(IndexSettings)
     settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
     opened = open_library(
         library, config, model=encoder, revision=revision, device=device, dtype=dtype, tiles=tiles
     )
     with opened as lib, progress_bar(as_json) as progress:
         telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
+        if watch or poll is not None:
+            watching = said.settings(WatchSettings)
+            watching = watching if poll is None else replace(watching, poll_s=poll)
+            options = AddOptions(metadata or (), settings, progress=telling)
+            report = keep_watching(lib, paths or [], options, watching, as_json=as_json)
+            raise typer.Exit(130 if report.interrupted else 0)
         report = lib.add(
             *(paths or []), metadata=metadata or [], settings=settings, progress=telling
         )
@@ -105,7 +128,9 @@ def info(
 
 
 def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or pictures.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Folders, pictures, archives, addresses.")
+    ],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:

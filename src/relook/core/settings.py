@@ -22,6 +22,7 @@ __all__ = [
     "ModelSettings",
     "PromptSettings",
     "SearchSettings",
+    "WatchSettings",
     "WebLimits",
     "help_of",
     "setting",
@@ -74,8 +75,26 @@ class IndexSettings:
     batch: int = setting(0, "pictures encoded at once; 0 means what suits the encoder", low=0)
     commit_every: int = setting(256, "pictures written in one transaction", low=1)
     workers: int = setting(0, "decoding threads; 0 means one a core, at most 32", low=0)
+    readers: int = setting(
+        0, "files read at once; 0 means as many as are decoded, more from a remote store", low=0
+    )
+    connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
     retry_skipped: bool = setting(False, "try files again that were skipped before")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How a library is kept up to date while pictures come and go."""
+
+    debounce_s: float = setting(1.0, "seconds in which changes are taken together", low=0.05)
+    poll_s: float = setting(
+        0.0, "seconds between looks at every file; 0 waits for the system to tell", low=0
+    )
+    remote_s: float = setting(
+        60.0, "the same for what no system tells about: remote stores, folders that are away",
+        low=0.1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

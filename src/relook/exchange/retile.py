@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
-from relook.core.images import content_hash, decode, read_bytes
+from relook.core.images import content_hash, decode
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder

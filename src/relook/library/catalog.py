@@ -18,7 +18,6 @@ import numpy as np
 from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.contents import Contents
 from relook.library.dropped import DROPPED, taken_back
 from relook.library.matching import matching_sql, plain
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
@@ -53,6 +52,12 @@ CREATE TABLE IF NOT EXISTS skipped (
     mtime_ns INTEGER NOT NULL,
     code TEXT NOT NULL,
     message TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS archives (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    n_members INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -172,20 +177,6 @@ class Catalog:
         """Grows with every change of images."""
         counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
         return _int(counter[0][0]) if counter else 0
-
-    def facts(self) -> dict[bytes, tuple[int, int, int]]:
-        """Path -> (image_id, size_bytes, mtime_ns) of every image."""
-        sql = "SELECT path, image_id, size_bytes, mtime_ns FROM images"
-        with self._lock:
-            try:
-                # One at a time: a list of a million rows beside the answer doubles its memory.
-                return {path: (image_id, n, t) for path, image_id, n, t in self._db.execute(sql)}
-            except sqlite3.DatabaseError as error:
-                raise _database_error(self.path, error) from error
-
-    def contents(self) -> Contents:
-        """Content digests of all images, to ask whether one is among them."""
-        return Contents(self.ask)
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""

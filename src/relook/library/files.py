@@ -21,6 +21,7 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.picture_paths import inside, split_member
 from relook.core.settings import SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
@@ -338,17 +339,20 @@ class LibraryFiles:
         Raises:
             NotFoundError: `no_image` when no image is there.
         """
-        inside = "path = ?1 OR substr(path, 1, length(?2)) = ?2"
+        within = "path = ?1 OR substr(path, 1, length(?2)) = ?2 OR substr(path, 1, length(?3)) = ?3"
         n_forgotten = 0
         with self.catalog.transaction() as db:
             for root in roots:
-                values = (root, root.rstrip(os.sep.encode()) + os.sep.encode())
+                below = inside(root)
+                values = (root, below[0], below[-1])
+                archive = (split_member(root) or (root,))[0]
+                db.execute(f"DELETE FROM archives WHERE {within} OR path = ?4", (*values, archive))
                 n_images = sum(
-                    db.execute(f"DELETE FROM {table} WHERE {inside}", values).rowcount
+                    db.execute(f"DELETE FROM {table} WHERE {within}", values).rowcount
                     for table in ("images", "dropped")
                 )
-                db.execute(f"DELETE FROM roots WHERE {inside}", values)
-                db.execute(f"DELETE FROM skipped WHERE {inside}", values)
+                db.execute(f"DELETE FROM roots WHERE {within}", values)
+                db.execute(f"DELETE FROM skipped WHERE {within}", values)
                 if not n_images:
                     raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
                 n_forgotten += n_images

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from relook.core.errors import RelookError
 from relook.core.settings import SearchSettings
@@ -29,11 +30,14 @@ class IndexWorker:
     Args:
         files: The open library; the thread opens files of its own.
         settings: What kind of index, and what memory it may take.
-        texts: [n, d] queries by words to measure it with.
+        texts: Gives [n, d] queries by words to measure it with, when there is one to be made.
     """
 
     def __init__(
-        self, files: LibraryFiles, settings: SearchSettings, texts: Floats | None = None
+        self,
+        files: LibraryFiles,
+        settings: SearchSettings,
+        texts: Callable[[], Floats | None] = lambda: None,
     ) -> None:
         self._files, self._settings, self._texts = files, settings, texts
         self._ended = threading.Event()  # the run is over: add what is left, and end
@@ -68,20 +72,23 @@ class IndexWorker:
             raise self._error
 
     def _work(self) -> None:
-        _give_way()
         try:
             with LibraryFiles.open(self._files.folder) as own:
                 while not self._ended.wait(_LOOK_EVERY_S):
                     own.refresh()
                     if self._is_due(own):
-                        own.build_index(self._settings, self._texts, self._report)
+                        self._build(own)
                 own.refresh()
                 if not self._stopped.is_set() and own.needs_index(self._settings):
-                    own.build_index(self._settings, self._texts, self._report)
+                    self._build(own)
         except Stop:
             pass
         except RelookError as error:
             self._error = error
+
+    def _build(self, own: LibraryFiles) -> None:
+        _give_way()
+        own.build_index(self._settings, self._texts(), self._report)
 
     def _is_due(self, own: LibraryFiles) -> bool:
         """Whether so much lacks the index that the run should not be waited for."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relook.core.picture_paths import as_path
+
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
 _MOST_NS = 2**63 - 1  # of a 64-bit integer
@@ -64,8 +66,8 @@ class ImageRecord:
 
     @property
     def path(self) -> Path:
-        """The file, as this system names it."""
-        return Path(os.fsdecode(self.facts.path))
+        """The file, as this system names it; an `Address` for a remote one."""
+        return as_path(self.facts.path)
 
 
 @dataclass(frozen=True, slots=True)

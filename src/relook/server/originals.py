@@ -12,8 +12,9 @@ from typing import Any
 from PIL import Image
 
 from relook.core.errors import ImageError, NotFoundError
-from relook.core.images import content_hash, decode, read_bytes
+from relook.core.images import content_hash, decode
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord, printable
 
