@@ -234,9 +234,23 @@ def advisories(parts: list[Part], out: Path) -> list[str]:
     except (subprocess.TimeoutExpired, ValueError):
         print("advisories NOT CHECKED: pip-audit could not reach its advisory service")
         return []
-    holes = [f"{one['name']} {one['version']}: {hole['id']}"
-             for one in told["dependencies"] for hole in one.get("vulns", ())]  # fmt: skip
-    print(f"advisories: {len(told['dependencies'])} packages looked up, {len(holes)} holes known")
+    return holes_of(told["dependencies"])
+
+
+def holes_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The holes that pip-audit knows; what it skipped counts as not checked, and is told."""
+    skipped = [one["name"] for one in rows if "skip_reason" in one]
+    n_looked_up = len(rows) - len(skipped)
+    if skipped:
+        some = ", ".join(skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+        print(f"advisories NOT CHECKED of {len(skipped)} packages ({some}): the advisory service"
+              " cannot be reached, or does not know them")  # fmt: skip
+    holes = [
+        f"{one['name']} {one['version']}: {hole['id']}"
+        for one in rows
+        for hole in one.get("vulns", ())
+    ]
+    print(f"advisories: {n_looked_up} packages looked up, {len(holes)} holes known")
     return holes
 
 

@@ -74,10 +74,10 @@ def _too_large() -> Corpus:
     bits = png(50_000, 50_000, b"\0" * 100_000, depth=1, kind=0)
     bmp = encoded(solid("red", 4, 4), "BMP")
     jp2 = encoded(solid("red", 8, 8), "JPEG2000")
-    siz = jp2.index(b"\xff\x51")
-    large_siz = jp2[: siz + 6] + struct.pack(">II", 2**30, 2**30) + jp2[siz + 14 :]
-    ihdr = large_siz.index(b"ihdr")
-    jp2 = large_siz[: ihdr + 4] + struct.pack(">II", 2**30, 2**30) + large_siz[ihdr + 12 :]
+    frame = jp2.index(b"\xff\x51")
+    large_frame = jp2[: frame + 6] + struct.pack(">II", 2**30, 2**30) + jp2[frame + 14 :]
+    ihdr = large_frame.index(b"ihdr")
+    jp2 = large_frame[: ihdr + 4] + struct.pack(">II", 2**30, 2**30) + large_frame[ihdr + 12 :]
     return {
         "header-bomb.png": (png(100_000, 100_000, b"\0" * 1000), "too_many_pixels"),
         "one-bit-bomb.png": (bits, "too_many_pixels"),

@@ -18,7 +18,8 @@ from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.settings import ImageLimits, WebLimits
 from relook.rag.fetch import subject_at
-from relook.testing import ColourEncoder
+from relook.search.explain import heat_map
+from relook.testing import ColourEncoder, noise
 from relook.testing.web_server import Reply
 from relook.testing.web_server import serving as web
 
@@ -123,3 +124,24 @@ def test_what_the_web_sends_for_ask(hostile: Corpus) -> None:
             except ImageError as error:
                 code = error.code if site.address in error.message else "not named"
             assert fits(code, wanted), name
+
+
+def test_a_careful_person_has_every_picture_decoded_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `images.isolate`: while indexing, for a query picture, a box, a heat map."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    noise(1).save(folder / "a.png")
+    here: list[str] = []
+    real = Image.open
+    monkeypatch.setattr(Image, "open", lambda *a, **k: (here.append("open"), real(*a, **k))[1])
+    limits = ImageLimits(isolate=True)
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder(), limits=limits) as library:
+        assert library.add(folder).n_added == 1
+        library.similar(folder / "a.png")
+        session = library.look("red")
+        session.judge(1, relevant=True, box=relook.Box(0, 0, 0.5, 0.5))
+        heat_map(library.engine, folder / "a.png", library.engine.encoder.encode_texts(["a"])[0], 3)
+        library.ask(1, "what is it?", providers=["library"])
+    assert here == []

@@ -248,3 +248,32 @@ def test_ask_fetches_nothing_from_inside(server: Running, host: str) -> None:
 def test_ask_takes_only_plain_addresses(server: Running, url: str, status: int) -> None:
     body = {"url": url, "question": "?", "stream": False}
     assert error_of(server.http.post("/api/v1/ask", json=body)) == (status, "bad_url")
+
+
+def test_a_file_that_is_swapped_for_a_link_all_the_time_leaks_nothing(tmp_path: Path) -> None:
+    """Whoever wins the race: the picture that was indexed is sent, or none."""
+    library = small_library(tmp_path)
+    secret = tmp_path / "secret.png"
+    noise(1).save(secret)
+    with serving(library, cache=tmp_path / "cache") as server:
+        path = Path(server.client.image("library", 1)["path"])
+        own = path.read_bytes()
+        stop = threading.Event()
+
+        def swap() -> None:
+            new = path.with_suffix(".new")
+            while not stop.is_set():
+                new.symlink_to(secret)
+                new.replace(path)
+                new.write_bytes(own)
+                new.replace(path)
+
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        try:
+            answers = [server.get(f"/images/1/{kind}") for kind in ("file", "file?v=1") * 40]
+        finally:
+            stop.set()
+            swapping.join()
+        assert {one.status_code for one in answers} <= {200, 404}
+        assert {one.content for one in answers if one.status_code == 200} <= {own}

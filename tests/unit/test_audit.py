@@ -94,6 +94,18 @@ def test_the_bill_names_every_part_once_and_only_what_is_there() -> None:
     assert all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])
 
 
+def test_what_pip_audit_skipped_is_not_called_safe(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"name": "a", "skip_reason": "not found"},
+        {"name": "b", "version": "1", "vulns": [{"id": "CVE-1"}]},
+        {"name": "c", "version": "2", "vulns": []},
+    ]
+    assert audit.holes_of(rows) == ["b 1: CVE-1"]
+    told = capsys.readouterr().out
+    assert "NOT CHECKED of 1 packages (a)" in told
+    assert "2 packages looked up, 1 holes known" in told
+
+
 def test_what_is_installed_here_is_accepted() -> None:
     parts, _ = audit.collect("relook")
     assert [f"{one.name}: {one.objection()}" for one in parts[1:] if one.objection()] == []

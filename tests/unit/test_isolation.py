@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 from dataclasses import replace
@@ -221,6 +222,19 @@ def test_a_worker_gave_up_what_it_does_not_need() -> None:
     assert int(limits["Max open files"]) <= 64
     assert limits["Max cpu time"] != "unlimited"
     assert "NoNewPrivs:\t1" in Path(f"/proc/{worker._process.pid}/status").read_text()
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_meant_for_the_server_leaves_its_workers(told: signal.Signals) -> None:
+    data = encoded(solid("red"), "PNG")
+    workers = Workers(APART.isolated_bytes, 1)
+    workers.decode(data, 0, APART)
+    process = workers._idle[0]._process
+    process.send_signal(told)
+    assert workers.decode(data, 0, APART).width_px > 0
+    assert workers._idle[0]._process is process
+    workers.close()
+    assert process.poll() is not None
 
 
 def test_a_marked_folder_is_decoded_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

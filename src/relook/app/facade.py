@@ -96,6 +96,7 @@ class Library:
                 files.close()
                 raise
             self._files = files
+        self._files.limits = self.limits
         return self._files
 
     @property

@@ -15,6 +15,7 @@ import base64
 import ctypes
 import json
 import os
+import signal
 import sys
 from typing import Any, BinaryIO
 
@@ -31,6 +32,9 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_NO_NEW_PRIVS = 0x1000_0000, 0x4000_0000, 
 
 def main() -> None:
     """Works until there are no more requests."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # They are meant for the parent, which finishes what it began and then closes stdin.
+        signal.signal(stop, signal.SIG_IGN)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     _send(sink, {"unbounded": _give_up(int(sys.argv[1]))})
     while head := source.read(4):

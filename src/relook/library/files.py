@@ -22,7 +22,7 @@ from relook.core.errors import (
     StorageError,
 )
 from relook.core.picture_paths import inside, split_member
-from relook.core.settings import SearchSettings
+from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
@@ -57,6 +57,7 @@ class LibraryFiles:
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.manifest, self.catalog = folder, manifest, catalog
+        self.limits = ImageLimits()  # what decoding one of its pictures again may cost
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()

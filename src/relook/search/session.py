@@ -182,7 +182,7 @@ class Session:
         assert one.box is not None
         record = self.engine.files.catalog.images([one.image_id])[0]
         known = about(self.query, self._round(0), one.relevant)
-        return caption(region(record.path, one.box), known)
+        return caption(region(record.path, one.box, self.engine.files.limits), known)
 
     def revise(
         self,
