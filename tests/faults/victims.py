@@ -17,6 +17,7 @@ from typing import Any
 
 import relook
 from relook.app.exchange import EXPORTS
+from relook.core.errors import LibraryBusyError
 from relook.core.settings import IndexSettings
 from relook.library import build, check, repair  # noqa: F401  (imported before a fork)
 from relook.library.catalog import Catalog
@@ -95,7 +96,12 @@ def index(library: Path, pictures: Path, work: Path) -> None:
     """A few pictures at a time, so that a kill meets it in every state."""
     settings = IndexSettings(batch=4, commit_every=8, workers=2)
     with opened(library) as one:
-        one.add(pictures, settings=settings)
+        while True:  # a test may be writing just now, too
+            try:
+                one.add(pictures, settings=settings)
+                break
+            except LibraryBusyError:
+                continue
     acknowledge(work, "indexed")
 
 
