@@ -69,10 +69,16 @@ class Killer:
         self.library, self.pictures = library, pictures
         self.work = library.parent / "work"
 
-    def run(self, name: str, wait_s: float = 600.0) -> bool:
-        """Runs a victim, kills it after a while; True when it was killed before its end."""
+    def run(self, name: str, wait_s: float = 600.0, step: int = 0) -> bool:
+        """Runs a victim, which is killed after a while, or ends itself as hard at its n-th step.
+
+        Returns:
+            Whether it was killed before its end.
+        """
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
+        if step:
+            (self.work / "step").write_text(str(step))
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         line = f"{name} {self.library} {self.pictures} {self.work}\n"

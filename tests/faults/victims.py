@@ -8,15 +8,21 @@ A victim says what it was promised by a line in WORK/acks, after the promise was
 """
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import relook
 from relook.app import upkeep
 from relook.app.exchange import EXPORTS
+from relook.core.errors import LibraryBusyError
 from relook.core.settings import IndexSettings
 from relook.library import build, check, repair  # noqa: F401  (imported before a fork)
+from relook.library.catalog import Catalog
+from relook.library.vector_file import VectorFile
 from relook.testing import ColourEncoder
 
 
@@ -27,6 +33,9 @@ def main() -> None:
         name, *folders = line.split()
         number = os.fork()
         if number == 0:
+            step = Path(folders[-1]) / "step"
+            if step.exists():
+                die_at(int(step.read_text()))
             VICTIMS[name](*map(Path, folders))
             os._exit(0)
         say(str(number))
@@ -36,6 +45,42 @@ def main() -> None:
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def die_at(step: int) -> None:
+    """Makes this process end with SIGKILL at the n-th step that changes a file."""
+    n_steps = 0
+
+    def before_and_after(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def stepping(*given: Any, **named: Any) -> Any:
+            count()
+            done = real(*given, **named)
+            count()
+            return done
+
+        setattr(owner, name, stepping)
+
+    def count() -> None:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextmanager
+    def transaction(catalog: Catalog) -> Iterator[Any]:
+        count()
+        with real_transaction(catalog) as db:
+            yield db
+            count()
+        count()
+
+    real_transaction = Catalog.transaction
+    Catalog.transaction = transaction
+    before_and_after(VectorFile, "append")
+    for name in ("fsync", "ftruncate", "pwrite", "replace", "truncate", "unlink"):
+        before_and_after(os, name)
 
 
 def acknowledge(work: Path, *words: object) -> None:
@@ -52,7 +97,12 @@ def index(library: Path, pictures: Path, work: Path) -> None:
     """A few pictures at a time, so that a kill meets it in every state."""
     settings = IndexSettings(batch=4, commit_every=8, workers=2)
     with opened(library) as one:
-        one.add(pictures, settings=settings)
+        while True:  # a test may be writing just now, too
+            try:
+                one.add(pictures, settings=settings)
+                break
+            except LibraryBusyError:
+                continue
     acknowledge(work, "indexed")
 
 
