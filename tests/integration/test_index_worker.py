@@ -230,8 +230,8 @@ def test_too_little_memory_is_told_before_anything_is_done(folder: Path) -> None
     def add() -> IndexReport:
         raise AssertionError("the run began")
 
-    small = SearchSettings(memory_mib=64)
+    small = SearchSettings(memory_mib=16)
     with LibraryFiles.open(folder) as files, WriterLock(folder):
-        with pytest.raises(InputError, match=r"of 2,000,000 tiles needs .* the limit is 64"):
+        with pytest.raises(InputError, match=r"of 2,000,000 tiles needs .* the limit is 16"):
             run_with_index(files, ENCODER, small, N_ROWS + (2_000_000 - N_ROWS) // 5, add)
         assert len(files.row_table) == N_ROWS

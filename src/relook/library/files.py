@@ -288,6 +288,15 @@ class LibraryFiles:
 
         return needs_update(self.vectors, self.folder / _ANN, self._file_number, plan)
 
+    def rows_without_index(self, settings: SearchSettings) -> int:
+        """How many rows are compared exactly although an index should have them."""
+        plan = self.index_plan(settings)
+        if plan.kind == "exact":
+            return 0
+        from relook.stores.ivf_build import rows_without
+
+        return rows_without(self.vectors, self.folder / _ANN, self._file_number, plan)
+
     def build_index(
         self,
         settings: SearchSettings | None = None,

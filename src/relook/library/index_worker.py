@@ -92,12 +92,8 @@ class IndexWorker:
 
     def _is_due(self, own: LibraryFiles) -> bool:
         """Whether so much lacks the index that the run should not be waited for."""
-        if not own.needs_index(self._settings):
-            return False
-        n_indexed = getattr(own.store(self._settings), "n_indexed", 0)
-        return len(own.vectors) - n_indexed > max(
-            _MUCH * len(own.vectors), self._settings.exact_rows / 2
-        )
+        least = max(_MUCH * len(own.vectors), self._settings.exact_rows / 2)
+        return own.rows_without_index(self._settings) > least
 
     def _report(self, stage: str, done: int, total: int) -> None:
         self._at = (stage, done, total)

@@ -21,8 +21,9 @@ class Progress:
     """Where a long run is.
 
     Args:
-        stage: `listing`, `indexing` or `building the index`.
-        done, total: Files so far and in all; total 0 means not known yet.
+        stage: `listing`, `indexing`; `training`, `filling` and `measuring the index`;
+            `freeing space`.
+        done, total: Files (rows, of an index) so far and in all; total 0: not known yet.
         rate_per_s: Files a second since the start of the stage.
         n_skipped: Files that could not be used so far.
         stages: What each stage has done, while indexing.

@@ -32,7 +32,7 @@ from relook.stores.ivf_files import (
 )
 from relook.stores.plan import IndexPlan
 
-__all__ = ["Report", "build_index", "leave_cores", "needs_update", "update_index"]
+__all__ = ["Report", "build_index", "leave_cores", "needs_update", "rows_without", "update_index"]
 
 _LOG = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
@@ -57,6 +57,14 @@ def needs_update(source: VectorSource, folder: Path, number: int, plan: IndexPla
         return False
     card = _usable(source, folder, number, plan)
     return card is None or len(source) - card.n_rows > _FEW
+
+
+def rows_without(source: VectorSource, folder: Path, number: int, plan: IndexPlan) -> int:
+    """How many rows have to be compared exactly for want of the index that is planned."""
+    if not plan.n_lists:
+        return 0
+    card = _usable(source, folder, number, plan)
+    return len(source) - (card.n_rows if card else 0)
 
 
 def update_index(
