@@ -83,10 +83,12 @@ class CaptionWorker:
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
             volume, session_id, judgement_id = task
-            with self._lock:
-                self._pending.discard((volume.library_id, session_id, judgement_id))
             if not self._stopping:
                 self._caption(volume, session_id, judgement_id)
+            # Not before: who asks meanwhile would have it captioned a second time, which takes
+            # a failure for mended.
+            with self._lock:
+                self._pending.discard((volume.library_id, session_id, judgement_id))
 
     def _caption(self, volume: Volume, session_id: str, judgement_id: int) -> None:
         try:
