@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from relook.app.attaching import check_store
 from relook.app.captioning import Captions
 from relook.app.models import make_encoder, remember, spec_of
-from relook.app.places import library_folder
+from relook.app.places import absolute, expanded, library_folder
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.errors import NotFoundError
@@ -64,6 +65,8 @@ class Library:
         limits: What a picture file may cost.
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
+        store: Address of a collection that holds the vectors of a new library for several
+            servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
     Raises:
         LibraryFormatError: when the library there is newer or damaged.
@@ -79,8 +82,9 @@ class Library:
         limits: ImageLimits | None = None,
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
+        store: str | None = None,
     ) -> None:
-        self.folder = library_folder(folder)
+        self.folder, self._store = library_folder(folder), store or ""
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
@@ -93,6 +97,7 @@ class Library:
         if self._files is None:
             files = LibraryFiles.open(self.folder)
             try:
+                check_store(files.manifest, self._store)
                 if self.encoder is not None:
                     files.check_encoder(self._encoder)
             except BaseException:
@@ -154,15 +159,15 @@ class Library:
         from relook.library.build import Builder  # a search does without Pillow
 
         settings = settings or IndexSettings()
-        sidecars = Sidecars([_expanded(file) for file in _several(metadata)])
+        sidecars = Sidecars([expanded(file) for file in _several(metadata)])
         for path in paths:
-            check_root(_absolute(path))  # a mistyped path must not leave an empty library
+            check_root(absolute(path))  # a mistyped path must not leave an empty library
         files = self.open_or_create()
         files.check_encoder(self._encoder)
         with WriterLock(self.folder):
             files.refresh()
             remember(files, self._encoder)
-            roots = [_absolute(path) for path in paths] or files.catalog.roots()
+            roots = [absolute(path) for path in paths] or files.catalog.roots()
             if not roots:
                 raise NotFoundError(
                     "no_path", "nothing has been indexed yet", "name a folder of pictures"
@@ -173,7 +178,7 @@ class Library:
                 avoid=os.fsencode(os.path.realpath(self.folder)),
                 hidden=settings.hidden,
                 must_exist=bool(paths),
-                within=None if within is None else [_absolute(one) for one in within],
+                within=None if within is None else [absolute(one) for one in within],
                 progress=lambda n: report_to(Progress("listing", n)),
             )
             for root in roots if paths else ():
@@ -194,7 +199,7 @@ class Library:
         """
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
-            self._files = LibraryFiles.create(self.folder, spec, fingerprint)
+            self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
         return self._open()
 
     def forget(self, *paths: PathLike) -> int:
@@ -205,7 +210,7 @@ class Library:
         """
         files = self.files
         with WriterLock(self.folder):
-            return files.forget([_absolute(path) for path in paths])
+            return files.forget([absolute(path) for path in paths])
 
     def search(
         self,
@@ -248,7 +253,7 @@ class Library:
         if isinstance(image, int):
             chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
             return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
-        return self.search(Query((Part(image=_expanded(image)),)), limit=limit, **only)
+        return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
     def look(
         self,
@@ -388,12 +393,3 @@ class Library:
 
 def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
     return [paths] if isinstance(paths, (str, os.PathLike)) else paths
-
-
-def _expanded(path: PathLike) -> Path:
-    # Path.expanduser raises for a user that is not there.
-    return Path(os.path.expanduser(path))
-
-
-def _absolute(path: PathLike) -> bytes:
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

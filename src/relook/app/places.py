@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["default_library", "library_folder"]
+__all__ = ["absolute", "default_library", "expanded", "library_folder"]
 
 
 def default_library() -> Path:
@@ -21,3 +21,13 @@ def default_library() -> Path:
 def library_folder(named: str | os.PathLike[str] | None) -> Path:
     """The folder of a named library, or the default one."""
     return default_library() if named is None else Path(os.path.expanduser(named))
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` written out, also for a user that is not there."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises for that one
+
+
+def absolute(path: str | os.PathLike[str]) -> bytes:
+    """A path as the catalog keeps it."""
+    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 
-__all__ = ["Catalog"]
+__all__ = ["COLUMNS", "Catalog", "column_values"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -53,10 +53,11 @@ CREATE TABLE IF NOT EXISTS skipped (
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
-_COLUMNS = (
+COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
+"""What the table of images keeps of a record."""
 
 
 class Catalog:
@@ -71,8 +72,9 @@ class Catalog:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        self.path = path
+        self.path, self.is_writable = path, writable
         self._lock = threading.RLock()
+        self.before_commit: Callable[[sqlite3.Connection], None] | None = None
         self._db = _connect(path, writable)
         try:
             if writable:
@@ -96,6 +98,8 @@ class Catalog:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
+                if self.before_commit is not None:  # a shared library tells the others
+                    self.before_commit(self._db)
                 self._db.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._roll_back()
@@ -107,6 +111,11 @@ class Catalog:
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+
+    def listen(self, triggers: str) -> None:
+        """Makes temporary triggers, which end with this connection."""
+        with self._lock:
+            self._db.executescript(triggers)
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """All rows of a SELECT.
@@ -130,13 +139,20 @@ class Catalog:
 
     def end_row(self) -> int:
         """The row behind the last one that any image, living or removed, has used."""
-        counter = self.ask("SELECT value FROM counters WHERE name = 'end_row'")
-        return _int(counter[0][0]) if counter else 0
+        return self.counter("end_row")
 
     def generation(self) -> int:
         """Grows with every change of images."""
-        counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
+        return self.counter("generation")
+
+    def counter(self, name: str) -> int:
+        """A number that the catalog keeps; 0 at first."""
+        counter = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
         return _int(counter[0][0]) if counter else 0
+
+    def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
+        """Keeps a number. Inside a transaction."""
+        db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def facts(self) -> dict[bytes, tuple[int, int, int]]:
         """Path -> (image_id, size_bytes, mtime_ns) of every image."""
@@ -149,7 +165,7 @@ class Catalog:
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""
-        sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
+        sql = f"SELECT image_id, {COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
         return [_record(row) for row in self.ask(sql, (content,))]
 
     def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
@@ -164,7 +180,7 @@ class Catalog:
         for at in range(0, len(possible), 500):
             some = possible[at : at + 500]
             marks = ",".join("?" * len(some))
-            sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id IN ({marks})"
+            sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
                 found[_int(row[0])] = _record(row)
         missing = [image_id for image_id in wanted if image_id not in found]
@@ -176,7 +192,7 @@ class Catalog:
 
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id; a thousand in memory at once."""
-        sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id > ? ORDER BY image_id"
+        sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id > ? ORDER BY image_id"
         last = 0
         while rows := self.ask(f"{sql} LIMIT 1000", (last,)):
             for row in rows:
@@ -256,19 +272,15 @@ class Catalog:
     def put(self, db: sqlite3.Connection, record: ImageRecord) -> int:
         """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
         facts = record.facts
-        values = (
-            facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
-            record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
-            record.tiling_id, record.title, record.caption, _json(record.metadata),
-        )  # fmt: skip
+        values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
-            marks = ", ".join(f"{name.strip()} = ?" for name in _COLUMNS.split(","))
+            marks = ", ".join(f"{name.strip()} = ?" for name in COLUMNS.split(","))
             sql = f"UPDATE images SET {marks} WHERE image_id = ?"
             db.execute(sql, (*values, record.image_id))
             return record.image_id
         marks = ", ".join("?" * (len(values) + 1))
-        sql = f"INSERT INTO images ({_COLUMNS}, added_s) VALUES ({marks})"
+        sql = f"INSERT INTO images ({COLUMNS}, added_s) VALUES ({marks})"
         return int(db.execute(sql, (*values, time.time())).lastrowid or 0)
 
     def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
@@ -284,7 +296,7 @@ class Catalog:
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
         )
         if end_row is not None:
-            db.execute("INSERT OR REPLACE INTO counters VALUES ('end_row', ?)", (end_row,))
+            self.set_counter(db, "end_row", end_row)
 
     def close(self) -> None:
         """Closes the file; closing twice is fine."""
@@ -329,6 +341,16 @@ def _plain(value: object) -> str | None:
 def _pattern(text: str) -> str:
     """A GLOB where only `*` and `?` are special."""
     return printable(text).lower().replace("[", "[[]")
+
+
+def column_values(record: ImageRecord) -> tuple[object, ...]:
+    """A record in the order of the columns."""
+    facts = record.facts
+    return (
+        facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
+        record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
+        record.tiling_id, record.title, record.caption, _json(record.metadata),
+    )  # fmt: skip
 
 
 def _json(metadata: dict[str, object]) -> str:

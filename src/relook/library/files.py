@@ -34,7 +34,10 @@ from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
 
 if TYPE_CHECKING:
+    from relook.library.shared import Shared
+    from relook.library.shared_vectors import SharedVectors
     from relook.stores.faiss_store import FaissStore
+    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["LibraryFiles"]
 
@@ -47,7 +50,7 @@ class _Moment:
     """What a library held when it was read; rows are [n, 3], see `LibraryFiles.row_table`."""
 
     generation: int
-    vectors: VectorFile
+    vectors: VectorFile | MilvusSource
     rows: Ints
     alive: Mask | None = None
     store: Store | None = None
@@ -68,6 +71,7 @@ class LibraryFiles:
         self._lock = threading.RLock()
         self._pinned = threading.local()
         try:
+            self.shared = _shared(folder, manifest, catalog)
             self._latest = self._read()
         except BaseException:
             catalog.close()
@@ -75,8 +79,13 @@ class LibraryFiles:
 
     def _read(self) -> _Moment:
         generation, end_row, rows = self.catalog.snapshot()
-        dim = self.manifest.fingerprint.dim
-        return _Moment(generation, VectorFile(self.folder / _VECTORS, dim, end_row), rows)
+        return _Moment(generation, self._vectors(end_row), rows)
+
+    def _vectors(self, end_row: int) -> VectorFile | MilvusSource:
+        """The vectors up to a row: in the collection that the manifest names, or in a file."""
+        if self.shared is not None:
+            return self.shared.source(end_row)
+        return VectorFile(self.folder / _VECTORS, self.manifest.fingerprint.dim, end_row)
 
     @property
     def _now(self) -> _Moment:
@@ -102,8 +111,16 @@ class LibraryFiles:
             self._pinned.moment = None
 
     @classmethod
-    def create(cls, folder: Path, encoder_name: str, fingerprint: Fingerprint) -> LibraryFiles:
+    def create(
+        cls, folder: Path, encoder_name: str, fingerprint: Fingerprint, store: str = ""
+    ) -> LibraryFiles:
         """Makes a new, empty library in a new or empty folder.
+
+        Args:
+            folder: Where.
+            encoder_name: What opens the encoder that will make its vectors.
+            fingerprint: Of that encoder.
+            store: Address of the collection for the vectors; a file in the folder when empty.
 
         Raises:
             InputError: `folder_in_use` when other files are in the folder.
@@ -136,6 +153,10 @@ class LibraryFiles:
                     "restore it from a backup, or index the pictures into a new library",
                 )
             manifest = Manifest(encoder_name, fingerprint)
+            if store:
+                from relook.library.shared import claim
+
+                manifest = claim(folder, manifest, catalog, store)
             manifest.write(folder)
         return cls(folder, manifest, catalog)
 
@@ -177,6 +198,8 @@ class LibraryFiles:
         Args:
             index_too: Also take in an index that was built meanwhile.
         """
+        if self.shared is not None:
+            self.shared.take_in(now=index_too)
         with self._lock:
             if not index_too and self.catalog.generation() == self._latest.generation:
                 return False
@@ -184,7 +207,7 @@ class LibraryFiles:
         return True
 
     @property
-    def vectors(self) -> VectorFile:
+    def vectors(self) -> VectorFile | MilvusSource:
         """The vectors, [n, d]."""
         return self._now.vectors
 
@@ -244,6 +267,8 @@ class LibraryFiles:
         return now.store
 
     def _new_store(self, settings: SearchSettings) -> Store:
+        if self.shared is not None:
+            return self.shared.store(len(self.vectors), self.alive(), settings)
         if len(self.vectors) > settings.exact_rows:
             try:
                 return self._open_index(settings)
@@ -258,7 +283,7 @@ class LibraryFiles:
 
     def needs_index(self, settings: SearchSettings) -> bool:
         """Whether the index is missing, damaged, or covers too little."""
-        if len(self.vectors) <= settings.exact_rows:
+        if self.shared is not None or len(self.vectors) <= settings.exact_rows:
             return False
         try:
             store = self._open_index(settings)
@@ -280,8 +305,10 @@ class LibraryFiles:
             raise StorageError("disk_refused", f"cannot write the index: {error}") from error
         self._now.store = None
 
-    def writer_vectors(self) -> VectorFile:
+    def writer_vectors(self) -> VectorFile | SharedVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
+        if self.shared is not None:
+            return self.shared.begin_writing()
         dim = self.manifest.fingerprint.dim
         return VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
 
@@ -322,7 +349,11 @@ class LibraryFiles:
         if latest.store is not None:
             latest.store.close()
         latest.vectors.close()
-        self.catalog.close()
+        try:
+            if self.shared is not None:
+                self.shared.close()
+        finally:
+            self.catalog.close()
 
     def __enter__(self) -> LibraryFiles:
         return self
@@ -334,6 +365,15 @@ class LibraryFiles:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _shared(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared | None:
+    """The collection that the manifest names; None for a library of this machine alone."""
+    if not manifest.store:
+        return None
+    from relook.library.shared import shared_of
+
+    return shared_of(folder, manifest, catalog)
 
 
 def _ours(name: str) -> bool:

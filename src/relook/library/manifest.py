@@ -29,11 +29,14 @@ class Manifest:
         encoder: Registry name of the encoder that makes its vectors.
         fingerprint: Of that encoder.
         format_version: Of the files.
+        store: Address of the collection that holds the vectors for several servers; empty when
+            they are in this folder.
     """
 
     encoder: str
     fingerprint: Fingerprint
     format_version: int = FORMAT_VERSION
+    store: str = ""
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -54,7 +57,8 @@ class Manifest:
             version = int(values["format_version"])
             if version <= FORMAT_VERSION:
                 fingerprint = Fingerprint.from_dict(values["fingerprint"])
-                return cls(str(values["encoder"]), fingerprint, version)
+                store = str(values.get("store", ""))
+                return cls(str(values["encoder"]), fingerprint, version, store)
         except FileNotFoundError:
             raise NotFoundError(
                 "no_library",
@@ -87,6 +91,7 @@ class Manifest:
             "format_version": self.format_version,
             "encoder": self.encoder,
             "fingerprint": self.fingerprint.as_dict(),
+            **({"store": self.store} if self.store else {}),
         }
 
 

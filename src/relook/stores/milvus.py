@@ -147,9 +147,8 @@ def _scores(query: Floats, hits: list[dict[str, Any]], coded: bool) -> Floats:
     if not coded:
         return np.array([hit["distance"] for hit in hits], np.float32)
     vectors = np.array([hit["entity"][VECTOR] for hit in hits], np.float32)
-    return (vectors.reshape(len(hits), -1) @ query).astype(np.float32) if hits else np.zeros(
-        0, np.float32
-    )
+    scores: Floats = vectors.reshape(-1, len(query)) @ query  # [k]
+    return scores
 
 
 def _put(rows: Ints, scores: Floats, found: Ints, near: Floats) -> None:

@@ -111,7 +111,7 @@ class Milvus:
     def query(
         self, collection: str, expression: str, fields: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Fields of the rows that an expression lets through: `MOST_RESULTS` at most, in no order."""
+        """Fields of rows that an expression lets through: `MOST_RESULTS` at most, in no order."""
         with self._talking() as client:
             found = client.query(
                 collection, filter=expression, output_fields=list(fields), limit=MOST_RESULTS,
@@ -140,7 +140,7 @@ class Milvus:
         """The nearest rows of each query [q, d], as `{"row", "distance", "entity"}`, best first."""
         with self._talking() as client:
             found = client.search(
-                collection, [query for query in queries], filter=expression, limit=limit,
+                collection, list(queries), filter=expression, limit=limit,
                 output_fields=list(fields), anns_field=VECTOR,
                 search_params={"metric_type": "IP", "params": dict(parameters)},
                 consistency_level="Strong", timeout=self._timeout_s,

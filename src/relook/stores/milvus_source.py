@@ -97,7 +97,8 @@ class MilvusSource:
         """The rows from start to stop that are there: their numbers [n], and vectors [n, d].
 
         Args:
-            start, stop: Which stretch of rows.
+            start: The first row.
+            stop: The row behind the last.
             also: A further expression that they must fit.
         """
         pieces = list(self._pieces(start, stop, also))
@@ -105,6 +106,9 @@ class MilvusSource:
             return np.zeros(0, np.int64), np.zeros((0, self.dim), np.float32)
         ids = np.concatenate([piece[0] for piece in pieces])
         return ids, np.concatenate([piece[1] for piece in pieces])
+
+    def close(self) -> None:
+        """The connection belongs to whoever made it."""
 
     def _pieces(self, start: int, stop: int, also: str) -> Iterator[tuple[Ints, Floats]]:
         stop = min(stop, self._n_rows)
