@@ -50,7 +50,7 @@ def attach(store: str, folder: str | os.PathLike[str] | None = None) -> dict[str
     Raises:
         NotFoundError: `no_library` when no library is in that collection.
         InputError: `bad_store`, `other_store`, `folder_in_use`.
-        StorageError: `store_failed` when Milvus is down.
+        StoreError: `store_failed` when Milvus is down.
     """
     place = library_folder(folder)
     with _attached(store, place) as files:

@@ -13,6 +13,7 @@ from relook.app.attaching import check_store
 from relook.app.captioning import Captions
 from relook.app.models import make_encoder, remember, spec_of
 from relook.app.places import absolute, expanded, library_folder
+from relook.app.ray_index import builder_of
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.errors import NotFoundError
@@ -22,6 +23,7 @@ from relook.core.settings import (
     ImageLimits,
     IndexSettings,
     PromptSettings,
+    RaySettings,
     SearchSettings,
 )
 from relook.core.types import Page, Part, Query
@@ -139,6 +141,7 @@ class Library:
         settings: IndexSettings | None = None,
         within: Sequence[PathLike] | None = None,
         progress: ProgressCallback | None = None,
+        ray: RaySettings | None = None,
     ) -> IndexReport:
         """Brings the library up to date with folders or files of pictures.
 
@@ -151,20 +154,20 @@ class Library:
             settings: How to index.
             within: Folders that no link below the paths may lead out of; anywhere when None.
             progress: Called now and then with where the run is.
+            ray: A Ray cluster whose workers read and encode; threads of this process when None.
 
         Raises:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
             StorageError: the disk refused (what was committed stays); MetadataError.
         """
-        from relook.library.build import Builder  # a search does without Pillow
-
         settings = settings or IndexSettings()
         sidecars = Sidecars([expanded(file) for file in _several(metadata)])
         for path in paths:
             check_root(absolute(path))  # a mistyped path must not leave an empty library
         files = self.open_or_create()
         files.check_encoder(self._encoder)
-        with WriterLock(self.folder):
+        workers = builder_of(ray, self.encoder, self._encoder)
+        with workers as make_builder, WriterLock(self.folder):
             files.refresh()
             remember(files, self._encoder)
             roots = [absolute(path) for path in paths] or files.catalog.roots()
@@ -183,7 +186,7 @@ class Library:
             )
             for root in roots if paths else ():
                 files.catalog.add_root(root)
-            builder = Builder(files, self._encoder, settings, self.limits, sidecars, progress)
+            builder = make_builder(files, self._encoder, settings, self.limits, sidecars, progress)
             report = builder.run(listing, roots)
             files.refresh()
             if not report.interrupted and files.needs_index(self.search_settings):

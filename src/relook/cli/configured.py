@@ -49,6 +49,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "captioner": _CORE + "CaptionerSettings",
         "prompts": _CORE + "PromptSettings",
         "index": _CORE + "IndexSettings",
+        "ray": _CORE + "RaySettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
         "feedback": _CORE + "FeedbackSettings",
@@ -73,6 +74,7 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "index": {
             "paths": "library.pictures", "metadata": "library.metadata",
             "hidden": "index.hidden", "retry_skipped": "index.retry_skipped",
+            "store": "library.store", "ray": "ray.address", "ray_workers": "ray.workers",
         },
         "search": {"limit": "search.limit", "fold": "search.fold"},
         "similar": {"limit": "search.limit"},
@@ -164,6 +166,7 @@ def open_library(
     folder: Path | str | None,
     config: Config | None,
     words: CaptionFlags | None = None,
+    store: str | None = None,
     **encoder: str | None,
 ) -> Library:
     """A library with configured settings.
@@ -172,6 +175,7 @@ def open_library(
         folder: As the flag says it.
         config: Of the command; what the environment and the user's file say when None.
         words: What flags say of the captioner.
+        store: Collection for the vectors of a new library.
         encoder: What flags say of the encoder (`model`, `revision`, `device`, `dtype`,
             `tiles`); it wins over the configuration.
     """
@@ -189,6 +193,7 @@ def open_library(
         prompts=prompts,
         search=found.settings(SearchSettings),
         limits=found.settings(ImageLimits),
+        store=store,
     )
 
 

@@ -1,4 +1,4 @@
-"""`relook index`, `info` and `forget`. Layer: cli."""
+"""`relook index`, `attach`, `info` and `forget`. Layer: cli."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
+from relook.app.attaching import attach as attached
 from relook.app.facade import Library
 from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.cli.cost import telling_cost
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
-from relook.core.settings import EncoderSettings, IndexSettings, help_of
+from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, help_of
 
-__all__ = ["forget", "index", "info"]
+__all__ = ["attach", "forget", "index", "info"]
 
 
 def _encoder_help(name: str) -> str:
@@ -53,20 +54,41 @@ def index(
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
     ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Collection for a new library's vectors, shared by several servers:"
+            " milvus://HOST:19530/COLLECTION.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
+        ),
+    ] = None,
+    ray_workers: Annotated[
+        int | None, typer.Option(help=help_of(RaySettings, "workers").capitalize() + ".")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
-    settings = (config or config_of(None)).settings(IndexSettings)
+    found = config or config_of(None)
+    settings = found.settings(IndexSettings)
     settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
+    cluster = replace(found.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
-        library, config, model=encoder, revision=revision, device=device, dtype=dtype, tiles=tiles
-    )
+        library, found, store=store, model=encoder, revision=revision, device=device,
+        dtype=dtype, tiles=tiles,
+    )  # fmt: skip
     with opened as lib, progress_bar(as_json) as progress:
         telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
         report = lib.add(
-            *(paths or []), metadata=metadata or [], settings=settings, progress=telling
-        )
+            *(paths or []), metadata=metadata or [], settings=settings, progress=telling,
+            ray=cluster,
+        )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
     else:
@@ -75,6 +97,23 @@ def index(
         raise typer.Exit(130)
     if report.skipped:
         raise typer.Exit(3)
+
+
+def attach(
+    store: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="milvus://HOST:19530/COLLECTION.")
+    ],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a library here of a collection that another server fills, or bring it up to date."""
+    facts = attached(store, library)
+    if as_json:
+        print_json(facts)
+    else:
+        sys.stdout.write(
+            f"{facts['library']}: {facts['n_images']:,} images, {facts['n_new']:,} of them new\n"
+        )
 
 
 def info(

@@ -15,18 +15,14 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relook.core.errors import ImageError
-from relook.core.images import content_hash, decode, dhash, read_bytes
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
+from relook.library.reading import Read, read_picture
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Listing
@@ -38,16 +34,6 @@ _SEP = os.sep.encode()
 # A file that only could not be read just now keeps the image it was indexed as.
 _PASSING = ("unreadable", "vanished")
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A file that was read: its input for the encoder, unless its content is known."""
-
-    facts: FileFacts
-    content: bytes
-    prepared: NDArray[Any] | None = None
-    record: ImageRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,7 @@ class Builder:
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
         self._entries: list[_Entry] = []
-        self._waiting: list[_Read] = []
+        self._waiting: list[Read] = []
         self._skips: list[SkippedFile] = []
         self._known = files.catalog.facts()
         self._contents = files.catalog.contents()
@@ -184,10 +170,10 @@ class Builder:
     def _n_skipped(self) -> int:
         return len(self._report.skipped) + len(self._skips)
 
-    def _in_threads(self, todo: Iterable[FileFacts]) -> Iterator[_Read | SkippedFile]:
+    def _in_threads(self, todo: Iterable[FileFacts]) -> Iterator[Read | SkippedFile]:
         """Reads files in threads, at most a few batches ahead; results in order."""
         n_workers = self._settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
-        pending: collections.deque[Future[_Read | SkippedFile]] = collections.deque()
+        pending: collections.deque[Future[Read | SkippedFile]] = collections.deque()
         pool = ThreadPoolExecutor(n_workers, thread_name_prefix="relook-read")
         try:
             for facts in todo:
@@ -199,25 +185,12 @@ class Builder:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, facts: FileFacts, again: bool = False) -> _Read | SkippedFile:
+    def _read(self, facts: FileFacts, again: bool = False) -> Read | SkippedFile:
         """Reads one file; runs in a thread. Known content is not decoded, unless `again`."""
-        try:
-            data = read_bytes(facts.path, self._limits)
-            content = content_hash(data)
-            if content in self._contents and not again:
-                return _Read(facts, content)
-            picture = decode(data, self._encoder.input_px, self._limits)
-        except ImageError as error:
-            return SkippedFile(facts, error.code, error.message)
-        words = embedded_words(picture)
-        record = ImageRecord(
-            facts, content, picture.width_px, picture.height_px, picture.format,
-            dhash(picture.image), title=words.title, caption=words.caption,
-            metadata=words.metadata,
-        )  # fmt: skip
-        return _Read(facts, content, self._encoder.prepare(picture.image), record)
+        known = frozenset() if again else self._contents
+        return read_picture(facts, self._encoder, self._limits, known)
 
-    def _take(self, outcome: _Read | SkippedFile) -> None:
+    def _take(self, outcome: Read | SkippedFile) -> None:
         if isinstance(outcome, SkippedFile):
             self._skips.append(outcome)
         elif outcome.record is not None:
@@ -227,7 +200,7 @@ class Builder:
         else:  # the image that had this content changed during this run
             self._take(self._read(outcome.facts, again=True))
 
-    def _take_known(self, read: _Read, twins: list[ImageRecord]) -> None:
+    def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """A file whose content the library has: touched, moved, or a copy."""
         known = self._known.get(read.facts.path)
         itself = next((twin for twin in twins if known and twin.image_id == known[0]), None)

@@ -86,7 +86,7 @@ class Shared:
         Raises:
             InputError: `store_taken` when another program's collection has the name.
             EncoderMismatchError: `other_encoder`.
-            StorageError: `store_failed` when Milvus is down.
+            StoreError: `store_failed` when Milvus is down.
         """
         tiles, dim = self.address.collection, self._identity.fingerprint.dim
         if self.journal.identity() is None:
@@ -147,7 +147,7 @@ class Shared:
         """Takes in what others committed, if it is time to ask; at once when `now`.
 
         Raises:
-            StorageError: `store_failed` when Milvus is down.
+            StoreError: `store_failed` when Milvus is down.
         """
         with self._lock:
             said_s = self._clock()
@@ -163,7 +163,7 @@ class Shared:
 
         Raises:
             LibraryBusyError: `store_busy`.
-            StorageError: `store_failed`.
+            StoreError: `store_failed`.
         """
         self._check_ready()
         self.journal.hold()
@@ -274,7 +274,7 @@ def claim(folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Man
         The manifest that names it.
 
     Raises:
-        InputError: `bad_store`, `store_taken`; EncoderMismatchError; StorageError.
+        InputError: `bad_store`, `store_taken`; EncoderMismatchError; StoreError.
     """
     address = MilvusAddress.parse(store)
     identity = Identity(manifest.encoder, manifest.fingerprint)

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from relook.core.errors import (
     AccessError,
     AnswerError,
+    ClusterError,
     EncoderMismatchError,
     FetchError,
     ImageError,
@@ -31,6 +32,7 @@ from relook.core.errors import (
     QueryError,
     RelookError,
     StorageError,
+    StoreError,
     TokenError,
     TooLargeError,
 )
@@ -55,6 +57,8 @@ STATUS: Mapping[type[RelookError], int] = MappingProxyType(
         LibraryFormatError: 500,
         EncoderMismatchError: 500,
         StorageError: 507,
+        StoreError: 503,
+        ClusterError: 503,
         MissingExtraError: 501,
         ModelError: 500,
         FetchError: 502,

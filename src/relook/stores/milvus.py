@@ -65,7 +65,7 @@ class MilvusStore:
         """See `Store.search`.
 
         Raises:
-            StorageError: `store_failed` when Milvus is down.
+            StoreError: `store_failed` when Milvus is down.
         """
         n = len(self)
         limit = min(limit, n)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from relook.core.errors import InputError, MissingExtraError, StorageError
+from relook.core.errors import InputError, MissingExtraError, StoreError
 from relook.core.vectors import Floats
 from relook.stores.milvus_address import TOKEN, MilvusAddress
 
@@ -198,7 +198,7 @@ class Milvus:
         except MilvusException as error:
             raise self._trouble(error.code, error.message) from error
 
-    def _trouble(self, code: object, message: str) -> StorageError | InputError:
+    def _trouble(self, code: object, message: str) -> StoreError | InputError:
         """What Milvus says, as one of our errors."""
         text = " ".join(message.split())[:300]
         if any(word in text.lower() for word in ("auth", "permission", "privilege")):
@@ -211,6 +211,6 @@ class Milvus:
             hint = "milvus-lite lets one process have a file: end the other one, or run a server"
         else:
             hint = "see that it runs, and run the same command again; what was committed is kept"
-        return StorageError(
+        return StoreError(
             "store_failed", f"Milvus at {self.address.uri} did not do it: {text} ({code})", hint
         )

@@ -1,0 +1,103 @@
+"""Who reads and encodes the pictures of a run: threads here, or the workers of a Ray cluster.
+Layer: app.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relook.app.models import make_encoder, spec_of
+from relook.core.errors import ClusterError, MissingExtraError
+from relook.core.settings import EncoderSettings, RaySettings
+from relook.encoders import Encoder
+
+if TYPE_CHECKING:
+    from relook.library.build import Builder
+
+__all__ = ["builder_of"]
+
+Chosen = str | EncoderSettings | Encoder | None
+
+
+@contextmanager
+def builder_of(
+    ray: RaySettings | None, chosen: Chosen, encoder: Encoder
+) -> Iterator[Callable[..., Builder]]:
+    """What makes the builder of a run; a cluster stays connected inside the block.
+
+    Args:
+        ray: How a cluster is used; None, or one without an address, for threads of this process.
+        chosen: What the library was told to use as its encoder.
+        encoder: The one that it opened.
+
+    Raises:
+        MissingExtraError: when Ray is not installed.
+        ClusterError: `no_cluster` when none answers at the address.
+    """
+    from relook.library.build import Builder  # a search does without Pillow
+
+    if ray is None or not ray.address:
+        yield Builder
+        return
+    from relook.library.ray_build import RayBuilder, RayPlan
+
+    make = _maker(chosen, encoder, ray)
+    with _connected(ray.address):
+        plan = RayPlan(make, ray.workers, ray.shard, ray.cpus, ray.gpus)
+        yield partial(RayBuilder, plan)
+
+
+def _maker(chosen: Chosen, encoder: Encoder, ray: RaySettings) -> Callable[[], Encoder]:
+    """What opens the same encoder on a worker; an object goes there as it is."""
+    if not isinstance(chosen, str | EncoderSettings | None):
+        return partial(_itself, encoder)
+    settings = chosen if isinstance(chosen, EncoderSettings) else EncoderSettings(chosen or "")
+    return partial(_opened, settings, spec_of(encoder), max(int(ray.cpus), 1))
+
+
+def _itself(encoder: Encoder) -> Encoder:
+    return encoder
+
+
+def _opened(settings: EncoderSettings, remembered: str, n_threads: int) -> Encoder:
+    encoder = make_encoder(settings, remembered)
+    if hasattr(encoder, "n_threads"):  # other workers have the other cores
+        encoder.n_threads = n_threads
+    return encoder
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """Ray, connected to a cluster; one that the caller has connected is used as it is."""
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra",
+            f"indexing by a Ray cluster needs the package {error.name!r}",
+            "pip install 'relook[ray]'",
+        ) from error
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        # None is the cluster of $RAY_ADDRESS or of this machine, or else workers of our own.
+        ray.init(
+            address=None if address == "auto" else address,
+            include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+        )  # fmt: skip
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(
+            "no_cluster",
+            f"no Ray cluster answers at {address!r}: {error}"[:400],
+            "start one (ray start --head), or say --ray local for workers on this machine",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,136 @@
+"""What a worker of a Ray cluster does: read pictures, encode them, hand back plain values.
+Layer: library.
+
+Nothing here needs Ray. A worker opens an encoder of its own, once; a picture that cannot be
+read is an outcome like any other, and whatever else goes wrong ends the shard, which the
+driver has tried again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from relook.core.errors import EncoderMismatchError
+from relook.core.settings import ImageLimits
+from relook.core.vectors import Floats
+from relook.encoders.base import Encoder
+from relook.library.reading import Read, read_picture
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
+
+__all__ = ["EncodeShard", "as_columns", "as_facts", "outcomes"]
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+class EncodeShard:
+    """Encodes the files of a shard; made once on each worker.
+
+    Args:
+        make: Opens the encoder.
+        limits: What a picture may cost.
+        digest: Of the fingerprint that the library's encoder has.
+
+    Raises:
+        EncoderMismatchError: when the encoder that opens here is another one.
+    """
+
+    def __init__(self, make: Callable[[], Encoder], limits: ImageLimits, digest: str) -> None:
+        self._encoder, self._limits = make(), limits
+        found = self._encoder.fingerprint
+        if found.digest != digest:
+            raise EncoderMismatchError(
+                "other_encoder",
+                f"a worker opened {found.name} {found.revision} ({found.digest}); the library"
+                f" was made by {digest}",
+                "install the same relook and the same model on every machine",
+            )
+
+    def __call__(self, batch: Columns) -> dict[str, Any]:
+        """Files as `as_facts` names them to outcomes as `outcomes` reads them."""
+        files = [
+            FileFacts(bytes(path), int(size), int(mtime))
+            for path, size, mtime in zip(
+                batch["path"], batch["size_bytes"], batch["mtime_ns"], strict=True
+            )
+        ]
+        found: list[dict[str, Any]] = []
+        step = max(self._encoder.batch, 1)
+        for at in range(0, len(files), step):
+            reads = [
+                read_picture(facts, self._encoder, self._limits) for facts in files[at : at + step]
+            ]
+            found += self._encoded(reads)
+        return as_columns(found)
+
+    def _encoded(self, reads: list[Read | SkippedFile]) -> list[dict[str, Any]]:
+        good = [read for read in reads if isinstance(read, Read)]
+        prepared = [read.prepared for read in good if read.prepared is not None]
+        tiles = iter(self._encoder.encode_prepared(prepared))
+        return [
+            _told(read.facts, read.record, next(tiles))
+            if isinstance(read, Read) and read.record is not None
+            else _refused(read)
+            for read in reads
+        ]
+
+
+def as_facts(files: Sequence[FileFacts]) -> list[dict[str, Any]]:
+    """Files as the lines of a data set."""
+    return [
+        {"path": one.path, "size_bytes": one.size_bytes, "mtime_ns": one.mtime_ns} for one in files
+    ]
+
+
+def _told(facts: FileFacts, record: ImageRecord, tiles: Floats) -> dict[str, Any]:
+    rest = {
+        "width_px": record.width_px, "height_px": record.height_px, "format": record.format,
+        "dhash": record.dhash, "title": record.title, "caption": record.caption,
+        "metadata": record.metadata, "n_tiles": len(tiles),
+    }  # fmt: skip
+    return {
+        "path": facts.path, "content": record.content, "tiles": tiles.tobytes(),
+        "told": json.dumps(rest), "code": "", "message": "",
+    }  # fmt: skip
+
+
+def _refused(outcome: Read | SkippedFile) -> dict[str, Any]:
+    assert isinstance(outcome, SkippedFile)
+    return {
+        "path": outcome.facts.path, "content": b"", "tiles": b"", "told": "{}",
+        "code": outcome.code, "message": outcome.message,
+    }  # fmt: skip
+
+
+def as_columns(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Outcomes as columns; bytes stay objects, which keep their trailing zeros."""
+    names = ("path", "content", "tiles", "told", "code", "message")
+    return {name: np.array([line[name] for line in lines], object) for name in names}
+
+
+def outcomes(
+    batch: Columns, files: Mapping[bytes, FileFacts], dim: int
+) -> list[tuple[ImageRecord, Floats] | SkippedFile]:
+    """Outcomes of workers as images with their tiles [t, d], and files that they skipped.
+
+    Args:
+        batch: Columns as a worker made them.
+        files: What was asked for, by path.
+        dim: Length d of a vector.
+    """
+    found: list[tuple[ImageRecord, Floats] | SkippedFile] = []
+    columns = (batch[name] for name in ("path", "content", "tiles", "told", "code", "message"))
+    for path, content, tiles, told, code, message in zip(*columns, strict=True):
+        facts = files[bytes(path)]
+        if code:
+            found.append(SkippedFile(facts, str(code), str(message)))
+            continue
+        values = json.loads(told)
+        n_tiles = values.pop("n_tiles")
+        record = replace(ImageRecord(facts, bytes(content), **values))
+        found.append((record, np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)))
+    return found
