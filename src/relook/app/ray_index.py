@@ -82,6 +82,8 @@ def _connected(address: str) -> Iterator[None]:
             f"indexing by a Ray cluster needs the package {error.name!r}",
             "pip install 'relook[ray]'",
         ) from error
+    # What fails is tried again or told as a skipped file; Ray Data would write its plans beside.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield
         return

@@ -32,7 +32,7 @@ __all__ = ["Builder"]
 
 _SEP = os.sep.encode()
 # A file that only could not be read just now keeps the image it was indexed as.
-_PASSING = ("unreadable", "vanished")
+_PASSING = ("unreadable", "vanished", "worker_failed")
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 
 

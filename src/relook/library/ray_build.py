@@ -22,7 +22,7 @@ from relook.core.errors import ClusterError
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.build import Builder
-from relook.library.ray_work import EncodeShard, as_facts, outcomes
+from relook.library.ray_work import FAILED, EncodeShard, as_facts, outcomes
 from relook.library.reading import Read
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.report import Progress
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["RayBuilder", "RayPlan"]
 
 _LOG = logging.getLogger(__name__)
-_FAILED = "worker_failed"
 _TRIES_AGAIN = 1
 
 
@@ -96,9 +95,15 @@ class RayBuilder(Builder):
                     yield outcome
             if left and shard > 1:
                 _LOG.warning("%d files of failed shards are tried one by one", len(left))
+        if 1 < len(left) == len(files):
+            raise ClusterError(
+                "cluster_failed",
+                f"the workers failed on all of {len(files):,} files",
+                "relook and the encoder must open on every machine: see Ray's logs of the workers",
+            )
         for facts in left.values():
-            told = f"the worker ended {1 + _TRIES_AGAIN} times on this file alone"
-            yield SkippedFile(facts, _FAILED, told)
+            told = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
+            yield SkippedFile(facts, FAILED, told)
 
     def _tried(
         self, files: Sequence[FileFacts], shard: int
@@ -119,6 +124,8 @@ class RayBuilder(Builder):
 
         plan = self._plan
         n_shards = -(-len(files) // shard)
+        n_max = min(plan.n_workers or _room(plan), n_shards)
+        n_min = n_max if plan.n_workers else 1
         context = ray.data.DataContext.get_current().copy()
         context.max_errored_blocks = -1  # a bad shard does not end the others
         context.enable_progress_bars = False
@@ -130,7 +137,7 @@ class RayBuilder(Builder):
                     plan.make, self._limits, self._files.manifest.fingerprint.digest
                 ),
                 batch_size=shard, batch_format="numpy",
-                concurrency=plan.n_workers or (1, _room(plan)),
+                compute=ray.data.ActorPoolStrategy(min_size=n_min, max_size=n_max),
                 num_cpus=plan.cpus, num_gpus=plan.gpus or None,
                 max_restarts=-1, max_task_retries=_TRIES_AGAIN,
             )  # fmt: skip
@@ -165,10 +172,9 @@ def _room(plan: RayPlan) -> int:
 def _cluster_error(error: Exception) -> ClusterError:
     """What Ray says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
     return ClusterError(
         "cluster_failed",
-        f"the Ray cluster did not do it: {type(error).__name__}: {lines[-1] if lines else ''}"[
-            :500
-        ],
+        f"the Ray cluster did not do it: {told}",
         "see that it runs (ray status), and run the same command again; what is done is kept",
     )

@@ -1,16 +1,15 @@
 """What a worker of a Ray cluster does: read pictures, encode them, hand back plain values.
 Layer: library.
 
-Nothing here needs Ray. A worker opens an encoder of its own, once; a picture that cannot be
-read is an outcome like any other, and whatever else goes wrong ends the shard, which the
-driver has tried again.
+Nothing here needs Ray. A worker opens an encoder of its own, once. A picture that cannot be
+read or encoded is an outcome like any other; only the end of the process ends a shard, which
+the driver has tried again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ from relook.encoders.base import Encoder
 from relook.library.reading import Read, read_picture
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 
-__all__ = ["EncodeShard", "as_columns", "as_facts", "outcomes"]
+__all__ = ["FAILED", "EncodeShard", "as_columns", "as_facts", "outcomes"]
 
+FAILED = "worker_failed"
+"""Code of a file on which a worker failed, by an error or by its end."""
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -61,11 +62,20 @@ class EncodeShard:
         found: list[dict[str, Any]] = []
         step = max(self._encoder.batch, 1)
         for at in range(0, len(files), step):
-            reads = [
-                read_picture(facts, self._encoder, self._limits) for facts in files[at : at + step]
-            ]
-            found += self._encoded(reads)
+            found += self._outcomes(files[at : at + step])
         return as_columns(found)
+
+    def _outcomes(self, files: list[FileFacts]) -> list[dict[str, Any]]:
+        """What came of some files; an error that nobody foresaw is told of its file alone."""
+        try:
+            return self._encoded(
+                [read_picture(facts, self._encoder, self._limits) for facts in files]
+            )
+        except Exception as error:  # an edge: one file must not end the others
+            if len(files) > 1:
+                return [line for facts in files for line in self._outcomes([facts])]
+            told = f"a worker failed on it: {type(error).__name__}: {error}"[:500]
+            return [_refused(SkippedFile(files[0], FAILED, told))]
 
     def _encoded(self, reads: list[Read | SkippedFile]) -> list[dict[str, Any]]:
         good = [read for read in reads if isinstance(read, Read)]
@@ -99,7 +109,7 @@ def _told(facts: FileFacts, record: ImageRecord, tiles: Floats) -> dict[str, Any
 
 
 def _refused(outcome: Read | SkippedFile) -> dict[str, Any]:
-    assert isinstance(outcome, SkippedFile)
+    assert isinstance(outcome, SkippedFile)  # what is read here is never known already
     return {
         "path": outcome.facts.path, "content": b"", "tiles": b"", "told": "{}",
         "code": outcome.code, "message": outcome.message,
@@ -131,6 +141,6 @@ def outcomes(
             continue
         values = json.loads(told)
         n_tiles = values.pop("n_tiles")
-        record = replace(ImageRecord(facts, bytes(content), **values))
+        record = ImageRecord(facts, bytes(content), **values)
         found.append((record, np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)))
     return found

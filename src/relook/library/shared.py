@@ -23,7 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from relook.core.errors import EncoderMismatchError, LibraryBusyError, LibraryFormatError
+from relook.core.errors import (
+    EncoderMismatchError,
+    LibraryBusyError,
+    LibraryFormatError,
+    StoreError,
+)
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
@@ -73,7 +78,7 @@ class Shared:
         self._cache, self._staged = RowCache(), Staged()
         self._joining = Joining(self.milvus, self.journal, catalog)
         self._asked_s: float | None = None
-        self._is_ready = False
+        self._checked: object | None = None
         self._lock = threading.RLock()
         self._touched: Touched | None = None
         if catalog.is_writable:
@@ -97,10 +102,16 @@ class Shared:
             self.milvus.create(tiles, FIELDS, dim, self.address.index)
         self._check_ready()
 
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the collection was checked and loaded, and the server not lost since."""
+        return self._checked is not None and self._checked is self.milvus.connection
+
     def _check_ready(self) -> None:
         """Connects, and looks whether the collection is this library's."""
         if self._is_ready:
             return
+        self._checked = None
         found, tiles = self.journal.identity(), self.address.collection
         if found is None or not self.milvus.has(tiles):
             raise LibraryFormatError(
@@ -123,7 +134,7 @@ class Shared:
         if not {name for name, _, _ in FIELDS} <= fields.keys() or dim != ours.dim:
             raise taken(tiles)
         self.milvus.load(tiles)
-        self._is_ready = True
+        self._checked = self.milvus.connection
 
     def source(self, n_rows: int) -> MilvusSource:
         """The first rows of the collection."""
@@ -151,8 +162,8 @@ class Shared:
         """
         with self._lock:
             said_s = self._clock()
-            recently = self._asked_s is not None and said_s - self._asked_s < _ASK_EVERY_S
-            if self._touched is None or (recently and not now):
+            asked = self._asked_s is not None and said_s - self._asked_s < _ASK_EVERY_S
+            if self._touched is None or (asked and self._is_ready and not now):
                 return
             self._check_ready()
             self._joining.run(self._touched)
@@ -257,6 +268,8 @@ class Shared:
         """Lets others write, and ends the connection; closing twice is fine."""
         try:
             self.journal.release()
+        except StoreError as error:
+            _LOG.warning("others may write only when this writer is forgotten: %s", error)
         finally:
             self.milvus.close()
 

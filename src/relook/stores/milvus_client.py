@@ -9,10 +9,10 @@ query; expressions; consistency levels; index parameters).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import InputError, MissingExtraError, StoreError
@@ -30,6 +30,7 @@ VECTOR = "vector"
 """The field with a row's vector."""
 _TIMEOUT_S = 30.0
 _UPSERT_BYTES = 8 * 1024**2
+_LOADED = 3
 _BUILD: dict[str, dict[str, int]] = {
     "IVF_FLAT": {"nlist": 1024}, "IVF_SQ8": {"nlist": 1024},
     "HNSW": {"M": 32, "efConstruction": 200}, "HNSW_SQ": {"M": 32, "efConstruction": 200},
@@ -51,6 +52,11 @@ class Milvus:
         self.address, self._timeout_s = address, timeout_s
         self._opened: MilvusClient | None = None
         self._lock = threading.Lock()
+
+    @property
+    def connection(self) -> object | None:
+        """Stands for the open connection; another one after it was lost, None in between."""
+        return self._opened
 
     def has(self, collection: str) -> bool:
         """Whether there is such a collection."""
@@ -92,7 +98,9 @@ class Milvus:
     def load(self, collection: str) -> None:
         """Makes sure that a collection can be searched."""
         with self._talking() as client:
-            client.load_collection(collection, timeout=self._timeout_s)
+            state = client.get_load_state(collection, timeout=self._timeout_s)["state"]
+            if int(state) != _LOADED:  # loading one that is loaded waits all the same
+                client.load_collection(collection, timeout=self._timeout_s)
 
     def upsert(self, collection: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes rows over those with the same keys; doing it twice changes nothing."""
@@ -154,7 +162,7 @@ class Milvus:
         if opened is not None:
             opened.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _talking(self) -> Iterator[MilvusClient]:
         client = self._client()
         import grpc
@@ -162,10 +170,11 @@ class Milvus:
 
         try:
             yield client
-        except MilvusException as error:
-            raise self._trouble(error.code, error.message) from error
-        except grpc.RpcError as error:
-            raise self._trouble(getattr(error, "code", lambda: "")(), str(error)) from error
+        except (MilvusException, grpc.RpcError) as error:
+            # The next request connects anew: a client that lost its server does not find it again.
+            with contextlib.suppress(MilvusException, grpc.RpcError):
+                self.close()
+            raise self._trouble(error) from error
 
     def _client(self) -> MilvusClient:
         with self._lock:
@@ -193,14 +202,14 @@ class Milvus:
         try:
             return pymilvus.MilvusClient(
                 address.uri, token=address.token, db_name=address.database,
-                timeout=self._timeout_s,
+                timeout=self._timeout_s, dedicated=True,
             )  # fmt: skip
         except MilvusException as error:
-            raise self._trouble(error.code, error.message) from error
+            raise self._trouble(error) from error
 
-    def _trouble(self, code: object, message: str) -> StoreError | InputError:
+    def _trouble(self, error: Exception) -> StoreError | InputError:
         """What Milvus says, as one of our errors."""
-        text = " ".join(message.split())[:300]
+        text = " ".join(str(getattr(error, "message", error)).split())[:300]
         if any(word in text.lower() for word in ("auth", "permission", "privilege")):
             return InputError(
                 "store_refused",
@@ -212,5 +221,5 @@ class Milvus:
         else:
             hint = "see that it runs, and run the same command again; what was committed is kept"
         return StoreError(
-            "store_failed", f"Milvus at {self.address.uri} did not do it: {text} ({code})", hint
+            "store_failed", f"Milvus at {self.address.uri} did not do it: {text}", hint
         )
