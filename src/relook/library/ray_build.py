@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,7 @@ class RayBuilder(Builder):
 
     def _data_set(self, files: Sequence[FileFacts], shard: int) -> Dataset:
         import ray.data
+        from ray.util.annotations import RayDeprecationWarning
 
         plan = self._plan
         n_shards = -(-len(files) // shard)
@@ -129,7 +131,10 @@ class RayBuilder(Builder):
         context = ray.data.DataContext.get_current().copy()
         context.max_errored_blocks = -1  # a bad shard does not end the others
         context.enable_progress_bars = False
-        with ray.data.DataContext.current(context):
+        with ray.data.DataContext.current(context), warnings.catch_warnings():
+            # How often a task is tried again has no named argument up to Ray 2.63, and a file
+            # that ends its worker would be tried for ever.
+            warnings.simplefilter("ignore", RayDeprecationWarning)
             lines = ray.data.from_items(as_facts(files), override_num_blocks=n_shards)
             return lines.map_batches(
                 EncodeShard,
