@@ -22,7 +22,9 @@ from relook.library.records import FileFacts, SkippedFile
 from relook.testing import ColourEncoder
 
 # Ray Data sets its own deprecated settings when it copies its context.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:ray.data.context")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*is deprecated:DeprecationWarning:ray.data.context"
+)
 N = 24
 HERE = str(Path(__file__).parent)
 ONE_WORKER = RaySettings(address="auto", workers=1, shard=8, cpus=0.5)
