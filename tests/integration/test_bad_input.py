@@ -19,7 +19,7 @@ from relook.core.errors import (
     NotFoundError,
 )
 from relook.core.settings import ImageLimits, IndexSettings
-from relook.library import build
+from relook.library import reading
 from relook.library.scan import list_pictures
 from relook.testing import ColourEncoder, noise, solid
 
@@ -70,13 +70,13 @@ def test_bad_files_stay_listed_and_are_not_read_again(
     expected = spoil(pictures)
     library.add(pictures)
     seen = []
-    real = build.read_bytes
+    real = reading.read_bytes
 
     def read_bytes(path: bytes, limits: ImageLimits) -> bytes:
         seen.append(os.path.basename(path))
         return real(path, limits)
 
-    monkeypatch.setattr(build, "read_bytes", read_bytes)
+    monkeypatch.setattr(reading, "read_bytes", read_bytes)
     assert skipped(library.add(pictures)) == expected
     # What may have been a passing trouble is tried again.
     assert sorted(seen) == [b"dangling.jpg", b"loop.jpg", b"memory.jpg"]
@@ -217,7 +217,7 @@ def test_a_folder_that_vanishes_during_the_run(
 ) -> None:
     many(pictures / "zz", 30)
     gone = threading.Event()
-    real = build.read_bytes
+    real = reading.read_bytes
 
     def read_bytes(path: bytes, limits: ImageLimits) -> bytes:
         if path.endswith(b"0010.png") and not gone.is_set():
@@ -225,7 +225,7 @@ def test_a_folder_that_vanishes_during_the_run(
             gone.set()
         return real(path, limits)
 
-    monkeypatch.setattr(build, "read_bytes", read_bytes)
+    monkeypatch.setattr(reading, "read_bytes", read_bytes)
     report = library.add(pictures, settings=IndexSettings(workers=1, batch=2, commit_every=4))
     assert report.n_added == 3 + 10
     assert set(skipped(report).values()) == {"vanished"}

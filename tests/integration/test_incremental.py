@@ -11,7 +11,7 @@ from conftest import ids, many, names
 import relook
 from relook.core.errors import NotFoundError
 from relook.core.settings import IndexSettings
-from relook.library import build
+from relook.library import reading
 from relook.library.report import IndexReport
 from relook.testing import ColourEncoder, noise, solid
 
@@ -35,7 +35,7 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_bytes(path: bytes, _: object) -> bytes:
         raise AssertionError(f"{path!r} was read")
 
-    monkeypatch.setattr(build, "read_bytes", read_bytes)
+    monkeypatch.setattr(reading, "read_bytes", read_bytes)
 
 
 def test_the_first_run_adds_everything(library: relook.Library, pictures: Path) -> None:
@@ -61,7 +61,7 @@ def test_unchanged_files_are_not_read(
 ) -> None:
     library.add(pictures)
     before = ids(library)
-    monkeypatch.setattr(build, "read_bytes", None)
+    monkeypatch.setattr(reading, "read_bytes", None)
     assert counts(library.add(pictures)) == {"n_unchanged": 3}
     assert counts(library.add()) == {"n_unchanged": 3}
     assert ids(library) == before
@@ -87,7 +87,7 @@ def test_a_moved_file_keeps_its_id_and_is_not_encoded(
     library.add(pictures)
     before = ids(library)
     (pictures / "red.png").rename(pictures / "sub" / "renamed.png")
-    monkeypatch.setattr(build, "decode", None)
+    monkeypatch.setattr(reading, "decode", None)
     assert counts(library.add(pictures)) == {"n_moved": 1, "n_unchanged": 2}
     assert ids(library) == {
         "green.png": before["green.png"],
@@ -118,7 +118,7 @@ def test_a_copy_is_a_second_image_with_the_same_vectors(
     library.add(pictures)
     before = ids(library)
     shutil.copy(pictures / "red.png", pictures / "copy.png")
-    monkeypatch.setattr(build, "decode", None)
+    monkeypatch.setattr(reading, "decode", None)
     report = library.add(pictures)
     assert counts(report) == {"n_added": 1, "n_duplicates": 1, "n_unchanged": 3}
     assert {**before, "copy.png": 4} == ids(library)
@@ -141,10 +141,10 @@ def test_a_touched_file_is_read_and_not_encoded(
     library.add(pictures)
     before = ids(library)
     touch(pictures / "red.png", 1_000_000)
-    monkeypatch.setattr(build, "decode", None)
+    monkeypatch.setattr(reading, "decode", None)
     assert counts(library.add(pictures)) == {"n_unchanged": 3}
     assert ids(library) == before
-    monkeypatch.setattr(build, "read_bytes", None)
+    monkeypatch.setattr(reading, "read_bytes", None)
     assert counts(library.add(pictures)) == {"n_unchanged": 3}
 
 
