@@ -2,8 +2,8 @@
 
 Two steps. `--measure FILE` builds each kind of index over random vectors here, writes its size
 and what a catalog and a payload take, and takes the processor time that a picture costs
-from the JSON of `indexing.py` (`--indexing`). Without it, the table is worked out from such a file and the
-assumptions below; `--write PAGE` puts it between the marks of a page.
+from the JSON of `indexing.py` (`--indexing`). Without it, the table is worked out from such a
+file and the assumptions below; `--write PAGE` puts it between the marks of a page.
 Read it: memory and machines are what the index kind asks for; money is machine hours times
 the price that you give. Nothing here says what Milvus needs beside its indexes: measure that.
 """
@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ MASK_BYTES = 1
 """And a byte a tile while it filters."""
 SIZES = (10**6, 10**7, 10**8, 10**9)
 """Images."""
+MONTH_HOURS = 730
 KINDS = {
     "FLAT": "Flat", "IVF_FLAT": "IVF{lists},Flat", "IVF_SQ8": "IVF{lists},SQ8",
     "HNSW": "HNSW32,Flat", "HNSW_SQ": "HNSW32,SQ8",
@@ -115,7 +117,7 @@ def between(text: str, made: str) -> str:
 def page(measured: Measured, price: float) -> str:
     """The tables and their assumptions, as Markdown."""
     return "\n\n".join(
-        (_assumptions(measured, price), _memory(measured), _indexing(measured, price))
+        (_assumptions(measured, price), _memory(measured, price), _indexing(measured, price))
     )
 
 
@@ -130,11 +132,11 @@ def _assumptions(measured: Measured, price: float) -> str:
     )
 
 
-def _memory(measured: Measured) -> str:
+def _memory(measured: Measured, price: float) -> str:
     lines = [
         "| images | index | bytes an image | index in memory | query machines"
-        " | object storage | each server: catalog on disk | and in memory |",
-        "|---|---|---|---|---|---|---|---|",
+        " | a million images and month | object storage | a server: on disk | in memory |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for n in SIZES:
         for kind, tile_bytes in measured.tile_bytes.items():
@@ -145,6 +147,7 @@ def _memory(measured: Measured) -> str:
             local = TABLE_BYTES + MASK_BYTES * measured.n_tiles
             cells = (
                 f"{n:,}", kind, f"{image_bytes:,.0f}", _bytes(index_bytes), f"{n_machines:,}",
+                f"{n_machines * MONTH_HOURS * price / (n / 1e6):,.2f}",
                 _bytes(kept * n), _bytes(measured.catalog_bytes * n), _bytes(local * n),
             )  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
@@ -178,7 +181,7 @@ def _bytes(n_bytes: float) -> str:
 def _time(hours: float) -> str:
     if hours >= 48:
         return f"{hours / 24:,.0f} days"
-    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:,.0f} min"
+    return f"{hours:,.1f} h" if hours >= 1 else f"{max(hours * 60, 1):,.0f} min"
 
 
 def _measure(indexing: Path | None, n_rows: int) -> dict[str, Any]:
@@ -248,7 +251,8 @@ def _image_bytes(n: int, n_tiles: int) -> tuple[float, float]:
                     len(json.dumps(row_payload(record, tile, boxes))) for tile in range(n_tiles)
                 )
         catalog.close()
-        sqlite3.connect(file).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with closing(sqlite3.connect(file)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         n_catalog = file.stat().st_size
     return n_payload / n, n_catalog / n
 

@@ -1,5 +1,7 @@
 """Milvus passes the very suite that the other stores pass."""
 
+import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +21,9 @@ N_ROWS, DIM = 500, 16
 
 @pytest.fixture(scope="module")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
-    milvus = Milvus(MilvusAddress.parse(f"milvus://{tmp_path_factory.mktemp('m')}/a.db/rows"))
+    """milvus-lite, or the server that $RELOOK_TEST_MILVUS names (collections are left there)."""
+    here = f"milvus://{tmp_path_factory.mktemp('m')}/a.db/rows"
+    milvus = Milvus(MilvusAddress.parse(os.environ.get("RELOOK_TEST_MILVUS", here)))
     yield milvus
     milvus.close()
     milvus.close()
@@ -33,7 +37,7 @@ class Maker:
 
     def __call__(self, vectors: Floats) -> MilvusStore:
         self.n += 1
-        name = f"{self.kind}_{'_'.join(map(str, self.options.values()))}_{self.n}"
+        name = f"relook_{uuid.uuid4().hex[:12]}_{self.n}"
         self.milvus.create(name, [("row", "INT64", {})], vectors.shape[1], self.kind)
         # What a writer has not finished stands behind the rows that count, and is never found.
         unfinished = np.ones((3, vectors.shape[1]), np.float32)
