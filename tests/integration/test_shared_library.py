@@ -429,7 +429,7 @@ def test_names_that_are_no_utf8_and_long_words_arrive(
     folder = os.fsencode(tmp_path / "odd")
     os.mkdir(folder)
     Image.new("RGB", (30, 30), "red").save(tmp_path / "plain.png")
-    os.rename(tmp_path / "plain.png", os.path.join(folder, b"caf\xe9 \xf0\x9f\x98\x80.png"))
+    os.rename(tmp_path / "plain.png", os.path.join(folder, b"\xe9t\xe9 \xf0\x9f\x98\x80.png"))
     solid("blue").save(tmp_path / "odd" / "blue.png")
     words = {"file": "blue.png", "caption": "ä" * 40_000, "metadata": {"k": "x" * 70_000}}
     (tmp_path / "words.jsonl").write_text(json.dumps(words))

@@ -366,6 +366,7 @@ class Library:
             "format_version": files.manifest.format_version,
             "roots": [os.fsdecode(root) for root in files.catalog.roots()],
             "n_bytes": files.n_bytes(),
+            **({"store": store} if (store := files.manifest.store) else {}),
         }
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ query; expressions; consistency levels; index parameters).
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -187,17 +188,22 @@ class Milvus:
             import pymilvus
             from pymilvus.exceptions import MilvusException
 
-            if self.address.is_file:
-                import milvus_lite  # noqa: F401  (pymilvus only says that it needs it)
         except ModuleNotFoundError as error:
-            lite = " milvus-lite" if error.name == "milvus_lite" else ""
             raise MissingExtraError(
                 "missing_extra",
                 f"a library in Milvus needs the package {error.name!r}",
-                f"pip install 'relook[milvus]'{lite}",
+                "pip install 'relook[milvus]'",
             ) from error
-        # Every error is raised to us and told once; pymilvus would write its trace beside it.
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        if self.address.is_file and importlib.util.find_spec("milvus_lite") is None:
+            raise MissingExtraError(
+                "missing_extra",
+                f"Milvus in a file ({self.address.uri}) needs the package 'milvus-lite'",
+                "pip install 'relook[milvus]' milvus-lite",
+            )
+        # Every error is raised to us and told once; these would write its trace beside it, and
+        # milvus-lite's server one for each request that it does not know.
+        for noisy in ("pymilvus", "milvus_lite", "grpc._server"):
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         address = self.address
         try:
             return pymilvus.MilvusClient(
