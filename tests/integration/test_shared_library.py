@@ -230,6 +230,14 @@ def stop_after(n: int) -> Callable[[Progress], None]:
     return progress
 
 
+class Died(BaseException):
+    pass
+
+
+def die(*_: object) -> None:
+    raise Died
+
+
 @pytest.mark.parametrize("moment", ["rows", "journal", "deletion"])
 def test_a_writer_that_dies_in_a_commit_leaves_nothing_double(
     opened: Opener, album: Path, address: str, moment: str, monkeypatch: pytest.MonkeyPatch
@@ -240,12 +248,6 @@ def test_a_writer_that_dies_in_a_commit_leaves_nothing_double(
     n_before = len(vectors(first))
     assert 0 < n_before < N
     solid("red").save(album / "0000.png")
-
-    class Died(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Died
 
     if moment == "rows":
         monkeypatch.setattr(Journal, "append", die)
@@ -274,6 +276,43 @@ def test_a_writer_that_dies_in_a_commit_leaves_nothing_double(
     shared = second.files.shared
     assert shared is not None
     assert shared.milvus.count(shared.address.collection, "row >= 0") == 5 * N
+
+
+def test_rows_that_nobody_commits_go_when_the_next_writer_begins(
+    opened: Opener, album: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened("first", address)
+    first.add(album)
+    solid("red").save(album / "new.png")
+
+    monkeypatch.setattr(Journal, "append", die)
+    with pytest.raises(Died):
+        first.add(album)
+    monkeypatch.undo()
+    shared = first.files.shared
+    assert shared is not None
+    assert shared.milvus.count(shared.address.collection, "row >= 0") == 5 * (N + 1)
+    assert names(first.search("red", limit=1)) != ["new.png"]
+    (album / "new.png").unlink()
+    first.add(album)
+    assert shared.milvus.count(shared.address.collection, "row >= 0") == 5 * N
+
+
+def test_an_id_is_given_once_whichever_server_gives_it(
+    opened: Opener, album: Path, address: str, tmp_path: Path
+) -> None:
+    first = opened("first", address)
+    first.add(album)
+    last = max(ids(first).values())
+    assert first.forget(first.image(last).path) == 1
+    first.close()
+    attach(address, tmp_path / "second")
+    second = opened("second")
+    solid("red").save(album / "new.png")
+    second.add(album / "new.png")
+    assert ids(second)["new.png"] == last + 1
+    second.close()
+    assert opened("first").forget(album / "new.png") == 1  # it knows of what it never asked for
 
 
 RUNNER = """

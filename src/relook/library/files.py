@@ -323,6 +323,8 @@ class LibraryFiles:
         """
         inside = "path = ?1 OR substr(path, 1, length(?2)) = ?2"
         n_forgotten = 0
+        if self.shared is not None:
+            self.shared.take_in(now=True)
         with self.catalog.transaction() as db:
             for root in roots:
                 values = (root, root.rstrip(os.sep.encode()) + os.sep.encode())
