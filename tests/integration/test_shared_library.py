@@ -216,8 +216,13 @@ def test_a_commit_of_another_writer_meanwhile_is_not_written_over(
     commits = journal.after(0)
     journal.append(generation, [commits[-1]])  # what a writer whose turn ran out may still do
     image = next(files.catalog.each_image())
-    with pytest.raises(LibraryBusyError, match="changed this collection meanwhile"):
-        files.forget([image.facts.path])
+    change = "UPDATE images SET title = 'mine' WHERE image_id = ?"
+    with (
+        pytest.raises(LibraryBusyError, match="changed this collection meanwhile"),
+        files.catalog.transaction() as db,
+    ):
+        db.execute(change, (image.image_id,))
+    assert files.catalog.images([image.image_id]) == [image]
     assert len(writer) == 5 * N
     assert vectors(first) == expected
 
