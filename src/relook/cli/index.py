@@ -24,6 +24,25 @@ def _encoder_help(name: str) -> str:
     return help_of(EncoderSettings, name).capitalize() + "."
 
 
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Collection for a new library's vectors, shared by several servers:"
+        " milvus://HOST:19530/COLLECTION.",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
+    ),
+]
+RayWorkersOption = Annotated[
+    int | None, typer.Option(min=0, help=help_of(RaySettings, "workers").capitalize() + ".")
+]
+
+
 def index(
     paths: Annotated[
         list[Path] | None,
@@ -54,23 +73,9 @@ def index(
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
     ] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Collection for a new library's vectors, shared by several servers:"
-            " milvus://HOST:19530/COLLECTION.",
-        ),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
-        ),
-    ] = None,
-    ray_workers: Annotated[
-        int | None, typer.Option(help=help_of(RaySettings, "workers").capitalize() + ".")
-    ] = None,
+    store: StoreOption = None,
+    ray: RayOption = None,
+    ray_workers: RayWorkersOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
