@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types smoke bench clean
+.PHONY: help setup demo test faults lint types docs smoke bench fuzz soak audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
 	@$(BIN)/python -m pytest $$(sh tests/e2e/browser.sh --ignore)
 
+faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
+	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults
+
 lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -45,11 +48,30 @@ lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 types: $(VENV)/dev.stamp ## Check types (mypy, strict)
 	@$(BIN)/mypy
 
-smoke: $(VENV)/dev.stamp ## Install the bare wheel into a new environment and search with it
+docs: $(VENV)/dev.stamp ## Build the documentation site into site/
+	@$(PIP) -e '.[docs]'
+	@$(BIN)/python pages/reference.py --check
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site is in site/; open site/index.html"
+
+smoke: $(VENV)/dev.stamp ## Install the bare wheel, and the container's steps, and use both
 	@$(BIN)/python benchmarks/smoke.py
+	@$(BIN)/python release/rehearse.py
 
 bench: $(VENV)/dev.stamp ## Measure speed, memory and quality (see benchmarks/README.md)
 	@$(BIN)/python benchmarks/run.py
 
+release: $(VENV)/dev.stamp ## Build sdist and wheel, and check them; refuses when versions differ
+	@$(BIN)/python release/release.py
+
+fuzz: $(VENV)/dev.stamp ## Fuzz whatever reads strangers' bytes (SECONDS=60 a target; needs atheris)
+	@$(BIN)/python fuzz/run.py --seconds $(or $(SECONDS),60)
+
+soak: $(VENV)/dev.stamp ## Load a real server (DURATION=3600 seconds) and watch that nothing grows
+	@$(BIN)/python benchmarks/soak.py --seconds $(or $(DURATION),3600)
+
+audit: $(VENV)/dev.stamp ## Write bill of materials and licences to dist/; fail on wrong licences and known holes
+	@$(BIN)/python release/audit.py
+
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) demo-library dist bench-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-library dist site bench-out .pytest_cache .mypy_cache .ruff_cache

@@ -17,7 +17,10 @@ from typing import Any
 from figures import Figure, machine, parser, print_table
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("cold", "encoder", "indexing", "search", "rounds", "ask", "memory", "mosaics")
+NAMES = (
+    "cold", "encoder", "indexing", "pipeline", "search", "rounds", "ask", "memory", "mosaics",
+    "peers",
+)  # fmt: skip
 
 
 def main() -> int:

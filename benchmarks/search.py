@@ -1,15 +1,22 @@
-"""Word queries over a library of 200,000 vectors, in a warm process.
+"""Word queries over a library of 200,000 tiles, in a warm process; `--rows` for another size.
 
-Measures: p50 and p95 of `Library.search` (the words encoded, the index asked, the shortlist
-scored exactly, duplicates folded, records read), the encoding and the index alone, and
-recall@20: how many of the 20 best tiles, and of the 20 best images, the search finds.
-Baselines in the same run: a flat float32 FAISS index and numpy brute force, both exact,
-which also say what the right answers are.
+Measures: p50 and p95 of `Library.search` (encode the words, search, group tiles to images, fold,
+read the records), its parts, and recall@20: how many of the 20 best tiles, and of the 20 best
+images, the search finds, for words and for tiles of the library. In a process of its own: opening
+the library, the first search, and the memory that is the process's alone. Filters; the index
+growing by a fiftieth.
+Baselines in the same run: a flat float32 FAISS index and numpy brute force, both exact, which
+also say what the right answers are; our own index asked by FAISS's Python layer with the same
+parameters and its shortlist scored from memory, which says what our side costs; with
+`--others`, IVF over 8-bit codes and HNSW (which takes long to build).
 Read it: the library is synthetic (see synthetic.py) but the queries are real words through the
 text tower. Words lie far from picture tiles in the space, which is where indexes lose recall.
 """
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,9 +27,38 @@ from figures import Figure, parser, report, say, times_ms
 from synthetic import make_library, real_tiles, text_queries
 
 from relook import Library
+from relook.app.index_beside import text_queries as text_queries_of
 from relook.encoders.builtin import BuiltinEncoder
+from relook.library.records import FileFacts, ImageRecord
+from relook.search.engine import Filter
+from relook.search.recall import measure_recall, sample_tiles
 
 TILES = 6
+N_BEST = 20
+_OPENING = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from relook.core.settings import SearchSettings
+from relook.library.files import LibraryFiles
+from relook.stores.faiss_store import FaissStore
+def private():
+    with open("/proc/self/smaps_rollup") as file:
+        kept = dict(line.split()[:2] for line in file if line.startswith("Private_Dirty"))
+    return int(kept["Private_Dirty:"]) / 1024
+queries = np.load(sys.argv[2])
+before = private()
+began = time.perf_counter()
+files = LibraryFiles.open(Path(sys.argv[1]))
+opened = time.perf_counter()
+store = files.store(SearchSettings())
+store.search(queries[:1], 20)
+first = time.perf_counter()
+for query in queries:
+    store.search(query[None], 20)
+    store.search(query[None], 200)
+print(json.dumps([(opened - began) * 1e3, (first - began) * 1e3, private() - before]))
+"""
 
 
 def main() -> None:
@@ -32,31 +68,37 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="relook-search-") as folder:
         say("encoding real pictures to draw from")
         tiles = real_tiles(encoder, options.pictures, 2500 if options.full else 400)
-        say(f"writing {options.n_images:,} images")
-        make_library(Path(folder, "library"), encoder, tiles, options.n_images)
+        say(f"writing a library of {options.rows:,} tiles")
+        n_images = options.n_images or -(-options.rows // TILES)
+        make_library(Path(folder, "library"), encoder, tiles, n_images)
         queries = text_queries(200 if options.full else 100)
         with Library(Path(folder, "library"), encoder=encoder) as library:
-            figures = measure(library, encoder, queries)
+            figures = measure(library, encoder, queries, others=options.others)
     report("search", figures, options)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     made = parser(__doc__ or "")
-    made.add_argument("--n-images", type=int, default=-(-200_000 // TILES))
+    made.add_argument("--rows", type=int, default=200_000, help="tiles of the library")
+    made.add_argument("--n-images", type=int, help="images, with six tiles each, instead")
+    made.add_argument("--others", action="store_true", help="also IVF,SQ8 and HNSW of FAISS")
     made.add_argument("--pictures", type=Path, help="photographs to draw vectors from")
     return made.parse_args()
 
 
-def measure(library: Library, encoder: BuiltinEncoder, queries: list[str]) -> list[Figure]:
+def measure(
+    library: Library, encoder: BuiltinEncoder, queries: list[str], *, others: bool
+) -> list[Figure]:
     """All figures of one library."""
     files = library.files
     say("building the index")
     began = time.perf_counter()
-    files.build_index()
+    files.build_index(library.search_settings, text_queries_of(files, encoder), _say_stage)
     build_s = time.perf_counter() - began
     vectors = files.vectors.block(0, len(files.vectors))  # [n, d]
     words = encoder.encode_texts(queries)  # [q, d]
+    tiles = sample_tiles(files, len(queries))
     say(f"asking {len(queries)} queries")
     return [
         Figure("vectors", len(vectors)),
@@ -65,8 +107,150 @@ def measure(library: Library, encoder: BuiltinEncoder, queries: list[str]) -> li
         *_whole(library, queries),
         *_parts(library, encoder, queries, words),
         *_recall(library, vectors, words),
+        *_of_tiles(library, tiles),
+        *_filtered(library, words),
+        *_raw(library, words),
+        *_opening(library, words),
         *_baselines(vectors, words),
+        *(_others(vectors, words) if others else []),
+        *_growing(library),
     ]
+
+
+def _say_stage(stage: str, done: int, total: int) -> None:
+    if done in (0, total):
+        say(f"{stage} {done:,}/{total:,}")
+
+
+def _of_tiles(library: Library, tiles: np.ndarray) -> list[Figure]:
+    """Queries that lie among the vectors, as those of `similar` do."""
+    store = library.files.store(library.search_settings)
+    found = measure_recall(library.files, store, tiles)
+    return [
+        Figure("tiles as queries: store, 20 tiles p50", found.p50_ms, "ms", at_most=3),
+        Figure("  recall@20", found.mean, at_least=0.99),
+    ]
+
+
+def _filtered(library: Library, words: np.ndarray) -> list[Figure]:
+    """Pages behind filters that let a half, a tenth and a thousandth of the images through."""
+    engine, n_images = library.engine, len(library.files.row_table)
+    figures = []
+    for share in (2, 10, 1000):
+        without = frozenset(range(1, n_images // 100)) if share == 2 else frozenset()
+        pattern = {2: "*[02468].jpg", 10: "*0.jpg", 1000: "*000.jpg"}[share]
+        only = Filter(path=pattern if share > 2 else "*", without=without)
+        engine.rank(words[0], N_BEST, only)
+        asked = [lambda word=word, only=only: engine.rank(word, N_BEST, only) for word in words]
+        n_hits = min(len(engine.rank(word, N_BEST, only)) for word in words[:10])
+        name = "all but 1%" if share == 2 else f"one in {share:,}"
+        note = f"{n_hits} hits at least"
+        figures.append(
+            Figure(f"filter, {name}: rank p50", float(np.median(_each(asked))), "ms", note=note)
+        )
+    return figures
+
+
+def _raw(library: Library, words: np.ndarray) -> list[Figure]:
+    """What our side costs beside FAISS with the same lists and shortlist."""
+    store = library.files.store(library.search_settings)
+    (segment,) = store.card.segments
+    raw = faiss.read_index(str(library.folder / "ann" / segment.name))
+    probes, vectors = store.card.probes, library.files.vectors
+    n = min(len(vectors), raw.ntotal)
+    halves = vectors.halves(slice(0, n))
+    wanted = faiss.SearchParametersIVF(nprobe=probes.far_lists)
+
+    def ask(word: np.ndarray) -> None:
+        _, rows = raw.search(word[None], probes.far_short, params=wanted)
+        scores = halves[rows[0]].astype(np.float32) @ word
+        np.argpartition(-scores, N_BEST)
+
+    theirs = float(np.median(_each([lambda word=word: ask(word) for word in words])))
+    ours = float(
+        np.median(_each([lambda word=word: store.search(word[None], N_BEST) for word in words]))
+    )
+    note = f"{probes.far_lists} of {store.card.n_lists} lists, shortlist {probes.far_short}"
+    return [
+        Figure("words: store, 20 tiles p50", ours, "ms", at_most=3),
+        Figure("  the same index asked by FAISS alone p50", theirs, "ms", note=note),
+        Figure("  ours / theirs", ours / theirs, "x", at_most=1.2),
+    ]
+
+
+def _opening(library: Library, words: np.ndarray) -> list[Figure]:
+    """In a process of its own, which needs /proc."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return [Figure("opening", None, note="needs /proc")]
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "words.npy"), words)
+        done = subprocess.run(
+            [sys.executable, "-c", _OPENING, str(library.folder), str(Path(folder, "words.npy"))],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    open_ms, first_ms, private_mib = json.loads(done.stdout)
+    vectors_mib = len(library.files.vectors) * library.files.vectors.dim * 2 / 1024**2
+    return [
+        Figure("open", open_ms, "ms", at_most=1000),
+        Figure("open and first search", first_ms, "ms", at_most=1000),
+        Figure("private memory after searches", private_mib, "MiB"),
+        Figure("  of the size of the vectors", private_mib / vectors_mib, "x", at_most=0.8),
+    ]
+
+
+def _others(vectors: np.ndarray, words: np.ndarray) -> list[Figure]:
+    """Other indexes of FAISS on the same vectors, each at its first setting that finds .98."""
+    right = [_best(vectors @ word, N_BEST) for word in words]
+    figures = []
+    for name in ("IVF4096,SQ8", "HNSW32"):
+        say(f"building {name} ...")
+        began = time.perf_counter()
+        index = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors[:: max(len(vectors) // 160_000, 1)])
+        index.add(vectors)
+        built = f"built in {time.perf_counter() - began:.0f} s"
+        figures.append(_first_good(name, index, words, right, built))
+    return figures
+
+
+def _first_good(
+    name: str, index: faiss.Index, words: np.ndarray, right: list[np.ndarray], built: str
+) -> Figure:
+    """The time of an index at its first depth that finds .98, or at the greatest."""
+    for depth in (16, 64, 128, 256, 512, 1024):
+        asked = faiss.SearchParametersHNSW(efSearch=depth)
+        if name.startswith("IVF"):
+            asked = faiss.SearchParametersIVF(nprobe=depth)
+        found, taken = [], []
+        for word in words:
+            began = time.perf_counter()
+            found.append(index.search(word[None], N_BEST, params=asked)[1][0])
+            taken.append((time.perf_counter() - began) * 1e3)
+        shares = [len(np.intersect1d(*two)) / N_BEST for two in zip(right, found, strict=True)]
+        if np.mean(shares) >= 0.98:
+            break
+    note = f"{built}; depth {depth}, recall@20 {np.mean(shares):.4f}"
+    return Figure(f"baseline: FAISS {name} p50", float(np.median(taken)), "ms", note=note)
+
+
+def _growing(library: Library) -> list[Figure]:
+    """A fiftieth more rows: the index takes them in without being built anew."""
+    files = library.files
+    n_more = max(len(files.vectors) // 50, 4_000)
+    more = files.vectors.block(0, n_more)
+    say(f"adding {n_more:,} rows")
+    file = files.writer_vectors()
+    first = file.append(more)
+    with files.catalog.transaction() as db:
+        for row in range(first, first + n_more):
+            facts = FileFacts(b"/more/%d.jpg" % row, 1, 1)
+            image = ImageRecord(facts, b"%16d" % row, 9, 9, "JPEG", row, row, 1, 1)
+            files.catalog.put(db, image)
+        files.catalog.bump(db, first + n_more)
+    files.refresh()
+    began = time.perf_counter()
+    files.build_index(library.search_settings)
+    return [Figure(f"index takes in {n_more:,} rows more", time.perf_counter() - began, "s")]
 
 
 def _index_bytes(library: Library) -> int:

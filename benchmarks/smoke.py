@@ -46,7 +46,7 @@ def main() -> int:
     began = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="relook-smoke-") as folder:
-            figures = _steps(Path(folder), options.constraints)
+            figures = _steps(Path(folder), options.constraints, options.wheel)
     except SmokeError as error:
         print(f"smoke: FAILED: {error}", file=sys.stderr)
         return 1
@@ -59,13 +59,16 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The command line."""
     made = parser(__doc__ or "")
+    made.add_argument("--wheel", type=Path, help="this one, instead of one built now")
     made.add_argument("--constraints", type=Path, default=ROOT / "constraints.txt")
     return made.parse_args()
 
 
-def _steps(folder: Path, constraints: Path) -> list[Figure]:
-    say("building the wheel")
-    wheel = _build(folder / "dist")
+def _steps(folder: Path, constraints: Path, wheel: Path | None) -> list[Figure]:
+    if wheel is None:
+        say("building the wheel")
+        wheel = _build(folder / "dist")
+    _look_inside(wheel)
     say("installing it into a new environment")
     python = _install(wheel, folder / "venv", constraints)
     environment = _clean_environment(folder / "home")
@@ -84,6 +87,10 @@ def _build(folder: Path) -> Path:
     wheel = next(folder.glob("relook-*.whl"), None)
     if wheel is None:
         raise SmokeError("hatchling built no wheel")
+    return wheel
+
+
+def _look_inside(wheel: Path) -> None:
     n_bytes = wheel.stat().st_size
     if n_bytes >= MAX_WHEEL_BYTES:
         raise SmokeError(f"the wheel has {n_bytes:,} bytes; the limit is {MAX_WHEEL_BYTES:,}")
@@ -91,7 +98,6 @@ def _build(folder: Path) -> Path:
         missing = [name for name in IN_WHEEL if name not in archive.namelist()]
     if missing:
         raise SmokeError(f"the wheel lacks {', '.join(missing)}")
-    return wheel
 
 
 def _install(wheel: Path, venv: Path, constraints: Path) -> Path:

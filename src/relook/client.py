@@ -189,6 +189,11 @@ class Client:
         path = f"{_session(library_id, session_id)}/judgements/{judgement_id}"
         return self._ask("PATCH", path, json=values)
 
+    def caption_again(self, library_id: str, session_id: str, judgement_id: int) -> Json:
+        """Has a box's caption written anew, as after a captioner's failure."""
+        path = f"{_session(library_id, session_id)}/judgements/{judgement_id}/caption"
+        return self._ask("POST", path)
+
     def remove(self, library_id: str, session_id: str, judgement_id: int) -> None:
         """Takes a judgement back."""
         self._send("DELETE", f"{_session(library_id, session_id)}/judgements/{judgement_id}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d+")
 
@@ -37,6 +37,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "captions.csv").write_text("path,caption\nphotos/chelsea.png,a cat looks up\n")
     coco = '{"images": [{"id": 1, "file_name": "chelsea.png"}], "annotations": []}'
     (place / "instances_val2017.json").write_text(coco)
+    (place / "queries.jsonl").write_text(
+        '{"query": "an animal", "relevant": ["chelsea.png", "horse.png"]}\n'
+    )
     run(place, "relook index photos --library my.relook")
     run(place, "relook index photos")
     return place

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import relook
+from relook.core.errors import RelookError
 from relook.core.types import Box
 from relook.server import Server, ServerSettings, bind, create_app
 from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
@@ -56,13 +57,34 @@ GIVE = """async ([how, onto]) => {
 }"""
 
 
+class SlowCaptioner:
+    """Words that arrive a moment after the box, as a real captioner's do; or a failure."""
+
+    def __init__(self) -> None:
+        self.failure: RelookError | None = None
+
+    def __call__(self, crop: Any, about: Any) -> str:
+        time.sleep(0.25)
+        if self.failure is not None:
+            raise self.failure
+        return CAPTION
+
+
 @dataclass
 class Site:
-    """A running server; `gate` holds the indexing of the library `gated` at its next batch."""
+    """A running server.
+
+    Args:
+        address: Where it is.
+        pictures: What the library `colours` was made of.
+        gate: Cleared, it holds the indexing of the library `gated` at its next batch.
+        captioner: What puts words to crops.
+    """
 
     address: str
     pictures: Path
     gate: threading.Event
+    captioner: SlowCaptioner
 
 
 class GatedEncoder(ColourEncoder):
@@ -99,12 +121,6 @@ def write_many(folder: Path, n: int = 1100) -> None:
         noise(seed, 48, 32).save(folder / f"{seed}.png")
 
 
-def slow_caption(crop: Any, about: Any) -> str:
-    """Words that arrive a moment after the box, as a real captioner's do."""
-    time.sleep(0.25)
-    return CAPTION
-
-
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """`colours`, that tests search; `spare` and `gated`, that they add to; `thousand` pictures."""
@@ -123,13 +139,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     libraries[0].add(pictures, metadata=root / "about.csv")
     libraries[2].add(root / "many")
     settings = ServerSettings(port=0, folders=(root,), cache=root / "thumbnails")
-    app = create_app(libraries, settings, caption=slow_caption)
+    captioner = SlowCaptioner()
+    app = create_app(libraries, settings, caption=captioner)
     sock = bind(settings)
     server = Server(app)
     thread = threading.Thread(target=server.run, args=([sock],), name="site")
     thread.start()
     try:
-        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures, gate)
+        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures, gate, captioner)
     finally:
         gate.set()
         server.should_exit = True

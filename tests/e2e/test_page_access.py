@@ -166,6 +166,28 @@ def test_a_phone_marks_by_touch(open_page: OpenPage) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_header_of_a_phone_takes_two_rows_and_says_what_to_type(open_page: OpenPage) -> None:
+    page = open_page(viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True)
+    expect(page.locator("#open-library .count")).not_to_be_empty()
+    page.locator("#open-library .name").evaluate(
+        "one => { one.textContent = 'holidays-on-the-island-of-2019.relook'; }"
+    )
+    brand, help_, top = (edges_of(page, one) for one in (".brand", "#open-help", ".top"))
+    assert abs(brand["y"] - help_["y"]) < 4  # one row, however long the library's name is
+    assert help_["x"] + help_["width"] <= 375
+    assert top["height"] <= 104  # what sticky parts below keep free
+    room = page.get_by_role("searchbox").evaluate(
+        """(field) => {
+          const style = getComputedStyle(field);
+          const brush = document.createElement("canvas").getContext("2d");
+          brush.font = style.font;
+          return field.clientWidth - parseFloat(style.paddingLeft)
+            - brush.measureText(field.placeholder).width;
+        }"""
+    )
+    assert room >= 0
+
+
 def test_every_module_is_loaded_ahead() -> None:
     """Modules that are found one import after another would make the first page late."""
     page = (STATIC / "index.html").read_text("utf-8")

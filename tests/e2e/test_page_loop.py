@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from .conftest import CAPTION, drag, edges_of, search, session_of, shown
+from relook.core.errors import AnswerError
+
+from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown
 
 OpenPage = Callable[..., Page]
 
@@ -76,6 +78,31 @@ def test_a_box_gets_its_sign_then_a_caption_that_can_be_edited(open_page: OpenPa
     assert (one["caption"], one["caption_by"], one["relevant"]) == ("my own words", "person", True)
     for edge, wanted in zip(one["box"], (0.2, 0.2, 0.7, 0.8), strict=True):
         assert abs(edge - wanted) < 0.03
+
+
+def test_a_captioner_that_fails_says_why_and_tries_again(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    search(page, "green")
+    failure = AnswerError("no_answer", "the model did not answer", "start it, and try again")
+    try:
+        site.captioner.failure = failure
+        drag(page, ".photo", (0.2, 0.2, 0.7, 0.8))
+        page.locator(".boxbar .yes").click()
+        told = page.locator(".mark-failure")
+        expect(told).to_contain_text("The model did not answer. Start it, and try again.")
+        expect(page.locator(".mark-body .chip.failed")).to_have_text("Add words")
+        page.reload()  # it is still told to who comes later
+        expect(told).to_contain_text("The model did not answer.")
+        page.keyboard.press("Enter")  # and stays over a round
+        expect(page.locator(".history [aria-current]")).to_have_text("1")
+        expect(told).to_contain_text("The model did not answer.")
+    finally:
+        site.captioner.failure = None
+    told.get_by_role("button", name="Try again").click()
+    expect(page.locator(".mark-body .chip")).to_have_text(CAPTION)
+    expect(told).to_have_count(0)
+    (one,) = session_of(page)["judgements"]
+    assert (one["caption"], one["caption_by"]) == (CAPTION, "captioner")
 
 
 def test_a_box_is_moved_resized_and_deleted(open_page: OpenPage) -> None:

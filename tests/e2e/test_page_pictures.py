@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from relook.testing import noise
 
@@ -131,3 +132,75 @@ def test_errors_say_what_to_do_next(open_page: OpenPage) -> None:
     page.get_by_role("searchbox").fill("- blue")
     page.keyboard.press("Enter")
     expect(page.locator(".toast")).to_contain_text("Only minus terms")
+
+
+class Held:
+    """Thumbnails that wait until the test lets them go."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.routes, self.is_open = page, list[Route](), False
+        page.route("**/thumbnail?*", self._take)
+
+    def _take(self, route: Route) -> None:
+        if self.is_open:
+            route.continue_()
+        else:
+            self.routes.append(route)
+
+    def let_go(self) -> None:
+        """Answers those that wait, and holds no more."""
+        self.is_open = True
+        for route in self.routes:
+            route.continue_()
+
+
+def two_frames(page: Page) -> None:
+    """Whatever the page does of itself after a layout has then been begun."""
+    page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+
+
+def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: OpenPage) -> None:
+    page = open_page("/?library=thousand", viewport={"width": 1280, "height": 1100})
+    page.locator(".tile img.ready").first.wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    held = Held(page)
+    page.get_by_role("searchbox").fill("grey")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**session=*")
+    how = page.locator(".tile").evaluate_all(
+        """all => all.map((one) => [
+          one.getBoundingClientRect().top < innerHeight, one.querySelector("img").loading])"""
+    )
+    assert {loading for is_seen, loading in how if is_seen} == {"eager"}
+    assert "lazy" in {loading for is_seen, loading in how if not is_seen}
+    below = page.evaluate(
+        "() => document.querySelector('.more').getBoundingClientRect().top - innerHeight"
+    )
+    assert 0 < below < 1200  # near enough that a person who scrolls would have more asked for
+    two_frames(page)
+    held.let_go()
+    page.locator(".tile img.ready").first.wait_for()
+    two_frames(page)
+    # More hits wait for a person who scrolls. (The icon: a held route turns the cache off.)
+    kinds = {path.rpartition("/")[2] for path in asked}
+    assert kinds - {"favicon.svg"} == {"sessions", "thumbnail"}
+    with page.expect_request("**/search"):
+        page.mouse.wheel(0, 600)
+
+
+def test_pictures_appear_at_once_and_only_late_ones_fade_in(open_page: OpenPage) -> None:
+    page = open_page("/?library=thousand")
+    page.locator(".tile img.ready").first.wait_for()
+    search(page, "grey")
+    assert page.locator(".grid.still").count() == 1  # a new search moves nothing
+    assert page.locator(".tile.entering").count() == 0
+    held = Held(page)
+    page.locator(".grid").evaluate("() => { window.began = performance.now(); }")
+    page.get_by_role("searchbox").fill("noise")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => performance.now() - window.began > 900")
+    held.let_go()
+    late = page.locator(".tile img.ready.late").first
+    late.wait_for()
+    assert late.evaluate("one => getComputedStyle(one).transitionDuration") != "0s"

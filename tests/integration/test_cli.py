@@ -68,6 +68,7 @@ def test_index_tells_what_it_did(ask: Ask, pictures: Path) -> None:
     code, told = ask(*INDEX, pictures)
     assert code == 0
     assert told.pop("seconds") >= 0
+    assert [stage["n"] for stage in told.pop("stages").values()] == [3] * 5
     assert told == {
         "n_added": 3, "n_updated": 0, "n_unchanged": 0, "n_moved": 0, "n_removed": 0,
         "n_duplicates": 0, "n_metadata": 0, "n_skipped": 0, "n_images": 3, "skipped": [],

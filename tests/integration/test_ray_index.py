@@ -18,6 +18,7 @@ import relook
 from relook.core.errors import ClusterError, EncoderMismatchError
 from relook.core.settings import ImageLimits, IndexSettings, RaySettings
 from relook.library.ray_work import EncodeShard, as_facts, outcomes
+from relook.library.reading import Read
 from relook.library.records import FileFacts, SkippedFile
 from relook.testing import ColourEncoder
 
@@ -53,7 +54,7 @@ def album(tmp_path: Path) -> Path:
 def content(library: relook.Library) -> dict[bytes, tuple[object, ...]]:
     """What a library holds of every image, by path."""
     files = library.files
-    files.refresh(index_too=True)
+    files.refresh(now=True)
     return {
         one.facts.path: (
             one.content, one.dhash, one.width_px, one.height_px, one.format, one.title,
@@ -141,9 +142,12 @@ def test_a_shard_is_read_encoded_and_told_in_plain_columns(album: Path) -> None:
     lines = as_facts(list(files.values()))
     work = EncodeShard(lambda: encoder, ImageLimits(), encoder.fingerprint.digest)
     found = outcomes(work({key: [line[key] for line in lines] for key in lines[0]}), files, 16)
-    (record, tiles), fails, nothing = found
-    assert record.facts == files[os.fsencode(album / "0000.png")]  # type: ignore[union-attr]
-    assert tiles.shape == (5, 16)
+    good, fails, nothing = found
+    assert isinstance(good, Read)
+    assert good.record is not None
+    assert good.record.facts == good.facts == files[os.fsencode(album / "0000.png")]
+    assert good.tiles is not None
+    assert good.tiles.shape == (5, 16)
     assert isinstance(fails, SkippedFile)
     assert isinstance(nothing, SkippedFile)
     assert (fails.code, nothing.code) == ("worker_failed", "empty_file")

@@ -276,14 +276,32 @@ def test_a_captioner_that_fails_keeps_nobody_waiting(
 ) -> None:
     library.add(pictures)
 
-    def broken(crop: object, about: object) -> str:
-        raise InputError("no_words", "nothing to say")
+    mended = threading.Event()
 
+    def broken(crop: object, about: object) -> str:
+        if mended.is_set():
+            return "leaves"
+        raise InputError("no_words", "nothing to say", "say it yourself")
+
+    failure = {"code": "no_words", "message": "nothing to say", "hint": "say it yourself"}
     with serving(library, cache=tmp_path / "cache", caption=broken) as server:
-        session_id = server.client.begin("library", "green")["session_id"]
-        server.client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
-        told = _first(server.client.captions("library", session_id), 1)
-        assert [one["caption"] for one in told] == [""]
+        client = server.client
+        session_id = client.begin("library", "green")["session_id"]
+        one = client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
+        for _ in range(2):  # as it happens, and to who listens later
+            (told,) = _first(client.captions("library", session_id), 1)
+            assert (told["caption"], told["failure"]) == ("", failure)
+        assert client.session("library", session_id)["judgements"][0]["failure"] == failure
+        mended.set()
+        again = client.caption_again("library", session_id, one["judgement_id"])
+        assert (again["caption"], again["caption_by"]) == (None, "captioner")
+        (told,) = _first(client.captions("library", session_id), 1)
+        assert told["caption"] == "leaves"
+        assert "failure" not in told
+        assert "failure" not in client.session("library", session_id)["judgements"][0]
+        whole = client.judge("library", session_id, RED, True)
+        with pytest.raises(relook.RelookError, match="has no box"):
+            client.caption_again("library", session_id, whole["judgement_id"])
 
 
 def _first(events: Iterator[dict], n: int) -> list[dict]:

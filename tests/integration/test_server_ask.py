@@ -1,11 +1,13 @@
 """Questions over HTTP: stages as events, who may name what, addresses that are not fetched."""
 
+import http.client
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ask_parts import own_config, png  # noqa: F401
@@ -15,8 +17,12 @@ from server_parts import TOKEN, Running, serving
 import relook
 from relook.app.asking import Asking
 from relook.core.errors import NotFoundError
+from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
+from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
+from relook.providers.match import picture_text
 from relook.rag.consent import Consent
+from relook.server.screenshots import Screenshots
 from relook.testing.chat_server import Handler
 
 pytestmark = pytest.mark.usefixtures("own_config")
@@ -186,23 +192,31 @@ def test_an_error_after_the_beginning_is_the_last_event(server: Running, chat: C
     assert asked(server, 502, image_id=RED, model=model)["error"]["code"] == "model_failed"
 
 
-def test_a_reader_who_leaves_ends_the_question(server: Running, chat: ChatServer) -> None:
-    hung_up = threading.Event()
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_reader_who_leaves_ends_the_question(
+    server: Running, chat: ChatServer, streams: bool
+) -> None:
+    talking, hung_up = threading.Event(), threading.Event()
 
     def talk(handler: Handler, body: dict[str, Any]) -> None:
         handler.begin_stream()
         try:
             for _ in range(500):
                 handler.piece(content="la ")
+                talking.set()
                 time.sleep(0.02)
         except OSError:
             hung_up.set()
 
     chat.behaviours[:] = [talk]
     model = server.http.get(ASK).json()["models"][1]
-    with server.http.stream("POST", ASK, json={"image_id": RED, "model": model}) as response:
-        assert any(line == "event: text" for line in response.iter_lines())
-    assert hung_up.wait(5)
+    body = {"image_id": RED, "model": model, "stream": streams}
+    host = urlsplit(str(server.http.base_url))
+    connection = http.client.HTTPConnection(str(host.hostname), host.port or 80)
+    connection.request("POST", ASK, json.dumps(body), {"Content-Type": "application/json"})
+    assert talking.wait(20)
+    connection.close()
+    assert hung_up.wait(8)  # the talk takes ten seconds when nobody ends it
 
 
 def test_the_servers_own_defaults_hold(
@@ -213,3 +227,41 @@ def test_the_servers_own_defaults_hold(
     with serving(library, cache=tmp_path / "t", asking=asking) as running:
         assert asked(running, image_id=RED)["model"] == "tiny-1"
         assert asked(running, image_id=RED, model="evidence-only")["model"] == ""
+
+
+def test_a_screenshot_is_told_by_address(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    library.add(pictures)
+    shot = png("blue")
+    result = ProviderResult(
+        "lens", Outcome.FOUND, (Match("lens", MatchKind.SIMILAR, "A title"),), screenshot=shot
+    )
+    row = {"content_hash": content_hash((pictures / "red.png").read_bytes()).hex(),
+           "url": None, "words": None, "result": result.as_dict(pictures=True)}  # fmt: skip
+    (tmp_path / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    name = f"replay:{tmp_path / 'answers.jsonl'}"
+    with serving(library, cache=tmp_path / "cache", ask_providers=(name,)) as server:
+        told = dict(events(server, image_id=RED, providers=[name]))
+        found = [told["evidence"], told["answer"]["evidence"]]
+        found.append(asked(server, image_id=RED, providers=[name])["evidence"])
+        (address,) = {one["providers"][0]["screenshot_url"] for one in found}
+        assert [one["providers"][0]["screenshot"] for one in found] == [None] * 3
+        got = server.http.get(address)
+        assert (got.content, got.headers["content-type"]) == (shot, "image/png")
+        gone = server.http.get(f"{ASK}/screenshots/{'0' * 32}")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "no_screenshot")
+
+
+def test_only_so_many_screenshots_are_kept() -> None:
+    kept = Screenshots(max_bytes=100)
+    shots = [bytes([number]) * 60 for number in range(2)]
+    first, second = (
+        kept.addressed({"providers": [{"screenshot": picture_text(one)}]})["providers"][0][
+            "screenshot_url"
+        ].rpartition("/")[2]
+        for one in shots
+    )
+    assert kept.get(second) == shots[1]
+    with pytest.raises(NotFoundError, match="no screenshot"):
+        kept.get(first)

@@ -190,7 +190,7 @@ def test_uploads_are_found_at_once(server: Running, tmp_path: Path) -> None:
     *_, last = server.client.progress(server.client.upload("library", files)["job_id"])
     assert last["report"]["n_added"] == 2
     stored = server.state.shelf.get("library").files.folder / "uploads"
-    assert sorted(p.name.rsplit("-", 1)[0] for p in stored.iterdir()) == ["a", "b"]
+    assert sorted(p.name.rsplit("-", 1)[0] for p in stored.glob("[!.]*")) == ["a", "b"]
     assert server.client.library("library")["roots"][-1] in (
         str(stored),
         str(tmp_path / "pictures"),
@@ -356,3 +356,11 @@ def test_two_libraries_have_names_of_their_own(
             404,
             "it has: library, library-2",
         )
+
+
+def test_the_page_is_revalidated_but_its_icon_is_kept(server: Running) -> None:
+    kept = [
+        server.http.get(path).headers["cache-control"]
+        for path in ("/", "/static/js/main.js", "/static/favicon.svg")
+    ]
+    assert kept == ["no-cache", "no-cache", "max-age=86400"]

@@ -189,7 +189,8 @@ def test_uploads_get_names_of_ours_and_only_pictures_stay(own: Running, tmp_path
     ]
     *_, job = own.client.progress(answer.json()["job_id"])
     assert (job["state"], job["report"]["n_added"]) == ("done", 3)
-    stored = sorted((tmp_path / "library" / "uploads").iterdir())
+    assert (tmp_path / "library" / "uploads" / ".relook-untrusted").exists()
+    stored = sorted((tmp_path / "library" / "uploads").glob("[!.]*"))
     assert len(stored) == 3
     assert all(file.suffix == ".png" for file in stored)
     assert {file.name.rsplit("-", 1)[0] for file in stored} <= {"evil", "c", "hidden", "picture"}

@@ -85,7 +85,7 @@ def told(page: relook.Page) -> list[tuple[object, ...]]:
 
 def vectors(library: relook.Library) -> dict[bytes, bytes]:
     files = library.files
-    files.refresh(index_too=True)
+    files.refresh(now=True)
     return {
         one.facts.path: files.vectors.block(
             one.first_row, one.first_row + one.n_tiles

@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+import skimage
+from PIL import Image
 
 from relook.core.errors import ModelError
 from relook.encoders import builtin
@@ -13,6 +16,8 @@ from relook.encoders.builtin import BuiltinEncoder
 from relook.testing import solid
 
 FOLDER = Path(builtin.__file__).with_name("builtin_model")
+PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
+SEEN = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
 @pytest.fixture
@@ -110,3 +115,19 @@ def test_words_behind_the_longest_text_are_counted_and_change_nothing() -> None:
     assert encoder.n_tokens_cut(longer) == 3
     first, second = encoder.encode_texts([exactly, longer])
     assert np.abs(first - second).max() < 1e-4
+
+
+def test_a_processor_does_not_change_what_is_seen() -> None:
+    """Integers that saturate (AVX2 without VNNI) would turn vectors by as much as 45 degrees."""
+    encoder = BuiltinEncoder()
+    pictures = [Image.open(PHOTOGRAPHS / name).convert("RGB") for name in SEEN]
+    prepared = [encoder.prepare(picture) for picture in pictures]
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain = onnxruntime.InferenceSession(
+        str(FOLDER / "image.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    expected = plain.run(None, {"pixels": np.stack(prepared)})[0]  # [n, t, d]
+    found = np.stack(encoder.encode_prepared(prepared))
+    cosines = (found * expected).sum(axis=2)
+    assert cosines.min() > 0.97, cosines.round(3)

@@ -95,3 +95,10 @@ def test_a_fold_is_read_without_what_it_leaves_out() -> None:
     assert rest is not None
     left_out = found.directions(np.array([[True, False]]))
     assert left_out == pytest.approx(rest.directions(np.array([[True]])))
+
+
+def test_only_irrelevant_marks_are_not_read() -> None:
+    """Readings widen a query; without a picture that is meant, nothing vouches for one."""
+    scorer = auto(evidence((SEEN_2, -1)))
+    assert [part.name for part in scorer.parts] == ["query"]
+    np.testing.assert_array_equal(scorer.vector, AXES[0])

@@ -110,7 +110,7 @@ def test_rows_can_be_taken_back(tmp_path: Path) -> None:
 
 def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     Manifest("colour", PRINT).write(tmp_path)
-    assert Manifest.read(tmp_path) == Manifest("colour", PRINT, FORMAT_VERSION)
+    assert Manifest.read(tmp_path) == Manifest("colour", PRINT, 1)
     assert os.listdir(tmp_path) == ["manifest.json"]
 
 
@@ -128,7 +128,7 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format_version": FORMAT_VERSION + 6}))
     with pytest.raises(
-        LibraryFormatError, match="has format 7; this Relook reads up to 1"
+        LibraryFormatError, match="has format 8; this Relook reads up to 2"
     ) as raised:
         Manifest.read(tmp_path)
     assert raised.value.code == "newer_format"
@@ -184,8 +184,8 @@ def test_records_come_back_in_the_order_asked_for(catalog: Catalog) -> None:
     assert catalog.tiling(1) == (WHOLE, Box(0, 0, 0.5, 0.5))
     assert catalog.row_table().tolist() == [[0, 2, 1], [2, 2, 2], [4, 2, 3]]
     assert (catalog.end_row(), catalog.n_tiles(), catalog.generation()) == (6, 6, 1)
-    generation, end_row, table = catalog.snapshot()
-    assert (generation, end_row, table.tolist()) == (1, 6, catalog.row_table().tolist())
+    now = catalog.snapshot()
+    assert (now.generation, now.end_row, now.rows.tolist()) == (1, 6, catalog.row_table().tolist())
 
 
 @pytest.mark.parametrize("image_id", [0, -1, 4, 2**63, 10**30])

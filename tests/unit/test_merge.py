@@ -141,3 +141,32 @@ def test_laws(lists: list[list[Match]]) -> None:
     for group in groups:
         assert group[0].title != "" or all(match.title == "" for match in group)
     assert merge(results, SUBJECT) == groups
+
+
+@pytest.mark.parametrize(
+    ("url", "usable"),
+    [
+        ("http://a", True),
+        (" https://a.example:8080/x?y=1&z#top ", True),
+        ("HTTPS://A.EXAMPLE/", True),
+        ("https://user@a.example/", True),
+        ("https://m\u00fcnchen.example/stra\u00dfe", True),
+        ("https://[::1]/", True),
+        ("", False),
+        ("https://", False),
+        ("https:///path", False),
+        ("https://?q", False),
+        ("https://[::1", False),
+        ("javascript:alert(1)//https://a.example", False),
+        ("https://a.example/\u0000", False),
+        ("https://a.example/a b", False),
+        ("https://a.example/a\nb", False),
+        ("https://a.example/\u202e", False),
+        ("https://a.example/" + "x" * 2000, False),
+        ("https://m\u00fcnchen.example/" + "x" * 2000, False),
+    ],
+)
+def test_only_whole_web_addresses_are_kept(url: str, usable: bool) -> None:
+    cleaned = clean(Match("p", MatchKind.PAGE, "title", page_url=url))
+    assert cleaned is not None
+    assert cleaned.page_url == (url.strip() if usable else "")

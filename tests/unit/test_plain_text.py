@@ -83,3 +83,9 @@ def test_hostile_lengths_take_no_time() -> None:
     assert len(plain("<" * 3_000_000, 100)) <= 100
     assert len(plain("&lt;" * 1_000_000, 100)) <= 100
     assert plain("<!--" * 500_000, 100) == ""
+
+
+@given(st.text(st.characters(max_codepoint=127)), st.integers(5, 60), st.booleans())
+def test_the_short_way_says_what_the_long_one_does(text: str, limit: int, lines: bool) -> None:
+    # An entity takes the long way; that of a space is then stripped off again.
+    assert plain(text, limit, lines=lines) == plain(f"&#32;{text}", limit, lines=lines)

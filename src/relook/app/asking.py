@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.app.finder import least_similarity, library_finder
+from relook.core import sources
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.images import read_bytes
 from relook.core.secret import Secret
@@ -21,6 +22,7 @@ from relook.core.settings import (
     ModelSettings,
     WebLimits,
 )
+from relook.core.untrusted import limits_at
 from relook.providers import PROVIDERS, Provider, Subject
 from relook.rag.answer import Answer
 from relook.rag.ask import Asker, Hear
@@ -154,6 +156,7 @@ def open_asker(
     allow_upload: bool = False,
     remember: bool = False,
     cache: ResultCache | None = None,
+    consent: Consent | None = None,
 ) -> Iterator[Asker]:
     """Everything that one or many questions need, closed together.
 
@@ -165,6 +168,8 @@ def open_asker(
         allow_upload: As for `ask`.
         remember: Whether `allow_upload` also counts from now on.
         cache: Where providers' answers are recorded; the per-user folder when None.
+        consent: Whose agreements count; the person's remembered ones, and `allow_upload`,
+            when None.
 
     Raises:
         NotFoundError: `unknown_provider` or `unknown_answerer`.
@@ -179,7 +184,8 @@ def open_asker(
         found: Mapping[str, Provider] = {}
         if config.ask.when != "never":
             found = named if isinstance(named, Mapping) else _opened(named, library, config, stack)
-        consent = Consent(once=_services(answerer, found.values()) if allow_upload else ())
+        if consent is None:
+            consent = Consent(once=_services(answerer, found.values()) if allow_upload else ())
         if allow_upload and remember:
             for service in consent.once - consent.given().keys():
                 consent.allow(service)
@@ -268,8 +274,8 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
             raise InputError("no_library_given", f"image {picture} is of no library", "name it")
         record = library.image(picture)
         return Subject.of(
-            read_bytes(record.facts.path, library.limits), image_id=picture,
-            name=record.path.name, limits=library.limits,
+            sources.read_bytes(record.facts.path, library.limits), image_id=picture,
+            name=record.path.name, limits=limits_at(record.facts.path, library.limits),
         )  # fmt: skip
     named = os.fspath(picture)
     if "://" in named:
@@ -278,7 +284,7 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
     if not os.path.lexists(path):
         raise NotFoundError("no_file", f"there is no {path}", "check the path")
     try:
-        return Subject.of(read_bytes(path), name=path.name)
+        return Subject.of(read_bytes(path), name=path.name, limits=limits_at(path))
     except ImageError as error:
         raise ImageError(error.code, f"{path}: {error.message}", error.hint) from error
 

@@ -55,7 +55,7 @@ def attach(store: str, folder: str | os.PathLike[str] | None = None) -> dict[str
     place = library_folder(folder)
     with _attached(store, place) as files:
         n_before = files.catalog.count("images")
-        files.refresh(index_too=True)
+        files.refresh(now=True)
         n_images = files.catalog.count("images")
         return {
             "library": str(place),

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from relook.app.facade import Library
+from relook.app.index_beside import run_with_index
 from relook.app.models import spec_of
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import EncoderSettings
@@ -18,7 +19,7 @@ from relook.exchange.retile import Retiler
 from relook.exchange.shards import export_webdataset
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
-from relook.library.report import IndexReport, Progress, ProgressCallback
+from relook.library.report import IndexReport, ProgressCallback
 
 __all__ = ["EXPORTS", "import_faiss", "retile", "whole_pictures"]
 
@@ -70,10 +71,13 @@ def import_faiss(
     files.check_encoder(encoder)
     with WriterLock(library.folder):
         files.refresh()
-        report = Importer(files, encoder, library.limits, progress).run(folder)
+        importer = Importer(files, encoder, library.limits, progress)
+        report = run_with_index(
+            files, encoder, library.search_settings, len(files.row_table) + len(folder),
+            lambda: importer.run(folder), progress,
+        )  # fmt: skip
         if root is not None:
             files.catalog.add_root(os.fsencode(os.path.realpath(root)))
-        _finish(library, report, progress)
     if report.n_added:
         report.notes.append(f"whole pictures only, by {spec_of(encoder)}; search as usual")
     elif report.skipped and not report.n_unchanged:
@@ -109,18 +113,11 @@ def retile(
         old.files.check_encoder(encoder)
         with WriterLock(new.folder):
             files.refresh()
-            report = Retiler(old.files, files, encoder, old.limits, progress).run()
+            retiler = Retiler(old.files, files, encoder, old.limits, progress)
+            n_images = len(old.files.row_table)
+            report = run_with_index(
+                files, encoder, new.search_settings, n_images, retiler.run, progress
+            )
             for root in old.files.catalog.roots():
                 files.catalog.add_root(root)
-            _finish(new, report, progress)
     return report
-
-
-def _finish(library: Library, report: IndexReport, progress: ProgressCallback | None) -> None:
-    """Takes in what was written, and indexes it where it is much."""
-    files = library.files
-    files.refresh()
-    if not report.interrupted and files.needs_index(library.search_settings):
-        if progress:
-            progress(Progress("building the index"))
-        files.build_index()

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.attaching import check_store
 from relook.app.captioning import Captions
-from relook.app.models import make_encoder, remember, spec_of
-from relook.app.places import absolute, expanded, library_folder
-from relook.app.ray_index import builder_of
+from relook.app.models import make_encoder, spec_of
+from relook.app.places import PathLike, expanded, library_folder, several
+from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
-from relook.core.errors import NotFoundError
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -29,17 +28,16 @@ from relook.core.settings import (
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
+from relook.library.forgetting import forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.scan import check_root, list_pictures
+from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.library.sidecar import Sidecars
+from relook.notebook.display import show_pages
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
-from relook.search.session import Session
 from relook.search.transfer import import_session
 
 if TYPE_CHECKING:
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
 
 __all__ = ["Library"]
-
-PathLike = str | os.PathLike[str]
 
 
 class Library:
@@ -92,6 +88,7 @@ class Library:
         self.limits = limits or ImageLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
+        show_pages()
         if Manifest.exists(self.folder):
             self._open()
 
@@ -106,6 +103,7 @@ class Library:
                 files.close()
                 raise
             self._files = files
+        self._files.limits = self.limits
         return self._files
 
     @property
@@ -149,7 +147,7 @@ class Library:
         everything that was added before.
 
         Args:
-            paths: Folders or picture files.
+            paths: Folders, picture files, archives (tar, zip) or addresses (`s3://...`).
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
             settings: How to index.
             within: Folders that no link below the paths may lead out of; anywhere when None.
@@ -158,41 +156,13 @@ class Library:
 
         Raises:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
-            StorageError: the disk refused (what was committed stays); MetadataError.
+            StorageError: the disk refused (what was committed stays); MetadataError;
+            FetchError, MissingExtraError: for an address.
         """
-        settings = settings or IndexSettings()
-        sidecars = Sidecars([expanded(file) for file in _several(metadata)])
-        for path in paths:
-            check_root(absolute(path))  # a mistyped path must not leave an empty library
-        files = self.open_or_create()
-        files.check_encoder(self._encoder)
-        workers = builder_of(ray, self.encoder, self._encoder)
-        with workers as make_builder, WriterLock(self.folder):
-            files.refresh()
-            remember(files, self._encoder)
-            roots = [absolute(path) for path in paths] or files.catalog.roots()
-            if not roots:
-                raise NotFoundError(
-                    "no_path", "nothing has been indexed yet", "name a folder of pictures"
-                )
-            report_to = progress or (lambda _: None)
-            listing = list_pictures(
-                roots,
-                avoid=os.fsencode(os.path.realpath(self.folder)),
-                hidden=settings.hidden,
-                must_exist=bool(paths),
-                within=None if within is None else [absolute(one) for one in within],
-                progress=lambda n: report_to(Progress("listing", n)),
-            )
-            for root in roots if paths else ():
-                files.catalog.add_root(root)
-            builder = make_builder(files, self._encoder, settings, self.limits, sidecars, progress)
-            report = builder.run(listing, roots)
-            files.refresh()
-            if not report.interrupted and files.needs_index(self.search_settings):
-                report_to(Progress("building the index"))
-                files.build_index()
-        return report
+        from relook.app.indexing import AddOptions, add
+
+        options = AddOptions(several(metadata), settings, within, progress, ray=ray)
+        return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
         """The open files; of a new, empty library when nothing has been indexed yet.
@@ -211,9 +181,11 @@ class Library:
         Returns:
             How many images were taken out.
         """
+        from relook.app.places import absolute
+
         files = self.files
         with WriterLock(self.folder):
-            return files.forget([absolute(path) for path in paths])
+            return forget(files, [absolute(path) for path in paths])
 
     def search(
         self,
@@ -268,7 +240,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         instruction: str = "",
-    ) -> Session:
+    ) -> LibrarySession:
         """Begins a session: a search that learns from what you mark.
 
             session = library.look("dog on a beach")
@@ -287,11 +259,12 @@ class Library:
         asked = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
-        return start(
+        begun = start(
             self.engine, self._session_table, asked, limit, caption, name, only, instruction
         )
+        return self.session(begun.session_id, captions=captions)
 
-    def session(self, session_id: str, *, captions: bool = True) -> Session:
+    def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
         """A session begun before, in this process or another.
 
         Args:
@@ -302,13 +275,13 @@ class Library:
             NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
-        return Session(self.engine, self._session_table, session_id, caption)
+        return LibrarySession(self.engine, self._session_table, session_id, caption)
 
     def sessions(self) -> list[SessionRow]:
         """The sessions of this library, newest first."""
         return self._session_table.all()
 
-    def import_session(self, file: PathLike) -> tuple[Session, tuple[str, ...]]:
+    def import_session(self, file: PathLike) -> tuple[LibrarySession, tuple[str, ...]]:
         """Adds a session that was exported here or from a library with the same pictures.
 
         Returns:
@@ -393,7 +366,3 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
-    return [paths] if isinstance(paths, (str, os.PathLike)) else paths

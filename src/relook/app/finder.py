@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relook.core.errors import ImageError
-from relook.core.images import decode, read_bytes
+from relook.core.sources import read_bytes
+from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import encode_images
 from relook.providers.base import Subject
@@ -54,7 +55,7 @@ def library_finder(
     """
 
     def find(subject: Subject, limit: int) -> Sequence[Near]:
-        image = decode(subject.data, engine.encoder.input_px).image
+        image = subject.image(engine.encoder.input_px)
         vector: Floats = encode_images(engine.encoder, [image])[0]
         without = frozenset() if subject.image_id is None else frozenset([subject.image_id])
         with moment():
@@ -95,6 +96,7 @@ def _near(
 def _thumbnail(record: ImageRecord) -> bytes | None:
     """None for a file that is gone or changed into something else: its words remain."""
     try:
-        return small_picture(read_bytes(record.facts.path)).data
+        path = record.facts.path
+        return small_picture(read_bytes(path), limits_at(path)).data
     except ImageError:
         return None

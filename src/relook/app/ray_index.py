@@ -16,39 +16,38 @@ from relook.core.settings import EncoderSettings, RaySettings
 from relook.encoders import Encoder
 
 if TYPE_CHECKING:
-    from relook.library.build import Builder
+    from relook.app.facade import Library
+    from relook.library.build import ReadElsewhere
 
-__all__ = ["builder_of"]
+__all__ = ["workers_of"]
 
 Chosen = str | EncoderSettings | Encoder | None
 
 
 @contextmanager
-def builder_of(
-    ray: RaySettings | None, chosen: Chosen, encoder: Encoder
-) -> Iterator[Callable[..., Builder]]:
-    """What makes the builder of a run; a cluster stays connected inside the block.
+def workers_of(
+    ray: RaySettings | None, library: Library, encoder: Encoder
+) -> Iterator[ReadElsewhere | None]:
+    """Who reads and encodes in place of this process; a cluster stays connected in the block.
 
     Args:
         ray: How a cluster is used; None, or one without an address, for threads of this process.
-        chosen: What the library was told to use as its encoder.
+        library: What was told which encoder to use, and what a picture may cost.
         encoder: The one that it opened.
 
     Raises:
         MissingExtraError: when Ray is not installed.
         ClusterError: `no_cluster` when none answers at the address.
     """
-    from relook.library.build import Builder  # a search does without Pillow
-
     if ray is None or not ray.address:
-        yield Builder
+        yield None
         return
-    from relook.library.ray_build import RayBuilder, RayPlan
+    from relook.library.ray_build import RayPlan, RayWorkers
 
-    make = _maker(chosen, encoder, ray)
+    make = _maker(library.encoder, encoder, ray)
     with _connected(ray.address):
         plan = RayPlan(make, ray.workers, ray.shard, ray.cpus, ray.gpus)
-        yield partial(RayBuilder, plan)
+        yield RayWorkers(plan, encoder.fingerprint, library.limits)
 
 
 def _maker(chosen: Chosen, encoder: Encoder, ray: RaySettings) -> Callable[[], Encoder]:

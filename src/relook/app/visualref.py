@@ -106,7 +106,8 @@ def translate(*olds: Mapping[str, Any]) -> Translation:
 
 
 def _count(value: object) -> int:
-    if not str(value).strip().isdigit() or not int(str(value)):
+    said = str(value).strip()
+    if not (said.isascii() and said.isdigit()) or len(said) > 9 or not int(said):
         raise InputError("bad_config", f"TOP_K is {value!r}", "it must be a whole number from 1")
     return int(str(value))
 
@@ -202,7 +203,8 @@ def _of_yaml(file: Path, text: str) -> dict[str, Any]:
         ) from error
     try:
         values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    # A date that cannot be or a number without end is a plain ValueError there.
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         first = str(error).replace(os.linesep, " ")
         raise InputError("bad_config", f"{file} is not YAML: {first}", "correct it") from error
     if not isinstance(values, dict):

@@ -50,6 +50,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "prompts": _CORE + "PromptSettings",
         "index": _CORE + "IndexSettings",
         "ray": _CORE + "RaySettings",
+        "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
         "feedback": _CORE + "FeedbackSettings",
@@ -59,6 +60,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "evidence": _CORE + "EvidenceSettings",
         "answering": "relook.rag.prompt:PromptTexts",
         "serve": "relook.server.settings:ServerSettings",
+        "mcp": "relook.mcp.settings:McpSettings",
     }
 )
 """Section of a configuration file -> the settings that it holds, imported on use."""
@@ -85,6 +87,11 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "token": "serve.token", "allow_host": "serve.allowed_hosts",
             "allow_folder": "serve.folders", "ask_model": "serve.ask_models",
             "ask_provider": "serve.ask_providers",
+        },
+        "mcp": {
+            "library": "library.folder", "host": "mcp.host", "port": "mcp.port",
+            "token": "mcp.token", "allow_host": "mcp.allowed_hosts", "allow_folder": "mcp.folders",
+            "ask_model": "mcp.ask_models", "ask_provider": "mcp.ask_providers",
         },
     }
 )  # fmt: skip

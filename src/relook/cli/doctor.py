@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 import relook
 from relook.app.places import library_folder
+from relook.cli.checkup import look_after
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table
+from relook.cli.recall import print_recall
 from relook.core.errors import RelookError
 from relook.encoders import ENCODERS
 from relook.encoders.builtin import BuiltinEncoder
@@ -31,8 +33,27 @@ LEAVES = (
 )
 
 
-def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    library: LibraryOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check every row, vector and session of the library.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what --check finds; pictures are not touched.")
+    ] = False,
+    recall: Annotated[
+        bool,
+        typer.Option("--recall", help="Measure what the index finds of the best tiles instead."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check the installation and the library, and say what would leave the machine."""
+    if check or repair:
+        look_after(library_folder(library), as_json, mend=repair)
+        return
+    if recall:
+        print_recall(library, as_json)
+        return
     checks = [_check_model(), _check_library(library)]
     facts = {
         "relook": relook.__version__,

@@ -11,11 +11,13 @@ import typer
 
 from relook.app.attaching import attach as attached
 from relook.app.facade import Library
+from relook.app.indexing import AddOptions
 from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.cli.cost import telling_cost
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
-from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, help_of
+from relook.cli.watching import keep_watching
+from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings, help_of
 
 __all__ = ["attach", "forget", "index", "info"]
 
@@ -45,8 +47,12 @@ RayWorkersOption = Annotated[
 
 def index(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Folders or pictures; none: all added before."),
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Folders, pictures, archives (tar, zip) or addresses (s3://, gs://, https://);"
+            " none: all added before.",
+        ),
     ] = None,
     library: LibraryOption = None,
     encoder: Annotated[
@@ -76,20 +82,36 @@ def index(
     store: StoreOption = None,
     ray: RayOption = None,
     ray_workers: RayWorkersOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
+    ] = False,
+    poll: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="With --watch: look every so often, for drives"
+            " that tell of no changes.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
-    found = config or config_of(None)
-    settings = found.settings(IndexSettings)
+    said = config or config_of(None)
+    settings = said.settings(IndexSettings)
     settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
-    cluster = replace(found.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
+    cluster = replace(said.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
-        library, found, store=store, model=encoder, revision=revision, device=device,
+        library, said, store=store, model=encoder, revision=revision, device=device,
         dtype=dtype, tiles=tiles,
     )  # fmt: skip
     with opened as lib, progress_bar(as_json) as progress:
         telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
+        if watch or poll is not None:
+            watching = said.settings(WatchSettings)
+            watching = watching if poll is None else replace(watching, poll_s=poll)
+            options = AddOptions(metadata or (), settings, progress=telling, ray=cluster)
+            report = keep_watching(lib, paths or [], options, watching, as_json=as_json)
+            raise typer.Exit(130 if report.interrupted else 0)
         report = lib.add(
             *(paths or []), metadata=metadata or [], settings=settings, progress=telling,
             ray=cluster,
@@ -149,7 +171,9 @@ def info(
 
 
 def forget(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or pictures.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Folders, pictures, archives, addresses.")
+    ],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -17,12 +17,14 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    compact,
     config,
     dataset,
     demo,
     doctor,
     index,
     look,
+    mcp,
     model,
     search,
     serve,
@@ -47,6 +49,7 @@ app.command("similar")(search.similar)
 app.command("attach")(index.attach)
 app.command("info")(index.info)
 app.command("forget")(index.forget)
+app.command("compact")(compact.compact)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
@@ -54,6 +57,7 @@ app.command("refine")(look.refine)
 app.command("ask")(ask.ask)
 app.command("consent")(ask.consent)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
 app.add_typer(model.app, name="model")

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import RelookError
+from relook.core.picture_paths import Address
 from relook.core.types import Page
 from relook.library.records import printable
 from relook.library.report import IndexReport, Progress, ProgressCallback
+from relook.library.stages import StageRate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +33,11 @@ __all__ = [
     "print_report",
     "print_table",
     "progress_bar",
+    "stage_line",
 ]
 
 _SHOWN_SKIPS = 10
+_LONG_S = 5.0  # of indexing, from which the rates of its stages are worth a line
 
 
 def out(stderr: bool = False) -> Console:
@@ -106,12 +110,23 @@ def print_report(report: IndexReport) -> None:
     for file in report.skipped[:_SHOWN_SKIPS]:
         path = _clean(printable(file.facts.path))
         sys.stderr.write(f"skipped[{file.code}]: {path}: {_clean(file.message)}\n")
+    if report.seconds >= _LONG_S and (stages := stage_line(report.stages)):
+        sys.stderr.write(f"stages: {stages}\n")
     if len(report.skipped) > _SHOWN_SKIPS:
         left = len(report.skipped) - _SHOWN_SKIPS
         sys.stderr.write(f"... and {left:,} more; relook info --skipped lists them all\n")
     print_notes(report.notes)
     if report.interrupted:
         sys.stderr.write("stopped; what is done is kept. Run the same command to go on.\n")
+
+
+def stage_line(stages: Sequence[StageRate], *, busy: bool = True) -> str:
+    """What each stage that did something can do in a second, and for how long it was at it."""
+    return ", ".join(
+        f"{one.name} {one.rate_per_s:,.0f}/s" + (f" busy {one.busy_s:,.1f} s" if busy else "")
+        for one in stages
+        if one.n_items
+    )
 
 
 @contextmanager
@@ -126,21 +141,25 @@ def progress_bar(quiet: bool) -> Iterator[ProgressCallback | None]:
     with Bar(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[stages]}"),
         console=out(stderr=True), transient=True,
     ) as bar:  # fmt: skip
-        task = bar.add_task("listing", total=None, rate="")
+        task = bar.add_task("listing", total=None, rate="", stages="")
 
         def show(now: Progress) -> None:
             rate = f"{now.rate_per_s:.0f}/s" if now.rate_per_s else ""
             bar.update(
-                task, description=now.stage, completed=now.done, total=now.total or None, rate=rate
-            )
+                task, description=now.stage, completed=now.done, total=now.total or None,
+                rate=rate, stages=stage_line(now.stages, busy=False),
+            )  # fmt: skip
 
         yield show
 
 
 def _short(path: Path) -> str:
     """A path relative to the working directory where that is shorter."""
+    if isinstance(path, Address):
+        return str(path)
     try:
         relative = os.path.relpath(path)
     except (ValueError, OSError):

@@ -15,7 +15,6 @@ import stat
 import threading
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, UnidentifiedImageError
@@ -24,6 +23,7 @@ from relook.core.errors import ImageError
 from relook.core.formats import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
+from relook.core.untrusted import limits_at
 
 __all__ = [
     "Picture",
@@ -117,10 +117,10 @@ _O_BINARY = getattr(os, "O_BINARY", 0)
 def load(
     path: str | os.PathLike[str], min_px: int = 0, limits: ImageLimits | None = None
 ) -> Picture:
-    """Reads and decodes one picture file.
+    """Reads and decodes one picture.
 
     Args:
-        path: The file.
+        path: A file, an archive's member, or the `Address` of a remote picture.
         min_px: Neither side need be larger than this; a JPEG is then decoded at a reduced
             scale. 0 keeps every pixel.
         limits: What it may cost.
@@ -128,10 +128,12 @@ def load(
     Raises:
         ImageError: with a code that says why it cannot be used, and the path.
     """
+    from relook.core import sources  # it builds on this module
+
     try:
-        return decode(read_bytes(path, limits), min_px, limits)
+        return decode(sources.read_bytes(path, limits), min_px, limits_at(path, limits))
     except ImageError as error:
-        raise ImageError(error.code, f"{Path(path)}: {error.message}", error.hint) from error
+        raise ImageError(error.code, f"{os.fspath(path)}: {error.message}", error.hint) from error
 
 
 def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> Picture:
@@ -143,9 +145,14 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
         limits: As for `load`.
 
     Raises:
-        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`.
+        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`; with
+            `limits.isolate` also what `core.isolation` adds.
     """
     limits = limits or ImageLimits()
+    if limits.isolate:
+        from relook.core.isolation import decode_isolated
+
+        return decode_isolated(data, min_px, limits)
     image = _open(data, limits)
     try:
         exif = _exif(image)

@@ -50,6 +50,8 @@ def plain(text: object, limit: int = 300, *, lines: bool = False) -> str:
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         return ""
     found = str(text)[: min(limit * 50 + 10_000, _MAX_CHARS)]
+    if found.isascii() and found.isprintable() and "<" not in found and "&" not in found:
+        return _cut(" ".join(found.split()), limit)  # nothing to take out, as in most text
     for _ in range(3):  # entities may hide tags, and tags other tags
         before = found
         found = _without_tags(found)

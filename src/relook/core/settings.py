@@ -23,6 +23,7 @@ __all__ = [
     "PromptSettings",
     "RaySettings",
     "SearchSettings",
+    "WatchSettings",
     "WebLimits",
     "help_of",
     "setting",
@@ -59,6 +60,13 @@ class ImageLimits:
         128_000_000, "largest picture, in pixels, after a JPEG's reduced scale is used"
     )
     max_file_bytes: int = setting(512 * 1024**2, "largest picture file, in bytes")
+    isolate: bool = setting(
+        False, "decode every picture in a process with bounds, as those that strangers send are"
+    )
+    isolated_bytes: int = setting(
+        2 * 1024**3, "memory, in bytes, that such a process may take", low=512 * 1024**2
+    )
+    isolated_s: float = setting(20.0, "seconds that a picture may take there", low=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,10 @@ class IndexSettings:
     batch: int = setting(0, "pictures encoded at once; 0 means what suits the encoder", low=0)
     commit_every: int = setting(256, "pictures written in one transaction", low=1)
     workers: int = setting(0, "decoding threads; 0 means one a core, at most 32", low=0)
+    readers: int = setting(
+        0, "files read at once; 0 means as many as are decoded, more from a remote store", low=0
+    )
+    connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
     retry_skipped: bool = setting(False, "try files again that were skipped before")
 
@@ -86,6 +98,20 @@ class RaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How a library is kept up to date while pictures come and go."""
+
+    debounce_s: float = setting(1.0, "seconds in which changes are taken together", low=0.05)
+    poll_s: float = setting(
+        0.0, "seconds between looks at every file; 0 waits for the system to tell", low=0
+    )
+    remote_s: float = setting(
+        60.0, "the same for what no system tells about: remote stores, folders that are away",
+        low=0.1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How a library is searched."""
 
@@ -94,7 +120,12 @@ class SearchSettings:
     fold_cosine: float = setting(0.94, "whole-picture cosine from which two may be duplicates")
     fold_bits: int = setting(6, "largest difference of two duplicates' 64-bit picture hashes")
     exact_rows: int = setting(60_000, "tiles up to which a search is exact, without an index")
-    shortlist: int = setting(800, "tiles that are scored again exactly after an index search")
+    shortlist: int = setting(800, "most tiles scored again exactly after an index search", low=1)
+    index_kind: str = setting(
+        "auto", "index of a large library; auto: the fastest that the memory is enough for",
+        choices=("auto", "exact", "pq4", "sq8", "pq2"),
+    )  # fmt: skip
+    memory_mib: int = setting(0, "memory that building an index may take; 0: no limit", low=0)
 
 
 @dataclass(frozen=True, slots=True)

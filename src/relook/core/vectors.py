@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "top", "unit"]
+__all__ = ["Floats", "Halves", "Ints", "singles", "top", "unit"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Halves = NDArray[np.float16]
+_BEHIND_THE_SIGN = np.int32(-0x70000001)  # all bits but the three that a longer exponent adds
 
 
 def unit(vectors: NDArray[np.floating]) -> Floats:
@@ -45,3 +47,20 @@ def top(scores: Floats, limit: int) -> Ints:
     kept = np.concatenate([above, ties])
     kept.sort()
     return kept[np.argsort(-scores[kept], kind="stable")].astype(np.int64)
+
+
+def singles(halves: Halves) -> Floats:
+    """float16 numbers as float32, exactly, for finite ones.
+
+    The bits are moved to where float32 has them and the exponent's offset is multiplied in:
+    numpy's own conversion takes them one by one, which is three times slower.
+
+    Args:
+        halves: Any shape, contiguous.
+    """
+    bits = halves.view(np.int16).astype(np.int32)  # the sign fills the upper half
+    bits <<= 13
+    bits &= _BEHIND_THE_SIGN
+    values: Floats = bits.view(np.float32)
+    values *= np.float32(2.0**112)
+    return values

@@ -20,6 +20,7 @@ from relook.core.errors import EncoderMismatchError, ImageError, InputError
 from relook.core.images import content_hash, decode, dhash, load, read_bytes
 from relook.core.settings import ImageLimits
 from relook.core.types import WHOLE
+from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.exchange.commit import Entry, NewImages
@@ -221,9 +222,9 @@ class Importer:
         facts = FileFacts(path, 0, 0)
         try:
             stat = os.stat(path)
-            facts = FileFacts(path, stat.st_size, stat.st_mtime_ns)
+            facts = FileFacts.of(path, stat)
             data = read_bytes(path, self._limits)
-            picture = decode(data, self._encoder.input_px, self._limits)
+            picture = decode(data, self._encoder.input_px, limits_at(path, self._limits))
         except FileNotFoundError:
             return SkippedFile(facts, "vanished", f"it is not at {printable(path)}")
         except OSError as error:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
-from relook.core.images import content_hash, decode, read_bytes
+from relook.core.images import content_hash, decode
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
+from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.exchange.commit import Entry, NewImages
@@ -113,7 +115,9 @@ class Retiler:
             if content_hash(data) != image.content:
                 told = "the file changed since it was indexed: relook index takes it in"
                 return SkippedFile(image.facts, "changed", told)
-            picture = decode(data, self._encoder.input_px, self._limits)
+            picture = decode(
+                data, self._encoder.input_px, limits_at(image.facts.path, self._limits)
+            )
         except ImageError as error:
             return SkippedFile(image.facts, error.code, error.message)
         return self._encoder.prepare(picture.image)[1:]

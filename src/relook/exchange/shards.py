@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
-from relook.core.images import read_bytes
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
 from relook.exchange.export import ExportReport, about, new_file
 from relook.exchange.rows import batches, new_folder
 from relook.library.files import LibraryFiles

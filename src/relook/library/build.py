@@ -1,47 +1,50 @@
 """Bringing a library up to date with folders of pictures. Layer: library.
 
 Files are told apart as unchanged (a stat), metadata only, moved, copied, changed, new and
-gone. Reading, hashing and decoding run in threads with a bounded look-ahead while the
-encoder runs; batches are committed whole, so a stop at any moment loses at most the batch
-in flight. Picture files are only ever read.
+gone. Five stages overlap: one thread lists, several read and decode with a bounded
+look-ahead, this one encodes, and one writes. Batches are committed whole, so a stop at any
+moment loses at most the batches in flight. Picture files are only ever read.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from relook.core.picture_paths import is_below, is_url, split_member
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
+from relook.library import archive_table
+from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
-from relook.library.reading import Read, read_picture
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
+from relook.library.known import load_known
+from relook.library.once import Once
+from relook.library.reading import PictureReader, Read, said, with_words, words_of
+from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
-from relook.library.scan import Listing
+from relook.library.scan import Scan, is_gone
 from relook.library.sidecar import Sidecars
+from relook.library.stages import Clock, StageRate
+from relook.library.survey import Survey
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
-_SEP = os.sep.encode()
-# A file that only could not be read just now keeps the image it was indexed as.
-_PASSING = ("unreadable", "vanished", "worker_failed")
+Outcomes = Generator[Read | SkippedFile, None, None]
+ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
+"""Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
+its tiles. It calls the function now and then while it waits for the listing."""
+
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An image ready to be committed with its vectors [t, d]."""
-
-    record: ImageRecord
-    tiles: Floats
+_FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
+_WAIT_S = 0.2  # for the listing, before the person is told that it goes on
 
 
 class Builder:
@@ -53,6 +56,7 @@ class Builder:
         settings, limits: How, and what a picture may cost.
         sidecars: What is said about pictures elsewhere.
         progress: Called now and then with where the run is.
+        elsewhere: Who reads and encodes the pictures; threads of this process when None.
     """
 
     def __init__(
@@ -63,24 +67,30 @@ class Builder:
         limits: ImageLimits,
         sidecars: Sidecars,
         progress: ProgressCallback | None = None,
+        elsewhere: ReadElsewhere | None = None,
     ) -> None:
         self._files, self._encoder = files, encoder
-        self._vectors = files.writer_vectors()
-        self._settings, self._limits = settings, limits
-        self._sidecars = sidecars
+        self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
-        self._entries: list[_Entry] = []
-        self._waiting: list[Read] = []
+        self._committer = Committer(files, lambda r: encoder.tiles_for(r.width_px, r.height_px))
+        self._vectors = files.committed_vectors()  # only this thread reads it
+        self._known, contents = load_known(files.catalog)
+        self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
+        self._reader = PictureReader(encoder, limits, contents, self._n_workers)
+        self._once = Once()
+        self._entries: list[Entry] = []
         self._skips: list[SkippedFile] = []
-        self._known = files.catalog.facts()
-        self._contents = files.catalog.contents()
-        self._skipped = {file.facts.path: file for file in files.catalog.skipped()}
-        self._gone: dict[int, bytes] = {}
-        self._mended: list[tuple[bytes]] = []  # skipped once, and again as they were indexed
+        self._flight: Future[int] | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
+        self._moved: set[int] = set()
+        self._read_again: set[bytes] = set()
+        self._new_skips: set[bytes] = set()
+        self._unsettled: set[bytes] = set()  # archives with members to be tried again
+        self._clocks = (Clock("encode"), Clock("write"))
 
-    def run(self, listing: Listing, roots: list[bytes]) -> IndexReport:
-        """Brings the library up to date with a listing of the roots.
+    def run(self, scan: Scan) -> IndexReport:
+        """Brings the library up to date with some roots.
 
         Ctrl-C (KeyboardInterrupt), or a progress callback that raises `Stop`, ends the run
         early: what is encoded is committed, and the report says `interrupted`.
@@ -89,242 +99,260 @@ class Builder:
             StorageError: when the disk refuses; what was committed before stays.
         """
         began = time.monotonic()
-        self._vectors.cut_tail()
-        self._gone = self._find_gone(listing, roots)
-        todo = [facts for facts in listing.files.values() if self._is_work(facts)]
-        try:
-            self._read_all(todo)
-            self._encode()
-            self._commit()
-            self._remove_gone(listing, roots)
-        except (KeyboardInterrupt, Stop):
-            self._report.interrupted = True
-            self._commit()
-        for folder, reason in listing.unlisted.items():
-            self._report.notes.append(f"cannot list {os.fsdecode(folder)}: {reason}")
-        self._report.skipped = [
-            file for file in self._files.catalog.skipped() if file.facts.path in listing.files
-        ]
-        self._report.n_images = self._files.catalog.count("images")
-        self._report.seconds = time.monotonic() - began
-        return self._report
-
-    def _find_gone(self, listing: Listing, roots: list[bytes]) -> dict[int, bytes]:
-        """Images whose file is not there any more, by id."""
-        return {
-            image_id: path
-            for path, (image_id, _, _) in self._known.items()
-            if path not in listing.files
-            and listing.covers(path, roots)
-            and not os.path.lexists(path)
-        }
-
-    def _is_work(self, facts: FileFacts) -> bool:
-        """Whether a file has to be read; counts it when not."""
-        known = self._known.get(facts.path)
-        if known and known[1:] == (facts.size_bytes, facts.mtime_ns):
-            self._report.n_unchanged += 1
-            self._update_words(known[0], facts.path)
-            self._mended += [(facts.path,)] if facts.path in self._skipped else []
-            return False
-        return not self._is_skipped_still(facts)
-
-    def _is_skipped_still(self, facts: FileFacts) -> bool:
-        if self._settings.retry_skipped:
-            return False
-        before = self._skipped.get(facts.path)
-        return before is not None and before.facts == facts and before.code not in _PASSING
-
-    def _update_words(self, image_id: int, path: bytes) -> None:
-        """Gives an unchanged image what a sidecar says now."""
-        words = self._sidecars.get(path) if self._sidecars else None
-        if words is None:
-            return
-        record = self._files.catalog.images([image_id])[0]
-        new = _with_words(record, words)
-        if new != record:
-            with self._files.catalog.transaction() as db:
-                self._files.catalog.put(db, new)
-                self._files.catalog.bump(db)
-            self._report.n_metadata += 1
-
-    def _read_all(self, todo: list[FileFacts]) -> None:
-        began = time.monotonic()
-        for n_done, outcome in enumerate(self._in_threads(todo), start=1):
-            self._take(outcome)
-            if len(self._waiting) >= self._batch:
-                self._encode()
-            if len(self._entries) + len(self._skips) >= self._settings.commit_every:
+        self._scan, catalog = scan, self._files.catalog
+        survey = Survey(scan, catalog, self._known, self._sidecars, self._settings)
+        with self._writer:
+            try:
+                with survey:
+                    self._index(survey)
+                self._remove_gone(survey)
+                whole = survey.archives.items()
+                done = {path: facts for path, facts in whole if path not in self._unsettled}
+                archive_table.remember(catalog, done)
+            except (KeyboardInterrupt, Stop):
+                self._report.interrupted = True
                 self._commit()
-            if n_done % self._batch == 0 or n_done == len(todo):
-                rate = n_done / max(time.monotonic() - began, 1e-9)
-                n_bad = self._n_skipped
-                self._progress(Progress("indexing", n_done, len(todo), rate, n_bad))
+                self._settle()
+        report = self._report
+        report.n_unchanged += survey.n_unchanged
+        report.n_metadata += survey.n_metadata
+        for folder, reason in scan.unlisted.items():
+            report.notes.append(f"cannot list {os.fsdecode(folder)}: {reason}")
+        met = survey.present | self._new_skips
+        report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
+        report.n_images = catalog.count("images")
+        report.stages = self._rates(survey)
+        report.seconds = time.monotonic() - began
+        return report
+
+    def _rates(self, survey: Survey) -> tuple[StageRate, ...]:
+        clocks = (survey.listing, self._reader.reading, self._reader.decoding, *self._clocks)
+        return tuple(clock.rate() for clock in clocks)
+
+    def _index(self, survey: Survey) -> None:
+        """Reads, encodes and commits what the survey finds."""
+
+        def tell() -> None:
+            self._progress(Progress("listing", survey.n_listed))
+
+        began, n_done = time.monotonic(), 0
+        read = self._elsewhere(survey, tell) if self._elsewhere else self._read_ahead(survey, tell)
+        with contextlib.closing(read) as outcomes:
+            for outcome in outcomes:
+                self._take(outcome)
+                n_done += 1
+                self._skips += survey.skips()
+                if self._once.n_waiting >= self._batch:
+                    self._encode()
+                if len(self._entries) + len(self._skips) >= self._settings.commit_every:
+                    self._commit()
+                total = survey.n_todo if survey.is_over else 0
+                if n_done % self._batch == 0 or n_done == total:
+                    rate = n_done / max(time.monotonic() - began, 1e-9)
+                    n_bad = len(self._new_skips) + len(self._skips)
+                    rates = self._rates(survey)
+                    self._progress(Progress("indexing", n_done, total, rate, n_bad, rates))
+        self._skips += survey.skips()
+        self._encode()
+        self._commit()
+        self._settle()
 
     @property
     def _batch(self) -> int:
         """Pictures encoded at once; an encoder may learn a better number as it runs."""
         return self._settings.batch or self._encoder.batch
 
-    @property
-    def _n_skipped(self) -> int:
-        return len(self._report.skipped) + len(self._skips)
-
-    def _in_threads(self, todo: Iterable[FileFacts]) -> Iterator[Read | SkippedFile]:
+    def _read_ahead(self, survey: Survey, tell: Callable[[], None]) -> Outcomes:
         """Reads files in threads, at most a few batches ahead; results in order."""
-        n_workers = self._settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
+        n_threads = self._settings.readers or self._n_workers
+        if not self._settings.readers and any(map(is_url, survey.roots)):
+            n_threads = max(n_threads, self._settings.connections)
         pending: collections.deque[Future[Read | SkippedFile]] = collections.deque()
-        pool = ThreadPoolExecutor(n_workers, thread_name_prefix="relook-read")
+        pool = ThreadPoolExecutor(n_threads, thread_name_prefix="relook-read")
+        wait_s = _FIRST_WAIT_S  # so that the total of a short listing is known from the start
         try:
-            for facts in todo:
-                pending.append(pool.submit(self._read, facts))
-                while len(pending) >= 2 * self._batch + n_workers:
+            while True:
+                # One more than is needed: whether there is one more tells whether it is over.
+                while len(pending) <= 2 * self._batch + n_threads:
+                    facts = survey.next(wait_s if wait_s or not pending else 0.0)
+                    if facts is None:
+                        break
+                    pending.append(pool.submit(self._reader.read, facts))
+                if pending:
+                    wait_s = 0.0
                     yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+                elif survey.is_exhausted():
+                    return
+                else:
+                    wait_s = _WAIT_S
+                    tell()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _read(self, facts: FileFacts, again: bool = False) -> Read | SkippedFile:
-        """Reads one file; runs in a thread. Known content is not decoded, unless `again`."""
-        known = frozenset() if again else self._contents
-        return read_picture(facts, self._encoder, self._limits, known)
 
     def _take(self, outcome: Read | SkippedFile) -> None:
         if isinstance(outcome, SkippedFile):
             self._skips.append(outcome)
-        elif outcome.record is not None:
-            self._waiting.append(outcome)
+        elif self._once.join(outcome):
+            return
+        elif twin := self._once.twin(outcome.content):
+            self._enter(_as_of(twin.record, outcome), outcome, twin.tiles)
+        elif outcome.tiles is not None:
+            self._take_encoded(outcome, outcome.tiles)
+        elif outcome.record is not None and outcome.content not in self._read_again:
+            self._once.wait(outcome)
         elif twins := self._files.catalog.images_with(outcome.content):
             self._take_known(outcome, twins)
-        else:  # the image that had this content changed during this run
-            self._take(self._read(outcome.facts, again=True))
+        elif outcome.record is not None:
+            self._once.wait(outcome)
+        else:
+            # The image that had this content changed during this run, or the equal file that
+            # claimed it comes later or turned out to be none.
+            self._read_again.add(outcome.content)
+            self._take(self._reader.read(outcome.facts, again=True))
+
+    def _take_encoded(self, read: Read, tiles: Floats) -> None:
+        """A picture that was encoded elsewhere, where nobody knows the library."""
+        if twins := self._files.catalog.images_with(read.content):
+            self._take_known(read, twins)
+            return
+        assert read.record is not None
+        self._once.encoded(read.record, tiles)
+        self._enter(read.record, read, tiles, is_copy=False)
 
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """A file whose content the library has: touched, moved, or a copy."""
-        known = self._known.get(read.facts.path)
-        itself = next((twin for twin in twins if known and twin.image_id == known[0]), None)
-        moved = next((twin for twin in twins if twin.image_id in self._gone), None)
+        known = self._known_as(read.facts.path)
+        itself = next((twin for twin in twins if twin.image_id == known), None)
+        moved = None if known else next(filter(self._is_moved, twins), None)
         if itself:
             self._report.n_unchanged += 1
-            self._put_now(replace(itself, facts=read.facts))
-        elif moved and not known:
-            del self._gone[moved.image_id]
+            self._put(replace(itself, facts=read.facts), read)
+        elif moved:
+            self._moved.add(moved.image_id)
             self._report.n_moved += 1
-            self._put_now(replace(moved, facts=read.facts))
+            self._put(replace(moved, facts=read.facts), read)
         else:
             first = twins[0].first_row
             rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
-            twin = replace(twins[0], facts=read.facts, image_id=0)
-            self._enter(twin, self._vectors.rows(rows))
+            if first + twins[0].n_tiles > len(self._vectors):  # of this run
+                self._vectors = self._files.committed_vectors()
+            self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
 
-    def _put_now(self, record: ImageRecord) -> None:
+    def _known_as(self, path: bytes) -> int:
+        """Id of the image that was made of a file; 0 for none."""
+        if not self._known.has(path):
+            return 0
+        found = self._files.catalog.ask("SELECT image_id FROM images WHERE path = ?", (path,))
+        return int(str(found[0][0])) if found else 0
+
+    def _is_moved(self, twin: ImageRecord) -> bool:
+        path = twin.facts.path
+        return twin.image_id not in self._moved and self._scan.covers(path) and is_gone(path)
+
+    def _put(self, record: ImageRecord, read: Read) -> None:
+        """Enters an image that keeps its vectors."""
+        record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
-        with self._files.catalog.transaction() as db:
-            self._files.catalog.put(db, _with_words(record, words))
-            self._files.catalog.bump(db)
+        self._entries.append(Entry(with_words(record, words), None))
 
     def _encode(self) -> None:
         """Encodes the pictures that wait, and enters them."""
-        reads, self._waiting = self._waiting, []
-        tiles = self._encoder.encode_prepared([r.prepared for r in reads if r.prepared is not None])
-        for read, rows in zip(reads, tiles, strict=True):
-            assert read.record is not None
-            self._enter(read.record, rows)
+        groups = self._once.take()
+        prepared = [g.first.prepared for g in groups if g.first.prepared is not None]
+        with self._clocks[0].work(len(groups)):
+            tiles = self._encoder.encode_prepared(prepared)
+        for group, rows in zip(groups, tiles, strict=True):
+            assert group.first.record is not None
+            self._once.encoded(group.first.record, rows)
+            self._enter(group.first.record, group.first, rows, is_copy=False)
+            for other in group.others:
+                self._enter(_as_of(group.first.record, other), other, rows)
 
-    def _enter(self, record: ImageRecord, tiles: Floats) -> None:
-        known = self._known.get(record.facts.path)
+    def _enter(
+        self, record: ImageRecord, read: Read, tiles: Floats, *, is_copy: bool = True
+    ) -> None:
+        known = self._known_as(record.facts.path)
         if known:
             self._report.n_updated += 1
-            record = replace(record, image_id=known[0])
-            for before in self._files.catalog.images([known[0]], missing_ok=True):
+            record = replace(record, image_id=known)
+            for before in self._files.catalog.images([known], missing_ok=True):
                 # What a sidecar said once stays, where the changed file says nothing.
-                record = _said(record, _words(record).over(_words(before)))
+                record = said(record, words_of(record).over(words_of(before)))
         else:
             self._report.n_added += 1
-            self._report.n_duplicates += record.content in self._contents
-        self._contents.add(record.content)
+            self._report.n_duplicates += is_copy
+        record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
-        self._entries.append(_Entry(_with_words(record, words), tiles))
+        self._entries.append(Entry(with_words(record, words), tiles))
 
     def _commit(self) -> None:
-        """Vectors first, synced; then one transaction that names their rows."""
+        """Hands what is finished to the writer, once the batch before is on disk."""
+        self._settle()
         entries, self._entries = self._entries, []
         skips, self._skips = self._skips, []
-        if not entries and not skips:
-            return
-        vectors, catalog = self._vectors, self._files.catalog
-        first = len(vectors)
-        if entries:
-            vectors.append(np.concatenate([entry.tiles for entry in entries]))
-        try:
-            with catalog.transaction() as db:
-                self._put_entries(db, entries, first)
-                for skip in skips:
-                    self._put_skip(db, skip)
-                catalog.bump(db, len(vectors))
-        except BaseException:
-            # A Ctrl-C may come after the commit: only the catalog knows which rows count.
-            vectors.take_back(catalog.end_row())
-            raise
-        self._report.skipped += skips
+        if entries or skips:
+            self._once.commit()
+            self._new_skips.update(skip.facts.path for skip in skips)
+            for skip in skips:
+                if skip.code in PASSING and (member := split_member(skip.facts.path)):
+                    self._unsettled.add(member[0])
+            self._flight = self._writer.submit(self._write, entries, skips)
 
-    def _put_entries(self, db: sqlite3.Connection, entries: list[_Entry], row: int) -> None:
-        catalog = self._files.catalog
-        for entry in entries:
-            record, n_tiles = entry.record, len(entry.tiles)
-            boxes = self._encoder.tiles_for(record.width_px, record.height_px)
-            tiling = catalog.tiling_id(db, boxes)
-            record = replace(record, first_row=row, n_tiles=n_tiles, tiling_id=tiling)
-            catalog.put(db, record)
-            row += n_tiles
+    def _write(self, entries: list[Entry], skips: list[SkippedFile]) -> int:
+        with self._clocks[1].work(len(entries) + len(skips)):
+            return self._committer.commit(entries, skips)
 
-    def _put_skip(self, db: sqlite3.Connection, skip: SkippedFile) -> None:
-        self._files.catalog.put_skipped(db, skip)
-        if skip.code not in _PASSING and skip.facts.path in self._known:
-            db.execute("DELETE FROM images WHERE path = ?", (skip.facts.path,))
-            self._report.n_removed += 1
+    def _settle(self) -> None:
+        """Waits for the batch in flight; raises what went wrong with it."""
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            self._report.n_removed += flight.result()
 
-    def _remove_gone(self, listing: Listing, roots: list[bytes]) -> None:
+    def _remove_gone(self, survey: Survey) -> None:
         """Removes images whose file is gone, unless their whole root looks gone."""
-        empty = [root for root in roots if not any(_under(path, root) for path in listing.files)]
-        catalog = self._files.catalog
-        gone = [
-            image_id
-            for image_id, path in self._gone.items()
-            if not any(_under(path, root) for root in empty)
-        ]
-        n_kept = len(self._gone) - len(gone)
+        gone, n_kept = [], 0
+        for image_id, path in self._not_met():
+            if image_id in self._moved or not self._scan.covers(path) or not _is_away(path):
+                continue
+            if any(is_below(path, root) for root in survey.empty_roots):
+                n_kept += 1
+            else:
+                gone.append((image_id,))
         if n_kept:
             self._report.notes.append(
                 f"{n_kept} images are kept although their folder is empty or gone now;"
                 " was a disk unplugged? Remove them with: relook forget PATH"
             )
+        catalog = self._files.catalog
         if gone:
             with catalog.transaction() as db:
-                db.executemany("DELETE FROM images WHERE image_id = ?", [(i,) for i in gone])
+                db.executemany("DELETE FROM images WHERE image_id = ?", gone)
                 catalog.bump(db)
         self._report.n_removed += len(gone)
-        present = listing.files.keys()
-        stale = [(f.facts.path,) for f in catalog.skipped() if f.facts.path not in present]
-        stale = [(path,) for (path,) in stale if listing.covers(path, roots)] + self._mended
+        met = survey.present | self._new_skips
+        absent = (f.facts.path for f in catalog.skipped() if f.facts.path not in met)
+        stale = {path for path in absent if self._scan.covers(path)} | survey.mended
         if stale:
             with catalog.transaction() as db:
-                db.executemany("DELETE FROM skipped WHERE path = ?", stale)
+                db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
+
+    def _not_met(self) -> Iterator[tuple[int, bytes]]:
+        """Id and path of the images whose file the survey has not met."""
+        missing = self._known.not_met()
+        for at in range(0, len(missing), 500):
+            some = self._files.catalog.images(missing[at : at + 500].tolist(), missing_ok=True)
+            yield from ((one.image_id, one.facts.path) for one in some)
 
 
-def _under(path: bytes, root: bytes) -> bool:
-    return path == root or path.startswith(root.rstrip(_SEP) + _SEP)
+def _as_of(record: ImageRecord, read: Read) -> ImageRecord:
+    """The record of an equal picture as a new image's."""
+    return replace(record, facts=read.facts, image_id=0)
 
 
-def _words(record: ImageRecord) -> Words:
-    return Words(record.title, record.caption, record.metadata)
-
-
-def _with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
-    """The record with these words, and its own where these say nothing."""
-    return record if words is None else _said(record, words.over(_words(record)))
-
-
-def _said(record: ImageRecord, words: Words) -> ImageRecord:
-    return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
+def _is_away(path: bytes) -> bool:
+    """Whether a file that a scan covers, and has not met, is not there: it may be hidden."""
+    if split_member(path) is not None:
+        return is_gone(path)
+    if is_url(path):  # what a store lists is all that it has
+        return not os.path.basename(path).startswith(b".")
+    return not os.path.lexists(path)

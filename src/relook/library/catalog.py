@@ -15,12 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
+from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
+from relook.library.dropped import DROPPED, taken_back
+from relook.library.image_columns import COLUMNS, column_values, read_columns
+from relook.library.matching import matching_sql, plain
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.row_table import Snapshot, read_snapshot
 
-__all__ = ["COLUMNS", "Catalog", "column_values"]
+__all__ = ["DAMAGE", "Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -50,14 +54,37 @@ CREATE TABLE IF NOT EXISTS skipped (
     code TEXT NOT NULL,
     message TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS archives (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    n_members INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (
+    first_row INTEGER PRIMARY KEY,
+    n_rows INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS images_rows ON images (first_row, n_tiles);
+CREATE TRIGGER IF NOT EXISTS images_gone AFTER DELETE ON images BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_moved AFTER UPDATE OF first_row, n_tiles ON images
+WHEN old.first_row IS NOT new.first_row OR old.n_tiles IS NOT new.n_tiles BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_between AFTER INSERT ON images
+WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
 """
-COLUMNS = (
-    "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
-    " first_row, n_tiles, tiling_id, title, caption, metadata"
-)
-"""What the table of images keeps of a record."""
+# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class Catalog:
@@ -72,7 +99,7 @@ class Catalog:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        self.path, self.is_writable = path, writable
+        self.path, self.writable = path, writable
         self._lock = threading.RLock()
         self.before_commit: Callable[[sqlite3.Connection], None] | None = None
         self._db = _connect(path, writable)
@@ -80,21 +107,24 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(_SCHEMA + DROPPED)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._db.close()
             raise _database_error(path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: rolls back when the block raises.
+        """All or nothing: rolls back when the block raises. One inside another is part of it.
 
         Raises:
             StorageError: `disk_refused` when the disk does not take the change.
             LibraryFormatError: `bad_catalog` when the file is damaged.
         """
         with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
@@ -126,7 +156,7 @@ class Catalog:
         with self._lock:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
                 raise _database_error(self.path, error) from error
 
     def count(self, table: str) -> int:
@@ -141,6 +171,10 @@ class Catalog:
         """The row behind the last one that any image, living or removed, has used."""
         return self.counter("end_row")
 
+    def vectors_file(self) -> int:
+        """The number of the file that the rows are in, see `moment.vectors_path`."""
+        return self.counter("vectors_file")
+
     def generation(self) -> int:
         """Grows with every change of images."""
         return self.counter("generation")
@@ -154,19 +188,10 @@ class Catalog:
         """Keeps a number. Inside a transaction."""
         db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
-    def facts(self) -> dict[bytes, tuple[int, int, int]]:
-        """Path -> (image_id, size_bytes, mtime_ns) of every image."""
-        rows = self.ask("SELECT path, image_id, size_bytes, mtime_ns FROM images")
-        return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
-
-    def contents(self) -> set[bytes]:
-        """Content digests of all images."""
-        return {row[0] for row in self.ask("SELECT content FROM images")}  # type: ignore[misc]
-
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""
         sql = f"SELECT image_id, {COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
-        return [_record(row) for row in self.ask(sql, (content,))]
+        return [read_columns(row) for row in self.ask(sql, (content,))]
 
     def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
         """Records of the given images, in the given order; those that are gone may be left out.
@@ -182,7 +207,7 @@ class Catalog:
             marks = ",".join("?" * len(some))
             sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
-                found[_int(row[0])] = _record(row)
+                found[_int(row[0])] = read_columns(row)
         missing = [image_id for image_id in wanted if image_id not in found]
         if missing and not missing_ok:
             raise NotFoundError(
@@ -196,7 +221,7 @@ class Catalog:
         last = 0
         while rows := self.ask(f"{sql} LIMIT 1000", (last,)):
             for row in rows:
-                yield _record(row)
+                yield read_columns(row)
             last = _int(rows[-1][0])
 
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
@@ -217,8 +242,7 @@ class Catalog:
 
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id; sorted by first row."""
-        rows = self.ask("SELECT first_row, n_tiles, image_id FROM images ORDER BY first_row")
-        return np.array(rows, np.int64).reshape(-1, 3)
+        return self.snapshot().rows
 
     def matching(self, where: dict[str, str], path: str | None) -> Ints:
         """Ids of the images whose metadata and path fit, sorted.
@@ -232,28 +256,34 @@ class Catalog:
         Raises:
             InputError: `bad_filter` for a key that cannot be one.
         """
-        clauses, values = ["1"], []
-        for key, value in where.items():
-            if not key or '"' in key:
-                raise InputError("bad_filter", f"{key!r} is not a metadata key")
-            if key in ("title", "caption", "format"):
-                clauses.append(f"plain({key}) GLOB ?")
-            else:
-                clauses.append("plain(json_extract(metadata, ?)) GLOB ?")
-                values.append(f'$."{key}"')
-            values.append(_pattern(value))
-        if path is not None:
-            clauses.append("plain(path) GLOB ?")
-            values.append(_pattern(path if "*" in path else f"*{path}*"))
-        sql = f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id"
+        sql, values = matching_sql(where, path)
         return np.array(self.ask(sql, values), np.int64).reshape(-1)
 
-    def snapshot(self) -> tuple[int, int, Ints]:
-        """Generation, end row and row table of one moment, whatever a writer does meanwhile."""
+    def snapshot(self, known: Snapshot | None = None) -> Snapshot:
+        """Counters and row table of one moment, whatever a writer does meanwhile.
+
+        Args:
+            known: An earlier moment; only what was added since is then read.
+
+        Raises:
+            LibraryFormatError: `bad_catalog` when the file is damaged.
+        """
+        with self.reading():
+            try:
+                return read_snapshot(self._db, known)
+            except DAMAGE as error:
+                raise _database_error(self.path, error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything asked inside the block is answered of one moment."""
         with self._lock:
+            if self._db.in_transaction:
+                yield  # the outer block decides
+                return
             self.ask("BEGIN")
             try:
-                return self.generation(), self.end_row(), self.row_table()
+                yield
             finally:
                 self._roll_back()
 
@@ -271,7 +301,9 @@ class Catalog:
 
     def put(self, db: sqlite3.Connection, record: ImageRecord) -> int:
         """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
-        facts = record.facts
+        facts, image_id = record.facts, None
+        if not record.image_id:
+            record, image_id = taken_back(db, record)
         values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
@@ -279,9 +311,9 @@ class Catalog:
             sql = f"UPDATE images SET {marks} WHERE image_id = ?"
             db.execute(sql, (*values, record.image_id))
             return record.image_id
-        marks = ", ".join("?" * (len(values) + 1))
-        sql = f"INSERT INTO images ({COLUMNS}, added_s) VALUES ({marks})"
-        return int(db.execute(sql, (*values, time.time())).lastrowid or 0)
+        marks = ", ".join("?" * (len(values) + 2))
+        sql = f"INSERT INTO images ({COLUMNS}, added_s, image_id) VALUES ({marks})"
+        return int(db.execute(sql, (*values, time.time(), image_id)).lastrowid or 0)
 
     def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
         """Remembers a file that could not be indexed. Inside a transaction."""
@@ -295,6 +327,7 @@ class Catalog:
             "INSERT INTO counters VALUES ('generation', 1)"
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
         )
+        db.execute("INSERT OR REPLACE INTO counters VALUES ('stamp', random())")
         if end_row is not None:
             self.set_counter(db, "end_row", end_row)
 
@@ -316,7 +349,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             error = failed
             continue
         db.isolation_level = None
-        db.create_function("plain", 1, _plain, deterministic=True)
+        db.create_function("plain", 1, plain, deterministic=True)
         if len(uris) == 1 or one is uris[-1] or _is_readable(db):
             return db
         db.close()
@@ -326,35 +359,9 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
 def _is_readable(db: sqlite3.Connection) -> bool:
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except DAMAGE:
         return False
     return True
-
-
-def _plain(value: object) -> str | None:
-    """A value as filters compare it: text in lower case, odd bytes as U+FFFD."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return None if value is None else str(value).lower()
-
-
-def _pattern(text: str) -> str:
-    """A GLOB where only `*` and `?` are special."""
-    return printable(text).lower().replace("[", "[[]")
-
-
-def column_values(record: ImageRecord) -> tuple[object, ...]:
-    """A record in the order of the columns."""
-    facts = record.facts
-    return (
-        facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
-        record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
-        record.tiling_id, record.title, record.caption, _json(record.metadata),
-    )  # fmt: skip
-
-
-def _json(metadata: dict[str, object]) -> str:
-    return json.dumps(metadata, ensure_ascii=False, default=str)
 
 
 def _int(value: object) -> int:
@@ -362,16 +369,10 @@ def _int(value: object) -> int:
     return value
 
 
-def _record(row: tuple[object, ...]) -> ImageRecord:
-    image_id, path, size_bytes, mtime_ns, *fields, metadata = row
-    facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
-    said = json.loads(str(metadata))
-    return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type, call-arg]
-
-
-def _database_error(path: Path, error: sqlite3.DatabaseError) -> StorageError | LibraryFormatError:
+def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:
     text = str(error)
-    if isinstance(error, sqlite3.OperationalError) and "no such table" not in text:
+    damaged = any(words in text for words in ("no such table", "Could not decode"))
+    if isinstance(error, sqlite3.OperationalError) and not damaged:
         return StorageError(
             "disk_refused",
             f"cannot write {path}: {text}",

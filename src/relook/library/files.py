@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,45 +16,37 @@ import numpy as np
 
 from relook.core.errors import (
     EncoderMismatchError,
-    InputError,
     LibraryFormatError,
-    NotFoundError,
     StorageError,
 )
-from relook.core.settings import SearchSettings
+from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
-from relook.core.vectors import Ints
+from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
+from relook.library.founding import found, make_folder
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.moment import Moment, read_moment, vectors_path
 from relook.library.records import ImageRecord
+from relook.library.row_table import ROWS_FILE, Snapshot
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
+from relook.stores.ivf_files import index_stamp
+from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
     from relook.library.shared import Shared
     from relook.library.shared_vectors import SharedVectors
-    from relook.stores.faiss_store import FaissStore
+    from relook.stores.ivf_build import Report
     from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["LibraryFiles"]
 
 _LOG = logging.getLogger(__name__)
-_CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors.f16", "ann"
-
-
-@dataclass(slots=True)
-class _Moment:
-    """What a library held when it was read; rows are [n, 3], see `LibraryFiles.row_table`."""
-
-    generation: int
-    vectors: VectorFile | MilvusSource
-    rows: Ints
-    alive: Mask | None = None
-    store: Store | None = None
-    derived: dict[str, Any] = field(default_factory=dict)
+_CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
+_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", _ANN)
 
 
 class LibraryFiles:
@@ -67,6 +59,7 @@ class LibraryFiles:
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.manifest, self.catalog = folder, manifest, catalog
+        self.limits = ImageLimits()  # what decoding one of its pictures again may cost
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()
@@ -77,19 +70,25 @@ class LibraryFiles:
             catalog.close()
             raise
 
-    def _read(self) -> _Moment:
-        generation, end_row, rows = self.catalog.snapshot()
-        return _Moment(generation, self._vectors(end_row), rows)
+    def _read(self, known: Moment | None = None) -> Moment:
+        before = known.snapshot if known else None
+        now = read_moment(self.folder, self.catalog, self._vectors_of, before)
+        now.index_stamp = self._index_stamp(now.snapshot)
+        return now
 
-    def _vectors(self, end_row: int) -> VectorFile | MilvusSource:
-        """The vectors up to a row: in the collection that the manifest names, or in a file."""
+    def _vectors_of(self, now: Snapshot) -> VectorFile | MilvusSource:
+        """The vectors of a moment: in the collection that the manifest names, or in a file."""
         if self.shared is not None:
-            return self.shared.source(end_row)
-        return VectorFile(self.folder / _VECTORS, self.manifest.fingerprint.dim, end_row)
+            return self.shared.source(now.end_row)
+        path = vectors_path(self.folder, now.vectors_file)
+        return VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
+
+    def _index_stamp(self, now: Snapshot) -> int:
+        return 0 if self.shared else index_stamp(self.folder / _ANN, now.vectors_file)
 
     @property
-    def _now(self) -> _Moment:
-        pinned: _Moment | None = getattr(self._pinned, "moment", None)
+    def _now(self) -> Moment:
+        pinned: Moment | None = getattr(self._pinned, "moment", None)
         return pinned or self._latest
 
     @property
@@ -128,36 +127,12 @@ class LibraryFiles:
             LibraryBusyError: when another process is making it.
             StorageError: when it cannot be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            others = sorted(name for name in os.listdir(folder) if not _ours(name))
-        except OSError as error:
-            raise StorageError(
-                "disk_refused", f"cannot make a library at {folder}: {error.strerror}"
-            ) from error
-        if others:
-            raise InputError(
-                "folder_in_use",
-                f"{folder} holds other files ({others[0]!r}, for one) and no library",
-                "choose a new folder for the library; pictures stay where they are",
-            )
+        make_folder(folder, _OURS)
         with WriterLock(folder):
             if Manifest.exists(folder):  # another process was faster
                 return cls.open(folder)
             catalog = Catalog(folder / _CATALOG, writable=True)
-            if catalog.end_row():
-                catalog.close()
-                raise LibraryFormatError(
-                    "bad_manifest",
-                    f"{folder} holds a catalog of indexed images but no manifest.json",
-                    "restore it from a backup, or index the pictures into a new library",
-                )
-            manifest = Manifest(encoder_name, fingerprint)
-            if store:
-                from relook.library.shared import claim
-
-                manifest = claim(folder, manifest, catalog, store)
-            manifest.write(folder)
+            manifest = found(folder, catalog, encoder_name, fingerprint, store)
         return cls(folder, manifest, catalog)
 
     @classmethod
@@ -188,22 +163,28 @@ class LibraryFiles:
         if ours.digest != theirs.digest:
             raise EncoderMismatchError(
                 "other_encoder",
-                f"this library was made by {_name(ours)}; the encoder at hand is {_name(theirs)}",
+                f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
                 "index the pictures into a new library, or use the encoder it was made with",
             )
 
-    def refresh(self, *, index_too: bool = False) -> bool:
-        """Takes in what was committed since; True when there was something.
+    def refresh(self, *, now: bool = False) -> bool:
+        """Takes in what was committed since, and a new index; True when there was something.
 
         Args:
-            index_too: Also take in an index that was built meanwhile.
+            now: Ask a collection that several servers share at once; else every two seconds.
         """
         if self.shared is not None:
-            self.shared.take_in(now=index_too)
+            self.shared.take_in(now=now)
         with self._lock:
-            if not index_too and self.catalog.generation() == self._latest.generation:
+            latest = self._latest
+            if self.catalog.generation() != latest.snapshot.generation:
+                self._latest = self._read(latest)
+                return True
+            stamp = self._index_stamp(latest.snapshot)
+            if stamp == latest.index_stamp:
                 return False
-            self._latest = self._read()
+            # The moment itself stays as it is for those who are inside it.
+            self._latest = replace(latest, index_stamp=stamp, store=None)
         return True
 
     @property
@@ -234,19 +215,16 @@ class LibraryFiles:
 
     def alive(self) -> Mask | None:
         """[n_rows] bool: rows that an image names; None when all do."""
-        now = self._now
-        if int(now.rows[:, 1].sum()) == len(now.vectors):
-            return None
-        if now.alive is None:
-            now.alive = self.rows_of(now.rows)
-        return now.alive
+        return self._now.alive()
 
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of `row_table` name."""
-        edges = np.zeros(len(self.vectors) + 1, np.int32)
-        edges[table[:, 0]] += 1
-        np.subtract.at(edges, table[:, 0] + table[:, 1], 1)
-        return np.cumsum(edges[:-1]) > 0
+        return self._now.rows_of(table)
+
+    @property
+    def now(self) -> Moment:
+        """The moment that this thread is answered of."""
+        return self._now
 
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
         """The boxes of a tiling, in the order of an image's rows."""
@@ -269,73 +247,115 @@ class LibraryFiles:
     def _new_store(self, settings: SearchSettings) -> Store:
         if self.shared is not None:
             return self.shared.store(len(self.vectors), self.alive(), settings)
-        if len(self.vectors) > settings.exact_rows:
+        if settings.index_kind != "exact" and len(self.vectors) > settings.exact_rows:
             try:
                 return self._open_index(settings)
             except LibraryFormatError as error:
                 _LOG.warning("searching without the index: %s", error)
         return ExactStore(self.vectors)
 
-    def _open_index(self, settings: SearchSettings) -> FaissStore:
+    def _open_index(self, settings: SearchSettings) -> Store:
         from relook.stores.faiss_store import FaissStore
 
-        return FaissStore(self.vectors, self.folder / _ANN, settings.shortlist)
+        ann, number = self.folder / _ANN, self._now.snapshot.vectors_file
+        try:
+            return FaissStore(self.vectors, ann, settings.shortlist, number)
+        except LibraryFormatError:
+            # A writer may have put another in its place while this one was opened.
+            return FaissStore(self.vectors, ann, settings.shortlist, number)
+
+    def index_plan(self, settings: SearchSettings, n_rows: int | None = None) -> IndexPlan:
+        """The index that suits the library, or one of so many rows.
+
+        A collection that several servers share has an index of its own, and none here.
+
+        Raises:
+            InputError: `memory_limit` when the configured memory is too little for any.
+        """
+        return plan_index(
+            len(self.vectors) if n_rows is None else n_rows,
+            self.manifest.fingerprint.dim,
+            kind="exact" if self.shared else settings.index_kind,
+            exact_rows=settings.exact_rows,
+            memory_bytes=settings.memory_mib * 1024**2,
+        )
+
+    def index_fault(self, settings: SearchSettings) -> str | None:
+        """Why the index on the disk cannot be used; None when it can, or there is none."""
+        if not self._index_stamp(self._now.snapshot):
+            return None
+        try:
+            self._open_index(settings).close()
+        except LibraryFormatError as error:
+            return error.message
+        return None
 
     def needs_index(self, settings: SearchSettings) -> bool:
-        """Whether the index is missing, damaged, or covers too little."""
-        if self.shared is not None or len(self.vectors) <= settings.exact_rows:
+        """Whether the index is missing, damaged, or lacks more than a few rows."""
+        plan = self.index_plan(settings)
+        if plan.kind == "exact":
             return False
-        try:
-            store = self._open_index(settings)
-        except LibraryFormatError:
-            return True
-        return store.n_indexed < 0.8 * len(self.vectors)
+        from relook.stores.ivf_build import needs_update
 
-    def build_index(self) -> None:
-        """Builds the index of all rows anew.
+        return needs_update(self.vectors, self.folder / _ANN, self._file_number, plan)
+
+    def rows_without_index(self, settings: SearchSettings) -> int:
+        """How many rows are compared exactly although an index should have them."""
+        plan = self.index_plan(settings)
+        if plan.kind == "exact":
+            return 0
+        from relook.stores.ivf_build import rows_without
+
+        return rows_without(self.vectors, self.folder / _ANN, self._file_number, plan)
+
+    def build_index(
+        self,
+        settings: SearchSettings | None = None,
+        texts: Floats | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Makes the index, or adds to it what it lacks. Writer's lock held.
+
+        Args:
+            settings: What kind, and what memory it may take.
+            texts: [n, d] queries by words to measure it with.
+            report: Told how far it is; may raise to stop.
 
         Raises:
             StorageError: when the disk refuses.
+            InputError: `memory_limit`.
         """
-        from relook.stores.faiss_store import build_index
+        plan = self.index_plan(settings or SearchSettings())
+        if plan.kind == "exact":
+            return
+        from relook.stores.ivf_build import update_index
 
+        ann = self.folder / _ANN
         try:
-            build_index(self.vectors, self.folder / _ANN)
+            update_index(self.vectors, ann, self._file_number, plan, texts, report)
         except (OSError, RuntimeError) as error:
             raise StorageError("disk_refused", f"cannot write the index: {error}") from error
-        self._now.store = None
+        self.refresh()
+
+    @property
+    def _file_number(self) -> int:
+        return self._now.snapshot.vectors_file
+
+    def committed_vectors(self) -> VectorFile | MilvusSource:
+        """The vectors that the catalog names now, which no `refresh` replaces; to be read only."""
+        return self._vectors_of(self.catalog.snapshot(self._latest.snapshot))
 
     def writer_vectors(self) -> VectorFile | SharedVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
         if self.shared is not None:
             return self.shared.begin_writing()
-        dim = self.manifest.fingerprint.dim
-        return VectorFile(self.folder / _VECTORS, dim, self.catalog.end_row())
-
-    def forget(self, roots: list[bytes]) -> int:
-        """Takes the images at or below some paths out of the catalog. Writer's lock held.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            NotFoundError: `no_image` when no image is there.
-        """
-        inside = "path = ?1 OR substr(path, 1, length(?2)) = ?2"
-        n_forgotten = 0
-        if self.shared is not None:
-            self.shared.take_in(now=True)
-        with self.catalog.transaction() as db:
-            for root in roots:
-                values = (root, root.rstrip(os.sep.encode()) + os.sep.encode())
-                n_images = db.execute(f"DELETE FROM images WHERE {inside}", values).rowcount
-                db.execute(f"DELETE FROM roots WHERE {inside}", values)
-                db.execute(f"DELETE FROM skipped WHERE {inside}", values)
-                if not n_images:
-                    raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
-                n_forgotten += n_images
-            self.catalog.bump(db)
-        return n_forgotten
+        now = self.catalog.snapshot(self._latest.snapshot)
+        path = vectors_path(self.folder, now.vectors_file)
+        vectors = VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
+        for other in self.folder.glob(f"{_VECTORS}*.f16"):
+            if other != path:  # what a compaction that was killed left over
+                other.unlink(missing_ok=True)
+        return vectors
 
     def n_bytes(self) -> int:
         """Size of the library's files on disk."""
@@ -376,11 +396,3 @@ def _shared(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared | None
     from relook.library.shared import shared_of
 
     return shared_of(folder, manifest, catalog)
-
-
-def _ours(name: str) -> bool:
-    return name.startswith((_CATALOG, _VECTORS, "manifest.json", "writer.")) or name == _ANN
-
-
-def _name(fingerprint: Fingerprint) -> str:
-    return f"{fingerprint.name} {fingerprint.revision} ({fingerprint.digest})"

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from relook.library.catalog import COLUMNS, Catalog, column_values
+from relook.library.catalog import Catalog
+from relook.library.image_columns import COLUMNS, column_values
 from relook.library.journal import Commit, Journal, Span
 from relook.library.payload import PAYLOAD, read_payload
 from relook.library.records import ImageRecord
@@ -96,9 +97,13 @@ def _put_as(db: sqlite3.Connection, record: ImageRecord) -> None:
 
     It takes the place of whatever has its id, its path or its first row here.
     """
-    db.execute("DELETE FROM skipped WHERE path = ?", (record.facts.path,))
+    path = record.facts.path
+    db.execute("DELETE FROM skipped WHERE path = ?", (path,))
+    # Not left to REPLACE, which would not set off the triggers that count rewritten rows.
+    there = (record.image_id, path, record.first_row)
+    db.execute("DELETE FROM images WHERE image_id = ? OR path = ? OR first_row = ?", there)
     marks = ", ".join("?" * (len(COLUMNS.split(",")) + 2))
-    sql = f"INSERT OR REPLACE INTO images ({COLUMNS}, added_s, image_id) VALUES ({marks})"
+    sql = f"INSERT INTO images ({COLUMNS}, added_s, image_id) VALUES ({marks})"
     db.execute(sql, (*column_values(record), time.time(), record.image_id))
 
 

@@ -17,7 +17,10 @@ from relook.encoders.base import Fingerprint
 
 __all__ = ["FORMAT_VERSION", "Manifest", "write_whole"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format that is read here: in it the vectors may be in a file of another
+name, or in a collection that several servers share."""
+_PLAIN_VERSION = 1  # of a library that was never compacted, which any Relook reads
 _NAME = "manifest.json"
 
 
@@ -35,7 +38,7 @@ class Manifest:
 
     encoder: str
     fingerprint: Fingerprint
-    format_version: int = FORMAT_VERSION
+    format_version: int = _PLAIN_VERSION
     store: str = ""
 
     @classmethod
@@ -44,14 +47,14 @@ class Manifest:
         return (folder / _NAME).is_file()
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Reads the manifest of a library.
+    def read(cls, folder: Path, name: str = _NAME) -> Manifest:
+        """Reads the manifest of a library, or another file that may be one.
 
         Raises:
             NotFoundError: `no_library` when the folder holds none.
             LibraryFormatError: `newer_format` or `bad_manifest`.
         """
-        path = folder / _NAME
+        path = folder / name
         try:
             values = json.loads(path.read_text("utf-8"))
             version = int(values["format_version"])
@@ -65,7 +68,9 @@ class Manifest:
                 f"there is no library at {folder}",
                 "make one with: relook index FOLDER_OF_PICTURES",
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError
+        ) as error:  # fmt: skip
             raise LibraryFormatError(
                 "bad_manifest",
                 f"{path} cannot be read: {error!r}",
@@ -85,6 +90,14 @@ class Manifest:
             StorageError: when the disk refuses.
         """
         write_whole(folder / _NAME, self._as_dict())
+
+    def raise_version(self, folder: Path) -> None:
+        """Says that only a Relook that knows compacted libraries may open this one.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        write_whole(folder / _NAME, {**self._as_dict(), "format_version": FORMAT_VERSION})
 
     def _as_dict(self) -> Mapping[str, Any]:
         return {

@@ -13,28 +13,28 @@ execution and its back-pressure, `DataContext.max_errored_blocks`).
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relook.core.errors import ClusterError
-from relook.core.vectors import Floats
-from relook.encoders.base import Encoder
-from relook.library.build import Builder
+from relook.core.settings import ImageLimits
+from relook.encoders.base import Encoder, Fingerprint
+from relook.library.build import Outcomes
 from relook.library.ray_work import FAILED, EncodeShard, as_facts, outcomes
 from relook.library.reading import Read
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
-from relook.library.report import Progress
+from relook.library.records import FileFacts, SkippedFile
+from relook.library.survey import Survey
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-__all__ = ["RayBuilder", "RayPlan"]
+__all__ = ["RayPlan", "RayWorkers"]
 
 _LOG = logging.getLogger(__name__)
 _TRIES_AGAIN = 1
+_WAIT_S = 0.2  # for the listing, before the person is told that it goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +57,43 @@ class RayPlan:
     window: int = 200_000
 
 
-class RayBuilder(Builder):
-    """A run of indexing whose files are read and encoded elsewhere.
+class RayWorkers:
+    """Reads and encodes what a survey finds, elsewhere; see `build.ReadElsewhere`.
 
     Args:
         plan: How the cluster is used.
-        arguments: As for `Builder`.
-        options: As for `Builder`.
+        fingerprint: Of the library's encoder.
+        limits: What a picture may cost.
     """
 
-    def __init__(self, plan: RayPlan, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._plan = plan
+    def __init__(self, plan: RayPlan, fingerprint: Fingerprint, limits: ImageLimits) -> None:
+        self._plan, self._fingerprint, self._limits = plan, fingerprint, limits
 
-    def _read_all(self, todo: list[FileFacts]) -> None:
-        began, n_done = time.monotonic(), 0
-        for at in range(0, len(todo), self._plan.window):
-            for outcome in self._from_workers(todo[at : at + self._plan.window]):
-                self._take_outcome(outcome)
-                n_done += 1
-                if len(self._entries) + len(self._skips) >= self._settings.commit_every:
-                    self._commit()
-                if n_done % 64 == 0 or n_done == len(todo):
-                    rate = n_done / max(time.monotonic() - began, 1e-9)
-                    self._progress(Progress("indexing", n_done, len(todo), rate, self._n_skipped))
+    def __call__(self, survey: Survey, tell: Callable[[], None]) -> Outcomes:
+        while files := self._window(survey, tell):
+            yield from self._from_workers(files)
 
-    def _from_workers(
-        self, files: Sequence[FileFacts]
-    ) -> Iterator[tuple[ImageRecord, Floats] | SkippedFile]:
+    def _window(self, survey: Survey, tell: Callable[[], None]) -> list[FileFacts]:
+        """The next files to read, as many as are handed to Ray at once."""
+        files: list[FileFacts] = []
+        while len(files) < self._plan.window:
+            facts = survey.next(_WAIT_S)
+            if facts is not None:
+                files.append(facts)
+            elif survey.is_exhausted():
+                break
+            else:
+                tell()
+        return files
+
+    def _from_workers(self, files: Sequence[FileFacts]) -> Iterator[Read | SkippedFile]:
         """Each file's outcome once, in any order."""
         left = {facts.path: facts for facts in files}
         for shard in (self._plan.shard, 1):
             if not left:
                 return
             for outcome in self._tried(list(left.values()), shard):
-                facts = outcome.facts if isinstance(outcome, SkippedFile) else outcome[0].facts
-                if left.pop(facts.path, None) is not None:  # a shard may come twice
+                if left.pop(outcome.facts.path, None) is not None:  # a shard may come twice
                     yield outcome
             if left and shard > 1:
                 _LOG.warning("%d files of failed shards are tried one by one", len(left))
@@ -106,9 +107,7 @@ class RayBuilder(Builder):
             told = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
             yield SkippedFile(facts, FAILED, told)
 
-    def _tried(
-        self, files: Sequence[FileFacts], shard: int
-    ) -> Iterator[tuple[ImageRecord, Floats] | SkippedFile]:
+    def _tried(self, files: Sequence[FileFacts], shard: int) -> Iterator[Read | SkippedFile]:
         from ray.exceptions import RayError
 
         asked = {facts.path: facts for facts in files}
@@ -116,7 +115,7 @@ class RayBuilder(Builder):
             for batch in self._data_set(files, shard).iter_batches(
                 batch_size=None, batch_format="numpy", prefetch_batches=1
             ):
-                yield from outcomes(batch, asked, self._encoder.dim)
+                yield from outcomes(batch, asked, self._fingerprint.dim)
         except RayError as error:
             raise _cluster_error(error) from error
 
@@ -138,29 +137,12 @@ class RayBuilder(Builder):
             lines = ray.data.from_items(as_facts(files), override_num_blocks=n_shards)
             return lines.map_batches(
                 EncodeShard,
-                fn_constructor_args=(
-                    plan.make, self._limits, self._files.manifest.fingerprint.digest
-                ),
+                fn_constructor_args=(plan.make, self._limits, self._fingerprint.digest),
                 batch_size=shard, batch_format="numpy",
                 compute=ray.data.ActorPoolStrategy(min_size=n_min, max_size=n_max),
                 num_cpus=plan.cpus, num_gpus=plan.gpus or None,
                 max_restarts=-1, max_task_retries=_TRIES_AGAIN,
             )  # fmt: skip
-
-    def _take_outcome(self, outcome: tuple[ImageRecord, Floats] | SkippedFile) -> None:
-        if isinstance(outcome, SkippedFile):
-            self._skips.append(outcome)
-            return
-        record, tiles = outcome
-        twins = (
-            self._files.catalog.images_with(record.content)
-            if record.content in self._contents
-            else []
-        )
-        if twins:  # touched, moved, or a copy
-            self._take_known(Read(record.facts, record.content), twins)
-        else:
-            self._enter(record, tiles)
 
 
 def _room(plan: RayPlan) -> int:

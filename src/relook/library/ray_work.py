@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from relook.core.errors import EncoderMismatchError
 from relook.core.settings import ImageLimits
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.reading import Read, read_picture
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.reading import PictureReader, Read
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 
 __all__ = ["FAILED", "EncodeShard", "as_columns", "as_facts", "outcomes"]
 
@@ -41,13 +42,13 @@ class EncodeShard:
     """
 
     def __init__(self, make: Callable[[], Encoder], limits: ImageLimits, digest: str) -> None:
-        self._encoder, self._limits = make(), limits
+        self._encoder = make()
+        self._reader = PictureReader(self._encoder, limits)
         found = self._encoder.fingerprint
         if found.digest != digest:
             raise EncoderMismatchError(
                 "other_encoder",
-                f"a worker opened {found.name} {found.revision} ({found.digest}); the library"
-                f" was made by {digest}",
+                f"a worker opened {found.told}; the library was made by {digest}",
                 "install the same relook and the same model on every machine",
             )
 
@@ -68,9 +69,7 @@ class EncodeShard:
     def _outcomes(self, files: list[FileFacts]) -> list[dict[str, Any]]:
         """What came of some files; an error that nobody foresaw is told of its file alone."""
         try:
-            return self._encoded(
-                [read_picture(facts, self._encoder, self._limits) for facts in files]
-            )
+            return self._encoded([self._reader.read(facts) for facts in files])
         except Exception as error:  # an edge: one file must not end the others
             if len(files) > 1:
                 return [line for facts in files for line in self._outcomes([facts])]
@@ -82,7 +81,7 @@ class EncodeShard:
         prepared = [read.prepared for read in good if read.prepared is not None]
         tiles = iter(self._encoder.encode_prepared(prepared))
         return [
-            _told(read.facts, read.record, next(tiles))
+            _told(read, read.record, next(tiles))
             if isinstance(read, Read) and read.record is not None
             else _refused(read)
             for read in reads
@@ -96,15 +95,16 @@ def as_facts(files: Sequence[FileFacts]) -> list[dict[str, Any]]:
     ]
 
 
-def _told(facts: FileFacts, record: ImageRecord, tiles: Floats) -> dict[str, Any]:
+def _told(read: Read, record: ImageRecord, tiles: Floats) -> dict[str, Any]:
     rest = {
         "width_px": record.width_px, "height_px": record.height_px, "format": record.format,
         "dhash": record.dhash, "title": record.title, "caption": record.caption,
         "metadata": record.metadata, "n_tiles": len(tiles),
+        "words": None if read.words is None else asdict(read.words),
     }  # fmt: skip
     return {
-        "path": facts.path, "content": record.content, "tiles": tiles.tobytes(),
-        "told": json.dumps(rest), "code": "", "message": "",
+        "path": read.facts.path, "content": record.content, "tiles": tiles.tobytes(),
+        "told": json.dumps(rest, default=str), "code": "", "message": "",
     }  # fmt: skip
 
 
@@ -124,15 +124,15 @@ def as_columns(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def outcomes(
     batch: Columns, files: Mapping[bytes, FileFacts], dim: int
-) -> list[tuple[ImageRecord, Floats] | SkippedFile]:
-    """Outcomes of workers as images with their tiles [t, d], and files that they skipped.
+) -> list[Read | SkippedFile]:
+    """Outcomes of workers: pictures that were read and encoded, and files that they skipped.
 
     Args:
         batch: Columns as a worker made them.
         files: What was asked for, by path.
         dim: Length d of a vector.
     """
-    found: list[tuple[ImageRecord, Floats] | SkippedFile] = []
+    found: list[Read | SkippedFile] = []
     columns = (batch[name] for name in ("path", "content", "tiles", "told", "code", "message"))
     for path, content, tiles, told, code, message in zip(*columns, strict=True):
         facts = files[bytes(path)]
@@ -140,7 +140,9 @@ def outcomes(
             found.append(SkippedFile(facts, str(code), str(message)))
             continue
         values = json.loads(told)
-        n_tiles = values.pop("n_tiles")
+        n_tiles, said = values.pop("n_tiles"), values.pop("words")
+        words = None if said is None else Words(**said)
         record = ImageRecord(facts, bytes(content), **values)
-        found.append((record, np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)))
+        rows = np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)
+        found.append(Read(facts, record.content, words, record=record, tiles=rows))
     return found

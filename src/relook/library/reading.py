@@ -1,56 +1,134 @@
-"""From a picture file to what the encoder takes and what the catalog keeps. Layer: library."""
+"""From a picture's place to what the encoder wants and the catalog keeps. Layer: library.
+
+    outcome = PictureReader(encoder, limits).read(facts)
+
+`outcome` is a `Read` or, for a picture that cannot be used, a `SkippedFile` with the reason.
+It knows nothing of the run it is part of: threads of one process call it, and so may actors
+on many machines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
-from relook.core.images import content_hash, decode, dhash, read_bytes
+from relook.core.images import content_hash, decode, dhash
+from relook.core.picture_paths import is_url
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
+from relook.core.untrusted import limits_at
+from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.embedded import embedded_words
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.known import Contents
+from relook.library.packed_words import words_beside
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
+from relook.library.stages import Clock
 
-__all__ = ["Read", "read_picture"]
+__all__ = ["PictureReader", "Read", "said", "with_words", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file that was read: its input for the encoder, unless its content is known."""
+    """A picture that was read: its input for the encoder, unless its content is known.
+
+    Args:
+        facts: As they were listed.
+        content: Digest of its bytes.
+        words: What stands beside it in its archive.
+        prepared: What `Encoder.encode_prepared` takes; None when the content is known.
+        record: What the catalog keeps; None when the content is known.
+        tiles: [t, d] its vectors, where whoever read it has encoded it, too.
+    """
 
     facts: FileFacts
     content: bytes
+    words: Words | None = None
     prepared: NDArray[Any] | None = None
     record: ImageRecord | None = None
+    tiles: Floats | None = None
 
 
-def read_picture(
-    facts: FileFacts, encoder: Encoder, limits: ImageLimits, known: Set[bytes] = frozenset()
-) -> Read | SkippedFile:
-    """Reads one picture file. Safe to call from several threads.
+class PictureReader:
+    """Reads, hashes and decodes pictures; for any number of threads.
 
     Args:
-        facts: The file.
-        encoder: Whose input is made of it.
-        limits: What it may cost.
-        known: Digests of contents that need not be decoded.
+        encoder: Whose input is prepared.
+        limits: What a picture may cost.
+        contents: What the library has: that is hashed only. Everything is decoded when None.
+        n_decoders: Pictures decoded at once; as many as there are threads when 0.
     """
-    try:
-        data = read_bytes(facts.path, limits)
-        content = content_hash(data)
-        if content in known:
-            return Read(facts, content)
-        picture = decode(data, encoder.input_px, limits)
-    except ImageError as error:
-        return SkippedFile(facts, error.code, error.message)
-    words = embedded_words(picture)
-    record = ImageRecord(
-        facts, content, picture.width_px, picture.height_px, picture.format,
-        dhash(picture.image), title=words.title, caption=words.caption,
-        metadata=words.metadata,
-    )  # fmt: skip
-    return Read(facts, content, encoder.prepare(picture.image), record)
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        limits: ImageLimits | None = None,
+        contents: Contents | None = None,
+        n_decoders: int = 0,
+    ) -> None:
+        self._encoder, self._limits = encoder, limits or ImageLimits()
+        self._contents = contents
+        self._slots: AbstractContextManager[object] = (
+            threading.BoundedSemaphore(n_decoders) if n_decoders else nullcontext()
+        )
+        self.reading, self.decoding = Clock("read"), Clock("decode")
+
+    def read(self, facts: FileFacts, again: bool = False) -> Read | SkippedFile:
+        """Reads one picture.
+
+        Args:
+            facts: Its place, and its size and time as they were listed.
+            again: Decode it though its content is known.
+        """
+        content = None
+        try:
+            if facts.size_bytes > self._limits.max_file_bytes and is_url(facts.path):
+                raise _too_large(facts.size_bytes, self._limits.max_file_bytes)
+            with self.reading.work():
+                data = read_bytes(facts.path, self._limits)
+                content = content_hash(data)
+                words = words_beside(facts.path)
+            if self._contents is not None and not self._contents.claim(content) and not again:
+                return Read(facts, content, words)
+            with self._slots, self.decoding.work():
+                return self._decoded(Read(facts, content, words), data)
+        except ImageError as error:
+            if self._contents is not None and content is not None:
+                self._contents.release(content)
+            return SkippedFile(facts, error.code, error.message)
+
+    def _decoded(self, read: Read, data: bytes) -> Read:
+        limits = limits_at(read.facts.path, self._limits)
+        picture = decode(data, self._encoder.input_px, limits)
+        inside = embedded_words(picture)
+        record = ImageRecord(
+            read.facts, read.content, picture.width_px, picture.height_px, picture.format,
+            dhash(picture.image), title=inside.title, caption=inside.caption,
+            metadata=inside.metadata,
+        )  # fmt: skip
+        prepared = self._encoder.prepare(picture.image)
+        return replace(read, prepared=prepared, record=with_words(record, read.words))
+
+
+def _too_large(n_bytes: int, limit: int) -> ImageError:
+    return ImageError("file_too_large", f"it has {n_bytes:,} bytes; the limit is {limit:,}")
+
+
+def words_of(record: ImageRecord) -> Words:
+    """What a record says about its image."""
+    return Words(record.title, record.caption, record.metadata)
+
+
+def said(record: ImageRecord, words: Words) -> ImageRecord:
+    """The record with these words in place of its own."""
+    return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
+
+
+def with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
+    """The record with these words, and its own where these say nothing."""
+    return record if words is None else said(record, words.over(words_of(record)))

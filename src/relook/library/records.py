@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relook.core.picture_paths import as_path
+
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
+
+_MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
@@ -22,6 +26,12 @@ class FileFacts:
     path: bytes
     size_bytes: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, path: bytes, facts: os.stat_result) -> FileFacts:
+        """The facts as the catalog can hold them: years beyond 2262 become that one."""
+        mtime_ns = max(-_MOST_NS, min(facts.st_mtime_ns, _MOST_NS))
+        return cls(path, facts.st_size, mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,8 @@ class ImageRecord:
 
     @property
     def path(self) -> Path:
-        """The file, as this system names it."""
-        return Path(os.fsdecode(self.facts.path))
+        """The file, as this system names it; an `Address` for a remote one."""
+        return as_path(self.facts.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relook.library.records import SkippedFile
+from relook.library.stages import StageRate
 
 __all__ = ["IndexReport", "Progress", "ProgressCallback", "Stop"]
 
@@ -20,10 +21,12 @@ class Progress:
     """Where a long run is.
 
     Args:
-        stage: `listing`, `indexing` or `building the index`.
-        done, total: Files so far and in all; total 0 means not known yet.
+        stage: `listing`, `indexing`; `training`, `filling` and `measuring the index`;
+            `freeing space`.
+        done, total: Files (rows, of an index) so far and in all; total 0: not known yet.
         rate_per_s: Files a second since the start of the stage.
         n_skipped: Files that could not be used so far.
+        stages: What each stage has done, while indexing.
     """
 
     stage: str
@@ -31,6 +34,7 @@ class Progress:
     total: int = 0
     rate_per_s: float = 0.0
     n_skipped: int = 0
+    stages: tuple[StageRate, ...] = ()
 
     @property
     def left_s(self) -> float | None:
@@ -59,6 +63,7 @@ class IndexReport:
         notes: Things the person should know.
         seconds: Wall time.
         interrupted: Stopped before the end; what was done is kept.
+        stages: What each stage did, and for how long.
     """
 
     n_added: int = 0
@@ -73,6 +78,7 @@ class IndexReport:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    stages: tuple[StageRate, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -90,4 +96,5 @@ class IndexReport:
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "stages": {stage.name: stage.as_dict() for stage in self.stages},
         }

@@ -1,100 +1,153 @@
-"""Listing the picture files below a folder. Layer: library.
+"""Listing the picture files below folders and addresses. Layer: library.
 
 Follows links, each real folder once; a folder that cannot be listed is reported, so that
-nobody takes its files for deleted.
+nobody takes its files for deleted. Files come a folder at a time, while others read them.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from relook.core.errors import NotFoundError
+from relook.core.errors import FetchError, NotFoundError
 from relook.core.formats import SUFFIXES
+from relook.core.picture_paths import is_archive, is_below, is_url, split_member
 from relook.library.records import FileFacts, printable
 
-__all__ = ["Listing", "check_root", "list_pictures"]
+__all__ = ["Scan", "check_root", "is_gone"]
 
-_SEP = os.sep.encode()
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
+_AT_ONCE = 1000  # files handed on together
+_CONNECTIONS = 16
 
 
-@dataclass(slots=True)
-class Listing:
-    """What a scan saw.
-
-    Args:
-        files: Picture files by path; a name given directly counts whatever its suffix.
-        unlisted: Folders that could not be read, with the reason.
-    """
-
-    files: dict[bytes, FileFacts] = field(default_factory=dict)
-    unlisted: dict[bytes, str] = field(default_factory=dict)
-
-    def covers(self, path: bytes, roots: list[bytes]) -> bool:
-        """Whether the scan would have seen this file if it were there."""
-        under = any(path == root or path.startswith(_slash(root)) for root in roots)
-        return under and not any(_is_below(path, one) for one in self.unlisted)
-
-
-def _slash(folder: bytes) -> bytes:
-    return folder if folder.endswith(_SEP) else folder + _SEP
-
-
-def _is_below(path: bytes, folder: bytes) -> bool:
-    return path == folder or path.startswith(_slash(folder))
-
-
-def list_pictures(
-    roots: list[bytes],
-    *,
-    avoid: bytes,
-    hidden: bool = False,
-    must_exist: bool = True,
-    within: Sequence[bytes] | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Listing:
-    """Lists picture files below the roots.
+class Scan:
+    """The picture files and archives below some roots, each once.
 
     Args:
-        roots: Absolute folders or files.
+        roots: Absolute folders or files, or addresses. What is a root itself is left out of
+            the roots above it.
         avoid: A folder that is never entered (the library itself).
         hidden: Whether names that begin with a dot count.
         must_exist: Whether a root that is not there is an error, or only cannot be listed.
         within: Folders that a link below the roots must not lead out of; anywhere when None.
-        progress: Called with the number of files found so far.
+        connections: Requests to a remote store at once.
+
+    Attributes:
+        unlisted: Folders and archives that could not be read, with the reason.
 
     Raises:
         NotFoundError: `no_path` when a root is not there.
     """
-    listing = Listing()
-    real = None if within is None else [os.path.realpath(folder) for folder in within]
-    for root in roots:
+
+    def __init__(
+        self,
+        roots: Sequence[bytes],
+        *,
+        avoid: bytes,
+        hidden: bool = False,
+        must_exist: bool = True,
+        within: Sequence[bytes] | None = None,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        self.roots = list(dict.fromkeys(roots))
+        self.hidden = hidden
+        self.unlisted: dict[bytes, str] = {}
+        self._avoid, self._connections = avoid, connections
+        self._within = None if within is None else [os.path.realpath(folder) for folder in within]
+        for root in self.roots:
+            try:
+                check_root(root)
+            except (NotFoundError, FetchError) as error:
+                if must_exist:
+                    raise
+                reason = getattr(error.__cause__, "strerror", None) or error.message
+                self.unlisted[root] = reason
+
+    def covers(self, path: bytes) -> bool:
+        """Whether the scan would have seen this file if it were there."""
+        under = any(is_below(path, root) for root in self.roots)
+        return under and not any(is_below(path, one) for one in list(self.unlisted))
+
+    def __iter__(self) -> Iterator[list[FileFacts]]:
+        for root in self.roots:
+            if root in self.unlisted:
+                continue
+            if is_url(root):
+                yield from self._remote(root)
+                continue
+            try:
+                facts = check_root(root)
+            except NotFoundError as error:  # gone since it was checked
+                self.unlisted[root] = error.message
+                continue
+            if stat.S_ISDIR(facts.st_mode):
+                yield from self._walk(root)
+            else:
+                yield [FileFacts.of(root, facts)]
+
+    def _remote(self, root: bytes) -> Iterator[list[FileFacts]]:
+        from relook.library.remote_scan import RemoteWalk
+
+        others = frozenset(self.roots) - {root}
+        walk = RemoteWalk(root, self.hidden, others.__contains__, self._connections)
         try:
-            facts = check_root(root)
-        except NotFoundError as error:
-            if must_exist:
-                raise
-            listing.unlisted[root] = getattr(error.__cause__, "strerror", None) or error.message
-            continue
-        if not stat.S_ISDIR(facts.st_mode):
-            listing.files[root] = FileFacts(root, facts.st_size, facts.st_mtime_ns)
-            continue
-        for found in _walk(root, (avoid, real), hidden, listing):
-            listing.files[found.path] = found
-            if progress and len(listing.files) % 1000 == 0:
-                progress(len(listing.files))
-    return listing
+            yield from walk
+        except (NotFoundError, FetchError) as error:
+            self.unlisted[root] = error.message
+        self.unlisted.update(walk.unlisted)
+
+    def _walk(self, root: bytes) -> Iterator[list[FileFacts]]:
+        seen: set[tuple[int, int]] = set()
+        others = frozenset(self.roots) - {root}
+        pending = [root]
+        while pending:
+            folder = pending.pop()
+            try:
+                facts = os.stat(folder)
+                known = (facts.st_dev, facts.st_ino) in seen
+                if known or os.path.realpath(folder) == self._avoid:
+                    continue
+                seen.add((facts.st_dev, facts.st_ino))
+                with os.scandir(folder) as entries:
+                    ordered = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                self.unlisted[folder] = error.strerror or str(error)
+                continue
+            folders: list[bytes] = []
+            wanted = [one for one in ordered if self._is_wanted(one, others, folders)]
+            for at in range(0, len(wanted), _AT_ONCE):
+                yield [_facts(entry) for entry in wanted[at : at + _AT_ONCE]]
+            pending.extend(reversed(folders))
+
+    def _is_wanted(
+        self, entry: os.DirEntry[bytes], others: frozenset[bytes], folders: list[bytes]
+    ) -> bool:
+        """Whether it is a picture or an archive; notes it when it is a folder to enter."""
+        if (entry.name.startswith(b".") and not self.hidden) or entry.path in others:
+            return False
+        if self._within is not None and entry.is_symlink() and _leads_out(entry, self._within):
+            self.unlisted[entry.path] = "it leads out of the folders that may be indexed"
+        elif _is_folder(entry):
+            folders.append(entry.path)
+        else:
+            return entry.name.lower().endswith(_SUFFIXES) or is_archive(entry.name)
+        return False
 
 
 def check_root(root: bytes) -> os.stat_result:
-    """The facts of a folder or file that is to be indexed.
+    """The facts of a folder or file that is to be indexed; empty ones of a remote place.
 
     Raises:
         NotFoundError: `no_path` when it is not there.
+        FetchError: `unreachable`; MissingExtraError: for a remote place.
     """
+    if is_url(root):
+        from relook.library.remote_scan import RemoteWalk
+
+        RemoteWalk(root, False, lambda _: False, 1).check()
+        return os.stat_result((0,) * 10)
     try:
         return os.stat(root)
     except OSError as error:
@@ -103,40 +156,60 @@ def check_root(root: bytes) -> os.stat_result:
         ) from error
 
 
-def _walk(
-    root: bytes, bounds: tuple[bytes, list[bytes] | None], hidden: bool, listing: Listing
-) -> Iterator[FileFacts]:
-    avoid, within = bounds
-    seen: set[tuple[int, int]] = set()
-    pending = [root]
-    while pending:
-        folder = pending.pop()
+def is_gone(path: bytes) -> bool:
+    """Whether a file is not there any more, for sure: its folder can be listed without it."""
+    member = split_member(path)
+    if is_url(path):
+        return _is_gone_there(path)
+    if member is not None:
+        return is_gone(member[0]) or _is_gone_inside(*member)
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return _is_listable(os.path.dirname(path))
+    except OSError:
+        return False
+    return False
+
+
+def _is_gone_inside(archive: bytes, name: bytes) -> bool:
+    from relook.core.errors import ImageError
+    from relook.core.sources import archive_at
+
+    try:
+        return name not in archive_at(archive).pictures
+    except ImageError:
+        return False
+
+
+def _is_gone_there(url: bytes) -> bool:
+    from relook.core.errors import ImageError
+    from relook.core.remote import size_and_stamp
+
+    member = split_member(url)
+    try:
+        size_and_stamp(url if member is None else member[0])
+    except ImageError as error:
+        return error.code == "vanished"
+    return member is not None and _is_gone_inside(*member)
+
+
+def _is_listable(folder: bytes) -> bool:
+    """Whether a folder, or the nearest one above that is there, can be listed."""
+    while folder and folder != os.path.dirname(folder):
         try:
-            facts = os.stat(folder)
-            if (facts.st_dev, facts.st_ino) in seen or os.path.realpath(folder) == avoid:
-                continue
-            seen.add((facts.st_dev, facts.st_ino))
-            with os.scandir(folder) as entries:
-                ordered = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            listing.unlisted[folder] = error.strerror or str(error)
-            continue
-        folders = []
-        for entry in ordered:
-            if entry.name.startswith(b".") and not hidden:
-                continue
-            if within is not None and entry.is_symlink() and _leads_out(entry, within):
-                listing.unlisted[entry.path] = "it leads out of the folders that may be indexed"
-            elif _is_folder(entry):
-                folders.append(entry.path)
-            elif entry.name.lower().endswith(_SUFFIXES):
-                yield _facts(entry)
-        pending.extend(reversed(folders))
+            with os.scandir(folder):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            folder = os.path.dirname(folder)
+        except OSError:
+            return False
+    return True
 
 
 def _leads_out(entry: os.DirEntry[bytes], within: list[bytes]) -> bool:
     real = os.path.realpath(entry.path)
-    return not any(_is_below(real, folder) for folder in within)
+    return not any(is_below(real, folder) for folder in within)
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
@@ -151,4 +224,4 @@ def _facts(entry: os.DirEntry[bytes]) -> FileFacts:
         facts = entry.stat()
     except OSError:  # gone, or a dangling link: reading it says which
         return FileFacts(entry.path, 0, 0)
-    return FileFacts(entry.path, facts.st_size, facts.st_mtime_ns)
+    return FileFacts.of(entry.path, facts)

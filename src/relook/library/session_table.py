@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from relook.core.errors import NotFoundError
+from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.catalog import Catalog
@@ -142,6 +143,10 @@ class SessionTable:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
 
+    def together(self) -> AbstractContextManager[Any]:
+        """Makes every change inside the block one: all of them, or none after a stop."""
+        return self._catalog.transaction()
+
     def create(self, session_id: str, name: str, query: dict[str, Any]) -> None:
         """Adds a session that has no round yet."""
         with self._catalog.transaction() as db:
@@ -192,12 +197,24 @@ class SessionTable:
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", values)
 
     def add_round(self, session_id: str, row: RoundRow) -> None:
-        """Adds a round, makes it the current one, and gives it its parent's waiting judgements."""
+        """Adds a round, makes it the current one, and gives it its parent's waiting judgements.
+
+        Raises:
+            LibraryBusyError: `session_busy` when another process has just added this round.
+        """
         values = (
             session_id, row.number, row.parent, row.strategy,
             json.dumps(row.hits), json.dumps(row.record), time.time(),
         )  # fmt: skip
         with self._catalog.transaction() as db:
+            if db.execute(
+                "SELECT 1 FROM rounds WHERE session_id = ? AND number = ?", values[:2]
+            ).fetchone():
+                raise LibraryBusyError(
+                    "session_busy",
+                    f"another process has just added round {row.number} to this session",
+                    "look at the session as it is now, and do it again",
+                )
             db.execute("INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             now = (row.number, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)

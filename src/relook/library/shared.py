@@ -34,7 +34,7 @@ from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.joining import Joining
 from relook.library.journal import Commit, Identity, Journal, Span, taken
-from relook.library.manifest import Manifest
+from relook.library.manifest import FORMAT_VERSION, Manifest
 from relook.library.payload import FIELDS, row_payload
 from relook.library.records import ImageRecord
 from relook.library.shared_vectors import SharedVectors, Staged
@@ -81,7 +81,7 @@ class Shared:
         self._checked: object | None = None
         self._lock = threading.RLock()
         self._touched: Touched | None = None
-        if catalog.is_writable:
+        if catalog.writable:
             self._touched = Touched(catalog)
             catalog.before_commit = self._publish
 
@@ -121,12 +121,10 @@ class Shared:
             )
         ours = self._identity.fingerprint
         if found.fingerprint.digest != ours.digest:
-            theirs = found.fingerprint
             raise EncoderMismatchError(
                 "other_encoder",
-                f"the collection {tiles!r} was made by {theirs.name} {theirs.revision}"
-                f" ({theirs.digest}); the encoder at hand is {ours.name} {ours.revision}"
-                f" ({ours.digest})",
+                f"the collection {tiles!r} was made by {found.fingerprint.told};"
+                f" the encoder at hand is {ours.told}",
                 "name another collection, or use its encoder: relook attach ADDRESS does",
             )
         fields = self.milvus.fields(tiles)
@@ -222,7 +220,6 @@ class Shared:
                 "run the same command again; what was committed is kept",
             )
         self._write(db, touches, generation)
-        self._staged.clear()
 
     def _write(self, db: sqlite3.Connection, touches: Touches, generation: int) -> None:
         records = self._catalog.images(touches.image_ids, missing_ok=True)
@@ -239,6 +236,7 @@ class Shared:
         self.milvus.upsert(self.address.collection, rows)
         commits = _commits((start, end), self._next_id(db), changed, removed)
         self._joining.wrote(db, self.journal.append(generation, commits), end)
+        self._staged.drop(end)
         still = {(record.first_row, record.n_tiles) for record in records}
         self._delete((first, first + n) for first, n in touches.rows - still if first < start)
 
@@ -299,7 +297,7 @@ def claim(folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Man
         raise
     finally:
         shared.close()
-    return replace(manifest, store=str(address))
+    return replace(manifest, store=str(address), format_version=FORMAT_VERSION)
 
 
 def _gaps(table: Ints, end: int) -> list[Span]:

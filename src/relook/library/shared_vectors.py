@@ -36,6 +36,13 @@ class Staged:
                 return block[first - start : first - start + n]
         return None
 
+    def drop(self, end: int) -> None:
+        """Forgets the rows before `end`, which are written.
+
+        Others stay: what a thread beside the writer says of images is a change of its own.
+        """
+        self._blocks = [one for one in self._blocks if one[0] + len(one[1]) > end]
+
     def clear(self) -> None:
         """Forgets them all."""
         self._blocks.clear()

@@ -96,7 +96,7 @@ def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]
         if line.strip():
             try:
                 yield number, json.loads(line, parse_constant=_no_number)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise MetadataError("bad_sidecar", f"{file} line {number}: {error}") from error
 
 
@@ -129,7 +129,7 @@ def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
                 captions.setdefault(note["image_id"], []).append(note["caption"].strip())
             elif note.get("category_id") in kinds:
                 objects.setdefault(note["image_id"], set()).add(kinds[note["category_id"]])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MetadataError(
             "bad_sidecar", f"{file} is not a COCO annotation file: {error!r}"
         ) from error

@@ -1,7 +1,8 @@
 """The append-only file of unit vectors: fp16, memory-mapped. Layer: library.
 
-Rows are numbered from 0 and never change. The catalog names the rows that count; rows
-behind the last one it names are what a kill left over, and the next writer cuts them off.
+Rows are numbered from 0 and never change; compaction writes a new file under another name. The
+catalog names the rows that count; rows behind the last one it names are what a kill left over,
+and the next writer cuts them off.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relook.core.errors import LibraryFormatError, StorageError
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats, Halves, Ints, singles
 
 __all__ = ["VectorFile"]
 
@@ -35,8 +35,11 @@ class VectorFile:
     def __init__(self, path: Path, dim: int, n_rows: int) -> None:
         self.path, self.dim = path, dim
         self._n_rows = 0
-        self._map: NDArray[np.float16] | None = None
-        n_bytes = path.stat().st_size if path.exists() else 0
+        self._map: Halves | None = None
+        try:
+            n_bytes = path.stat().st_size
+        except FileNotFoundError:
+            n_bytes = 0
         if n_bytes < n_rows * dim * _BYTES:
             raise LibraryFormatError(
                 "vectors_missing",
@@ -44,17 +47,22 @@ class VectorFile:
                 "restore the file from a backup, or index the pictures into a new library",
             )
         self._n_rows = n_rows
+        self._mapped()  # at once: a file that is replaced stays readable to those who have it
 
     def __len__(self) -> int:
         return self._n_rows
 
     def block(self, start: int, stop: int) -> Floats:
         """Rows start..stop as [stop - start, d] float32."""
-        return self._mapped()[start:stop].astype(np.float32)
+        return singles(self._mapped()[start:stop])
 
     def rows(self, rows: Ints) -> Floats:
         """Chosen rows as [n, d] float32."""
-        return self._mapped()[rows].astype(np.float32)
+        return singles(self._mapped()[rows])
+
+    def halves(self, rows: Ints | slice) -> Halves:
+        """Chosen rows as they are stored, [n, d] float16."""
+        return self._mapped()[rows]
 
     def cut_tail(self) -> None:
         """Removes rows that the catalog does not name. Only the one writer may call this."""
@@ -100,11 +108,11 @@ class VectorFile:
         """Drops the memory map; closing twice is fine."""
         self._map = None
 
-    def _mapped(self) -> NDArray[np.float16]:
+    def _mapped(self) -> Halves:
         if self._map is None:
             shape = (self._n_rows, self.dim)
             if self._n_rows == 0:
                 self._map = np.zeros(shape, np.float16)
-            else:
-                self._map = np.memmap(self.path, np.float16, mode="r", shape=shape)
+            else:  # as a plain array: numpy's class of mapped ones makes every access slower
+                self._map = np.asarray(np.memmap(self.path, np.float16, mode="r", shape=shape))
         return self._map

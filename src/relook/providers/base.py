@@ -12,12 +12,15 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relook.core.errors import InputError
 from relook.core.images import decode, dhash
 from relook.core.settings import ImageLimits
 from relook.providers.match import Match, MatchKind, Sent, picture_bytes, picture_text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = [
     "Lookup",
@@ -74,6 +77,7 @@ class Subject:
         url: Its public address; None for a picture of this machine.
         image_id: Its id in the person's library, or None; the `library` provider leaves it out.
         name: What to call it (file name or address), for people.
+        limits: What decoding it may cost, and whether a stranger's picture is decoded apart.
     """
 
     data: bytes = field(repr=False)
@@ -85,6 +89,7 @@ class Subject:
     url: str | None = None
     image_id: int | None = None
     name: str = ""
+    limits: ImageLimits = field(default=ImageLimits(), repr=False)
 
     @property
     def local(self) -> bool:
@@ -124,7 +129,19 @@ class Subject:
             url=url,
             image_id=image_id,
             name=name,
+            limits=limits or ImageLimits(),
         )
+
+    def image(self, min_px: int) -> Image.Image:
+        """The picture, upright and RGB.
+
+        Args:
+            min_px: Neither side need be larger than this.
+
+        Raises:
+            ImageError: when it cannot be decoded.
+        """
+        return decode(self.data, min_px, self.limits).image
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON form, without the bytes."""
@@ -240,14 +257,18 @@ class ProviderResult:
                 sent=tuple(Sent(**sent) for sent in values.get("sent", ())),
                 took_s=float(values.get("took_s", 0.0)),
                 cost_usd=float(values.get("cost_usd", 0.0)),
-                retry_after_s=values.get("retry_after_s"),
+                retry_after_s=_seconds(values.get("retry_after_s")),
                 screenshot=picture_bytes(values.get("screenshot")),
-                cached_s=values.get("cached_s"),
+                cached_s=_seconds(values.get("cached_s")),
             )
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError("bad_result", f"not a recorded result: {error!r}") from error
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 class Provider(Protocol):

@@ -116,7 +116,9 @@ class GoogleVisionProvider(JsonProvider):
 
     def _failed(self, error: Mapping[str, Any], sent: Sent) -> CallError:
         """From an error inside the answer."""
-        outcome, passing = _CODES.get(error.get("code", 0), (Outcome.FAILED, False))
+        code = error.get("code")
+        known = _CODES.get(code) if isinstance(code, int) else None
+        outcome, passing = known or (Outcome.FAILED, False)
         text = str(error.get("message", "")) or f"it failed with code {error.get('code')}"
         hint = ""
         if outcome is Outcome.REFUSED:

@@ -16,6 +16,7 @@ from typing import Any
 from relook.core.errors import ImageError
 from relook.core.images import decode, dhash
 from relook.core.plain_text import plain
+from relook.core.settings import ImageLimits
 from relook.core.web import host_of
 from relook.providers.base import Match, MatchKind, Outcome
 from relook.providers.loose_json import url_of
@@ -23,6 +24,7 @@ from relook.providers.loose_json import url_of
 __all__ = ["READ_PAGE", "matches_of", "state_of"]
 
 _MAX_THUMBNAIL_CHARS = 400_000
+_STRANGERS = ImageLimits(isolate=True)
 
 # Run in the page. Gives {state, names, rows: [{url, title, lines, thumbnail, heading}]}.
 READ_PAGE = r"""
@@ -147,7 +149,7 @@ def _match(row: Mapping[str, Any], provider: str) -> Match:
         source=_source(row.get("lines", ()), title) or host_of(url),
         page_url=url,
         thumbnail_url=url_of(picture),
-        picture_hash=None if data is None else dhash(decode(data, 64).image),
+        picture_hash=None if data is None else dhash(decode(data, 64, _STRANGERS).image),
         thumbnail=data,
     )
 
@@ -168,7 +170,7 @@ def _inline(picture: str) -> bytes | None:
         return None
     try:
         data = base64.b64decode(body, validate=True)
-        width, height = decode(data, 64).image.size
+        width, height = decode(data, 64, _STRANGERS).image.size
     except (binascii.Error, ValueError, ImageError):
         return None
     return data if min(width, height) >= 8 else None  # smaller ones hold a place, no picture

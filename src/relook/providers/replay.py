@@ -156,7 +156,7 @@ def _read(file: Path) -> dict[_Key, Mapping[str, Any]]:
                 if picture:
                     found[picture, str(row.get("words", ""))] = row["result"]
                     found[picture, None] = row["result"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 "bad_recording", f"{file}, line {number}: not a recorded answer: {error!r}"
             ) from error

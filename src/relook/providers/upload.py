@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-from relook.core.images import decode
 from relook.providers.base import Subject
 
 __all__ = ["for_upload"]
@@ -21,7 +20,7 @@ def for_upload(subject: Subject) -> bytes:
     Raises:
         ImageError: when the picture cannot be decoded.
     """
-    image = decode(subject.data, _LONGEST_PX).image
+    image = subject.image(_LONGEST_PX)
     image.thumbnail((_LONGEST_PX, _LONGEST_PX))
     image.info.clear()  # Pillow would write the file's comment again
     out = io.BytesIO()

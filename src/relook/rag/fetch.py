@@ -16,6 +16,7 @@ from relook.providers.base import Match, Sent, Subject
 __all__ = ["Small", "fetch_thumbnails", "small_picture", "subject_at", "with_thumbnail"]
 
 _AT_ONCE = 8
+_STRANGERS = ImageLimits(isolate=True)
 _SMALL_PX, _SMALL_BYTES, _SMALL_TIMEOUT_S = 256, 3 * 1024**2, 5.0
 
 
@@ -34,14 +35,14 @@ def subject_at(
     Args:
         url: Where it is.
         web: What fetching may cost.
-        limits: What decoding may cost.
+        limits: What decoding may cost; it is always done in a process with bounds.
         resolve: As for `core.web.fetch`.
 
     Raises:
         InputError, AccessError, TooLargeError, FetchError: as `core.web.fetch` does.
         ImageError: when what is there is no picture, whatever it is declared to be.
     """
-    web = web or WebLimits()
+    web, limits = web or WebLimits(), replace(limits or ImageLimits(), isolate=True)
     got = fetch(url, web.max_picture_bytes, web, accept="image/*", resolve=resolve)
     try:
         check_public(got.peer, host_of(url))
@@ -68,13 +69,17 @@ class Small:
     picture_hash: int
 
 
-def small_picture(data: bytes) -> Small:
+def small_picture(data: bytes, limits: ImageLimits | None = None) -> Small:
     """A small picture of the bytes of a picture file, re-encoded so that only pixels remain.
+
+    Args:
+        data: The whole file.
+        limits: What decoding may cost.
 
     Raises:
         ImageError: when they are no picture.
     """
-    image = decode(data, _SMALL_PX).image
+    image = decode(data, _SMALL_PX, limits).image
     image.thumbnail((_SMALL_PX, _SMALL_PX))
     image.info.clear()  # Pillow would write the file's comment again
     out = io.BytesIO()
@@ -118,7 +123,8 @@ def _small_url(match: Match) -> str:
 def _one(url: str, web: WebLimits) -> tuple[Small | None, bool]:
     """The small picture, and whether anybody was asked for it."""
     try:
-        return small_picture(fetch(url, _SMALL_BYTES, web, accept="image/*").data), True
+        data = fetch(url, _SMALL_BYTES, web, accept="image/*").data
+        return small_picture(data, _STRANGERS), True
     except AccessError:
         return None, False
     except RelookError:

@@ -7,6 +7,7 @@ merged is kept beside the best of the group, so no title is lost.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -22,6 +23,8 @@ _TRAILS = frozenset(
     {"gclid", "fbclid", "msclkid", "yclid", "igshid", "mc_cid", "mc_eid", "srsltid"}
 )
 _MAX_URL = 2_000
+# Most addresses; taking them apart to see that they are usable takes ten times as long.
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!-~]*)?")
 # How much a match of each kind tells about what the picture shows.
 _WORTH = {MatchKind.ENTITY: 1.0, MatchKind.PAGE: 1.0, MatchKind.SAME: 0.9, MatchKind.SIMILAR: 0.6}
 _UNTITLED, _FUSION = 0.3, 5.0
@@ -176,6 +179,8 @@ def clean(match: Match, settings: EvidenceSettings | None = None) -> Match | Non
 def _usable(url: str) -> str:
     """The address when it is http(s), not absurdly long and free of white space, else empty."""
     url = url.strip() if isinstance(url, str) else ""
+    if not url or (len(url) <= _MAX_URL and _PLAIN_URL.fullmatch(url)):
+        return url
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -196,7 +201,7 @@ def page_key(url: str) -> str:
         port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
     except ValueError:
         return url
-    asked = parse_qsl(parts.query, keep_blank_values=True)
+    asked = parse_qsl(parts.query, keep_blank_values=True) if parts.query else []
     kept = sorted((k, v) for k, v in asked if k not in _TRAILS and not k.startswith("utm_"))
     query = f"?{urlencode(kept)}" if kept else ""
     return f"{host}{port}{parts.path.rstrip('/')}{query}"

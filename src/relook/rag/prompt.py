@@ -17,7 +17,6 @@ from pathlib import Path
 
 from relook.answerers.base import Prompt, Shown
 from relook.core.errors import InputError
-from relook.core.images import decode
 from relook.core.settings import AskSettings, EvidenceSettings
 from relook.providers.base import Subject
 from relook.rag.contact_sheet import contact_sheet
@@ -117,7 +116,7 @@ def build_prompt(
     """
     settings, texts = settings or AskSettings(), texts or PromptTexts()
     asked = texts.question + (question.strip() or texts.default_question)
-    picture = _picture(subject.data, settings.picture_px, "the picture asked about")
+    picture = _picture(subject, settings.picture_px, "the picture asked about")
     if evidence is None or not evidence.shown:
         return Prompt(texts.system, (texts.picture, picture, asked), question)
     mark = mark or secrets.token_hex(_MARK_BYTES)
@@ -154,9 +153,9 @@ def _shown(
     return [texts.screenshot, Shown(evidence.screenshot, "image/png", "the provider's page")]
 
 
-def _picture(data: bytes, longest_px: int, label: str) -> Shown:
+def _picture(subject: Subject, longest_px: int, label: str) -> Shown:
     """Upright, reduced, and encoded anew: what a camera wrote into the file stays here."""
-    image = decode(data, longest_px).image
+    image = subject.image(longest_px)
     image.thumbnail((longest_px, longest_px))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_QUALITY)

@@ -31,10 +31,11 @@ def start(
     only = only or Filter()
     page = engine.search(query, limit, only)
     session_id = uuid.uuid4().hex[:12]
-    table.create(session_id, name or query.text or "picture", query.as_dict())
     hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
     record = {"notes": list(page.notes), "choice": {}, **only_record(only)}
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
-    table.add_round(session_id, RoundRow(0, None, "none", hits, record))
+    with table.together():  # a session without a page is never there
+        table.create(session_id, name or query.text or "picture", query.as_dict())
+        table.add_round(session_id, RoundRow(0, None, "none", hits, record))
     return Session(engine, table, session_id, caption)

@@ -8,7 +8,7 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
+from relook.search.allowed import allowed_rows
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
 from relook.stores.base import Mask
@@ -146,12 +147,10 @@ class Engine:
 
     def rank(self, vector: Floats, limit: int, only: Filter | None = None) -> Ranking:
         """The best `limit` images for a vector [d], each once."""
-        table = self.files.row_table
         allowed, n_images = self._allowed(only or Filter())
         limit = min(limit, n_images)
         store = self.files.store(self.settings)
-        n_tiles = max(int(table[:, 1].max(initial=1)), 1)
-        ask = min(max(limit * n_tiles, 64), len(store))
+        ask = min(max(limit * self.files.now.most_tiles, 64), len(store))
         while True:
             rows, scores = store.search(vector[None], ask, allowed)
             ranking = self._by_image(rows[0], scores[0])
@@ -205,16 +204,7 @@ class Engine:
 
     def _allowed(self, only: Filter) -> tuple[Mask | None, int]:
         """Rows that may be found, None for all, and how many images they belong to."""
-        table = self.files.row_table
-        if only.is_open:
-            return self.files.alive(), len(table)
-        keep = np.ones(len(table), np.bool_)
-        if only.where or only.path:
-            chosen = self.files.catalog.matching(dict(only.where), only.path)
-            keep &= np.isin(table[:, 2], chosen)
-        if only.without:
-            keep &= ~np.isin(table[:, 2], _ids(only.without))
-        return self.files.rows_of(table[keep]), int(keep.sum())
+        return allowed_rows(self.files, only.where, only.path, only.without)
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
@@ -265,7 +255,3 @@ class Engine:
             folded=folded,
             tile_number=tile,
         )
-
-
-def _ids(image_ids: Iterable[int]) -> Ints:
-    return np.fromiter(image_ids, np.int64)

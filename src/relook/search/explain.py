@@ -207,7 +207,7 @@ def heat_map(engine: Engine, path: Path, vector: Floats, n_cells: int = 7) -> Fl
     Raises:
         ImageError: when the picture cannot be decoded.
     """
-    image = crop_image(path, None, 3 * engine.encoder.input_px)
+    image = crop_image(path, None, 3 * engine.encoder.input_px, engine.files.limits)
     width, height = image.size
     starts = np.linspace(0, 2 / 3, n_cells)
     boxes = [Box(x, y, min(x + 1 / 3, 1), min(y + 1 / 3, 1)) for y in starts for x in starts]

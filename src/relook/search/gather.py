@@ -163,9 +163,8 @@ def _with_captions(
 
 def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:
     """[k, d] whole-picture vectors of those images that are still there."""
-    first_row: dict[int, int] = dict(files.row_table[:, [2, 0]].tolist())
-    rows: Ints = np.array([first_row[i] for i in image_ids if i in first_row], np.int64)
-    return files.vectors.rows(rows)
+    places = files.now.places(np.array(image_ids, np.int64))
+    return files.vectors.rows(files.row_table[places[places >= 0], 0])
 
 
 def _mean(vectors: Floats) -> Floats | None:

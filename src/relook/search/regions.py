@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import encode_images
@@ -20,13 +21,13 @@ __all__ = ["region", "region_crop"]
 _PADDING = 0.05
 
 
-def region(path: Path, box: Box) -> Image.Image:
+def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Image:
     """What a box shows, cut a little wider from the original pixels.
 
     Raises:
         ImageError: when the picture file cannot be decoded.
     """
-    return crop_image(path, box.padded(_PADDING), 0)
+    return crop_image(path, box.padded(_PADDING), 0, limits)
 
 
 def region_crop(engine: Engine, path: Path, box: Box) -> tuple[Image.Image, Floats]:
@@ -35,5 +36,5 @@ def region_crop(engine: Engine, path: Path, box: Box) -> tuple[Image.Image, Floa
     Raises:
         ImageError: when the picture file cannot be decoded.
     """
-    image = region(path, box)
+    image = region(path, box, engine.files.limits)
     return image, encode_images(engine.encoder, [image])[0]

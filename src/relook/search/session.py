@@ -148,15 +148,16 @@ class Session:
                 return one.judgement_id
         return 0
 
-    def edit_caption(self, judgement_id: int, caption: str) -> Judgement:
-        """Replaces a judgement's caption; an empty one means that no words count.
+    def edit_caption(self, judgement_id: int, caption: str | None) -> Judgement:
+        """Replaces a judgement's caption; an empty one: no words count; None: one is to come.
 
         Raises:
             NotFoundError: `no_judgement`.
         """
-        self._table.change(
-            self.session_id, judgement_id, {"caption": caption.strip(), "caption_by": "person"}
-        )
+        values = {"caption": None, "caption_by": "captioner"}
+        if caption is not None:
+            values = {"caption": caption.strip(), "caption_by": "person"}
+        self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
     def suggest_caption(self, judgement_id: int, caption: Captioning | str) -> Judgement:
@@ -181,7 +182,7 @@ class Session:
         assert one.box is not None
         record = self.engine.files.catalog.images([one.image_id])[0]
         known = about(self.query, self._round(0), one.relevant)
-        return caption(region(record.path, one.box), known)
+        return caption(region(record.path, one.box, self.engine.files.limits), known)
 
     def revise(
         self,

@@ -108,18 +108,17 @@ def add_session(
     kept = [_renumbered(one, ids, engine) for one in read.judgements if one.image_id in ids]
     n_tiles = {one.image_id: one.n_tiles for one in engine.files.catalog.images(ids.values())}
     session_id = uuid.uuid4().hex[:12]
-    table.create(session_id, read.name, read.query.as_dict())
-    for row in read.rounds:
-        hits = tuple(
-            (ids[i], score, tile if tile < n_tiles[ids[i]] else 0)
-            for i, score, tile in row.hits
-            if i in ids
-        )
-        table.add_round(
-            session_id, RoundRow(row.number, row.parent, row.strategy, hits, row.record)
-        )
-    table.put(session_id, kept)
-    table.go(session_id, read.current)
+    with table.together():
+        table.create(session_id, read.name, read.query.as_dict())
+        for row in read.rounds:
+            hits = tuple(
+                (ids[i], score, tile if tile < n_tiles[ids[i]] else 0)
+                for i, score, tile in row.hits
+                if i in ids
+            )
+            table.add_round(session_id, replace(row, hits=hits))
+        table.put(session_id, kept)
+        table.go(session_id, read.current)
     n_missing = len(contents) - len(ids)
     notes = (f"{n_missing} pictures of the session are not in this library",) if n_missing else ()
     return session_id, notes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relook.core.errors import ImageError, QueryError
+from relook.core.settings import ImageLimits
 from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
@@ -63,16 +64,16 @@ def part_vectors(
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:
     if part.image is not None:
-        return crop_vector(part, encoder)
+        return crop_vector(part, encoder, files.limits)
     assert part.image_id is not None
     record = files.catalog.images([part.image_id])[0]
     if part.box is None:
         whole: Floats = files.vectors.rows(np.array([record.first_row]))[0]
         return whole
-    return crop_vector(Part(image=record.path, box=part.box), encoder)
+    return crop_vector(Part(image=record.path, box=part.box), encoder, files.limits)
 
 
-def crop_vector(part: Part, encoder: Encoder) -> Floats:
+def crop_vector(part: Part, encoder: Encoder, limits: ImageLimits | None = None) -> Floats:
     """The vector [d] of a picture file or, with a box, of its crop from the original pixels.
 
     Raises:
@@ -80,7 +81,7 @@ def crop_vector(part: Part, encoder: Encoder) -> Floats:
     """
     assert part.image is not None
     try:
-        image = crop_image(part.image, part.box, encoder.input_px)
+        image = crop_image(part.image, part.box, encoder.input_px, limits)
     except ImageError as error:
         raise ImageError(
             error.code, f"the query's picture: {error.message}", "check the file after image:"
@@ -89,13 +90,16 @@ def crop_vector(part: Part, encoder: Encoder) -> Floats:
     return vector
 
 
-def crop_image(path: Path, box: Box | None, min_px: int) -> Image.Image:
+def crop_image(
+    path: Path, box: Box | None, min_px: int, limits: ImageLimits | None = None
+) -> Image.Image:
     """A picture file, or the region of it, as RGB; a region is cut from the original pixels.
 
     Args:
         path: The file.
         box: The region; the whole picture when None.
         min_px: The whole picture need not be larger than this on its shorter side.
+        limits: What decoding it may cost.
 
     Raises:
         ImageError: when the file cannot be decoded.
@@ -103,5 +107,5 @@ def crop_image(path: Path, box: Box | None, min_px: int) -> Image.Image:
     from relook.core.images import load  # a search by words does without Pillow
 
     if box is None:
-        return load(path, min_px).image
-    return load(path).crop(box)
+        return load(path, min_px, limits).image
+    return load(path, 0, limits).crop(box)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relook.server.app import create_app
-    from relook.server.run import Server, bind
+    from relook.server.listen import bind
+    from relook.server.run import Server
     from relook.server.settings import ServerSettings, is_loopback
 
 __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
@@ -21,7 +22,7 @@ __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
 _HOMES = {
     "Server": "run",
     "ServerSettings": "settings",
-    "bind": "run",
+    "bind": "listen",
     "create_app": "app",
     "is_loopback": "settings",
 }

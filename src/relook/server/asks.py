@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
@@ -24,11 +25,13 @@ from relook.app.asking import (
 )
 from relook.core.errors import AccessError, InputError, NotFoundError, RelookError
 from relook.core.images import read_bytes
+from relook.core.untrusted import limits_at
 from relook.providers import PROVIDERS, Subject
 from relook.rag.ask import Asker
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.server.models_ask import AskBody
+from relook.server.screenshots import Screenshots
 from relook.server.settings import ServerSettings, is_loopback
 from relook.server.shelf import Shelf, Volume
 from relook.server.work import Pool
@@ -71,6 +74,7 @@ class Asks:
         self.models = tuple(dict.fromkeys([ask.model, "evidence-only", *settings.ask_models]))
         self.providers = tuple(dict.fromkeys([*ask.providers, "library", *settings.ask_providers]))
         self.may_allow_upload = is_loopback(settings.host)
+        self.screenshots = Screenshots()
         self.pool = Pool("ask", _N_WORKERS, _N_WAITING, _TIMEOUT_S)
         self._answerers: dict[str, Answerer] = {}
         self._kept: collections.OrderedDict[str, Asked] = collections.OrderedDict()
@@ -136,7 +140,7 @@ class Asks:
         if body.image_id is not None:
             return Asked(subject_of(body.image_id, volume.library, config.web), Evidence())
         path = volume.pictures.path(str(body.picture))
-        return Asked(Subject.of(read_bytes(path), name="an upload"), Evidence())
+        return Asked(_upload(path), Evidence())
 
     @contextmanager
     def asker(self, body: AskBody, config: Asking) -> Iterator[Asker]:
@@ -205,6 +209,10 @@ class Asks:
                 f"this server does not offer the {kind} {name[:100]!r}",
                 f"start it with --ask-{kind} NAME; it offers: {', '.join(offered)}",
             )
+
+
+def _upload(path: Path) -> Subject:
+    return Subject.of(read_bytes(path), name="an upload", limits=limits_at(path))
 
 
 def _web(url: str) -> str:

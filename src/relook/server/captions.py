@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import OrderedDict
+from typing import Any
 
 from relook.core.errors import NotFoundError, RelookError
 from relook.library.session_table import Judgement
@@ -17,6 +19,7 @@ __all__ = ["CaptionWorker", "caption_topic", "is_waiting"]
 
 _LOG = logging.getLogger(__name__)
 _QUEUED = 512
+_REMEMBERED = 512  # failures that are still told to who asks later
 Task = tuple[Volume, str, int]
 
 
@@ -41,6 +44,7 @@ class CaptionWorker:
         self._hub = hub
         self._tasks: queue.Queue[Task | None] = queue.Queue(_QUEUED)
         self._pending: set[tuple[str, str, int]] = set()
+        self._failures: OrderedDict[tuple[str, str, int], dict[str, str]] = OrderedDict()
         self._lock = threading.Lock()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="relook-captions", daemon=True)
@@ -59,6 +63,23 @@ class CaptionWorker:
                     return
                 self._pending.add(key)
 
+    def view(self, volume: Volume, session_id: str, one: Judgement) -> dict[str, Any]:
+        """A judgement, with the `failure` that left it without words, where one did."""
+        told = judgement_view(one)
+        with self._lock:
+            failure = self._failures.get((volume.library_id, session_id, one.judgement_id))
+        if failure is not None and one.caption == "" and one.caption_by == "captioner":
+            told["failure"] = dict(failure)
+        return told
+
+    def _note(self, key: tuple[str, str, int], failure: dict[str, str] | None) -> None:
+        with self._lock:
+            self._failures.pop(key, None)
+            if failure is not None:
+                self._failures[key] = failure
+            while len(self._failures) > _REMEMBERED:
+                self._failures.popitem(last=False)
+
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
             volume, session_id, judgement_id = task
@@ -71,14 +92,13 @@ class CaptionWorker:
         try:
             with volume.reading(session_id) as session:
                 done, failure = self._suggest(volume, session, judgement_id)
+                self._note((volume.library_id, session_id, judgement_id), failure)
         except NotFoundError:
             return  # it was taken back meanwhile
         except Exception:  # this is an edge: one caption must not end the others
             _LOG.exception("judgement %d gets no caption", judgement_id)
             return
-        told = judgement_view(done)
-        if failure is not None:
-            told["failure"] = failure
+        told = self.view(volume, session_id, done)
         self._hub.send(caption_topic(volume, session_id), "caption", told)
 
     def _suggest(

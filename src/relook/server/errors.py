@@ -6,12 +6,11 @@ import logging
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from relook.core.errors import (
     AccessError,
@@ -37,6 +36,10 @@ from relook.core.errors import (
     TooLargeError,
 )
 from relook.library.records import printable
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
 
 __all__ = ["RETRY_AFTER_S", "STATUS", "answer", "install", "internal"]
 
@@ -96,6 +99,7 @@ def internal(error: Exception) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Gives the app one shape for every error."""
+    from fastapi.exceptions import RequestValidationError  # the guard does without FastAPI
 
     @app.exception_handler(RelookError)
     async def _on_ours(request: Request, error: RelookError) -> JSONResponse:

@@ -13,6 +13,8 @@ import hashlib
 import hmac
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,14 +22,23 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relook.core.errors import AccessError, OverloadError, RelookError, TokenError, TooLargeError
+from relook.core.errors import (
+    AccessError,
+    InputError,
+    OverloadError,
+    RelookError,
+    TokenError,
+    TooLargeError,
+)
 from relook.server.errors import answer, internal
 from relook.server.settings import ServerSettings
+from relook.server.work import busy
 
 __all__ = ["API", "Guard"]
 
 _LOG = logging.getLogger(__name__)
 API = "/api/v1"
+_MIN_RATE = 16_384  # bytes a second that a body must come with
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN_PATHS = (f"{API}/health",)
 _CSP = (
@@ -56,19 +67,22 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app, self._settings = app, settings
+        self._n_large = 0  # counted on the event loop
         self._cookie, self._cookie_value = _cookie_of(settings.token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; the only place where an unforeseen error becomes an answer."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if scope["type"] == "lifespan":  # there is nothing else here to talk to
+                await self.app(scope, receive, send)
             return
         began = time.perf_counter()
         body = _Body(receive, self._limit(scope), self._settings.timeout_s)
         told = _Sender(send, body)
         try:
             refusal = self._check(scope)
-            await (refusal or self.app)(scope, body, told)
+            with self._slot(scope):
+                await (refusal or self.app)(scope, body, told)
         except Exception as error:
             if told.status:
                 raise  # the answer has begun: only ending the connection is honest
@@ -87,6 +101,8 @@ class Guard:
             AccessError, TokenError: when it is refused.
         """
         headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return _two_lengths()
         _check_host(headers, self._settings)
         _check_site(scope, headers)
         if self._settings.token is None or scope["path"] in _OPEN_PATHS:
@@ -119,6 +135,24 @@ class Guard:
             "this server wants its token, and the request shows none or a wrong one",
             "open the link that relook serve printed, or send Authorization: Bearer TOKEN",
         )
+
+    @contextmanager
+    def _slot(self, scope: Scope) -> Iterator[None]:
+        """Holds one of the places for large requests, whose bodies lie on the disk meanwhile.
+
+        Raises:
+            OverloadError: when all are taken.
+        """
+        if self._limit(scope) <= self._settings.body_bytes or scope["method"] in _SAFE:
+            yield
+            return
+        if self._n_large >= self._settings.n_uploads:
+            raise busy(f"{self._n_large} uploads are under way")
+        self._n_large += 1
+        try:
+            yield
+        finally:
+            self._n_large -= 1
 
     def _limit(self, scope: Scope) -> int:
         settings, path = self._settings, scope["path"]
@@ -158,22 +192,24 @@ class _Sender:
 
 
 class _Body:
-    """Receives a body that may be only so large and must not trickle."""
+    """Receives a body that may be only so large and must neither pause nor trickle."""
 
     def __init__(self, receive: Receive, limit: int, timeout_s: float) -> None:
         self._receive, self._limit, self._timeout_s = receive, limit, timeout_s
         self._n_bytes, self._is_whole = 0, False
+        self._began_s: float | None = None
         self.refused: RelookError | None = None
 
     async def __call__(self) -> Message:
         if self._is_whole:  # now it only waits for the client to go away
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), self._timeout_s)
+            message = await asyncio.wait_for(self._receive(), self._patience_s())
         except TimeoutError:
             self.refused = OverloadError(
                 "body_too_slow",
-                f"no part of the body came for {self._timeout_s:g} s",
+                f"no part of the body came for {self._timeout_s:g} s, or less than"
+                f" {_MIN_RATE:,} bytes a second",
                 "send it again, without a break",
             )
             raise self.refused from None
@@ -187,6 +223,25 @@ class _Body:
             )
             raise self.refused
         return message
+
+    def _patience_s(self) -> float:
+        """How long the next part may take: dripping bytes would otherwise go on for ever."""
+        now_s = time.monotonic()
+        if self._began_s is None:
+            self._began_s = now_s
+        due_s = self._began_s + self._timeout_s + self._n_bytes / _MIN_RATE
+        return min(self._timeout_s, max(due_s - now_s, 0.0))
+
+
+def _two_lengths() -> Response:
+    """Refuses a body with two lengths, and ends the connection: a proxy may believe the other.
+
+    Source: RFC 9112, section 6.1 (request smuggling).
+    """
+    error = InputError("bad_request", "the request has two lengths", "send one of them")
+    response = answer(error)
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _check_host(headers: Headers, settings: ServerSettings) -> None:

@@ -104,7 +104,7 @@ class Job:
                 self._report = own.add(
                     *self._paths, within=self._within, progress=self._on_progress
                 )
-            files.refresh(index_too=True)
+            files.refresh()
             state = "stopped" if self._report.interrupted else "done"
         except Stop:
             state = "stopped"

@@ -168,7 +168,10 @@ class HeatMap(Answer):
 
 
 class Judgement(Answer):
-    """A mark; `caption` null by `captioner` means that it is still being written."""
+    """A mark; `caption` null by `captioner` means that it is still being written.
+
+    Where the captioner failed, `caption` is empty and `failure` has code, message and hint.
+    """
 
     judgement_id: int
     round: int

@@ -12,8 +12,10 @@ from typing import Any
 from PIL import Image
 
 from relook.core.errors import ImageError, NotFoundError
-from relook.core.images import content_hash, decode, read_bytes
+from relook.core.images import content_hash, decode
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
+from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord, printable
 
 __all__ = ["SAFE_TYPES", "browser_picture", "original", "shrunk"]
@@ -58,7 +60,7 @@ def browser_picture(record: ImageRecord, limits: ImageLimits) -> tuple[bytes, st
     data = original(record, limits)
     if record.format in SAFE_TYPES:
         return data, SAFE_TYPES[record.format]
-    image = decode(data, 0, limits).image
+    image = decode(data, 0, limits_at(record.facts.path, limits)).image
     return _jpeg(image, 90), "image/jpeg"
 
 

@@ -1,7 +1,8 @@
 """Pictures that people send to search with: checked by content, kept apart. Layer: server.
 
-They are never indexed. Each lies under a name of ours in a temporary folder; one that a
-session asks with is kept in the library's folder, so that the session outlives the server.
+They are never indexed, and decoded only in processes with bounds. Each lies under a name of
+ours in a temporary folder; one that a session asks with is kept in the library's folder, so
+that the session outlives the server.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from relook.core.errors import NotFoundError, OverloadError, StorageError
 from relook.core.images import Picture, decode
 from relook.core.settings import ImageLimits
 from relook.core.types import Query
+from relook.core.untrusted import mark
 
 __all__ = ["EXTENSIONS", "QueryPictures", "Stored"]
 
@@ -56,9 +58,10 @@ class QueryPictures:
     def __init__(
         self, kept: Path, limits: ImageLimits, n_most: int = 500, max_bytes: int = 1024**3
     ) -> None:
-        self._kept, self._limits = kept, limits
+        self._kept, self._limits = kept, replace(limits, isolate=True)
         self._n_most, self._max_bytes = n_most, max_bytes
         self._temporary = Path(tempfile.mkdtemp(prefix="relook-pictures-"))
+        mark(self._temporary)
         self._lock = threading.Lock()
         self._held: collections.Counter[str] = collections.Counter()
 
@@ -80,7 +83,8 @@ class QueryPictures:
         return Stored(picture_id, path, picture.width_px, picture.height_px)
 
     def _thin_out(self) -> None:
-        facts = [(file.stat(), file) for file in self._temporary.iterdir()]
+        pictures = (file for file in self._temporary.iterdir() if _ID.fullmatch(file.stem))
+        facts = [(file.stat(), file) for file in pictures]
         n_bytes = 0
         newest = sorted(facts, key=lambda fact: -fact[0].st_mtime_ns)
         for number, (fact, file) in enumerate(newest, start=1):
@@ -112,6 +116,7 @@ class QueryPictures:
             return path
         try:
             self._kept.mkdir(exist_ok=True)
+            mark(self._kept)
             kept = self._kept / path.name
             shutil.copyfile(path, kept)
         except FileNotFoundError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from relook.app.asking import Asking, edited
@@ -23,6 +25,7 @@ from relook.server.state import State
 __all__ = ["router"]
 
 _LOG = logging.getLogger(__name__)
+_LEFT = 499  # for the log only, as nginx has it: nobody is there to read it
 router = APIRouter(tags=["ask"])
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -32,6 +35,11 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     }
 }
 
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # its name is its content
+
 
 @router.get("/ask", response_model=models_ask.AskChoices)
 async def choices(state: State) -> dict[str, Any]:
@@ -40,19 +48,21 @@ async def choices(state: State) -> dict[str, Any]:
 
 
 @router.post("/ask", response_class=Response, responses=_STREAM)
-async def ask(body: AskBody, state: State) -> Response:
-    """Answers a question about a picture with evidence about it."""
+async def ask(body: AskBody, state: State, request: Request) -> Response:
+    """Answers a question about a picture with evidence about it; who leaves ends it."""
     asks = state.asks
     config = asks.config(body)
     asked = await asks.pool.run(asks.subject, body, config)
     if not body.stream:
-        return JSONResponse(await asks.pool.run(_answer, asks, body, config, asked, None))
+        return await _whole(request, asks, lambda hear: _answer(asks, body, config, asked, hear))
     topic = f"ask {uuid.uuid4().hex}"
     channel = state.hub.listen(topic)
 
     def hear(stage: str, told: Mapping[str, Any]) -> None:
         if channel.left:
             raise _NobodyListensError
+        if stage == "evidence":
+            told = asks.screenshots.addressed(told)
         state.hub.send(topic, stage, told)
 
     def work() -> None:
@@ -73,6 +83,37 @@ async def ask(body: AskBody, state: State) -> Response:
     return event_response(state.hub, channel, [], state.settings.keep_alive_s)
 
 
+@router.get("/ask/screenshots/{name}", response_class=Response, responses=_PNG)
+async def screenshot(name: str, state: State) -> Response:
+    """A provider's page as evidence shows it, for a while after the question."""
+    return Response(state.asks.screenshots.get(name), media_type="image/png", headers=_KEEP)
+
+
+async def _whole(request: Request, asks: Asks, work: Callable[[Hear], dict[str, Any]]) -> Response:
+    """The answer in one piece; its stages only find out whether anybody still waits for it."""
+    left = threading.Event()
+
+    def hear(stage: str, told: Mapping[str, Any]) -> None:
+        if left.is_set():
+            raise _NobodyListensError
+
+    watch = asyncio.create_task(_watch(request, left))
+    try:
+        return JSONResponse(await asks.pool.run(work, hear))
+    except _NobodyListensError:
+        _LOG.info("a question was given up: its reader left")
+        return Response(status_code=_LEFT)
+    finally:
+        left.set()  # also when it took too long: nobody gets what comes now
+        watch.cancel()
+
+
+async def _watch(request: Request, left: threading.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    left.set()
+
+
 def _answer(
     asks: Asks, body: AskBody, config: Asking, asked: Asked, hear: Hear | None
 ) -> dict[str, Any]:
@@ -85,7 +126,9 @@ def _answer(
             hear=hear,
         )
     ask_id = asks.keep(asked.subject, answer.evidence)
-    return {"ask_id": ask_id, **answer.as_dict(pictures=True)}
+    told = answer.as_dict(pictures=True)
+    told["evidence"] = asks.screenshots.addressed(told["evidence"])
+    return {"ask_id": ask_id, **told}
 
 
 class _NobodyListensError(Exception):

@@ -10,6 +10,7 @@ from relook.core.errors import InputError
 from relook.core.images import content_hash, read_bytes
 from relook.core.types import Part
 from relook.core.types import Query as CoreQuery
+from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
@@ -69,20 +70,29 @@ async def thumbnail(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A small JPEG. With `v` of a hit's address a browser may keep it for good."""
-    record = await state.pictures.run(volume.image, image_id)
-    tag = f'"{record.content.hex()}-{size}"'
+    # One trip to a thread, not two: a page asks for thirty of these at once.
+    asked = (image_id, int(size), if_none_match)
+    record, tag, data = await state.pictures.run(_thumbnail, state, volume, *asked)
     headers = _caching(record, tag, v)
-    if if_none_match == tag:
+    if data is None:
         return Response(status_code=304, headers=headers)
-    data = await state.pictures.run(_thumbnail, state, volume, record, int(size))
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
-def _thumbnail(state: ServerState, volume: Volume, record: ImageRecord, size_px: int) -> bytes:
-    limits = volume.library.limits
-    return state.thumbnails.get(
-        record.content, size_px, lambda: shrunk(original(record, limits), size_px, limits)
+def _thumbnail(
+    state: ServerState, volume: Volume, image_id: int, size_px: int, known_tag: str | None
+) -> tuple[ImageRecord, str, bytes | None]:
+    """The record, the thumbnail's tag, and the thumbnail unless its tag is known."""
+    record, limits = volume.image(image_id), volume.library.limits
+    tag = f'"{record.content.hex()}-{size_px}"'
+    if known_tag == tag:
+        return record, tag, None
+    data = state.thumbnails.get(
+        record.content,
+        size_px,
+        lambda: shrunk(original(record, limits), size_px, limits_at(record.facts.path, limits)),
     )
+    return record, tag, data
 
 
 def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
@@ -109,9 +119,9 @@ async def picture_thumbnail(
 
 
 def _picture_thumbnail(state: ServerState, volume: Volume, picture_id: str, size_px: int) -> bytes:
-    data = read_bytes(volume.pictures.path(picture_id))
-    make = state.thumbnails.get
-    return make(content_hash(data), size_px, lambda: shrunk(data, size_px, volume.library.limits))
+    path = volume.pictures.path(picture_id)
+    data, limits = read_bytes(path), limits_at(path, volume.library.limits)
+    return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
 
 
 @router.get("/libraries/{library_id}/images/{image_id}/heatmap", response_model=models.HeatMap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 
@@ -79,13 +79,12 @@ async def search_picture(
     limit: Annotated[int, Form(ge=1, le=1000)] = 20,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
-    data = await file.read()
-    page = await state.core.run(_search_picture, volume, data, query, limit)
+    page = await state.core.run(_search_picture, volume, file.file, query, limit)
     return await state.core.run(page_view, volume, page)
 
 
-def _search_picture(volume: Volume, data: bytes, words: str, limit: int) -> Page:
-    stored = volume.pictures.add(data)
+def _search_picture(volume: Volume, file: BinaryIO, words: str, limit: int) -> Page:
+    stored = volume.pictures.add(file.read())
     beside = to_query(words, volume.pictures).parts if words.strip() else ()
     return volume.search(CoreQuery((Part(image=stored.path), *beside)), limit)
 
@@ -95,12 +94,16 @@ async def add_picture(
     volume: VolumeOf, state: State, file: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
     """Uploads a picture to search with; it is not indexed."""
-    stored: Stored = await state.core.run(volume.pictures.add, await file.read())
+    stored: Stored = await state.core.run(_add_picture, volume, file.file)
     return {
         "picture_id": stored.picture_id,
         "width_px": stored.width_px,
         "height_px": stored.height_px,
     }
+
+
+def _add_picture(volume: Volume, file: BinaryIO) -> Stored:
+    return volume.pictures.add(file.read())  # here, so that few are in memory at once
 
 
 @router.post("/libraries/{library_id}/embeddings", response_model=models.Embeddings)

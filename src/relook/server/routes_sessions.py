@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from relook.core.errors import NotFoundError
+from relook.core.errors import InputError, NotFoundError
 from relook.library.records import printable
 from relook.library.session_table import Judgement
 from relook.search.changes import changes
@@ -61,7 +61,8 @@ async def show(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any
 def _show(state: ServerState, volume: Volume, session_id: str) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         state.captions.ask(volume, session_id, session.judgements)
-        return session_view(volume, session)
+        told = [state.captions.view(volume, session_id, one) for one in session.judgements]
+        return {**session_view(volume, session), "judgements": told}
 
 
 @router.patch("/{session_id}", response_model=models.Session)
@@ -125,6 +126,30 @@ def _revise(volume: Volume, session_id: str, judgement_id: int, body: ReviseBody
         return session.revise(judgement_id, relevant=body.relevant, box=box, weight=body.weight)
 
 
+@router.post(
+    "/{session_id}/judgements/{judgement_id}/caption",
+    response_model=models.Judgement,
+    status_code=202,
+)
+async def caption_again(
+    volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
+) -> dict[str, Any]:
+    """Has a box's caption written anew; it comes as an event, as the first one did."""
+    one = await state.core.run(_caption_again, volume, session_id, judgement_id)
+    state.captions.ask(volume, session_id, [one])
+    return judgement_view(one)
+
+
+def _caption_again(volume: Volume, session_id: str, judgement_id: int) -> Judgement:
+    with volume.session(session_id) as session:
+        known = {one.judgement_id: one for one in session.judgements}
+        if judgement_id in known and known[judgement_id].box is None:
+            raise InputError(
+                "no_box", f"judgement {judgement_id} has no box", "captions are of boxes"
+            )
+        return session.edit_caption(judgement_id, None)
+
+
 @router.delete("/{session_id}/judgements/{judgement_id}", status_code=204)
 async def take_back(
     volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
@@ -147,7 +172,7 @@ async def events(volume: VolumeOf, session_id: str, state: State) -> StreamingRe
     """
     channel = state.hub.listen(caption_topic(volume, session_id))
     written = await state.core.run(_written, state, volume, session_id)
-    first = [("caption", judgement_view(one)) for one in written]
+    first = [("caption", state.captions.view(volume, session_id, one)) for one in written]
     return event_response(state.hub, channel, first, state.settings.keep_alive_s)
 
 

@@ -2,63 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
+import contextlib
 import logging
+import os
+import signal
 import socket
-from typing import Any
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import HANDLED_SIGNALS
 
-from relook.core.errors import InputError
-from relook.server.settings import ServerSettings
+from relook.server.listen import bind, uvicorn_config
 from relook.server.state import ServerState
 
 __all__ = ["Server", "bind"]
 
-_GRACE_S = 10
-
-
-class _Impatient(H11Protocol):
-    """A connection that must send the head of a request within a time once it has begun.
-
-    The guard times bodies; before the head is whole there is no request that it could time.
-    """
-
-    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head_s = head_s
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._timer = self.loop.call_later(self._head_s, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if str(self.conn.their_state) != "IDLE":  # the head is here
-            self._stop_timer()
-        elif self._timer is None:
-            self._timer = self.loop.call_later(self._head_s, self.transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        self._stop_timer()  # between requests uvicorn has a timer of its own
-        super().on_response_complete()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+_LOG = logging.getLogger(__name__)
+_STOP_S = 40.0  # for everything: requests, the batch of a job, libraries
 
 
 class Server(uvicorn.Server):
-    """A server whose event streams end when it is told to stop.
+    """A server that ends its work in good order when it is told to stop.
+
+    The first SIGTERM or Ctrl-C: no new connections, event streams end, requests under way are
+    answered, runs of indexing end at their next batch and can be taken up again, libraries
+    close. The second one ends the process at once, and so does a time in which all that is
+    not done; what is on disk is whole either way.
 
     Args:
         app: From `create_app`.
@@ -66,22 +38,30 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI) -> None:
         self._state: ServerState = app.state.relook
-        config = uvicorn.Config(
-            app,
-            http=functools.partial(_Impatient, head_s=self._state.settings.timeout_s),  # type: ignore[arg-type]
-            access_log=False,  # it would write the token of an opened link
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=_GRACE_S,
-            limit_concurrency=1000,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
-        # Whoever gives this logger a handler would switch it on again.
-        logging.getLogger("uvicorn.access").disabled = True
-        super().__init__(config)
+        self._told_to_stop = False
+        super().__init__(uvicorn_config(app, self._state.settings, lambda: self.should_exit))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hears the signals to stop; they are not raised again, since they were obeyed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal does."""
+        if self._told_to_stop:
+            os._exit(128 + sig)
+        self._told_to_stop = self.should_exit = True
+        last = threading.Timer(_STOP_S, _give_up)
+        last.daemon = True
+        last.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends the streams first: uvicorn waits for every answer to end."""
@@ -89,24 +69,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def bind(settings: ServerSettings) -> socket.socket:
-    """The listening socket.
-
-    Raises:
-        InputError: `port_taken` when the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio sends small answers at once only on sockets that say they are TCP.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((settings.host, settings.port))
-        sock.listen(2048)  # a browser that is opened at once waits, and is not refused
-    except OSError as error:
-        sock.close()
-        raise InputError(
-            "port_taken",
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
-            "another server may be running there; choose another with --port",
-        ) from error
-    return sock
+def _give_up() -> None:
+    """The end of a process that does not come to one."""
+    _LOG.error("not everything ended within %g s of the signal; the rest is dropped", _STOP_S)
+    os._exit(1)

@@ -52,6 +52,8 @@ class ServerSettings:
         64 * _MEGABYTE, "largest request with a picture or a session file", low=1
     )
     upload_bytes: int = setting(1024 * _MEGABYTE, "largest upload of many pictures", low=1)
+    n_uploads: int = setting(16, "requests with pictures or files that are taken at once", low=1)
+    n_connections: int = setting(1000, "connections at once; more are told to come back", low=1)
     ask_models: tuple[str, ...] = setting((), "models that questions may name, besides the default")
     ask_providers: tuple[str, ...] = setting((), "providers that they may name, besides library")
     n_events: int = setting(64, "event streams at once", low=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import zlib
@@ -14,8 +15,9 @@ from relook.app.facade import Library
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.types import Page, Query
+from relook.core.untrusted import mark
 from relook.encoders.base import Encoder, encode_images
-from relook.library.records import ImageRecord
+from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.session import Session
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Captioning", "Shelf", "Volume"]
 
+_LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
 _N_LOCKS = 64
 _LOCK_S = 10.0
@@ -56,6 +59,7 @@ class Volume:
         self.encoder: Encoder = self.engine.encoder
         self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
         self.caption: Captioning = caption or library.suggest
+        _mark_older(library.folder)
         self.pictures = QueryPictures(library.folder / "query-pictures", library.limits)
         self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
 
@@ -174,6 +178,17 @@ class Volume:
         """Closes the files; closing twice is fine."""
         self.pictures.close()
         self.library.close()
+
+
+def _mark_older(folder: Path) -> None:
+    """Marks folders of strangers' pictures that were made before there was a mark."""
+    for place in (folder / "uploads", folder / "query-pictures"):
+        try:
+            if place.is_dir():
+                mark(place)
+        except OSError as error:
+            _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
+                         printable(bytes(place)), error)  # fmt: skip
 
 
 class Shelf:

@@ -12,6 +12,8 @@ from fastapi import Depends, Request
 from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import AccessError, NotFoundError
+from relook.core.picture_paths import as_path, is_below, is_url
+from relook.core.remote import clean_address
 from relook.library.records import printable
 from relook.server.asks import Asks
 from relook.server.captions import CaptionWorker
@@ -58,8 +60,10 @@ class ServerState:
         self._folders = {volume.library_id: self._started_with(volume) for volume in self.shelf}
 
     def _started_with(self, volume: Volume) -> list[Path]:
-        own = [Path(os.fsdecode(root)) for root in volume.files.catalog.roots()]
-        return [*dict.fromkeys(path.absolute() for path in (*own, *self.settings.folders))]
+        own = [as_path(root) for root in volume.files.catalog.roots()]
+        several = (*own, *self.settings.folders)
+        there = (path if is_url(bytes(path)) else path.absolute() for path in several)
+        return [*dict.fromkeys(there)]
 
     def folders(self, volume: Volume) -> list[Path]:
         """Folders below which a request may have pictures indexed."""
@@ -81,9 +85,14 @@ class ServerState:
             AccessError: `outside_folders`.
             NotFoundError: `no_path`.
         """
+        asked = os.fsencode(path.replace("\0", ""))
+        if is_url(asked):
+            return self._allowed_address(volume, path)
         named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))
         real = os.path.realpath(named)
         for folder in self.folders(volume):
+            if is_url(bytes(folder)):
+                continue
             if Path(real).is_relative_to(os.path.realpath(folder)):
                 if not os.path.lexists(real):
                     raise NotFoundError("no_path", f"there is no {path!r}", "check the path")
@@ -92,6 +101,17 @@ class ServerState:
             "outside_folders",
             f"{printable(path)!r} is not below a folder that this server was started with",
             "start it with --allow-folder DIR, or run: relook index DIR",
+        )
+
+    def _allowed_address(self, volume: Volume, path: str) -> Path:
+        """An address at or below one that the library had when the server was started."""
+        place = clean_address(path)
+        if any(is_below(place, bytes(folder)) for folder in self.folders(volume)):
+            return as_path(place)
+        raise AccessError(
+            "outside_folders",
+            f"{printable(path)!r} is not below an address that this server was started with",
+            f"run: relook index {printable(path)}, and start the server again",
         )
 
     def warm_up(self) -> None:

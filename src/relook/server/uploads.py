@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from relook.core.errors import ImageError, StorageError
 from relook.core.images import decode
+from relook.core.untrusted import mark
 from relook.server.pictures import EXTENSIONS
 from relook.server.shelf import Volume
 
@@ -41,6 +43,7 @@ def store_uploads(
     refused = []
     try:
         folder.mkdir(exist_ok=True)
+        mark(folder)
         for name, file in files:
             try:
                 _store(folder, name, file.read(), volume)
@@ -59,7 +62,7 @@ def store_uploads(
 
 
 def _store(folder: Path, name: str, data: bytes, volume: Volume) -> None:
-    picture = decode(data, _MIN_PX, volume.library.limits)
+    picture = decode(data, _MIN_PX, replace(volume.library.limits, isolate=True))
     suffix = EXTENSIONS.get(picture.format, ".img")
     stem = safe_stem(name) or "picture"
     path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"

@@ -1,9 +1,9 @@
 """Search through a FAISS index, with the shortlist scored again exactly. Layer: stores.
 
-The index is inverted lists over codes of four bits a dimension (IVF,PQ4fs): it is derived
-from the vectors and can always be made again. Rows appended after it was made are compared
-exactly. Words lie apart from pictures, so the lists nearest to a query by words hold its best
-rows less often than usual: half of all lists are read, which such small codes make cheap.
+The index is inverted lists over short codes in one or more segments: it is derived from the
+vectors and can always be made again (`ivf_build`). Rows appended since are compared exactly.
+Words lie apart from pictures, so the lists nearest to words hold their best rows less often:
+how many lists are read depends on how near the query is to the centres.
 
 Source: Faiss, https://github.com/facebookresearch/faiss/wiki (IVF, fast scan of 4-bit product
 quantizer codes, search parameters). `benchmarks/search.py` measures speed and recall.
@@ -11,28 +11,25 @@ quantizer codes, search parameters). `benchmarks/search.py` measures speed and r
 
 from __future__ import annotations
 
-import json
-import logging
-import math
-import zlib
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask, VectorSource
 from relook.stores.exact import empty_result, exact_search
+from relook.stores.ivf_files import Card, open_segment, rows_crc32
+from relook.stores.plan import KINDS
 
-__all__ = ["FaissStore", "build_index"]
+__all__ = ["FaissStore", "search_lists"]
 
-_LOG = logging.getLogger(__name__)
-_INDEX, _CARD = "tiles.faiss", "tiles.json"
 # Below this many allowed rows, comparing with each of them is faster than the index.
 _FEW_ROWS = 20_000
-_PROBED_SHARE = 1 / 2
+_MEASURED_AT = 20  # the limit that the probes were measured for
 
 
 class FaissStore:
@@ -40,28 +37,29 @@ class FaissStore:
 
     Args:
         source: The rows; the index may cover only the first of them.
-        folder: Where `build_index` put its files.
-        shortlist: Rows that are scored again exactly.
+        folder: Where `update_index` put its files.
+        shortlist: Most rows that are scored again exactly for a page.
+        number: Of the file of vectors that the rows are in.
 
     Raises:
         LibraryFormatError: `bad_index` when the files are missing, damaged, or were made for
             other vectors; the caller then builds it again or searches exactly.
     """
 
-    def __init__(self, source: VectorSource, folder: Path, shortlist: int) -> None:
-        self._source, self._shortlist = source, shortlist
-        card = _read_card(folder)
-        path = folder / _INDEX
-        try:
-            if path.stat().st_size != card["n_bytes"] or _crc32(path) != card["crc32"]:
-                raise RuntimeError("the file is not as it was when it was written")
-            self._index: Any = faiss.read_index(str(path))
-        except (OSError, RuntimeError) as error:
-            raise LibraryFormatError("bad_index", f"cannot use {path}: {error}") from error
-        self._n_indexed = int(self._index.ntotal)
-        fits = self._n_indexed <= len(source) and self._index.d == source.dim
-        if not fits or _sample_crc32(source, self._n_indexed) != card["sample_crc32"]:
-            raise LibraryFormatError("bad_index", f"{path} was made for other vectors")
+    def __init__(self, source: VectorSource, folder: Path, shortlist: int, number: int = 0) -> None:
+        self._source = source
+        self.card = card = Card.read(folder, number)
+        # A writer may have added rows since this moment of the source: theirs are left out.
+        ours = [one for one in card.segments if one.stop <= len(source)]
+        fits = bool(ours) and card.dim == source.dim
+        if not fits or any(rows_crc32(source, s.start, s.stop) != s.rows_crc32 for s in ours):
+            raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
+        self._segments = [open_segment(folder, one) for one in ours]
+        if any(one.d != source.dim or one.nlist != card.n_lists for one in self._segments):
+            raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
+        self._n_indexed = ours[-1].stop
+        self._most = max(int(shortlist * KINDS[card.kind].shortlist), 1)
+        self._packed: tuple[Mask, NDArray[np.uint8], int] | None = None
 
     def __len__(self) -> int:
         return len(self._source)
@@ -75,18 +73,18 @@ class FaissStore:
         self, queries: Floats, limit: int, allowed: Mask | None = None
     ) -> tuple[Ints, Floats]:
         """See `Store.search`."""
-        n_allowed = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        bits, n_allowed = self._pack(allowed)
         if n_allowed <= max(_FEW_ROWS, limit):
             return exact_search(self._source, queries, limit, allowed)
-        n_short = max(self._shortlist, 3 * limit)
-        tail = exact_search(self._source, queries, limit, allowed, start=self._n_indexed)
+        queries = np.ascontiguousarray(queries, np.float32)
+        tail = exact_search(self._source, queries, limit, allowed, start=self.n_indexed)
         rows, scores = empty_result(len(queries), limit)
-        for q, found in enumerate(self._candidates(queries, n_short, allowed)):
+        for q in range(len(queries)):
+            found = self._candidates(queries[q : q + 1], limit, bits, n_allowed)
             near = self._source.rows(found) @ queries[q]  # [s]
             all_rows = np.concatenate([found, tail[0][q]])
             all_scores = np.concatenate([near, tail[1][q]])
-            by_row = np.argsort(all_rows, kind="stable")  # ties come as in an exact search
-            order = by_row[top(all_scores[by_row], limit)]
+            order = top(all_scores, limit)  # rows ascend: ties come as in an exact search
             rows[q, : len(order)] = all_rows[order]
             scores[q, : len(order)] = all_scores[order]
         if bool((rows < 0).any()):  # the probed lists held too few allowed rows
@@ -95,70 +93,74 @@ class FaissStore:
 
     def close(self) -> None:
         """Drops the index."""
-        self._index = None
+        self._segments, self._packed = [], None
 
-    def _candidates(self, queries: Floats, n_short: int, allowed: Mask | None) -> list[Ints]:
-        n_probe = max(8, math.ceil(self._index.nlist * _PROBED_SHARE))
-        parameters = faiss.SearchParametersIVF(nprobe=n_probe)
-        if allowed is not None:
-            bits = np.packbits(allowed[: self._n_indexed], bitorder="little")
-            parameters.sel = faiss.IDSelectorBitmap(bits)
-        n_short = min(n_short, self._n_indexed)
-        _, found = self._index.search(np.ascontiguousarray(queries), n_short, params=parameters)
-        return [row[(row >= 0) & (row < len(self))].astype(np.int64) for row in found]
+    def _pack(self, allowed: Mask | None) -> tuple[NDArray[np.uint8] | None, int]:
+        """A mask as bits, and how many rows it allows; the last one is remembered."""
+        if allowed is None:
+            return None, len(self)
+        packed = self._packed
+        if packed is None or packed[0] is not allowed:
+            bits = np.packbits(allowed[: self.n_indexed], bitorder="little")
+            self._packed = packed = (allowed, bits, int(np.count_nonzero(allowed)))
+        return packed[1], packed[2]
+
+    def _candidates(
+        self, query: Floats, limit: int, bits: NDArray[np.uint8] | None, n_allowed: int
+    ) -> Ints:
+        """Rows [s] that may be among the best, ascending, of a query [1, d]."""
+        probes, n_lists = self.card.probes, self.card.n_lists
+        # The fewer rows are allowed, the further away are the best of them.
+        wider = 1.0 if bits is None else len(self) / n_allowed
+        most = min(int(max(probes.near_lists, probes.far_lists) * wider) + 1, n_lists)
+        near, lists = self._segments[0].quantizer.search(query, most)
+        if near[0, 0] >= probes.edge:
+            n_probe, n_short = probes.near_lists, probes.near_short
+        else:
+            n_probe, n_short = probes.far_lists, probes.far_short
+        n_probe = min(int(n_probe * wider) + 1, n_lists)
+        n_short = max(min(n_short * max(limit // _MEASURED_AT, 1), self._most), 3 * limit)
+        wanted = lists[:, :n_probe].copy(), near[:, :n_probe].copy()
+        found = [search_lists(one, query, n_short, *wanted, bits) for one in self._segments]
+        rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+        if len(found) > 1:
+            rows = rows[top(scores, n_short)]
+        rows = rows[(rows >= 0) & (rows < len(self))]
+        rows.sort()
+        return rows
 
 
-def build_index(source: VectorSource, folder: Path, seed: int = 7) -> None:
-    """Makes the index of all rows and puts it into `folder`, in one step as others see it.
+def search_lists(
+    index: Any,
+    query: Floats,
+    n_short: int,
+    lists: Ints,
+    near: Floats,
+    bits: NDArray[np.uint8] | None = None,
+) -> tuple[Ints, Floats]:
+    """The best rows of chosen lists of one segment.
+
+    FAISS's Python layer takes no parameters beside chosen lists, so its C++ method is called.
 
     Args:
-        source: The rows.
-        folder: Made when it is not there.
-        seed: Of the training sample.
+        index: A segment.
+        query: [1, d]
+        n_short: How many rows, at most.
+        lists: [1, p] lists to read.
+        near: [1, p] inner products of the query with their centres.
+        bits: Rows that may be found, a bit each; all when None.
+
+    Returns:
+        rows [s], -1 where there are fewer, best first by code; their scores by code [s].
     """
-    n = len(source)
-    n_lists = 2 ** max(4, round(math.log2(0.6 * math.sqrt(n))))
-    kind = f"IVF{n_lists},PQ{source.dim}x4fs"  # 4 bits a dimension
-    index = faiss.index_factory(source.dim, kind, faiss.METRIC_INNER_PRODUCT)
-    index.pq.cp.niter = 10  # of k-means; 25 take twice as long and find no more
-    sample = np.random.default_rng(seed).choice(n, size=min(n, 50 * n_lists), replace=False)
-    sample.sort()
-    index.train(source.rows(sample.astype(np.int64)))
-    for start in range(0, n, 65_536):
-        index.add(source.block(start, min(start + 65_536, n)))
-    folder.mkdir(exist_ok=True)
-    new = folder / f"{_INDEX}.new"
-    try:
-        faiss.write_index(index, str(new))
-        card = {
-            "n_bytes": new.stat().st_size, "crc32": _crc32(new), "n_rows": n,
-            "sample_crc32": _sample_crc32(source, n), "kind": kind,
-        }  # fmt: skip
-        new.replace(folder / _INDEX)
-    finally:
-        new.unlink(missing_ok=True)
-    (folder / _CARD).write_text(json.dumps(card), "utf-8")
-    _LOG.info("built an index of %d rows in %d lists", n, n_lists)
-
-
-def _crc32(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            total = zlib.crc32(data, total)
-    return total
-
-
-def _sample_crc32(source: VectorSource, n: int) -> int:
-    """Stands for the first `n` rows: those of another library give another number."""
-    rows = np.linspace(0, n - 1, 64).astype(np.int64)
-    return zlib.crc32(source.rows(rows).tobytes())
-
-
-def _read_card(folder: Path) -> dict[str, int]:
-    try:
-        card: dict[str, int] = json.loads((folder / _CARD).read_text("utf-8"))
-        card["n_bytes"], card["crc32"], card["sample_crc32"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LibraryFormatError("bad_index", f"cannot read {folder / _CARD}: {error}") from error
-    return card
+    n_short = min(n_short, int(index.ntotal))
+    scores = np.empty((1, n_short), np.float32)
+    rows = np.empty((1, n_short), np.int64)
+    # Python keeps the selector as long as the parameters need it.
+    selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+    parameters = faiss.SearchParametersIVF(nprobe=lists.shape[1], sel=selector)
+    at = faiss.swig_ptr
+    index.search_preassigned_c(
+        1, at(query), n_short, at(lists), at(near), at(scores), at(rows), False, parameters
+    )
+    return rows[0], scores[0]

@@ -105,6 +105,7 @@ export const influence = (L, S, J) => call(`${ses(L, S)}/influence/${J}`);
 export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });
 export const changeJudgement = (L, S, J, body) =>
   call(`${ses(L, S)}/judgements/${J}`, { method: "PATCH", body });
+export const captionAgain = (L, S, J) => call(`${ses(L, S)}/judgements/${J}/caption`, { method: "POST" });
 export const removeJudgement = (L, S, J) => call(`${ses(L, S)}/judgements/${J}`, { method: "DELETE" });
 
 export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });

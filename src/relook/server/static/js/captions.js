@@ -11,6 +11,18 @@ let idle = 0;
 let poll = 0;
 /** Events can overtake the answer that names their judgement: kept by number. @type {Map<number, any>} */
 const early = new Map();
+/** Why a box has no words, by session and number. @type {Map<string, {message: string, hint: string}>} */
+const failures = new Map();
+const nameOf = (one, session = state.session?.session_id) => `${session} ${one.judgement_id}`;
+
+/** Why the captioner found no words for a judgement. @param {import("./state.js").Judgement} one */
+export const failureOf = (one) =>
+  one.caption === "" && one.caption_by === "captioner" ? failures.get(nameOf(one)) : undefined;
+
+/** Keeps what the server tells of failures, which only some of its answers do. @param {any[]} judgements @param {string} [session] */
+export function learnFailures(judgements, session) {
+  for (const one of judgements) if (one.failure) failures.set(nameOf(one, session), one.failure);
+}
 
 /** @param {any} one judgement */
 const isWaiting = (one) => one.box && one.caption === null && one.caption_by === "captioner";
@@ -52,11 +64,13 @@ function arrived(one) {
 function apply(known, one) {
   if (known.caption_by === "person" && known.caption !== null) return; // the person's words stand
   if (known.caption === one.caption) return;
+  learnFailures([one]);
   const judgements = state.judgements.map((row) =>
     row === known ? { ...row, caption: one.caption, caption_by: one.caption_by, arrived: true } : row,
   );
   set({ judgements }, "marks");
   if (one.caption) announce(`Caption: ${one.caption}`);
+  else if (one.failure) announce(`No words for this box: ${one.failure.message}`);
 }
 
 /** An event may have come before the answer, or been missed. */

@@ -10,6 +10,7 @@ import { Tile } from "./tile.js";
 
 const CHUNK = 60; // pictures that are added at a time
 const GAP = 6;
+const SCROLLED_PX = 40; // from here on somebody is looking further down
 
 export class Grid {
   /**
@@ -30,9 +31,17 @@ export class Grid {
     this.judged = new Set();
     this.n_shown = 0;
     this.width = 0;
-    this.watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#grow(), {
-      rootMargin: "1200px",
-    });
+    /** Whose pictures were shown last; null before any search. @type {string|null} */
+    this.shownFor = null;
+    this.isNear = false;
+    this.nearing = new IntersectionObserver(
+      (seen) => {
+        this.isNear = seen.at(-1).isIntersecting;
+        if (this.isNear) this.#approach();
+      },
+      { rootMargin: "1200px" },
+    );
+    this.seeing = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#arrive());
     this.#listen();
   }
 
@@ -60,15 +69,18 @@ export class Grid {
       const at = this.#position(event);
       if (at >= 0 && at !== state.cursor) set({ cursor: at }, "cursor");
     });
+    addEventListener("scroll", () => this.isNear && this.#approach(), { passive: true });
     on("hits", () => this.show());
     on(["marks", "selection"], () => this.remarkJudged());
     on("view", () => this.remark());
     on("cursor", () => this.#reach());
   }
 
-  /** Shows `state.hits`; pictures that stay move to their new places. */
+  /** Shows `state.hits`; within a session, pictures that stay move to their new places. */
   show() {
-    const first = !this.list.isConnected;
+    const session = state.session?.session_id ?? null;
+    const first = !this.list.isConnected || session !== this.shownFor;
+    this.shownFor = session;
     fill(this.host, this.list, this.end);
     const wanted = new Set(state.hits.map((hit) => hit.image_id));
     for (const [id, tile] of this.tiles) {
@@ -78,7 +90,7 @@ export class Grid {
     }
     this.n_shown = Math.min(state.hits.length, Math.max(CHUNK, first ? 0 : Math.min(this.n_shown, 2 * CHUNK)));
     this.layout(first);
-    this.watcher.observe(this.end);
+    this.#watch();
   }
 
   /** More hits were added at the end. */
@@ -97,23 +109,25 @@ export class Grid {
     this.places = places;
     this.list.classList.toggle("still", still);
     this.list.style.height = `${height}px`;
-    shown.forEach((hit, at) => this.#put(hit, at));
+    shown.forEach((hit, at) => this.#put(hit, at, still));
     if (known) for (const hit of shown.slice(known)) this.list.append(this.tiles.get(hit.image_id).element);
     else this.#order(shown);
     this.remark(known);
     this.#ending();
   }
 
-  #put(hit, at) {
+  #put(hit, at, still) {
     let tile = this.tiles.get(hit.image_id);
     if (tile) tile.update(hit);
     else {
       tile = new Tile(hit);
       this.tiles.set(hit.image_id, tile);
-      tile.element.classList.add("entering");
-      requestAnimationFrame(() => tile.element.classList.remove("entering"));
+      if (!still) {
+        tile.element.classList.add("entering");
+        requestAnimationFrame(() => tile.element.classList.remove("entering"));
+      }
     }
-    tile.put(this.places[at]);
+    tile.put(this.places[at], this.places[at].y < innerHeight);
   }
 
   /** The order in the document is the order on the page, for Tab and for screen readers. */
@@ -165,10 +179,31 @@ export class Grid {
       const known = this.list.childElementCount === this.n_shown ? this.n_shown : 0;
       this.n_shown = Math.min(state.hits.length, this.n_shown + CHUNK);
       this.layout(true, known);
-      this.watcher.unobserve(this.end); // a new observation reports again if the end is still in reach
-      this.watcher.observe(this.end);
+      this.#watch();
     } else if (await this.actions.more()) this.#grow();
     else this.#ending();
+  }
+
+  /** Near the end. Hits further down cost the server more than the page itself: they wait for a person who scrolls. */
+  #approach() {
+    if (this.n_shown === state.hits.length && scrollY < SCROLLED_PX) return;
+    this.isNear = false;
+    this.#grow();
+  }
+
+  /** At the end without scrolling: the pictures in sight come first. */
+  async #arrive() {
+    const inSight = state.hits.filter((_, at) => this.places[at]?.y < innerHeight);
+    await Promise.all(inSight.map((hit) => this.tiles.get(hit.image_id)?.arrived));
+    this.#grow();
+  }
+
+  /** Tells anew whether the end is near or in sight, though it was before. */
+  #watch() {
+    for (const one of [this.nearing, this.seeing]) {
+      one.unobserve(this.end);
+      one.observe(this.end);
+    }
   }
 
   #ending() {

@@ -29,7 +29,7 @@ function label() {
   const { library } = state;
   fill(
     byId("open-library"),
-    h("span", { text: library?.name ?? "Library" }),
+    h("span", { class: "name", text: library?.name ?? "Library" }),
     library ? h("span", { class: "count number", text: running(state.job) || count(library.n_images) }) : null,
   );
   byId("open-library").title = "The library: what is indexed, add pictures (Shift+L)";

@@ -154,6 +154,17 @@ export function writeCaption(one, caption) {
   say("Caption saved");
 }
 
+/** Has the words of a box written anew, after a failure. @param {Judgement} one */
+export function askCaption(one) {
+  const [L, S] = where();
+  patchMark(one.key, { caption: null, caption_by: "captioner" });
+  captionsExpected();
+  enqueue(() => api.captionAgain(L, S, numberOf(one.key, one.judgement_id))).catch((error) => {
+    patchMark(one.key, { caption: one.caption, caption_by: one.caption_by });
+    complain(error);
+  });
+}
+
 const moving = new Map();
 
 /** Moves a box; the server hears of it when the box rests. @param {string} key @param {Box} box */

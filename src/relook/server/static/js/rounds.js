@@ -1,7 +1,7 @@
 /** The loop: search, look again, undo, go to a round, before and after. */
 
 import * as api from "./api.js";
-import { captionsExpected, closeStream } from "./captions.js";
+import { captionsExpected, closeStream, learnFailures } from "./captions.js";
 import { plural } from "./dom.js";
 import * as marks from "./marks.js";
 import { movesInWords, parentOf } from "./moves.js";
@@ -25,6 +25,7 @@ export function adopt(session, page = session.page) {
   }
   state.pages.set(session.current_round, page);
   remember(page.hits);
+  learnFailures(session.judgements, session.session_id);
   const keys = new Map(state.judgements.map((one) => [one.judgement_id, one.key]));
   const judgements = session.judgements.map((one) => marks.known(one, keys.get(one.judgement_id) ?? undefined));
   const drafts = other

@@ -10,6 +10,7 @@ import { markOf, state } from "./state.js";
 /** @typedef {import("./layout.js").Place} Place */
 
 const touching = matchMedia("(hover: none)");
+const PROMPT_MS = 400; // a picture that is there sooner simply appears
 
 const tool = (name, picture, label, props = {}) =>
   h(
@@ -26,6 +27,24 @@ const tool = (name, picture, label, props = {}) =>
     icon(picture),
   );
 
+/** @type {HTMLElement|null} */
+let made = null;
+
+/** The tools of every tile, built once: thirty copies are much cheaper than thirty times six buttons. */
+function toolbar() {
+  made ??= h(
+    "div",
+    { class: "tools" },
+    tool("yes", "tick", "Relevant (r)"),
+    tool("no", "cross", "Irrelevant (i)"),
+    tool("why", "why", "Why is this here? (w)"),
+    tool("like", "like", "More like this (m)"),
+    tool("ask", "ask", "Ask about this picture (a)"),
+    tool("open", "open", "Larger view (o)"),
+  );
+  return made;
+}
+
 /** What a picture is called. @param {Hit} hit */
 export const nameOf = (hit) => hit.title || hit.caption || fileName(hit.path) || `Picture ${hit.image_id}`;
 
@@ -35,20 +54,14 @@ export class Tile {
     this.hit = hit;
     this.src = "";
     this.image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
-    this.image.addEventListener("load", () => this.image.classList.add("ready"));
-    this.image.addEventListener("error", () => this.#broken());
+    /** Resolves when the picture is there, or cannot be. @type {Promise<void>} */
+    this.arrived = new Promise((done) => {
+      this.image.addEventListener("load", () => (this.#loaded(), done()));
+      this.image.addEventListener("error", () => (this.#broken(), done()));
+    });
     this.photo = h("button", { type: "button", class: "photo", tabindex: "-1" }, this.image);
     this.winner = h("div", { class: "winner" });
-    this.tools = h(
-      "div",
-      { class: "tools" },
-      tool("yes", "tick", "Relevant (r)"),
-      tool("no", "cross", "Irrelevant (i)"),
-      tool("why", "why", "Why is this here? (w)"),
-      tool("like", "like", "More like this (m)"),
-      tool("ask", "ask", "Ask about this picture (a)"),
-      tool("open", "open", "Larger view (o)"),
-    );
+    this.tools = /** @type {HTMLElement} */ (toolbar().cloneNode(true));
     this.element = h("li", { class: "tile", data: { id: String(hit.image_id) } }, this.photo, this.winner);
     this.layer = new BoxLayer(this.element, hit.image_id);
     this.element.append(this.tools);
@@ -62,8 +75,8 @@ export class Tile {
     if (!this.winner.hidden) place(this.winner, hit.tile);
   }
 
-  /** @param {Place} at */
-  put(at) {
+  /** @param {Place} at @param {boolean} [inSight] whether it is asked for before the page is laid out */
+  put(at, inSight = false) {
     const face = `${at.x} ${at.y} ${at.w} ${at.h} ${this.hit.thumbnail} ${devicePixelRatio}`;
     if (face === this.spot) return;
     this.spot = face;
@@ -75,10 +88,17 @@ export class Tile {
     this.element.classList.toggle("narrow", at.w < 222);
     style.containIntrinsicSize = `${at.w}px ${at.h}px`;
     const src = thumbnail(state.library.library_id, this.hit, Math.max(at.w, at.h));
-    if (src !== this.src) {
-      this.src = src;
-      this.image.src = src;
-    }
+    if (src === this.src) return;
+    this.src = src;
+    this.asked_ms = performance.now();
+    if (inSight) this.image.loading = "eager";
+    this.image.src = src;
+  }
+
+  /** Twenty pictures that fade in at once cost a browser more than drawing them: only late ones do. */
+  #loaded() {
+    const isLate = performance.now() - this.asked_ms > PROMPT_MS;
+    this.image.classList.add(...(isLate ? ["late", "ready"] : ["ready"]));
   }
 
   /** Badge, pressed buttons, spoken name. @param {number} at position @param {number} total @param {{text: string, fresh: boolean}|null} moved */

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
-import { matchEarly } from "./captions.js";
+import { failureOf, matchEarly } from "./captions.js";
 import { lookAgain } from "./rounds.js";
 import { keepsShown, on, set, state } from "./state.js";
 import { openImage } from "./viewer.js";
@@ -131,6 +131,7 @@ function entry(one) {
     one.box,
     one.caption,
     one.caption_by,
+    failureOf(one),
     editing === one.key,
     explained === one.key,
     state.pictures.has(one.image_id),
@@ -154,12 +155,34 @@ function entry(one) {
           })
         : null,
     ),
+    failed(one),
     explained === one.key ? more : null,
   );
   if (explained === one.key) showInfluence(more, one.judgement_id, (moved) => openImage(moved.image_id));
   entries.set(one.key, { face, element });
   return element;
 }
+
+/** Why there are no words, and what can be done: the mark itself counts all the same. */
+function failed(one) {
+  const failure = failureOf(one);
+  if (!failure || editing === one.key) return null;
+  return h(
+    "div",
+    { class: "mark-more mark-failure" },
+    h(
+      "p",
+      { class: "note" },
+      h("strong", { text: "No words were found. " }),
+      `${sentence(failure.message)} ${sentence(failure.hint)}`,
+    ),
+    h("p", { class: "note", text: "The box counts without them." }),
+    button("Try again", () => marks.askCaption(one), "chip", "again"),
+  );
+}
+
+/** Messages of the server begin small and end without a stop. @param {string} text */
+const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1).replace(/[.]$/, "")}.` : "");
 
 const nameFor = (one) => fileName(state.pictures.get(one.image_id)?.path ?? `Picture ${one.image_id}`);
 
@@ -216,15 +239,21 @@ function caption(one) {
   if (editing === one.key) return captionField(one);
   const writing = one.caption === null && one.caption_by === "captioner";
   const text = writing ? "Finding words" : one.caption || "Add words";
+  const failure = failureOf(one);
   const chip = h(
     "button",
     {
       type: "button",
-      class: `chip${writing ? " writing" : ""}${one.arrived ? " arrived" : ""}`,
-      title: "Edit these words (e)",
-      "aria-label": writing ? "A caption is being written" : `Caption: ${text}. Edit`,
+      class: `chip${writing ? " writing" : ""}${failure ? " failed" : ""}${one.arrived ? " arrived" : ""}`,
+      title: failure ? `${failure.message}. Write the words yourself (e)` : "Edit these words (e)",
+      "aria-label": writing
+        ? "A caption is being written"
+        : failure
+          ? "No caption: the captioner failed. Write one"
+          : `Caption: ${text}. Edit`,
       on: { click: () => edit(one.key) },
     },
+    failure ? icon("warn") : null,
     h("span", { text }),
   );
   return chip;

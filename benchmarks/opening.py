@@ -1,0 +1,139 @@
+"""A library of 1,000,000 images: opening it, filtering it, and what indexing reads of it first.
+
+Measures, each in a process of its own: `LibraryFiles.open` with what the catalog says of every
+image, the first time and when the row table is kept beside it; filters; what a run of indexing
+loads before it reads a picture; memory.
+Baseline in the same run: the row table as Python tuples, as SQLite's module gives it.
+Read it: the catalog is real, the vectors are a file of nothing that takes no disk: opening must
+not read them. Times are of warm files.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from figures import Figure, parser, report, say
+
+from relook.encoders.builtin import BuiltinEncoder
+from relook.library.files import LibraryFiles
+
+_PROBE = """
+import json, os, resource, sys, time
+from pathlib import Path
+from relook.library.files import LibraryFiles
+found = {}
+def timed(name, run):
+    began, used = time.perf_counter(), time.process_time()
+    value = run()
+    found[name] = (time.perf_counter() - began) * 1e3
+    found[name + " cpu"] = (time.process_time() - used) * 1e3
+    return value
+def rss():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = rss()
+files = timed("open", lambda: LibraryFiles.open(Path(sys.argv[1])))
+found["memory"] = rss() - before
+what = sys.argv[2]
+if what == "filters":
+    timed("path", lambda: files.catalog.matching({}, "picture-0012"))
+    timed("metadata", lambda: files.catalog.matching({"camera": "nikon d7"}, None))
+elif what == "indexing":
+    timed("facts", files.catalog.facts)
+    timed("contents", files.catalog.contents)
+    found["memory"] = rss() - before
+elif what == "tuples":
+    sql = "SELECT first_row, n_tiles, image_id FROM images ORDER BY first_row"
+    timed("tuples", lambda: files.catalog.ask(sql))
+print(json.dumps(found))
+"""
+_BLOCK = 50_000
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = arguments()
+    n_images = options.n_images or (1_000_000 if options.full else 200_000)
+    with tempfile.TemporaryDirectory(prefix="relook-opening-") as folder:
+        library = Path(folder, "library")
+        say(f"writing a catalog of {n_images:,} images")
+        make(library, n_images)
+        report("opening", measure(library, n_images), options)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    made = parser(__doc__ or "")
+    made.add_argument("--n-images", type=int)
+    return made.parse_args()
+
+
+def make(folder: Path, n_images: int, n_tiles: int = 6) -> None:
+    """A library of images with metadata, whose vectors are a hole in a file."""
+    encoder = BuiltinEncoder()
+    boxes = encoder.tiles_for(1, 1)[:n_tiles]
+    with LibraryFiles.create(folder, "builtin", encoder.fingerprint) as files:
+        with (folder / "vectors.f16").open("wb") as file:
+            file.truncate(n_images * len(boxes) * encoder.dim * 2)
+        for start in range(0, n_images, _BLOCK):
+            stop = min(start + _BLOCK, n_images)
+            with files.catalog.transaction() as db:
+                tiling = files.catalog.tiling_id(db, boxes)
+                db.executemany(
+                    "INSERT INTO images (path, size_bytes, mtime_ns, content, width_px, height_px,"
+                    " format, dhash, first_row, n_tiles, tiling_id, title, caption, metadata,"
+                    " added_s) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    (_row(number, len(boxes), tiling) for number in range(start, stop)),
+                )
+                files.catalog.bump(db, stop * len(boxes))
+
+
+def _row(number: int, n_tiles: int, tiling: int) -> tuple[object, ...]:
+    path = b"/pictures/folder-%04d/picture-%07d.jpg" % (number // 1000, number)
+    facts = json.dumps({"camera": f"Nikon D{number % 50}", "year": 2000 + number % 25})
+    return (
+        path, 100_000 + number, number, number.to_bytes(16, "big"), 500, 375, "JPEG",
+        (number * 0x9E3779B97F4A7C15) % 2**63, number * n_tiles, n_tiles, tiling, "",
+        f"picture number {number}", facts, time.time(),
+    )  # fmt: skip
+
+
+def measure(library: Path, n_images: int) -> list[Figure]:
+    """All figures."""
+    first, kept = _probe(library, "open"), _probe(library, "open")
+    filters, indexing = _probe(library, "filters"), _probe(library, "indexing")
+    tuples = _probe(library, "tuples")
+    cpu = "{:.0f} ms of processor time"
+    return [
+        Figure("images", n_images),
+        Figure("open, row table read from the catalog", first["open"], "ms",
+               note=cpu.format(first["open cpu"])),
+        Figure("open, row table kept", kept["open"], "ms", at_most=1000,
+               note=cpu.format(kept["open cpu"])),
+        Figure("  memory it takes", kept["memory"], "MiB"),
+        Figure("baseline: the row table as tuples", tuples["tuples"], "ms",
+               note=cpu.format(tuples["tuples cpu"])),
+        Figure("filter by path, the first time", filters["path"], "ms",
+               note=cpu.format(filters["path cpu"])),
+        Figure("filter by metadata, the first time", filters["metadata"], "ms",
+               note=cpu.format(filters["metadata cpu"])),
+        Figure("what indexing knows of the files before", indexing["facts"], "ms",
+               note=cpu.format(indexing["facts cpu"])),
+        Figure("  memory with it", indexing["memory"], "MiB"),
+    ]  # fmt: skip
+
+
+def _probe(library: Path, what: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, str(library), what],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    main()

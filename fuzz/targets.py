@@ -1,0 +1,289 @@
+"""What reads bytes of strangers, one function each: only errors made on purpose may come out.
+
+A target takes bytes and returns nothing. It raises when Relook does what it must not: any
+exception but a `RelookError`, or an answer that breaks a promise. `run.py` drives them with
+coverage as its guide, tests/unit/test_fuzz.py with hypothesis for a short while.
+"""
+
+import json
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relook.app.visualref import read_old, translate
+from relook.captioners.cleaning import clean
+from relook.core.config import load_config
+from relook.core.errors import RelookError
+from relook.core.plain_text import inert, plain
+from relook.core.secret import Secret
+from relook.core.types import Query
+from relook.core.web import check_url, host_of
+from relook.exchange.faiss_import import FaissFolder
+from relook.exchange.flat_index import FlatWriter
+from relook.library.manifest import Manifest
+from relook.library.sidecar import Sidecars
+from relook.providers.base import Lookup, ProviderResult, Subject
+from relook.providers.google_vision import GoogleVisionProvider
+from relook.providers.json_service import JsonService
+from relook.providers.replay import ReplayProvider
+from relook.providers.searxng import SearxngProvider
+from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
+from relook.rag.citations import cite
+from relook.rag.page_text import readable
+from relook.search.grammar import parse_query
+from relook.search.transfer import FORMAT
+from relook.search.transfer import _read as read_session
+from relook.server.settings import ServerSettings
+
+PLACE = Path(tempfile.mkdtemp(prefix="relook-fuzz-"))
+SUBJECT = Subject(b"x", "image/png", "00", 0, 1, 1, url="https://pictures.example.org/a.png")
+SECRET = Secret("a-key-of-the-fuzzer", "here")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target.
+
+    Args:
+        run: Takes the bytes.
+        seeds: Where to begin.
+    """
+
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...] = (b"",)
+
+
+def on_purpose(work: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    """The work, with the errors taken away that it may raise."""
+
+    def run(data: bytes) -> None:
+        told = None
+        try:
+            work(data)
+        except RelookError as error:
+            told = error
+        assert told is None or (told.code and told.message and json.dumps(told.as_dict()))
+
+    return run
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _file(name: str, data: bytes) -> Path:
+    path = PLACE / name
+    path.write_bytes(data)
+    return path
+
+
+def _query(data: bytes) -> None:
+    query = parse_query(_text(data))
+    assert query.parts
+    Query.from_dict({"parts": [dict(part.as_dict()) for part in query.parts]})
+
+
+def _sidecar(suffix: str) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        sidecars = Sidecars([_file(f"sidecar{suffix}", data)])
+        words = sidecars.get(bytes(PLACE / "a.png"))
+        if words is not None:
+            json.dumps(dict(words.metadata), allow_nan=False).encode()
+            f"{words.title}{words.caption}".encode()
+
+    return run
+
+
+def _manifest(data: bytes) -> None:
+    _file("manifest.json", data)
+    Manifest.read(PLACE)
+
+
+@contextmanager
+def _answering(status: int, data: bytes) -> Iterator[None]:
+    """Services answer this, whatever they are asked."""
+    before = JsonService._exchange
+    JsonService._exchange = lambda *_: (status, data, None)  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        JsonService._exchange = before  # type: ignore[method-assign]
+
+
+def _provider(make: Callable[[], Any]) -> Callable[[bytes], None]:
+    made: list[Any] = []
+
+    def run(data: bytes) -> None:
+        if not made:
+            made.append(make())
+        status = (200, 400, 403, 429, 500)[data[0] % 5] if data else 200
+        with _answering(status, data[1:]):
+            _check(made[0].find(SUBJECT, Lookup(limit=20)))
+
+    return run
+
+
+def _check(result: ProviderResult) -> None:
+    """A provider gives an outcome, whatever the service does, and one that can be kept."""
+    kept = json.loads(json.dumps(result.as_dict(pictures=True)))
+    assert ProviderResult.from_dict(kept).outcome is result.outcome
+    assert len(result.matches) <= 20
+    assert SECRET.reveal() not in result.message
+    for match in result.matches:
+        for url in (match.page_url, match.image_url, match.thumbnail_url):
+            assert not url or url.startswith(("http://", "https://")), url
+
+
+def _replay(data: bytes) -> None:
+    _check(ReplayProvider(_file("replay.jsonl", data)).find(SUBJECT, Lookup(limit=20)))
+
+
+def _caption(data: bytes) -> None:
+    said = clean(_text(data), 12)
+    assert said
+    assert len(said.split()) <= 12
+
+
+def _cited(data: bytes) -> None:
+    assert set(cite(_text(data), {1, 2, 3}).numbers) <= {1, 2, 3}
+
+
+def _plain(data: bytes) -> None:
+    found = plain(_text(data), 200)
+    assert len(found) <= 200
+    assert "\n" not in found
+    assert not set(inert(found)) & set("[]<>`")
+
+
+def _old_settings(suffix: str) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        tomllib.loads(translate(read_old(_file(f"old{suffix}", data))).toml())
+
+    return run
+
+
+def _faiss(data: bytes) -> None:
+    paths, _, index = data.partition(b"\xff\xfe")
+    _file("image_index.faiss", index)
+    _file("image_paths.txt", paths)
+    for names, rows in FaissFolder(PLACE / "image_index.faiss").entries():
+        assert len(names) == len(rows)
+
+
+def _config(data: bytes) -> None:
+    sections = {"images": "relook.core.settings:ImageLimits", "serve": f"{_SERVE}:ServerSettings"}
+    list(load_config(sections, [_file("relook.toml", data)], {}).values())
+
+
+def _address(data: bytes) -> None:
+    host_of(_text(data))
+    assert check_url(_text(data)).scheme in ("http", "https")
+
+
+def _host(data: bytes) -> None:
+    named = _text(data)
+    if ServerSettings().is_our_host(named):
+        bare = named.lower().rstrip(".").strip("[]")
+        assert bare == "localhost" or bare[0] in "0123456789:", named
+
+
+def _flat_index() -> bytes:
+    path = PLACE / "seed.faiss"
+    with FlatWriter(path, 4) as writer:
+        writer.append(np.ones((2, 4), np.float32))
+    return b"a.png\nb.png\n\xff\xfe" + path.read_bytes()
+
+
+_SERVE = "relook.server.settings"
+_SESSION = {
+    "format": FORMAT, "name": "a", "query": {"parts": [{"text": "red"}]},
+    "current_round": 0, "images": {"1": {"content": "00" * 16, "path": "a.png"}},
+    "rounds": [{"number": 0, "parent": None, "strategy": "none", "hits": [[1, 0.5, 0]],
+                "record": {}}],
+    "judgements": [{"round": 0, "image_id": 1, "relevant": True, "box": [0, 0, 1, 1],
+                    "weight": 1.0, "caption": "a", "caption_by": "person", "led_to": None}],
+}  # fmt: skip
+_COCO = {
+    "images": [{"id": 1, "file_name": "a.png"}],
+    "annotations": [{"image_id": 1, "caption": "a"}, {"image_id": 1, "category_id": 2}],
+    "categories": [{"id": 2, "name": "dog"}],
+}
+_GOOGLE = {
+    "responses": [{
+        "webDetection": {
+            "bestGuessLabels": [{"label": "cat"}], "webEntities": [{"description": "Cat"}],
+            "pagesWithMatchingImages": [{
+                "url": "https://a.example/", "pageTitle": "<b>Cat</b>",
+                "fullMatchingImages": [{"url": "https://a.example/1.jpg"}],
+            }],
+            "visuallySimilarImages": [{"url": "https://b.example/1.jpg"}],
+        },
+        "error": {"code": 3, "message": "no"},
+    }],
+    "error": {"status": "RESOURCE_EXHAUSTED", "message": "quota"},
+}  # fmt: skip
+_SERP = {
+    "search_metadata": {"status": "Success"}, "error": "no results",
+    "visual_matches": [{"title": "A", "link": "https://a.example/", "source": "s",
+                        "thumbnail": "https://t.example/", "price": {"value": "$3"}}],
+    "exact_matches": [{"title": "A", "link": "https://a.example/"}],
+    "image_results": [{"title": "A", "link": {"url": "https://a.example/"}}],
+    "knowledge_graph": {"title": "K", "description": "D"},
+    "related_content": [{"query": "q"}], "search_information": {"images_results_state": "x"},
+}  # fmt: skip
+_SEARX = {
+    "results": [{"title": "t", "url": "https://a.example/", "img_src": "https://b.example/1.png",
+                 "engine": "tineye", "content": "c"}],
+    "unresponsive_engines": [["tineye", "timeout"]],
+}  # fmt: skip
+_RESULT = ProviderResult.from_dict({"provider": "p", "outcome": "nothing"})
+
+
+def _json(values: object, begin: bytes = b"") -> bytes:
+    return begin + json.dumps(values).encode()
+
+
+def _recorded() -> bytes:
+    match = {"provider": "p", "kind": "page", "title": "t", "page_url": "https://a.example/"}
+    result = {**_RESULT.as_dict(), "outcome": "found", "matches": [match]}
+    row = {"content_hash": "00", "url": None, "words": "", "result": result}
+    return _json(row) + b"\n"
+
+
+TARGETS: dict[str, Target] = {
+    name: Target(on_purpose(run), seeds)
+    for name, run, seeds in (
+        ("query", _query, (b"dog + 0.5:snow - people", b"image:a.jpg@0.1,0.2,0.6,0.9 + id:42")),
+        ("session", lambda data: read_session(data, "the file"), (_json(_SESSION),)),
+        ("csv", _sidecar(".csv"), (b"path,title,caption\na.png,T,\"C, d\"\n",)),
+        ("jsonl", _sidecar(".jsonl"), (b'{"path": "a.png", "title": "T", "x": [1, NaN]}\n',)),
+        ("coco", _sidecar(".json"), (_json(_COCO),)),
+        ("manifest", _manifest, (b'{"format_version": 1, "encoder": "e", "fingerprint": {}}',)),
+        ("google", _provider(lambda: GoogleVisionProvider(SECRET)),
+         (_json(_GOOGLE, b"\0"), _json(_GOOGLE, b"\2"))),
+        ("serpapi", _provider(lambda: SerpApiProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("exact", _provider(lambda: lens_exact(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("bing", _provider(lambda: bing(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("yandex", _provider(lambda: yandex(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("searxng", _provider(lambda: SearxngProvider("http://s.example")),
+         (_json(_SEARX, b"\0"),)),
+        ("replay", _replay, (_recorded(),)),
+        ("caption", _caption, (b"Sure! Here it is:\n\"a red bus\"", b"USER: x ASSISTANT: y")),
+        ("citations", _cited,
+         (b"It is [1], [2-4] and [9; 3].", "\u30101\u2020source\u3011".encode())),
+        ("plain", _plain, (b"<b>a</b> &lt;script&gt; <|im_start|> \xe2\x80\xae",)),
+        ("page", readable, (b"<html><body><p>" + b"words and words. " * 30 + b"</p></body>",)),
+        ("yaml", _old_settings(".yaml"), (b"TOP_K: 5\nmodel_family: clip\nmodel_id: a/b\n",)),
+        ("env", _old_settings(".env"), (b"export TOP_K=5 # five\nmodel_id='a/b'\n",)),
+        ("faiss", _faiss, (_flat_index(),)),
+        ("config", _config, (b"[images]\nmax_pixels = 5\n[serve]\ntoken = 'x'\n",)),
+        ("address", _address, (b"http://user@[::1%25a]:80/?q#f", b"https://a.example/")),
+        ("host", _host, (b"localhost:80", b"[::1]", b"127.0.0.1.evil.example")),
+    )
+}  # fmt: skip

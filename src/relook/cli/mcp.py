@@ -1,0 +1,138 @@
+"""`relook mcp`: libraries for agents. Layer: cli."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relook.cli.ask import asking_of
+from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption
+from relook.cli.configured import ConfigOption, config_of, open_captioned
+from relook.core.errors import MissingExtraError
+from relook.core.settings import CaptionerSettings, PromptSettings
+
+__all__ = ["mcp"]
+
+
+def mcp(
+    library: Annotated[
+        list[Path] | None,
+        typer.Option("--library", "-l", metavar="DIR", help="Library folder. Repeatable."),
+    ] = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on, with --http.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --http; 0: a free one.")
+    ] = 8766,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RELOOK_TOKEN", show_envvar=True,
+            help="What requests must show; made up beyond this machine when not given.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name that this server is called. Repeatable."),
+    ] = None,
+    allow_folder: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="An agent may name pictures below it. Repeatable."),
+    ] = None,
+    ask_model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Questions may be put to this model. Repeatable."),
+    ] = None,
+    ask_provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pictures may be looked up there. Repeatable."),
+    ] = None,
+    captioner: CaptionerOption = None,
+    prompt: PromptOption = None,
+    allow_upload: Annotated[
+        bool,
+        typer.Option(
+            "--allow-upload",
+            help="Pictures may be sent to the models, providers and captioner named here."
+            " Without it nothing leaves this machine, whatever an agent asks.",
+        ),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:  # fmt: skip
+    """Serve libraries to agents over the Model Context Protocol."""
+    package = _mcp_package()
+    from relook.server.settings import is_loopback
+
+    made_up = secrets.token_urlsafe(24) if http and not is_loopback(host) else None
+    said = {
+        "host": host, "port": port, "token": token or made_up,
+        "allowed_hosts": tuple(allow_host or ()), "folders": tuple(allow_folder or ()),
+        "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
+    }  # fmt: skip
+    settings = package.McpSettings(**{**(config or config_of(None)).section("mcp"), **said})
+    told = _AgentFlags(captioner, prompt, allow_upload)
+    libraries = [open_captioned(folder, config, told) for folder in library or ()]
+    libraries = libraries or [open_captioned(None, config, told)]
+    asking = asking_of(config, ask={}, model={})
+    state = package.McpState(libraries, settings, asking=asking, allow_upload=allow_upload)
+    try:
+        state.warm_up()
+        server = package.create_server(state)
+        if http:
+            package.run_http(server, settings)
+        else:
+            _leave_on_signals(state)
+            server.run("stdio")
+    except KeyboardInterrupt:
+        pass  # uvicorn raises it again after a clean shutdown
+    finally:
+        state.close()
+
+
+class _AgentFlags(CaptionFlags):
+    """Only the flag agrees to uploads: a configuration was agreed to for a person's own boxes."""
+
+    def over(
+        self, captioner: CaptionerSettings, prompts: PromptSettings
+    ) -> tuple[CaptionerSettings, PromptSettings]:
+        found, asked = super().over(captioner, prompts)
+        return replace(found, allow_upload=self.allow_upload), asked
+
+
+def _leave_on_signals(state: Any) -> None:
+    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken."""
+
+    def leave(number: int, _: object) -> None:
+        state.close()
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+def _mcp_package() -> Any:
+    """The server's names, imported only here: `relook search` does without the SDK.
+
+    Raises:
+        MissingExtraError: when the extra is not installed.
+    """
+    try:
+        importlib.import_module("relook.mcp.server")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "relook":
+            raise
+        raise MissingExtraError(
+            "missing_extra",
+            f"relook mcp needs the package {error.name.split('.')[0]!r}",
+            "pip install 'relook[mcp]'",
+        ) from error
+    return importlib.import_module("relook.mcp")

@@ -1,0 +1,265 @@
+"""Pictures inside tar and zip files, read where they are. Layer: core.
+
+Nothing is unpacked to disk or written. An archive is listed once; its list says where each
+member is, so any one is read without the others. Names are identities only: they lead nowhere
+on this machine.
+
+Source: POSIX.1-2001 (ustar, pax) as the standard library reads it; .ZIP File Format
+Specification 6.3.10, 4.3 (local headers) and 4.4.4 (bit 0: encrypted); the WebDataset
+format, https://github.com/webdataset/webdataset (files of one sample share their name up to
+the first dot).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from relook.core.errors import ImageError
+from relook.core.formats import SUFFIXES
+
+__all__ = ["Archive", "ArchiveError", "Member", "ReadAt", "list_archive"]
+
+ReadAt = Callable[[int, int], bytes]
+"""(offset, how many) -> those bytes of the archive; fewer only at its end."""
+
+_PICTURES = tuple(suffix.encode() for suffix in SUFFIXES)
+_WORDS = (b".txt", b".json", b".cls")
+_NESTED = (b".tar", b".zip", b".tar.gz", b".tgz", b".tar.bz2", b".tar.xz", b".tar.zst")
+_MOST_MEMBERS = 5_000_000
+_MOST_HEADER = 16 * 1024**2  # of a name or a pax header; real ones have a few hundred bytes
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_ROOM = 4096  # for the name and extra fields of a zip member, so that one read is enough
+_STORED, _DEFLATED = 0, 8
+
+
+class ArchiveError(Exception):
+    """An archive that cannot be listed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A picture or a word file in an archive.
+
+    Args:
+        offset: Of its data in a tar, of its local header in a zip.
+        size_bytes: When it is unpacked.
+        stamp: Changes with its content or its words; None where the format does not say.
+        n_packed: Bytes in a zip; 0 in a tar.
+        method: How a zip packs it.
+        crc: Of a zip's member.
+        beside: Names of the word files of the same sample.
+    """
+
+    offset: int
+    size_bytes: int
+    stamp: int | None = None
+    n_packed: int = 0
+    method: int = -1
+    crc: int = 0
+    beside: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Archive:
+    """What is in an archive.
+
+    Args:
+        pictures: By name, in the order of the archive.
+        words: Word files by name.
+        skips: Name, code and reason of what is no picture that can be read.
+    """
+
+    pictures: dict[bytes, Member] = field(default_factory=dict)
+    words: dict[bytes, Member] = field(default_factory=dict)
+    skips: list[tuple[bytes, str, str]] = field(default_factory=list)
+
+    def read(self, name: bytes, read_at: ReadAt, max_bytes: int) -> bytes:
+        """The bytes of one member.
+
+        Raises:
+            ImageError: `vanished`, `file_too_large`, `empty_file` or `bad_member`.
+        """
+        member = self.pictures.get(name) or self.words.get(name)
+        if member is None:
+            raise ImageError("vanished", "the archive does not have it any more")
+        if member.size_bytes > max_bytes:
+            raise ImageError(
+                "file_too_large",
+                f"the member has {member.size_bytes:,} bytes; the limit is {max_bytes:,}",
+            )
+        if member.size_bytes == 0:
+            raise ImageError("empty_file", "the member is empty (0 bytes)")
+        if member.method < 0:
+            data = read_at(member.offset, member.size_bytes)
+        else:
+            data = _unpacked(member, read_at)
+        if len(data) != member.size_bytes:
+            raise ImageError("bad_member", "the archive ends before the member does")
+        return data
+
+
+def list_archive(name: bytes, file: IO[bytes], n_bytes: int) -> Archive:
+    """Lists the pictures of an archive.
+
+    Args:
+        name: Its path; the suffix says what it is.
+        file: Open for reading, at its beginning.
+        n_bytes: Its size.
+
+    Raises:
+        ArchiveError: when it is damaged, or made to cost more than it has.
+    """
+    found = Archive()
+    try:
+        members = _zip(file, n_bytes) if name.lower().endswith(b".zip") else _tar(file)
+        for number, (raw, member, trouble) in enumerate(members):
+            if number >= _MOST_MEMBERS:
+                raise ArchiveError(f"it has more than {_MOST_MEMBERS:,} members")
+            _add(found, raw, member, trouble)
+    except ArchiveError:
+        raise
+    # Readers of hostile bytes fail with nearly any exception: this is the per-archive edge.
+    except Exception as error:
+        raise ArchiveError(f"it is damaged: {error or type(error).__name__}") from error
+    _group(found)
+    return found
+
+
+def _add(found: Archive, raw: bytes, member: Member, trouble: tuple[str, str] | None) -> None:
+    name = posixpath.normpath(raw) if raw else b""
+    lower = name.lower()
+    if lower.endswith(_NESTED):
+        trouble = ("nested_archive", "an archive inside an archive is not read")
+    elif not lower.endswith((*_PICTURES, *_WORDS)):
+        return
+    if name.startswith((b"/", b"../")) or b"\0" in name or b"!/" in name:
+        trouble = ("unsafe_name", "its name leads out of the archive")
+    if trouble is None:
+        kept = found.words if lower.endswith(_WORDS) else found.pictures
+        kept[name] = member  # of two with one name the later counts, as in `tar -r`
+    elif not lower.endswith(_WORDS):
+        found.pictures.pop(name, None)
+        found.skips.append((name, *trouble))
+
+
+def _group(found: Archive) -> None:
+    """Says of each picture which word files belong to it."""
+    by_key: dict[bytes, list[bytes]] = {}
+    for name in found.words:
+        by_key.setdefault(_key(name), []).append(name)
+    if not by_key:
+        return
+    for name, one in found.pictures.items():
+        if beside := tuple(sorted(by_key.get(_key(name), ()))):
+            stamps = [found.words[word].stamp for word in beside]
+            stamp = None if one.stamp is None else _stamp(one.stamp, *stamps)
+            found.pictures[name] = Member(
+                one.offset, one.size_bytes, stamp, one.n_packed, one.method, one.crc, beside
+            )
+
+
+def _key(name: bytes) -> bytes:
+    folder, base = posixpath.split(name)
+    return folder + b"/" + base.partition(b".")[0]
+
+
+def _stamp(*numbers: object) -> int:
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _tar(file: IO[bytes]) -> Iterator[tuple[bytes, Member, tuple[str, str] | None]]:
+    careful = _Careful(file)
+    with tarfile.open(fileobj=careful, mode="r:", encoding="utf-8") as tar:  # type: ignore[call-overload]
+        while (one := tar.next()) is not None:
+            tar.members = []  # or it keeps every header
+            name = one.name.encode("utf-8", "surrogateescape")
+            trouble = None
+            if one.issym() or one.islnk():
+                trouble = ("link_in_archive", f"it is a link to {one.linkname!r}")
+            elif one.isdir():
+                continue
+            elif not one.isreg():
+                trouble = ("not_a_file", "it is not a regular file")
+            elif one.sparse is not None:
+                trouble = ("sparse_member", "it is stored with holes, which is not read")
+            yield name, Member(one.offset_data, one.size), trouble
+        # The reader takes a damaged header for the end.
+        file.seek(tar.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise ArchiveError(f"it is damaged from byte {tar.offset:,} on")
+    if file.seek(0, 2) < tar.offset - tarfile.RECORDSIZE:
+        raise ArchiveError("it ends before its last member does")
+
+
+class _Careful:
+    """A file of which no header makes the reader take in more than a header may have."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, lambda: None
+
+    def read(self, n_bytes: int) -> bytes:
+        if not 0 <= n_bytes <= _MOST_HEADER:
+            raise ArchiveError(f"a header claims {n_bytes:,} bytes")
+        return self._file.read(n_bytes)
+
+
+def _zip(file: IO[bytes], n_bytes: int) -> Iterable[tuple[bytes, Member, tuple[str, str] | None]]:
+    with zipfile.ZipFile(file) as pack:
+        several = pack.infolist()
+    if sum(one.compress_size for one in several) > n_bytes:
+        raise ArchiveError("its members overlap, as those of a zip bomb do")
+    for one in several:
+        trouble = None
+        if one.is_dir():
+            continue
+        if one.flag_bits & 1:
+            trouble = ("encrypted", "it is encrypted")
+        elif one.external_attr >> 28 == 0xA:
+            trouble = ("link_in_archive", "it is a link")
+        elif one.compress_type not in (_STORED, _DEFLATED):
+            trouble = ("unknown_packing", f"packing method {one.compress_type} is not read")
+        name = one.filename.encode("utf-8", "surrogateescape")
+        stamp = _stamp(one.CRC, one.file_size)
+        yield (
+            name,
+            Member(
+                one.header_offset,
+                one.file_size,
+                stamp,
+                one.compress_size,
+                one.compress_type,
+                one.CRC,
+            ),
+            trouble,
+        )
+
+
+def _unpacked(member: Member, read_at: ReadAt) -> bytes:
+    """The data of a zip's member, never more than it claims."""
+    room = _LOCAL_HEADER.size + _ROOM + member.n_packed
+    data = read_at(member.offset, room)
+    if len(data) < _LOCAL_HEADER.size or data[:4] != b"PK\3\4":
+        raise ImageError("bad_member", "the archive is damaged where the member begins")
+    _, n_name, n_extra = _LOCAL_HEADER.unpack_from(data)
+    start = _LOCAL_HEADER.size + n_name + n_extra
+    if start > _LOCAL_HEADER.size + _ROOM:
+        data, start = read_at(member.offset + start, member.n_packed), 0
+    packed = data[start : start + member.n_packed]
+    if member.method == _DEFLATED:
+        try:
+            packed = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size_bytes)
+        except zlib.error as error:
+            raise ImageError("bad_member", f"it cannot be unpacked: {error}") from error
+    if zlib.crc32(packed) != member.crc:
+        raise ImageError("bad_member", "its content is not what the archive says it is")
+    return packed

@@ -1,0 +1,137 @@
+"""Decodes pictures in a process of its own, with bounds that the kernel keeps. Layer: core.
+
+    python -P -m relook.core.isolated_worker MEMORY_BYTES
+
+Reads requests from stdin and answers on stdout until stdin ends; `core.isolation` is the other
+side and says what a message is. Everything that is read here may be hostile, so it is started
+without the environment's secrets, and gives up what it does not need before the first picture:
+memory beyond its share, writing files, many open files and, where the system lets it, the
+network.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import json
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+from relook.core.errors import ImageError
+from relook.core.images import Picture, decode
+from relook.core.settings import ImageLimits
+
+__all__ = ["main"]
+
+_MAX_FIELD_BYTES, _MAX_FIELDS_BYTES = 32 * 1024, 256 * 1024
+_MAX_FILES = 64
+_CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_NO_NEW_PRIVS = 0x1000_0000, 0x4000_0000, 38
+
+
+def main() -> None:
+    """Works until there are no more requests."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # They are meant for the parent, which finishes what it began and then closes stdin.
+        signal.signal(stop, signal.SIG_IGN)
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    _send(sink, {"unbounded": _give_up(int(sys.argv[1]))})
+    while head := source.read(4):
+        asked = json.loads(source.read(int.from_bytes(head, "big")))
+        data = source.read(asked["n_bytes"])
+        _bound_cpu(asked["limits"]["isolated_s"])
+        told, pixels = _decoded(data, asked["min_px"], ImageLimits(**asked["limits"]))
+        del data
+        _send(sink, told, pixels)
+
+
+def _decoded(data: bytes, min_px: int, limits: ImageLimits) -> tuple[dict[str, Any], bytes]:
+    try:
+        picture = decode(data, min_px, limits)
+        return _told(picture), picture.image.tobytes()
+    except ImageError as error:
+        if isinstance(error.__cause__, MemoryError):
+            return _no_memory(), b""
+        return {"code": error.code, "message": error.message}, b""
+    except MemoryError:
+        return _no_memory(), b""
+
+
+def _no_memory() -> dict[str, Any]:
+    return {"code": "out_of_memory", "message": ""}
+
+
+def _told(picture: Picture) -> dict[str, Any]:
+    budget = [_MAX_FIELDS_BYTES]
+    exif = [[tag, _plain(value, budget)] for tag, value in picture.exif.items()]
+    iptc = [[*field, _plain(value, budget)] for field, value in picture.iptc.items()]
+    return {
+        "size": picture.image.size,
+        "original": [picture.width_px, picture.height_px],
+        "format": picture.format,
+        "exif": [row for row in exif if row[-1] is not None],
+        "iptc": [row for row in iptc if row[-1] is not None],
+    }
+
+
+def _plain(value: object, budget: list[int]) -> Any:
+    """A metadata value as JSON has it; None for one that nobody reads or that is too long."""
+    if isinstance(value, list):
+        several = [_plain(one, budget) for one in value]
+        return [one for one in several if one is not None]
+    if isinstance(value, bytes):
+        told: Any = {"base64": base64.b64encode(value).decode()}
+        size = len(value)
+    elif isinstance(value, str):
+        told, size = value.encode("utf-8", "replace").decode(), len(value)
+    elif isinstance(value, int):
+        told, size = (value, 8) if abs(value) < 2**63 else (None, 0)
+    else:
+        return None
+    budget[0] -= size
+    return told if size <= _MAX_FIELD_BYTES and budget[0] >= 0 else None
+
+
+def _send(sink: BinaryIO, told: dict[str, Any], pixels: bytes = b"") -> None:
+    head = json.dumps({**told, "n_bytes": len(pixels)}).encode()
+    sink.write(len(head).to_bytes(4, "big") + head)
+    sink.write(pixels)
+    sink.flush()
+
+
+def _give_up(max_bytes: int) -> list[str]:
+    """Sets the bounds; returns those that this system does not keep."""
+    unbounded = []
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
+            unbounded.append("network")
+    else:  # macOS takes RLIMIT_AS and does not keep it; Windows has no such call
+        unbounded += ["network", "memory"]
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return [*unbounded, "processor time", "files"]
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_FILES, _MAX_FILES))
+    return unbounded
+
+
+def _bound_cpu(seconds: float) -> None:
+    """Ends this process when the next picture takes longer, also when the parent is gone."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return  # told by `_give_up`
+    used_s = sum(os.times()[:2])
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used_s + seconds) + 2, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Pictures of strangers, decoded where they can do no harm. Layer: core.
+
+Decoders are large C libraries, and a picture made for one of their faults runs code or eats
+memory. So what strangers send (uploads, pictures on the web) is decoded in a few processes of
+their own: with bounds on memory, processor and wall time, no secrets in their environment, and
+only raw pixels and plain metadata coming back, which are checked here. They start when the
+first picture comes, and again after one has died.
+
+What is not bounded on a system (memory outside Linux, say) is logged when they start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from relook.core.errors import ImageError, OverloadError
+from relook.core.images import Picture
+from relook.core.settings import ImageLimits
+
+__all__ = ["Workers", "decode_isolated"]
+
+_LOG = logging.getLogger(__name__)
+_COMMAND = (sys.executable, "-P", "-m", "relook.core.isolated_worker")
+_MOST = 4
+_START_S = 30.0
+_N_JOBS = 1000  # pictures after which a worker makes room for a fresh one
+_MAX_HEAD_BYTES = _PIPE_BYTES = 1024**2
+_CODES = ("not_an_image", "truncated", "too_many_pixels", "undecodable")
+# Where Python and libraries are. Keys of services, proxies and the like are left out.
+_ENVIRONMENT = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
+    "TMPDIR", "TEMP", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH",
+)  # fmt: skip
+
+
+def decode_isolated(data: bytes, min_px: int, limits: ImageLimits) -> Picture:
+    """As `core.images.decode`, in a process with bounds.
+
+    Raises:
+        ImageError: as `decode`, and `decoder_died`, `decoder_out_of_memory` or
+            `decoder_timeout` when the picture took the process down.
+        OverloadError: `too_busy` when no process gets free.
+    """
+    return _workers(os.getpid(), limits.isolated_bytes).decode(data, min_px, limits)
+
+
+@functools.cache
+def _workers(pid: int, max_bytes: int) -> Workers:
+    """The processes of this process; a fork gets its own."""
+    workers = Workers(max_bytes)
+    atexit.register(workers.close)
+    return workers
+
+
+class _EndedError(Exception):
+    """The worker ended, or said what no worker says."""
+
+
+class Workers:
+    """Some decoding processes, safe to use from several threads.
+
+    Args:
+        max_bytes: Memory that each may take.
+        n_workers: At most so many; a few when 0.
+        command: What to start; its last argument is `max_bytes`.
+    """
+
+    def __init__(
+        self, max_bytes: int, n_workers: int = 0, command: Sequence[str] = _COMMAND
+    ) -> None:
+        self._command = (*command, str(max_bytes))
+        self._free = threading.Semaphore(n_workers or min(os.cpu_count() or 1, _MOST))
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+        self._closed = self._told = False
+
+    def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
+        """As `decode_isolated`."""
+        if not self._free.acquire(timeout=3 * limits.isolated_s):
+            raise OverloadError(
+                "too_busy", "too many pictures are being decoded just now", "try again in a moment"
+            )
+        try:
+            worker = self._take()
+            try:
+                return worker.decode(data, min_px, limits)
+            finally:
+                self._give_back(worker)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Ends the processes; closing twice is fine."""
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for worker in idle:
+            worker.end()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        worker = _Worker(self._command)
+        if worker.unbounded and not self._told:
+            self._told = True
+            _LOG.warning(
+                "pictures of strangers are decoded in processes of their own, but this system"
+                " does not bound their: %s",
+                ", ".join(worker.unbounded),
+            )
+        return worker
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            if worker.is_well and not self._closed and worker.n_jobs < _N_JOBS:
+                self._idle.append(worker)
+                return
+        worker.end()
+
+
+class _Worker:
+    """One process; used by one thread at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**env, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        _widen(self._process)
+        self.n_jobs = 0
+        self.is_well = True  # idle, and able to take another picture
+        with _Deadline(self._process, _START_S):
+            try:
+                hello, _ = self._read(0)
+                self.unbounded = tuple(str(one)[:40] for one in hello["unbounded"][:8])
+            except (_EndedError, OSError, KeyError, TypeError) as error:
+                self.end()
+                raise ImageError(
+                    "decoder_died",
+                    "the process that decodes pictures of strangers does not start",
+                    "the log of the system may say why; too little memory is the usual reason",
+                ) from error
+
+    def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
+        """One picture; any error whose code begins with `decoder_` leaves a worker to end."""
+        self.n_jobs += 1
+        self.is_well = False
+        inner = dataclasses.asdict(dataclasses.replace(limits, isolate=False))
+        asked = {"n_bytes": len(data), "min_px": min_px, "limits": inner}
+        with _Deadline(self._process, limits.isolated_s) as deadline:
+            try:
+                self._write(asked, data)
+                told, pixels = self._read(3 * limits.max_decoded_pixels)
+                found = _refusal(told, limits) if "code" in told else _picture(told, pixels)
+            except (_EndedError, OSError, ValueError, TypeError, KeyError) as error:
+                if deadline.is_over:
+                    raise _too_slow(limits) from None
+                raise ImageError(
+                    "decoder_died", f"the picture took down the process that decodes it: {error}"
+                ) from None
+        if isinstance(found, Picture):
+            self.is_well = not deadline.is_over
+            return found
+        self.is_well = not deadline.is_over and not found.code.startswith("decoder_")
+        raise found
+
+    def _write(self, head: Mapping[str, Any], data: bytes) -> None:
+        assert self._process.stdin is not None
+        line = json.dumps(head).encode()
+        self._process.stdin.write(len(line).to_bytes(4, "big") + line)
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    def _read(self, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+        n_head = int.from_bytes(self._exactly(4), "big")
+        if n_head > _MAX_HEAD_BYTES:
+            raise _EndedError("it says too much")
+        told = json.loads(self._exactly(n_head))
+        if not isinstance(told, dict) or not 0 <= int(told["n_bytes"]) <= max_bytes:
+            raise _EndedError("it says what it should not")
+        return told, self._exactly(int(told["n_bytes"]))
+
+    def _exactly(self, n_bytes: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(n_bytes)
+        if len(data) < n_bytes:
+            raise _EndedError(f"it ended with {self._process.wait()}")
+        return data
+
+    def end(self) -> None:
+        """Ends the process now."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what it did not take goes with it
+                if pipe is not None:
+                    pipe.close()
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    """Lets the pipes hold more at once, where they can (a third of the time for large ones)."""
+    if sys.platform != "linux":
+        return
+    import fcntl
+
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with contextlib.suppress(OSError):  # root's limit on all pipes of a person
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+class _Deadline:
+    """Kills a process that works too long, which ends whatever waits for its pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self._process, self.is_over = process, False
+        self._timer = threading.Timer(seconds, self._kill)
+        self._timer.daemon = True
+
+    def _kill(self) -> None:
+        self.is_over = True
+        self._process.kill()
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()  # it has killed the process by now, or never will
+
+
+def _refusal(told: Mapping[str, Any], limits: ImageLimits) -> ImageError:
+    code, message = str(told["code"]), str(told["message"])[:500]
+    if code == "out_of_memory":
+        return ImageError(
+            "decoder_out_of_memory",
+            f"decoding the picture takes more than {limits.isolated_bytes:,} bytes of memory",
+            "give a smaller picture, or raise images.isolated_bytes",
+        )
+    return ImageError(code if code in _CODES else "undecodable", message)
+
+
+def _too_slow(limits: ImageLimits) -> ImageError:
+    return ImageError(
+        "decoder_timeout",
+        f"decoding the picture takes more than {limits.isolated_s:g} s",
+        "give a smaller picture, or raise images.isolated_s",
+    )
+
+
+def _picture(told: Mapping[str, Any], pixels: bytes) -> Picture:
+    """What a worker said, when it fits together."""
+    width, height = (int(one) for one in told["size"])
+    width_px, height_px = (int(one) for one in told["original"])
+    if min(width, height, width_px, height_px) < 1 or len(pixels) != 3 * width * height:
+        raise _EndedError("its pixels do not fit the size it says")
+    return Picture(
+        Image.frombytes("RGB", (width, height), pixels),
+        width_px,
+        height_px,
+        exif={int(tag): _value(value) for tag, value in told["exif"]},
+        iptc={(int(record), int(field)): _value(value) for record, field, value in told["iptc"]},
+        format=str(told["format"])[:20],
+    )
+
+
+def _value(value: object) -> object:
+    if isinstance(value, list):
+        return [_value(one) for one in value]
+    if isinstance(value, dict):
+        return base64.b64decode(value["base64"], validate=True)
+    return value

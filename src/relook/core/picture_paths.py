@@ -1,0 +1,105 @@
+"""Where a picture is, as bytes: a file, a member of an archive, an address. Layer: core.
+
+    /photos/cats/1.jpg                  a file
+    /photos/shard-0001.tar!/cats/1.jpg  the member cats/1.jpg of an archive
+    s3://bucket/cats/1.jpg              an object of a remote store
+    s3://bucket/shard.zip!/cats/1.jpg   a member of an archive there
+
+The only module that puts such paths together or takes them apart. A local path is absolute,
+so none looks like an address. A folder that is called `shard.tar!` stays a folder: where one
+stands beside `shard.tar`, that archive is not read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PosixPath
+
+__all__ = [
+    "Address",
+    "as_path",
+    "has_rival",
+    "inside",
+    "is_archive",
+    "is_below",
+    "is_url",
+    "member_path",
+    "split_member",
+]
+
+_SEP = os.sep.encode()
+_INSIDE = b"!/"
+_ARCHIVES = (b".tar", b".zip")
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class Address(PosixPath):
+    """The address of a remote picture where a `Path` is wanted; as text it keeps its `//`."""
+
+    _text: str
+
+    def __new__(cls, text: str, *more: str) -> Address:
+        self = super().__new__(cls, text, *more)
+        if not more:
+            self._text = text
+        return self
+
+    def __str__(self) -> str:
+        # What is made from it (a parent, for one) has no text of its own.
+        plain = super().__str__()
+        return getattr(self, "_text", plain) or plain
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def __reduce__(self) -> tuple[type[Address], tuple[str]]:
+        return (Address, (str(self),))
+
+
+def is_url(path: bytes) -> bool:
+    """Whether it is an address and not a path of this machine."""
+    return _SCHEME.match(path) is not None
+
+
+def is_archive(path: bytes) -> bool:
+    """Whether its name is that of an archive whose members are read."""
+    return path.lower().endswith(_ARCHIVES)
+
+
+def member_path(archive: bytes, name: bytes) -> bytes:
+    """The path of a member of an archive."""
+    return archive + _INSIDE + name
+
+
+def split_member(path: bytes) -> tuple[bytes, bytes] | None:
+    """The archive and the name in it; None for a file that only looks like a member."""
+    at = path.find(_INSIDE)
+    while at >= 0:
+        if is_archive(path[:at]):
+            return None if has_rival(path[:at]) else (path[:at], path[at + len(_INSIDE) :])
+        at = path.find(_INSIDE, at + 1)
+    return None
+
+
+def has_rival(archive: bytes) -> bool:
+    """Whether a folder of this machine has the name that its members' paths begin with."""
+    return not is_url(archive) and os.path.isdir(archive + _INSIDE[:1])
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Whether a path is a folder (or an archive) or anything in it."""
+    if path == folder:
+        return True
+    return path.startswith(inside(folder))
+
+
+def inside(folder: bytes) -> tuple[bytes, ...]:
+    """What the paths of everything in a folder or an archive begin with."""
+    below = folder.rstrip(_SEP) + _SEP
+    return (below, folder + _INSIDE) if is_archive(folder) else (below,)
+
+
+def as_path(path: bytes) -> Path:
+    """The path as this system names it; an `Address` for a remote one."""
+    return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))

@@ -1,0 +1,141 @@
+"""The bytes of a picture wherever it is: a file, an archive's member, an address. Layer: core.
+
+For paths that a catalog or a listing holds. What a person or a request names goes through
+`core.images.read_bytes`, which reads files of this machine only.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from relook.core.errors import ImageError
+from relook.core.images import read_bytes as read_file
+from relook.core.picture_paths import Address, is_url, split_member
+from relook.core.settings import ImageLimits
+
+if TYPE_CHECKING:
+    from relook.core.archives import Archive
+
+__all__ = ["archive_at", "read_beside", "read_bytes"]
+
+_KEPT = 16  # lists of archives: what a page of thumbnails comes from
+_FRESH_S = 60  # for which the list of a remote archive is not checked
+_MOST_WORDS = 1024**2
+# Threads that ask for the same list make it once; a slow one holds up few others.
+_listing_locks = tuple(threading.Lock() for _ in range(16))
+
+
+def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
+    """Reads a picture whole.
+
+    Args:
+        path: A file, a member (`a.tar!/b.jpg`) or an address (`s3://bucket/b.jpg`); a remote
+            place only as bytes or an `Address`, as catalogs give them, and never as typed text.
+        limits: What it may cost.
+
+    Raises:
+        ImageError: as `core.images.read_bytes`, and `bad_member` or `bad_archive`.
+    """
+    limits = limits or ImageLimits()
+    place = os.fsencode(path)
+    if is_url(place) and not isinstance(path, bytes | Address):
+        return read_file(path, limits)
+    member = split_member(place)
+    if member is not None:
+        archive, name = member
+        return archive_at(archive).read(name, _reader(archive), limits.max_file_bytes)
+    if is_url(place):
+        from relook.core.remote import read_whole
+
+        return read_whole(place, limits.max_file_bytes)
+    return read_file(path, limits)
+
+
+def read_beside(path: bytes) -> dict[bytes, bytes]:
+    """What stands beside a member of an archive under its name: suffix -> text."""
+    member = split_member(path)
+    if member is None:
+        return {}
+    archive, name = member
+    listed = archive_at(archive)
+    picture = listed.pictures.get(name)
+    read_at = _reader(archive)
+    return {
+        os.path.splitext(word)[1].lower(): listed.read(word, read_at, _MOST_WORDS)
+        for word in (picture.beside if picture else ())
+        if 0 < listed.words[word].size_bytes <= _MOST_WORDS
+    }
+
+
+def archive_at(path: bytes) -> Archive:
+    """What is in an archive, listed again only when it changed.
+
+    Raises:
+        ImageError: `vanished`, `unreadable` or `bad_archive`.
+    """
+    if is_url(path):
+        size, stamp = _remote_version(path, int(time.monotonic() / _FRESH_S))
+    else:
+        size, stamp = _version(path)
+    with _listing_locks[hash(path) % len(_listing_locks)]:
+        return _listed(path, size, stamp)
+
+
+@functools.lru_cache(maxsize=4 * _KEPT)
+def _remote_version(path: bytes, _moment: int) -> tuple[int, int]:
+    from relook.core.remote import size_and_stamp
+
+    return size_and_stamp(path)
+
+
+def _version(path: bytes) -> tuple[int, int]:
+    """Size and time of an archive."""
+    try:
+        facts = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError("vanished", "the archive is not there any more") from None
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot read the archive: {error.strerror}") from error
+    return facts.st_size, facts.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _listed(path: bytes, n_bytes: int, _stamp: int) -> Archive:
+    from relook.core.archives import ArchiveError, list_archive
+
+    try:
+        if is_url(path):
+            from relook.core.remote import open_file
+
+            with open_file(path) as file:
+                return list_archive(path, file, n_bytes)
+        with open(path, "rb") as file:
+            return list_archive(path, file, n_bytes)
+    except ArchiveError as error:
+        raise ImageError("bad_archive", f"the archive cannot be listed: {error}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ImageError("unreadable", f"cannot read the archive: {reason}") from error
+
+
+def _reader(path: bytes) -> Callable[[int, int], bytes]:
+    if is_url(path):
+        from relook.core.remote import read_range
+
+        return lambda offset, n_bytes: read_range(path, offset, n_bytes)
+    return lambda offset, n_bytes: _read_at(path, offset, n_bytes)
+
+
+def _read_at(path: bytes, offset: int, n_bytes: int) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), n_bytes, offset)
+    except FileNotFoundError:
+        raise ImageError("vanished", "the archive is not there any more") from None
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot read the archive: {error.strerror}") from error

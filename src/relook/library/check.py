@@ -1,0 +1,225 @@
+"""Checking a library from end to end, without writing to it. Layer: library.
+
+Every image has its rows, every row its vector and its sum, every vector length 1; tilings,
+sessions, the index and the files fit. What a stop may leave behind (rows behind the last
+commit, a file half written) is a note, not damage: nothing refers to it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+
+from relook.core.errors import LibraryFormatError, RelookError, StorageError
+from relook.core.settings import SearchSettings
+from relook.library.catalog import Catalog
+from relook.library.check_sessions import check_sessions
+from relook.library.check_tables import AGAIN, check_images, check_sqlite, images_named, rows_of
+from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors
+from relook.library.files import LibraryFiles
+from relook.library.findings import CheckReport
+from relook.library.manifest import Manifest
+from relook.library.moment import vectors_path
+from relook.library.report import Progress, ProgressCallback
+
+__all__ = ["CATALOG", "check", "is_leftover"]
+
+CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
+_TRIES = 5
+# A damaged row: a length that no memory has, or a value of another kind than its column's.
+_ODD = (MemoryError, TypeError, ValueError)
+_SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
+
+
+def check(
+    folder: Path,
+    settings: SearchSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> CheckReport:
+    """Looks at everything in a library and says what is wrong. Others may write meanwhile.
+
+    Args:
+        folder: The library.
+        settings: From how many rows on there should be an index.
+        progress: Called now and then.
+
+    Raises:
+        NotFoundError: `no_library`.
+    """
+    began = time.monotonic()
+    report = CheckReport()
+    for _ in range(_TRIES):
+        report = _Check(folder, settings or SearchSettings(), progress or (lambda _: None)).run()
+        # Somebody may have rewritten a file between our looks at it and at the catalog.
+        if report.sound or report.generation == _generation(folder):
+            break
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of a library's folder was only ever on its way to another name."""
+    return name.endswith(".new")
+
+
+class _Check:
+    """One look at a library."""
+
+    def __init__(self, folder: Path, settings: SearchSettings, progress: ProgressCallback) -> None:
+        self._folder, self._settings, self._progress = folder, settings, progress
+        self._report = CheckReport()
+
+    def run(self) -> CheckReport:
+        manifest = self._manifest()
+        rows = self._tables(manifest)
+        if manifest is not None and manifest.store:
+            told = f"the vectors are in {manifest.store}: only the catalog was looked at"
+            self._report.note("shared", told, 1, "nothing; Milvus looks after its own")
+        elif manifest is not None and rows is not None:
+            self._vectors(rows)
+            if self._report.sound:
+                self._index(manifest)
+        self._leftovers()
+        return self._report
+
+    def _manifest(self) -> Manifest | None:
+        if not Manifest.exists(self._folder) and _in_use(self._folder / CATALOG):
+            told = f"{self._folder / 'manifest.json'} is gone"
+            self._report.find("bad_manifest", told, [], self._manifest_repair(), n=1)
+            return None
+        try:
+            return Manifest.read(self._folder)
+        except LibraryFormatError as error:
+            repair = self._manifest_repair() if error.code == "bad_manifest" else error.hint
+            self._report.find(error.code, error.message, [], repair, n=1)
+        return None
+
+    def _manifest_repair(self) -> str:
+        if (self._folder / "manifest.json.new").exists():
+            return "use manifest.json.new, if that is whole"
+        return "nothing: restore it from a backup, or index the pictures into a new library"
+
+    def _tables(self, manifest: Manifest | None) -> Rows | None:
+        """Looks at the catalog; None when it does not say what the vectors should be."""
+        report = self._report
+        self._progress(Progress("checking the catalog"))
+        if not (self._folder / CATALOG).exists():
+            told = f"{self._folder / CATALOG} is gone"
+            report.find("bad_catalog", told, [], "begin a new catalog; index again", n=1)
+            return None
+        try:
+            catalog = Catalog(self._folder / CATALOG, writable=False)
+            with closing(catalog), catalog.reading():
+                report.generation = catalog.generation()
+                check_sqlite(catalog, report)
+                check_images(catalog, report)
+                check_sessions(catalog, report)
+                dim = 1 if manifest is None else manifest.fingerprint.dim
+                return rows_of(catalog, dim, report)
+        except (RelookError, *_ODD) as error:
+            if not report.has("bad_catalog"):
+                report.find("bad_catalog", _message(error), [], _SALVAGE, n=1)
+        return None
+
+    def _vectors(self, rows: Rows) -> None:
+        report, path = self._report, vectors_path(self._folder, rows.vectors_file)
+        damage = look_at_vectors(path, rows, self._progress)
+        n_bytes = rows.end_row * rows.dim * 2
+        short = f"{path} ends too early ({damage.n_bytes:,} bytes of {n_bytes:,})"
+        for code, told, places in (
+            ("vectors_missing", short, damage.missing),
+            ("unreadable_vectors", f"{path} cannot be read: {damage.told}", damage.unreadable),
+            ("bad_sum", f"{path} holds other bytes than were written", damage.wrong),
+        ):
+            if places:
+                ids = sorted({image_id for place in places for image_id in rows.images(*place)})
+                n_rows = sum(end - first for first, end in places)
+                where = [f"rows {first} to {end - 1}" for first, end in places]
+                whole = f"{told}: {n_rows:,} rows of {len(ids):,} images"
+                report.find(code, whole, where, AGAIN, n=n_rows, rows=places, image_ids=ids)
+        report.find_images(
+            "not_unit", "images with a vector that is no direction",
+            self._named(damage.odd_images), AGAIN,
+        )  # fmt: skip
+        self._note_rows(rows, damage, n_bytes)
+
+    def _named(self, image_ids: list[int]) -> list[tuple[int, str]]:
+        """Images with their paths."""
+        with closing(Catalog(self._folder / CATALOG, writable=False)) as catalog:
+            return images_named(catalog, image_ids)
+
+    def _note_rows(self, rows: Rows, damage: VectorDamage, n_bytes: int) -> None:
+        report = self._report
+        if damage.n_bytes > n_bytes:
+            n_more = damage.n_bytes - n_bytes
+            told = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
+            report.note("orphan_tail", told, n_more, "cut them off; the next writer does, too")
+        if damage.n_unsummed:
+            told = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
+            report.note("no_sum", told, damage.n_unsummed, "add it; the next writer does, too")
+        report.counts["dead_rows"] = rows.end_row - int(rows.table[:, 1].sum())
+
+    def _index(self, manifest: Manifest) -> None:
+        """Whether the index fits the vectors; none is no damage, a search is then exact."""
+        self._progress(Progress("checking the index"))
+        catalog = Catalog(self._folder / CATALOG, writable=False)
+        with LibraryFiles(self._folder, manifest, catalog) as files:
+            fault = files.index_fault(self._settings)
+            if fault is None and files.needs_index(self._settings):
+                told = (
+                    f"{len(files.vectors):,} rows and no index that covers them: searches are slow"
+                )
+                self._report.note("no_index", told, 1, "build it; relook index does, too")
+        if fault is not None:
+            self._report.find("bad_index", fault, [], "build it anew", n=1)
+
+    def _leftovers(self) -> None:
+        paths = [self._folder, self._folder / _INDEX_FOLDER]
+        names = [
+            f"{name}" if folder == self._folder else f"{_INDEX_FOLDER}/{name}"
+            for folder in paths
+            if folder.is_dir()
+            for name in sorted(os.listdir(folder))
+            if is_leftover(name)
+        ]
+        if names:
+            told = f"{len(names)} files that a stop left half written, or a writer writes just now"
+            self._report.note("leftover", told, len(names), "remove them", names)
+        kept = [name for name in sorted(os.listdir(self._folder)) if _is_kept(name)]
+        if kept:
+            told = f"{len(kept)} files with what was damaged, kept by a repair"
+            self._report.note("kept", told, len(kept), "nothing; delete them when you like", kept)
+
+
+def _message(error: Exception) -> str:
+    # SQLite takes the length of a damaged record for how much memory it needs.
+    return (
+        error.message
+        if isinstance(error, RelookError)
+        else "the catalog holds a length no file has"
+    )
+
+
+def _is_kept(name: str) -> bool:
+    return ".damaged-" in name and not name.endswith(("-wal", "-shm"))
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a catalog, if there is one, has named rows; a stop while it was made leaves none."""
+    if not path.exists():
+        return False
+    try:
+        with closing(Catalog(path, writable=False)) as catalog:
+            return catalog.end_row() > 0
+    except (LibraryFormatError, StorageError):
+        return path.stat().st_size > 0
+
+
+def _generation(folder: Path) -> int:
+    try:
+        with closing(Catalog(folder / CATALOG, writable=False)) as catalog:
+            return catalog.generation()
+    except (LibraryFormatError, StorageError):
+        return 0

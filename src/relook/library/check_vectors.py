@@ -1,0 +1,156 @@
+"""Whether the stored vectors are what they should be. Layer: library.
+
+The file is read from front to back with plain reads: a memory map would end the process
+where the disk fails.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.core.vectors import Ints
+from relook.library.report import Progress, ProgressCallback
+from relook.library.sums import Sum, gaps
+
+__all__ = ["Rows", "VectorDamage", "look_at_vectors"]
+
+# A unit row in fp16 is off by less than 5e-4, one taken over from an index by 2e-3 more.
+_OFF = 5e-3
+_PIECE = 65_536  # rows read at once where there is no sum
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the catalog says of the vector file.
+
+    Args:
+        dim: Length d of a row.
+        end_row: Rows from here on do not count.
+        table: [n, 3] int64 as `Catalog.row_table`.
+        sums: Checksums by first row.
+        vectors_file: Number of the file that the rows are in.
+    """
+
+    dim: int
+    end_row: int
+    table: Ints
+    sums: list[Sum]
+    vectors_file: int = 0
+
+    def images(self, first: int, end: int) -> list[int]:
+        """Ids of the images with a row in a range."""
+        table = self.table
+        meets = (table[:, 0] < end) & (table[:, 0] + table[:, 1] > first)
+        return [int(image_id) for image_id in table[meets, 2]]
+
+    def owners(self, rows: Ints) -> list[int]:
+        """Ids of the images that some rows belong to."""
+        if not len(rows) or not len(self.table):
+            return []
+        at = np.searchsorted(self.table[:, 0], rows, side="right") - 1
+        theirs = self.table[np.maximum(at, 0)]  # [n, 3]
+        inside = (at >= 0) & (rows < theirs[:, 0] + theirs[:, 1])
+        return [int(image_id) for image_id in np.unique(theirs[inside, 2])]
+
+
+@dataclass(slots=True)
+class VectorDamage:
+    """Ranges of rows that are not as they should be, each `(first, end)`.
+
+    Args:
+        missing: Behind the end of the file.
+        unreadable: The disk gave an error.
+        wrong: Other bytes than were written.
+        odd_images: Images with a row that is not finite or not of length 1.
+        n_bytes: Size of the file.
+        n_unsummed: Rows that have no sum.
+        told: What the system said of the last failure to read.
+    """
+
+    missing: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    wrong: list[tuple[int, int]] = field(default_factory=list)
+    odd_images: list[int] = field(default_factory=list)
+    n_bytes: int = 0
+    n_unsummed: int = 0
+    told: str = ""
+
+
+def look_at_vectors(path: Path, rows: Rows, progress: ProgressCallback) -> VectorDamage:
+    """Reads every row that counts and compares it with what the catalog says.
+
+    Args:
+        path: The vector file.
+        rows: What the catalog says.
+        progress: Called a few times a second.
+    """
+    damage = VectorDamage()
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        damage.missing = [(0, rows.end_row)] if rows.end_row else []
+        damage.told = error.strerror or str(error)
+        return damage
+    try:
+        damage.n_bytes = os.fstat(descriptor).st_size
+        for first, end, crc32 in _ranges(rows):
+            _look(descriptor, rows, (first, end), crc32, damage)
+            progress(Progress("checking vectors", end, rows.end_row))
+    finally:
+        os.close(descriptor)
+    damage.n_unsummed = sum(end - first for first, end in gaps(rows.sums, rows.end_row))
+    return damage
+
+
+def _ranges(rows: Rows) -> Iterator[tuple[int, int, int | None]]:
+    """Every range with its sum, or None, in the order of the file."""
+    known: list[tuple[int, int, int | None]] = [
+        (one.first_row, min(one.end_row, rows.end_row), one.crc32) for one in rows.sums
+    ]
+    for first, end in gaps(rows.sums, rows.end_row):
+        known += [(at, min(at + _PIECE, end), None) for at in range(first, end, _PIECE)]
+    yield from sorted(known, key=lambda one: one[0])
+
+
+def _look(
+    descriptor: int, rows: Rows, place: tuple[int, int], crc32: int | None, damage: VectorDamage
+) -> None:
+    (first, end), size = place, rows.dim * 2
+    try:
+        data = _read(descriptor, first * size, (end - first) * size)
+    except OSError as error:
+        damage.unreadable.append(place)
+        damage.told = error.strerror or str(error)
+        return
+    if len(data) < (end - first) * size:
+        damage.missing.append(place)
+    elif crc32 is not None and zlib.crc32(data) != crc32:
+        damage.wrong.append(place)
+    else:
+        vectors = np.frombuffer(data, np.float16).reshape(-1, rows.dim)  # [n, d]
+        damage.odd_images += _odd_images(vectors, first, rows)
+
+
+def _odd_images(vectors: NDArray[np.float16], first: int, rows: Rows) -> list[int]:
+    """Images with a row here that is not a unit vector."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)  # [n]
+        odd = ~(np.abs(lengths - 1.0) <= _OFF)
+    return rows.owners(first + np.flatnonzero(odd))
+
+
+def _read(descriptor: int, start: int, n_bytes: int) -> bytes:
+    """Bytes of the file; fewer only at its end."""
+    parts: list[bytes] = []
+    while n_bytes and (part := os.pread(descriptor, n_bytes, start)):
+        parts.append(part)
+        start += len(part)
+        n_bytes -= len(part)
+    return b"".join(parts)

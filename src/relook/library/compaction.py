@@ -1,0 +1,164 @@
+"""Freeing the space of rows that no image names. Layer: library.
+
+A new file of vectors is written under another name, and one transaction names it together with
+every image's new first row. A kill before it costs only the new file, a kill after it only the
+old one's removal; the next writer removes what is left over. Who reads meanwhile keeps the
+old file mapped, and finds the new one when it looks for news.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from relook.core.errors import InputError, LibraryFormatError, StorageError
+from relook.core.vectors import Ints
+from relook.library.catalog import Catalog
+from relook.library.files import LibraryFiles
+from relook.library.moment import vectors_path
+from relook.library.sums import renew_sums
+from relook.library.vector_file import VectorFile
+from relook.stores.base import Mask
+
+__all__ = ["CompactReport", "compact", "is_worthwhile"]
+
+_DEAD_SHARE = 0.3
+_FEW = 2_000  # dead rows that are not worth a word
+_BLOCK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What compaction did.
+
+    Args:
+        n_rows_before, n_rows: Rows of the file of vectors.
+        n_bytes_freed: Of the disk, by the vectors alone.
+    """
+
+    n_rows_before: int
+    n_rows: int
+    n_bytes_freed: int
+
+    def as_dict(self) -> dict[str, int]:
+        """A JSON form."""
+        return {
+            "n_rows_before": self.n_rows_before,
+            "n_rows": self.n_rows,
+            "n_bytes_freed": self.n_bytes_freed,
+        }
+
+
+def is_worthwhile(files: LibraryFiles) -> bool:
+    """Whether so many rows are dead that indexing should free their space by itself."""
+    n_dead = len(files.vectors) - files.now.n_alive
+    return n_dead > max(_FEW, _DEAD_SHARE * len(files.vectors))
+
+
+def compact(
+    files: LibraryFiles, progress: Callable[[int, int], None] | None = None
+) -> CompactReport:
+    """Rewrites the vectors without dead rows. Writer's lock held.
+
+    Args:
+        files: The open library.
+        progress: Told how many rows are copied, of how many; may raise to stop.
+
+    Raises:
+        InputError: `not_for_shared` when the vectors are in a collection of several servers.
+        StorageError: when the disk refuses; the library is then as it was.
+    """
+    files.refresh()
+    old = files.vectors
+    if not isinstance(old, VectorFile):
+        raise InputError(
+            "not_for_shared",
+            f"this library has its vectors in {files.manifest.store}, which frees their space",
+            "nothing is to be done: rows of removed images are deleted there at once",
+        )
+    files.writer_vectors().cut_tail()
+    now, alive = files.now, files.alive()
+    n_before = len(files.vectors)
+    if alive is None:
+        return CompactReport(n_before, n_before, 0)
+    number = now.snapshot.vectors_file + 1
+    new_row = np.cumsum(alive, dtype=np.int64) - 1  # [n], of rows that are alive
+    path = vectors_path(files.folder, number)
+    try:
+        _copy(old, alive, path, progress or (lambda _done, _total: None))
+        _renumber_index(files, alive, new_row, number)
+        files.manifest.raise_version(files.folder)
+        vectors = VectorFile(path, files.vectors.dim, int(alive.sum()))
+        name_new_rows(files.catalog, now.rows, new_row, number, vectors)
+    except BaseException as error:
+        if files.catalog.snapshot(now.snapshot).vectors_file != number:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError | RuntimeError) and not isinstance(error, StorageError):
+            raise StorageError(
+                "disk_refused", f"cannot write {path}: {error}",
+                "make room on the disk for a second file of vectors; nothing is lost",
+            ) from error  # fmt: skip
+        raise
+    files.refresh()
+    files.writer_vectors()  # removes the old file
+    n_rows = len(files.vectors)
+    return CompactReport(n_before, n_rows, (n_before - n_rows) * files.vectors.dim * 2)
+
+
+def name_new_rows(
+    catalog: Catalog, table: Ints, new_row: Ints, number: int, vectors: VectorFile
+) -> None:
+    """The one transaction: every image's new first row, the sums, and the file of the rows.
+
+    Whatever else the catalog says of rows by their number has to change in here, too.
+
+    Args:
+        catalog: Of the library.
+        table: [n, 3] row table of the moment that was copied, by first row.
+        new_row: [rows] new numbers of rows.
+        number: Of the new file.
+        vectors: The new file.
+    """
+    first = new_row[table[:, 0]].tolist()
+    moves = zip(first, table[:, 2].tolist(), strict=True)
+    with catalog.transaction() as db:
+        # By ascending rows: each goes to where no image is any more.
+        db.executemany("UPDATE images SET first_row = ? WHERE image_id = ?", moves)
+        db.execute("INSERT OR REPLACE INTO counters VALUES ('vectors_file', ?)", (number,))
+        renew_sums(db, vectors)
+        catalog.bump(db, len(vectors))
+
+
+def _copy(
+    vectors: VectorFile, alive: Mask, path: Path, progress: Callable[[int, int], None]
+) -> None:
+    n = len(alive)
+    with open(path, "wb") as file:
+        for start in range(0, n, _BLOCK):
+            progress(start, n)
+            kept = start + np.flatnonzero(alive[start : start + _BLOCK])
+            file.write(vectors.halves(kept).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    progress(n, n)
+
+
+def _renumber_index(files: LibraryFiles, alive: Mask, new_row: Ints, number: int) -> None:
+    """An index over the new file, from the one over the old; none where that is not usable."""
+    ann = files.folder / "ann"
+    if not ann.is_dir():
+        return
+    from relook.stores.ivf_renumber import renumber_index
+
+    with contextlib.suppress(LibraryFormatError):  # damaged or of old: the next run makes one
+        renumber_index(files.vectors, ann, number, alive, new_row)

@@ -1,0 +1,140 @@
+"""What a check of a library found, and what a repair did. Layer: library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["CheckReport", "Finding", "RepairReport"]
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Args:
+        code: A stable name in snake_case.
+        message: What is wrong, with the values.
+        n: How many (images, rows, sessions, files), as the message says.
+        where: The first few of them, by name.
+        repair: What `--repair` would do.
+        rows: Every range `(first, end)` of vectors that it concerns.
+        image_ids: Every image that it concerns.
+    """
+
+    code: str
+    message: str
+    n: int
+    where: tuple[str, ...] = ()
+    repair: str = ""
+    rows: tuple[tuple[int, int], ...] = ()
+    image_ids: tuple[int, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "n": self.n,
+            "where": list(self.where),
+            "repair": self.repair,
+        }
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check found.
+
+    Args:
+        findings: Damage; a library is sound without any.
+        notes: What a stop may leave behind and the next writer clears, and what is not known.
+        counts: What was looked at: images, rows, batches with a sum, sessions.
+        generation: Of the catalog that was looked at.
+        seconds: Wall time.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    generation: int = 0
+    seconds: float = 0.0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.findings
+
+    def find(
+        self,
+        code: str,
+        message: str,
+        where: Iterable[object],
+        repair: str,
+        *,
+        n: int = 0,
+        rows: Sequence[tuple[int, int]] = (),
+        image_ids: Sequence[int] = (),
+    ) -> None:
+        """Adds damage; `n` is the number of places when it is not given."""
+        places = tuple(str(one) for one in where)
+        n = n or len(places)
+        finding = Finding(
+            code, message, n, places[:_SHOWN], repair, tuple(rows), tuple(image_ids)
+        )  # fmt: skip
+        self.findings.append(finding)
+
+    def find_images(
+        self, code: str, message: str, images: Iterable[tuple[int, str]], repair: str
+    ) -> None:
+        """Adds damage of images, each given as id and path; nothing when there are none."""
+        told = list(images)
+        if told:
+            ids = [image_id for image_id, _ in told]
+            self.find(code, message, [path for _, path in told], repair, image_ids=ids)
+
+    def note(self, code: str, message: str, n: int, repair: str, where: Iterable[str] = ()) -> None:
+        """Adds what is no damage."""
+        self.notes.append(Finding(code, message, n, tuple(where)[:_SHOWN], repair))
+
+    def has(self, code: str) -> bool:
+        """Whether there is such a finding or note."""
+        return any(one.code == code for one in (*self.findings, *self.notes))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `relook doctor --check --json` prints."""
+        return {
+            "sound": self.sound,
+            "findings": [one.as_dict() for one in self.findings],
+            "notes": [one.as_dict() for one in self.notes],
+            "counts": self.counts,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """What a repair did.
+
+    Args:
+        before, after: What a check found.
+        done: What was done, one sentence each.
+        kept: Files with what was damaged, as it was.
+    """
+
+    before: CheckReport
+    after: CheckReport
+    done: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `relook doctor --repair --json` prints."""
+        return {
+            "sound": self.after.sound,
+            "done": self.done,
+            "kept": self.kept,
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+        }

@@ -1,0 +1,111 @@
+"""The index is made in a thread beside the run of indexing that it is for. Layer: library.
+
+While pictures are still being encoded, what is committed so far gets its index, so that
+searches in other processes do not slow down; when the run ends, the rest is added.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from relook.core.errors import RelookError
+from relook.core.settings import SearchSettings
+from relook.core.vectors import Floats
+from relook.library.files import LibraryFiles
+from relook.library.report import Progress, ProgressCallback, Stop
+
+__all__ = ["IndexWorker"]
+
+_MUCH = 0.25  # of the rows lack the index: worth a turn while the run goes on
+_LOOK_EVERY_S = 5.0
+_TELL_EVERY_S = 0.1
+
+
+class IndexWorker:
+    """Keeps the index of a library up to date. The caller holds the writer's lock meanwhile.
+
+    Args:
+        files: The open library; the thread opens files of its own.
+        settings: What kind of index, and what memory it may take.
+        texts: Gives [n, d] queries by words to measure it with, when there is one to be made.
+    """
+
+    def __init__(
+        self,
+        files: LibraryFiles,
+        settings: SearchSettings,
+        texts: Callable[[], Floats | None] = lambda: None,
+    ) -> None:
+        self._files, self._settings, self._texts = files, settings, texts
+        self._ended = threading.Event()  # the run is over: add what is left, and end
+        self._stopped = threading.Event()
+        self._at = ("building the index", 0, 0)
+        self._error: RelookError | None = None
+        self._thread = threading.Thread(target=self._work, name="relook-index", daemon=True)
+
+    def __enter__(self) -> IndexWorker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._ended.set()
+        self._thread.join()
+
+    def finish(self, progress: ProgressCallback) -> None:
+        """Waits until the index has every row; what `progress` raises stops it.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        self._ended.set()
+        told = None
+        while self._thread.is_alive():
+            self._thread.join(_TELL_EVERY_S)
+            if self._at[2] and self._at != told:
+                told = self._at
+                progress(Progress(*told))
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            with LibraryFiles.open(self._files.folder) as own:
+                while not self._ended.wait(_LOOK_EVERY_S):
+                    own.refresh()
+                    if self._is_due(own):
+                        self._build(own)
+                own.refresh()
+                if not self._stopped.is_set() and own.needs_index(self._settings):
+                    self._build(own)
+        except Stop:
+            pass
+        except RelookError as error:
+            self._error = error
+
+    def _build(self, own: LibraryFiles) -> None:
+        _give_way()
+        own.build_index(self._settings, self._texts(), self._report)
+
+    def _is_due(self, own: LibraryFiles) -> bool:
+        """Whether so much lacks the index that the run should not be waited for."""
+        least = max(_MUCH * len(own.vectors), self._settings.exact_rows / 2)
+        return own.rows_without_index(self._settings) > least
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        self._at = (stage, done, total)
+        if self._stopped.is_set():
+            raise Stop
+        time.sleep(0)  # lets the thread that encodes go first
+
+
+def _give_way() -> None:
+    """Lets searches and encoding go first, where the system can do that for one thread."""
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+    from relook.stores.ivf_build import leave_cores
+
+    leave_cores()

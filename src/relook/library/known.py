@@ -1,0 +1,128 @@
+"""What a library has, in memory for a run of indexing: 41 bytes an image. Layer: library.
+
+Paths and contents are kept as 64-bit numbers, the paths' with a key that every process draws
+anew. An image is changed only after the catalog has been asked by its whole path or digest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from relook.core.vectors import Ints
+from relook.library.catalog import Catalog
+from relook.library.records import FileFacts
+from relook.stores.base import Mask
+
+__all__ = ["Contents", "KnownFiles", "load_known"]
+
+_PAGE = 10_000
+_RECENT = 65_536
+
+
+class KnownFiles:
+    """The files that images were made of, by path, and which of them a listing has met.
+
+    Args:
+        rows: [n, 4] int64: number of the path, image id, size, time.
+    """
+
+    def __init__(self, rows: Ints) -> None:
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        self._keys = np.ascontiguousarray(rows[:, 0])
+        self._ids = np.ascontiguousarray(rows[:, 1])
+        self._facts = np.ascontiguousarray(rows[:, 2:])
+        # By image id, so that an archive's images are met at once.
+        self._met = np.zeros(int(self._ids.max(initial=0)) + 1, bool)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def compare(self, files: Sequence[FileFacts]) -> tuple[Mask, Ints]:
+        """Meets some files.
+
+        Returns:
+            [n] whether each is an image's unchanged file, and [n] the image's id or 0.
+        """
+        keys = np.fromiter((hash(file.path) for file in files), np.int64, len(files))
+        at, known = self._find(keys)
+        if not known.any():
+            return known, np.zeros(len(files), np.int64)
+        now = np.array([(file.size_bytes, file.mtime_ns) for file in files], np.int64)
+        self._met[self._ids[at[known]]] = True
+        same = known & (self._facts[at] == now).all(axis=1)
+        return same, np.where(known, self._ids[at], 0)
+
+    def meet(self, image_ids: Ints) -> None:
+        """Says that the files of some images are there, without looking at each."""
+        self._met[image_ids] = True
+
+    def has(self, path: bytes) -> bool:
+        """Whether an image may have this path."""
+        return bool(self._find(np.array([hash(path)], np.int64))[1][0])
+
+    def not_met(self) -> Ints:
+        """Ids of the images whose file no listing has met."""
+        return self._ids[~self._met[self._ids]]
+
+    def _find(self, keys: Ints) -> tuple[Ints, Mask]:
+        if not len(self._keys):
+            return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return at, self._keys[at] == keys
+
+
+class Contents:
+    """Which contents are in the library or on their way into it; for any number of threads.
+
+    Args:
+        keys: [n] int64, as `key` makes them.
+    """
+
+    def __init__(self, keys: Ints) -> None:
+        self._keys = np.sort(keys)
+        self._recent: set[int] = set()
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def key(content: bytes) -> int:
+        """The number that stands for a digest."""
+        return int.from_bytes(content[:8], "little", signed=True)
+
+    def claim(self, content: bytes) -> bool:
+        """Whether nobody asked for this content before, and the library may lack it."""
+        key = self.key(content)
+        with self._lock:
+            at = int(np.searchsorted(self._keys, key))
+            if key in self._recent or (at < len(self._keys) and self._keys[at] == key):
+                return False
+            self._recent.add(key)
+            if len(self._recent) >= _RECENT:
+                new = np.fromiter(self._recent, np.int64, len(self._recent))
+                self._keys = np.sort(np.concatenate([self._keys, new]))
+                self._recent = set()
+        return True
+
+    def release(self, content: bytes) -> None:
+        """Takes a recent claim back: it is no picture."""
+        with self._lock:
+            self._recent.discard(self.key(content))
+
+
+def load_known(catalog: Catalog) -> tuple[KnownFiles, Contents]:
+    """Files and contents of a library's images, read a few thousand at a time."""
+    files = np.zeros((catalog.count("images"), 4), np.int64)
+    contents = np.zeros(len(files), np.int64)
+    n, last = 0, 0
+    sql = (
+        "SELECT image_id, path, size_bytes, mtime_ns, content FROM images"
+        " WHERE image_id > ? ORDER BY image_id LIMIT ?"
+    )
+    while rows := catalog.ask(sql, (last, _PAGE)):
+        several = [(hash(path), image_id, *facts) for image_id, path, *facts, _ in rows]
+        files[n : n + len(rows)] = np.array(several, np.int64)
+        contents[n : n + len(rows)] = [Contents.key(row[4]) for row in rows]  # type: ignore[arg-type]
+        n, last = n + len(rows), several[-1][1]  # type: ignore[assignment]
+    return KnownFiles(files[:n]), Contents(contents[:n])

@@ -1,0 +1,307 @@
+"""Mending a library without inventing anything. Layer: library.
+
+What is derived is made again; what nobody refers to is removed; an image whose vectors are
+damaged is taken out, with its id and words kept for the next run of indexing. Before rows
+are taken out of the catalog, a copy of it is put beside it. Pictures are not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from relook.core.errors import (
+    InputError,
+    LibraryBusyError,
+    LibraryFormatError,
+    NotFoundError,
+    StorageError,
+)
+from relook.core.settings import SearchSettings
+from relook.library.catalog import Catalog
+from relook.library.check import CATALOG, check, is_leftover
+from relook.library.check_sessions import mend_sessions
+from relook.library.dropped import drop
+from relook.library.files import LibraryFiles
+from relook.library.findings import CheckReport, RepairReport
+from relook.library.lock import WriterLock
+from relook.library.manifest import Manifest
+from relook.library.moment import vectors_number, vectors_path
+from relook.library.report import Progress, ProgressCallback
+from relook.library.row_table import ROWS_FILE
+from relook.library.salvage import salvage
+from relook.library.sums import add_missing_sums
+from relook.library.vector_file import VectorFile
+
+__all__ = ["repair"]
+
+_OF_SESSIONS = ("bad_session", "foreign_key", "empty_session")
+_PIECE_ROWS = 4096
+_TURNS = 3
+
+
+def repair(
+    folder: Path,
+    settings: SearchSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> RepairReport:
+    """Mends what a check finds, and checks again.
+
+    Args:
+        folder: The library.
+        settings: From how many rows on there should be an index.
+        progress: Called now and then.
+
+    Raises:
+        NotFoundError: `no_library`.
+        LibraryBusyError: when another process writes to it, or has the damaged catalog open.
+        StorageError: when the disk refuses; running it again goes on.
+        InputError: `not_for_shared` when the vectors are in a collection of several servers.
+    """
+    settings, progress = settings or SearchSettings(), progress or (lambda _: None)
+    if not any((folder / name).exists() for name in (CATALOG, "manifest.json")):
+        Manifest.read(folder)  # says that there is no library
+    _refuse_shared(folder)
+    with WriterLock(folder):
+        before = check(folder, settings, progress)
+        if before.has("newer_format"):
+            return RepairReport(before, before)
+        mending, after = _Mending(folder, settings, progress, before), before
+        try:
+            for _ in range(_TURNS):  # what one damage has hidden is found when that is mended
+                mending.run()
+                after = check(folder, settings, progress)
+                if after.sound or after.findings == before.findings:
+                    break
+                mending.found = after
+        except StorageError:
+            raise
+        except (OSError, sqlite3.DatabaseError) as error:
+            told = f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}"
+            hint = "make room, check who may write there, and run it again"
+            raise StorageError("disk_refused", told, hint) from error
+    return RepairReport(before, after, mending.done, mending.kept)
+
+
+def _refuse_shared(folder: Path) -> None:
+    """Refuses a folder whose catalog can be made anew from the collection that has it all."""
+    try:
+        store = Manifest.read(folder).store
+    except (LibraryFormatError, NotFoundError):
+        return  # damage that a repair looks at
+    if store:
+        raise InputError(
+            "not_for_shared",
+            f"this library has its vectors, and what is known of its images, in {store}",
+            f"make its folder anew: move it away, and run: relook attach {store}",
+        )
+
+
+class _Mending:
+    """One repair. The writer's lock is held."""
+
+    def __init__(
+        self, folder: Path, settings: SearchSettings, progress: ProgressCallback, found: CheckReport
+    ) -> None:
+        self._folder, self._settings, self._progress = folder, settings, progress
+        self.found = found
+        self.done: list[str] = []
+        self.kept: list[str] = []
+
+    def run(self) -> None:
+        """Mends from the bottom up: what comes later builds on what came before."""
+        self._manifest()
+        if self.found.has("bad_catalog"):
+            self._salvage()
+            self.found = check(self._folder, self._settings, self._progress)
+        if not self.found.has("bad_catalog"):
+            self._rows()
+            self._vectors()
+            self._index()
+        self._leftovers()
+
+    def _manifest(self) -> None:
+        """Takes the manifest that a stop has left beside a damaged one, where that is whole."""
+        path, new = self._folder / "manifest.json", self._folder / "manifest.json.new"
+        if not self.found.has("bad_manifest") or not new.exists():
+            return
+        with contextlib.suppress(LibraryFormatError):
+            Manifest.read(self._folder, new.name)
+            if path.exists():
+                self._keep(path)
+            new.replace(path)
+            self.done.append("took the manifest that a stop had left beside the damaged one")
+            self.found = check(self._folder, self._settings, self._progress)
+
+    def _salvage(self) -> None:
+        """Puts a new catalog in place of the damaged one, which stays beside it."""
+        path, new = self._folder / CATALOG, self._folder / f"{CATALOG}.new"
+        self._progress(Progress("reading the damaged catalog"))
+        for old in (new, *_logs(new)):
+            old.unlink(missing_ok=True)
+        saved = {}
+        if path.exists():
+            _alone(path)
+            kept = self._keep(path)
+            saved = salvage(kept, new)
+            for log in _logs(kept):
+                if log.exists() and (log.name.endswith("-shm") or not log.stat().st_size):
+                    log.unlink()
+            for log in _logs(path):  # of the damaged one: the new one has none
+                log.unlink(missing_ok=True)
+            new.replace(path)
+        else:
+            Catalog(path, writable=True).close()
+        self._name_vectors(path)
+        told = ", ".join(f"{n:,} {name}" for name, n in saved.items()) or "nothing"
+        self.done.append(f"began a new catalog with what could be read: {told}")
+
+    def _name_vectors(self, path: Path) -> None:
+        """Lets a new catalog name the file of vectors that is there; forgets derived rows."""
+        (self._folder / ROWS_FILE).unlink(missing_ok=True)
+        numbers = [vectors_number(file) for file in self._folder.glob("vectors*.f16")]
+        with closing(Catalog(path, writable=True)) as catalog:
+            if numbers and catalog.vectors_file() not in numbers:
+                with catalog.transaction() as db:
+                    row = ("vectors_file", max(numbers))
+                    db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", row)
+                self.done.append(f"took {vectors_path(self._folder, row[1]).name} for the vectors")
+
+    def _keep(self, path: Path) -> Path:
+        """Copies a file, with SQLite's logs, to a name that tells what it is."""
+        kept = _free_name(path)
+        wal, kept_wal = _logs(path)[0], _logs(kept)[0]
+        shutil.copy2(path, kept)
+        if wal.exists() and wal.stat().st_size:
+            shutil.copy2(wal, kept_wal)
+        self.kept.append(str(kept))
+        return kept
+
+    def _rows(self) -> None:
+        """Takes rows out of the catalog that cannot stand, after keeping a copy of it."""
+        findings, report = self.found.findings, self.found
+        ids = sorted({image_id for one in findings for image_id in one.image_ids})
+        sessions = any(report.has(code) for code in _OF_SESSIONS)
+        ranges = [place for one in findings for place in one.rows]
+        if not (ids or sessions or ranges or report.has("bad_counter")):
+            return
+        with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
+            if not self.kept:
+                self._keep_copy(catalog)
+            with catalog.transaction() as db:
+                drop(db, ids)
+                for first, end in ranges:
+                    db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",
+                               (end, first))  # fmt: skip
+                self.done += mend_sessions(db) if sessions else []
+                catalog.bump(db, report.counts["rows"])
+        if ids:
+            told = f"took out {len(ids):,} images; index them again with: relook index"
+            self.done.append(told)
+
+    def _keep_copy(self, catalog: Catalog) -> None:
+        kept = _free_name(catalog.path)
+        with closing(sqlite3.connect(catalog.path)) as db, closing(sqlite3.connect(kept)) as copy:
+            db.backup(copy)
+        self.kept.append(str(kept))
+
+    def _vectors(self) -> None:
+        """Clears damaged rows, which no image names by now, and fits the file to the catalog."""
+        if self.found.has("bad_manifest"):
+            return
+        dim = Manifest.read(self._folder).fingerprint.dim
+        with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
+            path, end_row = vectors_path(self._folder, catalog.vectors_file()), catalog.end_row()
+            ranges = [place for one in self.found.findings for place in one.rows]
+            try:
+                n_cut = _fit(path, dim, end_row, ranges)
+            except OSError as error:
+                told = f"cannot write {path}: {error.strerror}"
+                hint = "if the disk fails, copy the library to another one and mend it there"
+                raise StorageError("disk_refused", told, hint) from error
+            n_summed = add_missing_sums(catalog, VectorFile(path, dim, end_row))
+        if ranges:
+            self.done.append(f"cleared {sum(end - first for first, end in ranges):,} damaged rows")
+        if n_cut:
+            self.done.append(f"cut {n_cut:,} bytes behind the last row that counts")
+        if n_summed:
+            self.done.append(f"added the checksums of {n_summed:,} rows")
+
+    def _index(self) -> None:
+        if self.found.has("bad_manifest"):
+            return
+        with LibraryFiles.open(self._folder) as files:
+            if files.index_fault(self._settings) or files.needs_index(self._settings):
+                self._progress(Progress("building the index"))
+                files.build_index()
+                self.done.append("built the index anew")
+
+    def _leftovers(self) -> None:
+        for folder in (self._folder, self._folder / "ann"):
+            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+                if is_leftover(name):
+                    (folder / name).unlink(missing_ok=True)
+                    self.done.append(f"removed {name}, which a stop had left half written")
+
+
+def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> int:
+    """Writes zeros over ranges of rows, and makes the file as long as its rows.
+
+    Returns:
+        How many bytes were cut off.
+    """
+    size = dim * 2
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        n_bytes = os.fstat(descriptor).st_size
+        if n_bytes != end_row * size:
+            os.ftruncate(descriptor, end_row * size)
+        for first, end in ranges:
+            for at in range(first, end, _PIECE_ROWS):
+                n_rows = min(_PIECE_ROWS, end - at)
+                os.pwrite(descriptor, bytes(n_rows * size), at * size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return max(n_bytes - end_row * size, 0)
+
+
+def _alone(path: Path) -> None:
+    """Refuses while another process has the catalog open: it would go on with the old file.
+
+    Raises:
+        LibraryBusyError: `library_busy`.
+    """
+    with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as db:
+        try:
+            db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            db.execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise LibraryBusyError(
+                    "library_busy",
+                    f"another process has {path} open, which must be replaced",
+                    "stop relook serve and whatever else uses the library, and run it again",
+                ) from error
+            # Too damaged to be locked: too damaged to be used by anybody.
+
+
+def _logs(path: Path) -> tuple[Path, Path]:
+    """SQLite's files beside a database."""
+    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+
+
+def _free_name(path: Path) -> Path:
+    """A name beside a file that says that it is damaged and when that was found."""
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    name = f"{path.name}.damaged-{stamp}"
+    number = 1
+    while path.with_name(name).exists():  # the clock may have gone back
+        number += 1
+        name = f"{path.name}.damaged-{stamp}-{number}"
+    return path.with_name(name)

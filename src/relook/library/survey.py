@@ -1,0 +1,315 @@
+"""Finding out what there is to do, in a thread of its own. Layer: library.
+
+Lists the roots, looks into archives, and compares each file with what the library knows. It
+runs ahead of the reading as far as it likes: a file that waits takes about 30 bytes, so the
+end of a long run is soon known.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from relook.core.archives import Archive
+from relook.core.errors import ImageError
+from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
+from relook.core.settings import IndexSettings
+from relook.core.sources import archive_at
+from relook.core.vectors import Ints
+from relook.library import archive_table
+from relook.library.catalog import Catalog
+from relook.library.commit import PASSING
+from relook.library.known import KnownFiles
+from relook.library.reading import with_words
+from relook.library.records import FileFacts, SkippedFile
+from relook.library.scan import Scan
+from relook.library.sidecar import Sidecars
+from relook.library.stages import Clock
+
+__all__ = ["Survey"]
+
+_CHUNK = 256
+_RIVAL = "ambiguous_name"
+_AT_ONCE = 1000
+_PATIENCE_S = 10.0  # with a store that does not answer, when the run is stopped
+_MOST_CHUNKS = 16_384  # 4 million files ahead, some 120 MB
+_Packed = tuple[bytes, Ints]
+
+
+class Survey:
+    """Which files have to be read. Use it as a context manager.
+
+    Args:
+        scan: The roots.
+        catalog: What the library has.
+        known: The files of its images; told which of them are there.
+        sidecars: What is said about pictures elsewhere.
+        settings: How to index.
+
+    Attributes:
+        n_listed, n_todo, n_unchanged, n_metadata: Counts so far, of files.
+        present: Paths of the files met that were skipped once.
+        mended: Those of them that are as an image was indexed.
+        empty_roots: Roots below which nothing has been met.
+        archives: Those listed whole, by path.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        catalog: Catalog,
+        known: KnownFiles,
+        sidecars: Sidecars,
+        settings: IndexSettings,
+    ) -> None:
+        self._scan, self._catalog, self._known = scan, catalog, known
+        self._sidecars, self._settings = sidecars, settings
+        self._skipped = {file.facts.path: file for file in catalog.skipped()}
+        self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
+        self.present: set[bytes] = set()
+        self.mended: set[bytes] = set()
+        self.empty_roots = list(scan.roots)
+        self.archives: dict[bytes, FileFacts] = {}
+        self.listing = Clock("list")
+        self._chunks: collections.deque[_Packed] = collections.deque()
+        self._open: list[FileFacts] = []  # of the thread
+        self._taken: Iterator[FileFacts] = iter(())
+        self._skips: list[SkippedFile] = []
+        self._changed = threading.Condition()
+        self._over = self._stopped = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="relook-list", daemon=True)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything is listed, so that `n_todo` is the total."""
+        return self._over
+
+    @property
+    def roots(self) -> list[bytes]:
+        """What is gone over."""
+        return self._scan.roots
+
+    def is_exhausted(self) -> bool:
+        """Whether nothing more will come; `next` has said None.
+
+        Raises:
+            Whatever ended the listing.
+        """
+        with self._changed:
+            if self._chunks or not self._over:
+                return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def next(self, wait_s: float) -> FileFacts | None:
+        """The next file to read, or None when none has come within some seconds."""
+        found = next(self._taken, None)
+        if found is not None:
+            return found
+        with self._changed:
+            if not self._chunks and not self._over and wait_s > 0:
+                self._changed.wait(wait_s)
+            if not self._chunks:
+                return None
+            self._taken = _unpacked(self._chunks.popleft())
+            self._changed.notify_all()
+        return next(self._taken)
+
+    def skips(self) -> list[SkippedFile]:
+        """Members of archives that cannot be read, since the last call."""
+        with self._changed:
+            skips, self._skips = self._skips, []
+        return skips
+
+    def __enter__(self) -> Survey:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(_PATIENCE_S)
+
+    def _run(self) -> None:
+        try:
+            batches = iter(self._scan)
+            while not self._stopped:
+                with self.listing.work(0):
+                    files = next(batches, None)
+                if files is None:
+                    break
+                self._sort(files)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._hand_on(self._open)
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _sort(self, files: Sequence[FileFacts]) -> None:
+        """Takes in some files that were listed."""
+        self._note_roots(files)
+        plain = [file for file in files if not is_archive(file.path)]
+        with self.listing.work(len(plain)):
+            self._compare(plain)
+        for file in files if len(plain) < len(files) else ():
+            if is_archive(file.path) and not self._stopped:
+                self._look_into(file)
+
+    def _note_roots(self, files: Sequence[FileFacts]) -> None:
+        if self.empty_roots:
+            self.empty_roots = [
+                root
+                for root in self.empty_roots
+                if not any(is_below(file.path, root) for file in files)
+            ]
+
+    def _compare(self, files: Sequence[FileFacts]) -> None:
+        if not files:
+            return
+        same, ids = self._known.compare(files)
+        if self._skipped:
+            self._note_skipped(files, same.tolist())
+        n_same = int(same.sum())
+        if n_same and self._sidecars:
+            self._update_words(ids[same])
+        todo = files
+        if n_same or self._skipped:
+            todo = [
+                file
+                for file, is_same in zip(files, same.tolist(), strict=True)
+                if not is_same and not self._is_skipped_still(file)
+            ]
+        self.n_unchanged += n_same
+        self.n_listed += len(files)
+        self.n_todo += len(todo)
+        self._open += todo
+        while len(self._open) >= _CHUNK or (self._open and not self._chunks):
+            self._hand_on(self._open[:_CHUNK])
+            self._open = self._open[_CHUNK:]
+
+    def _note_skipped(self, files: Sequence[FileFacts], same: list[bool]) -> None:
+        for file, is_same in zip(files, same, strict=True):
+            if file.path in self._skipped:
+                (self.mended if is_same else self.present).add(file.path)
+
+    def _is_skipped_still(self, facts: FileFacts) -> bool:
+        before = self._skipped.get(facts.path)
+        if before is None or self._settings.retry_skipped:
+            return False
+        return before.facts == facts and before.code not in PASSING
+
+    def _hand_on(self, files: Sequence[FileFacts]) -> None:
+        if not files:
+            return
+        packed = _packed(files)
+        with self._changed:
+            while len(self._chunks) >= _MOST_CHUNKS and not self._stopped:
+                self._changed.wait()
+            self._chunks.append(packed)
+            self._changed.notify_all()
+
+    def _update_words(self, image_ids: Ints) -> None:
+        """Gives unchanged images what a sidecar says now."""
+        for at in range(0, len(image_ids), 500):
+            some = self._catalog.images(image_ids[at : at + 500].tolist(), missing_ok=True)
+            new = [with_words(one, self._sidecars.get(one.facts.path)) for one in some]
+            changed = [now for now, before in zip(new, some, strict=True) if now != before]
+            if changed:
+                with self._catalog.transaction() as db:
+                    for record in changed:
+                        self._catalog.put(db, record)
+                    self._catalog.bump(db)
+            self.n_metadata += len(changed)
+
+    def _look_into(self, facts: FileFacts) -> None:
+        """Takes in the members of an archive, unless it is as it was."""
+        before, settings = self._skipped.get(facts.path), self._settings
+        rival = has_rival(facts.path)
+        if before is not None:
+            self.present.add(facts.path)
+            if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
+                self._scan.unlisted[facts.path] = before.message
+                return
+        always = settings.hidden or settings.retry_skipped or rival
+        if not always and archive_table.is_unchanged(self._catalog, facts):
+            self._pass_over(facts.path)
+            return
+        try:
+            with self.listing.work(0):
+                archive = _listed(facts.path, rival)
+        except ImageError as error:
+            self._scan.unlisted[facts.path] = error.message
+            self._skip(SkippedFile(facts, error.code, error.message))
+            return
+        self._take_members(facts, archive)
+        if before is not None:
+            self.mended.add(facts.path)
+
+    def _take_members(self, facts: FileFacts, archive: Archive) -> None:
+        for name, code, reason in archive.skips:
+            path = member_path(facts.path, name)
+            if self._is_shown(name):
+                self._skip(SkippedFile(FileFacts(path, 0, facts.mtime_ns), code, reason))
+        members = [
+            FileFacts(
+                member_path(facts.path, name),
+                one.size_bytes,
+                facts.mtime_ns if one.stamp is None else one.stamp,
+            )
+            for name, one in archive.pictures.items()
+            if self._is_shown(name)
+        ]
+        for at in range(0, len(members), _AT_ONCE):
+            with self.listing.work(len(members[at : at + _AT_ONCE])):
+                self._compare(members[at : at + _AT_ONCE])
+        if not self._settings.hidden:
+            self.archives[facts.path] = facts
+
+    def _is_shown(self, name: bytes) -> bool:
+        parts = name.split(b"/")
+        hides = any(part.startswith(b".") and part != b".." for part in parts)
+        return self._settings.hidden or not (hides or parts[0] == b"__MACOSX")
+
+    def _pass_over(self, archive: bytes) -> None:
+        """Takes every member of an unchanged archive for unchanged."""
+        ids = archive_table.images_inside(self._catalog, archive)
+        self._known.meet(ids)
+        self.present.update(archive_table.skipped_inside(self._catalog, archive))
+        self.n_unchanged += len(ids)
+        self.n_listed += len(ids)
+        if self._sidecars:
+            self._update_words(ids)
+
+    def _skip(self, file: SkippedFile) -> None:
+        self.present.add(file.facts.path)
+        before = self._skipped.get(file.facts.path)
+        if before != file:
+            with self._changed:
+                self._skips.append(file)
+
+
+def _listed(path: bytes, rival: bool) -> Archive:
+    if rival:
+        beside = os.fsdecode(os.path.basename(path)) + "!"
+        raise ImageError(_RIVAL, f"a folder called {beside!r} stands beside it")
+    return archive_at(path)
+
+
+def _packed(files: Sequence[FileFacts]) -> _Packed:
+    facts = np.array([(file.size_bytes, file.mtime_ns) for file in files], np.int64)
+    return zlib.compress(b"\0".join(file.path for file in files), 1), facts
+
+
+def _unpacked(packed: _Packed) -> Iterator[FileFacts]:
+    paths = zlib.decompress(packed[0]).split(b"\0")
+    return iter(list(map(FileFacts, paths, *packed[1].T.tolist())))

@@ -1,0 +1,36 @@
+"""`relook mcp`: a library for agents, over the Model Context Protocol. Layer: mcp.
+
+Tools, resources and the two transports; what they answer is what `--json` prints. It shares
+the server's rules of who may ask (`relook.server.guard`) and its open libraries
+(`relook.server.shelf`), and needs neither FastAPI nor a page.
+
+Source: the Model Context Protocol specification, as the package `mcp` 2 implements it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relook.mcp.http import http_server, run_http
+    from relook.mcp.server import create_server
+    from relook.mcp.settings import McpSettings
+    from relook.mcp.state import McpState
+
+__all__ = ["McpSettings", "McpState", "create_server", "http_server", "run_http"]
+
+# Its settings are read where the SDK is not installed, so the rest is imported on first use.
+_HOMES = {
+    "McpSettings": "settings",
+    "McpState": "state",
+    "create_server": "server",
+    "http_server": "http",
+    "run_http": "http",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'relook.mcp' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"relook.mcp.{_HOMES[name]}"), name)

@@ -1,0 +1,84 @@
+"""Queries as agents ask them. Layer: mcp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from relook.core.errors import QueryError
+from relook.core.types import Box, Part, Query
+from relook.mcp.folders import Folders
+from relook.search.grammar import parse_query
+
+__all__ = ["Example", "Wanted", "box_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for.
+
+    Args:
+        words: In the one-line language; may be empty when there are examples.
+        image_ids: Images of the library to look like.
+        images: Picture files to look like.
+        without: Words for what should not be shown.
+    """
+
+    words: str
+    image_ids: Sequence[int]
+    images: Sequence[str]
+    without: Sequence[str]
+
+    def query(self, folders: Folders) -> Query:
+        """It as one query, with files by their real place: a link changed later leads nowhere.
+
+        Raises:
+            QueryError: when it makes no query.
+            AccessError, NotFoundError: for a file that may not be named, or is not there.
+        """
+        asked = parse_query(self.words).parts if self.words.strip() else ()
+        inside = tuple(
+            one if one.image is None else replace(one, image=folders.file(one.image))
+            for one in asked
+        )
+        by_id = tuple(Part(image_id=one) for one in self.image_ids)
+        by_file = tuple(Part(image=folders.file(one)) for one in self.images)
+        unwanted = tuple(Part(text=one, weight=-1.0) for one in self.without)
+        return Query((*inside, *by_id, *by_file, *unwanted))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example picture: an image of the library or a file, whole or a region of it."""
+
+    image_id: int | None
+    image: str
+    box: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.image_id is None) == (not self.image):
+            raise QueryError(
+                "bad_example",
+                "name exactly one picture",
+                "give image_id, or image with a file's path",
+            )
+
+    def part(self, folders: Folders) -> Part:
+        """It as a part of a query.
+
+        Raises:
+            InputError: `bad_box`; AccessError, NotFoundError: as `Wanted.query`.
+        """
+        region = box_of(self.box)
+        if self.image_id is not None:
+            return Part(image_id=self.image_id, box=region)
+        return Part(image=folders.file(self.image), box=region)
+
+
+def box_of(edges: Sequence[float] | None) -> Box | None:
+    """A box from its four edges; None for none.
+
+    Raises:
+        InputError: `bad_box`.
+    """
+    return None if edges is None else Box(*edges)

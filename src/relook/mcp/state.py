@@ -1,0 +1,84 @@
+"""Everything that a running `relook mcp` holds, made and closed together. Layer: mcp."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from relook.app.asking import Asking
+from relook.app.facade import Library
+from relook.core.errors import NotFoundError
+from relook.library.records import printable
+from relook.mcp.folders import Folders
+from relook.mcp.questions import Questions
+from relook.mcp.settings import McpSettings
+from relook.server.shelf import Captioning, Shelf, Volume
+from relook.server.work import Pool
+
+__all__ = ["McpState"]
+
+_N_WORKERS, _N_WAITING = 4, 32
+
+
+class McpState:
+    """Libraries, threads and rules of one server for agents.
+
+    Args:
+        libraries: What it serves; each must have been indexed.
+        settings: How.
+        asking: Defaults of a question.
+        allow_upload: Whether the person agreed, when this was started, that the services which
+            the settings name may get pictures of this machine. No request can agree.
+        caption: Puts words to boxes; each library's own captioner when None.
+
+    Raises:
+        NotFoundError: `no_library` for a folder that is none.
+    """
+
+    def __init__(
+        self,
+        libraries: Sequence[Library],
+        settings: McpSettings | None = None,
+        *,
+        asking: Asking | None = None,
+        allow_upload: bool = False,
+        caption: Captioning | None = None,
+    ) -> None:
+        self.settings = settings or McpSettings()
+        for library in libraries:
+            _check_there(library)
+        self.shelf = Shelf(libraries, caption)
+        roots = [root for one in self.shelf for root in one.files.catalog.roots()]
+        self.folders = Folders([*map(os.fsdecode, roots), *self.settings.folders])
+        self.questions = Questions(self.settings, asking, allow_upload)
+        self.pool = Pool("tool", _N_WORKERS, _N_WAITING, self.settings.timeout_s)
+
+    def volume(self, library_id: str) -> Volume:
+        """A library by its id; the first one when none is named.
+
+        Raises:
+            NotFoundError: `no_library`.
+        """
+        return self.shelf.get(library_id) if library_id else next(iter(self.shelf))
+
+    def warm_up(self) -> None:
+        """Loads the encoders in the background, so that the first search does not wait."""
+        for volume in self.shelf:
+            self.pool.begin(volume.warm_up)
+
+    def close(self) -> None:
+        """Waits for what runs and closes everything; closing twice is fine."""
+        self.pool.close()
+        self.questions.close()
+        self.shelf.close()
+
+
+def _check_there(library: Library) -> None:
+    """A server for agents makes no library: a mistyped folder must not become an empty one."""
+    try:
+        _ = library.files
+    except NotFoundError as error:
+        folder = printable(os.fspath(library.folder))
+        raise NotFoundError(
+            error.code, error.message, f"relook index DIR --library {folder}"
+        ) from (error)

@@ -1,0 +1,195 @@
+"""Tools that find and show images. Layer: mcp."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from relook.core.errors import InputError
+from relook.core.settings import SearchSettings
+from relook.core.types import Query
+from relook.mcp import arguments as given
+from relook.mcp.pictures import content_of, small_jpeg
+from relook.mcp.progress import Telling
+from relook.mcp.queries import Example, Wanted, box_of
+from relook.mcp.replies import image_values, page_text, page_values, quoted, reply
+from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
+from relook.mcp.state import McpState
+from relook.search.engine import Filter
+
+__all__ = ["SearchTools"]
+
+_LIMIT = min(SearchSettings().limit, 100)
+_MAX_SKIPPED = 200
+_MAX_PX = 2048
+
+
+class SearchTools:
+    """The tools, each a method; their docstrings are what agents read.
+
+    Args:
+        state: What they work on.
+    """
+
+    def __init__(self, state: McpState) -> None:
+        self._state = state
+
+    async def list_libraries(self) -> Annotated[CallToolResult, LibrariesShape]:
+        """Lists the libraries of pictures that can be searched.
+
+        Also tells below which folders picture files may be named as examples, and which models
+        and providers `ask` may use. Begin here.
+        """
+        return await self._state.pool.run(self._list_libraries)
+
+    def _list_libraries(self) -> CallToolResult:
+        state = self._state
+        lines = [volume.info() for volume in state.shelf]
+        text = "\n".join(
+            f"{one['library_id']}: {one['n_images']:,} images, {one['n_skipped']:,} files skipped"
+            for one in lines
+        )
+        values = {
+            "libraries": lines,
+            "folders": list(state.folders.allowed),
+            "models": list(state.questions.models),
+            "providers": list(state.questions.providers),
+            "allow_upload": state.questions.allow_upload,
+        }
+        return reply(text, values)
+
+    async def library_info(
+        self,
+        library_id: given.LibraryId = "",
+        skipped: Annotated[
+            bool, Field(description="Whether to list files that could not be indexed, and why.")
+        ] = False,
+    ) -> Annotated[CallToolResult, InfoShape]:
+        """Tells what a library holds: counts, encoder, metadata keys for `where`, skipped files."""
+        return await self._state.pool.run(self._library_info, library_id, skipped)
+
+    def _library_info(self, library_id: str, skipped: bool) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        facts = volume.info()
+        files = volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else []
+        listed = [file.as_dict() for file in files]
+        text = (
+            f"{facts['library_id']}: {facts['n_images']:,} images, {facts['n_tiles']:,} regions,"
+            f" {facts['n_skipped']:,} files skipped; encoder {facts['encoder']}"
+        )
+        lines = [f"skipped[{one['code']}]: {quoted(one['path'])}" for one in listed]
+        values = {**facts, "fields": volume.fields(), "skipped": listed}
+        return reply("\n".join([text, *lines]), values)
+
+    async def search(
+        self,
+        words: given.Words = "",
+        image_ids: given.ImageIds = [],
+        images: given.Images = [],
+        without: given.Without = [],
+        where: given.Where = {},
+        path: given.PathPattern = "",
+        limit: given.Limit = _LIMIT,
+        fold: given.Fold = True,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, PageShape]:
+        """Finds images of a library by words, by example pictures, or both.
+
+        Returns hits, best first, each with the region that fits best. Look at hits with
+        show_images before you trust them: scores order one page and are no probabilities. When
+        the page is not good enough, begin_session and look_again beat rewording the query.
+        """
+        wanted = Wanted(words, image_ids, images, without)
+        only = Filter(where, path or None)
+        return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
+
+    def _search(
+        self, wanted: Wanted, only: Filter, limit: int, fold: bool, library_id: str
+    ) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        query = wanted.query(self._state.folders)
+        page = volume.search(query, limit, only, fold)
+        return reply(page_text(page), page_values(volume, page))
+
+    async def similar(
+        self,
+        image_id: given.ExampleId = None,
+        image: given.Example = "",
+        box: given.Region = None,
+        where: given.Where = {},
+        path: given.PathPattern = "",
+        limit: given.Limit = _LIMIT,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, PageShape]:
+        """Finds images that look like one picture, or like a region (box) of it.
+
+        Name an image of the library (which is then left out) or a picture file.
+        """
+        asked = Example(image_id, image, box)
+        only = Filter(where, path or None, frozenset([image_id] if image_id else []))
+        return await self._state.pool.run(self._similar, asked, only, limit, library_id)
+
+    def _similar(self, asked: Example, only: Filter, limit: int, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        query = Query((asked.part(self._state.folders),))
+        page = volume.search(query, limit, only)
+        return reply(page_text(page), page_values(volume, page))
+
+    async def show_images(
+        self,
+        ctx: Context[Any, Any],
+        image_ids: Annotated[
+            list[given.ImageId], Field(min_length=1, max_length=64, description="Which images.")
+        ],
+        size_px: Annotated[
+            int, Field(ge=0, le=_MAX_PX, description="Longest side; 0: what suits a first look.")
+        ] = 0,
+        box: given.Region = None,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, PicturesShape]:
+        """Shows images of a library as pictures that you can look at.
+
+        They are small JPEGs, bounded in bytes, in the order of image_ids. With box only that
+        region of each is shown, from the original's pixels: use it to look closer.
+        """
+        telling = Telling(ctx)
+        shown = await self._state.pool.run(
+            self._show, image_ids, size_px or self._state.settings.picture_px, box, library_id,
+            telling,
+        )  # fmt: skip
+        await telling.settled()
+        return shown
+
+    def _show(
+        self, image_ids: list[int], size_px: int, box: list[float] | None, library_id: str,
+        telling: Telling,
+    ) -> CallToolResult:  # fmt: skip
+        volume, settings = self._state.volume(library_id), self._state.settings
+        if len(image_ids) > settings.n_pictures:
+            raise InputError(
+                "too_many_pictures",
+                f"{len(image_ids)} pictures at once are too many",
+                f"show at most {settings.n_pictures} in one call",
+            )
+        region, lines, pictures = box_of(box), [], []
+        records = [volume.image(one) for one in image_ids]
+        for at, record in enumerate(records):
+            telling(at, len(records), f"image {record.image_id}")
+            jpeg = small_jpeg(
+                record, volume.library.limits, size_px, settings.picture_bytes, region
+            )
+            lines.append({**image_values(volume, record), "n_bytes": len(jpeg)})
+            pictures.append(content_of(jpeg))
+        text = "\n".join(_shown_line(at, one) for at, one in enumerate(lines, start=1))
+        values = {"library_id": volume.library_id, "images": lines}
+        return reply(text, values, *pictures)
+
+
+def _shown_line(at: int, one: dict[str, Any]) -> str:
+    name = one["path"].rpartition("/")[2]
+    line = f"{at}. image_id {one['image_id']}, {quoted(name)}"
+    words = one["title"] or one["caption"]
+    return line + (f", says {quoted(words)}" if words else "")

@@ -1,0 +1,293 @@
+"""Tools that look again with feedback, and say why. Layer: mcp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from relook.core.errors import AnswerError, InputError, NotFoundError, RelookError
+from relook.core.settings import SearchSettings
+from relook.feedback.strategies import DEFAULT
+from relook.feedback.strategies import strategy as named_strategy
+from relook.library.records import printable
+from relook.library.session_table import Judgement
+from relook.mcp import arguments as given
+from relook.mcp.progress import Telling
+from relook.mcp.queries import Wanted, box_of
+from relook.mcp.replies import page_text, page_values, quoted, reply
+from relook.mcp.shapes import ExplanationShape, SessionShape, SessionsShape
+from relook.mcp.state import McpState
+from relook.search.engine import Filter
+from relook.search.explain import Moved, influence, why
+from relook.search.session import Session
+from relook.server.shelf import Volume
+
+__all__ = ["SessionTools", "session_values"]
+
+_LIMIT = min(SearchSettings().limit, 100)
+_Ids = Annotated[list[given.ImageId], Field(max_length=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A judgement as an agent gives it."""
+
+    image_id: int
+    relevant: bool
+    box: list[float] | None = None
+    caption: str | None = None
+
+
+class SessionTools:
+    """The tools, each a method; their docstrings are what agents read.
+
+    Args:
+        state: What they work on.
+    """
+
+    def __init__(self, state: McpState) -> None:
+        self._state = state
+
+    async def begin_session(
+        self,
+        words: given.Words = "",
+        image_ids: given.ImageIds = [],
+        images: given.Images = [],
+        without: given.Without = [],
+        where: given.Where = {},
+        path: given.PathPattern = "",
+        limit: given.Limit = _LIMIT,
+        name: Annotated[str, Field(max_length=200, description="What to call it.")] = "",
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, SessionShape]:
+        """Begins a search that learns from judgements; returns its first page and session_id.
+
+        Then look at hits with show_images, judge some with look_again, and read the better page.
+        Sessions are kept in the library, so a person can go on with one in the browser.
+        """
+        wanted = Wanted(words, image_ids, images, without)
+        only = Filter(where, path or None)
+        return await self._state.pool.run(self._begin, wanted, only, limit, name, library_id)
+
+    def _begin(
+        self, wanted: Wanted, only: Filter, limit: int, name: str, library_id: str
+    ) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        query = wanted.query(self._state.folders)
+        session = volume.begin(query, limit, name.strip(), only)
+        with volume.reading(session.session_id) as begun:
+            return _session_reply(volume, begun, f"session {session.session_id}")
+
+    async def look_again(
+        self,
+        ctx: Context[Any, Any],
+        session_id: given.SessionId,
+        relevant: Annotated[_Ids, Field(description="Images that are what is looked for.")] = [],
+        irrelevant: Annotated[_Ids, Field(description="Images that are not.")] = [],
+        boxes: given.Boxes = [],
+        strategy: given.StrategyName = DEFAULT,
+        limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
+        keep_shown: Annotated[
+            bool, Field(description="Whether images of earlier pages may appear again.")
+        ] = False,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, SessionShape]:
+        """Judges images, or regions of them, and returns the session's next page.
+
+        Judge what you have looked at. Two or three judgements of each kind already help; a box
+        around the thing that matters says more than the whole image. All judgements so far count,
+        every time from the first query on, so nothing drifts and undo takes any step back.
+        """
+        marks = [_Mark(one, True) for one in relevant] + [_Mark(one, False) for one in irrelevant]
+        marks += [_Mark(one.image_id, one.relevant, one.box, one.caption) for one in boxes]
+        how = {"strategy": strategy, "limit": limit or None, "keep_shown": keep_shown}
+        telling = Telling(ctx)
+        shown = await self._state.pool.run(self._again, session_id, marks, how, library_id, telling)
+        await telling.settled()
+        return shown
+
+    def _again(
+        self, session_id: str, marks: list[_Mark], how: dict[str, Any], library_id: str,
+        telling: Telling,
+    ) -> CallToolResult:  # fmt: skip
+        volume = self._state.volume(library_id)
+        named_strategy(how["strategy"])
+        _check_marks(marks)
+        with volume.session(session_id) as session:
+            total = len(marks) + 1
+            notes = _judge_all(volume, session, marks, lambda n: telling(n, total, "judged"))
+            telling(len(marks), total, "looking again")
+            session.again(**how)
+            lead = "\n".join([f"session {session_id}, round {session.round.number}", *notes])
+            return _session_reply(volume, session, lead)
+
+    async def show_session(
+        self, session_id: given.SessionId, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, SessionShape]:
+        """Shows a session's current page and every judgement that counts for the next one."""
+        return await self._state.pool.run(self._show, session_id, library_id)
+
+    def _show(self, session_id: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.reading(session_id) as session:
+            return _session_reply(volume, session, f"session {session_id}")
+
+    async def undo(
+        self, session_id: given.SessionId, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, SessionShape]:
+        """Takes a session's last step back: the newest judgement that waits, or else the page."""
+        return await self._state.pool.run(self._undo, session_id, library_id)
+
+    def _undo(self, session_id: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            told = session.undo()
+            return _session_reply(volume, session, f"session {session_id}: {told}")
+
+    async def list_sessions(
+        self, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, SessionsShape]:
+        """Lists the sessions of a library, newest first, to go on with one."""
+        return await self._state.pool.run(self._list, library_id)
+
+    def _list(self, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        rows = volume.library.sessions()
+        listed = [
+            {"session_id": row.session_id, "name": row.name, "created_s": row.created_s}
+            for row in rows
+        ]
+        text = "\n".join(f"{row.session_id}: {quoted(row.name)}" for row in rows) or "none yet"
+        return reply(text, {"library_id": volume.library_id, "sessions": listed})
+
+    async def explain(
+        self,
+        session_id: given.SessionId,
+        image_id: Annotated[
+            given.ImageId | None, Field(description="An image of the current page.")
+        ] = None,
+        judgement_id: Annotated[
+            int | None, Field(ge=1, description="A judgement of the session.")
+        ] = None,
+        strategy: given.StrategyName = DEFAULT,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, ExplanationShape]:
+        """Says why: for an image of the current page, what raised and lowered it; for a
+        judgement, which images it moved up and down most.
+
+        Give exactly one of image_id and judgement_id. An image's amounts sum to its score.
+        """
+        run = self._state.pool.run
+        if image_id is not None and judgement_id is None:
+            return await run(self._why, session_id, image_id, strategy, library_id)
+        if judgement_id is not None and image_id is None:
+            return await run(self._influence, session_id, judgement_id, strategy, library_id)
+        raise InputError("bad_request", "give exactly one of image_id and judgement_id")
+
+    def _why(
+        self, session_id: str, image_id: int, strategy: str, library_id: str
+    ) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.reading(session_id) as session:
+            hits = [hit for hit in session.page if hit.image_id == image_id]
+            if not hits:
+                raise NotFoundError(
+                    "no_hit", f"image {image_id} is not on the current page", "see show_session"
+                )
+            found = why(session, hits[0], strategy)
+        reasons = [
+            {"name": one.name, "amount": round(one.amount, 6), "judgement_id": one.judgement_id}
+            for one in found
+        ]
+        score = round(sum(one.amount for one in found), 6)
+        lines = [f"{one.amount:+.3f} {quoted(one.name)}" for one in found]
+        text = "\n".join([f"image {image_id} scores {score:.3f}:", *lines])
+        values = {"session_id": session_id, "image_id": image_id, "score": score}
+        return reply(text, {**values, "reasons": reasons})
+
+    def _influence(
+        self, session_id: str, judgement_id: int, strategy: str, library_id: str
+    ) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.reading(session_id) as session:
+            found = influence(session, judgement_id, strategy)
+        text = "\n".join(
+            [
+                f"judgement {judgement_id} moved, from rank to rank:",
+                *(_moved_line("up", one) for one in found.raised),
+                *(_moved_line("down", one) for one in found.lowered),
+            ]
+        )
+        values = {
+            "session_id": session_id,
+            "judgement_id": judgement_id,
+            "raised": [_moved_values(one) for one in found.raised],
+            "lowered": [_moved_values(one) for one in found.lowered],
+        }
+        return reply(text, values)
+
+
+def session_values(volume: Volume, session: Session) -> dict[str, Any]:
+    """A session's page as `relook refine --json` prints it, with its round."""
+    now = session.round
+    return {
+        **page_values(volume, session.page),
+        "round": now.number,
+        "judgements": [one.as_dict() for one in session.judgements],
+        "choice": now.record.get("choice") or {},
+    }
+
+
+def _session_reply(volume: Volume, session: Session, lead: str) -> CallToolResult:
+    return reply(page_text(session.page, lead), session_values(volume, session))
+
+
+def _check_marks(marks: list[_Mark]) -> None:
+    """Raises before anything is judged for what no session could take."""
+    signs: dict[int, bool] = {}
+    for mark in marks:
+        box_of(mark.box)
+        if mark.box is None and signs.setdefault(mark.image_id, mark.relevant) != mark.relevant:
+            raise InputError(
+                "bad_mark", f"image {mark.image_id} is relevant and irrelevant", "decide for one"
+            )
+
+
+def _judge_all(volume: Volume, session: Session, marks: list[_Mark], tell: Any) -> list[str]:
+    """All or none: a wrong mark leaves the session as it was. Returns notes."""
+    made: list[Judgement] = []
+    notes: list[str] = []
+    try:
+        for mark in marks:
+            tell(len(made))
+            box = box_of(mark.box)
+            one = session.judge(mark.image_id, mark.relevant, box=box, caption=mark.caption)
+            made.append(one)
+            if box is not None and mark.caption is None:
+                notes += _suggest(volume, session, one)
+    except RelookError:
+        for one in made:
+            session.remove(one.judgement_id)
+        raise
+    return notes
+
+
+def _suggest(volume: Volume, session: Session, one: Judgement) -> list[str]:
+    """A box counts without words, too; then a note says why it has none."""
+    try:
+        session.suggest_caption(one.judgement_id, volume.caption)
+    except AnswerError as error:
+        return [f"note: no caption for the box on image {one.image_id}: {error.message}"]
+    return []
+
+
+def _moved_line(way: str, one: Moved) -> str:
+    return f"{way}: image_id {one.image_id}, {one.rank_without} to {one.rank}"
+
+
+def _moved_values(one: Moved) -> dict[str, Any]:
+    return {**one.as_dict(), "path": printable(bytes(one.path))}

@@ -1,0 +1,66 @@
+"""Which rows a filter lets through, remembered as long as the library stays as it is.
+
+Layer: search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from relook.library.files import LibraryFiles
+from relook.stores.base import Mask
+
+__all__ = ["allowed_rows"]
+
+_KEY = "allowed rows"
+_REMEMBERED = 8  # filters; each is a byte a row
+
+
+def allowed_rows(
+    files: LibraryFiles,
+    where: Mapping[str, str],
+    path: str | None,
+    without: frozenset[int] = frozenset(),
+) -> tuple[Mask | None, int]:
+    """Rows that may be found, and how many images they belong to.
+
+    Args:
+        files: The open library.
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+        without: Image ids that are left out.
+
+    Returns:
+        [n_rows] bool, None when every row may; the number of images.
+    """
+    table = files.row_table
+    rows, images = _fitting(files, where, path) if where or path else (files.alive(), None)
+    n_images = len(table) if images is None else int(np.count_nonzero(images))
+    if not without:
+        return rows, n_images
+    places = files.now.places(np.fromiter(without, np.int64))
+    places = places[places >= 0]
+    left = np.ones(len(files.vectors), np.bool_) if rows is None else rows.copy()
+    for first, n_tiles in table[places, :2].tolist():
+        left[first : first + n_tiles] = False
+    n_left_out = len(places) if images is None else int(np.count_nonzero(images[places]))
+    return left, n_images - n_left_out
+
+
+def _fitting(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> tuple[Mask, Mask]:
+    """Rows [n_rows] and images [n images by row] that fit; the last few filters are kept."""
+    known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_KEY, {})
+    key = (tuple(sorted(where.items())), path)
+    found = known.get(key)
+    if found is None:
+        places = files.now.places(files.catalog.matching(dict(where), path))
+        images = np.zeros(len(files.row_table), np.bool_)
+        images[places[places >= 0]] = True
+        found = files.rows_of(files.row_table[images]), images
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[key] = found
+    return found

@@ -1,0 +1,67 @@
+"""Providers' pages as pictures: kept for a while, and told by address. Layer: server.
+
+A screenshot has a megabyte or two and stands in two events of a question; as base64 each
+reader would get it twice, whether it is looked at or not.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from relook.core.errors import NotFoundError
+from relook.providers.match import picture_bytes
+from relook.server.guard import API
+
+__all__ = ["Screenshots"]
+
+_MAX_BYTES = 64 * 1024**2
+
+
+class Screenshots:
+    """The newest screenshots, by content.
+
+    Args:
+        max_bytes: How large they may be together; the last one is kept in any case.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: collections.OrderedDict[str, bytes] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def addressed(self, evidence: Mapping[str, Any]) -> dict[str, Any]:
+        """Evidence as JSON with `screenshot_url` where providers had a `screenshot` in base64."""
+        providers = [self._provider(one) for one in evidence["providers"]]
+        return {**evidence, "providers": providers}
+
+    def get(self, name: str) -> bytes:
+        """A PNG.
+
+        Raises:
+            NotFoundError: `no_screenshot` for one that was never kept, or is no longer.
+        """
+        with self._lock:
+            if name not in self._kept:
+                raise NotFoundError(
+                    "no_screenshot", f"no screenshot {name!r} is remembered", "ask again"
+                )
+            return self._kept[name]
+
+    def _provider(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        data = picture_bytes(told.get("screenshot"))
+        if data is None:
+            return dict(told)
+        return {**told, "screenshot": None, "screenshot_url": self._keep(data)}
+
+    def _keep(self, data: bytes) -> str:
+        name = hashlib.sha256(data).hexdigest()[:32]
+        with self._lock:
+            self._kept[name] = data
+            self._kept.move_to_end(name)
+            while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self._max_bytes:
+                self._kept.popitem(last=False)
+        return f"{API}/ask/screenshots/{name}"

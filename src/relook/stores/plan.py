@@ -1,0 +1,150 @@
+"""Which index suits so many rows and so much memory: one pure function. Layer: stores.
+
+The kinds and what they cost were measured, see `docs/decisions/0006-index-kinds.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from relook.core.errors import InputError
+
+__all__ = ["KINDS", "IndexPlan", "Kind", "plan_index"]
+
+_MIB = 1024**2
+_ID_BYTES = 8
+_SAMPLE_PER_LIST = 30
+_LEAST_PER_LIST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A way to keep rows in inverted lists.
+
+    Args:
+        factory: Its codes, as FAISS names them, of a row of `{d}` or `{h}` = d / 2 numbers.
+        bytes_per_number: Of a code.
+        shortlist: Rows that are scored again exactly, times the configured number.
+    """
+
+    factory: str
+    bytes_per_number: float
+    shortlist: float = 1.0
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "pq4": Kind("PQ{d}x4fs", 0.5),
+        "sq8": Kind("SQ8", 1.0, 0.5),
+        "pq2": Kind("PQ{h}x4fs", 0.25, 2.5),
+    }
+)
+"""Kinds by name: 4 bits a number (the fastest), 8 bits, and 2 bits where memory is short."""
+_AUTO = ("pq4", "pq2")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """An index that could be built.
+
+    Args:
+        kind: A name of `KINDS`, or `exact` for none.
+        n_rows: Rows it is for.
+        dim: Length of a row.
+        n_lists: Inverted lists; 0 for `exact`.
+        n_sample: Rows it is trained on.
+        n_bytes: Memory that searching wants: codes, ids and centres of the lists.
+        build_bytes: Memory that building takes for a while.
+    """
+
+    kind: str
+    n_rows: int
+    dim: int
+    n_lists: int = 0
+    n_sample: int = 0
+    n_bytes: int = 0
+    build_bytes: int = 0
+
+    @property
+    def factory(self) -> str:
+        """What FAISS makes the index from."""
+        codes = KINDS[self.kind].factory.format(d=self.dim, h=-(-self.dim // 2))
+        return f"IVF{self.n_lists},{codes}"
+
+
+def plan_index(
+    n_rows: int, dim: int, *, kind: str = "auto", exact_rows: int = 60_000, memory_bytes: int = 0
+) -> IndexPlan:
+    """The index for so many rows.
+
+    Args:
+        n_rows: How many there are, or will be.
+        dim: Length of a row.
+        kind: A name of `KINDS`, `exact`, or `auto`: exact while rows are few, then the fastest
+            kind that the memory is enough for.
+        exact_rows: Rows up to which a search without an index is fast enough.
+        memory_bytes: What building and searching may take; 0 for no limit.
+
+    Raises:
+        InputError: `memory_limit` when the limit is too small, with the choices there are;
+            `bad_index_kind` for another name or a dimension that the kind cannot code.
+    """
+    if kind == "exact" or n_rows <= exact_rows:
+        return IndexPlan("exact", n_rows, dim)
+    if kind not in (*KINDS, "auto"):
+        raise InputError(
+            "bad_index_kind", f"{kind!r} is no kind of index", f"there are: {_names()}"
+        )
+    if kind == "pq2" and dim % 2:  # `auto` passes over it
+        raise InputError(
+            "bad_index_kind", f"pq2 codes pairs of numbers; rows here have {dim}", "use pq4"
+        )
+    for name in _AUTO if kind == "auto" else (kind,):
+        if name == "pq2" and dim % 2:
+            continue
+        for per_list in (_SAMPLE_PER_LIST, _LEAST_PER_LIST):
+            plan = _plan(name, n_rows, dim, per_list)
+            if not memory_bytes or max(plan.build_bytes, plan.n_bytes) <= memory_bytes:
+                return plan
+    raise _too_small(plan, memory_bytes)
+
+
+def _names() -> str:
+    return ", ".join(("auto", "exact", *KINDS))
+
+
+def _plan(kind: str, n_rows: int, dim: int, per_list: int) -> IndexPlan:
+    # Four lists for each root of a row, to the next power of two: probing a fixed number of
+    # lists then reads twice as much of a library four times as large.
+    n_lists = 2 ** min(16, max(4, round(math.log2(4 * math.sqrt(n_rows)))))
+    n_sample = min(n_rows, per_list * n_lists)
+    code_bytes = math.ceil(dim * KINDS[kind].bytes_per_number) + _ID_BYTES
+    n_bytes = n_rows * code_bytes + n_lists * dim * 4
+    return IndexPlan(kind, n_rows, dim, n_lists, n_sample, n_bytes, n_bytes + n_sample * dim * 4)
+
+
+def _too_small(plan: IndexPlan, memory_bytes: int) -> InputError:
+    needed = _mib(plan)
+    smaller = [
+        f"search.index_kind = {name!r} needs {_mib(_plan(name, plan.n_rows, plan.dim, 12)):,} MiB"
+        for name, kind in KINDS.items()
+        if kind.bytes_per_number < KINDS[plan.kind].bytes_per_number
+    ]
+    choices = [
+        f"set search.memory_mib to {needed} or more (0: no limit)",
+        *smaller,
+        "search.index_kind = 'exact' needs none and reads every vector in each search",
+    ]
+    return InputError(
+        "memory_limit",
+        f"a {plan.kind} index of {plan.n_rows:,} tiles needs {needed:,} MiB to build; the limit"
+        f" is {memory_bytes // _MIB:,}",
+        "; ".join(choices),
+    )
+
+
+def _mib(plan: IndexPlan) -> int:
+    return -(-max(plan.build_bytes, plan.n_bytes) // _MIB)

@@ -1,0 +1,33 @@
+"""The generated reference is what the code says now."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "pages" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["commands.md", "errors.md", "rest.md"])
+def test_a_page_is_up_to_date(reference: ModuleType, name: str) -> None:
+    written = (ROOT / "docs" / "reference" / name).read_text("utf-8")
+    assert reference.pages()[name] == written, "run: python pages/reference.py"
+
+
+def test_pages_name_what_is_there(reference: ModuleType) -> None:
+    """The generator finds commands, codes and routes at all."""
+    pages = reference.pages()
+    assert "## relook session export" in pages["commands.md"]
+    assert "| `no_library` | `NotFoundError` |" in pages["errors.md"]
+    assert "| `POST` | `/api/v1/ask` |" in pages["rest.md"]

@@ -1,0 +1,385 @@
+"""`relook doctor --check` finds each kind of damage, and `--repair` mends it."""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import relook
+from relook.cli.main import main
+from relook.core.errors import LibraryBusyError, NotFoundError, StorageError
+from relook.core.settings import IndexSettings, SearchSettings
+from relook.library.check import check
+from relook.library.lock import WriterLock
+from relook.library.repair import repair
+from relook.library.session_table import SessionTable
+from relook.search.transfer import export_session
+from relook.testing import ColourEncoder
+
+from .parts import assert_sound, make_album, stored, told
+
+N, BATCH = 24, 8
+ROW_BYTES = ColourEncoder.dim * 2
+
+
+def opened(library: Path) -> relook.Library:
+    return relook.Library(library, encoder=ColourEncoder())
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    return make_album(tmp_path / "album", N)
+
+
+@pytest.fixture
+def library(tmp_path: Path, album: Path) -> Path:
+    """24 pictures in three batches, and a session of two rounds with two marks."""
+    (tmp_path / "words.csv").write_text("path,caption\nalbum/0000.png,the first of all\n")
+    with opened(tmp_path / "library") as one:
+        settings = IndexSettings(batch=4, commit_every=BATCH, workers=1)
+        one.add(album, metadata=tmp_path / "words.csv", settings=settings)
+        session = one.look("red", limit=3)
+        session.judge(1, relevant=True)
+        session.judge(20, relevant=False)
+        session.again("rocchio")
+    return tmp_path / "library"
+
+
+def sql(library: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(library / "catalog.sqlite3", isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def flip(path: Path, at: int, data: bytes = b"\x3c\x11") -> None:
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def codes(library: Path) -> list[str]:
+    return sorted({one.code for one in check(library).findings})
+
+
+def words_and_ids(library: Path) -> dict[bytes, tuple[int, str]]:
+    with opened(library) as one:
+        images = one.files.catalog.each_image()
+        return {image.facts.path: (image.image_id, image.caption) for image in images}
+
+
+def test_a_new_library_is_sound_and_the_check_writes_nothing(library: Path) -> None:
+    facts = {path.name: path.stat().st_mtime_ns for path in library.iterdir()}
+    report = assert_sound(library)
+    assert report.notes == []
+    assert report.counts == {
+        "images": N, "sessions": 1, "rows": 5 * N, "sums": 3, "dead_rows": 0,
+    }  # fmt: skip
+    new = {path.name: path.stat().st_mtime_ns for path in library.iterdir()}
+    for log in ("catalog.sqlite3-wal", "catalog.sqlite3-shm"):
+        new.pop(log, None)
+        facts.pop(log, None)
+    assert new == facts
+
+
+def test_a_flipped_byte_costs_its_batch_and_nothing_else(library: Path) -> None:
+    before, whole = words_and_ids(library), stored(library)
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    report = check(library)
+    assert told(report) == [
+        (
+            "bad_sum",
+            f"{library}/vectors.f16 holds other bytes than were written: 40 rows of 8 images",
+        )
+    ]
+    assert report.findings[0].where == ("rows 0 to 39",)
+    mended = repair(library)
+    assert told(mended.after) == []
+    assert mended.done == [
+        "took out 8 images; index them again with: relook index",
+        "cleared 40 damaged rows",
+        "added the checksums of 40 rows",
+    ]
+    with opened(library) as one:
+        assert len(one) == N - BATCH
+        assert one.add().n_added == BATCH
+        assert [hit.image_id for hit in one.session(one.sessions()[0].session_id).page]
+        assert {mark.image_id for mark in one.session(one.sessions()[0].session_id).all_judgements}
+    assert words_and_ids(library) == before  # ids and the sidecar's words are back
+    assert stored(library) == whole
+    assert [note.code for note in assert_sound(library).notes] == ["kept"]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 39 * ROW_BYTES, 41 * ROW_BYTES + 7, None])
+def test_a_file_of_vectors_that_ends_early_or_is_gone(library: Path, n_bytes: int | None) -> None:
+    before, whole = words_and_ids(library), stored(library)
+    if n_bytes is None:
+        (library / "vectors.f16").unlink()
+    else:
+        os.truncate(library / "vectors.f16", n_bytes)
+    assert codes(library) == ["vectors_missing"]
+    assert told(repair(library).after) == []
+    with opened(library) as one:
+        assert len(one) == N - BATCH * (3 - (n_bytes or 0) // (40 * ROW_BYTES))
+        one.add()
+    assert (words_and_ids(library), stored(library)) == (before, whole)
+    assert_sound(library)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 0.5])
+def test_a_vector_that_is_no_direction(library: Path, value: float) -> None:
+    """As a library of an older version may hold one, without a sum."""
+    sql(library, "DELETE FROM sums")
+    row = np.full(ColourEncoder.dim, value, np.float16)
+    flip(library / "vectors.f16", 7 * ROW_BYTES, row.tobytes())
+    report = check(library)
+    assert [(one.code, one.n, one.image_ids) for one in report.findings] == [("not_unit", 1, (2,))]
+    assert report.findings[0].where[0].endswith("0001.png")
+    assert told(repair(library).after) == []
+    with opened(library) as one:
+        assert one.add().n_added == 1
+    assert_sound(library)
+
+
+def test_a_library_of_an_older_version_gets_its_sums(library: Path, album: Path) -> None:
+    sql(library, "DROP TABLE sums", "DROP TABLE dropped")
+    report = assert_sound(library)
+    assert [(note.code, note.n) for note in report.notes] == [("no_sum", 5 * N)]
+    with opened(library) as one:
+        assert len(one.search("red", limit=3)) == 3
+        one.add()  # the next write adds them
+    report = assert_sound(library)
+    assert (report.notes, report.counts["sums"]) == ([], 1)
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    assert codes(library) == ["bad_sum"]
+
+
+def test_an_older_version_that_wrote_leaves_a_gap_that_is_filled(library: Path) -> None:
+    sql(library, "DELETE FROM sums WHERE first_row = 40")
+    assert [(note.code, note.n) for note in assert_sound(library).notes] == [("no_sum", 40)]
+    assert repair(library).done == ["added the checksums of 40 rows"]
+    assert assert_sound(library).notes == []
+
+
+def test_what_a_stop_leaves_is_a_note_and_is_cleared(library: Path) -> None:
+    with open(library / "vectors.f16", "ab") as file:
+        file.write(b"half a batch")
+    (library / "manifest.json.new").write_text("{")
+    (library / "ann").mkdir()
+    (library / "ann" / "tiles.faiss.new").write_text("half")
+    report = assert_sound(library)
+    assert [(note.code, note.n) for note in report.notes] == [("orphan_tail", 12), ("leftover", 2)]
+    assert report.notes[1].where == ("manifest.json.new", "ann/tiles.faiss.new")
+    mended = repair(library)
+    assert (mended.after.findings, mended.after.notes, mended.kept) == ([], [], [])
+    assert sorted(os.listdir(library / "ann")) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "n_left"),
+    [
+        ("UPDATE images SET n_tiles = 4 WHERE image_id = 3", "bad_tiling", N - 1),
+        ("UPDATE images SET tiling_id = 9 WHERE image_id = 3", "bad_tiling", N - 1),
+        ("UPDATE tilings SET boxes = '[[0, 0, 2]]'", "bad_tiling", 0),
+        ("UPDATE images SET first_row = -7 WHERE image_id = 3", "bad_rows", N - 1),
+        ("UPDATE images SET first_row = 3 WHERE image_id = 9", "shared_rows", N - 3),
+        ("UPDATE images SET metadata = '{half' WHERE image_id = 3", "bad_record", N - 1),
+        ("UPDATE images SET path = 'text' WHERE image_id = 3", "bad_record", N - 1),
+        ("UPDATE counters SET value = 30 WHERE name = 'end_row'", "bad_counter", N),
+        ("DELETE FROM counters", "bad_counter", N),
+    ],
+)
+def test_images_that_do_not_fit_together(
+    library: Path, statement: str, code: str, n_left: int
+) -> None:
+    whole = stored(library)
+    sql(library, statement)
+    assert codes(library) == [code]
+    mended = repair(library)
+    assert told(mended.after) == []
+    assert len(mended.kept) == 1
+    with opened(library) as one:
+        assert len(one) == n_left
+        one.add()
+    assert stored(library) == whole
+    assert_sound(library)
+
+
+@pytest.mark.parametrize(
+    ("statement", "n_rounds", "n_marks"),
+    [
+        ("DELETE FROM sessions", 0, 0),
+        ("DELETE FROM rounds WHERE number = 0", 0, 0),
+        ("DELETE FROM rounds WHERE number = 1", 1, 2),
+        ("UPDATE rounds SET hits = '[[' WHERE number = 1", 1, 2),
+        ("UPDATE rounds SET parent = 7 WHERE number = 1", 1, 2),
+        ("UPDATE sessions SET current_round = 5", 2, 2),
+        ("UPDATE judgements SET round = 5 WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET led_to = 5 WHERE image_id = 1", 2, 2),
+        ("UPDATE judgements SET crop = x'00' WHERE image_id = 1", 2, 1),
+    ],
+)
+def test_sessions_that_do_not_fit_together(
+    library: Path, statement: str, n_rounds: int, n_marks: int
+) -> None:
+    sql(library, statement)
+    assert set(codes(library)) <= {"bad_session", "foreign_key"}
+    assert not check(library).sound
+    assert told(repair(library).after) == []
+    with opened(library) as one:
+        sessions = [one.session(row.session_id) for row in one.sessions()]
+        assert sum(len(session.rounds) for session in sessions) == n_rounds
+        assert sum(len(session.all_judgements) for session in sessions) == n_marks
+        for session in sessions:
+            session.again("rocchio")
+
+
+def test_a_session_without_a_page_as_an_older_version_could_leave_it(library: Path) -> None:
+    sql(library, "INSERT INTO sessions VALUES ('x', 'red', '{\"parts\": []}', 0, 1.0)")
+    assert [note.code for note in assert_sound(library).notes] == ["empty_session"]
+    assert repair(library).done == ["took out 1 sessions without a page"]
+    with opened(library) as one:
+        assert len(one.sessions()) == 1
+
+
+def test_a_session_is_there_with_its_page_or_not_at_all(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop between the two leaves nothing; the same for a session that is imported."""
+    with opened(library) as one:
+        known = [row.session_id for row in one.sessions()]
+        told_of = export_session(one.session(known[0]))
+        (tmp_path / "session.json").write_text(json.dumps(told_of))
+
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(SessionTable, "add_round", stopped)
+        for begin in (
+            lambda: one.look("red"),
+            lambda: one.import_session(tmp_path / "session.json"),
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                begin()
+        assert [row.session_id for row in one.sessions()] == known
+    assert assert_sound(library).notes == []
+
+
+def test_the_manifest(library: Path) -> None:
+    whole = (library / "manifest.json").read_bytes()
+    (library / "manifest.json").write_text('{"format_version": 99}')
+    report = repair(library)
+    assert ([one.code for one in report.after.findings], report.done) == (["newer_format"], [])
+    (library / "manifest.json").write_text("{")
+    report = repair(library)
+    assert [one.code for one in report.after.findings] == ["bad_manifest"]
+    assert report.after.findings[0].repair.startswith("nothing: restore it from a backup")
+    (library / "manifest.json").unlink()
+    assert codes(library) == ["bad_manifest"]
+    (library / "manifest.json.new").write_bytes(whole)
+    assert told(repair(library).after) == []
+    assert (library / "manifest.json").read_bytes() == whole
+
+
+@pytest.mark.parametrize("harm", ["garbage", "other vectors", "no card"])
+def test_the_index(library: Path, harm: str) -> None:
+    settings = SearchSettings(exact_rows=50)
+    assert [note.code for note in check(library, settings).notes] == ["no_index"]
+    assert repair(library, settings).done == ["built the index anew"]
+    assert check(library, settings).notes == []
+    if harm == "garbage":
+        flip(library / "ann" / "tiles.faiss", 300)
+    elif harm == "no card":
+        (library / "ann" / "tiles.json").unlink()
+    else:
+        card = json.loads((library / "ann" / "tiles.json").read_text())
+        (library / "ann" / "tiles.json").write_text(json.dumps({**card, "sample_crc32": 1}))
+    report = check(library, settings)
+    if harm == "no card":  # as a stop leaves it: no damage
+        assert (report.sound, [note.code for note in report.notes]) == (True, ["no_index"])
+    else:
+        assert [one.code for one in report.findings] == ["bad_index"]
+    assert repair(library, settings).done == ["built the index anew"]
+    assert check(library, settings).notes == []
+
+
+def test_there_is_nothing_to_check(tmp_path: Path) -> None:
+    for look in (check, repair):
+        with pytest.raises(NotFoundError, match="there is no library"):
+            look(tmp_path / "nowhere")
+
+
+def test_a_repair_waits_for_the_writer(library: Path) -> None:
+    with WriterLock(library):
+        assert_sound(library)  # a check does not
+        with pytest.raises(LibraryBusyError):
+            repair(library)
+
+
+def test_a_damaged_catalog_is_not_replaced_under_a_server(library: Path) -> None:
+    with opened(library) as one:
+        one.search("red")
+        flip(library / "catalog.sqlite3", 4096, b"\xff" * 4096)
+        with pytest.raises(LibraryBusyError, match=r"has .* open, which must be replaced"):
+            repair(library)
+    assert told(repair(library).after) == []
+
+
+def test_the_command(library: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def ask(*words: str) -> tuple[int, str]:
+        code = main(["doctor", *words, "--library", str(library)])
+        return code, capsys.readouterr().out
+
+    code, out = ask("--check", "--json")
+    assert (code, json.loads(out)["sound"], json.loads(out)["findings"]) == (0, True, [])
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    code, out = ask("--check")
+    assert code == 1
+    assert out.startswith(f"damaged, 1 finding: {library} (24 images, 1 sessions, 120 rows")
+    assert "finding[bad_sum]: " in out
+    assert "  --repair would: take them out, keep their words and ids" in out
+    code, out = ask("--check", "--json")
+    assert (code, [one["code"] for one in json.loads(out)["findings"]]) == (1, ["bad_sum"])
+    assert json.loads(out)["findings"][0]["where"] == ["rows 0 to 39"]
+    code, out = ask("--repair")
+    assert (code, out.splitlines()[0]) == (
+        0, "took out 8 images; index them again with: relook index",
+    )  # fmt: skip
+    code, out = ask("--repair", "--json")
+    assert (code, json.loads(out)["done"], json.loads(out)["sound"]) == (0, [], True)
+    (library / "manifest.json").write_text("{")
+    assert ask("--repair")[0] == 1
+
+
+def test_a_catalog_that_is_gone_or_not_one(library: Path, album: Path) -> None:
+    whole = stored(library)
+    for harm in ("gone", "text"):
+        for log in ("-wal", "-shm", ""):
+            (library / f"catalog.sqlite3{log}").unlink(missing_ok=True)
+        if harm == "text":
+            (library / "catalog.sqlite3").write_text("this was a catalog " * 999)
+        assert codes(library) == ["bad_catalog"]
+        assert told(repair(library).after) == []
+        with opened(library) as one:
+            assert one.add(album).n_added == N
+        assert stored(library) == whole
+        assert_sound(library)
+
+
+def test_damage_that_cannot_be_cleared_is_said(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk does not take the zeros: the command says so, and running it again goes on."""
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+
+    def failing(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with pytest.raises(StorageError, match=r"cannot write .*vectors.f16: Input/output error"):
+        repair(library)
+    monkeypatch.undo()
+    assert told(repair(library).after) == []

@@ -1,0 +1,78 @@
+"""`relook serve` as a process of its own, with the colour encoder as a plugin."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+from PIL import Image
+
+import relook
+from relook.testing import ColourEncoder
+
+RELOOK = [sys.executable, "-W", "error", "-m", "relook"]
+
+
+def plugin_env(folder: Path) -> dict[str, str]:
+    """An environment in which `--encoder colour` is installed and nothing else is set."""
+    info = folder / "colour-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
+    )
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RELOOK_")}
+    return {**kept, "PYTHONPATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+class Served:
+    """A process that serves: `http` speaks to it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
+        self.process, self.address = process, address
+        self.http = httpx.Client(base_url=address, timeout=30, trust_env=False)
+        self.base = "/api/v1/libraries/library"
+
+    def raw(self) -> socket.socket:
+        host, port = self.address.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=30)
+
+
+@contextlib.contextmanager
+def served(folder: Path, *flags: str) -> Iterator[Served]:
+    """Serves `<folder>/library`; the process is gone at the end, whatever happened."""
+    env = plugin_env(folder / "site")
+    command = [*RELOOK, "serve", "-l", str(folder / "library"), "--port", "0", "--no-open", *flags]
+    with open(folder / "serve.log", "w") as log:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        running = Served(process, address.removesuffix("/"))
+        with running.http:
+            yield running
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def tiny_pictures(folder: Path, n: int) -> Path:
+    """Small pictures that are all different, written fast."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(7).integers(0, 256, (n, 16, 16, 3), np.uint8)
+    for number, one in enumerate(pixels):
+        Image.fromarray(one).save(folder / f"{number:05}.png", compress_level=1)
+    return folder
+
+
+def tiny_library(folder: Path, n: int) -> Path:
+    """A library of the first n pictures at `<folder>/library`."""
+    with relook.Library(folder / "library", encoder=ColourEncoder()) as library:
+        library.add(tiny_pictures(folder / "pictures", n))
+    return folder

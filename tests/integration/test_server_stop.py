@@ -1,0 +1,90 @@
+"""The end of a real server: the first signal finishes or hands back work, the second ends it."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from process_parts import Served, served, tiny_library, tiny_pictures
+from server_parts import wait_for
+
+import relook
+from relook.testing import ColourEncoder
+
+N_BEFORE, N = 20, 800
+
+
+def begin_search(server: Served) -> "tuple[object, bytes]":
+    """A search whose body is not there yet, and the rest of it."""
+    body = json.dumps({"query": "red", "limit": 3}).encode()
+    raw = server.raw()
+    raw.sendall(
+        f"POST {server.base}/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        "Content-Type: application/json\r\n\r\n{".encode()
+    )
+    return raw, body[1:]
+
+
+def is_indexing(job: dict[str, object]) -> bool:
+    return job["stage"] == "indexing" and job["done"] > N_BEFORE  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_work_is_finished_or_handed_back(tmp_path: Path, told: signal.Signals) -> None:
+    tiny_library(tmp_path, N_BEFORE)
+    tiny_pictures(tmp_path / "pictures", N)
+    heard: list[str] = []
+    with served(tmp_path) as server:
+        job_id = server.http.post(f"{server.base}/index").json()["job_id"]
+
+        def listen() -> None:
+            with server.http.stream("GET", f"/api/v1/jobs/{job_id}/events") as stream:
+                heard.extend(stream.iter_lines())
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        wait_for(lambda: is_indexing(server.http.get(f"/api/v1/jobs/{job_id}").json()))
+        paused = server.http.post(f"/api/v1/jobs/{job_id}/pause").json()
+        assert paused["state"] == "paused"
+        raw, rest = begin_search(server)
+        wait_for(lambda: heard)
+        server.process.send_signal(told)
+        raw.sendall(rest)  # type: ignore[attr-defined]
+        answer = b""
+        while part := raw.recv(65536):  # type: ignore[attr-defined]
+            answer += part
+        raw.close()  # type: ignore[attr-defined]
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert server.process.wait(30) == 0
+        listener.join(10)
+        assert not listener.is_alive()
+        assert any(line.startswith("event: progress") for line in heard)
+    assert "Traceback" not in (tmp_path / "serve.log").read_text()
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
+        n_kept = len(library)
+        report = library.add()
+        assert N_BEFORE < n_kept < N
+        assert (report.n_added, len(library), report.n_duplicates) == (N - n_kept, N, 0)
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    tiny_library(tmp_path, 3)
+    with served(tmp_path) as server:
+        raw, _ = begin_search(server)  # never whole: the first signal waits for it
+        server.process.send_signal(signal.SIGTERM)
+        refused = threading.Event()
+
+        def knock() -> None:
+            try:
+                server.raw().close()
+            except OSError:
+                refused.set()
+
+        wait_for(lambda: (knock(), refused.is_set())[1])
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 128 + signal.SIGTERM
+        raw.close()  # type: ignore[attr-defined]
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
+        assert len(library) == 3
