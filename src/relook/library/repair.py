@@ -238,7 +238,7 @@ class _Mending:
         with LibraryFiles.open(self._folder) as files:
             if files.index_fault(self._settings) or files.needs_index(self._settings):
                 self._progress(Progress("building the index"))
-                files.build_index()
+                files.build_index(self._settings)
                 self.done.append("built the index anew")
 
     def _leftovers(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relook.core.vectors import Floats
+from relook.core.vectors import Floats, Halves
 from relook.library.catalog import Catalog
 from relook.library.vector_file import VectorFile
 
@@ -45,13 +45,13 @@ class Sum:
         return self.first_row + self.n_rows
 
 
-def put_sum(db: sqlite3.Connection, first_row: int, vectors: Floats) -> None:
+def put_sum(db: sqlite3.Connection, first_row: int, vectors: Floats | Halves) -> None:
     """Keeps the sum of a batch. Inside the transaction that names its rows.
 
     Args:
         db: Of the transaction.
         first_row: Where the batch begins in the file.
-        vectors: [n, d] as they were given to `VectorFile.append`.
+        vectors: [n, d] as they were given to `VectorFile.append`, or as they are stored.
     """
     if len(vectors):
         db.execute(_PUT, (first_row, len(vectors), _crc32(vectors)))
@@ -104,7 +104,7 @@ def renew_sums(db: sqlite3.Connection, vectors: VectorFile) -> None:
 
 def _put_range(db: sqlite3.Connection, vectors: VectorFile, first: int, end: int) -> None:
     for start, stop in _pieces(first, end):
-        put_sum(db, start, vectors.block(start, stop))
+        put_sum(db, start, vectors.halves(slice(start, stop)))
 
 
 def _pieces(first: int, end: int) -> Iterator[tuple[int, int]]:
@@ -112,5 +112,5 @@ def _pieces(first: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + _ROWS, end)
 
 
-def _crc32(vectors: Floats) -> int:
+def _crc32(vectors: Floats | Halves) -> int:
     return zlib.crc32(np.ascontiguousarray(vectors, np.float16).tobytes())
