@@ -1,5 +1,6 @@
 """Indexing by a Ray cluster: one on this machine, of two cores, for the whole module."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import ray
 import ray.data
+from archive_parts import write_zip
 from conftest import many
 from PIL import Image
 from ray_parts import FAILS, KILLS, KILLS_ONCE, Fragile
@@ -20,7 +22,7 @@ from relook.core.settings import ImageLimits, IndexSettings, RaySettings
 from relook.library.ray_work import EncodeShard, as_facts, outcomes
 from relook.library.reading import Read
 from relook.library.records import FileFacts, SkippedFile
-from relook.testing import ColourEncoder
+from relook.testing import ColourEncoder, solid
 
 # Ray Data sets its own deprecated settings when it copies its context.
 pytestmark = pytest.mark.filterwarnings(
@@ -58,7 +60,7 @@ def content(library: relook.Library) -> dict[bytes, tuple[object, ...]]:
     return {
         one.facts.path: (
             one.content, one.dhash, one.width_px, one.height_px, one.format, one.title,
-            one.metadata, one.facts,
+            one.caption, one.metadata, one.facts,
             files.vectors.block(one.first_row, one.first_row + one.n_tiles).tobytes(),
         )
         for one in files.catalog.each_image()
@@ -90,6 +92,39 @@ def test_bad_pictures_and_ends_of_workers_cost_only_themselves(
     }  # fmt: skip
     assert told["fails.png"].message == "a worker failed on it: RuntimeError: four, five, six"
     assert told["kills.png"].message == "its worker ended 2 times, with this file alone"
+
+
+def test_what_the_library_knows_is_treated_as_in_an_ordinary_run(
+    cluster: str, album: Path, tmp_path: Path
+) -> None:
+    """Touched, moved, copied and changed files, and pictures with words in an archive."""
+    told = []
+    with (
+        relook.Library(tmp_path / "alone", encoder=ColourEncoder()) as alone,
+        relook.Library(tmp_path / "ray", encoder=ColourEncoder()) as library,
+    ):
+        for one in (alone, library):
+            one.add(album)
+        before = library.files.catalog.snapshot()
+        os.utime(album / "0000.png", ns=(1, 1))
+        (album / "0001.png").rename(album / "moved.png")
+        (album / "copy.png").write_bytes((album / "0002.png").read_bytes())
+        (album / "0003.png").write_bytes((album / "0004.png").read_bytes())
+        (album / "gone.png").write_bytes(b"")
+        picture = io.BytesIO()
+        solid("white").save(picture, "PNG")
+        words = {"1.png": picture.getvalue(), "1.txt": b"a white wall", "2.png": b"no picture"}
+        write_zip(album / "more.zip", words)
+        for one, ray in ((alone, None), (library, ONE_WORKER)):
+            report = one.add(album, ray=ray, settings=IndexSettings(commit_every=2))
+            counts = {key: n for key, n in report.as_dict().items() if key.startswith("n_")}
+            told.append((counts, [(file.facts, file.code) for file in report.skipped]))
+        assert told[0] == told[1]
+        assert told[1][0]["n_moved"] == told[1][0]["n_updated"] == 1
+        assert content(library) == content(alone)
+        assert "a white wall" in {one.caption for one in library.files.catalog.each_image()}
+        # Nothing but the new picture, its copies and the changed one has new rows.
+        assert library.files.catalog.end_row() - before.end_row == 3 * 5
 
 
 DRIVER = """

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 import relook
 from relook.app.attaching import attach
+from relook.app.upkeep import compact_library, index_recall
 from relook.cli.main import main
 from relook.core.errors import (
     EncoderMismatchError,
@@ -30,8 +33,13 @@ from relook.core.errors import (
 )
 from relook.core.settings import IndexSettings, SearchSettings
 from relook.library.catalog import Catalog
+from relook.library.check import check
 from relook.library.files import LibraryFiles
 from relook.library.journal import Journal
+from relook.library.lock import WriterLock
+from relook.library.manifest import FORMAT_VERSION
+from relook.library.records import FileFacts
+from relook.library.repair import repair
 from relook.library.report import Progress, Stop
 from relook.stores.milvus_address import MilvusAddress
 from relook.stores.milvus_client import Milvus
@@ -521,3 +529,50 @@ def test_a_read_only_catalog_is_searched_as_it_is(
         assert np.array_equal(reading.vectors.rows(rows), files.vectors.rows(rows))
         found, _ = reading.store(SearchSettings()).search(files.vectors.rows(rows[:1]), 3)
         assert found.shape == (1, 3)
+
+
+def test_what_is_said_of_images_meanwhile_leaves_rows_on_their_way_alone(
+    opened: Opener, album: Path, address: str
+) -> None:
+    """A sidecar gives an image words while the next batch is between its rows and its commit."""
+    first = opened("first", address)
+    first.add(album)
+    files = first.files
+    known = files.catalog.images([1])[0]
+    rows = np.eye(16, dtype=np.float32)[: known.n_tiles]
+    with WriterLock(first.folder):
+        start = files.writer_vectors().append(rows)
+        with files.catalog.transaction() as db:
+            files.catalog.put(db, replace(known, title="said meanwhile"))
+            files.catalog.bump(db)
+        path = os.fsencode(album / "next.png")
+        added = replace(known, facts=FileFacts(path, 1, 1), image_id=0, first_row=start)
+        with files.catalog.transaction() as db:
+            files.catalog.put(db, added)
+            files.catalog.bump(db, start + len(rows))
+    assert vectors(first)[path] == rows.tobytes()
+    attach(address, album.parent / "second")
+    second = opened("second")
+    assert vectors(second) == vectors(first)
+    assert second.image(1).title == "said meanwhile"
+
+
+def test_upkeep_of_a_shared_library_says_what_does_not_apply(
+    opened: Opener, album: Path, address: str
+) -> None:
+    first = opened("first", address)
+    first.add(album, settings=SMALL)
+    first.forget(album / "0000.png")
+    for upkeep in (lambda: compact_library(first), lambda: repair(first.folder)):
+        with pytest.raises(
+            InputError, match=re.escape(address.split("?", maxsplit=1)[0])
+        ) as caught:
+            upkeep()
+        assert caught.value.code == "not_for_shared"
+    report = check(first.folder)
+    assert report.sound
+    assert [(note.code, note.n) for note in report.notes] == [("shared", 1)]
+    assert index_recall(first)["index"] == "milvus"
+    assert not first.files.needs_index(SearchSettings(exact_rows=1))
+    assert first.files.catalog.ask("SELECT * FROM sums") == []
+    assert first.info()["format_version"] == FORMAT_VERSION  # older ones must not open it
