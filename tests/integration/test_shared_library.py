@@ -563,10 +563,9 @@ def test_upkeep_of_a_shared_library_says_what_does_not_apply(
     first = opened("first", address)
     first.add(album, settings=SMALL)
     first.forget(album / "0000.png")
+    place = address.removesuffix("?index=FLAT")
     for upkeep in (lambda: compact_library(first), lambda: repair(first.folder)):
-        with pytest.raises(
-            InputError, match=re.escape(address.split("?", maxsplit=1)[0])
-        ) as caught:
+        with pytest.raises(InputError, match=re.escape(place)) as caught:
             upkeep()
         assert caught.value.code == "not_for_shared"
     report = check(first.folder)

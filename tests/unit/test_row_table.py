@@ -10,7 +10,7 @@ from relook.library import moment, row_table
 from relook.library.catalog import Catalog
 from relook.library.moment import Moment, read_moment
 from relook.library.records import FileFacts, ImageRecord
-from relook.library.row_table import ROWS_FILE, keep_rows, kept_rows
+from relook.library.row_table import ROWS_FILE, Snapshot, keep_rows, kept_rows
 from relook.library.vector_file import VectorFile
 
 

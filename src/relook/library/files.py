@@ -46,7 +46,7 @@ __all__ = ["LibraryFiles"]
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
-_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", _ANN)
+_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")
 
 
 class LibraryFiles:
@@ -127,7 +127,7 @@ class LibraryFiles:
             LibraryBusyError: when another process is making it.
             StorageError: when it cannot be made.
         """
-        make_folder(folder, _OURS)
+        make_folder(folder, _OURS, _ANN)
         with WriterLock(folder):
             if Manifest.exists(folder):  # another process was faster
                 return cls.open(folder)

@@ -13,12 +13,13 @@ from relook.library.manifest import Manifest
 __all__ = ["found", "make_folder"]
 
 
-def make_folder(folder: Path, ours: tuple[str, ...]) -> None:
+def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
     """Makes a folder for a library, or sees that nothing else is in it.
 
     Args:
         folder: Where.
-        ours: How the names of a library's own files begin.
+        begins: How the names of a library's own files begin.
+        index: Name of the folder of its index.
 
     Raises:
         InputError: `folder_in_use` when other files are in the folder.
@@ -26,7 +27,8 @@ def make_folder(folder: Path, ours: tuple[str, ...]) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = sorted(name for name in os.listdir(folder) if not name.startswith(ours))
+        names = sorted(name for name in os.listdir(folder) if name != index)
+        others = [name for name in names if not name.startswith(begins)]
     except OSError as error:
         raise StorageError(
             "disk_refused", f"cannot make a library at {folder}: {error.strerror}"
