@@ -575,3 +575,20 @@ def test_upkeep_of_a_shared_library_says_what_does_not_apply(
     assert not first.files.needs_index(SearchSettings(exact_rows=1))
     assert first.files.catalog.ask("SELECT * FROM sums") == []
     assert first.info()["format_version"] == FORMAT_VERSION  # older ones must not open it
+
+
+def test_an_open_library_forgets_the_rows_that_another_server_replaced(
+    opened: Opener, album: Path, address: str
+) -> None:
+    first = opened("first", address)
+    first.add(album)
+    attach(address, album.parent / "second")
+    files = opened("second").files
+    files.refresh(now=True)
+    assert len(files.row_table) == N
+    solid("white").save(album / "0003.png")
+    os.utime(album / "0003.png", ns=(7, 7))
+    assert first.add(album).n_updated == 1
+    files.refresh(now=True)
+    assert len(files.row_table) == N
+    assert files.row_table.tolist() == files.catalog.row_table().tolist()

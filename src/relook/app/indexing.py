@@ -84,7 +84,8 @@ def add(
         builder = Builder(
             files, encoder, settings, library.limits, sidecars, options.progress, elsewhere
         )
-        n_images = _n_listed(scan) if library.search_settings.memory_mib else None
+        plans = files.shared is None and library.search_settings.memory_mib > 0
+        n_images = _n_listed(scan) if plans else None
         return run_with_index(
             files, encoder, library.search_settings, n_images, lambda: builder.run(scan), report_to
         )
