@@ -69,7 +69,9 @@ class Lower:
         )
         quantise_image(plain, path, pictures)
         self.scale, self.zero = _seam_range(path)
-        self.session = ort.InferenceSession(path)
+        options = ort.SessionOptions()
+        options.add_session_config_entry("session.x64quantprecision", "1")  # as the package does
+        self.session = ort.InferenceSession(path, options)
 
     def __call__(self, pictures: np.ndarray, batch: int = 16) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [n,224,224,3] -> seam bytes [n,208,7,7] and the mean feature, half [n,1280]."""

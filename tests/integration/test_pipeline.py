@@ -74,15 +74,21 @@ def test_reading_and_encoding_begin_while_the_listing_goes_on(
     encoder = Counting()
     library = open_library(encoder=encoder)
     real, went_on, last = os.scandir, [], os.fsencode(pictures / "sub")
+    told: list[Progress] = []
+    was_told = threading.Event()
+
+    def tell(now: Progress) -> None:
+        told.append(now)
+        if now.stage == "indexing":
+            was_told.set()
 
     def scandir(folder: bytes) -> object:
         if folder == last:
-            went_on.append(encoder.wait_for(1))
+            went_on.append(encoder.wait_for(1) and was_told.wait(30))
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    told: list[Progress] = []
-    library.add(pictures, settings=IndexSettings(batch=2), progress=told.append)
+    library.add(pictures, settings=IndexSettings(batch=2), progress=tell)
     assert went_on == [True]
     assert len(library) == 15
     assert next(now.total for now in told if now.stage == "indexing") == 0  # nobody knows yet

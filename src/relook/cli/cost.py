@@ -42,7 +42,8 @@ def telling_cost(
             said.add("passes")
         if now.stage == "indexing" and "time" not in said:
             began.append(began[0] if began else time.monotonic())
-            if time.monotonic() - began[0] >= _AFTER_S:
+            # Before the listing is over nobody knows how much there is.
+            if now.total and time.monotonic() - began[0] >= _AFTER_S:
                 once("time", time_left(now))
                 said.add("time")
         if progress is not None:

@@ -147,7 +147,7 @@ class Survey:
                 if files is None:
                     break
                 self._sort(files)
-        except BaseException as error:
+        except BaseException as error:  # the edge of a thread: raised where it is waited for
             self._error = error
         finally:
             self._hand_on(self._open)
