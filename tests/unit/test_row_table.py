@@ -10,7 +10,7 @@ from relook.library import moment, row_table
 from relook.library.catalog import Catalog
 from relook.library.moment import Moment, read_moment
 from relook.library.records import FileFacts, ImageRecord
-from relook.library.row_table import ROWS_FILE, keep_rows, kept_rows
+from relook.library.row_table import ROWS_FILE, Snapshot, keep_rows, kept_rows
 from relook.library.vector_file import VectorFile
 
 
@@ -119,14 +119,17 @@ def test_a_file_of_another_history_is_not_believed(catalog: Catalog, tmp_path: P
 def test_the_table_is_kept_for_large_libraries_only(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def vectors_of(now: Snapshot) -> VectorFile:
+        return VectorFile(tmp_path / "vectors.f16", 4, now.end_row)
+
     VectorFile(tmp_path / "vectors.f16", 4, 0).append(np.zeros((6, 4), np.float32))
-    read_moment(tmp_path, catalog, 4, None)
+    read_moment(tmp_path, catalog, vectors_of, None)
     assert not (tmp_path / ROWS_FILE).exists()
     monkeypatch.setattr(moment, "KEPT_FROM", 2)
-    read_moment(tmp_path, catalog, 4, None)
+    read_moment(tmp_path, catalog, vectors_of, None)
     kept = kept_rows(tmp_path)
     assert kept is not None
-    now = read_moment(tmp_path, catalog, 4, None)
+    now = read_moment(tmp_path, catalog, vectors_of, None)
     assert now.snapshot.rows.tolist() == plain(catalog)
 
 

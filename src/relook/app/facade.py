@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from relook.app.attaching import check_store
 from relook.app.captioning import Captions
 from relook.app.models import make_encoder, spec_of
 from relook.app.places import PathLike, expanded, library_folder, several
@@ -21,11 +22,13 @@ from relook.core.settings import (
     ImageLimits,
     IndexSettings,
     PromptSettings,
+    RaySettings,
     SearchSettings,
 )
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
+from relook.library.forgetting import forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
@@ -60,6 +63,8 @@ class Library:
         limits: What a picture file may cost.
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
+        store: Address of a collection that holds the vectors of a new library for several
+            servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
     Raises:
         LibraryFormatError: when the library there is newer or damaged.
@@ -75,8 +80,9 @@ class Library:
         limits: ImageLimits | None = None,
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
+        store: str | None = None,
     ) -> None:
-        self.folder = library_folder(folder)
+        self.folder, self._store = library_folder(folder), store or ""
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
@@ -90,6 +96,7 @@ class Library:
         if self._files is None:
             files = LibraryFiles.open(self.folder)
             try:
+                check_store(files.manifest, self._store)
                 if self.encoder is not None:
                     files.check_encoder(self._encoder)
             except BaseException:
@@ -132,6 +139,7 @@ class Library:
         settings: IndexSettings | None = None,
         within: Sequence[PathLike] | None = None,
         progress: ProgressCallback | None = None,
+        ray: RaySettings | None = None,
     ) -> IndexReport:
         """Brings the library up to date with folders or files of pictures.
 
@@ -144,6 +152,7 @@ class Library:
             settings: How to index.
             within: Folders that no link below the paths may lead out of; anywhere when None.
             progress: Called now and then with where the run is.
+            ray: A Ray cluster whose workers read and encode; threads of this process when None.
 
         Raises:
             NotFoundError: `no_path`; LibraryBusyError: another process is indexing;
@@ -152,7 +161,7 @@ class Library:
         """
         from relook.app.indexing import AddOptions, add
 
-        options = AddOptions(several(metadata), settings, within, progress)
+        options = AddOptions(several(metadata), settings, within, progress, ray=ray)
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
@@ -163,7 +172,7 @@ class Library:
         """
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
-            self._files = LibraryFiles.create(self.folder, spec, fingerprint)
+            self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
         return self._open()
 
     def forget(self, *paths: PathLike) -> int:
@@ -176,7 +185,7 @@ class Library:
 
         files = self.files
         with WriterLock(self.folder):
-            return files.forget([absolute(path) for path in paths])
+            return forget(files, [absolute(path) for path in paths])
 
     def search(
         self,
@@ -330,6 +339,7 @@ class Library:
             "format_version": files.manifest.format_version,
             "roots": [os.fsdecode(root) for root in files.catalog.roots()],
             "n_bytes": files.n_bytes(),
+            **({"store": store} if (store := files.manifest.store) else {}),
         }
 
     def __len__(self) -> int:

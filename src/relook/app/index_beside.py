@@ -41,6 +41,10 @@ def run_with_index(
         InputError: `memory_limit` before anything is done.
         StorageError: what was committed stays.
     """
+    if files.shared is not None:  # its index is Milvus' own, and nothing is left to free
+        report = run()
+        files.refresh()
+        return report
     tell = progress or (lambda _: None)
     if n_images is not None:
         n_new = max(n_images - len(files.row_table), 0)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from relook.app.index_beside import run_with_index
 from relook.app.models import remember
 from relook.app.places import PathLike, absolute, expanded
+from relook.app.ray_index import workers_of
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
-from relook.core.settings import IndexSettings
+from relook.core.settings import IndexSettings, RaySettings
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.scan import Scan, check_root
@@ -37,6 +38,7 @@ class AddOptions:
     within: Sequence[PathLike] | None = None
     progress: ProgressCallback | None = None
     missing_ok: bool = False
+    ray: RaySettings | None = None
 
 
 def add(
@@ -60,7 +62,7 @@ def add(
     files = library.open_or_create()
     files.check_encoder(encoder)
     report_to = options.progress or (lambda _: None)
-    with WriterLock(library.folder):
+    with workers_of(options.ray, library, encoder) as elsewhere, WriterLock(library.folder):
         files.refresh()
         remember(files, encoder)
         roots = given or files.catalog.roots()
@@ -79,8 +81,11 @@ def add(
         )
         for root in given:
             files.catalog.add_root(root)
-        builder = Builder(files, encoder, settings, library.limits, sidecars, options.progress)
-        n_images = _n_listed(scan) if library.search_settings.memory_mib else None
+        builder = Builder(
+            files, encoder, settings, library.limits, sidecars, options.progress, elsewhere
+        )
+        plans = files.shared is None and library.search_settings.memory_mib > 0
+        n_images = _n_listed(scan) if plans else None
         return run_with_index(
             files, encoder, library.search_settings, n_images, lambda: builder.run(scan), report_to
         )

@@ -27,7 +27,7 @@ def compact_library(
 
     Raises:
         NotFoundError: `no_library`; LibraryBusyError; StorageError: the disk refused, and the
-            library is as it was.
+            library is as it was; InputError: `not_for_shared`.
     """
     files = library.files
     with WriterLock(library.folder):
@@ -56,7 +56,7 @@ def index_recall(library: Library, n_queries: int = _N_QUERIES) -> dict[str, Any
         words = None if texts is None else measure_recall(files, store, texts[:n_queries])
         n_tiles = len(files.vectors)
         return {
-            "index": card.kind if card else "exact",
+            "index": "milvus" if files.shared else card.kind if card else "exact",
             "n_tiles": n_tiles,
             "n_indexed": getattr(store, "n_indexed", 0),
             "n_segments": len(card.segments) if card else 0,

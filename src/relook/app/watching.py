@@ -71,7 +71,7 @@ def watch(
         began = time.monotonic()
         report = library.add(
             *paths, metadata=options.metadata, settings=options.settings, within=options.within,
-            progress=options.progress,
+            progress=options.progress, ray=options.ray,
         )  # fmt: skip
         yield report
         again = replace(options, missing_ok=True)

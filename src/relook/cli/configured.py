@@ -49,6 +49,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "captioner": _CORE + "CaptionerSettings",
         "prompts": _CORE + "PromptSettings",
         "index": _CORE + "IndexSettings",
+        "ray": _CORE + "RaySettings",
         "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
@@ -75,6 +76,7 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "index": {
             "paths": "library.pictures", "metadata": "library.metadata",
             "hidden": "index.hidden", "retry_skipped": "index.retry_skipped",
+            "store": "library.store", "ray": "ray.address", "ray_workers": "ray.workers",
         },
         "search": {"limit": "search.limit", "fold": "search.fold"},
         "similar": {"limit": "search.limit"},
@@ -171,6 +173,7 @@ def open_library(
     folder: Path | str | None,
     config: Config | None,
     words: CaptionFlags | None = None,
+    store: str | None = None,
     **encoder: str | None,
 ) -> Library:
     """A library with configured settings.
@@ -179,6 +182,7 @@ def open_library(
         folder: As the flag says it.
         config: Of the command; what the environment and the user's file say when None.
         words: What flags say of the captioner.
+        store: Collection for the vectors of a new library.
         encoder: What flags say of the encoder (`model`, `revision`, `device`, `dtype`,
             `tiles`); it wins over the configuration.
     """
@@ -196,6 +200,7 @@ def open_library(
         prompts=prompts,
         search=found.settings(SearchSettings),
         limits=found.settings(ImageLimits),
+        store=store,
     )
 
 

@@ -1,4 +1,4 @@
-"""`relook index`, `info` and `forget`. Layer: cli."""
+"""`relook index`, `attach`, `info` and `forget`. Layer: cli."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from relook.app.attaching import attach as attached
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.cli.configured import ConfigOption, config_of, open_library
@@ -16,13 +17,32 @@ from relook.cli.cost import telling_cost
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
 from relook.cli.watching import keep_watching
-from relook.core.settings import EncoderSettings, IndexSettings, WatchSettings, help_of
+from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings, help_of
 
-__all__ = ["forget", "index", "info"]
+__all__ = ["attach", "forget", "index", "info"]
 
 
 def _encoder_help(name: str) -> str:
     return help_of(EncoderSettings, name).capitalize() + "."
+
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Collection for a new library's vectors, shared by several servers:"
+        " milvus://HOST:19530/COLLECTION.",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
+    ),
+]
+RayWorkersOption = Annotated[
+    int | None, typer.Option(min=0, help=help_of(RaySettings, "workers").capitalize() + ".")
+]
 
 
 def index(
@@ -59,6 +79,9 @@ def index(
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
     ] = False,
+    store: StoreOption = None,
+    ray: RayOption = None,
+    ray_workers: RayWorkersOption = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
     ] = False,
@@ -76,20 +99,23 @@ def index(
     said = config or config_of(None)
     settings = said.settings(IndexSettings)
     settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
+    cluster = replace(said.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
-        library, config, model=encoder, revision=revision, device=device, dtype=dtype, tiles=tiles
-    )
+        library, said, store=store, model=encoder, revision=revision, device=device,
+        dtype=dtype, tiles=tiles,
+    )  # fmt: skip
     with opened as lib, progress_bar(as_json) as progress:
         telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
         if watch or poll is not None:
             watching = said.settings(WatchSettings)
             watching = watching if poll is None else replace(watching, poll_s=poll)
-            options = AddOptions(metadata or (), settings, progress=telling)
+            options = AddOptions(metadata or (), settings, progress=telling, ray=cluster)
             report = keep_watching(lib, paths or [], options, watching, as_json=as_json)
             raise typer.Exit(130 if report.interrupted else 0)
         report = lib.add(
-            *(paths or []), metadata=metadata or [], settings=settings, progress=telling
-        )
+            *(paths or []), metadata=metadata or [], settings=settings, progress=telling,
+            ray=cluster,
+        )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
     else:
@@ -98,6 +124,23 @@ def index(
         raise typer.Exit(130)
     if report.skipped:
         raise typer.Exit(3)
+
+
+def attach(
+    store: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="milvus://HOST:19530/COLLECTION.")
+    ],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a library here of a collection that another server fills, or bring it up to date."""
+    facts = attached(store, library)
+    if as_json:
+        print_json(facts)
+    else:
+        sys.stdout.write(
+            f"{facts['library']}: {facts['n_images']:,} images, {facts['n_new']:,} of them new\n"
+        )
 
 
 def info(

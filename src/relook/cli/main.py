@@ -46,6 +46,7 @@ app = typer.Typer(
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
+app.command("attach")(index.attach)
 app.command("info")(index.info)
 app.command("forget")(index.forget)
 app.command("compact")(compact.compact)

@@ -12,10 +12,12 @@
     |  |- LibraryFormatError            made by a newer Relook, or damaged
     |  |- EncoderMismatchError          made by another encoder
     |  `- StorageError (OSError)        the disk refused: full, read-only, gone
+    |     `- StoreError                 the server that holds the vectors is down or refused
     |- MissingExtraError                an optional package is not installed
     |- ModelError                       an encoder's files are missing or wrong
     |- FetchError (OSError)             an address on the web could not be read
     |- AnswerError                      the model that was asked gave no answer
+    |- ClusterError                     the workers on other machines cannot be reached
     |- AccessError                      this caller may not do this
     |  `- TokenError                    no token, or a wrong one
     `- OverloadError                    too much to do just now; the same again later may work
@@ -29,6 +31,7 @@ from __future__ import annotations
 __all__ = [
     "AccessError",
     "AnswerError",
+    "ClusterError",
     "EncoderMismatchError",
     "FetchError",
     "ImageError",
@@ -44,6 +47,7 @@ __all__ = [
     "QueryError",
     "RelookError",
     "StorageError",
+    "StoreError",
     "TokenError",
     "TooLargeError",
 ]
@@ -116,6 +120,10 @@ class StorageError(LibraryError, OSError):
     """The disk refused: full, read-only or gone."""
 
 
+class StoreError(StorageError):
+    """The server that holds a shared library's vectors is down, or did not do it."""
+
+
 class MissingExtraError(RelookError):
     """A feature needs an optional package that is not installed."""
 
@@ -130,6 +138,10 @@ class FetchError(RelookError, OSError):
 
 class AnswerError(RelookError):
     """The model that was asked gave no answer: not reached, refused, too slow, or nonsense."""
+
+
+class ClusterError(RelookError):
+    """The workers on other machines cannot be reached, or they all failed."""
 
 
 class AccessError(RelookError):

@@ -21,6 +21,7 @@ __all__ = [
     "LibrarySettings",
     "ModelSettings",
     "PromptSettings",
+    "RaySettings",
     "SearchSettings",
     "WatchSettings",
     "WebLimits",
@@ -81,6 +82,19 @@ class IndexSettings:
     connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
     retry_skipped: bool = setting(False, "try files again that were skipped before")
+
+
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """How a Ray cluster indexes pictures."""
+
+    address: str = setting(
+        "", "auto (the running cluster, or else this machine), local, or HOST:PORT; no Ray if empty"
+    )
+    workers: int = setting(0, "encoders at work at once; 0 means what the cluster has room for")
+    shard: int = setting(256, "files handed to a worker at once", low=1)
+    cpus: float = setting(1.0, "processor cores that a worker takes", low=0.1)
+    gpus: float = setting(0.0, "GPUs that a worker takes; a part of one is fine", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +206,9 @@ class LibrarySettings:
     """Which library a command works on, and what it is made of."""
 
     folder: str = setting("", "library folder; one per user when empty")
+    store: str = setting(
+        "", "collection that holds a new library's vectors for several servers (milvus://...)"
+    )
     pictures: tuple[str, ...] = setting((), "folders or files that relook index goes over")
     metadata: tuple[str, ...] = setting((), "CSV, JSONL or COCO JSON with titles and captions")
 

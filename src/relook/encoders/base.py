@@ -50,6 +50,11 @@ class Fingerprint:
         fields = json.dumps(asdict(self), sort_keys=True).encode()
         return hashlib.sha256(fields).hexdigest()[:16]
 
+    @property
+    def told(self) -> str:
+        """The encoder as messages name it."""
+        return f"{self.name} {self.revision} ({self.digest})"
+
     def as_dict(self) -> dict[str, Any]:
         """A JSON form."""
         return asdict(self)

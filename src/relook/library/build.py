@@ -12,7 +12,7 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -35,7 +35,12 @@ from relook.library.sidecar import Sidecars
 from relook.library.stages import Clock, StageRate
 from relook.library.survey import Survey
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "Outcomes", "ReadElsewhere"]
+
+Outcomes = Generator[Read | SkippedFile, None, None]
+ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
+"""Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
+its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 _FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
@@ -51,6 +56,7 @@ class Builder:
         settings, limits: How, and what a picture may cost.
         sidecars: What is said about pictures elsewhere.
         progress: Called now and then with where the run is.
+        elsewhere: Who reads and encodes the pictures; threads of this process when None.
     """
 
     def __init__(
@@ -61,13 +67,14 @@ class Builder:
         limits: ImageLimits,
         sidecars: Sidecars,
         progress: ProgressCallback | None = None,
+        elsewhere: ReadElsewhere | None = None,
     ) -> None:
         self._files, self._encoder = files, encoder
-        self._settings, self._sidecars = settings, sidecars
+        self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
         self._committer = Committer(files, lambda r: encoder.tiles_for(r.width_px, r.height_px))
-        self._vectors = files.writer_vectors()  # of what was there; only this thread reads it
+        self._vectors = files.committed_vectors()  # only this thread reads it
         self._known, contents = load_known(files.catalog)
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         self._reader = PictureReader(encoder, limits, contents, self._n_workers)
@@ -124,8 +131,13 @@ class Builder:
 
     def _index(self, survey: Survey) -> None:
         """Reads, encodes and commits what the survey finds."""
+
+        def tell() -> None:
+            self._progress(Progress("listing", survey.n_listed))
+
         began, n_done = time.monotonic(), 0
-        with contextlib.closing(self._read_ahead(survey)) as outcomes:
+        read = self._elsewhere(survey, tell) if self._elsewhere else self._read_ahead(survey, tell)
+        with contextlib.closing(read) as outcomes:
             for outcome in outcomes:
                 self._take(outcome)
                 n_done += 1
@@ -150,7 +162,7 @@ class Builder:
         """Pictures encoded at once; an encoder may learn a better number as it runs."""
         return self._settings.batch or self._encoder.batch
 
-    def _read_ahead(self, survey: Survey) -> Generator[Read | SkippedFile, None, None]:
+    def _read_ahead(self, survey: Survey, tell: Callable[[], None]) -> Outcomes:
         """Reads files in threads, at most a few batches ahead; results in order."""
         n_threads = self._settings.readers or self._n_workers
         if not self._settings.readers and any(map(is_url, survey.roots)):
@@ -173,7 +185,7 @@ class Builder:
                     return
                 else:
                     wait_s = _WAIT_S
-                    self._progress(Progress("listing", survey.n_listed))
+                    tell()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -184,6 +196,8 @@ class Builder:
             return
         elif twin := self._once.twin(outcome.content):
             self._enter(_as_of(twin.record, outcome), outcome, twin.tiles)
+        elif outcome.tiles is not None:
+            self._take_encoded(outcome, outcome.tiles)
         elif outcome.record is not None and outcome.content not in self._read_again:
             self._once.wait(outcome)
         elif twins := self._files.catalog.images_with(outcome.content):
@@ -195,6 +209,15 @@ class Builder:
             # claimed it comes later or turned out to be none.
             self._read_again.add(outcome.content)
             self._take(self._reader.read(outcome.facts, again=True))
+
+    def _take_encoded(self, read: Read, tiles: Floats) -> None:
+        """A picture that was encoded elsewhere, where nobody knows the library."""
+        if twins := self._files.catalog.images_with(read.content):
+            self._take_known(read, twins)
+            return
+        assert read.record is not None
+        self._once.encoded(read.record, tiles)
+        self._enter(read.record, read, tiles, is_copy=False)
 
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """A file whose content the library has: touched, moved, or a copy."""
@@ -212,7 +235,7 @@ class Builder:
             first = twins[0].first_row
             rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
             if first + twins[0].n_tiles > len(self._vectors):  # of this run
-                self._vectors = self._files.writer_vectors()
+                self._vectors = self._files.committed_vectors()
             self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
 
     def _known_as(self, path: bytes) -> int:

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
 from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.library.dropped import DROPPED, taken_back
+from relook.library.image_columns import COLUMNS, column_values, read_columns
 from relook.library.matching import matching_sql, plain
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
@@ -82,11 +83,6 @@ WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
         ON CONFLICT (name) DO UPDATE SET value = value + 1;
 END;
 """
-_COLUMNS = (
-    "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
-    " first_row, n_tiles, tiling_id, title, caption, metadata"
-)
-
 # SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
@@ -105,6 +101,7 @@ class Catalog:
     def __init__(self, path: Path, *, writable: bool) -> None:
         self.path, self.writable = path, writable
         self._lock = threading.RLock()
+        self.before_commit: Callable[[sqlite3.Connection], None] | None = None
         self._db = _connect(path, writable)
         try:
             if writable:
@@ -131,6 +128,8 @@ class Catalog:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
+                if self.before_commit is not None:  # a shared library tells the others
+                    self.before_commit(self._db)
                 self._db.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._roll_back()
@@ -142,6 +141,11 @@ class Catalog:
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+
+    def listen(self, triggers: str) -> None:
+        """Makes temporary triggers, which end with this connection."""
+        with self._lock:
+            self._db.executescript(triggers)
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """All rows of a SELECT.
@@ -165,23 +169,29 @@ class Catalog:
 
     def end_row(self) -> int:
         """The row behind the last one that any image, living or removed, has used."""
-        counter = self.ask("SELECT value FROM counters WHERE name = 'end_row'")
-        return _int(counter[0][0]) if counter else 0
+        return self.counter("end_row")
 
     def vectors_file(self) -> int:
         """The number of the file that the rows are in, see `moment.vectors_path`."""
-        counter = self.ask("SELECT value FROM counters WHERE name = 'vectors_file'")
-        return _int(counter[0][0]) if counter else 0
+        return self.counter("vectors_file")
 
     def generation(self) -> int:
         """Grows with every change of images."""
-        counter = self.ask("SELECT value FROM counters WHERE name = 'generation'")
+        return self.counter("generation")
+
+    def counter(self, name: str) -> int:
+        """A number that the catalog keeps; 0 at first."""
+        counter = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
         return _int(counter[0][0]) if counter else 0
+
+    def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
+        """Keeps a number. Inside a transaction."""
+        db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
         """Images whose file has this digest, oldest first."""
-        sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
-        return [_record(row) for row in self.ask(sql, (content,))]
+        sql = f"SELECT image_id, {COLUMNS} FROM images WHERE content = ? ORDER BY image_id"
+        return [read_columns(row) for row in self.ask(sql, (content,))]
 
     def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
         """Records of the given images, in the given order; those that are gone may be left out.
@@ -195,9 +205,9 @@ class Catalog:
         for at in range(0, len(possible), 500):
             some = possible[at : at + 500]
             marks = ",".join("?" * len(some))
-            sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id IN ({marks})"
+            sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
-                found[_int(row[0])] = _record(row)
+                found[_int(row[0])] = read_columns(row)
         missing = [image_id for image_id in wanted if image_id not in found]
         if missing and not missing_ok:
             raise NotFoundError(
@@ -207,11 +217,11 @@ class Catalog:
 
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id; a thousand in memory at once."""
-        sql = f"SELECT image_id, {_COLUMNS} FROM images WHERE image_id > ? ORDER BY image_id"
+        sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id > ? ORDER BY image_id"
         last = 0
         while rows := self.ask(f"{sql} LIMIT 1000", (last,)):
             for row in rows:
-                yield _record(row)
+                yield read_columns(row)
             last = _int(rows[-1][0])
 
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
@@ -294,19 +304,15 @@ class Catalog:
         facts, image_id = record.facts, None
         if not record.image_id:
             record, image_id = taken_back(db, record)
-        values = (
-            facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
-            record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
-            record.tiling_id, record.title, record.caption, _json(record.metadata),
-        )  # fmt: skip
+        values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
-            marks = ", ".join(f"{name.strip()} = ?" for name in _COLUMNS.split(","))
+            marks = ", ".join(f"{name.strip()} = ?" for name in COLUMNS.split(","))
             sql = f"UPDATE images SET {marks} WHERE image_id = ?"
             db.execute(sql, (*values, record.image_id))
             return record.image_id
         marks = ", ".join("?" * (len(values) + 2))
-        sql = f"INSERT INTO images ({_COLUMNS}, added_s, image_id) VALUES ({marks})"
+        sql = f"INSERT INTO images ({COLUMNS}, added_s, image_id) VALUES ({marks})"
         return int(db.execute(sql, (*values, time.time(), image_id)).lastrowid or 0)
 
     def put_skipped(self, db: sqlite3.Connection, file: SkippedFile) -> None:
@@ -323,7 +329,7 @@ class Catalog:
         )
         db.execute("INSERT OR REPLACE INTO counters VALUES ('stamp', random())")
         if end_row is not None:
-            db.execute("INSERT OR REPLACE INTO counters VALUES ('end_row', ?)", (end_row,))
+            self.set_counter(db, "end_row", end_row)
 
     def close(self) -> None:
         """Closes the file; closing twice is fine."""
@@ -358,20 +364,9 @@ def _is_readable(db: sqlite3.Connection) -> bool:
     return True
 
 
-def _json(metadata: dict[str, object]) -> str:
-    return json.dumps(metadata, ensure_ascii=False, default=str)
-
-
 def _int(value: object) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _record(row: tuple[object, ...]) -> ImageRecord:
-    image_id, path, size_bytes, mtime_ns, *fields, metadata = row
-    facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
-    said = json.loads(str(metadata))
-    return ImageRecord(facts, *fields, said, _int(image_id))  # type: ignore[arg-type, call-arg]
 
 
 def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:

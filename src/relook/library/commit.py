@@ -17,10 +17,11 @@ from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.sums import add_missing_sums, put_sum
+from relook.library.vector_file import VectorFile
 
 __all__ = ["PASSING", "Committer", "Entry"]
 
-PASSING = ("unreadable", "vanished")
+PASSING = ("unreadable", "vanished", "worker_failed")
 """Codes of what only could not be read just now: it keeps the image it was indexed as."""
 
 
@@ -52,7 +53,10 @@ class Committer:
         self._catalog, self._boxes = files.catalog, boxes
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
-        add_missing_sums(files.catalog, self._vectors)
+        # Sums are of the bytes of a file; a collection of Milvus looks after its own.
+        self._has_sums = isinstance(self._vectors, VectorFile)
+        if isinstance(self._vectors, VectorFile):
+            add_missing_sums(files.catalog, self._vectors)
 
     def commit(self, entries: Sequence[Entry], skips: Sequence[SkippedFile] = ()) -> int:
         """Writes images and the files that could not be used; all or nothing.
@@ -71,7 +75,7 @@ class Committer:
         n_removed = 0
         try:
             with self._catalog.transaction() as db:
-                if rows is not None:
+                if rows is not None and self._has_sums:
                     put_sum(db, row, rows)
                 for entry in entries:
                     row = self._put(db, entry, row)

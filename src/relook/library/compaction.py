@@ -12,10 +12,11 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import LibraryFormatError, StorageError
+from relook.core.errors import InputError, LibraryFormatError, StorageError
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
@@ -69,9 +70,17 @@ def compact(
         progress: Told how many rows are copied, of how many; may raise to stop.
 
     Raises:
+        InputError: `not_for_shared` when the vectors are in a collection of several servers.
         StorageError: when the disk refuses; the library is then as it was.
     """
     files.refresh()
+    old = files.vectors
+    if not isinstance(old, VectorFile):
+        raise InputError(
+            "not_for_shared",
+            f"this library has its vectors in {files.manifest.store}, which frees their space",
+            "nothing is to be done: rows of removed images are deleted there at once",
+        )
     files.writer_vectors().cut_tail()
     now, alive = files.now, files.alive()
     n_before = len(files.vectors)
@@ -81,7 +90,7 @@ def compact(
     new_row = np.cumsum(alive, dtype=np.int64) - 1  # [n], of rows that are alive
     path = vectors_path(files.folder, number)
     try:
-        _copy(files, alive, number, progress or (lambda _done, _total: None))
+        _copy(old, alive, path, progress or (lambda _done, _total: None))
         _renumber_index(files, alive, new_row, number)
         files.manifest.raise_version(files.folder)
         vectors = VectorFile(path, files.vectors.dim, int(alive.sum()))
@@ -126,17 +135,17 @@ def name_new_rows(
 
 
 def _copy(
-    files: LibraryFiles, alive: Mask, number: int, progress: Callable[[int, int], None]
+    vectors: VectorFile, alive: Mask, path: Path, progress: Callable[[int, int], None]
 ) -> None:
     n = len(alive)
-    with open(vectors_path(files.folder, number), "wb") as file:
+    with open(path, "wb") as file:
         for start in range(0, n, _BLOCK):
             progress(start, n)
             kept = start + np.flatnonzero(alive[start : start + _BLOCK])
-            file.write(files.vectors.halves(kept).tobytes())
+            file.write(vectors.halves(kept).tobytes())
         file.flush()
         os.fsync(file.fileno())
-    folder = os.open(files.folder, os.O_RDONLY)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

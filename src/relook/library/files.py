@@ -16,22 +16,20 @@ import numpy as np
 
 from relook.core.errors import (
     EncoderMismatchError,
-    InputError,
     LibraryFormatError,
-    NotFoundError,
     StorageError,
 )
-from relook.core.picture_paths import inside, split_member
 from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
+from relook.library.founding import found, make_folder
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.moment import Moment, read_moment, vectors_path
 from relook.library.records import ImageRecord
-from relook.library.row_table import ROWS_FILE
+from relook.library.row_table import ROWS_FILE, Snapshot
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
@@ -39,12 +37,16 @@ from relook.stores.ivf_files import index_stamp
 from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
+    from relook.library.shared import Shared
+    from relook.library.shared_vectors import SharedVectors
     from relook.stores.ivf_build import Report
+    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["LibraryFiles"]
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
+_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")
 
 
 class LibraryFiles:
@@ -62,16 +64,27 @@ class LibraryFiles:
         self._lock = threading.RLock()
         self._pinned = threading.local()
         try:
+            self.shared = _shared(folder, manifest, catalog)
             self._latest = self._read()
         except BaseException:
             catalog.close()
             raise
 
     def _read(self, known: Moment | None = None) -> Moment:
-        dim = self.manifest.fingerprint.dim
-        now = read_moment(self.folder, self.catalog, dim, known.snapshot if known else None)
-        now.index_stamp = index_stamp(self.folder / _ANN, now.snapshot.vectors_file)
+        before = known.snapshot if known else None
+        now = read_moment(self.folder, self.catalog, self._vectors_of, before)
+        now.index_stamp = self._index_stamp(now.snapshot)
         return now
+
+    def _vectors_of(self, now: Snapshot) -> VectorFile | MilvusSource:
+        """The vectors of a moment: in the collection that the manifest names, or in a file."""
+        if self.shared is not None:
+            return self.shared.source(now.end_row)
+        path = vectors_path(self.folder, now.vectors_file)
+        return VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
+
+    def _index_stamp(self, now: Snapshot) -> int:
+        return 0 if self.shared else index_stamp(self.folder / _ANN, now.vectors_file)
 
     @property
     def _now(self) -> Moment:
@@ -97,8 +110,16 @@ class LibraryFiles:
             self._pinned.moment = None
 
     @classmethod
-    def create(cls, folder: Path, encoder_name: str, fingerprint: Fingerprint) -> LibraryFiles:
+    def create(
+        cls, folder: Path, encoder_name: str, fingerprint: Fingerprint, store: str = ""
+    ) -> LibraryFiles:
         """Makes a new, empty library in a new or empty folder.
+
+        Args:
+            folder: Where.
+            encoder_name: What opens the encoder that will make its vectors.
+            fingerprint: Of that encoder.
+            store: Address of the collection for the vectors; a file in the folder when empty.
 
         Raises:
             InputError: `folder_in_use` when other files are in the folder.
@@ -106,32 +127,12 @@ class LibraryFiles:
             LibraryBusyError: when another process is making it.
             StorageError: when it cannot be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            others = sorted(name for name in os.listdir(folder) if not _ours(name))
-        except OSError as error:
-            raise StorageError(
-                "disk_refused", f"cannot make a library at {folder}: {error.strerror}"
-            ) from error
-        if others:
-            raise InputError(
-                "folder_in_use",
-                f"{folder} holds other files ({others[0]!r}, for one) and no library",
-                "choose a new folder for the library; pictures stay where they are",
-            )
+        make_folder(folder, _OURS, _ANN)
         with WriterLock(folder):
             if Manifest.exists(folder):  # another process was faster
                 return cls.open(folder)
             catalog = Catalog(folder / _CATALOG, writable=True)
-            if catalog.end_row():
-                catalog.close()
-                raise LibraryFormatError(
-                    "bad_manifest",
-                    f"{folder} holds a catalog of indexed images but no manifest.json",
-                    "restore it from a backup, or index the pictures into a new library",
-                )
-            manifest = Manifest(encoder_name, fingerprint)
-            manifest.write(folder)
+            manifest = found(folder, catalog, encoder_name, fingerprint, store)
         return cls(folder, manifest, catalog)
 
     @classmethod
@@ -162,18 +163,24 @@ class LibraryFiles:
         if ours.digest != theirs.digest:
             raise EncoderMismatchError(
                 "other_encoder",
-                f"this library was made by {_name(ours)}; the encoder at hand is {_name(theirs)}",
+                f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
                 "index the pictures into a new library, or use the encoder it was made with",
             )
 
-    def refresh(self) -> bool:
-        """Takes in what was committed since, and a new index; True when there was something."""
+    def refresh(self, *, now: bool = False) -> bool:
+        """Takes in what was committed since, and a new index; True when there was something.
+
+        Args:
+            now: Ask a collection that several servers share at once; else every two seconds.
+        """
+        if self.shared is not None:
+            self.shared.take_in(now=now)
         with self._lock:
             latest = self._latest
             if self.catalog.generation() != latest.snapshot.generation:
                 self._latest = self._read(latest)
                 return True
-            stamp = index_stamp(self.folder / _ANN, latest.snapshot.vectors_file)
+            stamp = self._index_stamp(latest.snapshot)
             if stamp == latest.index_stamp:
                 return False
             # The moment itself stays as it is for those who are inside it.
@@ -181,7 +188,7 @@ class LibraryFiles:
         return True
 
     @property
-    def vectors(self) -> VectorFile:
+    def vectors(self) -> VectorFile | MilvusSource:
         """The vectors, [n, d]."""
         return self._now.vectors
 
@@ -238,6 +245,8 @@ class LibraryFiles:
         return now.store
 
     def _new_store(self, settings: SearchSettings) -> Store:
+        if self.shared is not None:
+            return self.shared.store(len(self.vectors), self.alive(), settings)
         if settings.index_kind != "exact" and len(self.vectors) > settings.exact_rows:
             try:
                 return self._open_index(settings)
@@ -258,20 +267,22 @@ class LibraryFiles:
     def index_plan(self, settings: SearchSettings, n_rows: int | None = None) -> IndexPlan:
         """The index that suits the library, or one of so many rows.
 
+        A collection that several servers share has an index of its own, and none here.
+
         Raises:
             InputError: `memory_limit` when the configured memory is too little for any.
         """
         return plan_index(
             len(self.vectors) if n_rows is None else n_rows,
             self.manifest.fingerprint.dim,
-            kind=settings.index_kind,
+            kind="exact" if self.shared else settings.index_kind,
             exact_rows=settings.exact_rows,
             memory_bytes=settings.memory_mib * 1024**2,
         )
 
     def index_fault(self, settings: SearchSettings) -> str | None:
         """Why the index on the disk cannot be used; None when it can, or there is none."""
-        if not index_stamp(self.folder / _ANN, self._file_number):
+        if not self._index_stamp(self._now.snapshot):
             return None
         try:
             self._open_index(settings).close()
@@ -330,8 +341,14 @@ class LibraryFiles:
     def _file_number(self) -> int:
         return self._now.snapshot.vectors_file
 
-    def writer_vectors(self) -> VectorFile:
+    def committed_vectors(self) -> VectorFile | MilvusSource:
+        """The vectors that the catalog names now, which no `refresh` replaces; to be read only."""
+        return self._vectors_of(self.catalog.snapshot(self._latest.snapshot))
+
+    def writer_vectors(self) -> VectorFile | SharedVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
+        if self.shared is not None:
+            return self.shared.begin_writing()
         now = self.catalog.snapshot(self._latest.snapshot)
         path = vectors_path(self.folder, now.vectors_file)
         vectors = VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
@@ -339,35 +356,6 @@ class LibraryFiles:
             if other != path:  # what a compaction that was killed left over
                 other.unlink(missing_ok=True)
         return vectors
-
-    def forget(self, roots: list[bytes]) -> int:
-        """Takes the images at or below some paths out of the catalog. Writer's lock held.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            NotFoundError: `no_image` when no image is there.
-        """
-        within = "path = ?1 OR substr(path, 1, length(?2)) = ?2 OR substr(path, 1, length(?3)) = ?3"
-        n_forgotten = 0
-        with self.catalog.transaction() as db:
-            for root in roots:
-                below = inside(root)
-                values = (root, below[0], below[-1])
-                archive = (split_member(root) or (root,))[0]
-                db.execute(f"DELETE FROM archives WHERE {within} OR path = ?4", (*values, archive))
-                n_images = sum(
-                    db.execute(f"DELETE FROM {table} WHERE {within}", values).rowcount
-                    for table in ("images", "dropped")
-                )
-                db.execute(f"DELETE FROM roots WHERE {within}", values)
-                db.execute(f"DELETE FROM skipped WHERE {within}", values)
-                if not n_images:
-                    raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
-                n_forgotten += n_images
-            self.catalog.bump(db)
-        return n_forgotten
 
     def n_bytes(self) -> int:
         """Size of the library's files on disk."""
@@ -383,7 +371,11 @@ class LibraryFiles:
         if latest.store is not None:
             latest.store.close()
         latest.vectors.close()
-        self.catalog.close()
+        try:
+            if self.shared is not None:
+                self.shared.close()
+        finally:
+            self.catalog.close()
 
     def __enter__(self) -> LibraryFiles:
         return self
@@ -397,11 +389,10 @@ class LibraryFiles:
         self.close()
 
 
-def _ours(name: str) -> bool:
-    return (
-        name.startswith((_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")) or name == _ANN
-    )
+def _shared(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared | None:
+    """The collection that the manifest names; None for a library of this machine alone."""
+    if not manifest.store:
+        return None
+    from relook.library.shared import shared_of
 
-
-def _name(fingerprint: Fingerprint) -> str:
-    return f"{fingerprint.name} {fingerprint.revision} ({fingerprint.digest})"
+    return shared_of(folder, manifest, catalog)

@@ -18,7 +18,8 @@ from relook.encoders.base import Fingerprint
 __all__ = ["FORMAT_VERSION", "Manifest", "write_whole"]
 
 FORMAT_VERSION = 2
-"""The newest format that is read here: in it the vectors may be in a file of another name."""
+"""The newest format that is read here: in it the vectors may be in a file of another
+name, or in a collection that several servers share."""
 _PLAIN_VERSION = 1  # of a library that was never compacted, which any Relook reads
 _NAME = "manifest.json"
 
@@ -31,11 +32,14 @@ class Manifest:
         encoder: Registry name of the encoder that makes its vectors.
         fingerprint: Of that encoder.
         format_version: Of the files.
+        store: Address of the collection that holds the vectors for several servers; empty when
+            they are in this folder.
     """
 
     encoder: str
     fingerprint: Fingerprint
     format_version: int = _PLAIN_VERSION
+    store: str = ""
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -56,7 +60,8 @@ class Manifest:
             version = int(values["format_version"])
             if version <= FORMAT_VERSION:
                 fingerprint = Fingerprint.from_dict(values["fingerprint"])
-                return cls(str(values["encoder"]), fingerprint, version)
+                store = str(values.get("store", ""))
+                return cls(str(values["encoder"]), fingerprint, version, store)
         except FileNotFoundError:
             raise NotFoundError(
                 "no_library",
@@ -99,6 +104,7 @@ class Manifest:
             "format_version": self.format_version,
             "encoder": self.encoder,
             "fingerprint": self.fingerprint.as_dict(),
+            **({"store": self.store} if self.store else {}),
         }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from relook.library.row_table import KEPT_FROM, Snapshot, keep_rows, kept_rows
 from relook.library.vector_file import VectorFile
 from relook.stores import Store
 from relook.stores.base import Mask
+
+if TYPE_CHECKING:
+    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["Moment", "read_moment", "vectors_number", "vectors_path"]
 
@@ -32,7 +36,7 @@ class Moment:
     """
 
     snapshot: Snapshot
-    vectors: VectorFile
+    vectors: VectorFile | MilvusSource
     index_stamp: int = 0
     store: Store | None = None
     derived: dict[str, Any] = field(default_factory=dict)
@@ -99,8 +103,19 @@ def vectors_number(path: Path) -> int:
     return int(path.stem.removeprefix(f"{_PLACE}-")) if "-" in path.stem else 0
 
 
-def read_moment(folder: Path, catalog: Catalog, dim: int, known: Snapshot | None) -> Moment:
+def read_moment(
+    folder: Path,
+    catalog: Catalog,
+    vectors_of: Callable[[Snapshot], VectorFile | MilvusSource],
+    known: Snapshot | None,
+) -> Moment:
     """The catalog's moment with its vectors mapped.
+
+    Args:
+        folder: Of the library.
+        catalog: The open one there.
+        vectors_of: Opens the vectors of a moment.
+        known: An earlier moment.
 
     Raises:
         LibraryFormatError: `vectors_missing`, `bad_catalog`.
@@ -109,7 +124,7 @@ def read_moment(folder: Path, catalog: Catalog, dim: int, known: Snapshot | None
     while True:
         now = catalog.snapshot(known)
         try:
-            vectors = VectorFile(vectors_path(folder, now.vectors_file), dim, now.end_row)
+            vectors = vectors_of(now)
         except LibraryFormatError:
             if catalog.snapshot(now).vectors_file == now.vectors_file:
                 raise

@@ -22,6 +22,7 @@ from relook.core.picture_paths import is_url
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
+from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.embedded import embedded_words
 from relook.library.known import Contents
@@ -42,6 +43,7 @@ class Read:
         words: What stands beside it in its archive.
         prepared: What `Encoder.encode_prepared` takes; None when the content is known.
         record: What the catalog keeps; None when the content is known.
+        tiles: [t, d] its vectors, where whoever read it has encoded it, too.
     """
 
     facts: FileFacts
@@ -49,6 +51,7 @@ class Read:
     words: Words | None = None
     prepared: NDArray[Any] | None = None
     record: ImageRecord | None = None
+    tiles: Floats | None = None
 
 
 class PictureReader:

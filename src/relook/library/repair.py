@@ -15,7 +15,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.errors import LibraryBusyError, LibraryFormatError, StorageError
+from relook.core.errors import (
+    InputError,
+    LibraryBusyError,
+    LibraryFormatError,
+    NotFoundError,
+    StorageError,
+)
 from relook.core.settings import SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
@@ -55,10 +61,12 @@ def repair(
         NotFoundError: `no_library`.
         LibraryBusyError: when another process writes to it, or has the damaged catalog open.
         StorageError: when the disk refuses; running it again goes on.
+        InputError: `not_for_shared` when the vectors are in a collection of several servers.
     """
     settings, progress = settings or SearchSettings(), progress or (lambda _: None)
     if not any((folder / name).exists() for name in (CATALOG, "manifest.json")):
         Manifest.read(folder)  # says that there is no library
+    _refuse_shared(folder)
     with WriterLock(folder):
         before = check(folder, settings, progress)
         if before.has("newer_format"):
@@ -78,6 +86,20 @@ def repair(
             hint = "make room, check who may write there, and run it again"
             raise StorageError("disk_refused", told, hint) from error
     return RepairReport(before, after, mending.done, mending.kept)
+
+
+def _refuse_shared(folder: Path) -> None:
+    """Refuses a folder whose catalog can be made anew from the collection that has it all."""
+    try:
+        store = Manifest.read(folder).store
+    except (LibraryFormatError, NotFoundError):
+        return  # damage that a repair looks at
+    if store:
+        raise InputError(
+            "not_for_shared",
+            f"this library has its vectors, and what is known of its images, in {store}",
+            f"make its folder anew: move it away, and run: relook attach {store}",
+        )
 
 
 class _Mending:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from relook.core.errors import (
     AccessError,
     AnswerError,
+    ClusterError,
     EncoderMismatchError,
     FetchError,
     ImageError,
@@ -30,6 +31,7 @@ from relook.core.errors import (
     QueryError,
     RelookError,
     StorageError,
+    StoreError,
     TokenError,
     TooLargeError,
 )
@@ -58,6 +60,8 @@ STATUS: Mapping[type[RelookError], int] = MappingProxyType(
         LibraryFormatError: 500,
         EncoderMismatchError: 500,
         StorageError: 507,
+        StoreError: 503,
+        ClusterError: 503,
         MissingExtraError: 501,
         ModelError: 500,
         FetchError: 502,
