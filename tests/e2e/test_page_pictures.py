@@ -198,13 +198,13 @@ def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: Open
 
 
 def test_pictures_appear_at_once_and_only_late_ones_fade_in(open_page: OpenPage) -> None:
-    page = open_page("/?library=thousand")
+    page = open_page()
     page.locator(".tile img.ready").first.wait_for()
-    search(page, "grey")
+    search(page, "red")
     assert page.locator(".grid.still").count() == 1  # a new search moves nothing
     assert page.locator(".tile.entering").count() == 0
     held = Held(page)
-    page.get_by_role("searchbox").fill("noise")
+    page.get_by_role("searchbox").fill("blue")  # other pictures: none is in the browser's memory
     page.keyboard.press("Enter")
     held.wait_for_one()
     page.evaluate("() => new Promise((done) => setTimeout(done, 900))")  # longer than prompt
