@@ -141,7 +141,11 @@ def rest_page() -> str:
     from relook.server.app import create_app
 
     with tempfile.TemporaryDirectory() as folder:
-        document = create_app([Library(Path(folder, "library"))]).openapi()
+        app = create_app([Library(Path(folder, "library"))])
+        try:
+            document = app.openapi()
+        finally:
+            app.state.relook.close()  # its threads would outlive the folder
     lines = [
         MADE,
         "# REST routes\n",
