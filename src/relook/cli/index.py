@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,87 +13,49 @@ from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.cli.cost import telling_cost
+from relook.cli.index_options import (
+    DeviceOption,
+    DtypeOption,
+    EncoderOption,
+    HiddenOption,
+    MetadataOption,
+    PlacesArgument,
+    PollOption,
+    RayOption,
+    RayWorkersOption,
+    RetryOption,
+    RevisionOption,
+    StoreOption,
+    TilesOption,
+    WatchOption,
+)
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_report, print_table, progress_bar
 from relook.cli.watching import keep_watching
-from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings, help_of
+from relook.core.settings import IndexSettings, RaySettings, WatchSettings
 
 __all__ = ["attach", "forget", "index", "info"]
 
 
-def _encoder_help(name: str) -> str:
-    return help_of(EncoderSettings, name).capitalize() + "."
-
-
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="Collection for a new library's vectors, shared by several servers:"
-        " milvus://HOST:19530/COLLECTION.",
-    ),
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
-    ),
-]
-RayWorkersOption = Annotated[
-    int | None, typer.Option(min=0, help=help_of(RaySettings, "workers").capitalize() + ".")
-]
-
-
 def index(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH...",
-            help="Folders, pictures, archives (tar, zip) or addresses (s3://, gs://, https://);"
-            " none: all added before.",
-        ),
-    ] = None,
+    paths: PlacesArgument = None,
     library: LibraryOption = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Encoder of a new library: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME;"
-            " of an old one, where its model is now."
-        ),
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help=_encoder_help("revision"))] = None,
-    device: Annotated[str | None, typer.Option(help=_encoder_help("device"))] = None,
-    dtype: Annotated[str | None, typer.Option(help=_encoder_help("dtype"))] = None,
-    tiles: Annotated[
-        str | None,
-        typer.Option(metavar="none|grid|pyramid", help="Crops with vectors of their own."),
-    ] = None,
-    metadata: Annotated[
-        list[Path] | None,
-        typer.Option(help="CSV, JSONL or COCO JSON with titles, captions and more. Repeatable."),
-    ] = None,
-    hidden: Annotated[
-        bool, typer.Option("--hidden", help=help_of(IndexSettings, "hidden").capitalize() + ".")
-    ] = False,
-    retry_skipped: Annotated[
-        bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
-    ] = False,
+    encoder: EncoderOption = None,
+    revision: RevisionOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    tiles: TilesOption = None,
+    metadata: MetadataOption = None,
+    hidden: HiddenOption = False,
+    retry_skipped: RetryOption = False,
     store: StoreOption = None,
     ray: RayOption = None,
     ray_workers: RayWorkersOption = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
-    ] = False,
-    poll: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=0.1, help="With --watch: look every so often, for drives"
-            " that tell of no changes.",
-        ),
-    ] = None,
+    watch: WatchOption = False,
+    poll: PollOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
     said = config or config_of(None)
     settings = said.settings(IndexSettings)

@@ -15,6 +15,13 @@ import typer
 from relook.cli.ask import asking_of
 from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption
 from relook.cli.configured import ConfigOption, config_of, open_captioned
+from relook.cli.serve_options import (
+    AllowHostOption,
+    AskModelOption,
+    AskProviderOption,
+    LibrariesOption,
+    TokenOption,
+)
 from relook.core.errors import MissingExtraError
 from relook.core.settings import CaptionerSettings, PromptSettings
 
@@ -22,10 +29,7 @@ __all__ = ["mcp"]
 
 
 def mcp(
-    library: Annotated[
-        list[Path] | None,
-        typer.Option("--library", "-l", metavar="DIR", help="Library folder. Repeatable."),
-    ] = None,
+    library: LibrariesOption = None,
     http: Annotated[
         bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")
     ] = False,
@@ -33,29 +37,14 @@ def mcp(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="With --http; 0: a free one.")
     ] = 8766,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="RELOOK_TOKEN", show_envvar=True,
-            help="What requests must show; made up beyond this machine when not given.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Another name that this server is called. Repeatable."),
-    ] = None,
+    token: TokenOption = None,
+    allow_host: AllowHostOption = None,
     allow_folder: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="An agent may name pictures below it. Repeatable."),
     ] = None,
-    ask_model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="Questions may be put to this model. Repeatable."),
-    ] = None,
-    ask_provider: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Pictures may be looked up there. Repeatable."),
-    ] = None,
+    ask_model: AskModelOption = None,
+    ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
     prompt: PromptOption = None,
     allow_upload: Annotated[

@@ -14,6 +14,13 @@ import typer
 from relook.cli.ask import asking_of
 from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption, UploadOption
 from relook.cli.configured import ConfigOption, config_of, open_captioned
+from relook.cli.serve_options import (
+    AllowHostOption,
+    AskModelOption,
+    AskProviderOption,
+    LibrariesOption,
+    TokenOption,
+)
 from relook.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -23,37 +30,19 @@ __all__ = ["serve"]
 
 
 def serve(
-    library: Annotated[
-        list[Path] | None,
-        typer.Option("--library", "-l", metavar="DIR", help="Library folder. Repeatable."),
-    ] = None,
+    library: LibrariesOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8765,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="RELOOK_TOKEN", show_envvar=True,
-            help="What requests must show; made up beyond this machine when not given.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Another name that this server is called. Repeatable."),
-    ] = None,
+    token: TokenOption = None,
+    allow_host: AllowHostOption = None,
     allow_folder: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR", help="Pictures below may be indexed from the page. Repeatable."
         ),
     ] = None,
-    ask_model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="Questions may be put to this model. Repeatable."),
-    ] = None,
-    ask_provider: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Pictures may be looked up there. Repeatable."),
-    ] = None,
+    ask_model: AskModelOption = None,
+    ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
     prompt: PromptOption = None,
     allow_upload: UploadOption = False,
