@@ -16,14 +16,18 @@ N_BEFORE, N = 20, 800
 
 
 def begin_search(server: Served) -> "tuple[object, bytes]":
-    """A search whose body is not there yet, and the rest of it."""
+    """A search that the server works on and whose body is not there yet, and the body."""
     body = json.dumps({"query": "red", "limit": 3}).encode()
     raw = server.raw()
     raw.sendall(
         f"POST {server.base}/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-        "Content-Type: application/json\r\n\r\n{".encode()
+        "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode()
     )
-    return raw, body[1:]
+    said = b""
+    while not said.endswith(b"\r\n\r\n"):  # it asks for the body: the request is under way
+        said += raw.recv(1)
+    assert said.startswith(b"HTTP/1.1 100")
+    return raw, body
 
 
 def is_indexing(job: dict[str, object]) -> bool:
