@@ -160,6 +160,8 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
     code, told = ask("doctor")
     assert code == 0
     assert told["leaves_the_machine"].startswith("nothing")
+    for named in ("model fetch", "dataset", "--ray", "--store", "--allow-upload", "--host"):
+        assert named in told["leaves_the_machine"]
     assert told["encoders"]["colour"] == "from relook.testing.fakes:ColourEncoder"
     assert {check["check"]: check["ok"] for check in told["checks"]} == {
         "built-in encoder": True, "library": True,

@@ -27,6 +27,8 @@ _PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
 LEAVES = (
     "nothing, unless you ask for it: relook model fetch asks the model hub for files and"
     " relook dataset the places that publish them,"
+    " relook index reads from an address or has a --ray cluster read, when you name one,"
+    " --store milvus:// keeps vectors, paths and words there,"
     " --allow-upload lets boxes go to a captioner elsewhere, and pictures that you ask about to"
     " the services you name; relook serve answers on 127.0.0.1,"
     " unless --host says otherwise"
