@@ -14,7 +14,7 @@ import pytest
 
 from relook.core.errors import AccessError, FetchError, ImageError, InputError, TooLargeError
 from relook.core.settings import WebLimits
-from relook.core.web import check_public, fetch, host_of
+from relook.core.web import fetch, host_of
 from relook.rag.fetch import subject_at
 from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
+from relook.core.images import reencoded
 from relook.providers.base import Subject
 
 __all__ = ["for_upload"]
@@ -20,9 +19,4 @@ def for_upload(subject: Subject) -> bytes:
     Raises:
         ImageError: when the picture cannot be decoded.
     """
-    image = subject.image(_LONGEST_PX)
-    image.thumbnail((_LONGEST_PX, _LONGEST_PX))
-    image.info.clear()  # Pillow would write the file's comment again
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
+    return reencoded(subject.image(_LONGEST_PX), _LONGEST_PX, quality=_QUALITY)

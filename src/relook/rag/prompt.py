@@ -8,7 +8,6 @@ else: no tool, no address and no file is ever opened because of what it says.
 
 from __future__ import annotations
 
-import io
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from relook.answerers.base import Prompt, Shown
 from relook.core.errors import InputError
+from relook.core.images import reencoded
 from relook.core.settings import AskSettings, EvidenceSettings
 from relook.providers.base import Subject
 from relook.rag.contact_sheet import contact_sheet
@@ -155,8 +155,5 @@ def _shown(
 
 def _picture(subject: Subject, longest_px: int, label: str) -> Shown:
     """Upright, reduced, and encoded anew: what a camera wrote into the file stays here."""
-    image = subject.image(longest_px)
-    image.thumbnail((longest_px, longest_px))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY)
-    return Shown(out.getvalue(), "image/jpeg", label)
+    data = reencoded(subject.image(longest_px), longest_px, quality=_QUALITY)
+    return Shown(data, "image/jpeg", label)
