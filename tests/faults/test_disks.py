@@ -50,10 +50,10 @@ def album(tmp_path: Path) -> Path:
     return make_album(tmp_path / "album", N)
 
 
-def refused(work: Callable[[], object]) -> str:
+def refused(work: Callable[[], object], code: str = "disk_refused") -> str:
     with pytest.raises(StorageError) as raised:
         work()
-    assert raised.value.code == "disk_refused"
+    assert raised.value.code == code
     return raised.value.message
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from relook.core.errors import AccessError, FetchError, ImageError, InputError, TooLargeError
+from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
 from relook.core.web import fetch, host_of
 from relook.rag.fetch import subject_at

@@ -177,7 +177,7 @@ def test_a_worker_that_does_not_start_is_told() -> None:
 
 def test_nobody_waits_for_ever_for_a_worker() -> None:
     workers = Workers(0, 1)
-    workers._free.acquire()
+    workers._n_free = 0
     with pytest.raises(OverloadError) as raised:
         workers.decode(b"x", 0, replace(APART, isolated_s=0.01))
     assert raised.value.code == "too_busy"
