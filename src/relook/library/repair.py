@@ -22,7 +22,9 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.leftovers import sweep_files
 from relook.core.settings import SearchSettings
+from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_sessions import mend_sessions
@@ -247,6 +249,9 @@ class _Mending:
                 if is_leftover(name):
                     (folder / name).unlink(missing_ok=True)
                     self.done.append(f"removed {name}, which a stop had left half written")
+        for name in STRANGERS:
+            if n := sweep_files(self._folder / name):
+                self.done.append(f"removed {n} files in {name}, which a stop had left half written")
 
 
 def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> int:

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import re
 import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +20,10 @@ from pathlib import Path
 
 from relook.core.errors import NotFoundError, OverloadError, StorageError
 from relook.core.images import Picture, decode
+from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.settings import ImageLimits
 from relook.core.types import Query
-from relook.core.untrusted import mark
+from relook.core.untrusted import TEMPORARY, mark
 
 __all__ = ["EXTENSIONS", "QueryPictures", "Stored"]
 
@@ -60,7 +60,9 @@ class QueryPictures:
     ) -> None:
         self._kept, self._limits = kept, replace(limits, isolate=True)
         self._n_most, self._max_bytes = n_most, max_bytes
-        self._temporary = Path(tempfile.mkdtemp(prefix="relook-pictures-"))
+        sweep_folders(TEMPORARY)
+        self._folder = OwnFolder(TEMPORARY)
+        self._temporary = self._folder.path
         mark(self._temporary)
         self._lock = threading.Lock()
         self._held: collections.Counter[str] = collections.Counter()
@@ -79,6 +81,8 @@ class QueryPictures:
             path.write_bytes(data)
             self._thin_out()
         except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()
             raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
         return Stored(picture_id, path, picture.width_px, picture.height_px)
 
@@ -118,7 +122,8 @@ class QueryPictures:
             self._kept.mkdir(exist_ok=True)
             mark(self._kept)
             kept = self._kept / path.name
-            shutil.copyfile(path, kept)
+            with new_file(kept) as file, open(path, "rb") as source:
+                shutil.copyfileobj(source, file)
         except FileNotFoundError:
             raise OverloadError(
                 "too_busy", "the uploaded picture made room for newer ones", "upload it again"
@@ -158,7 +163,7 @@ class QueryPictures:
         with self._lock:
             used = {part.image.name for one in queries() for part in one.parts if part.image}
             for file in self._kept.iterdir() if self._kept.is_dir() else ():
-                ours = _ID.fullmatch(file.stem)
+                ours = _ID.fullmatch(file.stem) and file.suffix != NEW
                 if ours and file.name not in used and not self._held[file.name]:
                     with contextlib.suppress(OSError):  # the next sweep tries again
                         file.unlink()
@@ -170,4 +175,4 @@ class QueryPictures:
 
     def close(self) -> None:
         """Removes the temporary folder; closing twice is fine."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._folder.close()

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from relook.core.errors import ImageError, StorageError
 from relook.core.images import decode
+from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
 from relook.server.pictures import EXTENSIONS
 from relook.server.shelf import Volume
@@ -66,6 +67,5 @@ def _store(folder: Path, name: str, data: bytes, volume: Volume) -> None:
     suffix = EXTENSIONS.get(picture.format, ".img")
     stem = safe_stem(name) or "picture"
     path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"
-    new = path.with_suffix(".new")
-    new.write_bytes(data)
-    new.replace(path)
+    with new_file(path) as file:
+        file.write(data)
