@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.datasets.catalogue import Archive, Dataset
 from relook.datasets.download import Downloader, read_record
@@ -101,7 +102,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot make {folder}: {error.strerror}") from error
+        raise disk_error(f"cannot make {folder}", error) from error
     downloader = Downloader(client, folder, progress)
     for archive in plan.todo:
         file = downloader.fetch(archive)

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.library.report import Progress, ProgressCallback
 
@@ -57,11 +58,10 @@ def unpack(
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(
-            "disk_refused",
-            f"cannot unpack into {folder}: {error.strerror or error}",
+        raise disk_error(
+            f"cannot unpack into {folder}", error,
             "make room on the disk and run the same command again; it goes on from there",
-        ) from error
+        ) from error  # fmt: skip
     return len(members)
 
 

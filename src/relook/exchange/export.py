@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from relook.core.errors import MissingExtraError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import MissingExtraError
 from relook.exchange.flat_index import FlatWriter
 from relook.exchange.rows import batches, new_folder
 from relook.library.files import LibraryFiles
@@ -191,11 +192,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         os.replace(new, path)
     except OSError as error:
-        raise StorageError(
-            "disk_refused",
-            f"cannot write {path}: {error.strerror or error}",
-            "make room on the disk",
-        ) from error
+        raise disk_error(f"cannot write {path}", error) from error
     finally:
         new.unlink(missing_ok=True)
 

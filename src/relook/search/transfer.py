@@ -15,6 +15,7 @@ from typing import Any
 
 from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Box, Query
+from relook.library.records import printable
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
 from relook.search.only import only_of
@@ -39,7 +40,10 @@ def export_session(session: Session) -> dict[str, Any]:
             record = session.engine.files.catalog.images([image_id])[0]
         except NotFoundError:
             continue  # it left the library: the session keeps its number, and has no picture
-        images[str(image_id)] = {"content": record.content.hex(), "path": str(record.path)}
+        images[str(image_id)] = {
+            "content": record.content.hex(),
+            "path": printable(record.facts.path),
+        }
     return {
         "format": FORMAT,
         "name": session.row.name,

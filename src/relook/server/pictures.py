@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relook.core.errors import NotFoundError, OverloadError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import NotFoundError, OverloadError
 from relook.core.images import Picture, decode
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.settings import ImageLimits
@@ -83,7 +84,7 @@ class QueryPictures:
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink()
-            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+            raise disk_error("cannot store it", error) from error
         return Stored(picture_id, path, picture.width_px, picture.height_px)
 
     def _thin_out(self) -> None:
@@ -129,7 +130,7 @@ class QueryPictures:
                 "too_busy", "the uploaded picture made room for newer ones", "upload it again"
             ) from None
         except OSError as error:
-            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+            raise disk_error("cannot store it", error) from error
         return kept
 
     @contextmanager

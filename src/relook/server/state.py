@@ -137,13 +137,11 @@ class ServerState:
         self.hub.close()
         self.jobs.stop()
         for pool in (self.decoding, self.explaining, self.imports, self.exports, self.warming):
-            pool.cancel()
+            pool.stop()
 
     def close(self) -> None:
         """Stops jobs, ends streams, closes libraries; closing twice is fine."""
         self.stop()
-        for pool in (self.core, self.pictures):
-            pool.cancel()
         self.jobs.close()
         self.asks.close()
         self.captions.close()

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from relook.core.errors import ImageError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
@@ -52,7 +53,7 @@ def store_uploads(
                 told = {"code": error.code, "message": error.message}
                 refused.append({"path": safe_stem(name), **told})
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+        raise disk_error("cannot store it", error) from error
     if len(refused) == len(files):
         first = refused[0]
         raise ImageError(

@@ -45,6 +45,7 @@ class Pool:
         self._free = threading.Semaphore(n_workers + n_waiting)
         self._lock = threading.Lock()
         self._open: set[Cancellation] = set()
+        self._stopped = False
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, from a thread; cancelled when nobody waits for it any more.
@@ -82,15 +83,16 @@ class Pool:
         """
         self._submit(Cancellation(), function).add_done_callback(_log_error)
 
-    def cancel(self) -> None:
-        """Cancels what runs and what waits."""
+    def stop(self) -> None:
+        """Cancels what runs and what waits, and takes no more; a second time is fine."""
         with self._lock:
-            several = list(self._open)
+            self._stopped, several = True, list(self._open)
         for cancellation in several:
             cancellation.cancel()
 
     def close(self) -> None:
-        """Waits for what runs and drops what waits; closing twice is fine."""
+        """Cancels what can be, waits for the rest and drops what waits; twice is fine."""
+        self.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def _result(self, wrapped: asyncio.Future[T]) -> T:
@@ -115,12 +117,11 @@ class Pool:
         if not self._free.acquire(blocking=False):
             raise busy(f"{self.name} requests are queued up")
         with self._lock:
+            if self._stopped:
+                self._free.release()
+                raise busy("the server is stopping")
             self._open.add(cancellation)
-        try:
             future = self._threads.submit(cancellation.run, partial(function, *args, **kwargs))
-        except RuntimeError:
-            self._forget(cancellation)
-            raise busy("the server is stopping") from None
         future.add_done_callback(lambda _: self._forget(cancellation))
         return future
 
