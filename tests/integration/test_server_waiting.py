@@ -4,9 +4,11 @@ Each test holds work at an event of its own and waits for events; nothing depend
 """
 
 import asyncio
+import errno
 import importlib
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -290,3 +292,17 @@ def test_an_import_that_is_given_up_leaves_nothing(server: Running) -> None:
     with pytest.raises(CancelledWork):
         cancellation.run(volume.add_session, data, lambda query: None)
     assert len(volume.library.sessions()) == before
+
+
+def test_an_upload_that_the_disk_refuses_leaves_nothing(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("relook.core.leftovers.os.replace", full)
+    answer = server.http.post(f"{server.base}/uploads", files={"files": ("a.png", png())})
+    assert error_of(answer) == (507, "disk_refused")
+    folder = server.state.shelf.get("library").library.folder / "uploads"
+    assert [name for name in os.listdir(folder) if not name.startswith(".")] == []

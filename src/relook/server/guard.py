@@ -19,6 +19,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -88,6 +89,8 @@ class Guard:
             with self._slot(scope):
                 answering = (refusal or self.app)(scope, body, told)
                 await (_while_wanted(answering, body, told) if self._gives_up else answering)
+        except ClientDisconnect:  # in the middle of its body: nobody is there to answer
+            told.status = told.status or _LEFT
         except Exception as error:
             if told.status:
                 raise  # the answer has begun: only ending the connection is honest
