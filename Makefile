@@ -33,7 +33,7 @@ demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the
 
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
-	@$(BIN)/python -m pytest $$(sh tests/e2e/browser.sh --ignore)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $$(sh tests/e2e/browser.sh --ignore)
 
 faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
 	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults

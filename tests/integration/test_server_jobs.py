@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import many
+from process_parts import PATIENCE_S, started
 from server_parts import TOKEN, Running, serving, wait_for
 
 import relook
@@ -296,7 +297,7 @@ def test_the_command_serves_until_it_is_told_to_stop(
     ]  # fmt: skip
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     environment |= {"RELOOK_TOKEN": token} if token else {}
-    process = subprocess.Popen(
+    process = started(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     try:
@@ -306,14 +307,14 @@ def test_the_command_serves_until_it_is_told_to_stop(
         assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
         assert ("token=" in address) is (token is not None)
         base = address.partition("/?")[0].rstrip("/")
-        wait_for(lambda: _answers(base), 20)
+        wait_for(lambda: _answers(base))
         with relook.Client(base, token=token) as client:
             (library,) = client.libraries()
             assert (library["library_id"], library["n_images"]) == ("library", 0)
             assert client.search("library", "red")["hits"] == []
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert TOKEN not in err
 
