@@ -96,7 +96,7 @@ class GatedEncoder(ColourEncoder):
 
     def encode_prepared(self, prepared: list[Any]) -> list[Any]:
         if len(prepared) > 1:
-            assert self._gate.wait(30)
+            assert self._gate.wait(120)
         return super().encode_prepared(prepared)
 
 
@@ -150,7 +150,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         gate.set()
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         sock.close()
 
 
