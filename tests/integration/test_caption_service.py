@@ -81,7 +81,7 @@ def test_what_is_sent(service: ChatServer) -> None:
 def test_busy_and_failing_services_are_asked_again() -> None:
     assert captions(busy(0), fail(503), say("a dog")) == ["a dog"]
     assert captions(fail(500)) == ["model_failed"]
-    assert captions(busy(60)) == ["model_busy"]
+    assert captions(busy(600)) == ["model_busy"]
 
 
 def test_odd_answers_are_failures_and_no_captions() -> None:
