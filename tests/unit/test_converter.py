@@ -126,7 +126,7 @@ def test_fields_with_a_default_may_be_left_out() -> None:
         ({"host": 1}, "host: text is wanted, not 1"),
         ({"inner": [{"host": "i"}, {}]}, "inner[1]: the key 'host' is missing"),
         ({"inner": [{"host": "i", "port": 1}]}, "inner[0]: the key 'port' is not known"),
-        ({"numbre": 1}, "the key 'numbre' is not known"),
+        ({"nmber_": 1}, "the key 'nmber_' is not known"),
         ({"secret": 1}, "the key 'secret' is not known"),
     ],
 )
