@@ -8,8 +8,7 @@ average precision falls or rises by more than .02.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from relook.bench.gallery import Gallery
 from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
 from relook.bench.simulate import Fit, Protocol, Task, Trace, play
+from relook.core.converter import JsonValue
 from relook.core.vectors import Ints
 from relook.feedback.strategies import STRATEGIES
 
@@ -47,7 +47,7 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmReport:
+class ArmReport(JsonValue):
     """One strategy against the unchanged query.
 
     Args:
@@ -79,10 +79,6 @@ class ArmReport:
     found_at: tuple[tuple[int, float, float], ...]
     found_by_s: tuple[tuple[float, float, float], ...]
     strata: tuple[Stratum, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

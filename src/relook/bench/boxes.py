@@ -7,12 +7,13 @@ box is cut from the original pixels, embedded, and captioned where the arm wants
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from relook.bench.metrics import Interval, bootstrap, found_share, sequence_ap
+from relook.core.converter import JsonValue
 from relook.core.types import Box, Hit
 from relook.search.session import Session
 
@@ -63,16 +64,12 @@ ARMS: Mapping[str, Arm] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BoxReport:
+class BoxReport(JsonValue):
     """One arm: means over tasks, and the gain over no feedback with a 95% interval."""
 
     found: float
     ap: float
     found_gain: Interval
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def compare_boxes(
