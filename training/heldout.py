@@ -28,8 +28,8 @@ from relook.bench.arms import compare
 from relook.bench.gallery import ArrayGallery
 from relook.bench.simulate import Protocol, Task
 from relook.core.vectors import unit
+from relook.feedback.directions import covariance
 from relook.feedback.evidence import Evidence
-from relook.feedback.metric import covariance
 from relook.feedback.strategies import strategy
 
 FOLDS, MEMBERS, GALLERY, PHRASINGS = 3, 2, 1000, 2000

@@ -75,12 +75,6 @@ class Box:
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         return max(width, 0.0) * max(height, 0.0)
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union, 0..1."""
-        shared = self.intersection(other)
-        union = self.area + other.area - shared
-        return shared / union if union > 0 else 0.0  # areas below 1e-308 vanish
-
     def padded(self, share: float) -> Box:
         """The box grown by `share` of its width and height on every side, cut at the edges."""
         pad_x, pad_y = share * (self.x1 - self.x0), share * (self.y1 - self.y0)
