@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from relook.bench.tasks import Wanted
+from relook.bench.query_files import Wanted
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes

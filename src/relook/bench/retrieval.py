@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
-from relook.bench.captions import Caption
+from relook.bench.query_files import Caption
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits, Key
