@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
-from relook.bench.simulate import Gallery, Fit, Protocol, Task, Trace, play
+from relook.bench.simulate import Fit, Gallery, Protocol, Task, Trace, play
 from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints

@@ -22,7 +22,14 @@ from relook.search.engine import Engine
 from relook.search.gather import template
 
 __all__ = [
-    "Gallery", "Fit", "Mark", "Protocol", "Task", "Trace", "gallery_of", "play",
+    "Fit",
+    "Gallery",
+    "Mark",
+    "Protocol",
+    "Task",
+    "Trace",
+    "gallery_of",
+    "play",
     "tasks_of",
 ]  # fmt: skip
 

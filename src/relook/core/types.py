@@ -9,13 +9,23 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, overload
+from typing import Annotated, Any, ClassVar, overload
 
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
+from relook.core.registry import Adapter, Registry
 
 __all__ = ["WHOLE", "Box", "Hit", "Page", "Part", "Query"]
+
+_VIEWS = Registry(
+    "view",
+    {
+        "html": Adapter("relook.notebook.page_view:page_html", "a page as a grid of pictures"),
+        "text": Adapter("relook.notebook.page_view:page_text", "a page as lines"),
+    },
+)
+"""What draws a page in a notebook; imported when IPython shows one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +222,11 @@ class Page(JsonValue, Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(_VIEWS.load("html")(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows in a terminal."""
+        printer.text(_VIEWS.load("text")(self))
