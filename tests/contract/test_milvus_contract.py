@@ -10,10 +10,8 @@ import pytest
 
 from relook.core.vectors import Floats
 from relook.stores import milvus as store_module
-from relook.stores.milvus import MilvusStore
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import VECTOR, Milvus
-from relook.stores.milvus_source import MilvusSource
+from relook.stores.milvus import MilvusSource, MilvusStore
+from relook.stores.milvus_client import VECTOR, Milvus, MilvusAddress
 from relook.testing import ContractError, check_store
 
 N_ROWS, DIM = 500, 16

@@ -41,8 +41,7 @@ from relook.library.manifest import FORMAT_VERSION
 from relook.library.records import FileFacts
 from relook.library.repair import repair
 from relook.library.report import Progress, Stop
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import Milvus
+from relook.stores.milvus_client import Milvus, MilvusAddress
 from relook.testing import ColourEncoder, solid
 
 N = 24

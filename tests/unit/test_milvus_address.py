@@ -3,7 +3,7 @@
 import pytest
 
 from relook.core.errors import InputError
-from relook.stores.milvus_address import TOKEN, MilvusAddress
+from relook.stores.milvus_client import TOKEN, MilvusAddress
 
 
 @pytest.mark.parametrize(

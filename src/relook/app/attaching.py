@@ -22,7 +22,7 @@ def check_store(manifest: Manifest, store: str) -> None:
     """
     if not store:
         return
-    from relook.stores.milvus_address import MilvusAddress
+    from relook.stores.milvus_client import MilvusAddress
 
     named = str(MilvusAddress.parse(store))
     if named != manifest.store:
@@ -71,8 +71,7 @@ def _attached(store: str, place: Path) -> LibraryFiles:
         check_store(Manifest.read(place), store)
         return LibraryFiles.open(place)
     from relook.library.journal import Journal
-    from relook.stores.milvus_address import MilvusAddress
-    from relook.stores.milvus_client import Milvus
+    from relook.stores.milvus_client import Milvus, MilvusAddress
 
     milvus = Milvus(MilvusAddress.parse(store))
     try:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from relook.library.shared import Shared
     from relook.library.shared_vectors import SharedVectors
     from relook.stores.ivf_build import Report
-    from relook.stores.milvus_source import MilvusSource
+    from relook.stores.milvus import MilvusSource
 
 __all__ = ["LibraryFiles"]
 

@@ -18,7 +18,7 @@ from relook.stores import Store
 from relook.stores.base import Mask
 
 if TYPE_CHECKING:
-    from relook.stores.milvus_source import MilvusSource
+    from relook.stores.milvus import MilvusSource
 
 __all__ = ["Moment", "read_moment", "vectors_number", "vectors_path"]
 

@@ -40,10 +40,8 @@ from relook.library.records import ImageRecord
 from relook.library.shared_vectors import SharedVectors, Staged
 from relook.library.touched import Touched, Touches
 from relook.stores.base import Mask
-from relook.stores.milvus import MilvusStore
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import VECTOR, Milvus
-from relook.stores.milvus_source import MilvusSource, RowCache
+from relook.stores.milvus import MilvusSource, MilvusStore, RowCache
+from relook.stores.milvus_client import VECTOR, Milvus, MilvusAddress
 
 __all__ = ["Shared", "claim", "shared_of"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from relook.core.vectors import Floats, Ints
-from relook.stores.milvus_source import MilvusSource
+from relook.stores.milvus import MilvusSource
 
 __all__ = ["SharedVectors", "Staged", "as_kept"]
 

@@ -4,11 +4,23 @@ A row is a primary key. Rows that may not be found are left out by Milvus while 
 and rows at or behind `len(store)` never come: they are what a writer has not finished. The
 kinds of index that keep codes in place of vectors give a shortlist, which is scored again
 from the vectors themselves.
+
+A set of rows that may be found becomes the shortest of: ranges of rows, the few rows that are left
+out, or lists of rows. An expression has an end: what does not fit into one becomes several, each
+searched on its own, and their results are merged. So a filter is never applied to what a search
+has already found.
+
+Rows never change once they are committed, so those that are asked for one by one (judged pictures,
+samples) are kept for the next time.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,10 +29,115 @@ from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask
 from relook.stores.exact import empty_result
 from relook.stores.milvus_client import MOST_RESULTS, VECTOR, Milvus
-from relook.stores.milvus_source import MilvusSource
-from relook.stores.row_filter import Part, row_parts
 
-__all__ = ["MilvusStore"]
+__all__ = ["MilvusSource", "MilvusStore", "Part", "RowCache", "row_parts"]
+
+
+_CACHE_BYTES = 64 * 1024**2
+_ANSWER_BYTES = 16 * 1024**2
+
+
+@dataclass(slots=True)
+class RowCache:
+    """The rows that were asked for last, up to a number of bytes. Safe to use from threads."""
+
+    n_bytes: int = _CACHE_BYTES
+    _rows: OrderedDict[int, Floats] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, rows: list[int]) -> dict[int, Floats]:
+        """Those of some rows that are here."""
+        with self._lock:
+            found = {row: self._rows[row] for row in rows if row in self._rows}
+            for row in found:
+                self._rows.move_to_end(row)
+        return found
+
+    def put(self, found: dict[int, Floats]) -> None:
+        """Keeps rows, and lets go of those that nobody asked for the longest."""
+        with self._lock:
+            self._rows.update(found)
+            while self._rows and len(self._rows) * next(iter(self._rows.values())).nbytes > (
+                self.n_bytes
+            ):
+                self._rows.popitem(last=False)
+
+
+class MilvusSource:
+    """The first rows of a collection, as a `VectorSource`.
+
+    Args:
+        milvus: Where it is.
+        collection: Its name.
+        dim: Length d of a row.
+        n_rows: How many rows count.
+        cache: Shared by the sources of one collection.
+    """
+
+    def __init__(
+        self, milvus: Milvus, collection: str, dim: int, n_rows: int, cache: RowCache | None = None
+    ) -> None:
+        self.milvus, self.collection, self.dim = milvus, collection, dim
+        self._n_rows = n_rows
+        self._cache = cache or RowCache()
+        self._step = max(min(MOST_RESULTS, _ANSWER_BYTES // (4 * dim)), 1)
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def block(self, start: int, stop: int) -> Floats:
+        """Rows start..stop as [stop - start, d] float32; zeros where a row was deleted."""
+        block = np.zeros((max(stop - start, 0), self.dim), np.float32)
+        ids, vectors = self.present(start, stop)
+        block[ids - start] = vectors
+        return block
+
+    def rows(self, rows: Ints) -> Floats:
+        """Chosen rows as [n, d] float32; zeros where a row was deleted."""
+        wanted = np.asarray(rows, np.int64).reshape(-1).tolist()
+        found = self._cache.get(wanted)
+        missing = sorted(set(wanted) - found.keys())
+        for at in range(0, len(missing), self._step):
+            ids, vectors = self._query(f"row in {missing[at : at + self._step]}")
+            read = dict(zip(ids.tolist(), vectors, strict=True))
+            self._cache.put(read)
+            found.update(read)
+        out = np.zeros((len(wanted), self.dim), np.float32)
+        for at, row in enumerate(wanted):
+            if row in found:
+                out[at] = found[row]
+        return out
+
+    def present(self, start: int, stop: int, also: str = "") -> tuple[Ints, Floats]:
+        """The rows from start to stop that are there: their numbers [n], and vectors [n, d].
+
+        Args:
+            start: The first row.
+            stop: The row behind the last.
+            also: A further expression that they must fit.
+        """
+        pieces = list(self._pieces(start, stop, also))
+        if not pieces:
+            return np.zeros(0, np.int64), np.zeros((0, self.dim), np.float32)
+        ids = np.concatenate([piece[0] for piece in pieces])
+        return ids, np.concatenate([piece[1] for piece in pieces])
+
+    def close(self) -> None:
+        """The connection belongs to whoever made it."""
+
+    def _pieces(self, start: int, stop: int, also: str) -> Iterator[tuple[Ints, Floats]]:
+        stop = min(stop, self._n_rows)
+        for at in range(start, stop, self._step):
+            inside = f"row >= {at} and row < {min(at + self._step, stop)}"
+            yield self._query(f"({also}) and {inside}" if also else inside)
+
+    def _query(self, expression: str) -> tuple[Ints, Floats]:
+        found = self.milvus.query(self.collection, expression, ("row", VECTOR))
+        found.sort(key=lambda row: int(row["row"]))
+        ids = np.array([row["row"] for row in found], np.int64)
+        vectors = np.array([row[VECTOR] for row in found], np.float32)
+        return ids, vectors.reshape(len(found), self.dim)
+
 
 _LOG = logging.getLogger(__name__)
 _EXACT = ("FLAT", "IVF_FLAT", "HNSW")  # a score is that of the vector
@@ -166,3 +283,68 @@ def _better(one: tuple[Ints, Floats], other: tuple[Ints, Floats]) -> tuple[Ints,
         near = np.concatenate([one[1][q], other[1][q]])
         _put(rows[q], scores[q], found[found >= 0], near[found >= 0])
     return rows, scores
+
+
+_MOST_RANGES = 64
+_MOST_LISTED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the rows that may be found.
+
+    Args:
+        expression: What Milvus filters by.
+        n: How many rows it lets through.
+    """
+
+    expression: str
+    n: int
+
+
+def row_parts(
+    n_rows: int,
+    allowed: Mask | None = None,
+    absent: Mask | None = None,
+    *,
+    most_ranges: int = _MOST_RANGES,
+    most_listed: int = _MOST_LISTED,
+) -> list[Part]:
+    """Expressions that together let each allowed row through once.
+
+    Args:
+        n_rows: Rows from 0 on that count; what lies behind them is a writer's unfinished work.
+        allowed: [n_rows] bool; all when None.
+        absent: [n_rows] bool; rows that are known to be deleted, about which an expression
+            need not say anything.
+        most_ranges: Ranges in one expression.
+        most_listed: Rows listed in one expression.
+    """
+    n_allowed = n_rows if allowed is None else int(np.count_nonzero(allowed))
+    if not n_allowed:
+        return []
+    if allowed is None or n_allowed == n_rows:
+        return [Part(f"row < {n_rows}", n_allowed)]
+    through = allowed if absent is None else allowed | absent
+    starts, stops = _runs(through)
+    if len(starts) <= most_ranges:
+        return [Part(_ranges(starts, stops, n_rows), n_allowed)]
+    left_out = np.flatnonzero(~through)
+    if len(left_out) <= most_listed:
+        return [Part(f"row < {n_rows} and row not in {left_out.tolist()}", n_allowed)]
+    listed = np.flatnonzero(allowed)
+    pieces = [listed[at : at + most_listed] for at in range(0, len(listed), most_listed)]
+    return [Part(f"row in {piece.tolist()}", len(piece)) for piece in pieces]
+
+
+def _runs(mask: Mask) -> tuple[Ints, Ints]:
+    """First row, and row behind the last one, of every stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return edges[::2].astype(np.int64), edges[1::2].astype(np.int64)
+
+
+def _ranges(starts: Ints, stops: Ints, n_rows: int) -> str:
+    if len(starts) == 1 and starts[0] == 0:
+        return f"row < {min(int(stops[0]), n_rows)}"
+    pairs = zip(starts.tolist(), stops.tolist(), strict=True)
+    return " or ".join(f"(row >= {start} and row < {stop})" for start, stop in pairs)
