@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.attaching import check_store
 from relook.app.captioning import Captions
+from relook.app.clusters import check_store
 from relook.app.models import make_encoder, spec_of
 from relook.app.places import PathLike, expanded, library_folder, several
 from relook.app.sessions import LibrarySession

@@ -1,4 +1,4 @@
-"""Search in a collection of Milvus, on this machine or a cluster. Layer: stores.
+"""Search in a collection of Milvus, on this machine or a cluster. Layer: cluster.
 
 A row is a primary key. Rows that may not be found are left out by Milvus while it searches,
 and rows at or behind `len(store)` never come: they are what a writer has not finished. The
@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from relook.cluster.milvus_client import MOST_RESULTS, VECTOR, Milvus
 from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask
 from relook.stores.exact import empty_result
-from relook.stores.milvus_client import MOST_RESULTS, VECTOR, Milvus
 
 __all__ = ["MilvusSource", "MilvusStore", "Part", "RowCache", "row_parts"]
 

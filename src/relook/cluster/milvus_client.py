@@ -1,4 +1,4 @@
-"""Talking to Milvus: collections, rows, and its troubles as our errors. Layer: stores.
+"""Talking to Milvus: collections, rows, and its troubles as our errors. Layer: cluster.
 
 Everything waits for an end: a server that is down is told within seconds, not tried for
 minutes. Reads see what was written before them (Milvus calls that strong consistency).
