@@ -24,7 +24,6 @@ from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.search.transfer import export_session
 
 __all__ = ["app", "look", "refine"]
 
@@ -170,6 +169,8 @@ def export(
     to: Annotated[Path | None, typer.Option(help="File to write; stdout when not given.")] = None,
 ) -> None:
     """A whole session as JSON, to keep or to import elsewhere."""
+    from relook.search.transfer import export_session  # brings the converter
+
     with open_library(library, None) as lib:
         text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
     if to is None:

@@ -303,7 +303,7 @@ def _box(value: Any, _: Any) -> Box:
     for low, high, name in ((0, 2, "x"), (1, 3, "y")):
         if 0 <= edges[high] <= edges[low] <= 1:
             raise ValueError(f"{name}0 {edges[low]:g} is not below {name}1 {edges[high]:g}")
-    return Box(*edges)
+    return Box(*value)  # as it was written: 0 stays 0
 
 
 def _int(value: Any, _: Any) -> int:
