@@ -36,8 +36,16 @@ from cattrs.gen import make_dict_structure_fn, override
 from relook.core.errors import RelookError
 from relook.core.types import Box, Query
 
-__all__ = ["AtMost", "Between", "FewStars", "OneOf", "ShapeError", "salvage", "structure",
-           "unstructure"]  # fmt: skip
+__all__ = [
+    "Between",
+    "FewStars",
+    "Longest",
+    "OneOf",
+    "ShapeError",
+    "salvage",
+    "structure",
+    "unstructure",
+]  # fmt: skip
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
@@ -75,7 +83,7 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class AtMost:
+class Longest:
     """A text, a list or an object of at most `n` characters, values or keys."""
 
     n: int
@@ -111,7 +119,7 @@ class OneOf:
             raise ValueError(f"{_shown(value)} is none of: {', '.join(self.values)}")
 
 
-_LENGTHS = (AtMost, FewStars, OneOf)  # looked at before anything is built
+_LENGTHS = (Longest, FewStars, OneOf)  # looked at before anything is built
 _BOUNDS = (*_LENGTHS, Between)
 
 

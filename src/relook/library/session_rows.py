@@ -18,9 +18,9 @@ import numpy as np
 
 from relook.core.errors import RelookError
 from relook.core.shapes import (
-    AtMost,
     Between,
     FewStars,
+    Longest,
     OneOf,
     ShapeError,
     salvage,
@@ -42,14 +42,14 @@ MAX_WEIGHT = 1000.0
 _MAX_ID = 2**63 - 1
 _MAX_ROUND = 999_999
 
-Text = Annotated[str, AtMost(MAX_TEXT)]
+Text = Annotated[str, Longest(MAX_TEXT)]
 Caption = Text
 Weight = Annotated[float, Between(0, MAX_WEIGHT, above=True)]
 ImageId = Annotated[int, Between(0, _MAX_ID)]
 RoundNumber = Annotated[int, Between(0, _MAX_ROUND)]
 Author = Annotated[str, OneOf(("person", "captioner"))]
 HitRow = tuple[ImageId, float, Annotated[int, Between(0, 2**31)]]
-Pattern = Annotated[str, AtMost(300), FewStars(6)]
+Pattern = Annotated[str, Longest(300), FewStars(6)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ class Choice:
     strategy: Text = ""
     step: float = 0.0
     reason: Text = ""
-    trials: Annotated[tuple[TrialShape, ...], AtMost(1000)] = ()
+    trials: Annotated[tuple[TrialShape, ...], Longest(1000)] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OnlyShape:
     """Which images the pages of a session may show."""
 
-    where: Annotated[Mapping[Annotated[str, AtMost(100)], Pattern], AtMost(8)] = field(
+    where: Annotated[Mapping[Annotated[str, Longest(100)], Pattern], Longest(8)] = field(
         default_factory=dict
     )
     path: Pattern | None = None
@@ -85,7 +85,7 @@ class OnlyShape:
 class RecordShape:
     """What a round says of itself, and the first one of its session."""
 
-    notes: Annotated[tuple[Text, ...], AtMost(1000)] = ()
+    notes: Annotated[tuple[Text, ...], Longest(1000)] = ()
     choice: Choice | None = None
     only: OnlyShape | None = None
     instruction: Text = ""
@@ -128,10 +128,13 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
     except ShapeError as error:
         problems.append(f"its query cannot be read ({error}); its name stands here instead")
         values = {"parts": [{"text": told, "weight": 1.0}]}
+    is_whole = not problems
+    if current_round is None:
+        problems.append("its current round cannot be read")
     created = float(created_s) if _is_finite(created_s) else 0.0
     return SessionRow(
         _words(session_id, None), told, values, current_round or 0, created, tuple(problems),
-        not problems,
+        is_whole,
     )  # fmt: skip
 
 

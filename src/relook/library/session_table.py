@@ -99,20 +99,26 @@ class SessionTable:
         """The session's line, on its last round where the current one is not there."""
         sql = (
             "SELECT number FROM rounds WHERE session_id = ? AND typeof(number) = 'integer'"
-            " ORDER BY number = ? DESC, number DESC LIMIT 1"
+            " ORDER BY number"
         )
-        found = self._catalog.ask(sql, (row.session_id, row.current_round))
-        number = int(str(found[0][0])) if found else 0
-        if not found:
-            problem = "it has no page"
-        elif number == row.current_round:
+        numbers = [int(str(found)) for (found,) in self._catalog.ask(sql, (row.session_id,))]
+        problems = []
+        if 0 not in numbers:
+            problems.append("its first page is not there" if numbers else "it has no page")
+        number = row.current_round
+        if numbers and number not in numbers:
+            number = numbers[-1]
+            problems.append(
+                f"its current round {row.current_round} is not there; this is round {number}"
+            )
+        if not problems:
             return row
-        else:
-            problem = f"its current round {row.current_round} is not there; this is round {number}"
         return replace(
-            row, current_round=number, problems=(*row.problems, problem),
-            is_whole=row.is_whole and bool(found),
-        )  # fmt: skip
+            row,
+            current_round=number if numbers else 0,
+            problems=(*row.problems, *problems),
+            is_whole=row.is_whole and 0 in numbers,
+        )
 
     def all(self) -> list[SessionRow]:
         """Every session, newest first."""

@@ -105,7 +105,7 @@ class Session(SessionView):
             InputError, NotFoundError, ImageError: as `judge_all`.
         """
         self._whole_row()
-        first = self._round(0)
+        first = self._first
         words = BoxWords(
             caption or self._caption, lambda sign: about(self.query, first, sign), progress
         )
@@ -156,7 +156,7 @@ class Session(SessionView):
     def _words(self, one: Judgement, caption: Captioning) -> str:
         assert one.box is not None
         record = self.engine.files.catalog.images([one.image_id])[0]
-        known = about(self.query, self._round(0), one.relevant)
+        known = about(self.query, self._first, one.relevant)
         return caption(region(record.path, one.box, self.engine.files.limits), known)
 
     def revise(
@@ -270,7 +270,7 @@ class Session(SessionView):
         judging = judging or Prepared(now.number)
         judged = self._judgements_at(now.number, judging)
         fitted = self._fit(strategy, judged)
-        size = limit or max(len(self._round(0).hits), 1)
+        size = limit or max(len(self._first.hits), 1)
         left_out = self._left_out(now.number, judged, keep_shown, keep_judged)
         ranking = self._rank(fitted.scorer, size, replace(self.only, without=left_out))
         number = max(row.number for row in self.rounds) + 1

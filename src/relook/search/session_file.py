@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from relook.core.errors import InputError, TooLargeError
 from relook.core.settings import SessionLimits
-from relook.core.shapes import AtMost, OneOf, structure
+from relook.core.shapes import Longest, OneOf, structure
 from relook.core.types import Box, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.library.session_rows import (
@@ -42,7 +42,7 @@ FORMAT = "relook-session-1"
 _MAX_PARTS, _MAX_PART_WEIGHT = 100, 1e6
 _MAX_HITS, _MAX_IMAGES = 10_000, 100_000
 
-Digest = Annotated[bytes, AtMost(128)]
+Digest = Annotated[bytes, Longest(128)]
 StrategyName = Annotated[str, OneOf(tuple(dict.fromkeys(("none", *STRATEGIES))))]
 
 
@@ -56,7 +56,7 @@ class PictureEntry:
     """
 
     content: Digest
-    path: Annotated[str, AtMost(MAX_TEXT)] = ""
+    path: Annotated[str, Longest(MAX_TEXT)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RoundEntry:
     number: RoundNumber
     parent: RoundNumber | None
     strategy: StrategyName
-    hits: Annotated[tuple[HitRow, ...], AtMost(_MAX_HITS)]
+    hits: Annotated[tuple[HitRow, ...], Longest(_MAX_HITS)]
     record: RecordShape
 
 
@@ -104,10 +104,10 @@ class SessionFile:
     name: Text
     query: Query
     current_round: RoundNumber
-    images: Annotated[Mapping[str, PictureEntry], AtMost(_MAX_IMAGES)]
+    images: Annotated[Mapping[str, PictureEntry], Longest(_MAX_IMAGES)]
     rounds: tuple[RoundEntry, ...]
     judgements: tuple[JudgementEntry, ...]
-    encoder: Annotated[str, AtMost(200)] = ""
+    encoder: Annotated[str, Longest(200)] = ""
 
 
 def read_file(data: bytes, told: str, limits: SessionLimits) -> tuple[SessionFile, Any]:

@@ -75,6 +75,11 @@ class SessionView:
         return self._round(self.row.current_round)
 
     @property
+    def _first(self) -> RoundRow:
+        """The first query's own page."""
+        return self.rounds[0]
+
+    @property
     def page(self) -> Page:
         """The current round's page; images that left the library since are left out."""
         return self._page(self.round)
@@ -112,7 +117,7 @@ class SessionView:
         return self._fit(strategy, [one for one in found if one.judgement_id != without])
 
     def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
-        first = [image_id for image_id, _, _ in self._round(0).hits]
+        first = [image_id for image_id, _, _ in self._first.hits]
         evidence, notes = gather(
             self.vector, judgements, first, self.engine.files, self.engine.encoder
         )
@@ -134,7 +139,7 @@ class SessionView:
     @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return only_of(self._round(0).record)
+        return only_of(self._first.record)
 
     def _rank(self, scorer: Scorer, limit: int, only: Filter) -> Ranking:
         if scorer.vector is not None:
