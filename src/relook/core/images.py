@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, IptcImagePlugin, Unidentif
 
 from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError
-from relook.core.formats import FORMATS
+from relook.core.picture_paths import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.untrusted import limits_at
