@@ -33,9 +33,9 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.json_service import JsonService
 from relook.providers.replay import ReplayProvider
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
-from relook.rag.citations import cite
-from relook.rag.page_text import readable
+from relook.providers.serpapi import BingProvider, LensExactProvider, SerpApiProvider, YandexProvider
+from relook.rag.answer_text import cite
+from relook.rag.pages import readable
 from relook.search.grammar import parse_query
 from relook.search.transfer import FORMAT
 from relook.search.transfer import _read as read_session
@@ -268,9 +268,9 @@ TARGETS: dict[str, Target] = {
         ("google", _provider(lambda: GoogleVisionProvider(SECRET)),
          (_json(_GOOGLE, b"\0"), _json(_GOOGLE, b"\2"))),
         ("serpapi", _provider(lambda: SerpApiProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("exact", _provider(lambda: lens_exact(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("bing", _provider(lambda: bing(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("yandex", _provider(lambda: yandex(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("exact", _provider(lambda: LensExactProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("bing", _provider(lambda: BingProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("yandex", _provider(lambda: YandexProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
         ("searxng", _provider(lambda: SearxngProvider("http://s.example")),
          (_json(_SEARX, b"\0"),)),
         ("replay", _replay, (_recorded(),)),

@@ -12,7 +12,7 @@ from relook.providers.base import Match, MatchKind, Outcome, ProviderResult, Sen
 from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence import Evidence, Item
 from relook.rag.evidence_text import FENCE_END, FENCE_START, evidence_text, fenced
-from relook.rag.fetch import small_picture
+from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import picture_bytes
 
 INJECTION = (

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from relook.app.models import make_encoder, spec_of
 from relook.core.errors import ClusterError, MissingExtraError
-from relook.core.settings import EncoderSettings, RaySettings
+from relook.core.settings import EncoderSettings, ImageLimits, RaySettings
 from relook.encoders import Encoder
 
 if TYPE_CHECKING:
-    from relook.app.facade import Library
     from relook.library.build import ReadElsewhere
 
 __all__ = ["workers_of"]
@@ -26,14 +25,15 @@ Chosen = str | EncoderSettings | Encoder | None
 
 @contextmanager
 def workers_of(
-    ray: RaySettings | None, library: Library, encoder: Encoder
+    ray: RaySettings | None, chosen: Chosen, encoder: Encoder, limits: ImageLimits
 ) -> Iterator[ReadElsewhere | None]:
     """Who reads and encodes in place of this process; a cluster stays connected in the block.
 
     Args:
         ray: How a cluster is used; None, or one without an address, for threads of this process.
-        library: What was told which encoder to use, and what a picture may cost.
-        encoder: The one that it opened.
+        chosen: The encoder as the library names it.
+        encoder: The same, open.
+        limits: What a picture may cost.
 
     Raises:
         MissingExtraError: when Ray is not installed.
@@ -44,10 +44,10 @@ def workers_of(
         return
     from relook.library.ray_build import RayPlan, RayWorkers
 
-    make = _maker(library.encoder, encoder, ray)
+    make = _maker(chosen, encoder, ray)
     with _connected(ray.address):
         plan = RayPlan(make, ray.workers, ray.shard, ray.cpus, ray.gpus)
-        yield RayWorkers(plan, encoder.fingerprint, library.limits)
+        yield RayWorkers(plan, encoder.fingerprint, limits)
 
 
 def _maker(chosen: Chosen, encoder: Encoder, ray: RaySettings) -> Callable[[], Encoder]:

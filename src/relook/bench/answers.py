@@ -20,7 +20,7 @@ import numpy as np
 from relook.bench.answer_log import AnswerRecord
 from relook.bench.metrics import bootstrap
 from relook.core.errors import InputError
-from relook.rag.gate import hedge_of
+from relook.rag.answer_text import hedge_of
 
 __all__ = [
     "MEASURES", "AnswerReport", "Comparison", "bench_answers", "is_accepted", "is_in_prediction",

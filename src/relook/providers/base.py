@@ -1,16 +1,23 @@
-"""The provider seam. Layer: providers.
+"""The provider seam. Layer: providers. Values and a protocol only.
 
 A provider is a service that, given a picture, says where else it is and what it shows: the
-person's own library, a reverse image search, a real browser on one. It gives typed matches
+person's own library, a reverse image search, a real browser on one. It returns typed matches
 and never mistakes "blocked" for "nothing found". It keeps no result and asks for no consent:
-`rag.gather` does both.
+`relook.rag.lookup` does both. A class that `PROVIDERS` or an entry point names opens itself:
+
+    open(spec, settings)   what stands behind its name, and `ProviderSettings`
+
+and declares the attributes of `Provider` and one fact more:
+
+    needs   what it cannot do without: `library`, `key`, `file`, `address`
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,22 +30,27 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "Finder",
     "Lookup",
     "Match",
     "MatchKind",
+    "Near",
     "Outcome",
     "Provider",
     "ProviderResult",
+    "ProviderSettings",
     "Sent",
     "Subject",
+    "is_remote",
 ]
 
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_QUALITY = 90
 _HASH_PX = 64  # a difference hash looks at 9x8 pixels: a JPEG is decoded at a reduced scale
 
 
 class Outcome(enum.StrEnum):
-    """What came of asking a provider. Only `FOUND` and `NOTHING` are about the picture."""
+    """How a look-up ended. Only `FOUND` and `NOTHING` say something about the picture."""
 
     FOUND = "found"
     NOTHING = "nothing"
@@ -48,14 +60,14 @@ class Outcome(enum.StrEnum):
     CONSENT_PAGE = "consent_page"
     """The service showed its own consent page (cookies, terms) instead of results."""
     QUOTA = "quota"
-    """Too many requests, or none left."""
+    """Too many requests, or the account has none left."""
     BAD_KEY = "bad_key"
     """No key is set, or the service refuses it."""
     REFUSED = "refused"
     """The service will not take this picture (format, size, cannot reach its address)."""
     TIMED_OUT = "timed_out"
     NOT_ALLOWED = "not_allowed"
-    """Not asked: the person has not agreed that the picture is sent there."""
+    """Not asked: the person has not agreed that it gets the picture."""
     OVER_BUDGET = "over_budget"
     """Not asked: it would cost more than was allowed."""
     UNSUPPORTED = "unsupported"
@@ -143,6 +155,25 @@ class Subject:
         """
         return decode(self.data, min_px, self.limits).image
 
+    def jpeg(self, longest_px: int) -> bytes:
+        """The picture as it is sent elsewhere: a fresh JPEG, upright, pixels only.
+
+        A photograph's file also holds where, when and with what it was taken; a service gets
+        none of that.
+
+        Args:
+            longest_px: Longest side of the JPEG.
+
+        Raises:
+            ImageError: when the picture cannot be decoded.
+        """
+        image = self.image(longest_px)
+        image.thumbnail((longest_px, longest_px))
+        image.info.clear()  # Pillow would write the file's comment again
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=_QUALITY)
+        return out.getvalue()
+
     def as_dict(self) -> dict[str, Any]:
         """A JSON form, without the bytes."""
         return {
@@ -160,7 +191,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """How to ask.
+    """How a provider is asked.
 
     Args:
         limit: At most so many matches.
@@ -175,21 +206,21 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class ProviderResult:
-    """What came of asking one provider.
+    """How a look-up by one provider ended, and what it returned.
 
     Args:
         provider: Its name.
-        outcome: What came of it.
+        outcome: How it ended.
         matches: Best first; empty unless the outcome is `FOUND`.
-        message: What happened, for people; empty when there is nothing to say. Never has a key.
-        hint: What to do next; empty when there is nothing to do.
+        message: What happened, for people; may be empty. It never has a key in it.
+        hint: What to do next; may be empty.
         sent: What left this machine.
         took_s: Wall time in seconds.
         cost_usd: What it cost, as far as is known.
         retry_after_s: After how many seconds the service wants to be asked again, or None.
         screenshot: A PNG of the provider's page, or None.
         cached_s: Age of the result in seconds when it comes from the cache, or None.
-        passing: Whether the same question may well work in a moment (a busy or broken line).
+        passing: Whether the same question may work in a moment (a busy or broken line).
     """
 
     provider: str
@@ -271,12 +302,56 @@ def _seconds(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A picture of the library near the one asked about.
+
+    Args:
+        image_id: Its id.
+        similarity: Cosine of the two pictures; below zero counts as zero.
+        same: Whether it is the same picture (equal bytes, or a near-duplicate).
+        title, caption: From its metadata; may be empty.
+        file: Name of its file.
+        metadata: Further facts, as text.
+        picture_hash: 64-bit difference hash.
+        thumbnail: Bytes of a small picture, or None.
+    """
+
+    image_id: int
+    similarity: float
+    same: bool = False
+    title: str = ""
+    caption: str = ""
+    file: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    picture_hash: int | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
+
+
+Finder = Callable[[Subject, int], Sequence[Near]]
+"""A picture and a number to the nearest pictures, best first, without the picture itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """What a provider may use when it is opened.
+
+    Args:
+        finder: Finds pictures of the person's library; None when no library is open.
+        min_similarity: Cosine below which a picture of the library is no evidence.
+    """
+
+    finder: Finder | None = None
+    min_similarity: float = 0.0
+
+
 class Provider(Protocol):
     """Where else is this picture, and what does it show?
 
     Attributes:
         name: Registry name.
-        remote: Whether asking it sends something to a third party.
+        remote: Whether asking it sends something to a third party. A class that does not
+            declare it counts as remote.
         takes_files: Whether it can be asked about a picture without a public address; it then
             sends the bytes.
         cost_usd: What one question is expected to cost, for the budget; 0 when it is free.
@@ -306,3 +381,8 @@ class Provider(Protocol):
     def close(self) -> None:
         """Frees what it holds; closing twice is fine."""
         ...
+
+
+def is_remote(provider: object) -> bool:
+    """Whether asking a provider sends something away; True for one that does not say."""
+    return bool(getattr(provider, "remote", True))

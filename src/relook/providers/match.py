@@ -1,17 +1,18 @@
-"""One thing a provider returned, and what was sent for it. Layer: providers."""
+"""One thing a provider returned, and what was sent for it. Layer: providers. Values only."""
 
 from __future__ import annotations
 
 import enum
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain, zip_longest
 from typing import Any
 
 from relook.core.errors import InputError
 
-__all__ = ["Match", "MatchKind", "Sent", "picture_bytes", "picture_text"]
+__all__ = ["Match", "MatchKind", "Sent", "interleave", "picture_bytes", "picture_text"]
 
 
 class MatchKind(enum.StrEnum):
@@ -115,13 +116,13 @@ class Sent:
         return {"host": self.host, "n_bytes": self.n_bytes, "what": self.what}
 
 
-_MATCH_FIELDS = tuple(one.name for one in fields(Match))
+_MATCH_FIELDS = tuple(each.name for each in fields(Match))
 _NUMBERS = ("rank", "image_id", "picture_hash")
 _OTHERS = ("kind", "metadata", "thumbnail", "similarity")
 
 
 def _check_types(values: Mapping[str, Any]) -> None:
-    """Raises unless text is text and numbers are numbers: a recording may come from anybody."""
+    """Raises unless texts are texts and numbers are numbers: anybody may write a recording."""
     for name, value in values.items():
         if name in _NUMBERS:
             whole = isinstance(value, int) and not isinstance(value, bool)
@@ -142,3 +143,18 @@ def picture_text(data: bytes | None) -> str | None:
 def picture_bytes(text: str | None) -> bytes | None:
     """The inverse of `picture_text`."""
     return None if text is None else b64decode(text, validate=True)
+
+
+def interleave(lists: Sequence[Sequence[Match]], limit: int) -> tuple[Match, ...]:
+    """Takes the best of each list in turn, so that no kind of match crowds the others out.
+
+    Args:
+        lists: Each best first; the first list has the first turn.
+        limit: At most so many.
+
+    Returns:
+        Matches with their rank set to their place.
+    """
+    turns = chain.from_iterable(zip_longest(*lists))
+    kept = [match for match in turns if match is not None][:limit]
+    return tuple(replace(match, rank=place) for place, match in enumerate(kept))

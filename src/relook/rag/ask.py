@@ -20,11 +20,10 @@ from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.settings import AskSettings, EvidenceSettings
 from relook.providers.base import ProviderResult, Sent, Subject
 from relook.rag.answer import Answer, Written
-from relook.rag.citations import cite
+from relook.rag.answer_text import cite, hedge_of
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.gate import hedge_of
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 from relook.rag.prompt import PromptTexts, build_prompt
 
 __all__ = ["WHEN", "Asker", "Hear"]

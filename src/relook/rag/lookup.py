@@ -18,14 +18,13 @@ from dataclasses import replace
 
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
 from relook.providers.base import Lookup, Match, Outcome, Provider, ProviderResult, Sent, Subject
-from relook.rag.asking import Budget, Turn, Waits, ask, over_budget, refusal
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
-from relook.rag.fetch import fetch_thumbnails, with_thumbnail
 from relook.rag.merge import merge
-from relook.rag.page_text import check_reader
-from relook.rag.pages import PageReader
+from relook.rag.pages import PageReader, check_reader
+from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
+from relook.rag.web_pictures import fetch_thumbnails, with_thumbnail
 
 __all__ = ["Gatherer", "OnResult"]
 
