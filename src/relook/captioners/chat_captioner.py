@@ -7,7 +7,6 @@ captions. A crop goes to another machine only when the person allowed it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -141,11 +140,10 @@ def _jpeg(image: Image.Image) -> bytes:
     """The crop as a JPEG file without any of the original's metadata, 512 pixels at most."""
     from PIL import Image as Pillow
 
+    from relook.core.images import reencoded  # Pillow is loaded with the first crop
+
     scale = min(_SIDE_PX / max(image.size), 1.0)
     size = tuple(max(round(side * scale), _MIN_PX) for side in image.size)
     if size != image.size:
         image = image.resize((size[0], size[1]), Pillow.Resampling.BICUBIC)
-    clean_copy = Pillow.frombytes("RGB", image.size, image.convert("RGB").tobytes())
-    buffer = io.BytesIO()
-    clean_copy.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return reencoded(image, quality=90)

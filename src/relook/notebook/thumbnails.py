@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 
-from PIL import Image
-
-from relook.core.images import load
+from relook.core.images import load, reencoded
 
 __all__ = ["thumbnail_uri"]
 
@@ -19,8 +16,5 @@ def thumbnail_uri(path: Path, size_px: int) -> str:
     Raises:
         ImageError: when the file is gone or is no picture.
     """
-    image = load(path, size_px).image
-    image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    small = reencoded(load(path, size_px).image, size_px, quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")

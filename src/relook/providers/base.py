@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relook.core.errors import InputError
-from relook.core.images import decode, dhash
+from relook.core.images import decode, dhash, reencoded
 from relook.core.settings import ImageLimits
 from relook.providers.match import Match, MatchKind, Sent, picture_bytes, picture_text
 
@@ -167,12 +166,7 @@ class Subject:
         Raises:
             ImageError: when the picture cannot be decoded.
         """
-        image = self.image(longest_px)
-        image.thumbnail((longest_px, longest_px))
-        image.info.clear()  # Pillow would write the file's comment again
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=_QUALITY)
-        return out.getvalue()
+        return reencoded(self.image(longest_px), longest_px, quality=_QUALITY)
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON form, without the bytes."""

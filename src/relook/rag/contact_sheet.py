@@ -6,13 +6,12 @@ matches themselves: no advertisements, no struck items, and numbers to cite.
 
 from __future__ import annotations
 
-import io
 import textwrap
 
 from PIL import Image, ImageDraw, ImageFont
 
 from relook.core.errors import ImageError
-from relook.core.images import decode
+from relook.core.images import decode, reencoded
 from relook.core.plain_text import inert, plain
 from relook.core.settings import ImageLimits
 from relook.core.web import host_of
@@ -56,10 +55,8 @@ def contact_sheet(evidence: Evidence, subject: bytes | None = None) -> bytes:
         row, column = divmod(at, columns)
         left, top = _GAP + column * (_CELL + _GAP), _GAP + row * (_PICTURE + _TEXT + _GAP)
         _draw(sheet, (left, top), (mark, picture, words), fonts)
-    out = io.BytesIO()
-    # Letters are black on white, so coarser colours (as the thumbnails have) leave them sharp.
-    sheet.save(out, "JPEG", quality=_QUALITY, subsampling="4:2:0")
-    return out.getvalue()
+    # Letters are black on white, so the coarser colours of a JPEG leave them sharp.
+    return reencoded(sheet, quality=_QUALITY)
 
 
 def _words(item: Item) -> list[str]:

@@ -8,7 +8,6 @@ else: no tool, no address and no file is ever opened because of what it says.
 
 from __future__ import annotations
 
-import io
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ from relook.rag.evidence_text import evidence_text
 __all__ = ["FORMS", "PromptTexts", "build_prompt", "read_texts"]
 
 FORMS = ("text", "sheet", "screenshot")
-_QUALITY = 90
 _MARK_BYTES = 8
 
 
@@ -116,7 +114,7 @@ def build_prompt(
     """
     settings, texts = settings or AskSettings(), texts or PromptTexts()
     asked = texts.question + (question.strip() or texts.default_question)
-    picture = _picture(subject, settings.picture_px, "the picture asked about")
+    picture = Shown(subject.jpeg(settings.picture_px), "image/jpeg", "the picture asked about")
     if evidence is None or not evidence.shown:
         return Prompt(texts.system, (texts.picture, picture, asked), question)
     mark = mark or secrets.token_hex(_MARK_BYTES)
@@ -151,12 +149,3 @@ def _shown(
             "use the form text or sheet",
         )
     return [texts.screenshot, Shown(evidence.screenshot, "image/png", "the provider's page")]
-
-
-def _picture(subject: Subject, longest_px: int, label: str) -> Shown:
-    """Upright, reduced, and encoded anew: what a camera wrote into the file stays here."""
-    image = subject.image(longest_px)
-    image.thumbnail((longest_px, longest_px))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY)
-    return Shown(out.getvalue(), "image/jpeg", label)

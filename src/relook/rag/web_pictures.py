@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from relook.core.errors import AccessError, ImageError, RelookError
-from relook.core.images import decode, dhash
+from relook.core.images import decode, dhash, reencoded
+from relook.core.public_addresses import check_public
 from relook.core.settings import ImageLimits, WebLimits
-from relook.core.web import Resolver, check_public, fetch, host_of
+from relook.core.web import Resolver, fetch, host_of
 from relook.providers.base import Match, Sent, Subject
 
 __all__ = ["Small", "fetch_thumbnails", "small_picture", "subject_at", "with_thumbnail"]
@@ -81,10 +81,7 @@ def small_picture(data: bytes, limits: ImageLimits | None = None) -> Small:
     """
     image = decode(data, _SMALL_PX, limits).image
     image.thumbnail((_SMALL_PX, _SMALL_PX))
-    image.info.clear()  # Pillow would write the file's comment again
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return Small(out.getvalue(), dhash(image))
+    return Small(reencoded(image), dhash(image))
 
 
 def fetch_thumbnails(
