@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint types docs smoke bench fuzz soak audit release clean
+.PHONY: help setup demo test faults lint types house docs smoke bench fuzz soak audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 
 types: $(VENV)/dev.stamp ## Check types (mypy, strict)
 	@$(BIN)/mypy
+
+house: ## Count files, lines, doors and circles of src/relook (ARGS=--names lists them)
+	@$(PYTHON) release/house.py $(ARGS)
 
 docs: $(VENV)/dev.stamp ## Build the documentation site into site/
 	@$(PIP) -e '.[docs]'

@@ -37,8 +37,8 @@ from relook.providers.library import LibraryProvider
 from relook.rag.cache import ResultCache
 from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence_text import fenced
-from relook.rag.web_pictures import small_picture
 from relook.rag.lookup import Gatherer
+from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import Reply, serving
 
 LIMIT = GatherSettings(limit=10)

@@ -20,7 +20,7 @@ from relook.core.images import decode, load, reencoded
 from relook.core.settings import ImageLimits
 from relook.library.records import ImageRecord
 from relook.mcp.pictures import small_jpeg
-from relook.notebook.thumbnails import thumbnail_uri
+from relook.notebook.page_view import thumbnail_uri
 from relook.providers.base import Match, MatchKind, Subject
 from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence import Evidence, Item

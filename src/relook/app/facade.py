@@ -33,7 +33,6 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.notebook.display import show_pages
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
@@ -87,7 +86,6 @@ class Library:
         self.limits = limits or ImageLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
-        show_pages()
         if Manifest.exists(self.folder):
             self._open()
 

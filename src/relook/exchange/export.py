@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError, StorageError
 from relook.exchange.flat_index import FlatWriter
 from relook.exchange.rows import batches, new_folder
@@ -23,6 +24,7 @@ __all__ = [
     "INDEX",
     "PATHS",
     "ExportReport",
+    "LeftOut",
     "about",
     "export_faiss",
     "export_npy",
@@ -33,27 +35,27 @@ INDEX, PATHS = "image_index.faiss", "image_paths.txt"
 _VECTORS, _IMAGES = "vectors.npy", "images.jsonl"
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An image that could not be written, and why."""
+
+    path: str
+    message: str
+
+
 @dataclass(slots=True)
-class ExportReport:
+class ExportReport(JsonValue):
     """What an export wrote.
 
     Args:
         files: The files, in the order they were begun.
         n_images: Images in them.
-        left_out: Path and reason of images that could not be written.
+        left_out: Images that could not be written.
     """
 
     files: list[Path] = field(default_factory=list)
     n_images: int = 0
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "files": [str(file) for file in self.files],
-            "n_images": self.n_images,
-            "left_out": [{"path": path, "message": why} for path, why in self.left_out],
-        }
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def about(image: ImageRecord) -> dict[str, Any]:
@@ -97,7 +99,9 @@ def export_faiss(
                 if fits:
                     paths.write(image.facts.path + b"\n")
                 else:
-                    report.left_out.append((printable(image.facts.path), "its name breaks a line"))
+                    report.left_out.append(
+                        LeftOut(printable(image.facts.path), "its name breaks a line")
+                    )
             report.n_images += sum(fit)
             counted(len(images))
     return report

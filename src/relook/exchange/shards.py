@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from relook.core.errors import ImageError
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
-from relook.exchange.export import ExportReport, about, new_file
+from relook.exchange.export import ExportReport, LeftOut, about, new_file
 from relook.exchange.rows import batches, new_folder
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, printable
@@ -88,7 +88,7 @@ def _add(
     try:
         picture = read_bytes(image.facts.path, ImageLimits())
     except ImageError as error:
-        report.left_out.append((printable(image.facts.path), error.message))
+        report.left_out.append(LeftOut(printable(image.facts.path), error.message))
         return 0
     name = f"{image.image_id:09}"
     suffix = _SUFFIXES.get(image.format, image.format.lower())

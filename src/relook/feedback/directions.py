@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Floats
 from relook.feedback.evidence import Evidence, Judged
-from relook.feedback.metric import covariance, whiten
 from relook.feedback.scorer import Doubles
 
-__all__ = ["Pulls", "caption_pulls", "image_pulls"]
+__all__ = ["Pulls", "caption_pulls", "covariance", "image_pulls", "whiten"]
+
 
 Flags = NDArray[np.bool_]
 
@@ -110,3 +110,60 @@ def _caption_weight(item: Judged) -> float:
 
 def _signs(evidence: Evidence) -> NDArray[np.int64]:
     return np.array([item.sign for item in evidence.items], dtype=np.int64)
+
+
+# ---- which directions of the space to trust, measured on the library's own vectors
+
+
+_PRIOR = 4
+
+
+def covariance(vectors: Floats) -> Doubles:
+    """How the library's vectors vary, shrunk towards the same in every direction.
+
+    A few vectors say little about hundreds of directions: in a small library the very
+    thing that is looked for would pass for ordinary variation. So `4 d` imagined vectors
+    that vary evenly join the `n` there are.
+
+    Args:
+        vectors: [n, d]
+
+    Returns:
+        [d, d]; zeros for fewer than two vectors.
+
+    Source: shrinkage towards a scaled identity (Ledoit and Wolf 2004) with a fixed prior
+        strength, as of an inverse Wishart distribution.
+    """
+    n, d = vectors.shape[0], vectors.shape[-1]
+    if n < 2:
+        return np.zeros((d, d))
+    x = vectors - vectors.mean(axis=0)  # [n, d]
+    seen = (x.T @ x).astype(np.float64)
+    even = np.trace(seen) / n / d * np.eye(d)
+    return np.asarray((seen + _PRIOR * d * even) / (n + _PRIOR * d))
+
+
+def whiten(vectors: Doubles, spread: Doubles, shrinkage: float) -> Doubles:
+    """Vectors times the inverse covariance of the library, shrunk towards the identity.
+
+    Directions in which pictures vary anyway say little about what a mark means; this
+    turns them down. With C scaled to a mean variance of one, the result is
+    `(1 + shrinkage) (C + shrinkage I)^-1 vectors`: an average direction keeps its length.
+
+    Args:
+        vectors: [n, d]
+        spread: [d, d] from `covariance`; all zeros change nothing.
+        shrinkage: Above zero; the larger, the less changes.
+
+    Returns:
+        [n, d]
+
+    Source: linear discriminant analysis with a common covariance shrunk towards the
+        identity (Ledoit and Wolf 2004 for the form), here for the step, not the query.
+    """
+    dim = vectors.shape[1]
+    mean_variance = float(np.trace(spread)) / dim
+    if mean_variance <= 0:
+        return vectors
+    metric = spread / mean_variance + shrinkage * np.eye(dim)
+    return np.asarray((1 + shrinkage) * np.linalg.solve(metric, vectors.T).T)
