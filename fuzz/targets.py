@@ -33,7 +33,12 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.json_service import JsonService
 from relook.providers.replay import ReplayProvider
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import BingProvider, LensExactProvider, SerpApiProvider, YandexProvider
+from relook.providers.serpapi import (
+    BingProvider,
+    LensExactProvider,
+    SerpApiProvider,
+    YandexProvider,
+)
 from relook.rag.answer_text import cite
 from relook.rag.pages import readable
 from relook.search.grammar import parse_query

@@ -16,8 +16,10 @@ import enum
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, SHOWN, Key
 from relook.providers.base import Match
 
 __all__ = ["Answerer", "Finish", "Prompt", "Reply", "Shown", "Tell", "Usage"]
@@ -27,7 +29,7 @@ Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(JsonValue):
     """A picture inside a prompt.
 
     Args:
@@ -36,17 +38,19 @@ class Shown:
         label: What it is, for people ("the picture asked about").
     """
 
-    data: bytes = field(repr=False)
+    data: Annotated[bytes, HIDDEN] = field(repr=False)
     mime: str
-    label: str
+    label: Annotated[str, Key("picture")]
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the bytes."""
-        digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
-        return {
-            "picture": self.label, "mime": self.mime, "n_bytes": len(self.data),
-            "content_hash": digest,
-        }  # fmt: skip
+    @property
+    def n_bytes(self) -> Annotated[int, SHOWN]:
+        """Size of the file."""
+        return len(self.data)
+
+    @property
+    def content_hash(self) -> Annotated[str, SHOWN]:
+        """Hexadecimal digest of the file."""
+        return hashlib.blake2b(self.data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +88,11 @@ class Finish(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(JsonValue):
     """What a reply cost, in the model's tokens; None where the service does not say."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-
-    def as_dict(self) -> dict[str, int | None]:
-        """A JSON form."""
-        return {
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The nearest pictures of a library, for its provider. Layer: app."""
+"""Finds the nearest pictures of a library, for its provider. Layer: app."""
 
 from __future__ import annotations
 

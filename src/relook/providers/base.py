@@ -18,12 +18,13 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
-from relook.core.errors import InputError
+from relook.core.converter import JsonValue
 from relook.core.images import decode, dhash, reencoded
+from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
 from relook.core.settings import ImageLimits
-from relook.providers.match import Match, MatchKind, Sent, picture_bytes, picture_text
+from relook.providers.match import Match, MatchKind, Sent
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,7 +77,7 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(JsonValue):
     """The picture that is asked about.
 
     Args:
@@ -91,16 +92,26 @@ class Subject:
         limits: What decoding it may cost, and whether a stranger's picture is decoded apart.
     """
 
-    data: bytes = field(repr=False)
+    data: Annotated[bytes, HIDDEN] = field(repr=False)
     mime: str
     content_hash: str
-    picture_hash: int
+    picture_hash: Annotated[int, HIDDEN]
     width_px: int
     height_px: int
     url: str | None = None
     image_id: int | None = None
     name: str = ""
-    limits: ImageLimits = field(default=ImageLimits(), repr=False)
+    limits: Annotated[ImageLimits, HIDDEN] = field(default=ImageLimits(), repr=False)
+
+    @property
+    def hash_text(self) -> Annotated[str, SHOWN, Key("picture_hash")]:
+        """The picture hash as 16 hexadecimal digits."""
+        return f"{self.picture_hash & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+    @property
+    def n_bytes(self) -> Annotated[int, SHOWN]:
+        """Size of the file."""
+        return len(self.data)
 
     @property
     def local(self) -> bool:
@@ -168,20 +179,6 @@ class Subject:
         """
         return reencoded(self.image(longest_px), longest_px, quality=_QUALITY)
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the bytes."""
-        return {
-            "name": self.name,
-            "url": self.url,
-            "image_id": self.image_id,
-            "mime": self.mime,
-            "content_hash": self.content_hash,
-            "picture_hash": f"{self.picture_hash & 0xFFFFFFFFFFFFFFFF:016x}",
-            "width_px": self.width_px,
-            "height_px": self.height_px,
-            "n_bytes": len(self.data),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -199,7 +196,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderResult:
+class ProviderResult(JsonValue):
     """How a look-up by one provider ended, and what it returned.
 
     Args:
@@ -217,18 +214,30 @@ class ProviderResult:
         passing: Whether the same question may work in a moment (a busy or broken line).
     """
 
+    json_shape: ClassVar = JsonShape(ignore_unknown=True, code="bad_result")
+
     provider: str
     outcome: Outcome
     matches: tuple[Match, ...] = ()
     message: str = ""
     hint: str = ""
     sent: tuple[Sent, ...] = ()
-    took_s: float = 0.0
+    took_s: Annotated[float, Digits(4)] = 0.0
     cost_usd: float = 0.0
     retry_after_s: float | None = None
     screenshot: bytes | None = field(default=None, repr=False)
     cached_s: float | None = None
-    passing: bool = False
+    passing: Annotated[bool, HIDDEN] = False
+
+    @property
+    def n_matches(self) -> Annotated[int, SHOWN]:
+        """How many matches it has."""
+        return len(self.matches)
+
+    @property
+    def has_screenshot(self) -> Annotated[bool, SHOWN]:
+        """Whether the provider's page was kept as a picture."""
+        return self.screenshot is not None
 
     @property
     def answered(self) -> bool:
@@ -238,62 +247,6 @@ class ProviderResult:
     def timed(self, took_s: float) -> ProviderResult:
         """The same result with its wall time."""
         return replace(self, took_s=took_s)
-
-    def as_dict(self, *, pictures: bool = False, matches: bool = True) -> dict[str, Any]:
-        """A JSON form.
-
-        Args:
-            pictures: Whether thumbnails and the screenshot come with it, as base64.
-            matches: Whether the matches come with it.
-        """
-        values: dict[str, Any] = {
-            "provider": self.provider,
-            "outcome": self.outcome.value,
-            "n_matches": len(self.matches),
-            "message": self.message,
-            "hint": self.hint,
-            "sent": [sent.as_dict() for sent in self.sent],
-            "took_s": round(self.took_s, 4),
-            "cost_usd": self.cost_usd,
-            "retry_after_s": self.retry_after_s,
-            "cached_s": self.cached_s,
-            "has_screenshot": self.screenshot is not None,
-        }
-        if matches:
-            values["matches"] = [match.as_dict(pictures=pictures) for match in self.matches]
-        if pictures:
-            values["screenshot"] = picture_text(self.screenshot)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ProviderResult:
-        """The inverse of `as_dict`.
-
-        Raises:
-            InputError: `bad_result` or `bad_match` when it is no recorded result.
-        """
-        try:
-            return cls(
-                provider=str(values["provider"]),
-                outcome=Outcome(values["outcome"]),
-                matches=tuple(Match.from_dict(match) for match in values.get("matches", ())),
-                message=str(values.get("message", "")),
-                hint=str(values.get("hint", "")),
-                sent=tuple(Sent(**sent) for sent in values.get("sent", ())),
-                took_s=float(values.get("took_s", 0.0)),
-                cost_usd=float(values.get("cost_usd", 0.0)),
-                retry_after_s=_seconds(values.get("retry_after_s")),
-                screenshot=picture_bytes(values.get("screenshot")),
-                cached_s=_seconds(values.get("cached_s")),
-            )
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InputError("bad_result", f"not a recorded result: {error!r}") from error
-
-
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 @dataclass(frozen=True, slots=True)

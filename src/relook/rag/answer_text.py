@@ -25,7 +25,7 @@ _LABEL = (
 _ONE = rf"(?:{_LABEL}\s*)?[#\uff03]?\d{{1,3}}"
 _AND = r"[,;/&\u3001\uff0c\uff1b-]|[\u2012-\u2015~\uff5e]|and|to|und|et|y"
 _LIST = rf"{_ONE}(?:\s*(?:,\s*and|{_AND})\s*{_ONE})*"
-# A link behind the number is the model's own, not evidence: it goes.
+# A link behind the number is the model's own and no evidence: it is removed.
 _CITATION = re.compile(
     rf"(?P<space>[ \t]*)[\[\u3010\u3014\uff3b]\s*(?P<list>{_LIST})[\s,.]*"
     r"(?:\u2020[^\]\u3011\u3015\uff3d]*)?[\]\u3011\u3015\uff3d](?:\([^()\s]*\))?",
@@ -42,7 +42,7 @@ class Cited:
     Args:
         text: With citations as `[2]`, each number in brackets of its own.
         numbers: Evidence cited, in the order of first mention.
-        invented: Numbers that were cited without being there; they are gone from the text.
+        invented: Cited numbers of evidence that was not shown; they are taken out of the text.
     """
 
     text: str
@@ -55,17 +55,17 @@ def cite(text: str, known: Collection[int]) -> Cited:
 
     Args:
         text: What a model wrote.
-        known: The numbers it was shown.
+        known: The numbers of the evidence that it was shown.
     """
     used: dict[int, None] = {}
     invented: dict[int, None] = {}
 
-    def cleaned(found: re.Match[str]) -> str:
-        numbers = _numbers(found["list"])
+    def cleaned(citation: re.Match[str]) -> str:
+        numbers = _numbers(citation["list"])
         for number in numbers:
             (used if number in known else invented)[number] = None
         kept = "".join(f"[{number}]" for number in numbers if number in known)
-        return found["space"] + kept if kept else ""
+        return citation["space"] + kept if kept else ""
 
     return Cited(_CITATION.sub(cleaned, text).strip(), tuple(used), tuple(invented))
 
@@ -102,5 +102,5 @@ def hedge_of(text: str) -> str:
     """
     if not text.strip():
         return "no answer"
-    found = _HEDGES.search(text.replace("\u2019", "'"))
-    return found.group().lower() if found else ""
+    hedge = _HEDGES.search(text.replace("\u2019", "'"))
+    return hedge.group().lower() if hedge else ""

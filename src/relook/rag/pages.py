@@ -1,7 +1,8 @@
-"""Reading the pages of matches, guarded and politely. Layer: rag.
+"""Reads the pages of matches as plain text. Layer: rag.
 
-A page is read only when its site's robots.txt lets `relook` (or everybody) read it, and only
-as text: scripts, styles and markup are gone before anybody sees it.
+A page is read only when its site's robots.txt lets `relook` (or everybody) read it, and only as
+text: scripts, styles and markup are removed. The package `readability-lxml` (Arc90's algorithm)
+finds the article among menus; everything after that is ours.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class PageReader:
         Args:
             urls: Which.
             max_chars: At most so many characters of each.
-            fetched: Where each request made is noted.
+            fetched: Gets an entry for each request.
 
         Returns:
             Texts by address, and what went wrong with the others, for people.
@@ -63,11 +64,12 @@ class PageReader:
             return {}, []
         check_reader()
         with ThreadPoolExecutor(min(_AT_ONCE, len(urls)), "page") as pool:
-            found = list(pool.map(lambda url: self._safely(url, max_chars), urls))
-        asked = [url for url, (_, _, was_asked) in zip(urls, found, strict=True) if was_asked]
-        fetched += [Sent(host_of(url), 0, "a request for a page") for url in asked]
-        texts = {url: text for url, (text, _, _) in zip(urls, found, strict=True) if text}
-        return texts, [trouble for _, trouble, _ in found if trouble]
+            results = list(pool.map(lambda url: self._safely(url, max_chars), urls))
+        pairs = list(zip(urls, results, strict=True))
+        requested = [url for url, (_, _, was_sent) in pairs if was_sent]
+        fetched += [Sent(host_of(url), 0, "a request for a page") for url in requested]
+        texts = {url: text for url, (text, _, _) in pairs if text}
+        return texts, [trouble for _, trouble, _ in results if trouble]
 
     def text_of(self, url: str, max_chars: int) -> str:
         """Readable text of one page.
@@ -82,7 +84,7 @@ class PageReader:
         return readable(got.data, got.charset, max_chars)
 
     def _safely(self, url: str, max_chars: int) -> tuple[str, str, bool]:
-        """The text, what went wrong, and whether the site was asked for anything."""
+        """The text, what went wrong, and whether a request was sent."""
         try:
             return self.text_of(url, max_chars), "", True
         except RelookError as error:
@@ -92,14 +94,14 @@ class PageReader:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         with self._lock:
-            known = self._rules.get(site)
-        if known is None:
-            known = self._ask_site(site)
+            rules = self._rules.get(site)
+        if rules is None:
+            rules = self._ask_site(site)
             with self._lock:
                 if len(self._rules) >= _MAX_SITES:
                     self._rules.clear()
-                self._rules[site] = known
-        return known
+                self._rules[site] = rules
+        return rules
 
     def _ask_site(self, site: str) -> urllib.robotparser.RobotFileParser:
         """The site's rules; no file allows all, a broken site allows nothing (RFC 9309, 2.3.1)."""
@@ -131,7 +133,7 @@ _HTML = re.compile(r"<(!doctype|html|head|body|p|div|h1|article|main|table|ul)\b
 
 
 def check_reader() -> None:
-    """Sees to it that pages can be read.
+    """Checks that pages can be read here.
 
     Raises:
         MissingExtraError: when the extra is not installed.
@@ -153,7 +155,7 @@ def readable(data: bytes, charset: str = "", max_chars: int = 800) -> str:
         max_chars: At most so many characters.
 
     Raises:
-        InputError: `not_a_page` when it is no HTML and no text, whatever it was declared to be.
+        InputError: `not_a_page` when it is no HTML and no text, whatever the site declares.
         MissingExtraError: when the extra is not installed.
     """
     if b"\0" in data[:4_096] and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -164,8 +166,8 @@ def readable(data: bytes, charset: str = "", max_chars: int = 800) -> str:
             raise InputError("not_a_page", "what is there is not text")
         return plain(text, max_chars, lines=True)
     check_reader()
-    found = plain(_article(text), max_chars, lines=True)
-    return found if len(found) >= _FEW_CHARS else plain(text, max_chars, lines=True)
+    article = plain(_article(text), max_chars, lines=True)
+    return article if len(article) >= _FEW_CHARS else plain(text, max_chars, lines=True)
 
 
 def _article(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import collections
 import hashlib
 import threading
@@ -9,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from relook.core.errors import NotFoundError
-from relook.providers.match import picture_bytes
 from relook.server.guard import API
 
 __all__ = ["Screenshots"]
@@ -51,10 +51,10 @@ class Screenshots:
             return self._kept[name]
 
     def _provider(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        data = picture_bytes(result.get("screenshot"))
-        if data is None:
+        if not (screenshot := result.get("screenshot")):
             return dict(result)
-        return {**result, "screenshot": None, "screenshot_url": self._keep(data)}
+        url = self._keep(base64.b64decode(screenshot))
+        return {**result, "screenshot": None, "screenshot_url": url}
 
     def _keep(self, data: bytes) -> str:
         name = hashlib.sha256(data).hexdigest()[:32]
