@@ -34,7 +34,7 @@ from relook.app.asking import (
     make_provider,
     open_asker,
     subject_of,
-)  # fmt: skip
+)
 from relook.core.errors import MissingExtraError, StorageError
 from relook.core.secret import Secret
 from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings

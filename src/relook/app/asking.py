@@ -27,7 +27,7 @@ from relook.core.settings import (
     ImageLimits,
     ModelSettings,
     WebLimits,
-)  # fmt: skip
+)
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote

@@ -22,7 +22,7 @@ from relook.core.settings import (
     GatherSettings,
     ModelSettings,
     help_of,
-)  # fmt: skip
+)
 from relook.library.report import Progress
 
 if TYPE_CHECKING:

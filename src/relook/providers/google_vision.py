@@ -17,19 +17,10 @@ from relook.core.errors import ImageError
 from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    ProviderResult,
-    ProviderSettings,
-    Sent,
-    Subject,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, CallError, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, url_of
-from relook.providers.match import interleave
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
 __all__ = ["KEY_VARIABLES", "GoogleVisionProvider"]
 

@@ -24,17 +24,9 @@ from playwright.sync_api import TimeoutError as BrowserTimeout
 from relook.core.errors import ImageError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
-from relook.providers.base import (
-    Lookup,
-    Match,
-    Outcome,
-    ProviderResult,
-    ProviderSettings,
-    Sent,
-    Subject,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.lens_page import READ_PAGE, matches_of, state_of
-from relook.providers.match import interleave
+from relook.providers.match import Match, Sent, interleave
 
 __all__ = ["BROWSER_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
 

@@ -14,14 +14,13 @@ from relook.core.plain_text import plain
 from relook.providers.base import (
     Finder,
     Lookup,
-    Match,
-    MatchKind,
     Near,
     Outcome,
     ProviderResult,
     ProviderSettings,
     Subject,
-)  # fmt: skip
+)
+from relook.providers.match import Match, MatchKind
 
 __all__ = ["Finder", "LibraryProvider", "Near"]
 

@@ -16,19 +16,10 @@ from typing import Any
 from relook.core.errors import InputError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    ProviderResult,
-    ProviderSettings,
-    Sent,
-    Subject,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import rows_of, url_of
-from relook.providers.match import interleave
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
 __all__ = ["URL_VARIABLE", "SearxngProvider"]
 

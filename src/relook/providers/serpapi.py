@@ -16,27 +16,12 @@ from typing import Any
 from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    ProviderResult,
-    ProviderSettings,
-    Sent,
-    Subject,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, text_of, url_of
-from relook.providers.match import interleave
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
-__all__ = [
-    "KEY_VARIABLES",
-    "BingProvider",
-    "LensExactProvider",
-    "SerpApiProvider",
-    "YandexProvider",
-]
+__all__ = ["BingProvider", "LensExactProvider", "SerpApiProvider", "YandexProvider"]
 
 KEY_VARIABLES = ("RELOOK_SERPAPI_KEY", "SERPAPI_API_KEY", "SERPAPI_KEY")
 _URL = "https://serpapi.com"
@@ -153,55 +138,48 @@ def _entity(name: str, title: object, text: object = "", source: str = "") -> Ma
     return Match(name, MatchKind.ENTITY, plain(title, 120), source, text=plain(text))
 
 
+def _rows(values: Values, name: str, field: str, kind: MatchKind, *keys: str) -> Rows:
+    """Matches of a list of rows; the keys name a row's page and its picture."""
+    page, image = keys
+    return [
+        _match(name, kind, row, url_of(row.get(page)), url_of(row.get(image)))
+        for row in rows_of(values, field)
+    ]
+
+
+def _objects(values: Values, field: str) -> list[Values]:
+    """The objects of a field that holds one or a list of them."""
+    value = values.get(field)
+    return [value] if isinstance(value, dict) else rows_of(values, field)
+
+
 def _lens(values: Values, name: str) -> list[Rows]:
-    exact = [
-        _match(name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("image")))
-        for row in rows_of(values, "exact_matches")
-    ]
-    visual = [
-        _match(name, MatchKind.SIMILAR, row, url_of(row.get("link")), url_of(row.get("image")))
-        for row in rows_of(values, "visual_matches")
-    ]
-    known = values.get("knowledge_graph")  # an object, or a list of them
-    graphs = [known] if isinstance(known, dict) else rows_of(values, "knowledge_graph")
-    source = "Google knowledge graph"
+    exact = _rows(values, name, "exact_matches", MatchKind.PAGE, "link", "image")
+    visual = _rows(values, name, "visual_matches", MatchKind.SIMILAR, "link", "image")
     names = [
-        _entity(name, graph.get("title"), graph.get("description") or graph.get("subtitle"), source)
-        for graph in graphs
-    ]
+        _entity(
+            name, graph.get("title"), graph.get("description") or graph.get("subtitle"),
+            "Google knowledge graph",
+        )
+        for graph in _objects(values, "knowledge_graph")
+    ]  # fmt: skip
     related = rows_of(values, "related_content")
     names += [_entity(name, row.get("query"), source="Google Lens") for row in related]
     return _titled([exact, names, visual])
 
 
 def _bing(values: Values, name: str) -> list[Rows]:
-    def read(field: str, kind: MatchKind) -> Rows:
-        rows = rows_of(values, field)
-        return [
-            _match(name, kind, row, url_of(row.get("source")), url_of(row.get("original")))
-            for row in rows
-        ]
-
-    same = read("pages_with_this_image", MatchKind.PAGE)
-    similar = read("related_content", MatchKind.SIMILAR)
-    # "Looks like" is an object or a list of them.
-    looks = values.get("looks_like")
-    rows = [looks] if isinstance(looks, dict) else rows_of(values, "looks_like")
+    same = _rows(values, name, "pages_with_this_image", MatchKind.PAGE, "source", "original")
+    similar = _rows(values, name, "related_content", MatchKind.SIMILAR, "source", "original")
+    rows = _objects(values, "looks_like")
     names = [_entity(name, row.get("title"), row.get("snippet"), "Bing") for row in rows]
     return _titled([same, names, similar])
 
 
 def _yandex(values: Values, name: str) -> list[Rows]:
-    same = [
-        _match(
-            name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("original_image"))
-        )
-        for row in rows_of(values, "image_results")
-    ]
-    similar = [  # its `link` leads to Yandex
-        _match(name, MatchKind.SIMILAR, row, "", url_of(row.get("image")))
-        for row in rows_of(values, "similar_images")
-    ]
+    same = _rows(values, name, "image_results", MatchKind.PAGE, "link", "original_image")
+    # A similar picture's `link` leads to Yandex, so no key names its page.
+    similar = _rows(values, name, "similar_images", MatchKind.SIMILAR, "", "image")
     tags = rows_of(values, "image_tags")
     names = [_entity(name, text_of(tag.get("text")), source="Yandex") for tag in tags]
     return _titled([same, names, similar])

@@ -17,16 +17,8 @@ from dataclasses import replace
 
 from relook.core.retry import Deadline
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
-from relook.providers.base import (
-    Lookup,
-    Match,
-    Outcome,
-    Provider,
-    ProviderResult,
-    Sent,
-    Subject,
-    is_remote,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject, is_remote
+from relook.providers.match import Match, Sent
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item

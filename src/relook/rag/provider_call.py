@@ -13,14 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from relook.core.retry import Deadline, Retries
 from relook.core.settings import GatherSettings
-from relook.providers.base import (
-    Lookup,
-    Outcome,
-    Provider,
-    ProviderResult,
-    Subject,
-    is_remote,
-)  # fmt: skip
+from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject, is_remote
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 
