@@ -20,7 +20,7 @@ from relook.core.retry import Deadline
 from relook.core.settings import ModelSettings
 from relook.encoders.checkpoint import find
 from relook.encoders.devices import place
-from relook.encoders.vision_language import load_processor, load_vlm, unmarked
+from relook.encoders.vision_language import chat_turn, load_processor, load_vlm, unmarked
 
 __all__ = ["LocalAnswerer"]
 
@@ -136,20 +136,6 @@ def _inputs(processor: Any, prompt: Prompt) -> Any:
         unmarked(processor, part) if isinstance(part, str) else part
         for part in (prompt.system, *prompt.parts)
     ]
+    turn = chat_turn(processor, [None if isinstance(p, Shown) else p for p in parts])
     images = [Image.open(io.BytesIO(p.data)).convert("RGB") for p in parts if isinstance(p, Shown)]
-    return processor(images=images, text=[_turn(processor, parts)], return_tensors="pt")
-
-
-def _turn(processor: Any, parts: list[str | Shown]) -> str:
-    if getattr(processor, "chat_template", None) is None:
-        mark = getattr(processor, "image_token", "<image>")
-        turn = "\n".join(mark if isinstance(part, Shown) else part for part in parts)
-        return f"USER: {turn} ASSISTANT:"
-    content = [
-        {"type": "image"} if isinstance(part, Shown) else {"type": "text", "text": part}
-        for part in parts
-    ]
-    templated: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return templated
+    return processor(images=images, text=[turn], return_tensors="pt")

@@ -28,6 +28,7 @@ from relook.encoders.devices import BatchSize, Place, in_batches, place
 from relook.encoders.spec import ModelSpec
 from relook.encoders.vision_language import (
     QUANTISED,
+    chat_turn,
     check_packages,
     check_precision,
     load_processor,
@@ -148,7 +149,7 @@ class HfCaptioner:
         unasked = _UNASKED.get(self.checkpoint.family)
         if unasked == "":
             return processor(images=images, return_tensors="pt")
-        turn = unasked or _turn(processor, unmarked(processor, self.prompt.ask(about)))
+        turn = unasked or chat_turn(processor, [None, unmarked(processor, self.prompt.ask(about))])
         return processor(
             images=images, text=[turn] * len(images), padding=True, return_tensors="pt"
         )
@@ -214,18 +215,6 @@ class HfCaptioner:
         """Frees the model; closing twice is fine."""
         with self._lock:
             self._parts = None
-
-
-def _turn(processor: Any, question: str) -> str:
-    """One turn with a picture and a question, in the form that the checkpoint was trained on."""
-    if getattr(processor, "chat_template", None) is None:
-        image = getattr(processor, "image_token", "<image>")
-        return f"USER: {image}\n{question} ASSISTANT:"
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    turn: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return turn
 
 
 def _stopping(stop: Cancelled | None) -> Any:

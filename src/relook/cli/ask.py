@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
     from relook.core.config import Config
     from relook.providers import Subject
+    from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
     from relook.serving.questions import Questions
 
@@ -160,17 +161,17 @@ def ask(
             _answer_batch(questions, lib, (batch, out), as_json)
             return
         stages = Stages(as_json, sys.stdout.isatty() and not asking.ask.compare)
-        answer = questions.answer(
-            Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin")),
-            picture_of(str(picture), lib, asking),
-            lib,
-            read_evidence(evidence) if evidence else None,
-            stages,
-        )
-        if as_json:
-            print_json(answer.as_dict())
-        else:
-            print_answer(answer, stages.streamed)
+        wanted = Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin"))
+        known = read_evidence(evidence) if evidence else None
+        answer = questions.answer(wanted, picture_of(str(picture), lib, asking), lib, known, stages)
+        _print(answer, stages, as_json)
+
+
+def _print(answer: Answer, stages: Stages, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.as_dict())
+    else:
+        print_answer(answer, stages.streamed)
 
 
 def _answer_batch(

@@ -70,12 +70,12 @@ class AskTools:
         evidence-only no model is asked: the evidence itself is reported. Nothing leaves this
         machine unless a person allowed it when this server was started; you cannot.
         """
-        asked = Question(
+        request = Question(
             question, providers, model or None, when or None, compare=compare or None,
             strike=strike, pin=pin,
         )  # fmt: skip
         telling, picture = Telling(ctx), Example(image_id, image)
-        answer = await self._state.asking.run(self._answer, picture, library_id, asked, telling)
+        answer = await self._state.asking.run(self._answer, picture, library_id, request, telling)
         await telling.settled()
         return reply(_text(answer), answer.as_dict())
 

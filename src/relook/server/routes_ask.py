@@ -150,9 +150,9 @@ async def choices(state: State) -> dict[str, Any]:
 async def ask(body: AskBody, state: State, request: Request) -> Response:
     """Answers a question about a picture with evidence about it; it ends when the reader leaves."""
     state.questions.configured(body.question_of())  # what may not be asked is refused at once
-    asked = await state.asking.run(_picture_of, state, body)
+    picture = await state.asking.run(_picture_of, state, body)
     if not body.stream:
-        return await _whole(request, state, lambda hear: _answer(state, body, asked, hear))
+        return await _whole(request, state, lambda hear: _answer(state, body, picture, hear))
     topic = f"ask {uuid.uuid4().hex}"
     channel = state.hub.listen(topic)
 
@@ -167,7 +167,7 @@ async def ask(body: AskBody, state: State, request: Request) -> Response:
         if channel.left:  # while it waited for a thread
             return
         try:
-            event, facts = _last_event(lambda: _answer(state, body, asked, hear))
+            event, facts = _last_event(lambda: _answer(state, body, picture, hear))
         except _NobodyListensError:
             _LOG.info("a question was given up: its reader left")
             return
@@ -188,14 +188,14 @@ async def screenshot(name: str, state: State) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Picture:
     """The picture of a request, and the evidence when it asks again."""
 
     subject: Subject
     evidence: Evidence | None = None
 
 
-def _picture_of(state: ServerState, body: AskBody) -> _Asked:
+def _picture_of(state: ServerState, body: AskBody) -> _Picture:
     """The picture that a request asks about; an address is fetched as for a stranger.
 
     Raises:
@@ -203,23 +203,23 @@ def _picture_of(state: ServerState, body: AskBody) -> _Asked:
     """
     if body.ask_id is not None:
         kept = state.questions.kept(body.ask_id)
-        return _Asked(kept.subject, kept.evidence)
+        return _Picture(kept.subject, kept.evidence)
     web = state.questions.asking.web
     if body.url is not None:
-        return _Asked(subject_of(_address(body.url), None, web))
+        return _Picture(subject_of(_address(body.url), None, web))
     volume = _volume_of(state, body)
     if body.image_id is not None:
-        return _Asked(subject_of(body.image_id, volume.library, web))
+        return _Picture(subject_of(body.image_id, volume.library, web))
     path = volume.pictures.path(str(body.picture))
-    return _Asked(Subject.of(read_bytes(path), name="an upload", limits=limits_at(path)))
+    return _Picture(Subject.of(read_bytes(path), name="an upload", limits=limits_at(path)))
 
 
-def _answer(state: ServerState, body: AskBody, asked: _Asked, hear: Hear) -> dict[str, Any]:
+def _answer(state: ServerState, body: AskBody, picture: _Picture, hear: Hear) -> dict[str, Any]:
     question = body.question_of()
-    needs_library = asked.evidence is None and state.questions.configured(question).needs_library
+    needs_library = picture.evidence is None and state.questions.configured(question).needs_library
     library = _volume_of(state, body).library if needs_library else None
-    answer = state.questions.answer(question, asked.subject, library, asked.evidence, hear)
-    ask_id = state.questions.keep(asked.subject, answer.evidence)
+    answer = state.questions.answer(question, picture.subject, library, picture.evidence, hear)
+    ask_id = state.questions.keep(picture.subject, answer.evidence)
     payload = answer.as_dict(pictures=True)
     payload["evidence"] = state.screenshots.addressed(payload["evidence"])
     return {"ask_id": ask_id, **payload}
