@@ -15,18 +15,17 @@ from openai_server import chat_server, say
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 import relook
-from relook.captioners.chat import ChatCaptioner
+from relook.captioners.chat_captioner import ChatCaptioner
 from relook.core.images import decode, load, reencoded
 from relook.core.settings import ImageLimits
 from relook.library.records import ImageRecord
 from relook.mcp.pictures import small_jpeg
 from relook.notebook.page_view import thumbnail_uri
 from relook.providers.base import Match, MatchKind, Subject
-from relook.providers.upload import for_upload
 from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence import Evidence, Item
-from relook.rag.fetch import small_picture
 from relook.rag.prompt import build_prompt
+from relook.rag.web_pictures import small_picture
 from relook.server.originals import browser_picture, shrunk
 from relook.testing import ColourEncoder, solid
 
@@ -212,7 +211,7 @@ LIMITS = ImageLimits()
 SURFACES: dict[str, Callable[[bytes, ImageRecord], bytes]] = {
     "prompt": _prompt,
     "contact sheet": _sheet,
-    "upload": lambda data, record: for_upload(Subject.of(data)),
+    "upload": lambda data, record: Subject.of(data).jpeg(1_280),
     "match": lambda data, record: small_picture(data).data,
     "mcp": lambda data, record: small_jpeg(record, LIMITS, 64, 100_000),
     "page": lambda data, record: shrunk(data, 64, LIMITS),

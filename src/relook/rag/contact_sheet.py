@@ -1,6 +1,6 @@
 """Evidence as one picture: numbered thumbnails with their titles. Layer: rag.
 
-What the seed of this idea showed a model as a screenshot of a results page, drawn from the
+Reverse Image RAG showed a model a screenshot of a results page. This sheet is drawn from the
 matches themselves: no advertisements, no struck items, and numbers to cite.
 """
 
@@ -29,10 +29,9 @@ _QUALITY = 90
 
 
 def contact_sheet(evidence: Evidence, subject: bytes | None = None) -> bytes:
-    """Draws the items a model may see.
+    """Draws the items that a model may see.
 
-    An item without a small picture gets an empty field with its text, so that numbers and
-    places stay in step.
+    An item without a small picture gets an empty field with its text.
 
     Args:
         evidence: What was found; struck items are left out.
@@ -97,7 +96,7 @@ def _small(picture: bytes | None) -> Image.Image | None:
         image = decode(picture, _PICTURE, ImageLimits(isolate=True)).image
     except ImageError:
         return None
-    # Half the time of the default, and at most a quarter is left to take away after decoding.
+    # It takes half the time of the default filter, and decoding has done most of the reduction.
     image.thumbnail((_CELL, _PICTURE), Image.Resampling.HAMMING)
     return image
 
