@@ -89,9 +89,11 @@ def watch(
 
 
 def _found_something(report: IndexReport) -> bool:
-    return any(
-        (report.n_added, report.n_updated, report.n_moved, report.n_removed, report.n_metadata)
-    )
+    changes = (
+        report.n_added, report.n_updated, report.n_moved, report.n_removed, report.n_metadata,
+        report.n_left, report.n_back,
+    )  # fmt: skip
+    return any(changes)
 
 
 class _Changes:

@@ -18,22 +18,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from relook.core.picture_paths import is_below, is_url, split_member
+from relook.core.picture_paths import is_url, original_path, split_member
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library import archive_table
 from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
+from relook.library.homes import Homes, pairs
 from relook.library.known import load_known
+from relook.library.missing import Missing, is_elsewhere, places_of
 from relook.library.once import Once
 from relook.library.reading import PictureReader, Read, said, with_words, words_of
-from relook.library.records import ImageRecord, SkippedFile
+from relook.library.records import ImageRecord, SkippedFile, printable
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
-from relook.library.scan import Scan, is_gone
+from relook.library.scan import Scan
 from relook.library.sidecar import Sidecars
 from relook.library.stages import Clock, StageRate
 from relook.library.survey import Survey
+from relook.library.whereabouts import NOWHERE, away_note, place_of
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
@@ -44,6 +47,7 @@ its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 _FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
+_CLOSED = ("unreadable", "vanished")  # codes of files that were listed and cannot be opened
 _WAIT_S = 0.2  # for the listing, before the person is told that it goes on
 
 
@@ -73,7 +77,11 @@ class Builder:
         self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
-        self._committer = Committer(files, lambda r: encoder.tiles_for(r.width_px, r.height_px))
+        self._committer = Committer(
+            files,
+            lambda r: encoder.tiles_for(r.width_px, r.height_px),
+            lambda place: self._scan.identities.get(place, NOWHERE),
+        )
         self._vectors = files.committed_vectors()  # only this thread reads it
         self._known, contents = load_known(files.catalog)
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
@@ -83,9 +91,12 @@ class Builder:
         self._skips: list[SkippedFile] = []
         self._flight: Future[int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
-        self._moved: set[int] = set()
+        self._homes = Homes(self._known)
+        self._places = places_of(files.catalog)
+        self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
+        self._unread: dict[bytes, str] = {}
         self._unsettled: set[bytes] = set()  # archives with members to be tried again
         self._clocks = (Clock("encode"), Clock("write"))
 
@@ -101,11 +112,12 @@ class Builder:
         began = time.monotonic()
         self._scan, catalog = scan, self._files.catalog
         survey = Survey(scan, catalog, self._known, self._sidecars, self._settings)
+        self._survey = survey
         with self._writer:
             try:
                 with survey:
                     self._index(survey)
-                self._remove_gone(survey)
+                self._sort_missing(survey)
                 whole = survey.archives.items()
                 done = {path: facts for path, facts in whole if path not in self._unsettled}
                 archive_table.remember(catalog, done)
@@ -116,8 +128,7 @@ class Builder:
         report = self._report
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
-        for folder, reason in scan.unlisted.items():
-            report.notes.append(f"cannot list {os.fsdecode(folder)}: {reason}")
+        self._tell_missing()
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -154,6 +165,7 @@ class Builder:
                     self._progress(Progress("indexing", n_done, total, rate, n_bad, rates))
         self._skips += survey.skips()
         self._encode()
+        self._pair()
         self._commit()
         self._settle()
 
@@ -223,34 +235,71 @@ class Builder:
         """A file whose content the library has: touched, moved, or a copy."""
         known = self._known_as(read.facts.path)
         itself = next((twin for twin in twins if twin.image_id == known), None)
-        moved = None if known else next(filter(self._is_moved, twins), None)
         if itself:
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
-        elif moved:
-            self._moved.add(moved.image_id)
-            self._report.n_moved += 1
-            self._put(replace(moved, facts=read.facts), read)
+        elif lost := list(filter(self._homes.may_move, twins)):
+            [old, *others] = [image.facts.path for image in lost]
+            # A store that does not answer is no proof before everything is listed.
+            if not others and not is_url(old) and _name(old) == _name(read.facts.path):
+                self._move(lost[0], read)
+            else:
+                spare = replace(read, prepared=None, record=None, tiles=None)
+                self._waiting.setdefault(read.content, []).append(spare)
         else:
-            first = twins[0].first_row
-            rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
-            if first + twins[0].n_tiles > len(self._vectors):  # of this run
-                self._vectors = self._files.committed_vectors()
-            self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
+            self._copy(read, twins)
+
+    def _move(self, image: ImageRecord, read: Read) -> None:
+        """An image whose file got another path."""
+        self._displace(self._known_as(read.facts.path))
+        if original_path(image.facts.path) != read.facts.path:
+            self._report.n_moved += 1
+        self._put(replace(image, facts=read.facts), read)
+
+    def _settle_image(self, image_id: int, path: bytes) -> None:
+        """Says that the file of an image is there, and so is the folder that it was seen in."""
+        self._homes.settle(image_id, path)
+        group = self._known.places_of(np.array([image_id], np.int64))
+        self._survey.steady.setdefault(place_of(path), set()).update(group.tolist())
+
+    def _displace(self, image_id: int) -> None:
+        if image_id:
+            self._homes.displace(image_id)
+
+    def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
+        """One more file of a content that is there."""
+        first = twins[0].first_row
+        rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
+        if first + twins[0].n_tiles > len(self._vectors):  # of this run
+            self._vectors = self._files.committed_vectors()
+        self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
+
+    def _pair(self) -> None:
+        """Gives the files that wait to the images that they are most like."""
+        waiting, self._waiting = self._waiting, {}
+        for content, reads in waiting.items():
+            twins = self._files.catalog.images_with(content)
+            lost = list(filter(self._homes.may_move, twins))
+            paired = dict(pairs([read.facts.path for read in reads], lost))
+            for at, read in enumerate(reads):
+                if at in paired:
+                    self._move(paired[at], read)
+                else:
+                    self._copy(read, twins)
+                if len(self._entries) >= self._settings.commit_every:
+                    self._commit()
 
     def _known_as(self, path: bytes) -> int:
         """Id of the image that was made of a file; 0 for none."""
         if not self._known.has(path):
             return 0
         found = self._files.catalog.ask("SELECT image_id FROM images WHERE path = ?", (path,))
-        return int(str(found[0][0])) if found else 0
-
-    def _is_moved(self, twin: ImageRecord) -> bool:
-        path = twin.facts.path
-        return twin.image_id not in self._moved and self._scan.covers(path) and is_gone(path)
+        image_id = int(str(found[0][0])) if found else 0
+        return 0 if self._homes.has_left(image_id, path) else image_id
 
     def _put(self, record: ImageRecord, read: Read) -> None:
         """Enters an image that keeps its vectors."""
+        self._settle_image(record.image_id, record.facts.path)
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), None))
@@ -272,8 +321,12 @@ class Builder:
         self, record: ImageRecord, read: Read, tiles: Floats, *, is_copy: bool = True
     ) -> None:
         known = self._known_as(record.facts.path)
+        if known and self._is_elsewhere(record.facts.path, known):
+            self._displace(known)
+            known = 0
         if known:
             self._report.n_updated += 1
+            self._settle_image(known, record.facts.path)
             record = replace(record, image_id=known)
             for before in self._files.catalog.images([known], missing_ok=True):
                 # What a sidecar said once stays, where the changed file says nothing.
@@ -294,6 +347,8 @@ class Builder:
             self._once.commit()
             self._new_skips.update(skip.facts.path for skip in skips)
             for skip in skips:
+                if skip.code in _CLOSED:
+                    self._unread[skip.facts.path] = _why(skip)
                 if skip.code in PASSING and (member := split_member(skip.facts.path)):
                     self._unsettled.add(member[0])
             self._flight = self._writer.submit(self._write, entries, skips)
@@ -308,27 +363,25 @@ class Builder:
         if flight is not None:
             self._report.n_removed += flight.result()
 
-    def _remove_gone(self, survey: Survey) -> None:
-        """Removes images whose file is gone, unless their whole root looks gone."""
-        gone, n_kept = [], 0
-        for image_id, path in self._not_met():
-            if image_id in self._moved or not self._scan.covers(path) or not _is_away(path):
-                continue
-            if any(is_below(path, root) for root in survey.empty_roots):
-                n_kept += 1
-            else:
-                gone.append((image_id,))
-        if n_kept:
-            self._report.notes.append(
-                f"{n_kept} images are kept although their folder is empty or gone now;"
-                " was a disk unplugged? Remove them with: relook forget PATH"
-            )
-        catalog = self._files.catalog
-        if gone:
-            with catalog.transaction() as db:
-                db.executemany("DELETE FROM images WHERE image_id = ?", gone)
-                catalog.bump(db)
-        self._report.n_removed += len(gone)
+    def _is_elsewhere(self, path: bytes, image_id: int) -> bool:
+        [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
+        return is_elsewhere(path, group, self._scan, self._survey, self._places)
+
+    def _sort_missing(self, survey: Survey) -> None:
+        """Tells which images are away, deleted, or back."""
+        catalog, report = self._files.catalog, self._report
+        missing = Missing(catalog, self._scan, survey, self._known)
+        outcome = missing.sort(self._not_met())
+        outcome.away += self._unreadable()
+        away = {image_id for image_id, *_ in outcome.away}
+        back = self._known.same_of(self._known.away).tolist()
+        settled = [i for i in self._known.away.tolist() if self._homes.is_settled(i)]
+        report.n_back = len({*back, *settled} - away)
+        report.n_left = len(away - set(self._known.away.tolist()))
+        missing.write(
+            outcome, sorted({*back, *settled} - away), every=self._files.shared is not None
+        )
+        report.n_removed += len(outcome.gone)
         met = survey.present | self._new_skips
         absent = (f.facts.path for f in catalog.skipped() if f.facts.path not in met)
         stale = {path for path in absent if self._scan.covers(path)} | survey.mended
@@ -336,12 +389,49 @@ class Builder:
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
 
+    def _unreadable(self) -> Iterator[tuple[int, bytes, str]]:
+        """Images whose file was listed, and could not be read just now."""
+        for path, message in self._unread.items():
+            image_id = self._known_as(path)
+            if image_id:
+                yield image_id, path, message
+
+    def _tell_missing(self) -> None:
+        """Puts into the report what is away and what could not be listed."""
+        report, scan = self._report, self._scan
+        report.links = sorted(scan.links)
+        report.away = self._files.catalog.absences()
+        report.n_away = sum(absence.n for absence in report.away)
+        named = {absence.place for absence in report.away}
+        for folder, reason in scan.unlisted.items():
+            there = is_url(folder) or os.path.lexists(folder)
+            if there:
+                report.unlisted[folder] = reason
+            if there or folder not in named:
+                report.notes.append(f"cannot list {printable(folder)}: {reason}")
+        if note := away_note(report.away):
+            report.notes.append(
+                f"{note}; they keep their marks, and come back by themselves."
+                " Were they deleted for good? Then: relook forget PATH"
+            )
+
     def _not_met(self) -> Iterator[tuple[int, bytes]]:
         """Id and path of the images whose file the survey has not met."""
-        missing = self._known.not_met()
+        missing = np.union1d(self._known.not_met(), self._homes.displaced())
         for at in range(0, len(missing), 500):
             some = self._files.catalog.images(missing[at : at + 500].tolist(), missing_ok=True)
-            yield from ((one.image_id, one.facts.path) for one in some)
+            yield from (
+                (image.image_id, image.facts.path)
+                for image in some
+                if not self._homes.is_settled(image.image_id)
+            )
+
+
+def _why(skip: SkippedFile) -> str:
+    """Why an image is away whose file is listed and cannot be read."""
+    if os.path.islink(skip.facts.path):
+        return "is a link to what is not there"
+    return f"cannot be read: {skip.message}"
 
 
 def _as_of(record: ImageRecord, read: Read) -> ImageRecord:
@@ -349,10 +439,5 @@ def _as_of(record: ImageRecord, read: Read) -> ImageRecord:
     return replace(record, facts=read.facts, image_id=0)
 
 
-def _is_away(path: bytes) -> bool:
-    """Whether a file that a scan covers, and has not met, is not there: it may be hidden."""
-    if split_member(path) is not None:
-        return is_gone(path)
-    if is_url(path):  # what a store lists is all that it has
-        return not os.path.basename(path).startswith(b".")
-    return not os.path.lexists(path)
+def _name(path: bytes) -> bytes:
+    return os.path.basename(original_path(path))
