@@ -12,7 +12,7 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -27,16 +27,17 @@ from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes, pairs
 from relook.library.known import load_known
-from relook.library.missing import Missing, is_elsewhere, places_of
+from relook.library.missing import is_elsewhere, places_of
 from relook.library.once import Once
 from relook.library.reading import PictureReader, Read, said, with_words, words_of
-from relook.library.records import ImageRecord, SkippedFile, printable
+from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+from relook.library.run_end import sort_missing, tell_missing
 from relook.library.scan import Scan
 from relook.library.sidecar import Sidecars
 from relook.library.stages import Clock, StageRate
 from relook.library.survey import Survey
-from relook.library.whereabouts import NOWHERE, away_note, place_of
+from relook.library.whereabouts import NOWHERE, place_of
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
@@ -128,7 +129,7 @@ class Builder:
         report = self._report
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
-        self._tell_missing()
+        tell_missing(catalog, scan, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -365,66 +366,26 @@ class Builder:
 
     def _is_elsewhere(self, path: bytes, image_id: int) -> bool:
         [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
-        return is_elsewhere(path, group, self._scan, self._survey, self._places)
+        return is_elsewhere(path, group, self._survey, self._places)
 
     def _sort_missing(self, survey: Survey) -> None:
-        """Tells which images are away, deleted, or back."""
-        catalog, report = self._files.catalog, self._report
-        missing = Missing(catalog, self._scan, survey, self._known)
-        outcome = missing.sort(self._not_met())
-        outcome.away += self._unreadable()
-        away = {image_id for image_id, *_ in outcome.away}
-        back = self._known.same_of(self._known.away).tolist()
-        settled = [i for i in self._known.away.tolist() if self._homes.is_settled(i)]
-        report.n_back = len({*back, *settled} - away)
-        report.n_left = len(away - set(self._known.away.tolist()))
-        missing.write(
-            outcome, sorted({*back, *settled} - away), every=self._files.shared is not None
-        )
-        report.n_removed += len(outcome.gone)
+        """Tells which images are away, deleted, or back, and which files are skipped no more."""
+        unread = {
+            image_id: (path, reason)
+            for path, reason in self._unread.items()
+            if (image_id := self._known_as(path))
+        }
+        catalog = self._files.catalog
+        sort_missing(
+            catalog, survey, self._homes, unread, self._report,
+            every=self._files.shared is not None,
+        )  # fmt: skip
         met = survey.present | self._new_skips
         absent = (f.facts.path for f in catalog.skipped() if f.facts.path not in met)
         stale = {path for path in absent if self._scan.covers(path)} | survey.mended
         if stale:
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
-
-    def _unreadable(self) -> Iterator[tuple[int, bytes, str]]:
-        """Images whose file was listed, and could not be read just now."""
-        for path, message in self._unread.items():
-            image_id = self._known_as(path)
-            if image_id:
-                yield image_id, path, message
-
-    def _tell_missing(self) -> None:
-        """Puts into the report what is away and what could not be listed."""
-        report, scan = self._report, self._scan
-        report.links = sorted(scan.links)
-        report.away = self._files.catalog.absences()
-        report.n_away = sum(absence.n for absence in report.away)
-        named = {absence.place for absence in report.away}
-        for folder, reason in scan.unlisted.items():
-            there = is_url(folder) or os.path.lexists(folder)
-            if there:
-                report.unlisted[folder] = reason
-            if there or folder not in named:
-                report.notes.append(f"cannot list {printable(folder)}: {reason}")
-        if note := away_note(report.away):
-            report.notes.append(
-                f"{note}; they keep their marks, and come back by themselves."
-                " Were they deleted for good? Then: relook forget PATH"
-            )
-
-    def _not_met(self) -> Iterator[tuple[int, bytes]]:
-        """Id and path of the images whose file the survey has not met."""
-        missing = np.union1d(self._known.not_met(), self._homes.displaced())
-        for at in range(0, len(missing), 500):
-            some = self._files.catalog.images(missing[at : at + 500].tolist(), missing_ok=True)
-            yield from (
-                (image.image_id, image.facts.path)
-                for image in some
-                if not self._homes.is_settled(image.image_id)
-            )
 
 
 def _why(skip: SkippedFile) -> str:

@@ -24,7 +24,7 @@ from relook.library.matching import matching_sql, plain
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.tombstones import TOMBSTONES, unburied
-from relook.library.whereabouts import WHEREABOUTS, Absence, absences, reasons_of
+from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
 __all__ = ["DAMAGE", "Catalog"]
 
@@ -109,7 +109,7 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES)
+                self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()

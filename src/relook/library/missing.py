@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from relook.core.picture_paths import is_below, is_url, original_path, split_member
+from relook.core.picture_paths import inside, is_below, is_url, original_path, split_member
 from relook.library.catalog import Catalog
-from relook.library.known import KnownFiles
-from relook.library.scan import Scan
 from relook.library.survey import Survey
 from relook.library.tombstones import bury, sweep_tombstones
 from relook.library.whereabouts import (
@@ -30,7 +28,7 @@ from relook.library.whereabouts import (
     put_place,
 )
 
-__all__ = ["Missing", "Outcome", "is_elsewhere", "places_of"]
+__all__ = ["Missing", "Outcome", "has_images", "is_elsewhere", "places_of"]
 
 _CLOSED = "closed"
 _NOT_THERE = "is not there"
@@ -62,14 +60,12 @@ class Missing:
 
     Args:
         catalog: Of the library.
-        scan: The listing, which is over.
-        survey: What was met.
-        known: The files of the library.
+        survey: What was met; its listing is over.
     """
 
-    def __init__(self, catalog: Catalog, scan: Scan, survey: Survey, known: KnownFiles) -> None:
-        self._catalog, self._scan = catalog, scan
-        self._survey, self._known = survey, known
+    def __init__(self, catalog: Catalog, survey: Survey) -> None:
+        self._catalog, self._survey = catalog, survey
+        self._scan, self._known = survey.scan, survey.known
         self._folders: dict[bytes, _Folder] = {}
         self._identities = places_of(catalog)
 
@@ -233,6 +229,16 @@ def _is_empty(folder: bytes) -> bool:
         return False
 
 
+def has_images(catalog: Catalog, root: bytes) -> bool:
+    """Whether an image is at or below a path."""
+    below = inside(root)
+    sql = (
+        "SELECT 1 FROM images WHERE path = ?1 OR path >= ?2 AND substr(path, 1, length(?2)) = ?2"
+        " OR path >= ?3 AND substr(path, 1, length(?3)) = ?3 LIMIT 1"
+    )
+    return bool(catalog.ask(sql, (root, below[0], below[-1])))
+
+
 def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
     """The places that the catalog knows: path and identity of each."""
     rows = catalog.ask("SELECT place_id, path, device, inode FROM places")
@@ -240,7 +246,7 @@ def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
 
 
 def is_elsewhere(
-    path: bytes, group: int, scan: Scan, survey: Survey, places: dict[int, tuple[bytes, Identity]]
+    path: bytes, group: int, survey: Survey, places: dict[int, tuple[bytes, Identity]]
 ) -> bool:
     """Whether a changed file is in another folder than the image that has its path.
 
@@ -249,12 +255,11 @@ def is_elsewhere(
     Args:
         path: Of the file.
         group: The place where the image's own file was seen.
-        scan: Of this run.
         survey: Of this run.
         places: As the catalog knows them.
     """
-    place = place_of(path)
-    if group not in places or place not in scan.identities:
+    place, identities = place_of(path), survey.scan.identities
+    if group not in places or place not in identities:
         return False
-    now, before = scan.identities[place], places[group][1]
+    now, before = identities[place], places[group][1]
     return before not in (now, NOWHERE) and group not in survey.steady.get(place, ())

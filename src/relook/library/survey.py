@@ -70,7 +70,7 @@ class Survey:
         sidecars: Sidecars,
         settings: IndexSettings,
     ) -> None:
-        self._scan, self._catalog, self._known = scan, catalog, known
+        self.scan, self._catalog, self.known = scan, catalog, known
         self._sidecars, self._settings = sidecars, settings
         self._skipped = {file.facts.path: file for file in catalog.skipped()}
         self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
@@ -98,7 +98,7 @@ class Survey:
     @property
     def roots(self) -> list[bytes]:
         """What is gone over."""
-        return self._scan.roots
+        return self.scan.roots
 
     def is_exhausted(self) -> bool:
         """Whether nothing more will come; `next` has said None.
@@ -145,7 +145,7 @@ class Survey:
 
     def _run(self) -> None:
         try:
-            batches = iter(self._scan)
+            batches = iter(self.scan)
             while not self._stopped:
                 with self.listing.work(0):
                     files = next(batches, None)
@@ -173,7 +173,7 @@ class Survey:
         """Tells files of one folder or archive apart."""
         if not files:
             return
-        same, ids = self._known.compare(files)
+        same, ids = self.known.compare(files)
         if self._skipped:
             self._note_skipped(files, same.tolist())
         n_same = int(same.sum())
@@ -197,7 +197,7 @@ class Survey:
             self._open = self._open[_CHUNK:]
 
     def _note_steady(self, place: bytes, image_ids: Ints) -> None:
-        places = self._known.places_of(image_ids)
+        places = self.known.places_of(image_ids)
         self.steady.setdefault(place, set()).update(np.unique(places).tolist())
         if not places.all():
             self.unplaced.append((place, image_ids[places == 0]))
@@ -243,7 +243,7 @@ class Survey:
         if before is not None:
             self.present.add(facts.path)
             if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
-                self._scan.unlisted[facts.path] = before.message
+                self.scan.unlisted[facts.path] = before.message
                 return
         always = settings.hidden or settings.retry_skipped or rival
         if not always and archive_table.is_unchanged(self._catalog, facts):
@@ -253,7 +253,7 @@ class Survey:
             with self.listing.work(0):
                 archive = _listed(facts.path, rival)
         except ImageError as error:
-            self._scan.unlisted[facts.path] = error.message
+            self.scan.unlisted[facts.path] = error.message
             self._skip(SkippedFile(facts, error.code, error.message))
             return
         self._take_members(facts, archive)
@@ -290,7 +290,7 @@ class Survey:
         """Takes every member of an unchanged archive for unchanged."""
         self.looked_into.add(archive)
         ids = archive_table.images_inside(self._catalog, archive)
-        self._known.meet(ids)
+        self.known.meet(ids)
         if len(ids):
             self._note_steady(archive, ids)
         self.present.update(archive_table.skipped_inside(self._catalog, archive))

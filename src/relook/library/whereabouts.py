@@ -21,6 +21,7 @@ from relook.core.vectors import Ints
 from relook.library.records import printable
 
 __all__ = [
+    "HOME",
     "NOWHERE",
     "WHEREABOUTS",
     "Absence",
@@ -62,6 +63,8 @@ CREATE INDEX IF NOT EXISTS whereabouts_away ON whereabouts (absence_id)
     WHERE absence_id IS NOT NULL;
 """
 """The tables, as the catalog makes them."""
+HOME = "CREATE TABLE IF NOT EXISTS home (path BLOB PRIMARY KEY);\n"
+"""Where the library's folder was when it was written to last."""
 
 Identity = tuple[int, int]
 """File system and inode of a folder."""
