@@ -27,7 +27,7 @@ from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes, pairs
 from relook.library.known import load_known
-from relook.library.missing import is_elsewhere, places_of
+from relook.library.missing import places_of
 from relook.library.once import Once
 from relook.library.reading import PictureReader, Read, said, with_words, words_of
 from relook.library.records import ImageRecord, SkippedFile
@@ -37,7 +37,7 @@ from relook.library.scan import Scan
 from relook.library.sidecar import Sidecars
 from relook.library.stages import Clock, StageRate
 from relook.library.survey import Survey
-from relook.library.whereabouts import NOWHERE, place_of
+from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
@@ -92,8 +92,6 @@ class Builder:
         self._skips: list[SkippedFile] = []
         self._flight: Future[int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
-        self._homes = Homes(self._known)
-        self._places = places_of(files.catalog)
         self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
@@ -113,7 +111,7 @@ class Builder:
         began = time.monotonic()
         self._scan, catalog = scan, self._files.catalog
         survey = Survey(scan, catalog, self._known, self._sidecars, self._settings)
-        self._survey = survey
+        self._homes = Homes(survey, places_of(catalog))
         with self._writer:
             try:
                 with survey:
@@ -252,20 +250,10 @@ class Builder:
 
     def _move(self, image: ImageRecord, read: Read) -> None:
         """An image whose file got another path."""
-        self._displace(self._known_as(read.facts.path))
+        self._homes.displace(self._known_as(read.facts.path))
         if original_path(image.facts.path) != read.facts.path:
             self._report.n_moved += 1
         self._put(replace(image, facts=read.facts), read)
-
-    def _settle_image(self, image_id: int, path: bytes) -> None:
-        """Says that the file of an image is there, and so is the folder that it was seen in."""
-        self._homes.settle(image_id, path)
-        group = self._known.places_of(np.array([image_id], np.int64))
-        self._survey.steady.setdefault(place_of(path), set()).update(group.tolist())
-
-    def _displace(self, image_id: int) -> None:
-        if image_id:
-            self._homes.displace(image_id)
 
     def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
         """One more file of a content that is there."""
@@ -280,6 +268,10 @@ class Builder:
         waiting, self._waiting = self._waiting, {}
         for content, reads in waiting.items():
             twins = self._files.catalog.images_with(content)
+            if not twins:  # the image that had it changed during this run
+                for read in reads:
+                    self._take(self._reader.read(read.facts, again=True))
+                continue
             lost = list(filter(self._homes.may_move, twins))
             paired = dict(pairs([read.facts.path for read in reads], lost))
             for at, read in enumerate(reads):
@@ -289,6 +281,7 @@ class Builder:
                     self._copy(read, twins)
                 if len(self._entries) >= self._settings.commit_every:
                     self._commit()
+        self._encode()
 
     def _known_as(self, path: bytes) -> int:
         """Id of the image that was made of a file; 0 for none."""
@@ -300,7 +293,7 @@ class Builder:
 
     def _put(self, record: ImageRecord, read: Read) -> None:
         """Enters an image that keeps its vectors."""
-        self._settle_image(record.image_id, record.facts.path)
+        self._homes.settle(record.image_id, record.facts.path)
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), None))
@@ -322,12 +315,12 @@ class Builder:
         self, record: ImageRecord, read: Read, tiles: Floats, *, is_copy: bool = True
     ) -> None:
         known = self._known_as(record.facts.path)
-        if known and self._is_elsewhere(record.facts.path, known):
-            self._displace(known)
+        if known and self._homes.is_elsewhere(record.facts.path, known):
+            self._homes.displace(known)
             known = 0
         if known:
             self._report.n_updated += 1
-            self._settle_image(known, record.facts.path)
+            self._homes.settle(known, record.facts.path)
             record = replace(record, image_id=known)
             for before in self._files.catalog.images([known], missing_ok=True):
                 # What a sidecar said once stays, where the changed file says nothing.
@@ -363,10 +356,6 @@ class Builder:
         flight, self._flight = self._flight, None
         if flight is not None:
             self._report.n_removed += flight.result()
-
-    def _is_elsewhere(self, path: bytes, image_id: int) -> bool:
-        [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
-        return is_elsewhere(path, group, self._survey, self._places)
 
     def _sort_missing(self, survey: Survey) -> None:
         """Tells which images are away, deleted, or back, and which files are skipped no more."""

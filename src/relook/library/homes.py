@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from relook.core.errors import ImageError
 from relook.core.picture_paths import is_url, original_path, split_member
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
-from relook.library.known import KnownFiles
 from relook.library.path_likeness import likeness
 from relook.library.records import ImageRecord
+from relook.library.survey import Survey
+from relook.library.whereabouts import NOWHERE, Identity, place_of
 
 __all__ = ["Homes", "pairs"]
 
@@ -21,22 +23,41 @@ class Homes:
     """Where known images are during a run: an image whose path cannot be opened may move.
 
     Args:
-        known: The files of the library, and which of them a listing has met.
+        survey: What the listing has met so far.
+        places: The places that the catalog knows: path and identity of each.
     """
 
-    def __init__(self, known: KnownFiles) -> None:
-        self._known = known
+    def __init__(self, survey: Survey, places: Mapping[int, tuple[bytes, Identity]]) -> None:
+        self._survey, self._known, self._places = survey, survey.known, places
         self._silent: set[bytes] = set()  # stores that did not answer
         self._settled: dict[int, bytes] = {}
         self._displaced: set[int] = set()
 
     def settle(self, image_id: int, path: bytes) -> None:
-        """Says that this run has found an image's file."""
+        """Says that this run has found an image's file, and with it the folder it was seen in."""
         self._settled[image_id] = path
+        self._survey.steady.setdefault(place_of(path), set()).add(self._place_of(image_id))
+
+    def _place_of(self, image_id: int) -> int:
+        [place] = self._known.places_of(np.array([image_id], np.int64)).tolist()
+        return int(place)
+
+    def is_elsewhere(self, path: bytes, image_id: int) -> bool:
+        """Whether a changed file is in another folder than the image that has its path.
+
+        Another disk may hold other pictures of the same names: those are no edits.
+        """
+        place, known = place_of(path), self._place_of(image_id)
+        identities = self._survey.scan.identities
+        if known not in self._places or place not in identities:
+            return False
+        before = self._places[known][1]
+        is_same = before in (identities[place], NOWHERE)
+        return not is_same and known not in self._survey.steady.get(place, ())
 
     def displace(self, image_id: int) -> None:
-        """Says that another image has taken this one's path."""
-        if image_id not in self._settled:
+        """Says that another image has taken this one's path; 0 is none."""
+        if image_id and image_id not in self._settled:
             self._displaced.add(image_id)
 
     def displaced(self) -> Ints:

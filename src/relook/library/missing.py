@@ -28,7 +28,7 @@ from relook.library.whereabouts import (
     put_place,
 )
 
-__all__ = ["Missing", "Outcome", "has_images", "is_elsewhere", "places_of"]
+__all__ = ["Missing", "Outcome", "has_images", "places_of"]
 
 _CLOSED = "closed"
 _NOT_THERE = "is not there"
@@ -113,6 +113,10 @@ class Missing:
             db.executemany(sql, changed)
             sweep_tombstones(db)
             if changes:
+                db.execute(
+                    "DELETE FROM places WHERE place_id NOT IN"
+                    " (SELECT place_id FROM whereabouts WHERE place_id IS NOT NULL)"
+                )
                 self._catalog.bump(db)
 
     def _identity(self, place: bytes) -> Identity:
@@ -129,7 +133,8 @@ class Missing:
             if place in self._scan.identities
             for group in groups - lacking
             if group in self._identities
-            and self._identities[group][1] != self._scan.identities[place]
+            and self._identities[group] != (place, self._scan.identities[place])
+            and self._identities[group][0] == place
         ]
 
     def _verdict(self, image_id: int, path: bytes) -> _Folder | None:
@@ -243,23 +248,3 @@ def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
     """The places that the catalog knows: path and identity of each."""
     rows = catalog.ask("SELECT place_id, path, device, inode FROM places")
     return {row[0]: (row[1], (row[2], row[3])) for row in rows}  # type: ignore[misc]
-
-
-def is_elsewhere(
-    path: bytes, group: int, survey: Survey, places: dict[int, tuple[bytes, Identity]]
-) -> bool:
-    """Whether a changed file is in another folder than the image that has its path.
-
-    Another disk may hold other pictures of the same names: those are no edits.
-
-    Args:
-        path: Of the file.
-        group: The place where the image's own file was seen.
-        survey: Of this run.
-        places: As the catalog knows them.
-    """
-    place, identities = place_of(path), survey.scan.identities
-    if group not in places or place not in identities:
-        return False
-    now, before = identities[place], places[group][1]
-    return before not in (now, NOWHERE) and group not in survey.steady.get(place, ())
