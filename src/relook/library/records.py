@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.picture_paths import as_path
+from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
@@ -21,7 +21,7 @@ def printable(path: bytes | str) -> str:
     """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
     if isinstance(path, str):
         path = os.fsencode(_NO_BYTE.sub("\ufffd", path))
-    return path.decode("utf-8", "replace")
+    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
