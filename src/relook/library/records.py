@@ -15,8 +15,12 @@ _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
-    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    Whatever the locale is: in an old one `os.fsencode` refuses a text with other letters.
+    """
+    data = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
