@@ -358,7 +358,7 @@ def test_odd_bytes_of_a_path_become_one_mark_each() -> None:
 
 
 def test_text_is_printable_in_an_old_locale() -> None:
-    code = "from relook.library.records import printable; print(ascii(printable('\xc9\udcff')))"
+    code = r"from relook.library.records import printable; print(ascii(printable('\xc9\udcff')))"
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.bench.tasks import read_concepts
+from relook.bench.query_files import read_concepts
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
@@ -29,7 +29,7 @@ def identify(
     from relook.app.finder import library_finder  # other commands do without Pillow
     from relook.bench.identify import AT, bench_identify, labelled
     from relook.providers.library import LibraryProvider
-    from relook.rag.gather import Gatherer
+    from relook.rag.lookup import Gatherer
 
     n_items = 2 * max(AT)  # so that something moves up when items are struck
     wanted = read_concepts(labels)
