@@ -18,9 +18,12 @@ _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
-    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    Whatever the locale is: in an old one `os.fsencode` refuses a text with other letters.
+    """
     if isinstance(path, str):
-        path = os.fsencode(_NO_BYTE.sub("\ufffd", path))
+        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
     return original_path(path).decode("utf-8", "replace")
 
 
