@@ -38,12 +38,20 @@ test: $(VENV)/dev.stamp ## Run every test
 faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
 	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults
 
-lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
+$(VENV)/node.stamp: pages/check/package.json | $(BIN)/python
+	@command -v npm >/dev/null || { echo "make lint checks the page's JavaScript with TypeScript: install Node.js 20 or newer, with npm"; exit 1; }
+	@mkdir -p $(VENV)/node && cp pages/check/package.json $(VENV)/node/
+	@cd $(VENV)/node && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
+
+lint: $(VENV)/dev.stamp $(VENV)/node.stamp ## Check style, layers, dependencies, spelling, JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/codespell
+	@$(BIN)/python pages/page_types.py --check
+	@$(VENV)/node/node_modules/.bin/tsc -p pages/check
 
 types: $(VENV)/dev.stamp ## Check types (mypy, strict)
 	@$(BIN)/mypy

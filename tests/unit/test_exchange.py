@@ -15,9 +15,9 @@ import pytest
 
 import relook
 from relook.core.errors import InputError
-from relook.exchange import export, shards
+from relook.exchange import export
 from relook.exchange.flat_index import FlatFile, FlatWriter
-from relook.exchange.rows import tiles_of
+from relook.exchange.image_vectors import tiles_of
 from relook.testing import ColourEncoder, noise, solid
 
 
@@ -178,7 +178,7 @@ def test_parquet(library: relook.Library, tmp_path: Path) -> None:
 
 def test_webdataset_has_the_files_themselves(library: relook.Library, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "3.png").unlink()
-    report = shards.export_webdataset(library.files, tmp_path / "out", shard_images=2)
+    report = export.export_webdataset(library.files, tmp_path / "out", shard_images=2)
     assert [file.name for file in report.files] == ["shard-000000.tar", "shard-000001.tar"]
     with tarfile.open(report.files[0]) as tar:
         assert tar.getnames() == [

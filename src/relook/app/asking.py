@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypedDict
 from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.app.finder import least_similarity, library_finder
 from relook.core import sources
-from relook.core.config import Config
+from relook.core.config_file import Config
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.images import read_bytes
 from relook.core.secret import Secret

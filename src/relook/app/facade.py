@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.attaching import check_store
+from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
 from relook.app.places import PathLike, expanded, library_folder, several
 from relook.app.sessions import LibrarySession

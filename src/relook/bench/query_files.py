@@ -1,4 +1,6 @@
-"""Caption files: which words belong to which picture. Layer: bench.
+"""What is looked for: captions with their pictures, and queries with all that is relevant.
+
+Layer: bench.
 
 Sources: Karpathy and Fei-Fei (arXiv 1412.2306), `dataset_coco.json` and its kin; Hodosh et
 al. 2013, `Flickr8k.token.txt`; Young et al. 2014, `results_20130124.token`; COCO's captions.

@@ -27,7 +27,7 @@ from relook.library.report import Progress
 
 if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
-    from relook.core.config import Config
+    from relook.core.config_file import Config
     from relook.providers import Subject
     from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence

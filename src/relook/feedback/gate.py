@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relook.feedback.directions import Flags, Pulls, caption_pulls, image_pulls
+from relook.feedback.directions import Flags, Pulls, caption_pulls, heights, image_pulls, readings
 from relook.feedback.evidence import Evidence
-from relook.feedback.heldout import heights
-from relook.feedback.phrasings import readings
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import (
     Contribution,

@@ -11,8 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.formats import SUFFIXES
-from relook.core.picture_paths import is_archive, is_below, is_url, split_member
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, split_member
 from relook.library.records import FileFacts, printable
 
 __all__ = ["Scan", "check_root", "is_gone"]

@@ -1,7 +1,11 @@
-"""What a row of a shared collection carries beside its vector. Layer: library.
+"""The rows of a shared collection: what they carry, and their one writer. Layer: cluster.
 
-Everything that a server needs to know an image stands in the row of the whole picture, tile
-0; the other tiles name their image and their number.
+Takes what `VectorFile` takes. Rows that were appended wait here until the catalog's
+transaction ends: they go out together with what the catalog says of them.
+
+A row carries, beside its vector, what is known of its image. Everything that a server needs to know
+an image stands in the row of the whole picture, tile 0; the other tiles name their image and their
+number.
 """
 
 from __future__ import annotations
@@ -13,11 +17,101 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from relook.core.types import Box
-from relook.library.records import FileFacts, ImageRecord, printable
-from relook.stores.milvus_client import Field
+import numpy as np
 
-__all__ = ["FIELDS", "PAYLOAD", "read_payload", "row_payload"]
+from relook.cluster.milvus import MilvusSource
+from relook.cluster.milvus_client import Field
+from relook.core.types import Box
+from relook.core.vectors import Floats, Ints
+from relook.library.records import FileFacts, ImageRecord, printable
+
+__all__ = [
+    "FIELDS", "PAYLOAD", "SharedVectors", "Staged", "as_kept", "read_payload", "row_payload",
+]  # fmt: skip
+
+
+def as_kept(vectors: Floats) -> Floats:
+    """Vectors as every library keeps them: numbers that 16 bits hold, [n, d] float32."""
+    return np.asarray(vectors, np.float16).astype(np.float32)
+
+
+class Staged:
+    """Rows that wait to be written: a first row, and [n, d] behind it."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[int, Floats]] = []
+
+    def put(self, first: int, vectors: Floats) -> None:
+        """Adds rows."""
+        self._blocks.append((first, as_kept(vectors)))
+
+    def get(self, first: int, n: int) -> Floats | None:
+        """[n, d] rows that wait; None when they do not."""
+        for start, block in self._blocks:
+            if start <= first and first + n <= start + len(block):
+                return block[first - start : first - start + n]
+        return None
+
+    def drop(self, end: int) -> None:
+        """Forgets the rows before `end`, which are written.
+
+        Others stay: what a thread beside the writer says of images is a change of its own.
+        """
+        self._blocks = [one for one in self._blocks if one[0] + len(one[1]) > end]
+
+    def clear(self) -> None:
+        """Forgets them all."""
+        self._blocks.clear()
+
+
+class SharedVectors:
+    """The rows of a collection, and those that are about to be.
+
+    Args:
+        source: The committed ones.
+        staged: Where new ones wait for the transaction that names them.
+    """
+
+    def __init__(self, source: MilvusSource, staged: Staged) -> None:
+        self._source, self._staged = source, staged
+        self.dim = source.dim
+        self._n_rows = len(source)
+        staged.clear()
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def block(self, start: int, stop: int) -> Floats:
+        """Rows start..stop as [stop - start, d] float32."""
+        return self.rows(np.arange(start, min(stop, self._n_rows), dtype=np.int64))
+
+    def rows(self, rows: Ints) -> Floats:
+        """Chosen rows as [n, d] float32, of this run or of one before."""
+        return self._source.rows(rows)
+
+    def append(self, vectors: Floats) -> int:
+        """Puts rows [n, d] behind the others; they are written when the catalog commits.
+
+        Returns:
+            The number of the first new row.
+        """
+        first = self._n_rows
+        self._staged.clear()
+        self._staged.put(first, vectors)
+        self._n_rows += len(vectors)
+        return first
+
+    def take_back(self, n_rows: int) -> None:
+        """Forgets the rows from `n_rows` on, after the catalog refused to name them."""
+        self._staged.clear()
+        self._n_rows = n_rows
+
+    def cut_tail(self) -> None:
+        """Nothing to do: what a kill left over was removed when the writer began."""
+
+    def close(self) -> None:
+        """The connection belongs to the library."""
+
 
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 60_000

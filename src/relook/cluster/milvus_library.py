@@ -1,4 +1,4 @@
-"""A library whose vectors several servers share. Layer: library.
+"""A library whose vectors several servers share. Layer: cluster.
 
 Vectors and what is known of each image are in a collection of Milvus; every server has a
 library folder of its own with a catalog made from it, and its own sessions. A change of the
@@ -23,6 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from relook.cluster.milvus import MilvusSource, MilvusStore, RowCache
+from relook.cluster.milvus_client import VECTOR, Milvus, MilvusAddress
+from relook.cluster.milvus_log import Commit, Identity, Joining, Journal, Span, taken
+from relook.cluster.milvus_rows import FIELDS, SharedVectors, Staged, row_payload
 from relook.core.errors import (
     EncoderMismatchError,
     LibraryBusyError,
@@ -32,20 +36,12 @@ from relook.core.errors import (
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
-from relook.library.joining import Joining
-from relook.library.journal import Commit, Identity, Journal, Span, taken
 from relook.library.manifest import FORMAT_VERSION, Manifest
-from relook.library.payload import FIELDS, row_payload
 from relook.library.records import ImageRecord
-from relook.library.shared_vectors import SharedVectors, Staged
 from relook.library.touched import Touched, Touches
 from relook.stores.base import Mask
-from relook.stores.milvus import MilvusStore
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import VECTOR, Milvus
-from relook.stores.milvus_source import MilvusSource, RowCache
 
-__all__ = ["Shared", "claim", "shared_of"]
+__all__ = ["Shared"]
 
 _LOG = logging.getLogger(__name__)
 _ASK_EVERY_S = 2.0
@@ -84,6 +80,28 @@ class Shared:
         if catalog.writable:
             self._touched = Touched(catalog)
             catalog.before_commit = self._publish
+
+    @classmethod
+    def of(cls, folder: Path, manifest: Manifest, catalog: Catalog) -> Shared:
+        """The collection that a manifest names; nothing is asked of it yet."""
+        address = MilvusAddress.parse(manifest.store)
+        return cls(address, folder, catalog, Identity(manifest.encoder, manifest.fingerprint))
+
+    @classmethod
+    def claimed(cls, folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Manifest:
+        """Makes, or joins, the collection of a new library; see `claim_collection`."""
+        named = replace(
+            manifest, store=str(MilvusAddress.parse(store)), format_version=FORMAT_VERSION
+        )
+        shared = cls.of(folder, named, catalog)
+        try:
+            shared.claim()
+        except BaseException:
+            catalog.close()
+            raise
+        finally:
+            shared.close()
+        return named
 
     def claim(self) -> None:
         """Makes the collection, unless it is there and holds this encoder's vectors.
@@ -270,34 +288,6 @@ class Shared:
             _LOG.warning("others may write only when this writer is forgotten: %s", error)
         finally:
             self.milvus.close()
-
-
-def shared_of(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared:
-    """The collection that a manifest names; nothing is asked of it yet."""
-    address = MilvusAddress.parse(manifest.store)
-    return Shared(address, folder, catalog, Identity(manifest.encoder, manifest.fingerprint))
-
-
-def claim(folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Manifest:
-    """Makes, or joins, the collection of a new library.
-
-    Returns:
-        The manifest that names it.
-
-    Raises:
-        InputError: `bad_store`, `store_taken`; EncoderMismatchError; StoreError.
-    """
-    address = MilvusAddress.parse(store)
-    identity = Identity(manifest.encoder, manifest.fingerprint)
-    shared = Shared(address, folder, catalog, identity)
-    try:
-        shared.claim()
-    except BaseException:
-        catalog.close()
-        raise
-    finally:
-        shared.close()
-    return replace(manifest, store=str(address), format_version=FORMAT_VERSION)
 
 
 def _gaps(table: Ints, end: int) -> list[Span]:

@@ -1,5 +1,5 @@
 """What a worker of a Ray cluster does: read pictures, encode them, hand back plain values.
-Layer: library.
+Layer: cluster.
 
 Nothing here needs Ray. A worker opens an encoder of its own, once. A picture that cannot be
 read or encoded is an outcome like any other; only the end of the process ends a shard, which

@@ -1,19 +1,20 @@
-"""A library's images with their vectors, some at a time. Layer: exchange."""
+"""Images with their vectors, read from a library or added to one. Layer: exchange."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from relook.core.errors import InputError, StorageError
 from relook.core.vectors import Floats
+from relook.library.commit import Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 
-__all__ = ["batches", "new_folder", "tiles_of"]
+__all__ = ["Entry", "NewImages", "batches", "new_folder", "tiles_of"]
 
 
 def batches(files: LibraryFiles, size: int = 1024) -> Iterator[tuple[list[ImageRecord], Floats]]:
@@ -55,3 +56,18 @@ def new_folder(folder: Path, *names: str) -> Path:
                 "file_exists", f"{folder} holds an export already ({name})", "choose a new folder"
             )
     return folder
+
+
+class NewImages(Committer):
+    """Writes images into a library. The caller holds the writer's lock.
+
+    Args:
+        files: The open library.
+        boxes: The tiles of an image, as many as its entry has vectors.
+    """
+
+    def known(self, paths: Sequence[bytes]) -> set[bytes]:
+        """Those of some paths that are images already."""
+        marks = ",".join("?" * len(paths))
+        rows = self._catalog.ask(f"SELECT path FROM images WHERE path IN ({marks})", paths)
+        return {row[0] for row in rows}  # type: ignore[misc]

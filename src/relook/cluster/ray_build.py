@@ -1,4 +1,4 @@
-"""Bringing a library up to date with the workers of a Ray cluster. Layer: library.
+"""Bringing a library up to date with the workers of a Ray cluster. Layer: cluster.
 
 Ray Data hands shards of files to workers with an encoder each and holds them back while the
 writer is busy; this process alone writes, in the batches of an ordinary run. What the catalog
@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relook.cluster.ray_work import FAILED, EncodeShard, as_facts, outcomes
 from relook.core.errors import ClusterError
 from relook.core.settings import ImageLimits
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.build import Outcomes
-from relook.library.ray_work import FAILED, EncodeShard, as_facts, outcomes
 from relook.library.reading import Read
 from relook.library.records import FileFacts, SkippedFile
 from relook.library.survey import Survey

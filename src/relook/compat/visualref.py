@@ -1,4 +1,4 @@
-"""Configurations of VisualReF, told in the words of this package. Layer: app.
+"""Configurations of VisualReF, told in the words of this package. Layer: compat.
 
 Every key ends up in one of three lists: settings, notes about what replaces it, or keys
 that nobody here knows. None is dropped without a word.
