@@ -112,11 +112,11 @@ class Captions:
             AnswerError: when there are none, with the reason; ModelError and others when the
                 captioner cannot be opened.
         """
-        told = replace(about, instruction=about.instruction or self._prompts.instruction)
-        found = self.open().caption([crop], 1, told)[0]
-        if isinstance(found, AnswerError):
-            raise found
-        return found[0].text
+        context = replace(about, instruction=about.instruction or self._prompts.instruction)
+        captioned = self.open().caption([crop], 1, context)[0]
+        if isinstance(captioned, AnswerError):
+            raise captioned
+        return captioned[0].text
 
     def or_nothing(self, crop: Image.Image, about: About = NOTHING_KNOWN) -> str:
         """As a call; empty where the captioner finds no words, and the reason is logged.

@@ -47,10 +47,10 @@ class Registry:
 
     def adapters(self) -> dict[str, Adapter]:
         """All adapters by name; a third party's never replaces one of ours."""
-        found = dict(self.builtin)
+        adapters = dict(self.builtin)
         for point in importlib.metadata.entry_points(group=f"relook.{self.family}s"):
-            found.setdefault(point.name, Adapter(point.value, f"from {point.value}"))
-        return found
+            adapters.setdefault(point.name, Adapter(point.value, f"from {point.value}"))
+        return adapters
 
     def load(self, name: str) -> Any:
         """Imports the adapter called `name` and returns its class or factory.

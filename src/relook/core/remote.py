@@ -125,9 +125,9 @@ def retrying(work: Callable[[], T]) -> T:
             if is_absent(error):
                 raise FileNotFoundError(str(error)) from error
             if number + 1 == _TRIES:
-                told = str(error) or type(error).__name__
+                why = str(error) or type(error).__name__
                 raise FetchError(
-                    "unreachable", f"no answer after {_TRIES} tries: {told}",
+                    "unreachable", f"no answer after {_TRIES} tries: {why}",
                     "check the address, the network and the credentials, and try again",
                 ) from error  # fmt: skip
             time.sleep(_BACKOFF_S * 2**number)
