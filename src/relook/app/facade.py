@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.captioning import Captions
 from relook.app.clusters import check_store
-from relook.app.models import make_encoder, spec_of
+from relook.app.models import Captions, make_encoder, spec_of
 from relook.app.places import PathLike, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
@@ -24,6 +23,7 @@ from relook.core.settings import (
     PromptSettings,
     RaySettings,
     SearchSettings,
+    SessionLimits,
 )
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
@@ -37,15 +37,14 @@ from relook.library.session_table import SessionRow, SessionTable
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
-from relook.search.transfer import import_session
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from relook.app.asking import AskOptions
+    from relook.app.asking import AskOptions, Picture
     from relook.rag.answer import Answer
 
-__all__ = ["Library"]
+__all__ = ["Library", "ask"]
 
 
 class Library:
@@ -62,6 +61,7 @@ class Library:
         limits: What a picture file may cost.
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
+        sessions: What a session file may hold.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
@@ -79,12 +79,14 @@ class Library:
         limits: ImageLimits | None = None,
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
+        sessions: SessionLimits | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
+        self.session_limits = sessions or SessionLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
@@ -286,10 +288,16 @@ class Library:
             The session, and notes about pictures that are missing.
 
         Raises:
-            InputError: `bad_session_file` or `other_library`.
+            InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
+                see `SessionLimits`; ImageError: when the picture of a box cannot be read.
+                Nothing has been added then.
         """
+        from relook.search.transfer import import_session  # brings the converter
+
         path = Path(file).expanduser()
-        session_id, notes = import_session(self.engine, self._session_table, path)
+        session_id, notes = import_session(
+            self.engine, self._session_table, path, self.session_limits
+        )
         return self.session(session_id), notes
 
     @property
@@ -304,12 +312,8 @@ class Library:
         """
         return self._captions(crop, about)
 
-    def ask(
-        self, picture: PathLike | bytes | int, question: str = "", **options: Unpack[AskOptions]
-    ) -> Answer:
+    def ask(self, picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
         """Answers a question about a picture or an image id; arguments as for `relook.ask`."""
-        from relook.app.asking import ask  # a search does without Pillow
-
         options.setdefault("library", self)
         return ask(picture, question, **options)
 
@@ -364,3 +368,35 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
+    """Answers a question about a picture with evidence about it.
+
+        answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
+        print(answer.text, answer.citations)
+        answer.evidence.items[0].match.title
+
+    Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
+    unless a provider or a model elsewhere is named; a picture of this machine goes there only
+    with `allow_upload=True`, or after `relook ask --allow-upload`, which is remembered.
+
+    Args:
+        picture: A file, an http(s) address, the bytes of a file, or an image id of `library`.
+        question: What the picture shows is asked when it is empty.
+        options: See `AskOptions`.
+
+    Raises:
+        ImageError, FetchError: when the picture cannot be had.
+        NotFoundError: `unknown_provider`, `unknown_answerer`, `no_evidence`, `no_image`.
+        AccessError: `upload_not_allowed`. AnswerError: when a model was asked and gave none.
+    """
+    from relook.app import asking  # a search does without Pillow
+
+    library = options.get("library")
+    if library is None and not asking.wants_library(options):
+        return asking.answer(picture, question, None, options)
+    if library is not None and not isinstance(library, str | os.PathLike):
+        return asking.answer(picture, question, library, options)
+    with Library(library) as opened:
+        return asking.answer(picture, question, opened, options)

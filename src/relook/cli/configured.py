@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import platformdirs
 import typer
 
-from relook.app.captioning import check_captioner
 from relook.app.facade import Library
+from relook.app.models import check_captioner
 from relook.cli.captioning import CaptionFlags
 from relook.core.config_file import Config, load_config
 from relook.core.errors import NotFoundError
@@ -27,6 +27,7 @@ from relook.core.settings import (
     ImageLimits,
     PromptSettings,
     SearchSettings,
+    SessionLimits,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
+        "sessions": _CORE + "SessionLimits",
         "feedback": _CORE + "FeedbackSettings",
         "ask": _CORE + "AskSettings",
         "model": _CORE + "ModelSettings",
@@ -200,6 +202,7 @@ def open_library(
         prompts=prompts,
         search=found.settings(SearchSettings),
         limits=found.settings(ImageLimits),
+        sessions=found.settings(SessionLimits),
         store=store,
     )
 

@@ -78,6 +78,11 @@ class Means:
 class Encoder(Protocol):
     """Pictures and words to unit vectors.
 
+    A class that `ENCODERS` or an entry point names opens itself: `open(spec, settings)` gets the
+    `ModelSpec` and `EncoderSettings`. It declares `remote` (whether it sends anything elsewhere)
+    and `needs` (`model`, when one has to be named). An encoder that loads its weights late may
+    have a `load()`, which is called before a library is made for it.
+
     Attributes:
         fingerprint: Identity of the space the vectors live in.
         dim: Length d of a vector.
@@ -113,7 +118,8 @@ class Encoder(Protocol):
 
         Returns:
             A [t, d] float32 array of unit rows for each picture, t as `tiles_for` says. A
-            picture's vectors do not depend on the batch it comes in (within 1e-4).
+            picture's vectors do not depend on the batch it comes in: within 1e-4, or within
+            what the encoder states where it runs in half precision.
         """
         ...
 
@@ -121,7 +127,8 @@ class Encoder(Protocol):
         """Encodes words.
 
         Returns:
-            [n, d] float32, unit rows.
+            [n, d] float32, unit rows. A text's vector does not depend on the others (within
+            1e-4), on whatever device and processor.
         """
         ...
 
