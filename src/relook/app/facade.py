@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
-from relook.app.places import PathLike, expanded, library_folder, several
+from relook.app.places import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
@@ -181,8 +181,6 @@ class Library:
         Returns:
             How many images were taken out.
         """
-        from relook.app.places import absolute
-
         files = self.files
         with WriterLock(self.folder):
             return forget(files, [absolute(path) for path in paths])
