@@ -35,8 +35,8 @@ test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
 	@$(BIN)/python -m pytest $$(sh tests/e2e/browser.sh --ignore)
 
-faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
-	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults
+faults: $(VENV)/dev.stamp ## Kill it 200 times, live 500 lives, fill its disk, tear its catalog (half an hour)
+	@RELOOK_KILLS=200 RELOOK_LIVES=500 $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/dev.stamp ## Check style, layers, dependencies and spelling
 	@$(BIN)/ruff check .
