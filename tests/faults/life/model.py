@@ -82,11 +82,10 @@ class Model:
         self.is_settled = False  # whether the last run saw everything
 
     def referred(self) -> set[int]:
-        """Images that a mark, a page or words refer to: these must never be lost."""
+        """Images that a mark or words refer to: these must never be lost."""
         ids = {image_id for image_id, image in self.images.items() if any(image.words)}
         for session in self.sessions.values():
             ids.update(mark.image_id for mark in session.marks.values())
-            ids.update(image_id for page in session.rounds for image_id in page.hits)
         return ids
 
     def here(self) -> dict[str, int]:
@@ -215,7 +214,7 @@ class _Run:
             stays = now.place == image.place
             if not stays and now.place not in self.arrivals[image.picture]:
                 raise Broken(f"{title} says that it is {now}, which is another's or no file")
-            if stays and there is not None and there != image.picture and self._is_read(image):
+            if stays and there not in (None, image.picture) and self._must_be_edited(image):
                 raise Broken(f"{title}: its place shows picture {there} now")
             if stays and there is None and self._must_be_deleted(image_id, image):
                 raise Broken(f"{title} was deleted, and is kept though nothing refers to it")
@@ -224,16 +223,22 @@ class _Run:
         else:
             raise Broken(f"{title} shows another picture: {now}")
 
-    def _is_read(self, image: Image) -> bool:
-        """Whether the run has read what is at an image's place now."""
-        return self.whole and self._is_covered(image.place) and image.state != "gone"
+    def _must_be_edited(self, image: Image) -> bool:
+        """Whether a file with another picture is an edit: its folder is the one it was.
+
+        Another disk in the place of one that went may have files of the same names, and a
+        picture that was moved over another stays itself.
+        """
+        read = self.whole and self._is_covered(image.place) and image.state == "here"
+        return read and not self.lost[self.disk[image.place]] and self._shows_another(image)
 
     def _check_missing(self, image_id: int, image: Image, title: str) -> None:
         if image.state == "gone":
             return
         if image.place in self.disk:
             there = self.disk[image.place]
-            if not (self.lost[there] or self.arrivals[image.picture] or there == image.picture):
+            displaced = image.state == "away"  # by another's picture, before this run
+            if not (displaced or self.lost[there] or self.arrivals[image.picture] or there == image.picture):
                 raise Broken(f"{title}: its file was edited, and it is gone")
         elif self._must_be_away(image.place):
             raise Broken(f"{title} is away, and was deleted")
@@ -248,21 +253,24 @@ class _Run:
             raise Broken(f"{title} and picture {there} changed places; the marks did not follow")
 
     def _check_words(self, image_id: int, now: Image) -> None:
+        """Words stay, unless a sidecar has others; those of an equal picture may be added."""
         before, said = self.before.get(image_id), self.said.get(now.place, ("", ""))
-        if before is None:
-            expected = (said[0] or now.words[0], said[1] or now.words[1])
-        else:
-            expected = (said[0] or before.words[0], said[1] or before.words[1])
-            if now.words == before.words and (not self.whole or now.place not in self.within):
-                return
-        if now.words != expected:
-            raise Broken(f"image {image_id} of {now} is called {now.words}, not {expected}")
+        own = ("", "") if before is None else before.words
+        if now.words == own and (not self.whole or now.place not in self.within):
+            return
+        allowed = [own]
+        if before is None or before.picture != now.picture:
+            both = (*self.before.values(), *self.after.values())
+            equal = [i.words for i in both if i.picture == now.picture and i is not now]
+            allowed += [(own[0] or words[0], own[1] or words[1]) for words in equal]
+        if now.words not in [(said[0] or title, said[1] or about) for title, about in allowed]:
+            raise Broken(f"image {image_id} of {now} is called {now.words}, not {allowed[0]}")
 
     def _check_every_file(self) -> None:
-        shown = {image.place: image.picture for image in self.after.values()}
+        shown = Counter((image.place, image.picture) for image in self.after.values())
         for place, picture in self.within.items():
-            if shown.get(place) != picture:
-                raise Broken(f"{place} shows picture {picture}, the library {shown.get(place)}")
+            if shown[place, picture] != 1:
+                raise Broken(f"{shown[place, picture]} images are of {place} with picture {picture}")
 
     def _check_moves(self) -> None:
         """Pictures that arrived are images whose files cannot be reached, where there are any."""
@@ -289,10 +297,15 @@ class _Run:
         """Whether a file is missing from a folder that shows another as it was."""
         if image.state != "here" or image_id in self.referred or not self.whole:
             return False
+        return self._is_covered(image.place) and self._shows_another(image)
+
+    def _shows_another(self, image: Image) -> bool:
+        """Whether the folder of an image shows another one that was seen there with it."""
         folder = _folder(image.place)
-        return self._is_covered(image.place) and any(
+        return any(
             _folder(other.place) == folder and self.disk.get(other.place) == other.picture
             for other in self.before.values()
+            if other.state == "here"
         )
 
     def _is_covered(self, place: str) -> bool:

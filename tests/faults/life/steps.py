@@ -16,6 +16,7 @@ import relook
 from relook.app.upkeep import compact_library
 from relook.core.errors import RelookError
 from relook.core.images import decode
+from relook.core.picture_paths import original_path
 from relook.encoders.base import encode_images
 from relook.library.check import check
 from relook.library.session_table import SessionTable
@@ -28,6 +29,8 @@ from .model import Broken, Image, Mark, Model, Round, SessionModel, Words
 from .world import ROOTS, World, picture_bytes
 
 __all__ = ["Life", "Step"]
+
+INDEXING = ("index", "index_with_words")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Life:
         self.folder = self.base / "library"
         self.library, self.reader = self._opened(), None
         self._shown: dict[str, dict[int, int]] = {}  # file -> image id -> picture
+        self._is_quiet = False  # whether nothing has happened since everything was indexed
         self.exported: dict[str, SessionModel] = {}
 
     def _opened(self) -> relook.Library:
@@ -88,6 +92,8 @@ class Life:
             Broken: when something is not as it must be.
         """
         action: Callable[..., bool] = getattr(self, step.name)
+        if step.name not in INDEXING:
+            self._is_quiet = False
         if action(*step.values) is False:
             return False
         if self.is_there:
@@ -107,7 +113,7 @@ class Life:
         catalog = self.library.files.catalog
         return {
             image.image_id: Image(
-                self.world.place(image.facts.path),
+                self.world.place(original_path(image.facts.path)),
                 self.world.numbers[image.content],
                 (image.title, image.caption),
             )
@@ -263,9 +269,15 @@ class Life:
         given = roots if self.is_there else [r for r in ROOTS if self.world.has(r)]
         metadata = () if sidecar is None else sidecar
         self.library.add(*map(self.world.at, given), metadata=metadata)
-        disk = self.world.pictures()
-        self.model.settle(disk, self.images(), roots or ROOTS, said=said)
+        before, images = self.model.images, self.images()
+        self.model.settle(self.world.pictures(), images, roots or ROOTS, said=said)
         self._check_library()
+        if self._is_quiet and not said and self.model.images != before:
+            now = self.model.images
+            changed = sorted(i for i in {*before, *now} if before.get(i) != now.get(i))
+            lines = [f"\n    {i}: {before.get(i)} -> {now.get(i)}" for i in changed]
+            raise Broken(f"a second run changed images{''.join(lines)}")
+        self._is_quiet = not roots
 
     def _check_library(self) -> None:
         """Nothing is damaged, and a search shows the pictures that are there, to everybody."""
