@@ -161,6 +161,13 @@ def squeeze(library: Path, pictures: Path, work: Path) -> None:
         upkeep.compact_library(one)
 
 
+def relabel(library: Path, pictures: Path, work: Path) -> None:
+    """Says that a folder is another now; a file beside the library names both."""
+    old, new = (library.parent / "move").read_text().split("\n")
+    with opened(library) as one:
+        one.move(old, new)
+
+
 def mend(library: Path, pictures: Path, work: Path) -> None:
     """A repair; see the test that damages a library first."""
     repair.repair(library)
@@ -177,6 +184,7 @@ VICTIMS: dict[str, Callable[[Path, Path, Path], None]] = {
     "mend": mend,
     "again": again,
     "squeeze": squeeze,
+    "relabel": relabel,
 }
 
 if __name__ == "__main__":

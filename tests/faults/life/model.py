@@ -116,17 +116,37 @@ class Model:
         if strange := actual.keys() - self.images.keys():
             raise Broken(f"images {sorted(strange)} came from nowhere")
 
-    def forget(self, ids: Collection[int]) -> None:
-        """Images that a person took out: nothing is promised about them any more."""
-        for image_id in ids:
+    def below(self, place: str) -> set[int]:
+        """Images at a place or below it."""
+        images = ((i, image) for i, image in self.images.items() if image.state != "gone")
+        return {i for i, image in images if image.place == place or _is_below(image.place, place)}
+
+    def forget(self, place: str, actual: Mapping[int, Image]) -> None:
+        """A person took out what is at a place: nothing is promised about it any more."""
+        forgotten = self.below(place) - actual.keys()
+        here = {i for i in self.below(place) if self.images[i].state == "here"}
+        if not forgotten or here - forgotten:
+            raise Broken(f"images {sorted(here - forgotten)} of {place} are not forgotten")
+        for image_id in forgotten:
             del self.images[image_id]
 
-    def relabel(self, source: str, target: str) -> None:
-        """Everything below a folder is below another now."""
-        for image_id, image in self.images.items():
-            if _is_below(image.place, source):
-                place = target + image.place.removeprefix(source)
-                self.images[image_id] = replace(image, place=place)
+    def are_at(self, disk: Mapping[str, int], source: str, target: str) -> set[int]:
+        """Images below a folder whose pictures are below another now."""
+        images = ((i, self.images[i]) for i in self.below(source))
+        return {i for i, o in images if disk.get(_moved(o.place, source, target)) == o.picture}
+
+    def relabel(
+        self, disk: Mapping[str, int], actual: Mapping[int, Image], source: str, target: str
+    ) -> None:
+        """A person said that a folder is another now: images there have their new places."""
+        there = self.are_at(disk, source, target)
+        for image_id in self.below(source):
+            image = self.images[image_id]
+            moved = replace(image, place=_moved(image.place, source, target))
+            now = actual[image_id]
+            if image_id in there or now.place == moved.place:
+                self.images[image_id] = moved
+        self.is_settled = False
 
     def settle(
         self,
@@ -256,7 +276,8 @@ class _Run:
         """Words stay, unless a sidecar has others; those of an equal picture may be added."""
         before, said = self.before.get(image_id), self.said.get(now.place, ("", ""))
         own = ("", "") if before is None else before.words
-        if now.words == own and (not self.whole or now.place not in self.within):
+        is_read = self.whole and self.within.get(now.place) == now.picture
+        if now.words == own and not is_read:
             return
         allowed = [own]
         if before is None or before.picture != now.picture:
@@ -291,7 +312,9 @@ class _Run:
         """Whether nothing that was indexed in the folder of a file is there any more."""
         folder = _folder(place)
         known = {image.place for image in self.before.values()}
-        return not any(p in known and _is_below(p, folder) for p in self.disk)
+        shown = {o.picture for o in self.before.values() if _is_below(o.place, folder)}
+        there = {p: n for p, n in self.disk.items() if _is_below(p, folder)}
+        return not any(p in known or picture in shown for p, picture in there.items())
 
     def _must_be_deleted(self, image_id: int, image: Image) -> bool:
         """Whether a file is missing from a folder that shows another as it was."""
@@ -322,6 +345,10 @@ class _Run:
             is_here = self.disk.get(now.place) == now.picture
             images[image_id] = replace(now, state="here" if is_here else "away")
         return images
+
+
+def _moved(place: str, source: str, target: str) -> str:
+    return target + place.removeprefix(source)
 
 
 def _folder(place: str) -> str:

@@ -24,7 +24,7 @@ WEIGHTS = {
     "edit": 2, "copy": 2, "delete": 3, "put_back": 3, "new": 2, "swap": 1, "move_over": 1,
     "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 2,
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
-    "unlock": 1, "delete_archive": 1, "relabel": 2,
+    "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1,
 }  # fmt: skip
 
 
@@ -169,8 +169,15 @@ class Drawer:
     def _relabel(self) -> Step:
         return Step("relabel", (self._folder(), self._new_folder()))
 
+    def _kill_relabel(self) -> Step:
+        values = (self._folder(), self._new_folder(), self._rng.randint(1, 12))
+        return Step("kill_relabel", values)
+
     def _delete(self) -> Step:
-        return Step("delete", (self._file(),))
+        """Half of the time a marked picture: the others nobody misses."""
+        files, here = self._life.world.files(), self._life.model.here()
+        marked = [place for place in files if here.get(place) in self._life.model.referred()]
+        return Step("delete", (self._rng.choice(self._rng.choice((files, marked or files))),))
 
     def _delete_archive(self) -> Step:
         return Step("delete", (self._rng.choice(self._life.world.archives()),))
@@ -180,7 +187,8 @@ class Drawer:
         there = set(self._life.world.pictures().values())
         images = self._life.model.images.values()
         lost = [o for o in images if o.picture not in there and INSIDE not in o.place]
-        image = self._rng.choice(lost)
+        gone = [image for image in lost if image.state == "gone"]
+        image = self._rng.choice(gone or lost)
         place = self._rng.choice((image.place, self._new_file()))
         return Step("add_picture", (place, image.picture))
 

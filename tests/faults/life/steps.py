@@ -14,7 +14,7 @@ from typing import Any
 
 import relook
 from relook.app.upkeep import compact_library
-from relook.core.errors import RelookError
+from relook.core.errors import NotFoundError, RelookError
 from relook.core.images import decode
 from relook.core.picture_paths import original_path
 from relook.encoders.base import encode_images
@@ -203,9 +203,7 @@ class Life:
 
     def plug(self, folder: str, at: str) -> bool:
         """A disk comes back, at its place or at another."""
-        if folder not in self.world.unplugged:
-            return False
-        if at != folder and not self.world.is_free(at) or not self.world.at(at).parent.is_dir():
+        if folder not in self.world.unplugged or not self.world.may_plug(folder, at):
             return False
         self.world.plug(folder, at)
         return True
@@ -287,6 +285,9 @@ class Life:
         self._check_vectors()
         if not self.model.is_settled:
             return
+        away = {i for i, image in self.model.images.items() if image.state == "away"}
+        if self.library.info()["n_away"] != len(away):
+            raise Broken(f"{self.library.info()['n_away']} images are away, and not {sorted(away)}")
         here = set(self.model.here())
         if self.reader is None:
             self.reader = self._opened()
@@ -318,16 +319,35 @@ class Life:
         return True
 
     def relabel(self, source: str, target: str) -> bool:
-        """A folder is moved, and the library is told so, and nothing is read."""
-        inside = target.startswith(source + "/")
-        if not self.is_there or inside or not self.world.has(source):
+        """A folder is moved, and the library is told so: `relook move`."""
+        if not self._is_known(source) or not self.move(source, target):
             return False
-        if not hasattr(self.library, "move") or not self.world.is_free(target):
-            return False
-        self.world.move(source, target)
-        self.library.move(self.world.at(source), self.world.at(target))
-        self.model.relabel(source, target)
+        try:
+            self.library.move(self.world.at(source), self.world.at(target))
+        except NotFoundError:
+            if self.model.are_at(self.world.pictures(), source, target):
+                raise
+        self.model.relabel(self.world.pictures(), self.images(), source, target)
         return True
+
+    def kill_relabel(self, source: str, target: str, at: int) -> bool:
+        """`relook move` is killed: all images have the new place, or none has."""
+        if self.process is None or not self._is_known(source) or not self.move(source, target):
+            return False
+        if self.model.are_at(self.world.pictures(), source, target):
+            (self.base / "move").write_text(f"{self.world.at(source)}\n{self.world.at(target)}")
+            Killer(self.process, self.folder, self.world.base).run("relabel", step=at)
+        images = self.images()
+        same = all(images[i].place == image.place for i, image in self.model.images.items() if i in images)
+        if not same:
+            self.model.relabel(self.world.pictures(), images, source, target)
+        return True
+
+    def _is_known(self, folder: str) -> bool:
+        """Whether the library has images below a folder."""
+        below = folder + "/"
+        images = self.model.images.values()
+        return self.is_there and any(i.place.startswith(below) for i in images if i.state != "gone")
 
     def compact(self) -> bool:
         """Rewrites the vectors."""
@@ -345,18 +365,10 @@ class Life:
 
     def forget(self, place: str) -> bool:
         """Takes a file or folder out of the library; the files stay."""
-        below = (place + "/", place + "!/")
-        ids = [
-            image_id
-            for image_id, image in self.model.images.items()
-            if image.state != "gone" and (image.place == place or image.place.startswith(below))
-        ]
-        if not ids or not self.is_there:
+        if not self.is_there or not self.model.below(place):
             return False
-        n_forgotten = self.library.forget(self.world.at(place))
-        if n_forgotten != len(ids):
-            raise Broken(f"{n_forgotten} images were forgotten, and not {len(ids)}")
-        self.model.forget(ids)
+        self.library.forget(self.world.at(place))
+        self.model.forget(place, self.images())
         return True
 
     # Looking again.

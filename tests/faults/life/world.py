@@ -160,6 +160,13 @@ class World:
         if leave == "dangling":
             self.at(folder).symlink_to(self.at("shelf/no-such-disk"))
 
+    def may_plug(self, folder: str, at: str) -> bool:
+        """Whether a folder that went can come back to a place."""
+        path, leave = self.at(folder), self.unplugged[folder]
+        if at != folder or leave == "nothing":
+            return self.is_free(at)
+        return path.is_symlink() if leave == "dangling" else os.path.isdir(path)
+
     def plug(self, folder: str, at: str) -> None:
         """Brings a folder back, to its place or another; a mount hides what was there."""
         leave = self.unplugged.pop(folder)
