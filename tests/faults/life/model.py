@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from .world import INSIDE, ROOTS
 
-__all__ = ["Broken", "Image", "Mark", "Model", "Round", "SessionModel"]
+__all__ = ["BrokenError", "Image", "Mark", "Model", "Round", "SessionModel"]
 
 Words = tuple[str, str]
 """Title and caption."""
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """Something that must be true is not."""
 
 
@@ -97,11 +97,11 @@ class Model:
         for name, expected in self.sessions.items():
             session = actual.get(expected.session_id)
             if session is None:
-                raise Broken(f"session {name} is gone")
+                raise BrokenError(f"session {name} is gone")
             if session != expected:
-                raise Broken(f"session {name} is\n    {session}\n  and not\n    {expected}")
+                raise BrokenError(f"session {name} is\n    {session}\n  and not\n    {expected}")
         if len(actual) != len(self.sessions):
-            raise Broken(f"there are {len(actual)} sessions, not {len(self.sessions)}")
+            raise BrokenError(f"there are {len(actual)} sessions, not {len(self.sessions)}")
 
     def check_images(self, actual: Mapping[int, Image]) -> None:
         """Images are exactly what they were: for steps that do not index."""
@@ -110,11 +110,11 @@ class Model:
             if now is None and image.state == "gone":
                 continue
             if now is None:
-                raise Broken(f"image {image_id} of {image} is gone")
+                raise BrokenError(f"image {image_id} of {image} is gone")
             if (now.place, now.picture, now.words) != (image.place, image.picture, image.words):
-                raise Broken(f"image {image_id} of {image} {image.words} is {now} {now.words}")
+                raise BrokenError(f"image {image_id} of {image} {image.words} is {now} {now.words}")
         if strange := actual.keys() - self.images.keys():
-            raise Broken(f"images {sorted(strange)} came from nowhere")
+            raise BrokenError(f"images {sorted(strange)} came from nowhere")
 
     def below(self, place: str) -> set[int]:
         """Images at a place or below it."""
@@ -126,8 +126,9 @@ class Model:
         forgotten = self.below(place) - actual.keys()
         here = {i for i in self.below(place) if self.images[i].state == "here"}
         if not forgotten or here - forgotten:
-            raise Broken(f"images {sorted(here - forgotten)} of {place} are not forgotten")
-        for image_id in forgotten:
+            raise BrokenError(f"images {sorted(here - forgotten)} of {place} are not forgotten")
+        gone = {i for i, o in self.images.items() if o.state == "gone" and _is_below(o.place, place)}
+        for image_id in forgotten | gone:
             del self.images[image_id]
 
     def are_at(self, disk: Mapping[str, int], source: str, target: str) -> set[int]:
@@ -167,7 +168,7 @@ class Model:
             whole: Whether the run came to its end.
 
         Raises:
-            Broken: with the first thing that must not be.
+            BrokenError: with the first thing that must not be.
         """
         referred = self.referred()
         before = {i: o for i, o in self.images.items() if o.state != "gone" or i in referred}
@@ -211,7 +212,7 @@ class _Run:
         for image_id in self.after.keys() - self.before.keys():
             new = self.after[image_id]
             if self.within.get(new.place) != new.picture:
-                raise Broken(f"new image {image_id} of {new}: no such file")
+                raise BrokenError(f"new image {image_id} of {new}: no such file")
         for image_id, now in self.after.items():
             self._check_words(image_id, now)
         if self.whole:
@@ -225,23 +226,23 @@ class _Run:
         if there == image.picture:
             settled = self._is_covered(image.place) or image.state != "gone"
             alone = self.n_owners[image.place] == 1
-            if settled and alone and (self.whole or image.state == "here"):
-                if now is None or (now.place, now.picture) != (image.place, image.picture):
-                    raise Broken(f"{title}: its file is there, but it is {now or 'gone'}")
+            same = now is not None and (now.place, now.picture) == (image.place, image.picture)
+            if settled and alone and (self.whole or image.state == "here") and not same:
+                raise BrokenError(f"{title}: its file is there, but it is {now or 'gone'}")
         if now is None:
             self._check_missing(image_id, image, title)
         elif now.picture == image.picture:
             stays = now.place == image.place
             if not stays and now.place not in self.arrivals[image.picture]:
-                raise Broken(f"{title} says that it is {now}, which is another's or no file")
+                raise BrokenError(f"{title} says that it is {now}, which is another's or no file")
             if stays and there not in (None, image.picture) and self._must_be_edited(image):
-                raise Broken(f"{title}: its place shows picture {there} now")
+                raise BrokenError(f"{title}: its place shows picture {there} now")
             if stays and there is None and self._must_be_deleted(image_id, image):
-                raise Broken(f"{title} was deleted, and is kept though nothing refers to it")
+                raise BrokenError(f"{title} was deleted, and is kept though nothing refers to it")
         elif now.place == image.place and now.picture == there:
             self._check_edit(image, title)
         else:
-            raise Broken(f"{title} shows another picture: {now}")
+            raise BrokenError(f"{title} shows another picture: {now}")
 
     def _must_be_edited(self, image: Image) -> bool:
         """Whether a file with another picture is an edit: its folder is the one it was.
@@ -258,19 +259,20 @@ class _Run:
         if image.place in self.disk:
             there = self.disk[image.place]
             displaced = image.state == "away"  # by another's picture, before this run
-            if not (displaced or self.lost[there] or self.arrivals[image.picture] or there == image.picture):
-                raise Broken(f"{title}: its file was edited, and it is gone")
+            came = self.lost[there] or self.arrivals[image.picture]
+            if not (displaced or came or there == image.picture):
+                raise BrokenError(f"{title}: its file was edited, and it is gone")
         elif self._must_be_away(image.place):
-            raise Broken(f"{title} is away, and was deleted")
+            raise BrokenError(f"{title} is away, and was deleted")
 
     def _check_edit(self, image: Image, title: str) -> None:
         """Another picture at the image's place: an edit, unless it came from somewhere else."""
         there = self.disk[image.place]
         if image.state == "gone":
-            raise Broken(f"{title} was deleted, and became picture {there}")
+            raise BrokenError(f"{title} was deleted, and became picture {there}")
         came = any(self.before[i].state != "gone" for i in self.lost[there])
         if came and self.arrivals[image.picture]:
-            raise Broken(f"{title} and picture {there} changed places; the marks did not follow")
+            raise BrokenError(f"{title} and picture {there} changed places; the marks did not follow")
 
     def _check_words(self, image_id: int, now: Image) -> None:
         """Words stay, unless a sidecar has others; those of an equal picture may be added."""
@@ -285,13 +287,13 @@ class _Run:
             equal = [i.words for i in both if i.picture == now.picture and i is not now]
             allowed += [(own[0] or words[0], own[1] or words[1]) for words in equal]
         if now.words not in [(said[0] or title, said[1] or about) for title, about in allowed]:
-            raise Broken(f"image {image_id} of {now} is called {now.words}, not {allowed[0]}")
+            raise BrokenError(f"image {image_id} of {now} is called {now.words}, not {allowed[0]}")
 
     def _check_every_file(self) -> None:
         shown = Counter((image.place, image.picture) for image in self.after.values())
         for place, picture in self.within.items():
             if shown[place, picture] != 1:
-                raise Broken(f"{shown[place, picture]} images are of {place} with picture {picture}")
+                raise BrokenError(f"{shown[place, picture]} images are of {place} with picture {picture}")
 
     def _check_moves(self) -> None:
         """Pictures that arrived are images whose files cannot be reached, where there are any."""
@@ -303,7 +305,7 @@ class _Run:
             placed = [i for i in lost if i in self.after and self.after[i].place in places]
             if len(placed) < min(len(waiting), len(free)):
                 told = ", ".join(f"{i} of {self.before[i]}" for i in sorted(waiting))
-                raise Broken(f"{sorted(places)} show picture {picture} of image {told}: a new id")
+                raise BrokenError(f"{sorted(places)} show picture {picture} of image {told}: a new id")
 
     def _is_kept(self, image_id: int) -> bool:
         return self.before[image_id].state != "gone" or image_id in self.referred

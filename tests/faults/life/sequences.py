@@ -52,8 +52,8 @@ class Drawer:
         """Folders with pictures, a library, and a session with marks."""
         places = []
         for folder in FOLDERS:
-            for _ in range(self._rng.randint(2, 3)):
-                places.append(f"{folder}/{self._name('p')}.png")
+            n = self._rng.randint(2, 3)
+            places += [f"{folder}/{self._name('p')}.png" for _ in range(n)]
         places.append(f"a/{self._name('p')}.png")
         steps = [Step("add_picture", (place, self._picture())) for place in places]
         steps += [Step("index"), Step("begin", ("s1", "red"))]

@@ -12,7 +12,7 @@ from relook.library.missing import Missing
 from relook.library.session_table import SessionTable
 from relook.search.session import Session
 
-from .model import Broken
+from .model import BrokenError
 from .sequences import Failure, draw_and_run, run, script, shorten
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -99,7 +99,7 @@ def test_a_planted_fault_is_found(
 ) -> None:
     plant(monkeypatch)
     failure = first_failure(tmp_path / "life")
-    assert isinstance(failure.error, Broken)
+    assert isinstance(failure.error, BrokenError)
     monkeypatch.undo()
     assert run(failure.steps, tmp_path / "life") is None, "it is the planted fault that was found"
 

@@ -103,6 +103,11 @@ class World:
     def _is_open(self, place: str) -> bool:
         return os.access(self.at(place), os.R_OK | os.W_OK | os.X_OK)
 
+    def is_file(self, place: str) -> bool:
+        """Whether there is a file, in a folder that can be changed."""
+        path = self.at(place)
+        return os.path.isfile(path) and os.access(path.parent, os.W_OK)
+
     def has(self, place: str) -> bool:
         """Whether there is a file or folder that can be reached."""
         return os.path.exists(self.at(place))
