@@ -215,6 +215,7 @@ class Hit:
         width_px, height_px: Size of the upright original.
         folded: Image ids of near-duplicates that this hit stands for.
         tile_number: Position of `tile` among the image's tiles; 0 is the whole.
+        away: Why the file cannot be reached now; empty when nobody knows that it cannot.
     """
 
     image_id: int
@@ -227,6 +228,7 @@ class Hit:
     height_px: int = 0
     folded: tuple[int, ...] = ()
     tile_number: int = 0
+    away: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON form."""
@@ -240,6 +242,7 @@ class Hit:
             "width_px": self.width_px,
             "height_px": self.height_px,
             "folded": list(self.folded),
+            **({"away": self.away} if self.away else {}),
         }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.picture_paths import as_path
+from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
@@ -16,7 +16,7 @@ _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 def printable(path: bytes | str) -> str:
     """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return original_path(os.fsencode(path)).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

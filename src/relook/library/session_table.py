@@ -18,6 +18,7 @@ from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.catalog import Catalog
+from relook.library.tombstones import sweep_tombstones
 
 __all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
 
@@ -189,6 +190,7 @@ class SessionTable:
         with self._catalog.transaction() as db:
             for table in ("judgements", "rounds", "sessions"):
                 db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+            sweep_tombstones(db)
 
     def go(self, session_id: str, number: int) -> None:
         """Makes a round the current one."""
