@@ -127,7 +127,9 @@ class Model:
         here = {i for i in self.below(place) if self.images[i].state == "here"}
         if not forgotten or here - forgotten:
             raise BrokenError(f"images {sorted(here - forgotten)} of {place} are not forgotten")
-        gone = {i for i, o in self.images.items() if o.state == "gone" and _is_below(o.place, place)}
+        gone = {
+            i for i, o in self.images.items() if o.state == "gone" and _is_below(o.place, place)
+        }
         for image_id in forgotten | gone:
             del self.images[image_id]
 
@@ -272,7 +274,9 @@ class _Run:
             raise BrokenError(f"{title} was deleted, and became picture {there}")
         came = any(self.before[i].state != "gone" for i in self.lost[there])
         if came and self.arrivals[image.picture]:
-            raise BrokenError(f"{title} and picture {there} changed places; the marks did not follow")
+            raise BrokenError(
+                f"{title} and picture {there} changed places; the marks did not follow"
+            )
 
     def _check_words(self, image_id: int, now: Image) -> None:
         """Words stay, unless a sidecar has others; those of an equal picture may be added."""
@@ -293,7 +297,9 @@ class _Run:
         shown = Counter((image.place, image.picture) for image in self.after.values())
         for place, picture in self.within.items():
             if shown[place, picture] != 1:
-                raise BrokenError(f"{shown[place, picture]} images are of {place} with picture {picture}")
+                raise BrokenError(
+                    f"{shown[place, picture]} images are of {place} with picture {picture}"
+                )
 
     def _check_moves(self) -> None:
         """Pictures that arrived are images whose files cannot be reached, where there are any."""
@@ -305,7 +311,9 @@ class _Run:
             placed = [i for i in lost if i in self.after and self.after[i].place in places]
             if len(placed) < min(len(waiting), len(free)):
                 told = ", ".join(f"{i} of {self.before[i]}" for i in sorted(waiting))
-                raise BrokenError(f"{sorted(places)} show picture {picture} of image {told}: a new id")
+                raise BrokenError(
+                    f"{sorted(places)} show picture {picture} of image {told}: a new id"
+                )
 
     def _is_kept(self, image_id: int) -> bool:
         return self.before[image_id].state != "gone" or image_id in self.referred

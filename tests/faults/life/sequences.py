@@ -22,7 +22,7 @@ BOXES = ((0.0, 0.0, 0.5, 0.5), (0.25, 0.25, 1.0, 1.0))
 WEIGHTS = {
     "index": 9, "mark": 5, "unplug": 5, "plug": 5, "rename": 3, "move_file": 3, "kill": 3,
     "edit": 2, "copy": 2, "delete": 3, "put_back": 3, "new": 2, "swap": 1, "move_over": 1,
-    "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 2,
+    "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 3,
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
     "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1,
 }  # fmt: skip
@@ -310,8 +310,10 @@ def shorten(failure: Failure, base: Path, process: Any = None, most: int = 150) 
 
 def _kind(error: Exception) -> tuple[type, str]:
     """What went wrong, without what it happened to."""
-    words = [word for word in str(error).split() if word.isalpha() and word not in STATES]
-    return type(error), " ".join(words[:12])
+    words = [
+        word for word in str(error).splitlines()[0].split() if word.isalpha() and word not in STATES
+    ]
+    return type(error), " ".join(words)
 
 
 def script(failure: Failure) -> str:

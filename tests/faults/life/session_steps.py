@@ -84,7 +84,9 @@ class SessionSteps:
         words = caption if box else None
         judged = self._open(session).judge(image_id, relevant, box=box, caption=words)
         waits = (image_id, box, session.current, None)
-        same = [m for m in session.marks.values() if (m.image_id, m.box, m.round, m.led_to) == waits]
+        same = [
+            m for m in session.marks.values() if (m.image_id, m.box, m.round, m.led_to) == waits
+        ]
         if same and same[0].judgement_id != judged.judgement_id:
             raise BrokenError(f"{place} is marked twice on a page")
         session.marks[judged.judgement_id] = Mark(

@@ -7,21 +7,18 @@ it can be run again: a step that cannot be done where it stands is left out.
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import relook
 from relook.app.upkeep import compact_library
-from relook.core.errors import NotFoundError, RelookError
+from relook.core.errors import NotFoundError
 from relook.core.images import decode
 from relook.core.picture_paths import original_path
 from relook.encoders.base import encode_images
 from relook.library.check import check
-from relook.library.session_table import SessionTable
-from relook.search.session import Session
-from relook.search.transfer import export_session
 from relook.testing import ColourEncoder
 
 from ..parts import Killer
@@ -177,7 +174,9 @@ class Life(FileSteps, SessionSteps):
             return
         away = {i for i, image in self.model.images.items() if image.state == "away"}
         if self.library.info()["n_away"] != len(away):
-            raise BrokenError(f"{self.library.info()['n_away']} images are away, and not {sorted(away)}")
+            raise BrokenError(
+                f"{self.library.info()['n_away']} images are away, and not {sorted(away)}"
+            )
         here = set(self.model.here())
         if self.reader is None:
             self.reader = self._opened()
@@ -228,7 +227,9 @@ class Life(FileSteps, SessionSteps):
             (self.base / "move").write_text(f"{self.world.at(source)}\n{self.world.at(target)}")
             Killer(self.process, self.folder, self.world.base).run("relabel", step=at)
         images = self.images()
-        same = all(images[i].place == image.place for i, image in self.model.images.items() if i in images)
+        same = all(
+            images[i].place == image.place for i, image in self.model.images.items() if i in images
+        )
         if not same:
             self.model.relabel(self.world.pictures(), images, source, target)
         return True

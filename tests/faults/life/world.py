@@ -97,7 +97,9 @@ class World:
 
     def _folders(self) -> list[str]:
         below = (os.walk(self.at(root)) for root in ROOTS)
-        paths = (os.path.join(top, name) for walk in below for top, names, _ in walk for name in names)
+        paths = (
+            os.path.join(top, name) for walk in below for top, names, _ in walk for name in names
+        )
         return sorted(os.path.relpath(path, self.base) for path in paths if os.path.isdir(path))
 
     def _is_open(self, place: str) -> bool:
