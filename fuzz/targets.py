@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from relook.app.visualref import read_old, translate
+from relook.compat.visualref import read_old, translate
 from relook.captioners.cleaning import clean
-from relook.core.config import load_config
+from relook.core.config_file import load_config
 from relook.core.errors import RelookError
 from relook.core.plain_text import inert, plain
 from relook.core.secret import Secret

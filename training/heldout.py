@@ -25,11 +25,11 @@ from heads import Features, train_member
 from pictures import read_concepts, read_split
 
 from relook.bench.arms import compare
-from relook.bench.gallery import ArrayGallery
+from relook.bench.simulate import Gallery
 from relook.bench.simulate import Protocol, Task
 from relook.core.vectors import unit
+from relook.feedback.directions import covariance
 from relook.feedback.evidence import Evidence
-from relook.feedback.metric import covariance
 from relook.feedback.strategies import strategy
 
 FOLDS, MEMBERS, GALLERY, PHRASINGS = 3, 2, 1000, 2000
@@ -57,7 +57,7 @@ def joined(members: list, side: str, features: torch.Tensor) -> np.ndarray:
     return (torch.cat(parts, -1) / len(parts) ** 0.5).numpy()
 
 
-def galleries(features: Features, names: list[str]) -> Iterator[tuple[ArrayGallery, list[Task]]]:
+def galleries(features: Features, names: list[str]) -> Iterator[tuple[Gallery, list[Task]]]:
     """Each third in galleries, with the queries that they can answer."""
     n = features.pictures.shape[1]
     order = np.random.default_rng(11).permutation(n)
@@ -75,7 +75,7 @@ def galleries(features: Features, names: list[str]) -> Iterator[tuple[ArrayGalle
             yield _gallery(tiles, said), _tasks(features, names, queries, own)
 
 
-def _gallery(tiles: np.ndarray, said: np.ndarray) -> ArrayGallery:
+def _gallery(tiles: np.ndarray, said: np.ndarray) -> Gallery:
     clusters = faiss.Kmeans(said.shape[1], PHRASINGS, niter=6, seed=1, min_points_per_centroid=1)
     clusters.train(said)
     chosen = np.random.default_rng(7).permutation(len(tiles))[:200]
@@ -89,7 +89,7 @@ def _gallery(tiles: np.ndarray, said: np.ndarray) -> ArrayGallery:
         covariance=covariance(flat[:5000]),
         phrasings=unit(clusters.centroids),
     )
-    return ArrayGallery(np.ascontiguousarray(tiles), template)
+    return Gallery(np.ascontiguousarray(tiles), template)
 
 
 def _tasks(

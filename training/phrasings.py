@@ -2,7 +2,7 @@
 
 Embeds the captions of the train split (lines `split<TAB>image<TAB>caption`) with the shipped
 text tower and keeps the centres of their clusters. Feedback reads a short query by them
-(`relook.feedback.phrasings`); no caption's words are kept.
+(`relook.feedback.directions`); no caption's words are kept.
 
     python training/phrasings.py --captions captions.tsv \
         --model src/relook/encoders/builtin_model

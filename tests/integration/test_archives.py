@@ -17,7 +17,7 @@ import relook
 from relook.core import sources
 from relook.core.picture_paths import split_member
 from relook.core.settings import ImageLimits, IndexSettings
-from relook.exchange.shards import export_webdataset
+from relook.exchange.export import export_webdataset
 from relook.library import reading, survey
 from relook.server.originals import original
 from relook.testing import noise, patched, solid

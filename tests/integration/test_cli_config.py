@@ -12,7 +12,7 @@ import relook
 from relook.captioners.prompts import shipped_prompts
 from relook.cli.configured import SECTIONS, config_of, shipped, user_file
 from relook.cli.main import main
-from relook.core.config import Setting
+from relook.core.config_file import Setting
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.encoders.spec import ModelSpec
 from relook.feedback.strategies import strategy

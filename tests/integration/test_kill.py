@@ -19,6 +19,7 @@ import filelock
 import numpy as np
 import pytest
 from conftest import many
+from process_parts import held_midway
 
 import relook
 from relook.core.errors import LibraryBusyError
@@ -27,7 +28,6 @@ from relook.testing import ColourEncoder
 
 RUNNER = Path(__file__).with_name("index_runner.py")
 N_PICTURES, N_KILLS = 300, 20
-BATCH_BYTES = 8 * 5 * ColourEncoder.dim * 2  # of a transaction of the runner
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,15 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def command(library: Path, pictures: Path, *more: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(RUNNER), str(library), str(pictures), *more]
+
+
 def start(library: Path, pictures: Path, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "error", str(RUNNER), str(library), str(pictures), *more]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+        command(library, pictures, *more),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -149,12 +153,12 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     album: Path, tmp_path: Path, undisturbed: dict[bytes, bytes]
 ) -> None:
     library = tmp_path / "library"
-    process = start(library, album)
-    vectors = library / "vectors.f16"
-    while not (vectors.exists() and vectors.stat().st_size > BATCH_BYTES) and not process.poll():
-        time.sleep(0.001)
+    process = held_midway(
+        command(library, album), dict(os.environ),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     process.send_signal(signal.SIGINT)
-    assert process.communicate() == ("", "")
+    assert process.communicate() == ("ready\n", "")
     assert process.returncode == 130
     found = content(library)
     assert 0 < len(found) < N_PICTURES

@@ -3,7 +3,6 @@
 import http.client
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from ask_parts import own_config, png  # noqa: F401
 from openai_server import ChatServer, chat_server, fail, say
+from process_parts import PATIENCE_S
 from server_parts import TOKEN, Running, serving
 
 import relook
@@ -201,10 +201,9 @@ def test_a_reader_who_leaves_ends_the_question(
     def talk(handler: Handler, body: dict[str, Any]) -> None:
         handler.begin_stream()
         try:
-            for _ in range(500):
+            while not handler.server.ended.wait(120):
                 handler.piece(content="la ")
                 talking.set()
-                time.sleep(0.02)
         except OSError:
             hung_up.set()
 
@@ -214,9 +213,9 @@ def test_a_reader_who_leaves_ends_the_question(
     host = urlsplit(str(server.http.base_url))
     connection = http.client.HTTPConnection(str(host.hostname), host.port or 80)
     connection.request("POST", ASK, json.dumps(body), {"Content-Type": "application/json"})
-    assert talking.wait(20)
+    assert talking.wait(PATIENCE_S)
     connection.close()
-    assert hung_up.wait(8)  # the talk takes ten seconds when nobody ends it
+    assert hung_up.wait(PATIENCE_S)  # the talk lasts longer when nobody ends it
 
 
 def test_the_servers_own_defaults_hold(

@@ -15,6 +15,7 @@ import fsspec
 import pytest
 import watchfiles
 from archive_parts import picture, write_tar
+from process_parts import PATIENCE_S, started
 
 import relook
 from relook.app.indexing import AddOptions
@@ -24,7 +25,7 @@ from relook.core.settings import WatchSettings
 from relook.library.lock import WriterLock
 from relook.testing import noise, solid
 
-WAIT_S = 30.0
+WAIT_S = PATIENCE_S
 
 
 class Watching:
@@ -54,9 +55,7 @@ class Watching:
 def watching(library: Path, *paths: object, poll: str = "") -> Iterator[Watching]:
     command = [sys.executable, "-m", "relook", "index", *map(str, paths), "--library", str(library)]
     command += ["--json", "--watch", *(["--poll", poll] if poll else [])]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Watching(process)
         finally:

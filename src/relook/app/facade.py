@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.attaching import check_store
 from relook.app.captioning import Captions
+from relook.app.clusters import check_store
 from relook.app.models import make_encoder, spec_of
 from relook.app.places import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
@@ -35,7 +35,6 @@ from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.notebook.display import show_pages
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
@@ -89,7 +88,6 @@ class Library:
         self.limits = limits or ImageLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
-        show_pages()
         if Manifest.exists(self.folder):
             self._open()
 

@@ -17,6 +17,10 @@ from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 __all__ = ["run_with_index", "text_queries"]
 
 _N_TEXTS = 96
+_INCOMPLETE = (
+    "the index is not complete: searches compare with what it lacks, which takes longer;"
+    " relook index finishes it"
+)
 
 
 def run_with_index(
@@ -52,23 +56,18 @@ def run_with_index(
     with IndexWorker(files, settings, lambda: text_queries(files, encoder)) as worker:
         report = run()
         files.refresh()
-        if not report.interrupted:
-            _finish(worker, report, tell)
+        was_interrupted = report.interrupted
+        if not was_interrupted:
+            try:
+                worker.finish(tell)
+            except (KeyboardInterrupt, Stop):
+                report.interrupted = True
     files.refresh()
+    if report.interrupted and not was_interrupted and files.needs_index(settings):
+        report.notes.append(_INCOMPLETE)
     if not report.interrupted and is_worthwhile(files):
         compact(files, lambda done, total: tell(Progress("freeing space", done, total)))
     return report
-
-
-def _finish(worker: IndexWorker, report: IndexReport, tell: ProgressCallback) -> None:
-    try:
-        worker.finish(tell)
-    except (KeyboardInterrupt, Stop):
-        report.interrupted = True
-        report.notes.append(
-            "the index is not complete: searches compare with what it lacks, which takes longer;"
-            " relook index finishes it"
-        )
 
 
 def text_queries(files: LibraryFiles, encoder: Encoder) -> Floats | None:

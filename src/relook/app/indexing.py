@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relook.app.clusters import workers_of
 from relook.app.index_beside import run_with_index
 from relook.app.models import remember
 from relook.app.places import PathLike, absolute, expanded
-from relook.app.ray_index import workers_of
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
 from relook.core.settings import IndexSettings, RaySettings

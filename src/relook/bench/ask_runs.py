@@ -12,6 +12,7 @@ from typing import Any
 
 from relook.bench.answer_log import AnswerRecord, parse_record, read_json
 from relook.bench.judge import Judge, StringJudge
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.providers.base import Subject
 from relook.rag.ask import Asker
@@ -51,7 +52,7 @@ class BenchQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class AskRun:
+class AskRun(JsonValue):
     """What a run did.
 
     Args:
@@ -64,11 +65,6 @@ class AskRun:
     n_answered: int
     n_before: int
     failed: tuple[Mapping[str, Any], ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        failed = [dict(one) for one in self.failed]
-        return {"n_answered": self.n_answered, "n_before": self.n_before, "failed": failed}
 
 
 def for_numbers(texts: PromptTexts) -> PromptTexts:

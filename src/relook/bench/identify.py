@@ -23,11 +23,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from relook.bench.tasks import Wanted
+from relook.bench.query_files import Wanted
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
+from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
 from relook.library.records import ImageRecord
 from relook.providers.base import MatchKind, Subject
 from relook.rag.evidence import Evidence, Item
@@ -50,7 +52,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentifyResult:
+class IdentifyResult(JsonValue):
     """How well evidence names photographs.
 
     Args:
@@ -62,28 +64,22 @@ class IdentifyResult:
         evidence_ms: Mean wall time of gathering evidence, in milliseconds.
     """
 
-    name: Mapping[int, float]
-    struck: Mapping[int, float]
-    chance: Mapping[int, float]
+    name: Annotated[Mapping[int, float], HIDDEN]
+    struck: Annotated[Mapping[int, float], HIDDEN]
+    chance: Annotated[Mapping[int, float], HIDDEN]
     n_labelled: int
     n_photographs: int
     n_names: int
     n_images: int
     n_unmatched: int
     n_failed: int
-    evidence_ms: float
+    evidence_ms: Annotated[float, Digits(2)]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        shares: dict[str, Any] = {}
-        for kind, values in (("", self.name), ("_struck", self.struck), ("_chance", self.chance)):
-            shares |= {f"name@{k}{kind}": round(value, 4) for k, value in values.items()}
-        counts = ("n_labelled", "n_photographs", "n_names", "n_images", "n_unmatched", "n_failed")
-        return {
-            **shares,
-            **{name: getattr(self, name) for name in counts},
-            "evidence_ms": round(self.evidence_ms, 2),
-        }
+    @property
+    def shares(self) -> Annotated[dict[str, float], SHOWN, INLINE, Digits(4)]:
+        """All shares under the names they are reported by: `name@1`, `name@1_struck`, ..."""
+        kinds = (("", self.name), ("_struck", self.struck), ("_chance", self.chance))
+        return {f"name@{k}{kind}": share for kind, by_k in kinds for k, share in by_k.items()}
 
 
 def labelled(

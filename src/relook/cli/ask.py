@@ -30,7 +30,7 @@ from relook.library.report import Progress
 if TYPE_CHECKING:
     from relook.app.asking import Asking
     from relook.app.facade import Library
-    from relook.core.config import Config
+    from relook.core.config_file import Config
     from relook.providers import Subject
     from relook.rag.ask import Asker
     from relook.rag.evidence import Evidence

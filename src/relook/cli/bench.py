@@ -9,13 +9,10 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.bench.arms import ArmReport, compare
-from relook.bench.captions import read_captions
-from relook.bench.over_library import gallery_of, tasks_of
-from relook.bench.plot import plot_found
+from relook.bench.arms import ArmReport, compare, plot_found
+from relook.bench.query_files import known_items, read_captions, read_concepts
 from relook.bench.retrieval import bench_retrieval
-from relook.bench.simulate import Protocol
-from relook.bench.tasks import known_items, read_concepts
+from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.bench_answers import answers
 from relook.cli.bench_ask import ask
 from relook.cli.bench_identify import identify

@@ -78,7 +78,6 @@ def print_report(report: AnswerReport) -> None:
 def _gain(one: Comparison | None) -> tuple[str, ...]:
     if one is None:
         return ("",) * 6
-    low, high = one.gain["low"], one.gain["high"]
-    gain = f"{one.gain['mean']:+.1%} ({low:+.1%} to {high:+.1%})"
+    gain = f"{one.gain.mean:+.1%} ({one.gain.low:+.1%} to {one.gain.high:+.1%})"
     chosen = (f"{one.auto:.1%}", f"{one.best:.1%}")
     return (f"{one.against:.1%}", gain, str(one.fixed), str(one.broken), *chosen)

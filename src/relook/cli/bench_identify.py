@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.bench.tasks import read_concepts
+from relook.bench.query_files import read_concepts
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings

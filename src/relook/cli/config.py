@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from relook.app.visualref import read_old, translate
 from relook.cli.configured import SECTIONS, ConfigOption, config_of, shipped, user_file
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
-from relook.core.config import Setting, Value, load_config
+from relook.compat.visualref import read_old, translate
+from relook.core.config_file import Setting, Value, load_config
 from relook.core.errors import InputError, StorageError
 
 __all__ = ["app"]

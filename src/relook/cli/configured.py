@@ -19,7 +19,7 @@ import typer
 from relook.app.captioning import check_captioner
 from relook.app.facade import Library
 from relook.cli.captioning import CaptionFlags
-from relook.core.config import Config, load_config
+from relook.core.config_file import Config, load_config
 from relook.core.errors import NotFoundError
 from relook.core.settings import (
     CaptionerSettings,

@@ -17,7 +17,7 @@ from relook.core.errors import InputError, MissingExtraError, NotFoundError
 from relook.datasets.catalogue import COCO, RETAIL, Dataset
 
 if TYPE_CHECKING:
-    from relook.datasets.fetch import Plan
+    from relook.datasets.obtain import Plan
 
 __all__ = ["app"]
 
@@ -144,7 +144,7 @@ class _Fetching:
 
     def __init__(self) -> None:
         self.open_client: Any = importlib.import_module("relook.datasets.download").open_client
-        module = importlib.import_module("relook.datasets.fetch")
+        module = importlib.import_module("relook.datasets.obtain")
         self.plan: Any = module.plan
         self.fetch: Any = module.fetch
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from relook.app.attaching import attach as attached
+from relook.app.clusters import attach as attached
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.cli.configured import ConfigOption, config_of, open_library

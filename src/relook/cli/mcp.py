@@ -98,14 +98,18 @@ class _AgentFlags(CaptionFlags):
 
 
 def _leave_on_signals(state: Any) -> None:
-    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken."""
+    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken.
+
+    A Ctrl-C that is ignored stays so, as everywhere.
+    """
 
     def leave(number: int, _: object) -> None:
         state.close()
         os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+    signal.signal(signal.SIGTERM, leave)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, leave)
 
 
 def _mcp_package() -> Any:

@@ -67,7 +67,7 @@ def _export(kind: str, library: Path, folder: Path, as_json: bool) -> None:
         for file in report.files:
             sys.stdout.write(f"wrote {file}\n")
         sys.stdout.write(f"{report.n_images:,} images\n")
-        print_notes([f"left out {path}: {why}" for path, why in report.left_out])
+        print_notes([f"left out {image.path}: {image.message}" for image in report.left_out])
     if report.left_out:
         raise typer.Exit(3)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from relook.core.errors import ImageError
-from relook.core.formats import SUFFIXES
+from relook.core.picture_paths import SUFFIXES
 
 __all__ = ["Archive", "ArchiveError", "Member", "ReadAt", "list_archive"]
 

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, UnidentifiedImageError
 
 from relook.core.errors import ImageError
-from relook.core.formats import FORMATS
+from relook.core.picture_paths import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.untrusted import limits_at

@@ -8,6 +8,9 @@
 The only module that puts such paths together or takes them apart. A local path is absolute,
 so none looks like an address. A folder that is called `shard.tar!` stays a folder: where one
 stands beside `shard.tar`, that archive is not read.
+
+Which files are pictures is said here too: raster formats only, and none whose decoder runs another
+program (EPS, for one).
 """
 
 from __future__ import annotations
@@ -17,18 +20,10 @@ import re
 from pathlib import Path, PosixPath
 
 __all__ = [
-    "Address",
-    "as_path",
-    "displaced_path",
-    "has_rival",
-    "inside",
-    "is_archive",
-    "is_below",
-    "is_url",
-    "member_path",
-    "original_path",
-    "split_member",
-]
+    "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
+    "is_archive", "is_below", "is_url", "member_path", "original_path", "split_member",
+]  # fmt: skip
+
 
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
@@ -121,3 +116,11 @@ def as_path(path: bytes) -> Path:
     """The path as this system names it; an `Address` for a remote one."""
     path = original_path(path)
     return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+_NAMES = (
+    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
+    " ppm pgm pbm pnm ico"
+)
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import JsonShape
 from relook.core.types import Box
 from relook.core.vectors import Floats
 
@@ -25,7 +27,7 @@ __all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(JsonValue):
     """What must be equal for two encoders' vectors to be comparable.
 
     Args:
@@ -36,6 +38,8 @@ class Fingerprint:
         dim: Length of a vector.
         dtype: Precision the towers run in.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(ignore_unknown=True, code="bad_fingerprint")
 
     name: str
     revision: str
@@ -54,15 +58,6 @@ class Fingerprint:
     def told(self) -> str:
         """The encoder as messages name it."""
         return f"{self.name} {self.revision} ({self.digest})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
-        """The inverse of `as_dict`; fields of newer versions are ignored."""
-        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,8 @@ class Encoder(Protocol):
 
         Returns:
             A [t, d] float32 array of unit rows for each picture, t as `tiles_for` says. A
-            picture's vectors do not depend on the batch it comes in (within 1e-4).
+            picture's vectors do not depend on the batch it comes in: within 1e-4, or within
+            what the encoder states where it runs in half precision.
         """
         ...
 
@@ -126,7 +122,8 @@ class Encoder(Protocol):
         """Encodes words.
 
         Returns:
-            [n, d] float32, unit rows.
+            [n, d] float32, unit rows. A text's vector does not depend on the others (within
+            1e-4), on whatever device and processor.
         """
         ...
 

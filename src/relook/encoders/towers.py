@@ -39,7 +39,8 @@ class TwoTowers(ABC):
         model: Hub id (`openai/clip-vit-base-patch32`) or folder.
         revision: Of the hub; its main branch when empty.
         tiles: `none`, `grid` or `pyramid`.
-        device, dtype: As for `place`; they do not change what the library stores.
+        device: As for `place`; it does not change what the library stores.
+        dtype: As for `place`, of what sees pictures; words are encoded in float32.
 
     Raises:
         ModelError: `model_missing`, `model_incomplete`, `no_safetensors`, `no_text_tower`,

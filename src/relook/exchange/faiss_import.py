@@ -23,9 +23,9 @@ from relook.core.types import WHOLE
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
-from relook.exchange.commit import Entry, NewImages
 from relook.exchange.export import INDEX, PATHS
 from relook.exchange.flat_index import FlatFile
+from relook.exchange.image_vectors import Entry, NewImages
 from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable

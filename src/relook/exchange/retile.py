@@ -18,8 +18,7 @@ from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.exchange.commit import Entry, NewImages
-from relook.exchange.rows import batches
+from relook.exchange.image_vectors import Entry, NewImages, batches
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop

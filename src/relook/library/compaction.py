@@ -158,7 +158,7 @@ def _renumber_index(files: LibraryFiles, alive: Mask, new_row: Ints, number: int
     ann = files.folder / "ann"
     if not ann.is_dir():
         return
-    from relook.stores.ivf_renumber import renumber_index
+    from relook.stores.ivf_files import renumber_index
 
     with contextlib.suppress(LibraryFormatError):  # damaged or of old: the next run makes one
         renumber_index(files.vectors, ann, number, alive, new_row)

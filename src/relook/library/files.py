@@ -24,6 +24,7 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
+from relook.library.collection import LibraryVectors, WriterVectors, open_collection
 from relook.library.founding import found, make_folder
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
@@ -37,10 +38,7 @@ from relook.stores.ivf_files import index_stamp
 from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
-    from relook.library.shared import Shared
-    from relook.library.shared_vectors import SharedVectors
     from relook.stores.ivf_build import Report
-    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["LibraryFiles"]
 
@@ -64,7 +62,7 @@ class LibraryFiles:
         self._lock = threading.RLock()
         self._pinned = threading.local()
         try:
-            self.shared = _shared(folder, manifest, catalog)
+            self.shared = open_collection(folder, manifest, catalog)
             self._latest = self._read()
         except BaseException:
             catalog.close()
@@ -76,7 +74,7 @@ class LibraryFiles:
         now.index_stamp = self._index_stamp(now.snapshot)
         return now
 
-    def _vectors_of(self, now: Snapshot) -> VectorFile | MilvusSource:
+    def _vectors_of(self, now: Snapshot) -> LibraryVectors:
         """The vectors of a moment: in the collection that the manifest names, or in a file."""
         if self.shared is not None:
             return self.shared.source(now.end_row)
@@ -188,7 +186,7 @@ class LibraryFiles:
         return True
 
     @property
-    def vectors(self) -> VectorFile | MilvusSource:
+    def vectors(self) -> LibraryVectors:
         """The vectors, [n, d]."""
         return self._now.vectors
 
@@ -341,11 +339,11 @@ class LibraryFiles:
     def _file_number(self) -> int:
         return self._now.snapshot.vectors_file
 
-    def committed_vectors(self) -> VectorFile | MilvusSource:
+    def committed_vectors(self) -> LibraryVectors:
         """The vectors that the catalog names now, which no `refresh` replaces; to be read only."""
         return self._vectors_of(self.catalog.snapshot(self._latest.snapshot))
 
-    def writer_vectors(self) -> VectorFile | SharedVectors:
+    def writer_vectors(self) -> WriterVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
         if self.shared is not None:
             return self.shared.begin_writing()
@@ -387,12 +385,3 @@ class LibraryFiles:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _shared(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared | None:
-    """The collection that the manifest names; None for a library of this machine alone."""
-    if not manifest.store:
-        return None
-    from relook.library.shared import shared_of
-
-    return shared_of(folder, manifest, catalog)

@@ -8,6 +8,7 @@ from pathlib import Path
 from relook.core.errors import InputError, LibraryFormatError, StorageError
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
+from relook.library.collection import claim_collection
 from relook.library.manifest import Manifest
 
 __all__ = ["found", "make_folder"]
@@ -67,9 +68,7 @@ def found(
             )
         manifest = Manifest(encoder_name, fingerprint)
         if store:
-            from relook.library.shared import claim
-
-            manifest = claim(folder, manifest, catalog, store)
+            manifest = claim_collection(folder, manifest, catalog, store)
         manifest.write(folder)
     except BaseException:
         catalog.close()

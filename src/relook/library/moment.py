@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
+from relook.library.collection import LibraryVectors
 from relook.library.row_table import KEPT_FROM, Snapshot, keep_rows, kept_rows
-from relook.library.vector_file import VectorFile
 from relook.stores import Store
 from relook.stores.base import Mask
-
-if TYPE_CHECKING:
-    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["Moment", "read_moment", "vectors_number", "vectors_path"]
 
@@ -36,7 +33,7 @@ class Moment:
     """
 
     snapshot: Snapshot
-    vectors: VectorFile | MilvusSource
+    vectors: LibraryVectors
     index_stamp: int = 0
     store: Store | None = None
     derived: dict[str, Any] = field(default_factory=dict)
@@ -134,7 +131,7 @@ def vectors_number(path: Path) -> int:
 def read_moment(
     folder: Path,
     catalog: Catalog,
-    vectors_of: Callable[[Snapshot], VectorFile | MilvusSource],
+    vectors_of: Callable[[Snapshot], LibraryVectors],
     known: Snapshot | None,
 ) -> Moment:
     """The catalog's moment with its vectors mapped.

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.formats import SUFFIXES
-from relook.core.picture_paths import is_archive
+from relook.core.picture_paths import SUFFIXES, is_archive
 from relook.core.remote import find_file_system, looked_at, retrying
 from relook.library.records import FileFacts
 

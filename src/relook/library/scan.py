@@ -11,8 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.formats import SUFFIXES
-from relook.core.picture_paths import is_archive, is_below, is_url
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
 from relook.library.records import FileFacts, printable
 from relook.library.whereabouts import Identity, device_of, identity_of
 

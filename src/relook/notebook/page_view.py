@@ -6,15 +6,20 @@ escaped, and a picture is a JPEG that was made here.
 
 from __future__ import annotations
 
+import base64
+import io
 from html import escape
 from pathlib import Path
 
+from PIL import Image
+
 from relook.core.errors import ImageError
+from relook.core.images import load
 from relook.core.types import Box, Hit, Page
 from relook.library.records import printable
-from relook.notebook.thumbnails import thumbnail_uri
 
-__all__ = ["page_html", "page_text", "query_text"]
+__all__ = ["page_html", "page_text", "query_text", "thumbnail_uri"]
+
 
 _THUMBNAIL_PX = 200
 _N_SHOWN = 60
@@ -100,3 +105,16 @@ def _words(text: str) -> str:
 def _plain(text: str) -> str:
     """Text without what steers a terminal or turns its direction round."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def thumbnail_uri(path: Path, size_px: int) -> str:
+    """A picture file as a `data:` address of a JPEG whose longer side is at most `size_px`.
+
+    Raises:
+        ImageError: when the file is gone or is no picture.
+    """
+    image = load(path, size_px).image
+    image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

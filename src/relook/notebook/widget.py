@@ -21,8 +21,7 @@ import traitlets
 from relook.core.errors import ImageError, InputError, RelookError
 from relook.core.types import Box, Hit
 from relook.library.records import printable
-from relook.notebook.page_view import query_text
-from relook.notebook.thumbnails import thumbnail_uri
+from relook.notebook.page_view import query_text, thumbnail_uri
 from relook.search.session import Session
 
 __all__ = ["SessionWidget"]

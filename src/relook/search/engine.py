@@ -139,7 +139,7 @@ class Engine:
                 float(ranking.scores[first]),
                 int(ranking.tiles[first]),
                 tuple(records[at].image_id for at in others),
-                reasons.get(records[first].image_id, ""),
+                reasons.get(records[first].image_id),
             )
             for first, *others in groups[:limit]
         )
@@ -241,7 +241,7 @@ class Engine:
         still = {record.image_id: record for record in records}
         reasons = self._reasons(records)
         return tuple(
-            self._hit(still[image_id], score, tile, away=reasons.get(image_id, ""))
+            self._hit(still[image_id], score, tile, away=reasons.get(image_id))
             for image_id, score, tile in rows
             if image_id in still
         )
@@ -270,7 +270,7 @@ class Engine:
         score: float,
         tile: int,
         folded: tuple[int, ...] = (),
-        away: str = "",
+        away: str | None = None,
     ) -> Hit:
         tiling = self.files.tiling(record.tiling_id)
         tile = tile if tile < len(tiling) else 0  # a page of a time when it had more

@@ -10,8 +10,8 @@ import numpy as np
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
+from relook.feedback.directions import covariance
 from relook.feedback.evidence import Evidence, Judged
-from relook.feedback.metric import covariance
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord

@@ -54,7 +54,7 @@ class Job:
         self._may_run = threading.Event()
         self._may_run.set()
         self._stopped = self._has_begun = False
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._began_s, self._paused_s = time.monotonic(), 0.0
         self._ended_s: float | None = None
 
@@ -128,7 +128,8 @@ class Job:
             raise Stop
 
     def _tell(self) -> None:
-        self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
+        with self._telling:  # what is seen last is sent last
+            self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
 
     def view(self) -> dict[str, Any]:
         """The job as answers and events show it."""

@@ -134,7 +134,7 @@ class Hit(Answer):
     folded: list[int] = Field(description="Near-duplicates that this hit stands for.")
     thumbnail: str = Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
     file: str = Field(description="Where the picture itself is.")
-    away: str = Field("", description="Why its file cannot be reached now; empty when it can.")
+    away: str | None = Field(None, description="Why its file cannot be reached now, if so.")
 
 
 class Page(Answer):

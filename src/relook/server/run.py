@@ -30,7 +30,8 @@ class Server(uvicorn.Server):
     The first SIGTERM or Ctrl-C: no new connections, event streams end, requests under way are
     answered, runs of indexing end at their next batch and can be taken up again, libraries
     close. The second one ends the process at once, and so does a time in which all that is
-    not done; what is on disk is whole either way.
+    not done; what is on disk is whole either way. A Ctrl-C that was ignored when the process
+    began (in the background of a script) stays ignored; SIGTERM always counts.
 
     Args:
         app: From `create_app`.
@@ -47,7 +48,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
+        heard = [one for one in HANDLED_SIGNALS if not _is_for_others(one)]
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
         try:
             yield
         finally:
@@ -67,6 +69,11 @@ class Server(uvicorn.Server):
         """Ends the streams first: uvicorn waits for every answer to end."""
         self._state.hub.close()
         await super().shutdown(sockets)
+
+
+def _is_for_others(number: int) -> bool:
+    """Whether a Ctrl-C is meant for what runs in the foreground, not for this process."""
+    return number == signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _give_up() -> None:

@@ -42,8 +42,13 @@ def unit_rows(vectors: NDArray[np.float32], what: str) -> None:
     require(worst <= 1e-3, f"{what}: every row has length 1", f"one is off by {worst:.4f}")
 
 
-def close_to(one: NDArray[np.float32], other: NDArray[np.float32], promise: str) -> None:
-    """Requires two arrays to be equal within the tolerance of the seams, 1e-4."""
+def close_to(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    promise: str,
+    tolerance: float = TOLERANCE,
+) -> None:
+    """Requires two arrays to be equal within a tolerance; that of the seams is 1e-4."""
     require(one.shape == other.shape, promise, f"shapes {one.shape} and {other.shape}")
     apart = float(np.abs(one.astype(np.float64) - other).max(initial=0.0))
-    require(apart <= TOLERANCE, promise, f"they are {apart:.5f} apart")
+    require(apart <= tolerance, promise, f"they are {apart:.5f} apart")

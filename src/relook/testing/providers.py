@@ -48,7 +48,7 @@ def check_provider(
     *,
     finds: bool = True,
     secret: str = "",
-    timeout_s: float = 10.0,
+    timeout_s: float = 60.0,
     brief: bool = False,
 ) -> None:
     """Runs the contract of the provider seam.

@@ -13,6 +13,7 @@ const jobHost = h("div", { "aria-live": "off" });
 let changed = () => undefined;
 /** @type {(id: string) => void} */
 let choose = () => undefined;
+/** @type {() => void} */
 let renderJob = () => undefined;
 
 /** @param {{changed: () => void, choose: (libraryId: string) => void}} actions */
