@@ -22,11 +22,13 @@ from relook.core.config_file import load_config
 from relook.core.errors import RelookError
 from relook.core.plain_text import inert, plain
 from relook.core.secret import Secret
+from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.core.web import check_url, host_of
 from relook.exchange.faiss_import import FaissFolder
 from relook.exchange.flat_index import FlatWriter
 from relook.library.manifest import Manifest
+from relook.library.session_rows import read_judgement, read_round, read_session, record_values
 from relook.library.sidecar import Sidecars
 from relook.providers.base import Lookup, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
@@ -37,8 +39,7 @@ from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
 from relook.rag.citations import cite
 from relook.rag.page_text import readable
 from relook.search.grammar import parse_query
-from relook.search.transfer import FORMAT
-from relook.search.transfer import _read as read_session
+from relook.search.session_file import FORMAT, read_file
 from relook.server.settings import ServerSettings
 
 PLACE = Path(tempfile.mkdtemp(prefix="relook-fuzz-"))
@@ -81,6 +82,39 @@ def _file(name: str, data: bytes) -> Path:
     path = PLACE / name
     path.write_bytes(data)
     return path
+
+
+def _session(data: bytes) -> None:
+    """What a session file lets through can be kept, told and read again as it is."""
+    file, values = read_file(data, "the file", SessionLimits())
+    for row, raw in zip(file.rounds, values["rounds"], strict=True):
+        record = record_values(row.record, raw["record"])
+        hits, kept = (json.dumps(one).encode() for one in (row.hits, record))
+        strategy = row.strategy.encode()
+        read = read_round((row.number, row.parent, strategy, hits, kept, row.parent is None))
+        assert read is not None
+        assert not read.problems, read.problems
+        assert (read.hits, read.record) == (row.hits, record)
+    for one in file.judgements:
+        assert 0 < one.weight <= 1000
+    json.dumps(file.query.as_dict(), allow_nan=False)
+    file.name.encode()
+
+
+def _stored(data: bytes) -> None:
+    """Rows of the catalog are read whatever stands in them, and can always be told."""
+    parts = (data + b"\xff" * 5).split(b"\xff")
+    numbers = [len(one) or None for one in parts]
+    session = read_session((parts[0], parts[1], parts[2], numbers[3], numbers[4]))
+    found = read_round((numbers[0] or 0, numbers[1], parts[1], parts[2], parts[3], False))
+    judged = read_judgement(
+        (1, numbers[0], numbers[1], numbers[2], parts[2], parts[3], parts[4], numbers[4], parts[0],
+         None)
+    )  # fmt: skip
+    told = judged if isinstance(judged, str) else judged.as_dict()
+    told = [session.query, session.name, session.problems, found and found.record, told]
+    json.dumps(told, allow_nan=False, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    Query.from_dict(session.query)
 
 
 def _query(data: bytes) -> None:
@@ -201,11 +235,15 @@ def _flat_index() -> bytes:
 
 
 _SERVE = "relook.server.settings"
+_RECORD = {
+    "notes": ["a"], "choice": {"strategy": "none", "step": 0.5, "reason": "r", "trials": []},
+    "only": {"where": {"title": "a*"}, "path": None}, "instruction": "colours",
+}  # fmt: skip
 _SESSION = {
     "format": FORMAT, "name": "a", "query": {"parts": [{"text": "red"}]},
     "current_round": 0, "images": {"1": {"content": "00" * 16, "path": "a.png"}},
     "rounds": [{"number": 0, "parent": None, "strategy": "none", "hits": [[1, 0.5, 0]],
-                "record": {}}],
+                "record": _RECORD}],
     "judgements": [{"round": 0, "image_id": 1, "relevant": True, "box": [0, 0, 1, 1],
                     "weight": 1.0, "caption": "a", "caption_by": "person", "led_to": None}],
 }  # fmt: skip
@@ -260,7 +298,10 @@ TARGETS: dict[str, Target] = {
     name: Target(on_purpose(run), seeds)
     for name, run, seeds in (
         ("query", _query, (b"dog + 0.5:snow - people", b"image:a.jpg@0.1,0.2,0.6,0.9 + id:42")),
-        ("session", lambda data: read_session(data, "the file"), (_json(_SESSION),)),
+        ("session", _session, (_json(_SESSION),)),
+        ("stored", _stored,
+         (b"s\xffname\xff" + _json(_SESSION["query"]) + b"\xff" + _json(_RECORD),
+          b"\0\0\0\0\xffauto\xff[[1, 0.5, 0]]\xff" + _json(_RECORD) + b"\xffperson")),
         ("csv", _sidecar(".csv"), (b"path,title,caption\na.png,T,\"C, d\"\n",)),
         ("jsonl", _sidecar(".jsonl"), (b'{"path": "a.png", "title": "T", "x": [1, NaN]}\n',)),
         ("coco", _sidecar(".json"), (_json(_COCO),)),

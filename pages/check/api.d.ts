@@ -173,6 +173,11 @@ declare namespace Api {
     error: ErrorBody | null;
   };
 
+  /** Several marks: all of them are made, or none. */
+  type JudgeAllBody = {
+    judgements: JudgeBody[];
+  };
+
   /** A mark on an image, or on a box in it. */
   type JudgeBody = {
     image_id: number;
@@ -192,6 +197,10 @@ declare namespace Api {
     caption: string | null;
     caption_by: string;
     weight: number;
+  };
+
+  type Judgements = {
+    judgements: Judgement[];
   };
 
   type Libraries = {
@@ -295,6 +304,7 @@ declare namespace Api {
     limit?: number | null;
     keep_shown?: boolean;
     keep_judged?: boolean;
+    judgements?: JudgeBody[];
   };
 
   type RoundMade = {

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from relook.client import Client
     from relook.core.errors import RelookError
     from relook.core.types import Box, Hit, Page, Part, Query
+    from relook.search.judging import JudgementRequest
 
 __all__ = [
     "Box",
     "Client",
     "Hit",
+    "JudgementRequest",
     "Library",
     "Page",
     "Part",
@@ -40,6 +42,7 @@ _HOMES = {
     "Client": "relook.client",
     "ask": "relook.app.asking",
     "Library": "relook.app.facade",
+    "JudgementRequest": "relook.search.judging",
     "RelookError": "relook.core.errors",
     "Box": "relook.core.types",
     "Hit": "relook.core.types",

@@ -24,6 +24,7 @@ from relook.core.settings import (
     PromptSettings,
     RaySettings,
     SearchSettings,
+    SessionLimits,
 )
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
@@ -38,7 +39,6 @@ from relook.library.session_table import SessionRow, SessionTable
 from relook.search.begin import start
 from relook.search.engine import Engine, Filter
 from relook.search.grammar import parse_query
-from relook.search.transfer import import_session
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,6 +63,7 @@ class Library:
         limits: What a picture file may cost.
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
+        sessions: What a session file may hold.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
@@ -80,12 +81,14 @@ class Library:
         limits: ImageLimits | None = None,
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
+        sessions: SessionLimits | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
+        self.session_limits = sessions or SessionLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
@@ -310,10 +313,16 @@ class Library:
             The session, and notes about pictures that are missing.
 
         Raises:
-            InputError: `bad_session_file` or `other_library`.
+            InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
+                see `SessionLimits`; ImageError: when the picture of a box cannot be read.
+                Nothing has been added then.
         """
+        from relook.search.transfer import import_session  # brings the converter
+
         path = Path(file).expanduser()
-        session_id, notes = import_session(self.engine, self._session_table, path)
+        session_id, notes = import_session(
+            self.engine, self._session_table, path, self.session_limits
+        )
         return self.session(session_id), notes
 
     @property

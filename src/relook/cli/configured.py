@@ -27,6 +27,7 @@ from relook.core.settings import (
     ImageLimits,
     PromptSettings,
     SearchSettings,
+    SessionLimits,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
+        "sessions": _CORE + "SessionLimits",
         "feedback": _CORE + "FeedbackSettings",
         "ask": _CORE + "AskSettings",
         "model": _CORE + "ModelSettings",
@@ -200,6 +202,7 @@ def open_library(
         prompts=prompts,
         search=found.settings(SearchSettings),
         limits=found.settings(ImageLimits),
+        sessions=found.settings(SessionLimits),
         store=store,
     )
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from relook.cli.marks import find_hit, parse_marks
+from relook.cli.marks import find_hit, parse_marks, requests_for
 from relook.cli.output import print_error, print_page, print_table
 from relook.cli.thumbnails import show_thumbnails
 from relook.core.errors import InputError, RelookError
@@ -85,12 +85,12 @@ class Loop:
             self._commands[name](words[1:])
             return
         marks = parse_marks(words)
-        hits = [find_hit(self.page, mark.hit) for mark in marks]
-        for mark, hit in zip(marks, hits, strict=True):
-            made = self.session.judge(hit, mark.relevant, box=mark.box)
+        numbers = {find_hit(self.page, mark.hit).image_id: mark.hit for mark in marks}
+        for made in self.session.judge_all(requests_for(self.page, marks)):
             sign = "relevant" if made.relevant else "irrelevant"
-            said = f', "{made.caption}"' if made.caption else ""
-            sys.stdout.write(f"judgement {made.judgement_id}: hit {mark.hit} {sign}{said}\n")
+            caption = f', "{made.caption}"' if made.caption else ""
+            hit = f"hit {numbers[made.image_id]} {sign}{caption}"
+            sys.stdout.write(f"judgement {made.judgement_id}: {hit}\n")
 
     def _again(self, words: list[str]) -> None:
         self._show(self.session.again(self.strategy))

@@ -9,15 +9,15 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
-from relook.core.vectors import Floats
 from relook.library.catalog import Catalog
+from relook.library.session_values import Judgement, RoundRow, SessionRow
 from relook.library.tombstones import sweep_tombstones
 
 __all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
@@ -57,79 +57,6 @@ CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """Relevant or irrelevant, on an image or on a region of it.
-
-    Args:
-        judgement_id: Given by the catalog; grows with time.
-        round: The round on whose page it was made.
-        image_id: The image.
-        relevant: Or irrelevant.
-        box: The region; None means the whole image.
-        caption: What is in it, in words; None when nobody said. Empty means "use none".
-        caption_by: `person` or `captioner`.
-        weight: How much it counts.
-        crop: [d] vector of the region, cut from the original pixels; None for a whole image.
-        led_to: The round that was fitted with it for the first time; None while it waits.
-    """
-
-    judgement_id: int
-    round: int
-    image_id: int
-    relevant: bool
-    box: Box | None = None
-    caption: str | None = None
-    caption_by: str = "captioner"
-    weight: float = 1.0
-    crop: Floats | None = None
-    led_to: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the vector."""
-        return {
-            "judgement_id": self.judgement_id,
-            "round": self.round,
-            "image_id": self.image_id,
-            "relevant": self.relevant,
-            "box": None if self.box is None else self.box.as_list(),
-            "caption": self.caption,
-            "caption_by": self.caption_by,
-            "weight": self.weight,
-            "led_to": self.led_to,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRow:
-    """One page of a session: which round it grew from, how, and what it showed.
-
-    Args:
-        number: 0 is the first query's own page.
-        parent: The round it was refined from; None for round 0.
-        strategy: What was asked for ("auto").
-        hits: `[image_id, score, tile number]` of each hit, best first.
-        record: What the strategy says of itself (what the gate chose, notes).
-    """
-
-    number: int
-    parent: int | None
-    strategy: str
-    hits: tuple[tuple[int, float, int], ...]
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session's own line."""
-
-    session_id: str
-    name: str
-    query: dict[str, Any]
-    current_round: int
-    created_s: float
-
-
 class SessionTable:
     """The sessions of one library.
 
@@ -167,18 +94,42 @@ class SessionTable:
                 f"this library has no session {session_id!r}",
                 "relook session list shows them; sessions belong to one library",
             )
-        return rows[0]
+        return self._on_a_round(rows[0])
+
+    def _on_a_round(self, row: SessionRow) -> SessionRow:
+        """The session's line, on its last round where the current one is not there."""
+        sql = (
+            "SELECT number FROM rounds WHERE session_id = ? AND typeof(number) = 'integer'"
+            " ORDER BY number"
+        )
+        numbers = [int(str(found)) for (found,) in self._catalog.ask(sql, (row.session_id,))]
+        problems = []
+        if 0 not in numbers:
+            problems.append("its first page is not there" if numbers else "it has no page")
+        number = row.current_round
+        if numbers and number not in numbers:
+            number = numbers[-1]
+            problems.append(
+                f"its current round {row.current_round} is not there; this is round {number}"
+            )
+        if not problems:
+            return row
+        return replace(
+            row,
+            current_round=number if numbers else 0,
+            problems=(*row.problems, *problems),
+            is_whole=row.is_whole and 0 in numbers,
+        )
 
     def all(self) -> list[SessionRow]:
         """Every session, newest first."""
         return self._sessions("ORDER BY created_s DESC, session_id")
 
     def _sessions(self, which: str, *values: object) -> list[SessionRow]:
-        sql = f"SELECT session_id, name, query, current_round, created_s FROM sessions {which}"
-        return [
-            SessionRow(str(i), str(name), json.loads(str(query)), int(str(now)), float(str(at)))
-            for i, name, query, now, at in self._catalog.ask(sql, values)
-        ]
+        from relook.library import session_rows  # a search does without its converter
+
+        sql = f"SELECT {session_rows.SESSION} FROM sessions {which}"
+        return [session_rows.read_session(row) for row in self._catalog.ask(sql, values)]
 
     def rename(self, session_id: str, name: str) -> None:
         """Gives a session another name."""
@@ -227,29 +178,29 @@ class SessionTable:
             )
 
     def rounds(self, session_id: str) -> list[RoundRow]:
-        """The rounds of a session by number."""
-        sql = (
-            "SELECT number, parent, strategy, hits, record FROM rounds"
-            " WHERE session_id = ? ORDER BY number"
-        )
-        return [
-            RoundRow(
-                int(str(number)),
-                None if parent is None else int(str(parent)),
-                str(strategy),
-                tuple((int(i), float(s), int(t)) for i, s, t in json.loads(str(hits))),
-                json.loads(str(record)),
-            )
-            for number, parent, strategy, hits, record in self._catalog.ask(sql, (session_id,))
-        ]
+        """The rounds of a session by number; each says what of it cannot be read."""
+        from relook.library import session_rows
+
+        sql = f"SELECT {session_rows.ROUND} FROM rounds WHERE session_id = ? ORDER BY number"
+        found = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
+        return [row for row in found if row is not None]
 
     def judgements(self, session_id: str) -> list[Judgement]:
-        """All judgements of a session, oldest first."""
+        """The judgements of a session that can be read, oldest first."""
+        return [one for one in self._judgements(session_id) if isinstance(one, Judgement)]
+
+    def unreadable(self, session_id: str) -> list[str]:
+        """What is wrong with each judgement that cannot be read, in words."""
+        return [one for one in self._judgements(session_id) if isinstance(one, str)]
+
+    def _judgements(self, session_id: str) -> list[Judgement | str]:
+        from relook.library import session_rows
+
         sql = (
-            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight,"
-            " crop, led_to FROM judgements WHERE session_id = ? ORDER BY judgement_id"
+            f"SELECT {session_rows.JUDGEMENT} FROM judgements WHERE session_id = ?"
+            " ORDER BY judgement_id"
         )
-        return [_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
+        return [session_rows.read_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
 
     def put(self, session_id: str, judgements: Sequence[Judgement]) -> list[int]:
         """Adds judgements (id 0) or replaces them; all or none.
@@ -297,11 +248,12 @@ class SessionTable:
             done = db.execute(sql, [*bound, *map(_stored, (expected or {}).values())])
             return done.rowcount > 0
 
-    def remove_judgement(self, session_id: str, judgement_id: int) -> None:
-        """Takes one judgement back."""
+    def remove_judgement(self, session_id: str, judgement_id: int) -> bool:
+        """Takes one judgement back, readable or not; whether it was there."""
         with self._catalog.transaction() as db:
             values = (session_id, judgement_id)
-            db.execute("DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?", values)
+            sql = "DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?"
+            return db.execute(sql, values).rowcount > 0
 
     def remove_round(self, session_id: str, number: int, parent: int) -> None:
         """Takes a round without successors back, with what was judged on its page.
@@ -324,19 +276,3 @@ def _stored(value: object) -> object:
     if isinstance(value, Box):
         return json.dumps(value.as_list())
     return value.astype(np.float32).tobytes() if isinstance(value, np.ndarray) else value
-
-
-def _judgement(row: tuple[Any, ...]) -> Judgement:
-    judgement_id, number, image_id, relevant, box, caption, caption_by, weight, crop, led_to = row
-    return Judgement(
-        judgement_id,
-        number,
-        image_id,
-        bool(relevant),
-        None if box is None else Box(*json.loads(box)),
-        caption,
-        caption_by,
-        weight,
-        None if crop is None else np.frombuffer(crop, np.float32),
-        led_to,
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from relook.feedback.strategies import STRATEGIES
+from relook.search.history import path_to
 from relook.search.session import Session
 
 __all__ = ["Change", "changes"]
@@ -39,21 +41,17 @@ def changes(
         keep_judged: As it was given to `again`.
     """
     now = session.round
-    if now.parent is None:
-        return {}
     rows = {row.number: row for row in session.rounds}
+    if now.parent not in rows:
+        return {}
     before = rows[now.parent]
     # Judgements that led to the new round no longer wait on the one before: what counts
     # there is what it was fitted from.
-    strategy = "none" if before.parent is None else before.strategy
+    known = before.parent is not None and before.strategy in STRATEGIES
+    strategy = before.strategy if known else "none"  # one of another version says nothing here
     scorer = session.fitted(strategy, at=before.number).scorer
-    shown: set[int] = set()
-    row = before
-    while not keep_shown:
-        shown.update(image_id for image_id, _, _ in row.hits)
-        if row.parent is None:
-            break
-        row = rows[row.parent]
+    path = [] if keep_shown else path_to(rows.values(), before.number)
+    shown = {image_id for row in path for image_id, _, _ in row.hits}
     judged = {one.image_id for one in session.judgements}
     left_out = shown - judged if keep_judged else shown | judged
     only = replace(session.only, without=frozenset(left_out))

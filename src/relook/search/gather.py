@@ -128,7 +128,7 @@ def _judged(one: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
     sign = 1 if one.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
-    if one.box is None or one.crop is None:
+    if one.box is None or one.crop is None or one.crop.shape != tiles.shape[1:]:
         return Judged(one.judgement_id, sign, tiles, one.weight, round=one.round)
     inside = np.array([_is_inside(t, one.box) for t in files.tiling(record.tiling_id)])
     covered = np.concatenate([one.crop[None], tiles[inside]])

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Changes", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "Hit", "ImageAnswer", "Imported",
-    "Influence", "Job", "Judgement", "Libraries", "Library", "Page", "Part", "Picture", "Round",
-    "RoundAnswer", "RoundMade", "Session", "SessionList", "SkippedFiles", "Status", "Strategies",
-    "Undone", "Version", "Why",
+    "Influence", "Job", "Judgement", "Judgements", "Libraries", "Library", "Page", "Part",
+    "Picture", "Round", "RoundAnswer", "RoundMade", "Session", "SessionList", "SkippedFiles",
+    "Status", "Strategies", "Undone", "Version", "Why",
 ]  # fmt: skip
 
 _MAX_ID = 2**63 - 1
@@ -192,6 +192,10 @@ class Judgement(Answer):
     caption: str | None
     caption_by: str
     weight: float
+
+
+class Judgements(Answer):
+    judgements: list[Judgement] = Field(description="In the order in which they were asked for.")
 
 
 class Round(Answer):

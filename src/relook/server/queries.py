@@ -5,11 +5,13 @@ A request names pictures by the id of an upload or of an image, never by a file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
+from relook.library.records import printable
 from relook.search.grammar import parse_query
 from relook.server.pictures import QueryPictures
 from relook.server.requests import PartBody, PartsBody
@@ -69,6 +71,6 @@ def query_dict(query: Query, pictures: QueryPictures) -> Mapping[str, Any]:
             del values["image"]
             values["picture"] = pictures.picture_id(part.image)
             if values["picture"] is None:
-                values["name"] = part.image.name
+                values["name"] = printable(os.fsencode(part.image.name))
         parts.append(values)
     return {"parts": parts}

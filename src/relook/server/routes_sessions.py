@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -14,11 +15,19 @@ from relook.library.session_table import Judgement
 from relook.search.changes import changes
 from relook.search.engine import Filter
 from relook.search.explain import influence, why
+from relook.search.judging import JudgementRequest
 from relook.server import models
 from relook.server.captions import caption_topic
 from relook.server.events import event_response
 from relook.server.queries import box_of, to_query
-from relook.server.requests import JudgeBody, ReviseBody, RoundBody, SessionBody, SessionChange
+from relook.server.requests import (
+    JudgeAllBody,
+    JudgeBody,
+    ReviseBody,
+    RoundBody,
+    SessionBody,
+    SessionChange,
+)
 from relook.server.shelf import Volume
 from relook.server.state import ServerState, State, VolumeOf
 from relook.server.views import judgement_view, line_view, page_view, round_view, session_view
@@ -75,10 +84,7 @@ async def change(
 
 def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, Any]:
     with volume.session(session_id) as session:
-        if body.name is not None:
-            session.rename(body.name)
-        if body.current_round is not None:
-            session.go(body.current_round)
+        session.change(name=body.name, current_round=body.current_round)
         return session_view(volume, session)
 
 
@@ -98,14 +104,28 @@ async def judge(volume: VolumeOf, session_id: str, body: JudgeBody, state: State
 
 
 def _judge(volume: Volume, session_id: str, body: JudgeBody) -> Judgement:
+    return _judge_all(volume, session_id, [body])[0]
+
+
+@router.post("/{session_id}/judgements/several", response_model=models.Judgements, status_code=201)
+async def judge_several(
+    volume: VolumeOf, session_id: str, body: JudgeAllBody, state: State
+) -> dict[str, Any]:
+    """Marks several images and boxes, all of them or none."""
+    made = await state.core.run(_judge_all, volume, session_id, body.judgements)
+    state.captions.ask(volume, session_id, made)
+    return {"judgements": [judgement_view(one) for one in made]}
+
+
+def _judge_all(volume: Volume, session_id: str, bodies: Sequence[JudgeBody]) -> list[Judgement]:
     with volume.session(session_id) as session:
-        return session.judge(
-            body.image_id,
-            body.relevant,
-            box=box_of(body.box),
-            caption=body.caption,
-            weight=body.weight,
-        )
+        return session.judge_all([_request(body) for body in bodies])
+
+
+def _request(body: JudgeBody) -> JudgementRequest:
+    return JudgementRequest(
+        body.image_id, body.relevant, box_of(body.box), body.caption, body.weight
+    )
 
 
 @router.patch("/{session_id}/judgements/{judgement_id}", response_model=models.Judgement)
@@ -120,10 +140,10 @@ async def revise(
 
 def _revise(volume: Volume, session_id: str, judgement_id: int, body: ReviseBody) -> Judgement:
     with volume.session(session_id) as session:
-        if body.caption is not None:
-            session.edit_caption(judgement_id, body.caption)
-        box = box_of(body.box)
-        return session.revise(judgement_id, relevant=body.relevant, box=box, weight=body.weight)
+        return session.revise(
+            judgement_id, relevant=body.relevant, box=box_of(body.box), weight=body.weight,
+            caption=body.caption,
+        )  # fmt: skip
 
 
 @router.post(
@@ -196,14 +216,24 @@ def _undo(volume: Volume, session_id: str) -> dict[str, Any]:
 @router.post("/{session_id}/rounds", response_model=models.RoundMade)
 async def again(volume: VolumeOf, session_id: str, body: RoundBody, state: State) -> dict[str, Any]:
     """Looks again: the next page, from the first query and every judgement on the way here."""
-    return await state.core.run(_again, volume, session_id, body)
+    made = await state.core.run(_again, volume, session_id, body)
+    if body.judgements:
+        counting = await state.core.run(_counting, volume, session_id)
+        state.captions.ask(volume, session_id, counting)
+    return made
+
+
+def _counting(volume: Volume, session_id: str) -> list[Judgement]:
+    with volume.reading(session_id) as session:
+        return session.judgements
 
 
 def _again(volume: Volume, session_id: str, body: RoundBody) -> dict[str, Any]:
     began = time.perf_counter()
-    keep = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
+    keep: dict[str, Any] = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
     with volume.session(session_id) as session:
-        page = session.again(body.strategy, limit=body.limit, **keep)
+        judging = session.prepare([_request(one) for one in body.judgements])
+        page = session.again(body.strategy, judging=judging, limit=body.limit, **keep)
         moved = changes(session, **keep)
         view = session_view(volume, session)
         view["page"]["took_ms"] = round(page.took_ms, 2)

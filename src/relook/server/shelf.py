@@ -134,11 +134,13 @@ class Volume:
         """A session from an exported one; its id, and notes.
 
         Raises:
-            InputError: `bad_session_file` or `other_library`; what `check` raises.
+            InputError: `bad_session_file` or `other_library`; TooLargeError; what `check` raises.
         """
         table = SessionTable(self.files.catalog)
         with self.files.moment():
-            session_id, notes = add_session(self.engine, table, data, told="the file", check=check)
+            session_id, notes = add_session(
+                self.engine, table, data, self.library.session_limits, told="the file", check=check
+            )
         return session_id, list(notes)
 
     def contents(self, image_ids: Sequence[int]) -> dict[int, bytes]:

@@ -70,7 +70,7 @@ def round_view(row: RoundRow) -> dict[str, Any]:
         "parent": row.parent,
         "strategy": row.strategy,
         "n_hits": len(row.hits),
-        "notes": [str(note) for note in row.record.get("notes", ())],
+        "notes": [*row.record.get("notes", ()), *row.problems],
         "choice": row.record.get("choice") or {},
     }
 

@@ -1,0 +1,99 @@
+"""What a session is made of, as the catalog gives it. Layer: library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from relook.core.types import Box
+from relook.core.vectors import Floats
+
+__all__ = ["Judgement", "RoundRow", "SessionRow"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """Relevant or irrelevant, on an image or on a region of it.
+
+    Args:
+        judgement_id: Given by the catalog; grows with time.
+        round: The round on whose page it was made.
+        image_id: The image.
+        relevant: Or irrelevant.
+        box: The region; None means the whole image.
+        caption: What is in it, in words; None when nobody said. Empty means "use none".
+        caption_by: `person` or `captioner`.
+        weight: How much it counts.
+        crop: [d] vector of the region, cut from the original pixels; None for a whole image.
+        led_to: The round that was fitted with it for the first time; None while it waits.
+    """
+
+    judgement_id: int
+    round: int
+    image_id: int
+    relevant: bool
+    box: Box | None = None
+    caption: str | None = None
+    caption_by: str = "captioner"
+    weight: float = 1.0
+    crop: Floats | None = None
+    led_to: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form, without the vector."""
+        return {
+            "judgement_id": self.judgement_id,
+            "round": self.round,
+            "image_id": self.image_id,
+            "relevant": self.relevant,
+            "box": None if self.box is None else self.box.as_list(),
+            "caption": self.caption,
+            "caption_by": self.caption_by,
+            "weight": self.weight,
+            "led_to": self.led_to,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """One page of a session: which round it grew from, how, and what it showed.
+
+    Args:
+        number: 0 is the first query's own page.
+        parent: The round it was refined from; None for round 0.
+        strategy: What was asked for ("auto").
+        hits: `[image_id, score, tile number]` of each hit, best first.
+        record: What the strategy says of itself (what the gate chose, notes).
+        problems: What of it cannot be read, in words; that part of it is empty.
+    """
+
+    number: int
+    parent: int | None
+    strategy: str
+    hits: tuple[tuple[int, float, int], ...]
+    record: dict[str, Any]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session's own line.
+
+    Args:
+        session_id: Given when it began.
+        name: What a person calls it.
+        query: The first query, as `Query.as_dict` has it.
+        current_round: Where the session is.
+        created_s: When it began.
+        problems: What of it cannot be read, in words.
+        is_whole: Whether the query is the one that was asked; its name stands in for one that
+            cannot be read, and nothing can be fitted from that.
+    """
+
+    session_id: str
+    name: str
+    query: dict[str, Any]
+    current_round: int
+    created_s: float
+    problems: tuple[str, ...] = ()
+    is_whole: bool = True
