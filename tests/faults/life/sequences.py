@@ -24,7 +24,7 @@ WEIGHTS = {
     "edit": 2, "copy": 2, "delete": 3, "put_back": 3, "new": 2, "swap": 1, "move_over": 1,
     "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 3,
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
-    "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1,
+    "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1, "mark_wrongly": 2,
 }  # fmt: skip
 
 
@@ -127,6 +127,10 @@ class Drawer:
 
     def _mark(self) -> Step:
         return Step("mark", (self._session(), self._place(), *self._judgement()))
+
+    def _mark_wrongly(self) -> Step:
+        values = (self._session(), self._place(), self._rng.random() < 0.5)
+        return Step("mark_wrongly", values)
 
     def _caption(self) -> Step:
         words = self._name("words ")

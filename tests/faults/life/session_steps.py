@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import relook
-from relook.core.errors import RelookError
+from relook.core.errors import NotFoundError, RelookError
 from relook.library.session_table import SessionTable
+from relook.search.judging import JudgementRequest
 from relook.search.session import Session
 from relook.search.transfer import export_session
 
@@ -15,6 +16,8 @@ from .model import BrokenError, Mark, Model, Round, SessionModel
 from .world import World
 
 __all__ = ["Exported", "SessionSteps", "session_model"]
+
+NO_SUCH_IMAGE = 2**40
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,18 @@ class SessionSteps:
 
     def _open(self, session: SessionModel) -> Session:
         return self.library.session(session.session_id, captions=False)
+
+    def mark_wrongly(self, name: str, place: str, relevant: bool) -> bool:
+        """Marks an image, and in the same call one that there is not: nothing changes."""
+        image_id, session = self.model.here().get(place), self.model.sessions.get(name)
+        if image_id is None or session is None:
+            return False
+        pair = (image_id, relevant), (NO_SUCH_IMAGE, True)
+        try:
+            self._open(session).judge_all([JudgementRequest(*values) for values in pair])
+        except NotFoundError:
+            return True
+        raise BrokenError("an image that there is not was marked")
 
     def edit_caption(self, name: str, at: int, words: str) -> bool:
         """Changes the words of a mark."""

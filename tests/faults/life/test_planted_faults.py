@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from relook.core.errors import NotFoundError
 from relook.library import catalog
 from relook.library.homes import Homes
 from relook.library.missing import Missing
-from relook.library.session_table import SessionTable
+from relook.library.session_table import Judgement, SessionTable
+from relook.search.session import Session
 
 from .model import BrokenError
 from .sequences import Failure, draw_and_run, run, script, shorten
@@ -41,18 +43,22 @@ def new_id_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(catalog, "unburied", lambda db, record: (record, None))
 
 
-def mark_lost(patch: pytest.MonkeyPatch) -> None:
-    """A call is rolled back, and takes a mark with it that was there before."""
-    put = SessionTable.put
+def mark_lost_by_a_rollback(patch: pytest.MonkeyPatch) -> None:
+    """A call that fails takes its marks back one by one, also those that were there before."""
+    judge_all = Session.judge_all
 
-    def losing(table: SessionTable, session_id: str, judgements: Any) -> list[int]:
-        before = table.judgements(session_id)
-        ids = put(table, session_id, judgements)
-        if len(before) == 4:
-            table.remove_judgement(session_id, before[-1].judgement_id)
-        return ids
+    def one_by_one(session: Session, requests: Any) -> list[Judgement]:
+        made: list[Judgement] = []
+        try:
+            for request in requests:
+                made += judge_all(session, [request])
+        except NotFoundError:
+            for judgement in made:
+                session.remove(judgement.judgement_id)
+            raise
+        return made
 
-    patch.setattr(SessionTable, "put", losing)
+    patch.setattr(Session, "judge_all", one_by_one)
 
 
 def mark_lost_by_looking_again(patch: pytest.MonkeyPatch) -> None:
@@ -71,7 +77,7 @@ FAULTS: tuple[Plant, ...] = (
     deleted_instead_of_away,
     new_id_after_a_move,
     new_id_after_a_deletion,
-    mark_lost,
+    mark_lost_by_a_rollback,
 )
 
 
