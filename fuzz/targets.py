@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from relook.compat.visualref import read_old, translate
 from relook.captioners.cleaning import clean
+from relook.compat.visualref import read_old, translate
 from relook.core.config_file import load_config
 from relook.core.errors import RelookError
 from relook.core.plain_text import inert, plain
@@ -35,9 +35,14 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.json_service import JsonService
 from relook.providers.replay import ReplayProvider
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
-from relook.rag.citations import cite
-from relook.rag.page_text import readable
+from relook.providers.serpapi import (
+    BingProvider,
+    LensExactProvider,
+    SerpApiProvider,
+    YandexProvider,
+)
+from relook.rag.answer_text import cite
+from relook.rag.pages import readable
 from relook.search.grammar import parse_query
 from relook.search.session_file import FORMAT, read_file
 from relook.server.settings import ServerSettings
@@ -309,9 +314,9 @@ TARGETS: dict[str, Target] = {
         ("google", _provider(lambda: GoogleVisionProvider(SECRET)),
          (_json(_GOOGLE, b"\0"), _json(_GOOGLE, b"\2"))),
         ("serpapi", _provider(lambda: SerpApiProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("exact", _provider(lambda: lens_exact(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("bing", _provider(lambda: bing(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("yandex", _provider(lambda: yandex(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("exact", _provider(lambda: LensExactProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("bing", _provider(lambda: BingProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("yandex", _provider(lambda: YandexProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
         ("searxng", _provider(lambda: SearxngProvider("http://s.example")),
          (_json(_SEARX, b"\0"),)),
         ("replay", _replay, (_recorded(),)),

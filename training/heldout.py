@@ -25,8 +25,7 @@ from heads import Features, train_member
 from pictures import read_concepts, read_split
 
 from relook.bench.arms import compare
-from relook.bench.simulate import Gallery
-from relook.bench.simulate import Protocol, Task
+from relook.bench.simulate import Gallery, Protocol, Task
 from relook.core.vectors import unit
 from relook.feedback.directions import covariance
 from relook.feedback.evidence import Evidence

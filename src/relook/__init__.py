@@ -16,8 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relook.app.asking import ask
-    from relook.app.facade import Library
+    from relook.app.facade import Library, ask
     from relook.client import Client
     from relook.core.errors import RelookError
     from relook.core.types import Box, Hit, Page, Part, Query
@@ -40,7 +39,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Client": "relook.client",
-    "ask": "relook.app.asking",
+    "ask": "relook.app.facade",
     "Library": "relook.app.facade",
     "JudgementRequest": "relook.search.judging",
     "RelookError": "relook.core.errors",

@@ -27,7 +27,12 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.library import LibraryProvider, Near
 from relook.providers.replay import Recorder, ReplayProvider
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
+from relook.providers.serpapi import (
+    BingProvider,
+    LensExactProvider,
+    SerpApiProvider,
+    YandexProvider,
+)
 from relook.testing import COLOURS, ColourEncoder, ContractError, check_provider, solid
 from relook.testing.providers import _cases
 from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
@@ -132,7 +137,7 @@ def test_google_vision_keeps_the_contract(site: WebServer) -> None:
     check_provider(lambda: GoogleVisionProvider(Secret(KEY), site.address), secret=KEY)
 
 
-@pytest.mark.parametrize("make", [SerpApiProvider, lens_exact, bing, yandex])
+@pytest.mark.parametrize("make", [SerpApiProvider, LensExactProvider, BingProvider, YandexProvider])
 def test_serpapi_keeps_the_contract(make: Any, site: WebServer) -> None:
     check_provider(lambda: make(secret=Secret(KEY), base_url=site.address), secret=KEY)
 

@@ -24,9 +24,9 @@ from openai_server import (
 )
 from PIL import Image
 
-from relook.app.captioning import Captions, make_captioner
+from relook.app.models import Captions, make_captioner
 from relook.captioners.base import About
-from relook.captioners.chat import ChatCaptioner
+from relook.captioners.chat_captioner import ChatCaptioner
 from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.settings import CaptionerSettings, ModelSettings, PromptSettings
 from relook.testing import check_captioner, noise, solid

@@ -23,7 +23,7 @@ from relook.providers.base import (
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 from relook.testing.web_server import Reply, picture_bytes, serving
 
 LONG_S = 120.0  # what comes so late is what nobody waited for

@@ -10,9 +10,8 @@ from provider_parts import public_subject
 from relook.core.errors import InputError, MissingExtraError
 from relook.core.settings import EvidenceSettings, WebLimits
 from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
-from relook.rag.gather import Gatherer
-from relook.rag.page_text import readable
-from relook.rag.pages import PageReader
+from relook.rag.lookup import Gatherer
+from relook.rag.pages import PageReader, readable
 from relook.testing.web_server import Reply, WebServer, serving
 
 HERE = WebLimits(timeout_s=120.0, private_ok=True)

@@ -1,5 +1,6 @@
 """Questions over HTTP: stages as events, who may name what, addresses that are not fetched."""
 
+import base64
 import http.client
 import json
 import threading
@@ -20,7 +21,6 @@ from relook.core.errors import NotFoundError
 from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
 from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
-from relook.providers.match import picture_text
 from relook.rag.consent import Consent
 from relook.server.screenshots import Screenshots
 from relook.testing.chat_server import Handler
@@ -255,11 +255,10 @@ def test_a_screenshot_is_told_by_address(
 def test_only_so_many_screenshots_are_kept() -> None:
     kept = Screenshots(max_bytes=100)
     shots = [bytes([number]) * 60 for number in range(2)]
+    results = [{"screenshot": base64.b64encode(shot).decode()} for shot in shots]
     first, second = (
-        kept.addressed({"providers": [{"screenshot": picture_text(one)}]})["providers"][0][
-            "screenshot_url"
-        ].rpartition("/")[2]
-        for one in shots
+        kept.addressed({"providers": [result]})["providers"][0]["screenshot_url"].rpartition("/")[2]
+        for result in results
     )
     assert kept.get(second) == shots[1]
     with pytest.raises(NotFoundError, match="no screenshot"):

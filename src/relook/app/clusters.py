@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from relook.app.models import make_encoder, spec_of
 from relook.app.places import library_folder
 from relook.core.errors import ClusterError, InputError, MissingExtraError, NotFoundError
-from relook.core.settings import EncoderSettings, RaySettings
+from relook.core.settings import EncoderSettings, ImageLimits, RaySettings
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 
 if TYPE_CHECKING:
-    from relook.app.facade import Library
     from relook.library.build import ReadElsewhere
 
 __all__ = ["attach", "check_store", "workers_of"]
@@ -30,14 +29,15 @@ Chosen = str | EncoderSettings | Encoder | None
 
 @contextmanager
 def workers_of(
-    ray: RaySettings | None, library: Library, encoder: Encoder
+    ray: RaySettings | None, chosen: Chosen, encoder: Encoder, limits: ImageLimits
 ) -> Iterator[ReadElsewhere | None]:
     """Who reads and encodes in place of this process; a cluster stays connected in the block.
 
     Args:
         ray: How a cluster is used; None, or one without an address, for threads of this process.
-        library: What was told which encoder to use, and what a picture may cost.
-        encoder: The one that it opened.
+        chosen: The encoder as the library names it.
+        encoder: The same, open.
+        limits: What a picture may cost.
 
     Raises:
         MissingExtraError: when Ray is not installed.
@@ -48,10 +48,10 @@ def workers_of(
         return
     from relook.cluster.ray_build import RayPlan, RayWorkers
 
-    make = _maker(library.encoder, encoder, ray)
+    make = _maker(chosen, encoder, ray)
     with _connected(ray.address):
         plan = RayPlan(make, ray.workers, ray.shard, ray.cpus, ray.gpus)
-        yield RayWorkers(plan, encoder.fingerprint, library.limits)
+        yield RayWorkers(plan, encoder.fingerprint, limits)
 
 
 def _maker(chosen: Chosen, encoder: Encoder, ray: RaySettings) -> Callable[[], Encoder]:

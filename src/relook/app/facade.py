@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.captioning import Captions
 from relook.app.clusters import check_store
-from relook.app.models import make_encoder, spec_of
+from relook.app.models import Captions, make_encoder, spec_of
 from relook.app.places import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.app.whole_query import whole_query
@@ -43,10 +42,10 @@ from relook.search.grammar import parse_query
 if TYPE_CHECKING:
     from PIL import Image
 
-    from relook.app.asking import AskOptions
+    from relook.app.asking import AskOptions, Picture
     from relook.rag.answer import Answer
 
-__all__ = ["Library"]
+__all__ = ["Library", "ask"]
 
 
 class Library:
@@ -337,12 +336,8 @@ class Library:
         """
         return self._captions(crop, about)
 
-    def ask(
-        self, picture: PathLike | bytes | int, question: str = "", **options: Unpack[AskOptions]
-    ) -> Answer:
+    def ask(self, picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
         """Answers a question about a picture or an image id; arguments as for `relook.ask`."""
-        from relook.app.asking import ask  # a search does without Pillow
-
         options.setdefault("library", self)
         return ask(picture, question, **options)
 
@@ -400,3 +395,35 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
+    """Answers a question about a picture with evidence about it.
+
+        answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
+        print(answer.text, answer.citations)
+        answer.evidence.items[0].match.title
+
+    Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
+    unless a provider or a model elsewhere is named; a picture of this machine goes there only
+    with `allow_upload=True`, or after `relook ask --allow-upload`, which is remembered.
+
+    Args:
+        picture: A file, an http(s) address, the bytes of a file, or an image id of `library`.
+        question: What the picture shows is asked when it is empty.
+        options: See `AskOptions`.
+
+    Raises:
+        ImageError, FetchError: when the picture cannot be had.
+        NotFoundError: `unknown_provider`, `unknown_answerer`, `no_evidence`, `no_image`.
+        AccessError: `upload_not_allowed`. AnswerError: when a model was asked and gave none.
+    """
+    from relook.app import asking  # a search does without Pillow
+
+    library = options.get("library")
+    if library is None and not asking.wants_library(options):
+        return asking.answer(picture, question, None, options)
+    if library is not None and not isinstance(library, str | os.PathLike):
+        return asking.answer(picture, question, library, options)
+    with Library(library) as opened:
+        return asking.answer(picture, question, opened, options)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from relook.app.clusters import workers_of
 from relook.app.index_beside import run_with_index
@@ -13,15 +14,19 @@ from relook.app.models import remember
 from relook.app.places import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
-from relook.core.settings import IndexSettings, RaySettings
+from relook.core.settings import (
+    EncoderSettings,
+    ImageLimits,
+    IndexSettings,
+    RaySettings,
+    SearchSettings,
+)
+from relook.encoders import Encoder
+from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.scan import Scan, check_root
 from relook.library.sidecar import Sidecars
-
-if TYPE_CHECKING:
-    from relook.app.facade import Library
-    from relook.encoders import Encoder
 
 __all__ = ["AddOptions", "add"]
 
@@ -41,8 +46,19 @@ class AddOptions:
     ray: RaySettings | None = None
 
 
+class IndexedLibrary(Protocol):
+    """What indexing needs of a `Library`."""
+
+    encoder: str | EncoderSettings | Encoder | None
+    folder: Path
+    limits: ImageLimits
+    search_settings: SearchSettings
+
+    def open_or_create(self) -> LibraryFiles: ...
+
+
 def add(
-    library: Library, encoder: Encoder, paths: Sequence[PathLike], options: AddOptions
+    library: IndexedLibrary, encoder: Encoder, paths: Sequence[PathLike], options: AddOptions
 ) -> IndexReport:
     """Brings a library up to date; see `Library.add`.
 
@@ -62,7 +78,10 @@ def add(
     files = library.open_or_create()
     files.check_encoder(encoder)
     report_to = options.progress or (lambda _: None)
-    with workers_of(options.ray, library, encoder) as elsewhere, WriterLock(library.folder):
+    with (
+        workers_of(options.ray, library.encoder, encoder, library.limits) as elsewhere,
+        WriterLock(library.folder),
+    ):
         files.refresh()
         remember(files, encoder)
         roots = given or files.catalog.roots()

@@ -22,7 +22,7 @@ from relook.bench.metrics import Interval, bootstrap
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
-from relook.rag.gate import hedge_of
+from relook.rag.answer_text import hedge_of
 
 __all__ = [
     "MEASURES", "AnswerReport", "Comparison", "bench_answers", "is_accepted", "is_in_prediction",

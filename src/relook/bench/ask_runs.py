@@ -16,7 +16,7 @@ from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.providers.base import Subject
 from relook.rag.ask import Asker
-from relook.rag.journal import Journal
+from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 
 __all__ = ["AskRun", "BenchQuestion", "bench_ask", "for_numbers", "read_bench_questions"]

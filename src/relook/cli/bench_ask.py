@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relook.cli.ask import asking_of, picture_of
-from relook.cli.ask_options import (
+from relook.cli.ask import (
     BaseUrlOption,
     FormOption,
     ModelOption,
@@ -19,6 +18,8 @@ from relook.cli.ask_options import (
     ProviderOption,
     UploadOption,
     WhenOption,
+    asking_of,
+    picture_of,
 )
 from relook.cli.bench_answers import print_report
 from relook.cli.configured import ConfigOption, open_library
@@ -59,20 +60,22 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Look up, answer and judge a question file. Run it again to go on where it stopped."""
-    from relook.app.asking import make_answerer, needs_library, open_asker
+    from relook.app.asking import make_answerer, open_asker
     from relook.bench.answer_log import read_log
     from relook.bench.answers import bench_answers
     from relook.bench.ask_runs import bench_ask, for_numbers, read_bench_questions
     from relook.bench.judge import ModelJudge, StringJudge
 
-    said = {"when": when, "form": form, "model": model,
-            "providers": tuple(provider) if provider else None}  # fmt: skip
     asking = asking_of(
-        config, ask=said, model={"base_url": base_url, "stream": False}, prompt=prompt
-    )
+        config,
+        prompt,
+        ask={"when": when, "form": form, "model": model,
+             "providers": tuple(provider) if provider else None},
+        model={"base_url": base_url, "stream": False},
+    )  # fmt: skip
     asking = replace(asking, texts=for_numbers(asking.texts))
     asked = read_bench_questions(questions, pictures)[:limit]
-    lib = open_library(library, config) if needs_library(asking) else None
+    lib = open_library(library, config) if asking.needs_library else None
     judging = StringJudge() if judge == "string" else ModelJudge(make_answerer(judge, asking.model))
     with (
         closing(judging),

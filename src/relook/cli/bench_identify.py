@@ -29,7 +29,7 @@ def identify(
     from relook.app.finder import library_finder  # other commands do without Pillow
     from relook.bench.identify import AT, bench_identify, labelled
     from relook.providers.library import LibraryProvider
-    from relook.rag.gather import Gatherer
+    from relook.rag.lookup import Gatherer
 
     n_items = 2 * max(AT)  # so that something moves up when items are struck
     wanted = read_concepts(labels)

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import platformdirs
 import typer
 
-from relook.app.captioning import check_captioner
 from relook.app.facade import Library
+from relook.app.models import check_captioner
 from relook.cli.captioning import CaptionFlags
 from relook.core.config_file import Config, load_config
 from relook.core.errors import NotFoundError

@@ -71,7 +71,7 @@ def mcp(
     told = _AgentFlags(captioner, prompt, allow_upload)
     libraries = [open_captioned(folder, config, told) for folder in library or ()]
     libraries = libraries or [open_captioned(None, config, told)]
-    asking = asking_of(config, ask={}, model={})
+    asking = asking_of(config)
     state = package.McpState(libraries, settings, asking=asking, allow_upload=allow_upload)
     try:
         state.warm_up()

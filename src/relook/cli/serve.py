@@ -66,7 +66,7 @@ def serve(
         told = CaptionFlags(captioner, prompt, allow_upload)
         folders = [open_captioned(folder, config, told) for folder in library or ()]
         libraries = folders or [open_captioned(None, config, told)]
-        app = server.create_app(libraries, settings, asking=asking_of(config, ask={}, model={}))
+        app = server.create_app(libraries, settings, asking=asking_of(config))
         _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:
         sock.close()

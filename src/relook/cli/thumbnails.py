@@ -7,7 +7,6 @@ inline images protocol (iterm2.com/documentation-images.html).
 from __future__ import annotations
 
 import base64
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,7 +53,7 @@ def show_thumbnails(paths: Sequence[Path]) -> bool:
         return False
     from PIL import Image
 
-    from relook.core.images import load
+    from relook.core.images import load, reencoded
 
     thumbnails = []
     for path in paths:
@@ -69,7 +68,5 @@ def show_thumbnails(paths: Sequence[Path]) -> bool:
     for thumbnail in thumbnails:
         row.paste(thumbnail, (left, 0))
         left += thumbnail.width + 4
-    buffer = io.BytesIO()
-    row.save(buffer, "PNG")
-    sys.stdout.write(sequence(buffer.getvalue(), kind) + "\n")
+    sys.stdout.write(sequence(reencoded(row, form="PNG"), kind) + "\n")
     return True

@@ -246,7 +246,8 @@ def _of_object(kind: Any, converter: Converter) -> Hook:
     # Without this, notes on types that are written as text would be lost.
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {
-        name: override(struct_hook=_of_field(hint, converter)) for name, hint in hints.items()
+        field.name: override(struct_hook=_of_field(hints[field.name], converter))
+        for field in dataclasses.fields(kind)
     }
     hook = make_dict_structure_fn(kind, converter, **fields)  # type: ignore[arg-type]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import http.client
 import importlib.metadata
-import ipaddress
 import socket
 import ssl
 import threading
@@ -31,13 +30,13 @@ from relook.core.errors import (
     RelookError,
     TooLargeError,
 )
+from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
 
 __all__ = [
     "AGENT",
     "Fetched",
     "Resolver",
-    "check_public",
     "check_url",
     "fetch",
     "host_of",
@@ -50,10 +49,6 @@ AGENT = "relook"
 Resolver = Callable[[str, int], Sequence[str]]
 """A name and a port to addresses, in the order to try them."""
 
-# Azure's wire server (public by number, yet only reachable from inside), and the block of
-# protocol assignments, which some versions of Python take for public.
-_INSIDE = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _CHUNK = 65_536
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -160,40 +155,6 @@ def host_of(url: str) -> str:
         return (urlsplit(url).hostname or "").removeprefix("www.")
     except ValueError:
         return ""
-
-
-def check_public(address: str, host: str) -> None:
-    """Lets public addresses pass: not loopback, private, link-local, metadata or multicast.
-
-    Args:
-        address: An IP address, as text.
-        host: The name it belongs to, for the message.
-
-    Raises:
-        AccessError: `private_address`.
-    """
-    number = ipaddress.ip_address(address.partition("%")[0])
-    inner = _inner(number)
-    for one in (number, *inner):
-        named = any(one in network for network in _INSIDE)
-        if named or not one.is_global or one.is_multicast or one.is_reserved:
-            raise AccessError(
-                "private_address",
-                f"{host} is {address}, which is not on the public internet",
-                "only public addresses are fetched for others",
-            )
-
-
-def _inner(
-    number: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> list[ipaddress.IPv4Address]:
-    """IPv4 addresses that an IPv6 address stands for."""
-    if isinstance(number, ipaddress.IPv4Address):
-        return []
-    found = [number.ipv4_mapped, number.sixtofour, *(number.teredo or ())]
-    if number in _NAT64 or int(number) >> 32 == 0:  # the latter: the old compatible form
-        found.append(ipaddress.IPv4Address(int(number) & 0xFFFF_FFFF))
-    return [one for one in found if one is not None]
 
 
 def _system(host: str, port: int) -> list[str]:

@@ -78,6 +78,11 @@ class Means:
 class Encoder(Protocol):
     """Pictures and words to unit vectors.
 
+    A class that `ENCODERS` or an entry point names opens itself: `open(spec, settings)` gets the
+    `ModelSpec` and `EncoderSettings`. It declares `remote` (whether it sends anything elsewhere)
+    and `needs` (`model`, when one has to be named). An encoder that loads its weights late may
+    have a `load()`, which is called before a library is made for it.
+
     Attributes:
         fingerprint: Identity of the space the vectors live in.
         dim: Length d of a vector.

@@ -41,6 +41,7 @@ MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0
 _MAX_ID = 2**63 - 1
 _MAX_ROUND = 999_999
+_MAX_TILE = 2**31
 
 Text = Annotated[str, Longest(MAX_TEXT)]
 Caption = Text
@@ -48,7 +49,7 @@ Weight = Annotated[float, Between(0, MAX_WEIGHT, above=True)]
 ImageId = Annotated[int, Between(0, _MAX_ID)]
 RoundNumber = Annotated[int, Between(0, _MAX_ROUND)]
 Author = Annotated[str, OneOf(("person", "captioner"))]
-HitRow = tuple[ImageId, float, Annotated[int, Between(0, 2**31)]]
+HitRow = tuple[ImageId, float, Annotated[int, Between(0, _MAX_TILE)]]
 Pattern = Annotated[str, Longest(300), FewStars(6)]
 
 
@@ -166,15 +167,21 @@ def _hits(values: Any) -> tuple[tuple[tuple[int, float, int], ...], int]:
     """The hits that can be read, and how many cannot."""
     if not isinstance(values, list):
         return (), 1
-    kept: list[tuple[int, float, int]] = []
-    for hit in values:
-        try:
-            image_id, score, tile = hit
-            finite = score if _is_finite(score) else 0.0  # only the order of a page counts
-            kept.append(structure(HitRow, [image_id, finite, tile]))
-        except (ShapeError, TypeError, ValueError):
-            continue
+    kept = [hit for one in values if (hit := _hit(one)) is not None]
     return tuple(kept), len(values) - len(kept)
+
+
+def _hit(value: Any) -> tuple[int, float, int] | None:
+    """One hit, as `HitRow` says; by hand, since a session has thousands of them."""
+    if not isinstance(value, list) or len(value) != 3:
+        return None
+    image_id, score, tile = value
+    if type(image_id) is not int or type(tile) is not int or type(score) not in (int, float):
+        return None
+    if not (0 <= image_id <= _MAX_ID and 0 <= tile <= _MAX_TILE):
+        return None
+    # Only the order of a page counts, and an infinite score is no JSON.
+    return image_id, float(score) if _is_finite(score) else 0.0, tile
 
 
 def _record(values: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

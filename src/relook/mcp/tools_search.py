@@ -19,6 +19,7 @@ from relook.mcp.replies import image_values, page_text, page_values, quoted, rep
 from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
 from relook.mcp.state import McpState
 from relook.search.engine import Filter
+from relook.serving.questions import Uploads
 
 __all__ = ["SearchTools"]
 
@@ -58,7 +59,7 @@ class SearchTools:
             "folders": list(state.folders.allowed),
             "models": list(state.questions.models),
             "providers": list(state.questions.providers),
-            "allow_upload": state.questions.allow_upload,
+            "allow_upload": state.questions.uploads is Uploads.ALLOWED,
         }
         return reply(text, values)
 

@@ -7,14 +7,11 @@ escaped, and a picture is a JPEG that was made here.
 from __future__ import annotations
 
 import base64
-import io
 from html import escape
 from pathlib import Path
 
-from PIL import Image
-
 from relook.core.errors import ImageError
-from relook.core.images import load
+from relook.core.images import load, reencoded
 from relook.core.types import Box, Hit, Page
 from relook.library.records import printable
 
@@ -113,8 +110,5 @@ def thumbnail_uri(path: Path, size_px: int) -> str:
     Raises:
         ImageError: when the file is gone or is no picture.
     """
-    image = load(path, size_px).image
-    image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    small = reencoded(load(path, size_px).image, size_px, quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")

@@ -6,13 +6,8 @@ read once, and sent only while its content is that of the catalog.
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
-from PIL import Image
-
 from relook.core.errors import ImageError, NotFoundError
-from relook.core.images import content_hash, decode
+from relook.core.images import content_hash, decode, reencoded
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
@@ -52,7 +47,7 @@ def original(record: ImageRecord, limits: ImageLimits) -> bytes:
 
 
 def browser_picture(record: ImageRecord, limits: ImageLimits) -> tuple[bytes, str]:
-    """An image as browsers show it: its own bytes, or a JPEG made of them; and its type.
+    """An image as browsers show it: its own file, tags and all, or a JPEG of it; and its type.
 
     Raises:
         NotFoundError, ImageError: as `original`.
@@ -61,7 +56,7 @@ def browser_picture(record: ImageRecord, limits: ImageLimits) -> tuple[bytes, st
     if record.format in SAFE_TYPES:
         return data, SAFE_TYPES[record.format]
     image = decode(data, 0, limits_at(record.facts.path, limits)).image
-    return _jpeg(image, 90), "image/jpeg"
+    return reencoded(image, quality=90), "image/jpeg"
 
 
 def shrunk(data: bytes, size_px: int, limits: ImageLimits) -> bytes:
@@ -71,13 +66,4 @@ def shrunk(data: bytes, size_px: int, limits: ImageLimits) -> bytes:
         ImageError: when it cannot be decoded.
     """
     # `decode` keeps the shorter side at `min_px`; a panorama then is larger than need be.
-    image = decode(data, size_px // 2, limits).image
-    image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return _jpeg(image, 82)
-
-
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"quality": quality, "optimize": False}
-    image.save(buffer, "JPEG", **options)
-    return buffer.getvalue()
+    return reencoded(decode(data, size_px // 2, limits).image, size_px, quality=82)

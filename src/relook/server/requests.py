@@ -75,7 +75,7 @@ class SearchBody(FilterBody):
                 {"query": "dog on a beach - people", "limit": 20},
                 {"query": {"parts": [{"text": "dog"}, {"image_id": 3, "weight": 0.5}]}},
             ]
-        },
+        }
     )
 
     query: Words | PartsBody = Field(

@@ -107,10 +107,7 @@ def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
     responses=_PICTURE,
 )
 async def picture_thumbnail(
-    volume: VolumeOf,
-    picture_id: str,
-    state: State,
-    size: SizePx = "320",
+    volume: VolumeOf, picture_id: str, state: State, size: SizePx = "320"
 ) -> Response:
     """A small JPEG of an uploaded query picture."""
     data = await state.pictures.run(_picture_thumbnail, state, volume, picture_id, int(size))

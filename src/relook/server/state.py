@@ -15,18 +15,19 @@ from relook.core.errors import AccessError, NotFoundError
 from relook.core.picture_paths import as_path, is_below, is_url
 from relook.core.remote import clean_address
 from relook.library.records import printable
-from relook.server.asks import Asks
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
-from relook.server.settings import ServerSettings
+from relook.server.screenshots import Screenshots
+from relook.server.settings import ServerSettings, is_loopback
 from relook.server.shelf import Captioning, Shelf, Volume
 from relook.server.thumbnails import ThumbnailCache
 from relook.server.work import Pool
+from relook.serving.questions import Questions, Uploads
 
 __all__ = ["ServerState", "State", "VolumeOf"]
 
-_SLOW_S = 300.0
+_SLOW_S, _ASK_S = 300.0, 600.0
 
 
 class ServerState:
@@ -51,12 +52,15 @@ class ServerState:
         self.hub = Hub(settings.n_events)
         self.jobs = Jobs(self.hub)
         self.captions = CaptionWorker(self.hub)
-        self.asks = Asks(self.shelf, settings, asking)
+        uploads = Uploads.QUESTION if is_loopback(settings.host) else Uploads.PERSON
+        self.questions = Questions(asking, uploads, settings.ask_models, settings.ask_providers)
+        self.screenshots = Screenshots()
         self.thumbnails = ThumbnailCache(settings.cache, settings.cache_bytes)
         n, waiting = settings.n_workers, settings.n_waiting
         self.core = Pool("search", n, waiting, settings.timeout_s)
         self.pictures = Pool("picture", n, 4 * waiting, settings.timeout_s)
         self.slow = Pool("slow", 1, 16, _SLOW_S)
+        self.asking = Pool("ask", 4, 16, _ASK_S)
         self._folders = {volume.library_id: self._started_with(volume) for volume in self.shelf}
 
     def _started_with(self, volume: Volume) -> list[Path]:
@@ -123,7 +127,8 @@ class ServerState:
         """Stops jobs, ends streams, closes libraries; closing twice is fine."""
         self.hub.close()
         self.jobs.close()
-        self.asks.close()
+        self.asking.close()
+        self.questions.close()
         self.captions.close()
         for pool in (self.core, self.pictures, self.slow):
             pool.close()

@@ -1,17 +1,34 @@
-"""How a broken promise is told. Layer: testing."""
+"""How a broken promise is reported, and what every adapter's class declares. Layer: testing."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ContractError", "close_to", "require", "unit_rows"]
+__all__ = ["ContractError", "check_adapter", "close_to", "require", "unit_rows"]
 
 TOLERANCE = 1e-4
 
 
 class ContractError(AssertionError):
     """An adapter breaks a promise of its seam."""
+
+
+def check_adapter(adapter: type) -> None:
+    """Checks what a class declares that an entry point names: how it opens, and its facts.
+
+    Args:
+        adapter: The class; its own suite (`check_provider`, ...) checks what it does.
+
+    Raises:
+        ContractError: with the first declaration that is missing.
+    """
+    opens = getattr(adapter, "open", None)
+    require(getattr(opens, "__self__", None) is adapter, "`open(spec, settings)` is a classmethod")
+    remote, needs = getattr(adapter, "remote", None), getattr(adapter, "needs", None)
+    require(isinstance(remote, bool), "`remote` says whether it may send anything", remote)
+    texts = isinstance(needs, tuple) and all(isinstance(need, str) for need in needs)
+    require(texts, "`needs` is a tuple of words", needs)
 
 
 def require(kept: bool | np.bool_, promise: str, found: object = None) -> None:

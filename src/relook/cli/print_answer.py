@@ -1,4 +1,4 @@
-"""What `relook ask` prints. Layer: cli."""
+"""Prints an answer, and the stages on the way to it. Layer: cli. It decides nothing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TITLE_CHARS = 70
 
 
 class Stages:
-    """Says on stderr what goes on, and streams the answer to a terminal.
+    """Prints stages on stderr, and streams the answer to a terminal.
 
     Args:
-        quiet: Say nothing.
+        quiet: Print nothing.
         stream: Whether pieces of the answer are shown as they come.
     """
 
@@ -30,38 +30,38 @@ class Stages:
         self._quiet, self._stream = quiet, stream
         self.streamed = False
 
-    def __call__(self, stage: str, told: Mapping[str, Any]) -> None:
+    def __call__(self, stage: str, facts: Mapping[str, Any]) -> None:
         """One stage; see `relook.rag.ask.Hear`."""
         if self._quiet:
             return
         if stage == "text":
-            if self._stream and told["which"] == "with":
+            if self._stream and facts["which"] == "with":
                 self.streamed = True
-                sys.stdout.write(clean_lines(told["text"]))
+                sys.stdout.write(clean_lines(facts["text"]))
                 sys.stdout.flush()
-        elif line := _line(stage, told):
+        elif line := _line(stage, facts):
             sys.stderr.write(clean_lines(line) + "\n")
 
 
-def _line(stage: str, told: Mapping[str, Any]) -> str:
+def _line(stage: str, facts: Mapping[str, Any]) -> str:
     if stage == "providers":
-        return f"looking it up: {', '.join(told['names'])} ..."
+        return f"looking it up: {', '.join(facts['names'])} ..."
     if stage == "provider":
-        return _provider(told)
-    if stage == "model" and told["model"]:
-        beside = ", without evidence" if told["which"] == "without" else ""
-        return f"asking {told['model']}{beside} ..."
-    return str(told["text"]) if stage == "note" else ""
+        return _provider(facts)
+    if stage == "model" and facts["model"]:
+        beside = ", without evidence" if facts["which"] == "without" else ""
+        return f"asking {facts['model']}{beside} ..."
+    return str(facts["text"]) if stage == "note" else ""
 
 
-def _provider(told: Mapping[str, Any]) -> str:
-    what = f"{told['n_matches']} found" if told["outcome"] == "found" else told["outcome"]
-    if told["outcome"] == "nothing":
+def _provider(facts: Mapping[str, Any]) -> str:
+    what = f"{facts['n_matches']} found" if facts["outcome"] == "found" else facts["outcome"]
+    if facts["outcome"] == "nothing":
         what = "nothing found"
-    age = "" if told["cached_s"] is None else f", asked {_ago(told['cached_s'])} ago"
-    cost = f", ${told['cost_usd']:.4f}" if told["cost_usd"] else ""
-    line = f"{told['provider']}: {what.replace('_', ' ')} in {told['took_s']:.2f} s{age}{cost}"
-    for more in (told["message"], told["hint"]):
+    age = "" if facts["cached_s"] is None else f", asked {_ago(facts['cached_s'])} ago"
+    cost = f", ${facts['cost_usd']:.4f}" if facts["cost_usd"] else ""
+    line = f"{facts['provider']}: {what.replace('_', ' ')} in {facts['took_s']:.2f} s{age}{cost}"
+    for more in (facts["message"], facts["hint"]):
         line += f"; {more}" if more else ""
     return line
 
@@ -91,8 +91,9 @@ def print_answer(answer: Answer, streamed: bool = False) -> None:
         rows = [_row(item, item.number in cited) for item in answer.evidence]
         print_table(["#", "", "kind", "alike", "what it says", "where"], rows)
     print_notes([*answer.evidence.notes, *([answer.why] if answer.why else [])])
-    for one in answer.sent:
-        sys.stderr.write(clean_lines(f"sent to {one.host}: {one.what}, {one.n_bytes:,} bytes\n"))
+    for sent in answer.sent:
+        line = f"sent to {sent.host}: {sent.what}, {sent.n_bytes:,} bytes\n"
+        sys.stderr.write(clean_lines(line))
     if not answer.sent:
         sys.stderr.write("nothing was sent anywhere\n")
     sys.stderr.write(
@@ -106,19 +107,19 @@ def _print_text(written: Written) -> None:
 
 
 def _print_notes(written: Written) -> None:
-    told = list(written.notes)
+    notes = list(written.notes)
     if written.finish != "done":
         words = {"length": "it reached its longest length (--max-tokens)", "refused": "the model "
                  "declined", "cut_off": "it broke off"}  # fmt: skip
-        told.append(f"the answer is not whole: {words[written.finish.value]}")
-    print_notes(told)
+        notes.append(f"the answer is not whole: {words[written.finish.value]}")
+    print_notes(notes)
 
 
 def _row(item: Item, is_cited: bool) -> tuple[str, ...]:
     match = item.match
     mark = "struck" if item.struck else "pinned" if item.pinned else "cited" if is_cited else ""
     alike = "" if match.similarity is None else f"{match.similarity:.2f}"
-    said = match.title or match.text or match.metadata.get("file", "")
-    short = said if len(said) <= _TITLE_CHARS else said[: _TITLE_CHARS - 1] + "…"
+    title = match.title or match.text or match.metadata.get("file", "")
+    short = title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
     where = match.page_url or match.source
     return (str(item.number), mark, _KINDS[match.kind.value], alike, short, where)

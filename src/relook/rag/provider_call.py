@@ -1,4 +1,7 @@
-"""Asking one provider: may it be asked, what does the cache know, and trying again. Layer: rag."""
+"""Calls one provider: whether it may be asked, within which budget, and trying again. Layer: rag.
+
+`lookup` calls several at once and makes evidence of their results.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from relook.core.retry import Deadline, Retries
 from relook.core.settings import GatherSettings
-from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject
+from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject, is_remote
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 
@@ -19,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Budget:
-    """Dollars that may still be spent; several threads may ask.
+    """Dollars that may still be spent. Safe to use from several threads.
 
     Args:
         usd: How many.
@@ -30,7 +34,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def take(self, usd: float) -> bool:
-        """Sets a sum aside; False, and nothing taken, when there is not so much left."""
+        """Sets a sum aside; False, without taking anything, when less than that is left."""
         with self._lock:
             if usd > self._left + 1e-9:
                 return False
@@ -40,25 +44,25 @@ class Budget:
 
 @dataclass
 class Waits:
-    """Until when services asked not to be asked, by provider; several threads may ask."""
+    """Until when a service wants no further question. Safe to use from several threads."""
 
     until: dict[str, float] = field(default_factory=dict)
 
     def left_s(self, provider: str) -> float:
-        """Seconds that a provider still wants to be left alone; 0 when it does not."""
+        """Seconds to wait before a provider may be asked; 0 when it may be asked now."""
         return max(self.until.get(provider, 0.0) - time.monotonic(), 0.0)
 
     def note(self, provider: str, seconds: float) -> None:
-        """Remembers that a provider wants to be left alone for so long."""
+        """Remembers that a provider wants no question for so long."""
         self.until[provider] = time.monotonic() + seconds
 
 
 def refusal(
     provider: Provider, subject: Subject, consent: Consent, waits: Mapping[str, float]
 ) -> ProviderResult | None:
-    """Why a provider is not asked at all, or None when it may be. Nothing is sent here."""
+    """A result that says why a provider is not asked; None when it may be. It sends nothing."""
     name = provider.name
-    if provider.remote and subject.local:
+    if is_remote(provider) and subject.local:
         if not provider.takes_files:
             return ProviderResult(
                 name,
@@ -94,7 +98,7 @@ class Turn:
     settings: GatherSettings
     budget: Budget
     waits: Waits
-    deadline: float
+    deadline: Deadline
 
 
 def ask(turn: Turn, cache: ResultCache | None) -> ProviderResult:
@@ -104,12 +108,9 @@ def ask(turn: Turn, cache: ResultCache | None) -> ProviderResult:
     """
     began = time.perf_counter()
     result = _try_once(turn)
-    for attempt in range(turn.settings.retries):
-        wait = max(turn.settings.backoff_s * 2**attempt, result.retry_after_s or 0.0)
-        if not result.passing or time.monotonic() + wait >= turn.deadline:
-            break
-        time.sleep(wait)
-        # Failed tries are seldom billed; what one did cost is taken from the same budget.
+    retries = Retries(turn.settings.retries, turn.settings.backoff_s, deadline=turn.deadline)
+    while result.passing and retries.wait(retries.pause_s(result.retry_after_s)):
+        # Services seldom bill failed attempts; the cost of one comes from the same budget.
         if result.cost_usd and not turn.budget.take(turn.provider.cost_usd):
             break
         again = _try_once(turn)
@@ -126,10 +127,10 @@ def ask(turn: Turn, cache: ResultCache | None) -> ProviderResult:
 
 def _try_once(turn: Turn) -> ProviderResult:
     name = turn.provider.name
-    left_s = max(turn.deadline - time.monotonic(), 0.1)
+    left_s = max(turn.deadline.left_s, 0.1)
     try:
         result = turn.provider.find(turn.subject, replace(turn.lookup, timeout_s=left_s))
-    except Exception as error:  # an adapter that breaks must not take the others' answers along
+    except Exception as error:  # a broken adapter must not cost the others' results
         _LOG.warning("the provider %s broke", name, exc_info=True)
         message = f"{name} broke: {type(error).__name__}"
         return ProviderResult(name, Outcome.FAILED, message=message, hint="its log says more")
@@ -137,7 +138,7 @@ def _try_once(turn: Turn) -> ProviderResult:
 
 
 def over_budget(turn: Turn) -> ProviderResult:
-    """That a provider was not asked, because it would cost more than is left."""
+    """A result that says that a provider costs more than is left."""
     name, cost = turn.provider.name, turn.provider.cost_usd
     return ProviderResult(
         name,

@@ -18,21 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relook.captioners.base import (
-    NOTHING_KNOWN,
-    About,
-    Cancelled,
-    Captioned,
-    Phrase,
-    cancelled,
-)
+from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.captioners.cleaning import clean
 from relook.captioners.prompts import Prompt, find_prompt
 from relook.core.errors import AnswerError
+from relook.core.settings import CaptionerSettings
 from relook.encoders.checkpoint import Checkpoint, find
 from relook.encoders.devices import BatchSize, Place, in_batches, place
+from relook.encoders.spec import ModelSpec
 from relook.encoders.vision_language import (
     QUANTISED,
+    chat_turn,
     check_packages,
     check_precision,
     load_processor,
@@ -65,6 +61,10 @@ class HfCaptioner:
         InputError: `bad_device` or `bad_dtype`; MissingExtraError: a package is not there.
     """
 
+    remote = False
+    needs = ("model",)
+    takes_prompt = True
+
     def __init__(
         self,
         model: str,
@@ -83,6 +83,20 @@ class HfCaptioner:
             check_precision(self.place, dtype)
         self._lock = threading.RLock()
         self._parts: tuple[Any, Any] | None = None
+
+    @classmethod
+    def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> HfCaptioner:
+        """Opens the checkpoint `ORG/NAME?revision=...` or a folder.
+
+        Raises:
+            InputError: `bad_model` for another option.
+        """
+        model = ModelSpec.parse(f"hf:{spec}").with_options(revision=settings.revision or None)
+        model.check_options(("revision",))
+        return cls(
+            model.model, **model.options, prompt=prompt, device=settings.device,
+            dtype=settings.dtype,
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -108,30 +122,26 @@ class HfCaptioner:
     ) -> list[Captioned]:
         """See `Captioner.caption`. Several phrases are the beams of one search."""
 
-        def run(some: Sequence[Image.Image]) -> list[Captioned]:
+        def run(batch: Sequence[Image.Image]) -> list[Captioned]:
             if stop is not None and stop():
-                return [cancelled() for _ in some]
-            return self._caption(some, limit, about, stop)
+                return [cancelled() for _ in batch]
+            return self._caption(batch, limit, about, stop)
 
         return in_batches(list(images), run, self._batch, self.place)
 
     def _caption(
-        self,
-        some: Sequence[Image.Image],
-        limit: int,
-        about: About,
-        stop: Cancelled | None,
+        self, batch: Sequence[Image.Image], limit: int, about: About, stop: Cancelled | None
     ) -> list[Captioned]:
         processor, model = self._open()
         with self._lock:  # a processor's padding and a model's cache are not for two threads
-            inputs = self._inputs(processor, [_sized(image) for image in some], about)
+            inputs = self._inputs(processor, [_sized(image) for image in batch], about)
             inputs = inputs.to(self.place.device, self.place.torch_dtype)
-            said, scores = self._generate(processor, model, inputs, limit, stop)
+            texts, scores = self._generate(processor, model, inputs, limit, stop)
         if stop is not None and stop():
-            return [cancelled() for _ in some]
+            return [cancelled() for _ in batch]
         return [
-            self._phrases(said[at : at + limit], scores[at : at + limit])
-            for at in range(0, len(said), limit)
+            self._phrases(texts[at : at + limit], scores[at : at + limit])
+            for at in range(0, len(texts), limit)
         ]
 
     def _inputs(self, processor: Any, images: list[Image.Image], about: About) -> Any:
@@ -139,9 +149,9 @@ class HfCaptioner:
         unasked = _UNASKED.get(self.checkpoint.family)
         if unasked == "":
             return processor(images=images, return_tensors="pt")
-        asked = unasked or _turn(processor, unmarked(processor, self.prompt.ask(about)))
+        turn = unasked or chat_turn(processor, [None, unmarked(processor, self.prompt.ask(about))])
         return processor(
-            images=images, text=[asked] * len(images), padding=True, return_tensors="pt"
+            images=images, text=[turn] * len(images), padding=True, return_tensors="pt"
         )
 
     def _generate(
@@ -162,27 +172,27 @@ class HfCaptioner:
             )  # [n, steps]
         n_read = out.sequences.shape[1] - steps.shape[1]  # the question, where it is repeated
         written = out.sequences[:, n_read:]
-        said = processor.batch_decode(written, skip_special_tokens=True)
+        texts = processor.batch_decode(written, skip_special_tokens=True)
         likely = steps.float().cpu().numpy()
         finite = np.where(np.isfinite(likely), likely, 0.0)
         n_steps = np.maximum((finite != 0.0).sum(axis=1), 1)
-        return said, [float(score) for score in np.exp(finite.sum(axis=1) / n_steps)]
+        return texts, [float(score) for score in np.exp(finite.sum(axis=1) / n_steps)]
 
-    def _phrases(self, said: Sequence[str], scores: Sequence[float]) -> Captioned:
+    def _phrases(self, texts: Sequence[str], scores: Sequence[float]) -> Captioned:
         """The different phrases of a crop, the most probable first; or the first failure."""
-        found: dict[str, float] = {}
+        best: dict[str, float] = {}
         failure: AnswerError | None = None
-        for text, score in zip(said, scores, strict=True):
+        for text, score in zip(texts, scores, strict=True):
             try:
                 phrase = clean(text, self.prompt.max_words)
             except AnswerError as error:
                 failure = failure or error
             else:
-                found[phrase] = max(score, found.get(phrase, 0.0))
-        if not found:
+                best[phrase] = max(score, best.get(phrase, 0.0))
+        if not best:
             assert failure is not None
             return failure
-        ranked = sorted(found.items(), key=lambda item: -item[1])
+        ranked = sorted(best.items(), key=lambda item: -item[1])
         return [Phrase(text, score) for text, score in ranked]
 
     def _open(self) -> tuple[Any, Any]:
@@ -207,20 +217,8 @@ class HfCaptioner:
             self._parts = None
 
 
-def _turn(processor: Any, question: str) -> str:
-    """One turn with a picture and a question, in the form that the checkpoint was trained on."""
-    if getattr(processor, "chat_template", None) is None:
-        image = getattr(processor, "image_token", "<image>")
-        return f"USER: {image}\n{question} ASSISTANT:"
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    turn: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return turn
-
-
 def _stopping(stop: Cancelled | None) -> Any:
-    """Ends the writing between two tokens when it is not wanted any more."""
+    """Ends the writing between two tokens once it is no longer wanted."""
     if stop is None:
         return None
     import torch

@@ -1,33 +1,25 @@
 """Captions from any OpenAI-compatible service. Layer: captioners.
 
-vLLM, Ollama, LM Studio, llama.cpp's server, hosted models. The asking (keys, waiting,
-trying again) is the answerers'; here are the pictures, the consent and the cleaning. A
-crop goes to another machine only when the person allowed it.
+vLLM, Ollama, LM Studio, llama.cpp's server, hosted models. `ChatAnswerer` does the requests
+(keys, waiting, trying again); this module prepares the crops, checks the consent and cleans the
+captions. A crop goes to another machine only when the person allowed it.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relook.answerers.base import Finish, Shown
-from relook.answerers.base import Prompt as Asked
+from relook.answerers.base import Prompt as ModelPrompt
 from relook.answerers.chat import ChatAnswerer
-from relook.captioners.base import (
-    NOTHING_KNOWN,
-    About,
-    Cancelled,
-    Captioned,
-    Phrase,
-    cancelled,
-)
+from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.captioners.cleaning import clean
 from relook.captioners.prompts import Prompt, find_prompt
 from relook.core.errors import AccessError, AnswerError, InputError
-from relook.core.settings import ModelSettings
+from relook.core.settings import CaptionerSettings, ModelSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,6 +50,10 @@ class ChatCaptioner:
             go there.
     """
 
+    remote = True
+    needs = ("model", "key")
+    takes_prompt = True
+
     def __init__(
         self,
         model: str,
@@ -72,8 +68,14 @@ class ChatCaptioner:
             raise InputError(
                 "no_model", f"{model!r} names no model", "write openai:MODEL@http://HOST:PORT/v1"
             )
-        told = settings or ModelSettings(timeout_s=_TIMEOUT_S, stream=False)
-        self._answerer = ChatAnswerer(name, _with(told, address, self.prompt.max_tokens))
+        settings = settings or ModelSettings(timeout_s=_TIMEOUT_S)
+        settings = replace(
+            settings,
+            base_url=address or settings.base_url,
+            max_tokens=self.prompt.max_tokens,
+            stream=False,
+        )
+        self._answerer = ChatAnswerer(name, settings)
         self.name = f"openai:{model}"
         if self._answerer.third_party and not allow_upload:
             self._answerer.close()
@@ -84,6 +86,11 @@ class ChatCaptioner:
                 "allow it with --allow-upload (captioner.allow_upload in a configuration), or use"
                 " a captioner on this machine",
             )
+
+    @classmethod
+    def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> ChatCaptioner:
+        """Opens the service `MODEL@URL`."""
+        return cls(spec, prompt=prompt, allow_upload=settings.allow_upload)
 
     def caption(
         self,
@@ -96,7 +103,7 @@ class ChatCaptioner:
         if not images:
             return []
 
-        def one(image: Image.Image) -> Captioned:
+        def caption_of(image: Image.Image) -> Captioned:
             if stop is not None and stop():
                 return cancelled()
             try:
@@ -105,11 +112,11 @@ class ChatCaptioner:
                 return _about_a_captioner(error)
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="relook-caption") as pool:
-            return list(pool.map(one, images))
+            return list(pool.map(caption_of, images))
 
     def _ask(self, image: Image.Image, about: About) -> str:
         picture = Shown(_jpeg(image), "image/jpeg", "the crop")
-        reply = self._answerer.reply(Asked(_SYSTEM, (picture, self.prompt.ask(about))))
+        reply = self._answerer.reply(ModelPrompt(_SYSTEM, (picture, self.prompt.ask(about))))
         if reply.finish is Finish.REFUSED:
             raise AnswerError(
                 "no_caption", f"no caption: {self._answerer.host} declines", "write it yourself"
@@ -122,28 +129,21 @@ class ChatCaptioner:
 
 
 def _about_a_captioner(error: AnswerError) -> AnswerError:
-    """The answerers' error without the hints that name options of `relook ask`."""
+    """The answerer's error, without a hint that names options of `relook ask`."""
     if not error.code.startswith("model_") or error.code in _HINTS_THAT_FIT:
         return error
     hint = "does it run, and is it a model that takes pictures? It is openai:MODEL@URL"
     return AnswerError(error.code, error.message, hint)
 
 
-def _with(settings: ModelSettings, address: str, max_tokens: int) -> ModelSettings:
-    return replace(
-        settings, base_url=address or settings.base_url, max_tokens=max_tokens, stream=False
-    )
-
-
 def _jpeg(image: Image.Image) -> bytes:
     """The crop as a JPEG file without any of the original's metadata, 512 pixels at most."""
     from PIL import Image as Pillow
+
+    from relook.core.images import reencoded  # Pillow is loaded with the first crop
 
     scale = min(_SIDE_PX / max(image.size), 1.0)
     size = tuple(max(round(side * scale), _MIN_PX) for side in image.size)
     if size != image.size:
         image = image.resize((size[0], size[1]), Pillow.Resampling.BICUBIC)
-    clean_copy = Pillow.frombytes("RGB", image.size, image.convert("RGB").tobytes())
-    buffer = io.BytesIO()
-    clean_copy.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return reencoded(image, quality=90)

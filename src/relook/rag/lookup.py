@@ -1,11 +1,10 @@
-"""Asking several providers at once and making evidence of what they say. Layer: rag.
+"""Asks several providers at once and makes evidence of their results. Layer: rag.
 
     gatherer = Gatherer({"library": provider})
     evidence = gatherer.gather(Subject.of(data))
 
-Providers run side by side in threads of their own. What has not answered in time is left
-behind and reported as such; its answer still goes to the cache. No provider can lose
-another's matches.
+Providers run side by side in threads of their own. One that has not answered in time is
+reported as such, and its answer still goes to the cache. No provider can lose another's matches.
 """
 
 from __future__ import annotations
@@ -16,21 +15,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from relook.core.retry import Deadline
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
-from relook.providers.base import Lookup, Match, Outcome, Provider, ProviderResult, Sent, Subject
-from relook.rag.asking import Budget, Turn, Waits, ask, over_budget, refusal
+from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject, is_remote
+from relook.providers.match import Match, Sent
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
-from relook.rag.fetch import fetch_thumbnails, with_thumbnail
 from relook.rag.merge import merge
-from relook.rag.page_text import check_reader
-from relook.rag.pages import PageReader
+from relook.rag.pages import PageReader, check_reader
+from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
+from relook.rag.web_pictures import fetch_thumbnails, with_thumbnail
 
 __all__ = ["Gatherer", "OnResult"]
 
 OnResult = Callable[[ProviderResult], None]
-_GRACE_S = 0.25  # so that a provider which keeps to its time limit is still heard
+_GRACE_S = 0.25  # a provider that keeps to its time limit answers a little after it
 
 
 class Gatherer:
@@ -39,12 +39,11 @@ class Gatherer:
     Args:
         providers: By the name they are reported under, in the order of trust.
         settings: Time, money, retries.
-        evidence: What becomes of matches.
+        evidence: What of the matches becomes evidence.
         web: What fetching pages and small pictures may cost, and whether private addresses
             may be read (never for a remote caller).
         cache: Recorded answers; none when None.
-        consent: Which services may get pictures of this machine; asks the per-user file when
-            None.
+        consent: Which services may get pictures of this machine; the per-user file when None.
         reader: Reads pages; one of its own when None.
 
     Raises:
@@ -71,7 +70,7 @@ class Gatherer:
         self.reader = reader or PageReader(self.web)
         self._waits = Waits()
         if self.evidence_settings.pages:
-            check_reader()  # now, before anybody is asked and paid
+            check_reader()  # before any provider is asked and paid
 
     def gather(
         self, subject: Subject, *, words: str = "", on_result: OnResult | None = None
@@ -123,7 +122,7 @@ class Gatherer:
         """One result a provider, in the order of the providers."""
         lookup = Lookup(self.settings.limit, self.settings.timeout_s, words)
         budget = Budget(self.settings.budget_usd)
-        deadline = time.monotonic() + self.settings.timeout_s
+        deadline = Deadline(self.settings.timeout_s)
         done: dict[str, ProviderResult] = {}
         arrived: queue.SimpleQueue[tuple[str, ProviderResult]] = queue.SimpleQueue()
         for name, provider in self.providers.items():
@@ -139,7 +138,7 @@ class Gatherer:
                 done[name] = replace(over_budget(turn), provider=name)
                 on_result(done[name])
         while len(done) < len(self.providers):
-            left_s = deadline + _GRACE_S - time.monotonic()
+            left_s = self.settings.timeout_s + _GRACE_S - deadline.took_s
             try:
                 name, result = arrived.get(timeout=max(left_s, 0.001))
             except queue.Empty:
@@ -154,7 +153,7 @@ class Gatherer:
     def _without_asking(
         self, provider: Provider, subject: Subject, lookup: Lookup
     ) -> ProviderResult | None:
-        """A recorded answer, or a reason not to ask; both without sending anything."""
+        """A recorded result, or a reason not to ask; None when the provider is to be asked."""
         if (cache := self._cache_for(provider)) is not None:
             began = time.perf_counter()
             known = cache.get(provider, subject, lookup)
@@ -164,14 +163,14 @@ class Gatherer:
         return refusal(provider, subject, self.consent, waiting)
 
     def _cache_for(self, provider: Provider) -> ResultCache | None:
-        """What is free and here (a library, a recording) changes and is asked every time."""
-        return self.cache if provider.remote else None
+        """The cache for a remote provider; a library or a recording may change at any time."""
+        return self.cache if is_remote(provider) else None
 
     def _start(
         self, name: str, turn: Turn, arrived: queue.SimpleQueue[tuple[str, ProviderResult]]
     ) -> None:
         cache = self._cache_for(turn.provider)
-        # A daemon: a service that hangs must not keep the program from ending.
+        # A daemon thread: a service that hangs must not keep the program from ending.
         threading.Thread(
             target=lambda: arrived.put((name, ask(turn, cache))), name=f"ask-{name}", daemon=True
         ).start()
@@ -195,12 +194,13 @@ class Gatherer:
     ) -> list[tuple[Match, ...]]:
         """Fetches small pictures of the best matches and merges again, now also by their looks."""
         best = [match for group in groups[: self.evidence_settings.items * 2] for match in group]
-        small = fetch_thumbnails([one for one in best if one.thumbnail is None], self.web, fetched)
+        wanted = [match for match in best if match.thumbnail is None]
+        small = fetch_thumbnails(wanted, self.web, fetched)
         if not small:
             return groups
         dressed = tuple(
-            replace(one, matches=tuple(with_thumbnail(match, small) for match in one.matches))
-            for one in results
+            replace(result, matches=tuple(with_thumbnail(match, small) for match in result.matches))
+            for result in results
         )
         return self._merged(dressed, subject)
 

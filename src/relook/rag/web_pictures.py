@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from relook.core.errors import AccessError, ImageError, RelookError
-from relook.core.images import decode, dhash
+from relook.core.images import decode, dhash, reencoded
+from relook.core.public_addresses import check_public
 from relook.core.settings import ImageLimits, WebLimits
-from relook.core.web import Resolver, check_public, fetch, host_of
+from relook.core.web import Resolver, fetch, host_of
 from relook.providers.base import Match, Sent, Subject
 
 __all__ = ["Small", "fetch_thumbnails", "small_picture", "subject_at", "with_thumbnail"]
@@ -29,8 +29,8 @@ def subject_at(
 ) -> Subject:
     """The picture at an address.
 
-    One that lies in a private network (which `web` must allow) has no public address, so it
-    counts as a picture of this machine: services get it only with consent.
+    A picture in a private network (which `web` must allow) has no public address, so it counts as
+    a picture of this machine: services get it only with consent.
 
     Args:
         url: Where it is.
@@ -81,47 +81,44 @@ def small_picture(data: bytes, limits: ImageLimits | None = None) -> Small:
     """
     image = decode(data, _SMALL_PX, limits).image
     image.thumbnail((_SMALL_PX, _SMALL_PX))
-    image.info.clear()  # Pillow would write the file's comment again
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return Small(out.getvalue(), dhash(image))
+    return Small(reencoded(image), dhash(image))
 
 
 def fetch_thumbnails(
     matches: Sequence[Match], web: WebLimits, fetched: list[Sent]
 ) -> dict[str, Small]:
-    """Small pictures of matches, by their address; those that cannot be had are left out.
+    """Small pictures of matches, by address; one that cannot be fetched is left out.
 
     Args:
         matches: Whose.
         web: What fetching may cost.
-        fetched: Where each request made is noted.
+        fetched: Gets an entry for each request.
     """
     urls = list(dict.fromkeys(url for match in matches if (url := _small_url(match))))
     if not urls:
         return {}
     quick = replace(web, timeout_s=min(web.timeout_s, _SMALL_TIMEOUT_S))
     with ThreadPoolExecutor(min(_AT_ONCE, len(urls)), "thumbnail") as pool:
-        found = dict(zip(urls, pool.map(lambda url: _one(url, quick), urls), strict=True))
-    asked = [url for url, (_, was_asked) in found.items() if was_asked]
-    fetched += [Sent(host_of(url), 0, "a request for a small picture") for url in asked]
-    return {url: small for url, (small, _) in found.items() if small is not None}
+        results = dict(zip(urls, pool.map(lambda url: _fetched(url, quick), urls), strict=True))
+    requested = [url for url, (_, was_sent) in results.items() if was_sent]
+    fetched += [Sent(host_of(url), 0, "a request for a small picture") for url in requested]
+    return {url: small for url, (small, _) in results.items() if small is not None}
 
 
 def with_thumbnail(match: Match, small: Mapping[str, Small]) -> Match:
     """The match with its small picture and that picture's hash, when it was fetched."""
-    found = small.get(_small_url(match))
-    if found is None or match.thumbnail is not None:
+    picture = small.get(_small_url(match))
+    if picture is None or match.thumbnail is not None:
         return match
-    return replace(match, thumbnail=found.data, picture_hash=found.picture_hash)
+    return replace(match, thumbnail=picture.data, picture_hash=picture.picture_hash)
 
 
 def _small_url(match: Match) -> str:
     return (match.thumbnail_url or match.image_url).strip()
 
 
-def _one(url: str, web: WebLimits) -> tuple[Small | None, bool]:
-    """The small picture, and whether anybody was asked for it."""
+def _fetched(url: str, web: WebLimits) -> tuple[Small | None, bool]:
+    """The small picture, and whether a request for it was sent."""
     try:
         data = fetch(url, _SMALL_BYTES, web, accept="image/*").data
         return small_picture(data, _STRANGERS), True
