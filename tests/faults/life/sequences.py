@@ -129,8 +129,11 @@ class Drawer:
         return Step("mark", (self._session(), self._place(), *self._judgement()))
 
     def _mark_wrongly(self) -> Step:
-        values = (self._session(), self._place(), self._rng.random() < 0.5)
-        return Step("mark_wrongly", values)
+        """On an image that has a mark, where a mark can be lost."""
+        name = self._session()
+        mark = self._rng.choice(list(self._life.model.sessions[name].marks.values()))
+        place = {i: place for place, i in self._life.model.here().items()}.get(mark.image_id)
+        return Step("mark_wrongly", (name, place or self._place(), self._rng.random() < 0.5))
 
     def _caption(self) -> Step:
         words = self._name("words ")
