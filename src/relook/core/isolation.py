@@ -27,6 +27,7 @@ from typing import Any
 
 from PIL import Image
 
+from relook.core.cancellation import CancelledWork, when_cancelled
 from relook.core.errors import ImageError, OverloadError
 from relook.core.images import Picture
 from relook.core.settings import ImageLimits
@@ -54,6 +55,7 @@ def decode_isolated(data: bytes, min_px: int, limits: ImageLimits) -> Picture:
         ImageError: as `decode`, and `decoder_died`, `decoder_out_of_memory` or
             `decoder_timeout` when the picture took the process down.
         OverloadError: `too_busy` when no process gets free.
+        CancelledWork: when it is not wanted any more; its process then ends at once.
     """
     return _workers(os.getpid(), limits.isolated_bytes).decode(data, min_px, limits)
 
@@ -75,7 +77,7 @@ class Workers:
 
     Args:
         max_bytes: Memory that each may take.
-        n_workers: At most so many; a few when 0.
+        n_workers: At most so many; a few, and at least two, when 0.
         command: What to start; its last argument is `max_bytes`.
     """
 
@@ -83,25 +85,23 @@ class Workers:
         self, max_bytes: int, n_workers: int = 0, command: Sequence[str] = _COMMAND
     ) -> None:
         self._command = (*command, str(max_bytes))
-        self._free = threading.Semaphore(n_workers or min(os.cpu_count() or 1, _MOST))
+        self._n_free = n_workers or max(min(os.cpu_count() or 1, _MOST), 2)
         self._idle: list[_Worker] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._closed = self._told = False
 
     def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
         """As `decode_isolated`."""
-        if not self._free.acquire(timeout=3 * limits.isolated_s):
-            raise OverloadError(
-                "too_busy", "too many pictures are being decoded just now", "try again in a moment"
-            )
+        self._wait(3 * limits.isolated_s)
         try:
             worker = self._take()
             try:
-                return worker.decode(data, min_px, limits)
+                with when_cancelled(worker.kill):
+                    return worker.decode(data, min_px, limits)
             finally:
                 self._give_back(worker)
         finally:
-            self._free.release()
+            self._release()
 
     def close(self) -> None:
         """Ends the processes; closing twice is fine."""
@@ -109,6 +109,34 @@ class Workers:
             self._closed, idle, self._idle = True, self._idle, []
         for worker in idle:
             worker.end()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Waits until there is a process for this thread, and takes it."""
+        cancelled, taken = threading.Event(), False
+
+        def wake() -> None:
+            cancelled.set()
+            with self._lock:
+                self._lock.notify_all()
+
+        try:
+            with when_cancelled(wake), self._lock:
+                self._lock.wait_for(lambda: self._n_free or cancelled.is_set(), timeout_s)
+                if taken := self._n_free > 0:
+                    self._n_free -= 1
+        except CancelledWork:
+            if taken:
+                self._release()
+            raise
+        if not taken:
+            raise OverloadError(
+                "too_busy", "too many pictures are being decoded just now", "try again in a moment"
+            )
+
+    def _release(self) -> None:
+        with self._lock:
+            self._n_free += 1
+            self._lock.notify()
 
     def _take(self) -> _Worker:
         with self._lock:
@@ -204,6 +232,10 @@ class _Worker:
         if len(data) < n_bytes:
             raise _EndedError(f"it ended with {self._process.wait()}")
         return data
+
+    def kill(self) -> None:
+        """Ends the process from another thread; the one that uses it finds that out."""
+        self._process.kill()
 
     def end(self) -> None:
         """Ends the process now."""

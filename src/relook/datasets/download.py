@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 
-from relook.core.errors import FetchError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import FetchError
 from relook.core.retry import Retries, retry_after_s
 from relook.datasets.catalogue import Archive, Dataset
 from relook.library.report import Progress, ProgressCallback
@@ -84,11 +85,10 @@ class Downloader:
         except OSError as error:
             if isinstance(error, FetchError):
                 raise
-            raise StorageError(
-                "disk_refused",
-                f"cannot write {part}: {error.strerror or error}",
+            raise disk_error(
+                f"cannot write {part}", error,
                 "make room on the disk and run the same command again; it goes on from there",
-            ) from error
+            ) from error  # fmt: skip
         _mark_of(part).unlink(missing_ok=True)
         return target
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import httpx
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.core.picture_paths import SUFFIXES
 from relook.datasets.catalogue import Archive, Dataset
@@ -115,7 +116,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot make {folder}: {error.strerror}") from error
+        raise disk_error(f"cannot make {folder}", error) from error
     downloader = Downloader(client, folder, progress)
     for archive in plan.todo:
         file = downloader.fetch(archive)
@@ -252,9 +253,9 @@ def unpack(
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(
-            "disk_refused",
-            f"cannot unpack into {folder}: {error.strerror or error}",
+        raise disk_error(
+            f"cannot unpack into {folder}",
+            error,
             "make room on the disk and run the same command again; it goes on from there",
         ) from error
     return len(members)

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
-from relook.core.errors import ImageError, MissingExtraError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError, MissingExtraError
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.exchange.flat_index import FlatWriter
@@ -199,11 +200,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         os.replace(new, path)
     except OSError as error:
-        raise StorageError(
-            "disk_refused",
-            f"cannot write {path}: {error.strerror or error}",
-            "make room on the disk",
-        ) from error
+        raise disk_error(f"cannot write {path}", error) from error
     finally:
         new.unlink(missing_ok=True)
 
