@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.picture_paths import as_path
+from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
@@ -24,7 +24,7 @@ def printable(path: bytes | str) -> str:
     """
     if isinstance(path, str):
         path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
-    return path.decode("utf-8", "replace")
+    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
