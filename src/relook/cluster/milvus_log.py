@@ -30,6 +30,7 @@ from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.image_columns import COLUMNS, column_values
 from relook.library.records import ImageRecord
+from relook.library.tombstones import bury
 from relook.library.touched import Touched
 
 __all__ = ["Commit", "Identity", "Joining", "Journal", "Span", "taken"]
@@ -126,8 +127,8 @@ class Journal:
     def after(self, generation: int) -> list[Commit]:
         """The commits that follow a generation, in order; up to a thousand."""
         expression = f"number > {generation} and number <= {generation + _PAGE}"
-        found = self._milvus.query(self.collection, expression, ("number", "body"))
-        bodies = {int(row["number"]): _read(row["body"]) for row in found}
+        records = self._milvus.query(self.collection, expression, ("number", "body"))
+        bodies = {int(row["number"]): _read(row["body"]) for row in records}
         commits = []
         while (body := bodies.get(generation + 1)) is not None:
             generation += 1
@@ -192,8 +193,8 @@ class Journal:
         return other["folder"] == self._me["folder"] or not _is_alive(int(other["process"]))
 
     def _body(self, number: int) -> dict[str, Any] | None:
-        found = self._milvus.query(self.collection, f"number in [{number}]", ("body",))
-        return _read(found[0]["body"]) if found else None
+        records = self._milvus.query(self.collection, f"number in [{number}]", ("body",))
+        return _read(records[0]["body"]) if records else None
 
     def _put(self, records: Sequence[tuple[int, dict[str, Any]]]) -> None:
         rows = [{"number": n, "body": body, VECTOR: _NOTHING} for n, body in records]
@@ -275,7 +276,9 @@ class Joining:
             tiling_id = self._catalog.tiling_id(db, tiling)
             _put_as(db, replace(record, tiling_id=tiling_id))
         for start, stop in (span for commit in commits for span in commit.removed):
-            db.execute("DELETE FROM images WHERE image_id >= ? AND image_id < ?", (start, stop))
+            sql = "SELECT image_id FROM images WHERE image_id >= ? AND image_id < ?"
+            ids = [row[0] for row in db.execute(sql, (start, stop)).fetchall()]
+            bury(db, ids, words=True, every=True)
         last = commits[-1]
         end_row = max(self.end_row(), *(commit.rows[1] for commit in commits))
         _reserve_ids(db, max(commit.next_id for commit in commits))
@@ -297,8 +300,8 @@ class Joining:
             yield from self._query(f"row in {rows[at : at + step]}")
 
     def _query(self, expression: str) -> list[dict[str, Any]]:
-        found = self._milvus.query(self._tiles, expression, PAYLOAD)
-        return sorted(found, key=lambda row: int(row["row"]))
+        records = self._milvus.query(self._tiles, expression, PAYLOAD)
+        return sorted(records, key=lambda row: int(row["row"]))
 
 
 def _put_as(db: sqlite3.Connection, record: ImageRecord) -> None:

@@ -79,9 +79,9 @@ def plan(dataset: Dataset, folder: Path, client: httpx.Client) -> Plan:
     if dataset.record and dataset.name not in _unpacked(folder):
         dataset = replace(dataset, archives=(read_record(client, dataset),))
     done = _unpacked(folder)
-    todo = tuple(one for one in dataset.archives if _key(dataset, one) not in done)
-    download = sum(one.n_bytes - _there(folder, one) for one in todo)
-    unpacked = sum(_unpacked_bytes(one) for one in todo)
+    todo = tuple(archive for archive in dataset.archives if _key(dataset, archive) not in done)
+    download = sum(archive.n_bytes - _there(folder, archive) for archive in todo)
+    unpacked = sum(_unpacked_bytes(archive) for archive in todo)
     free = shutil.disk_usage(_existing(folder)).free
     needed = download + unpacked + (_SPARE_BYTES if todo else 0)
     if free < needed:

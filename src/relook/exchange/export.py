@@ -177,10 +177,10 @@ def export_parquet(
     report, counted = ExportReport([path]), _counter(files, progress)
     with files.moment(), new_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for images, vectors in batches(files, 8192):
-            told = [{**about(one), "metadata": json.dumps(one.metadata)} for one in images]
+            rows = [{**about(image), "metadata": json.dumps(image.metadata)} for image in images]
             flat = pa.array(vectors.reshape(-1), pa.float32())
             lists = pa.FixedSizeListArray.from_arrays(flat, files.vectors.dim)
-            plain = [pa.array([one[name] for one in told], kind) for name, kind in columns[:-1]]
+            plain = [pa.array([row[name] for row in rows], kind) for name, kind in columns[:-1]]
             writer.write_table(pa.Table.from_arrays([*plain, lists], schema=schema))
             report.n_images += len(images)
             counted(len(images))
