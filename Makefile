@@ -37,8 +37,8 @@ test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $$(sh tests/e2e/browser.sh --ignore)
 
-faults: $(VENV)/dev.stamp ## Kill it 200 times, fill its disk, tear its catalog (a quarter of an hour)
-	@RELOOK_KILLS=200 $(BIN)/python -m pytest tests/faults
+faults: $(VENV)/dev.stamp ## Kill it 200 times, live 500 lives, fill its disk, tear its catalog (half an hour)
+	@RELOOK_KILLS=200 RELOOK_LIVES=500 $(BIN)/python -m pytest tests/faults
 
 $(VENV)/node.stamp: pages/check/package.json | $(BIN)/python
 	@command -v npm >/dev/null || { echo "make lint checks the page's JavaScript with TypeScript: install Node.js 20 or newer, with npm"; exit 1; }

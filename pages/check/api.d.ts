@@ -1,6 +1,13 @@
 // Made by pages/page_types.py from the API's OpenAPI document; do not edit.
 
 declare namespace Api {
+  /** Pictures that are away for one reason. */
+  type Absence = {
+    place: string;
+    reason: string;
+    n: number;
+  };
+
   /** An answer; the same object is the event `answer` of a stream. */
   type AskAnswer = {
     ask_id: string;
@@ -117,6 +124,7 @@ declare namespace Api {
     folded: number[];
     thumbnail: string;
     file: string;
+    away?: string | null;
   };
 
   /** What the library knows of an image. */
@@ -205,6 +213,8 @@ declare namespace Api {
     name: string;
     n_images: number;
     n_tiles: number;
+    n_away: number;
+    away: Absence[];
     n_skipped: number;
     encoder: string;
     dim: number;
@@ -312,6 +322,7 @@ declare namespace Api {
     query: string | PartsBody;
     limit?: number;
     fold?: boolean;
+    away?: boolean;
   };
 
   /** A search with its rounds and the judgements that count now. */

@@ -72,6 +72,7 @@ def test_index_tells_what_it_did(ask: Ask, pictures: Path) -> None:
     assert [stage["n"] for stage in told.pop("stages").values()] == [3] * 5
     assert told == {
         "n_added": 3, "n_updated": 0, "n_unchanged": 0, "n_moved": 0, "n_removed": 0,
+        "n_away": 0, "n_back": 0, "away": [], "unlisted": [],
         "n_duplicates": 0, "n_metadata": 0, "n_skipped": 0, "n_images": 3, "skipped": [],
         "notes": [], "interrupted": False,
     }  # fmt: skip
@@ -154,10 +155,11 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
     assert told.pop("n_bytes") > 0
     assert told == {
         "library": f"{tmp_path}/library", "n_images": 3, "n_tiles": 15, "n_skipped": 0,
-        "encoder": "colour", "fingerprint": ColourEncoder().fingerprint.digest, "dim": 16,
-        "format_version": 1, "roots": [str(pictures)],
+        "n_away": 0, "away": [], "encoder": "colour", "dim": 16,
+        "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1,
+        "roots": [str(pictures)],
     }  # fmt: skip
-    assert ask("forget", pictures / "sub") == (0, {"n_forgotten": 1})
+    assert ask("forget", pictures / "sub") == (0, {"n_forgotten": 1, "n_marks": 0})
     code, told = ask("doctor")
     assert code == 0
     assert told["leaves_the_machine"].startswith("nothing")
@@ -168,6 +170,45 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
         "built-in encoder": True, "library": True,
     }  # fmt: skip
     assert told["checks"][1]["told"] == f"2 images at {tmp_path}/library"
+
+
+def test_what_is_away_is_told_shown_and_moved(ask: Ask, run: Run, pictures: Path) -> None:
+    ask(*INDEX, pictures)
+    aside = (pictures / "sub").rename(pictures.parent / "aside")
+    code, told = ask("index")
+    gone = {"place": f"{pictures}/sub", "reason": "is not there", "n": 1}
+    assert (code, told["n_away"], told["n_removed"], told["away"]) == (0, 1, 0, [gone])
+    assert ask("info")[1]["away"] == [gone]
+    notes = ask("doctor", "--check")[1]["notes"]
+    assert [note["n"] for note in notes if note["code"] == "away"] == [1]
+    page = ask("search", "blue")[1]
+    assert f"1 picture is away: {pictures}/sub is not there" in page["notes"]
+    assert len(page["hits"]) == 2
+    shown = ask("search", "blue", "--away")[1]
+    assert shown["hits"][0]["away"] == f"{pictures}/sub is not there"
+    assert "away" not in shown["hits"][1]
+    code, told = ask("move", pictures / "sub", aside)
+    assert (code, told["n_moved"], told["n_missing"], told["n_other"]) == (0, 1, 0, 0)
+    assert ask("search", "blue")[1]["hits"][0]["path"] == f"{aside}/blue.png"
+    assert ask("info")[1]["n_away"] == 0
+    assert ask("move", pictures / "nowhere", aside)[0] == 1
+
+
+def test_e14_a_folder_that_cannot_be_listed_is_exit_code_3(
+    ask: Ask, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, closed = os.scandir, os.fsencode(pictures / "sub")
+
+    def scandir(folder: bytes) -> object:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, told = ask(*INDEX, pictures)
+    assert (code, told["n_added"]) == (3, 2)
+    assert told["unlisted"] == [{"path": f"{pictures}/sub", "message": "Permission denied"}]
+    assert told["notes"] == [f"cannot list {pictures}/sub: Permission denied"]
 
 
 def test_doctor_fails_on_a_broken_library(ask: Ask, pictures: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from relook.testing import ColourEncoder, noise, solid
 
 COUNTS = (
     "n_added", "n_updated", "n_unchanged", "n_moved", "n_removed", "n_duplicates", "n_metadata",
+    "n_away", "n_back",
 )  # fmt: skip
 
 
@@ -169,9 +170,10 @@ def test_a_file_moved_over_another_replaces_it(library: relook.Library, pictures
     library.add(pictures)
     before = ids(library)
     (pictures / "red.png").replace(pictures / "green.png")
-    assert counts(library.add(pictures)) == {"n_updated": 1, "n_removed": 1, "n_unchanged": 1}
-    kept = {name: before[name] for name in ("green.png", "sub/blue.png")}
-    assert ids(library) == kept
+    assert counts(library.add(pictures)) == {"n_moved": 1, "n_removed": 1, "n_unchanged": 1}
+    assert ids(library) == {
+        "green.png": before["red.png"], "sub/blue.png": before["sub/blue.png"],
+    }  # fmt: skip
     assert names(library.search("red", limit=1)) == ["green.png"]
 
 
@@ -183,13 +185,14 @@ def test_an_emptied_root_keeps_its_images_with_a_note(
     shutil.rmtree(pictures)
     pictures.mkdir()
     report = library.add(pictures)
-    assert counts(report) == {}
+    assert counts(report) == {"n_away": 3}
     assert report.notes == [
-        "3 images are kept although their folder is empty or gone now;"
-        " was a disk unplugged? Remove them with: relook forget PATH"
+        f"3 pictures are away: {pictures} has no pictures now; {pictures} is empty now; they keep"
+        " their marks, and come back by themselves."
+        " Were they deleted for good? Then: relook forget PATH"
     ]
     assert ids(library) == before
-    assert names(library.search("red", limit=1)) == ["red.png"]
+    assert names(library.search("red", limit=1)) == []
 
 
 def test_a_root_that_is_gone_stops_only_who_names_it(
@@ -204,8 +207,10 @@ def test_a_root_that_is_gone_stops_only_who_names_it(
     assert raised.value.code == "no_path"
     many(other, 1, start=2)
     report = library.add()
-    assert counts(report) == {"n_added": 1, "n_unchanged": 2}
-    assert report.notes == [f"cannot list {pictures}: No such file or directory"]
+    assert counts(report) == {"n_added": 1, "n_unchanged": 2, "n_away": 3}
+    assert [note.partition(";")[0] for note in report.notes] == [
+        f"3 pictures are away: {pictures} is not there"
+    ]
     assert len(library) == 6
 
 
@@ -224,8 +229,11 @@ def test_a_folder_that_is_not_listed_keeps_its_images(
     monkeypatch.setattr(os, "scandir", scandir)
     (pictures / "sub" / "blue.png").unlink()
     report = library.add(pictures)
-    assert counts(report) == {"n_unchanged": 2}
-    assert report.notes == [f"cannot list {pictures}/sub: Permission denied"]
+    assert counts(report) == {"n_unchanged": 2, "n_away": 1}
+    assert [note.partition(";")[0] for note in report.notes] == [
+        f"cannot list {pictures}/sub: Permission denied",
+        f"1 picture is away: {pictures}/sub cannot be read: Permission denied",
+    ]
     assert len(library) == 3
 
 

@@ -52,6 +52,25 @@ def test_a_library_tells_what_it_holds(server: Running, pictures: Path) -> None:
     assert {key: told[key] for key in expected} == expected
 
 
+def test_what_is_away_is_left_out_counted_and_shown(server: Running, pictures: Path) -> None:
+    session = server.client.begin("library", "red")
+    (pictures / "sub").rename(pictures.parent / "aside")
+    list(server.client.progress(server.client.index("library")["job_id"]))
+    told = server.client.library("library")
+    assert (told["n_images"], told["n_away"]) == (3, 1)
+    assert told["away"] == [{"place": f"{pictures}/sub", "reason": "is not there", "n": 1}]
+    page = server.client.search("library", "blue")
+    assert len(page["hits"]) == 2
+    assert page["notes"] == [f"1 picture is away: {pictures}/sub is not there"]
+    shown = server.client.search("library", "blue", away=True)
+    assert shown["hits"][0]["away"] == f"{pictures}/sub is not there"
+    kept = server.client.session("library", session["session_id"])
+    assert [bool(hit["away"]) for hit in kept["page"]["hits"]] == [False, False, True]
+    (pictures.parent / "aside").rename(pictures / "sub")
+    list(server.client.progress(server.client.index("library")["job_id"]))
+    assert server.client.library("library")["n_away"] == 0
+
+
 def test_a_search_answers_with_hits_and_addresses(server: Running, pictures: Path) -> None:
     page = server.client.search("library", "red", limit=1)
     (hit,) = page["hits"]

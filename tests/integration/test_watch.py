@@ -171,3 +171,46 @@ def test_a_system_that_cannot_watch_is_told(
     with pytest.raises(StorageError, match="watch limit reached") as raised:
         next(reports)
     assert raised.value.hint == "look every so often instead: --poll 30"
+
+
+def test_e1_a_disk_that_goes_and_comes_while_watching(pictures: Path, tmp_path: Path) -> None:
+    """A link leads to the disk, and nobody tells of what is behind a link."""
+    disk, aside = tmp_path / "disk", tmp_path / "aside"
+    disk.mkdir()
+    noise(5).save(disk / "far.png")
+    (pictures / "usb").symlink_to(disk)
+    with watching(tmp_path / "library", pictures) as now:
+        now.until(n_added=4)
+        disk.rename(aside)
+        now.until(n_away=1, n_removed=0)
+        aside.rename(disk)
+        now.until(n_back=1, n_removed=0, n_added=0)
+
+
+def test_e1_a_mount_that_goes_and_comes_while_watching(
+    pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    disk, usb = tmp_path / "disk", pictures / "usb"
+    disk.mkdir()
+    usb.mkdir()
+    noise(5).save(disk / "far.png")
+
+    def mount() -> None:
+        command = ["mount", "--bind", str(disk), str(usb)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"mounting is refused: {done.stderr.strip()}")
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", str(usb)], check=False, capture_output=True)
+
+    mount()
+    request.addfinalizer(unmount)
+    with watching(tmp_path / "library", pictures) as now:
+        now.until(n_added=4)
+        unmount()
+        now.until(n_away=1, n_removed=0)
+        mount()
+        now.until(n_back=1, n_removed=0, n_added=0)
+        noise(6).save(usb / "new.png")  # the disk that came back is listened to again
+        now.until(n_added=1)

@@ -28,9 +28,10 @@ from relook.core.settings import (
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
-from relook.library.forgetting import forget
+from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
@@ -102,6 +103,7 @@ class Library:
             except BaseException:
                 files.close()
                 raise
+            follow_library(files)
             self._files = files
         self._files.limits = self.limits
         return self._files
@@ -173,6 +175,7 @@ class Library:
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
+            follow_library(self._files)
         return self._open()
 
     def forget(self, *paths: PathLike) -> int:
@@ -181,9 +184,27 @@ class Library:
         Returns:
             How many images were taken out.
         """
+        return self.take_out(*paths).n_images
+
+    def take_out(self, *paths: PathLike) -> Forgotten:
+        """As `forget`, and tells how many judgements are of what was taken out."""
         files = self.files
         with WriterLock(self.folder):
             return forget(files, [absolute(path) for path in paths])
+
+    def move(self, old: PathLike, new: PathLike) -> MoveReport:
+        """Says that a folder, an archive or a picture is somewhere else now.
+
+        Images keep their ids, words and marks; no picture is encoded again.
+
+        Raises:
+            NotFoundError: `no_image`, `no_path`; InputError: `bad_move`; LibraryBusyError.
+        """
+        files = self.files
+        with WriterLock(self.folder):
+            report = move(files, absolute(old), absolute(new))
+        files.refresh()
+        return report
 
     def search(
         self,
@@ -195,6 +216,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
+        away: bool = False,
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -207,12 +229,13 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
+            away: Whether images whose file cannot be reached now are shown, too.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
         """
         parsed = whole_query(query, images, without)
-        only = Filter(where or {}, path)
+        only = Filter(where or {}, path, away=away)
         return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:
@@ -221,10 +244,13 @@ class Library:
         Args:
             image: A file, in the library or not, or an image id (which is then left out).
             limit: How many hits.
-            only: `where` and `path`, as for `search`.
+            only: `where`, `path` and `away`, as for `search`.
         """
         if isinstance(image, int):
-            chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
+            chosen = Filter(
+                only.get("where") or {}, only.get("path"), frozenset([image]),
+                away=only.get("away", False),
+            )  # fmt: skip
             return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
         return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
@@ -328,10 +354,13 @@ class Library:
         files = self.files
         files.refresh()
         fingerprint = files.manifest.fingerprint
+        away = files.catalog.absences()
         return {
             "library": str(self.folder),
             "n_images": files.catalog.count("images"),
             "n_tiles": files.catalog.n_tiles(),
+            "n_away": sum(absence.n for absence in away),
+            "away": [absence.as_dict() for absence in away],
             "n_skipped": files.catalog.count("skipped"),
             "encoder": files.manifest.encoder,
             "fingerprint": fingerprint.digest,

@@ -113,7 +113,7 @@ class Comparison(JsonValue):
         fixed, broken: Wrong there and right here; right there and wrong here.
         gain: Mean difference with its 95% interval (paired bootstrap over questions).
         best: Share right in either: what a perfect choice between the two would give.
-        auto: What `relook ask --when auto` would give (`rag.gate`), were `against` the answers
+        auto: What `relook ask --when auto` would give (`hedge_of`), were `against` the answers
             without evidence and the log those with it.
     """
 

@@ -1,4 +1,4 @@
-"""`relook index`, `attach`, `info` and `forget`. Layer: cli."""
+"""`relook index`, `attach`, `info`, `move` and `forget`. Layer: cli."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from relook.cli.output import print_json, print_report, print_table, progress_ba
 from relook.cli.watching import keep_watching
 from relook.core.settings import IndexSettings, RaySettings, WatchSettings
 
-__all__ = ["attach", "forget", "index", "info"]
+__all__ = ["attach", "forget", "index", "info", "move"]
 
 
 def index(
@@ -83,7 +83,7 @@ def index(
         print_report(report)
     if report.interrupted:
         raise typer.Exit(130)
-    if report.skipped:
+    if report.skipped or report.unlisted:
         raise typer.Exit(3)
 
 
@@ -119,9 +119,10 @@ def info(
         listed = {"skipped": [file.as_dict() for file in files]} if skipped else {}
         print_json({**facts, **listed})
         return
+    away = [f"{one['n']:,}: {one['place']} {one['reason']}" for one in facts.pop("away")]
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
-        for key, value in facts.items()
+        for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
     ]
     print_table(["what", "value"], rows)
     if files:
@@ -140,8 +141,36 @@ def forget(
 ) -> None:
     """Take images out of the library. The picture files stay."""
     with Library(library) as lib:
-        n_forgotten = lib.forget(*paths)
+        taken = lib.take_out(*paths)
     if as_json:
-        print_json({"n_forgotten": n_forgotten})
+        print_json({"n_forgotten": taken.n_images, "n_marks": taken.n_marks})
+        return
+    sys.stdout.write(f"forgot {taken.n_images:,} images; the files are where they were\n")
+    if taken.n_marks:
+        sys.stderr.write(
+            f"note: {taken.n_marks:,} marks in sessions are of them; they do not count any more,"
+            " and hold again if the same pictures are indexed again\n"
+        )
+
+
+def move(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Where it was.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Where it is now.")],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again."""
+    with Library(library) as lib:
+        report = lib.move(old, new)
+    if as_json:
+        print_json(report.as_dict())
     else:
-        sys.stdout.write(f"forgot {n_forgotten:,} images; the files are where they were\n")
+        sys.stdout.write(f"moved {report.n_moved:,} images; they keep their words and marks\n")
+        if report.n_missing or report.n_other:
+            sys.stderr.write(
+                f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
+                f" {report.n_missing:,} are not at the new one, {report.n_other:,} are other"
+                " pictures there; relook index looks for them\n"
+            )
+    if report.n_missing or report.n_other:
+        raise typer.Exit(3)

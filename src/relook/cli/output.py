@@ -135,7 +135,8 @@ def print_report(report: IndexReport) -> None:
     """What a run of indexing did."""
     counts = [
         ("added", report.n_added), ("updated", report.n_updated), ("moved", report.n_moved),
-        ("removed", report.n_removed), ("unchanged", report.n_unchanged),
+        ("removed", report.n_removed), ("away", report.n_away), ("back", report.n_back),
+        ("unchanged", report.n_unchanged),
         ("new words for", report.n_metadata), ("skipped", len(report.skipped)),
     ]  # fmt: skip
     told = ", ".join(f"{name} {n:,}" for name, n in counts if n) or "nothing to do"

@@ -31,6 +31,10 @@ FilesOption = Annotated[
     bool, typer.Option("--files", "-f", help="Print paths only, for pipes.")
 ]  # fmt: skip
 
+AwayOption = Annotated[
+    bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
+]
+
 
 def search(
     words: Annotated[
@@ -52,6 +56,7 @@ def search(
     path: PathOption = None,
     fold: FoldOption = True,
     files: FilesOption = False,
+    away: AwayOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +64,7 @@ def search(
     with open_library(library, config) as lib:
         page = lib.search(
             " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
-            where=pairs(where), path=path, fold=fold,
+            where=pairs(where), path=path, fold=fold, away=away,
         )  # fmt: skip
     _show(page, files, as_json)
 
@@ -71,12 +76,13 @@ def similar(
     where: WhereOption = None,
     path: PathOption = None,
     files: FilesOption = False,
+    away: AwayOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
-        page = lib.similar(file, limit=limit, where=pairs(where), path=path)
+        page = lib.similar(file, limit=limit, where=pairs(where), path=path, away=away)
     _show(page, files, as_json)
 
 

@@ -30,6 +30,7 @@ from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.image_columns import COLUMNS, column_values
 from relook.library.records import ImageRecord
+from relook.library.tombstones import bury
 from relook.library.touched import Touched
 
 __all__ = ["Commit", "Identity", "Joining", "Journal", "Span", "taken"]
@@ -275,7 +276,9 @@ class Joining:
             tiling_id = self._catalog.tiling_id(db, tiling)
             _put_as(db, replace(record, tiling_id=tiling_id))
         for start, stop in (span for commit in commits for span in commit.removed):
-            db.execute("DELETE FROM images WHERE image_id >= ? AND image_id < ?", (start, stop))
+            sql = "SELECT image_id FROM images WHERE image_id >= ? AND image_id < ?"
+            ids = [row[0] for row in db.execute(sql, (start, stop)).fetchall()]
+            bury(db, ids, words=True, every=True)
         last = commits[-1]
         end_row = max(self.end_row(), *(commit.rows[1] for commit in commits))
         _reserve_ids(db, max(commit.next_id for commit in commits))

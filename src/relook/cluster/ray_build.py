@@ -103,6 +103,11 @@ class RayWorkers:
                 f"the workers failed on all of {len(files):,} files",
                 "relook and the encoder must open on every machine: see Ray's logs of the workers",
             )
+        # A file that ended its worker may have taken with it the files that waited there behind it.
+        for facts in list(left.values()):
+            for outcome in self._tried([facts], 1):
+                if left.pop(outcome.facts.path, None) is not None:
+                    yield outcome
         for facts in left.values():
             why = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
             yield SkippedFile(facts, FAILED, why)

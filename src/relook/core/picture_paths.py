@@ -20,13 +20,14 @@ import re
 from pathlib import Path, PosixPath
 
 __all__ = [
-    "FORMATS", "SUFFIXES", "Address", "as_path", "has_rival", "inside", "is_archive",
-    "is_below", "is_url", "member_path", "split_member",
+    "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
+    "is_archive", "is_below", "is_url", "member_path", "original_path", "split_member",
 ]  # fmt: skip
 
 
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
+_DISPLACED = b"/.relook-away-"
 _ARCHIVES = (b".tar", b".zip")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -97,8 +98,23 @@ def inside(folder: bytes) -> tuple[bytes, ...]:
     return (below, folder + _INSIDE) if is_archive(folder) else (below,)
 
 
+def displaced_path(path: bytes, image_id: int) -> bytes:
+    """What the catalog has for the path of an away image when another one has taken that path.
+
+    No file can be there: the folder would have the name of a picture.
+    """
+    return original_path(path) + _DISPLACED + str(image_id).encode()
+
+
+def original_path(path: bytes) -> bytes:
+    """The inverse of `displaced_path`; any other path as it is."""
+    before, mark, number = path.rpartition(_DISPLACED)
+    return before if mark and number.isdigit() else path
+
+
 def as_path(path: bytes) -> Path:
     """The path as this system names it; an `Address` for a remote one."""
+    path = original_path(path)
     return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))
 
 

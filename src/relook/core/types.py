@@ -178,7 +178,10 @@ class Hit(JsonValue):
         width_px, height_px: Size of the upright original.
         folded: Image ids of near-duplicates that this hit stands for.
         tile_number: Position of `tile` among the image's tiles; 0 is the whole.
+        away: Why the file cannot be reached now; None when nobody knows that it cannot.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
 
     image_id: int
     path: Path
@@ -190,6 +193,7 @@ class Hit(JsonValue):
     height_px: int = 0
     folded: tuple[int, ...] = ()
     tile_number: Annotated[int, HIDDEN] = 0
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from relook.library.matching import matching_sql, plain
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
+from relook.library.tombstones import TOMBSTONES, unburied
+from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
 __all__ = ["Catalog"]
 
@@ -107,7 +109,7 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA + DROPPED)
+                self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
@@ -248,6 +250,16 @@ class Catalog:
         """Folders and files that were given to index, by path."""
         return [row[0] for row in self.ask("SELECT path FROM roots ORDER BY path")]  # type: ignore[misc]
 
+    def absences(self) -> list[Absence]:
+        """Why images are away, the most first."""
+        with self.reading():
+            return absences(self._db)
+
+    def reasons(self, image_ids: Iterable[int]) -> dict[int, str]:
+        """Why those of some images are away that are."""
+        with self.reading():
+            return reasons_of(self._db, image_ids)
+
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id; sorted by first row."""
         return self.snapshot().rows
@@ -312,6 +324,8 @@ class Catalog:
         facts, image_id = record.facts, None
         if not record.image_id:
             record, image_id = taken_back(db, record)
+            if image_id is None:
+                record, image_id = unburied(db, record)
         values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:

@@ -16,6 +16,7 @@ from relook.library.dropped import OBJECT
 from relook.library.findings import CheckReport
 from relook.library.records import printable
 from relook.library.sums import read_sums
+from relook.library.whereabouts import away_note
 
 __all__ = ["AGAIN", "check_images", "check_sqlite", "images_named", "rows_of"]
 
@@ -67,6 +68,10 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
     if not report.has("bad_record"):
         collections.deque(catalog.each_image(), maxlen=0)  # a text that is none is met here
     report.counts["images"] = catalog.count("images")
+    if away := away_note(catalog.absences()):
+        n_away = sum(absence.n for absence in catalog.absences())
+        report.note("away", f"{away}; they come back by themselves", n_away,
+                    "nothing; relook forget PATH takes them out for good")  # fmt: skip
     waiting = _count(catalog, "dropped")
     if waiting:
         told = f"{waiting} images were taken out by a repair and wait for: relook index"

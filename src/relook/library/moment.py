@@ -40,6 +40,7 @@ class Moment:
     _alive: Mask | None = None
     _counts: tuple[int, int] | None = None
     _by_id: tuple[Ints, Ints] | None = None
+    _present: tuple[Mask | None, Mask] | None = None
 
     @property
     def rows(self) -> Ints:
@@ -69,6 +70,33 @@ class Moment:
         if self._alive is None:
             self._alive = self.rows_of(self.rows)
         return self._alive
+
+    @property
+    def n_away(self) -> int:
+        """How many images are away."""
+        return int(np.count_nonzero(~self.present()[1])) if self._any_away else 0
+
+    @property
+    def _any_away(self) -> bool:
+        away = self.snapshot.away
+        return away is not None and len(away) > 0
+
+    def present(self) -> tuple[Mask | None, Mask]:
+        """What is not away.
+
+        Returns:
+            [n_rows] bool, rows of such images, None when every row is one; [n images by row]
+            bool, the images.
+        """
+        if self._present is None:
+            images = np.ones(len(self.rows), np.bool_)
+            if self._any_away:
+                assert self.snapshot.away is not None
+                places = self.places(self.snapshot.away)
+                images[places[places >= 0]] = False
+            rows = self.alive() if images.all() else self.rows_of(self.rows[images])
+            self._present = rows, images
+        return self._present
 
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of the row table name."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.picture_paths import as_path
+from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
@@ -18,10 +18,13 @@ _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
-    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    Whatever the locale is: in an old one `os.fsencode` refuses a text with other letters.
+    """
     if isinstance(path, str):
-        path = os.fsencode(_NO_BYTE.sub("\ufffd", path))
-    return path.decode("utf-8", "replace")
+        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
+    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from relook.library.records import SkippedFile
+from relook.library.records import SkippedFile, printable
 from relook.library.stages import StageRate
+from relook.library.whereabouts import Absence
 
 __all__ = ["IndexReport", "Progress", "ProgressCallback", "Stop"]
 
@@ -56,14 +57,20 @@ class IndexReport:
         n_updated: Images whose file changed.
         n_unchanged: Files that cost a stat.
         n_moved: Images whose file got another path.
-        n_removed: Images whose file is gone.
+        n_removed: Images whose file was deleted.
+        n_away: Images of the library that are away: their files cannot be reached now.
+        n_back: Images that were away and are not any more.
         n_duplicates: Added images whose content the library had already.
         n_metadata: Unchanged images whose title, caption or metadata changed.
+        away: Why images are away, by place.
+        unlisted: Folders and archives that are there and could not be read, with the reason.
         skipped: Files that could not be used, with reasons.
         notes: Things the person should know.
         seconds: Wall time.
         interrupted: Stopped before the end; what was done is kept.
         stages: What each stage did, and for how long.
+        n_left: Images that were there before this run, and are away now.
+        links: Folders met that are links.
     """
 
     n_added: int = 0
@@ -71,14 +78,20 @@ class IndexReport:
     n_unchanged: int = 0
     n_moved: int = 0
     n_removed: int = 0
+    n_away: int = 0
+    n_back: int = 0
     n_duplicates: int = 0
     n_metadata: int = 0
     n_images: int = 0
+    away: list[Absence] = field(default_factory=list)
+    unlisted: dict[bytes, str] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
     stages: tuple[StageRate, ...] = ()
+    n_left: int = 0
+    links: list[bytes] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -88,10 +101,17 @@ class IndexReport:
             "n_unchanged": self.n_unchanged,
             "n_moved": self.n_moved,
             "n_removed": self.n_removed,
+            "n_away": self.n_away,
+            "n_back": self.n_back,
             "n_duplicates": self.n_duplicates,
             "n_metadata": self.n_metadata,
             "n_skipped": len(self.skipped),
             "n_images": self.n_images,
+            "away": [absence.as_dict() for absence in self.away],
+            "unlisted": [
+                {"path": printable(path), "message": reason}
+                for path, reason in self.unlisted.items()
+            ],
             "skipped": [file.as_dict() for file in self.skipped],
             "notes": self.notes,
             "seconds": round(self.seconds, 3),

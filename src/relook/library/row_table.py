@@ -13,12 +13,13 @@ import logging
 import os
 import sqlite3
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from relook.core.vectors import Ints
+from relook.library.whereabouts import away_ids
 
 __all__ = ["KEPT_FROM", "ROWS_FILE", "Snapshot", "keep_rows", "kept_rows", "read_snapshot"]
 
@@ -40,6 +41,7 @@ class Snapshot:
         end_row: The row behind the last one that any image has used.
         vectors_file: Which file of vectors the rows are of.
         rows: [n, 3] int64: first row, number of tiles, image id; sorted by first row.
+        away: [k] int64: ids of the images that are away, sorted; None where nobody has asked.
     """
 
     generation: int
@@ -48,6 +50,10 @@ class Snapshot:
     end_row: int
     vectors_file: int
     rows: Ints
+    away: Ints | None = None
+
+
+_ARRAYS = ("rows", "away")
 
 
 def read_snapshot(db: sqlite3.Connection, known: Snapshot | None = None) -> Snapshot:
@@ -58,17 +64,17 @@ def read_snapshot(db: sqlite3.Connection, known: Snapshot | None = None) -> Snap
         known: An earlier moment, so that only what was added since is read.
     """
     counters = dict(db.execute("SELECT name, value FROM counters").fetchall())
-    names = [one.name for one in fields(Snapshot)][:-1]
+    names = [one.name for one in fields(Snapshot) if one.name not in _ARRAYS]
     now = {name: int(counters.get(name, 0)) for name in names}
     if known is not None:
         if (known.generation, known.stamp) == (now["generation"], now["stamp"]):
-            return known
+            return known if known.away is not None else replace(known, away=away_ids(db))
         same = (known.rewrites, known.vectors_file) == (now["rewrites"], now["vectors_file"])
         if same and known.generation <= now["generation"] and known.end_row <= now["end_row"]:
             new = _rows(db, known.end_row)
             rows = np.concatenate([known.rows, new]) if len(new) else known.rows
-            return Snapshot(**now, rows=rows)
-    return Snapshot(**now, rows=_rows(db, -(2**62)))
+            return Snapshot(**now, rows=rows, away=away_ids(db))
+    return Snapshot(**now, rows=_rows(db, -(2**62)), away=away_ids(db))
 
 
 def _rows(db: sqlite3.Connection, start: int) -> Ints:
@@ -96,7 +102,8 @@ def _rows(db: sqlite3.Connection, start: int) -> Ints:
 def keep_rows(folder: Path, now: Snapshot) -> None:
     """Writes the table of a moment beside the catalog; a disk that refuses only costs time."""
     data = np.ascontiguousarray(now.rows, "<i8").tobytes()
-    facts = {name: value for name, value in asdict(now).items() if name != "rows"}
+    names = [one.name for one in fields(Snapshot) if one.name not in _ARRAYS]
+    facts = {name: getattr(now, name) for name in names}
     header = json.dumps({**facts, "n": len(now.rows), "crc32": zlib.crc32(data)}).encode()
     new = folder / f"{ROWS_FILE}.{os.getpid()}"
     try:

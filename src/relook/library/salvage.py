@@ -234,6 +234,7 @@ def _never_again(db: sqlite3.Connection, last_ids: dict[str, int]) -> None:
     """Makes ids go on behind every one that was ever given, so that no mark gets another image."""
     said = [row[0] for row in db.execute("SELECT image_id FROM judgements")]
     said += [row[0] for row in db.execute("SELECT image_id FROM dropped")]
+    said += [row[0] for row in db.execute("SELECT image_id FROM tombstones")]
     for (hits,) in db.execute("SELECT hits FROM rounds WHERE json_valid(hits)"):
         said += [hit[0] for hit in json.loads(hits)]
     last_ids["images"] = max([last_ids.get("images", 0), *(i for i in said if isinstance(i, int))])

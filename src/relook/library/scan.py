@@ -11,10 +11,11 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, split_member
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
 from relook.library.records import FileFacts, printable
+from relook.library.whereabouts import Identity, device_of, identity_of
 
-__all__ = ["Scan", "check_root", "is_gone"]
+__all__ = ["Scan", "check_root"]
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 _AT_ONCE = 1000  # files handed on together
@@ -35,6 +36,9 @@ class Scan:
 
     Attributes:
         unlisted: Folders and archives that could not be read, with the reason.
+        closed: Those of them that lead out of where they may.
+        identities: What the folders are that hold pictures or archives.
+        links: Folders that are links.
 
     Raises:
         NotFoundError: `no_path` when a root is not there.
@@ -53,6 +57,10 @@ class Scan:
         self.roots = list(dict.fromkeys(roots))
         self.hidden = hidden
         self.unlisted: dict[bytes, str] = {}
+        self.closed: set[bytes] = set()
+        self.identities: dict[bytes, Identity] = {}
+        self.links: set[bytes] = set()
+        self._devices: dict[int, int] = {}
         self._avoid, self._connections = avoid, connections
         self._within = None if within is None else [os.path.realpath(folder) for folder in within]
         for root in self.roots:
@@ -66,8 +74,28 @@ class Scan:
 
     def covers(self, path: bytes) -> bool:
         """Whether the scan would have seen this file if it were there."""
-        under = any(is_below(path, root) for root in self.roots)
-        return under and not any(is_below(path, one) for one in list(self.unlisted))
+        return self.is_below_root(path) and self.unlisted_above(path) is None
+
+    def is_below_root(self, path: bytes) -> bool:
+        """Whether it is one of the roots or in one."""
+        return any(is_below(path, root) for root in self.roots)
+
+    def unlisted_above(self, path: bytes) -> bytes | None:
+        """The folder or archive above a file that could not be read; None when all could."""
+        return next((one for one in list(self.unlisted) if is_below(path, one)), None)
+
+    def identity(self, folder: bytes) -> Identity:
+        """What a folder is now.
+
+        Raises:
+            OSError: when that cannot be told.
+        """
+        return self._identity(folder, os.stat(folder))
+
+    def _identity(self, folder: bytes, facts: os.stat_result) -> Identity:
+        if facts.st_dev not in self._devices:
+            self._devices[facts.st_dev] = device_of(folder, facts)
+        return identity_of(self._devices[facts.st_dev], facts)
 
     def __iter__(self) -> Iterator[list[FileFacts]]:
         for root in self.roots:
@@ -116,6 +144,8 @@ class Scan:
                 continue
             folders: list[bytes] = []
             wanted = [one for one in ordered if self._is_wanted(one, others, folders)]
+            if wanted:
+                self.identities[folder] = self._identity(folder, facts)
             for at in range(0, len(wanted), _AT_ONCE):
                 yield [_facts(entry) for entry in wanted[at : at + _AT_ONCE]]
             pending.extend(reversed(folders))
@@ -128,8 +158,11 @@ class Scan:
             return False
         if self._within is not None and entry.is_symlink() and _leads_out(entry, self._within):
             self.unlisted[entry.path] = "it leads out of the folders that may be indexed"
+            self.closed.add(entry.path)
         elif _is_folder(entry):
             folders.append(entry.path)
+            if entry.is_symlink():
+                self.links.add(entry.path)
         else:
             return entry.name.lower().endswith(_SUFFIXES) or is_archive(entry.name)
         return False
@@ -153,57 +186,6 @@ def check_root(root: bytes) -> os.stat_result:
         raise NotFoundError(
             "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
         ) from error
-
-
-def is_gone(path: bytes) -> bool:
-    """Whether a file is not there any more, for sure: its folder can be listed without it."""
-    member = split_member(path)
-    if is_url(path):
-        return _is_gone_there(path)
-    if member is not None:
-        return is_gone(member[0]) or _is_gone_inside(*member)
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return _is_listable(os.path.dirname(path))
-    except OSError:
-        return False
-    return False
-
-
-def _is_gone_inside(archive: bytes, name: bytes) -> bool:
-    from relook.core.errors import ImageError
-    from relook.core.sources import archive_at
-
-    try:
-        return name not in archive_at(archive).pictures
-    except ImageError:
-        return False
-
-
-def _is_gone_there(url: bytes) -> bool:
-    from relook.core.errors import ImageError
-    from relook.core.remote import size_and_stamp
-
-    member = split_member(url)
-    try:
-        size_and_stamp(url if member is None else member[0])
-    except ImageError as error:
-        return error.code == "vanished"
-    return member is not None and _is_gone_inside(*member)
-
-
-def _is_listable(folder: bytes) -> bool:
-    """Whether a folder, or the nearest one above that is there, can be listed."""
-    while folder and folder != os.path.dirname(folder):
-        try:
-            with os.scandir(folder):
-                return True
-        except (FileNotFoundError, NotADirectoryError):
-            folder = os.path.dirname(folder)
-        except OSError:
-            return False
-    return True
 
 
 def _leads_out(entry: os.DirEntry[bytes], within: list[bytes]) -> bool:

@@ -18,6 +18,7 @@ from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow
+from relook.library.tombstones import sweep_tombstones
 
 __all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
 
@@ -140,6 +141,7 @@ class SessionTable:
         with self._catalog.transaction() as db:
             for table in ("judgements", "rounds", "sessions"):
                 db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+            sweep_tombstones(db)
 
     def go(self, session_id: str, number: int) -> None:
         """Makes a round the current one."""

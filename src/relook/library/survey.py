@@ -17,7 +17,7 @@ import numpy as np
 
 from relook.core.archives import Archive
 from relook.core.errors import ImageError
-from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
+from relook.core.picture_paths import has_rival, is_archive, member_path
 from relook.core.settings import IndexSettings
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
@@ -55,8 +55,11 @@ class Survey:
         n_listed, n_todo, n_unchanged, n_metadata: Counts so far, of files.
         present: Paths of the files met that were skipped once.
         mended: Those of them that are as an image was indexed.
-        empty_roots: Roots below which nothing has been met.
+        steady: Folder or archive -> the places (see `whereabouts`) of which a file was met in it
+            unchanged; 0 stands for images of which no place is known.
+        unplaced: Folder or archive, and ids of unchanged images of which no place was known.
         archives: Those listed whole, by path.
+        looked_into: Archives whose members are known, as they are now.
     """
 
     def __init__(
@@ -67,14 +70,16 @@ class Survey:
         sidecars: Sidecars,
         settings: IndexSettings,
     ) -> None:
-        self._scan, self._catalog, self._known = scan, catalog, known
+        self.scan, self._catalog, self.known = scan, catalog, known
         self._sidecars, self._settings = sidecars, settings
         self._skipped = {file.facts.path: file for file in catalog.skipped()}
         self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
         self.present: set[bytes] = set()
         self.mended: set[bytes] = set()
-        self.empty_roots = list(scan.roots)
+        self.steady: dict[bytes, set[int]] = {}
+        self.unplaced: list[tuple[bytes, Ints]] = []
         self.archives: dict[bytes, FileFacts] = {}
+        self.looked_into: set[bytes] = set()
         self.listing = Clock("list")
         self._chunks: collections.deque[_Packed] = collections.deque()
         self._open: list[FileFacts] = []  # of the thread
@@ -93,7 +98,7 @@ class Survey:
     @property
     def roots(self) -> list[bytes]:
         """What is gone over."""
-        return self._scan.roots
+        return self.scan.roots
 
     def is_exhausted(self) -> bool:
         """Whether nothing more will come; `next` has said None.
@@ -140,7 +145,7 @@ class Survey:
 
     def _run(self) -> None:
         try:
-            batches = iter(self._scan)
+            batches = iter(self.scan)
             while not self._stopped:
                 with self.listing.work(0):
                     files = next(batches, None)
@@ -157,7 +162,6 @@ class Survey:
 
     def _sort(self, files: Sequence[FileFacts]) -> None:
         """Takes in some files that were listed."""
-        self._note_roots(files)
         plain = [file for file in files if not is_archive(file.path)]
         with self.listing.work(len(plain)):
             self._compare(plain)
@@ -165,21 +169,16 @@ class Survey:
             if is_archive(file.path) and not self._stopped:
                 self._look_into(file)
 
-    def _note_roots(self, files: Sequence[FileFacts]) -> None:
-        if self.empty_roots:
-            self.empty_roots = [
-                root
-                for root in self.empty_roots
-                if not any(is_below(file.path, root) for file in files)
-            ]
-
-    def _compare(self, files: Sequence[FileFacts]) -> None:
+    def _compare(self, files: Sequence[FileFacts], archive: bytes | None = None) -> None:
+        """Tells files of one folder or archive apart."""
         if not files:
             return
-        same, ids = self._known.compare(files)
+        same, ids = self.known.compare(files)
         if self._skipped:
             self._note_skipped(files, same.tolist())
         n_same = int(same.sum())
+        if n_same:
+            self._note_steady(archive or os.path.dirname(files[0].path), ids[same])
         if n_same and self._sidecars:
             self._update_words(ids[same])
         todo = files
@@ -196,6 +195,12 @@ class Survey:
         while len(self._open) >= _CHUNK or (self._open and not self._chunks):
             self._hand_on(self._open[:_CHUNK])
             self._open = self._open[_CHUNK:]
+
+    def _note_steady(self, place: bytes, image_ids: Ints) -> None:
+        places = self.known.places_of(image_ids)
+        self.steady.setdefault(place, set()).update(np.unique(places).tolist())
+        if not places.all():
+            self.unplaced.append((place, image_ids[places == 0]))
 
     def _note_skipped(self, files: Sequence[FileFacts], same: list[bool]) -> None:
         for file, is_same in zip(files, same, strict=True):
@@ -238,7 +243,7 @@ class Survey:
         if before is not None:
             self.present.add(facts.path)
             if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
-                self._scan.unlisted[facts.path] = before.message
+                self.scan.unlisted[facts.path] = before.message
                 return
         always = settings.hidden or settings.retry_skipped or rival
         if not always and archive_table.is_unchanged(self._catalog, facts):
@@ -248,7 +253,7 @@ class Survey:
             with self.listing.work(0):
                 archive = _listed(facts.path, rival)
         except ImageError as error:
-            self._scan.unlisted[facts.path] = error.message
+            self.scan.unlisted[facts.path] = error.message
             self._skip(SkippedFile(facts, error.code, error.message))
             return
         self._take_members(facts, archive)
@@ -256,6 +261,7 @@ class Survey:
             self.mended.add(facts.path)
 
     def _take_members(self, facts: FileFacts, archive: Archive) -> None:
+        self.looked_into.add(facts.path)
         for name, code, reason in archive.skips:
             path = member_path(facts.path, name)
             if self._is_shown(name):
@@ -271,7 +277,7 @@ class Survey:
         ]
         for at in range(0, len(members), _AT_ONCE):
             with self.listing.work(len(members[at : at + _AT_ONCE])):
-                self._compare(members[at : at + _AT_ONCE])
+                self._compare(members[at : at + _AT_ONCE], facts.path)
         if not self._settings.hidden:
             self.archives[facts.path] = facts
 
@@ -282,8 +288,11 @@ class Survey:
 
     def _pass_over(self, archive: bytes) -> None:
         """Takes every member of an unchanged archive for unchanged."""
+        self.looked_into.add(archive)
         ids = archive_table.images_inside(self._catalog, archive)
-        self._known.meet(ids)
+        self.known.meet(ids)
+        if len(ids):
+            self._note_steady(archive, ids)
         self.present.update(archive_table.skipped_inside(self._catalog, archive))
         self.n_unchanged += len(ids)
         self.n_listed += len(ids)

@@ -50,7 +50,8 @@ class SearchTools:
         state = self._state
         lines = [volume.info() for volume in state.shelf]
         text = "\n".join(
-            f"{one['library_id']}: {one['n_images']:,} images, {one['n_skipped']:,} files skipped"
+            f"{one['library_id']}: {one['n_images']:,} images, {one['n_away']:,} of them away,"
+            f" {one['n_skipped']:,} files skipped"
             for one in lines
         )
         values = {
@@ -81,9 +82,13 @@ class SearchTools:
             f"{facts['library_id']}: {facts['n_images']:,} images, {facts['n_tiles']:,} regions,"
             f" {facts['n_skipped']:,} files skipped; encoder {facts['encoder']}"
         )
+        away = [
+            f"away: {one['n']:,} images: {quoted(one['place'])} {one['reason']}"
+            for one in facts["away"]
+        ]
         lines = [f"skipped[{one['code']}]: {quoted(one['path'])}" for one in listed]
         values = {**facts, "fields": volume.fields(), "skipped": listed}
-        return reply("\n".join([text, *lines]), values)
+        return reply("\n".join([text, *away, *lines]), values)
 
     async def search(
         self,
@@ -95,6 +100,7 @@ class SearchTools:
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
         fold: given.Fold = True,
+        away: given.Away = False,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, PageShape]:
         """Finds images of a library by words, by example pictures, or both.
@@ -104,7 +110,7 @@ class SearchTools:
         the page is not good enough, begin_session and look_again beat rewording the query.
         """
         wanted = Wanted(words, image_ids, images, without)
-        only = Filter(where, path or None)
+        only = Filter(where, path or None, away=away)
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(

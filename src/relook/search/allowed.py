@@ -24,6 +24,7 @@ def allowed_rows(
     where: Mapping[str, str],
     path: str | None,
     without: frozenset[int] = frozenset(),
+    away: bool = False,
 ) -> tuple[Mask | None, int]:
     """Rows that may be found, and how many images they belong to.
 
@@ -32,12 +33,13 @@ def allowed_rows(
         where: Metadata key -> pattern (see `Catalog.matching`).
         path: Pattern of the path.
         without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
 
     Returns:
         [n_rows] bool, None when every row may; the number of images.
     """
     table = files.row_table
-    rows, images = _fitting(files, where, path) if where or path else (files.alive(), None)
+    rows, images = _fitting(files, where, path, away)
     n_images = len(table) if images is None else int(np.count_nonzero(images))
     if not without:
         return rows, n_images
@@ -50,15 +52,30 @@ def allowed_rows(
     return left, n_images - n_left_out
 
 
-def _fitting(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> tuple[Mask, Mask]:
-    """Rows [n_rows] and images [n images by row] that fit; the last few filters are kept."""
+def _fitting(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask | None, Mask | None]:
+    """Rows [n_rows] and images [n images by row] that fit; None for all of them."""
+    if where or path:
+        return _matching(files, where, path, away)
+    if away or not files.now.n_away:
+        return files.alive(), None
+    return files.now.present()
+
+
+def _matching(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask, Mask]:
+    """Those that a filter lets through; the last few filters are kept."""
     known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_KEY, {})
-    key = (tuple(sorted(where.items())), path)
+    key = (tuple(sorted(where.items())), path, away)
     found = known.get(key)
     if found is None:
         places = files.now.places(files.catalog.matching(dict(where), path))
         images = np.zeros(len(files.row_table), np.bool_)
         images[places[places >= 0]] = True
+        if not away:
+            images &= files.now.present()[1]
         found = files.rows_of(files.row_table[images]), images
         for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
             known.pop(old, None)  # another thread may have been faster

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
+from relook.library.whereabouts import away_note
 from relook.search.allowed import allowed_rows
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
 from relook.stores.base import Mask
 
 __all__ = ["Engine", "Filter", "Ranking"]
+
+_AWAY = "away note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,13 @@ class Filter:
         where: Metadata key -> pattern (see `Catalog.matching`).
         path: Pattern of the path.
         without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
     """
 
     where: Mapping[str, str] = field(default_factory=dict)
     path: str | None = None
     without: frozenset[int] = frozenset()
+    away: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -127,16 +132,36 @@ class Engine:
             if len(groups) >= limit or n_ranked < ask:
                 break
             ask *= 4  # so many copies that folding left too few
+        reasons = self._reasons(records)
         hits = tuple(
             self._hit(
                 records[first],
                 float(ranking.scores[first]),
                 int(ranking.tiles[first]),
                 tuple(records[at].image_id for at in others),
+                reasons.get(records[first].image_id),
             )
             for first, *others in groups[:limit]
         )
-        return Page(query, hits)
+        return Page(query, hits, self.away_notes(only or Filter()))
+
+    def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
+        """Why those of some images are away that are."""
+        if not self.files.now.n_away:
+            return {}
+        return self.files.catalog.reasons([record.image_id for record in records])
+
+    def away_notes(self, only: Filter) -> tuple[str, ...]:
+        """What is left out of a page because it is away, in a sentence; none when nothing is."""
+        if only.away or not self.files.now.n_away:
+            return ()
+        n_all = self._allowed(replace(only, away=True))[1]
+        if n_all == self._allowed(only)[1]:
+            return ()
+        known = self.files.derived.get(_AWAY)
+        if known is None:
+            known = self.files.derived[_AWAY] = away_note(self.files.catalog.absences())
+        return (known,) if known else ()
 
     def _with_records(self, ranking: Ranking) -> tuple[Ranking, list[ImageRecord]]:
         """What the catalog knows; without images that a writer has just removed or changed."""
@@ -204,7 +229,7 @@ class Engine:
 
     def _allowed(self, only: Filter) -> tuple[Mask | None, int]:
         """Rows that may be found, None for all, and how many images they belong to."""
-        return allowed_rows(self.files, only.where, only.path, only.without)
+        return allowed_rows(self.files, only.where, only.path, only.without, only.away)
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
@@ -214,8 +239,9 @@ class Engine:
         """
         records = self.files.catalog.images([row[0] for row in rows], missing_ok=True)
         still = {record.image_id: record for record in records}
+        reasons = self._reasons(records)
         return tuple(
-            self._hit(still[image_id], score, tile)
+            self._hit(still[image_id], score, tile, away=reasons.get(image_id))
             for image_id, score, tile in rows
             if image_id in still
         )
@@ -239,7 +265,12 @@ class Engine:
         return Ranking(table[best, 2], scores[best], np.zeros(len(best), np.int64))
 
     def _hit(
-        self, record: ImageRecord, score: float, tile: int, folded: tuple[int, ...] = ()
+        self,
+        record: ImageRecord,
+        score: float,
+        tile: int,
+        folded: tuple[int, ...] = (),
+        away: str | None = None,
     ) -> Hit:
         tiling = self.files.tiling(record.tiling_id)
         tile = tile if tile < len(tiling) else 0  # a page of a time when it had more
@@ -254,4 +285,5 @@ class Engine:
             height_px=record.height_px,
             folded=folded,
             tile_number=tile,
+            away=away,
         )

@@ -66,6 +66,14 @@ class Strategies(Answer):
     strategies: list[StrategyLine]
 
 
+class Absence(Answer):
+    """Pictures that are away for one reason."""
+
+    place: str = Field(description="The folder, archive, file or address.")
+    reason: str = Field(examples=["is not there"])
+    n: int
+
+
 class Library(Answer):
     """One library and what it holds."""
 
@@ -73,6 +81,8 @@ class Library(Answer):
     name: str
     n_images: int
     n_tiles: int
+    n_away: int = Field(description="How many of the images are away: not to be reached now.")
+    away: list[Absence]
     n_skipped: int
     encoder: str = Field(examples=["builtin"])
     dim: int
@@ -124,6 +134,7 @@ class Hit(Answer):
     folded: list[int] = Field(description="Near-duplicates that this hit stands for.")
     thumbnail: str = Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
     file: str = Field(description="Where the picture itself is.")
+    away: str | None = Field(None, description="Why its file cannot be reached now, if so.")
 
 
 class Page(Answer):

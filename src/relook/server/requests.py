@@ -83,6 +83,9 @@ class SearchBody(FilterBody):
     )
     limit: Limit = 20
     fold: bool = Field(True, description="Whether near-duplicates become one hit.")
+    away: bool = Field(
+        False, description="Whether pictures whose file cannot be reached now are shown, too."
+    )
 
 
 class SessionBody(FilterBody):

@@ -66,7 +66,8 @@ async def search(volume: VolumeOf, body: SearchBody, state: State) -> dict[str, 
 
 def _search(volume: Volume, body: SearchBody) -> dict[str, Any]:
     query = to_query(body.query, volume.pictures)
-    page = volume.search(query, body.limit, Filter(body.where, body.path), body.fold)
+    only = Filter(body.where, body.path, away=body.away)
+    page = volume.search(query, body.limit, only, body.fold)
     return page_view(volume, page)
 
 

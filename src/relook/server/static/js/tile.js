@@ -126,7 +126,9 @@ export class Tile {
     const [yes, no] = this.tools.children;
     yes.setAttribute("aria-pressed", String(kind === "relevant"));
     no.setAttribute("aria-pressed", String(kind === "irrelevant"));
-    const said = [`${at + 1} of ${total}`, nameOf(this.hit), spoken, moved?.spoken].filter(Boolean);
+    const away = this.hit.away ? "away" : "";
+    if (away) this.photo.title = this.hit.away;
+    const said = [`${at + 1} of ${total}`, nameOf(this.hit), away, spoken, moved?.spoken].filter(Boolean);
     this.photo.setAttribute("aria-label", said.join(", "));
   }
 

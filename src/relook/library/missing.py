@@ -1,0 +1,250 @@
+"""Telling images that are away from those whose file was deleted. Layer: library.
+
+A file is taken for deleted only where its folder is there, can be listed, is on the file system
+where it was, and still shows one of the pictures that were seen in it together with the
+file. Everything else looks the same as a disk that is not plugged in: the image is away. It
+keeps its id, its words and its marks, and comes back by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from relook.core.picture_paths import inside, is_below, is_url, original_path, split_member
+from relook.library.catalog import Catalog
+from relook.library.survey import Survey
+from relook.library.tombstones import bury, sweep_tombstones
+from relook.library.whereabouts import (
+    NOWHERE,
+    Identity,
+    mark_away,
+    mark_back,
+    place_of,
+    put_place,
+)
+
+__all__ = ["Missing", "Outcome", "has_images", "places_of"]
+
+_CLOSED = "closed"
+_NOT_THERE = "is not there"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the images whose file a listing has not met.
+
+    Args:
+        gone: Ids of deleted ones.
+        away: Id, place and reason of each that is away.
+    """
+
+    gone: list[int] = field(default_factory=list)
+    away: list[tuple[int, bytes, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder or archive with missing files: why they are away, or that it is as it was."""
+
+    place: bytes
+    reason: str = ""
+
+
+class Missing:
+    """Looks at the images of one run that were not met.
+
+    Args:
+        catalog: Of the library.
+        survey: What was met; its listing is over.
+    """
+
+    def __init__(self, catalog: Catalog, survey: Survey) -> None:
+        self._catalog, self._survey = catalog, survey
+        self._scan, self._known = survey.scan, survey.known
+        self._folders: dict[bytes, _Folder] = {}
+        self._identities = places_of(catalog)
+
+    def sort(self, images: Iterable[tuple[int, bytes]]) -> Outcome:
+        """Tells deleted from away.
+
+        Args:
+            images: Id and path of the images that were not met; those that no root covers,
+                and those whose file is there though it is not listed, stay as they are.
+        """
+        outcome = Outcome()
+        for image_id, path in images:
+            if not self._scan.is_below_root(original_path(path)):
+                continue
+            verdict = self._verdict(image_id, path)
+            if verdict is None:
+                continue
+            if verdict.reason:
+                outcome.away.append((image_id, verdict.place, verdict.reason))
+            else:
+                outcome.gone.append(image_id)
+        return outcome
+
+    def write(self, outcome: Outcome, back: list[int], *, every: bool) -> None:
+        """Enters what became of the images, all or nothing.
+
+        Args:
+            outcome: As `sort` gives it.
+            back: Ids of images that were away and are not any more.
+            every: See `bury`.
+        """
+        unplaced = [(place, self._identity(place), ids) for place, ids in self._survey.unplaced]
+        changed = self._changed_places(outcome, back)
+        changes = outcome.gone or outcome.away or back
+        if not (changes or unplaced or changed or self._catalog.count("tombstones")):
+            return
+        with self._catalog.transaction() as db:
+            bury(db, outcome.gone, words=True, every=every)
+            mark_away(db, outcome.away, time.time())
+            mark_back(db, back)
+            for place, identity, ids in unplaced:
+                for image_id in ids.tolist():
+                    put_place(db, image_id, place, identity)
+            sql = "UPDATE places SET device = ?, inode = ? WHERE place_id = ?"
+            db.executemany(sql, changed)
+            sweep_tombstones(db)
+            if changes:
+                db.execute(
+                    "DELETE FROM places WHERE place_id NOT IN"
+                    " (SELECT place_id FROM whereabouts WHERE place_id IS NOT NULL)"
+                )
+                self._catalog.bump(db)
+
+    def _identity(self, place: bytes) -> Identity:
+        return self._scan.identities.get(place, NOWHERE)
+
+    def _changed_places(self, outcome: Outcome, back: list[int]) -> list[tuple[int, int, int]]:
+        """Places that are all there and are told by other numbers now: (device, inode, id)."""
+        still = np.setdiff1d(self._known.away, np.array(back, np.int64))
+        missing = np.array([*outcome.gone, *(image_id for image_id, *_ in outcome.away)], np.int64)
+        lacking = set(self._known.places_of(np.union1d(still, missing)).tolist())
+        return [
+            (*self._scan.identities[place], group)
+            for place, groups in self._survey.steady.items()
+            if place in self._scan.identities
+            for group in groups - lacking
+            if group in self._identities
+            and self._identities[group] != (place, self._scan.identities[place])
+            and self._identities[group][0] == place
+        ]
+
+    def _verdict(self, image_id: int, path: bytes) -> _Folder | None:
+        """Why an image is away; no reason when it was deleted; None when its file is there."""
+        at = original_path(path)
+        place = place_of(at)
+        if not is_url(at):
+            if at == path and place == os.path.dirname(at):
+                seen = _seen(at)
+                if seen is None or seen.reason:
+                    return seen
+            if at in self._scan.roots and not os.path.lexists(at):
+                return _Folder(at, _NOT_THERE)
+        elif os.path.basename(at).startswith(b"."):
+            return None
+        if place not in self._folders:
+            self._folders[place] = self._look(place)
+        folder = self._folders[place]
+        if folder.reason:
+            return None if folder.reason == _CLOSED else folder
+        if at == path and split_member(at) and self._is_inside(at):
+            return None
+        return self._in_folder(image_id, place)
+
+    def _in_folder(self, image_id: int, place: bytes) -> _Folder:
+        """A file that is missing from a folder that can be listed."""
+        [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
+        if group not in self._survey.steady.get(place, ()):
+            full = place in self._scan.identities or place in self._survey.looked_into
+            return _Folder(place, "has other pictures now" if full else "has no pictures now")
+        before = self._identities.get(group, (place, NOWHERE))[1]
+        if before == NOWHERE or self._now(place)[0] == before[0]:
+            return _Folder(place)
+        return _Folder(place, "is on another disk now")
+
+    def _now(self, place: bytes) -> Identity:
+        found = self._scan.identities.get(place)
+        return found or self._scan.identity(place)
+
+    def _look(self, place: bytes) -> _Folder:
+        """What is the matter with a folder or an archive, if anything is."""
+        above = self._scan.unlisted_above(place)
+        if above in self._scan.closed:
+            return _Folder(place, _CLOSED)
+        if is_url(place):
+            return self._unlisted(above) if above else _Folder(place)
+        try:
+            os.stat(place)
+        except OSError as error:
+            return _unreachable(place, error, self._scan.roots)
+        return self._unlisted(above) if above else _Folder(place)
+
+    def _unlisted(self, folder: bytes) -> _Folder:
+        return _Folder(folder, f"cannot be read: {self._scan.unlisted[folder]}")
+
+    def _is_inside(self, path: bytes) -> bool:
+        """Whether a member is in its archive though this run has not listed it."""
+        return place_of(path) not in self._survey.looked_into
+
+
+def _seen(path: bytes) -> _Folder | None:
+    """Why a file cannot be reached; no reason when its folder is to say; None when it is there."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            return _Folder(path, "is a link to what is not there")
+        return _Folder(path)
+    except OSError as error:
+        return _Folder(os.path.dirname(path), f"cannot be reached: {error.strerror}")
+    return None
+
+
+def _unreachable(place: bytes, error: OSError, roots: list[bytes]) -> _Folder:
+    """The topmost folder that is not as it was, so that a disk is named once."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _Folder(place, f"cannot be reached: {error.strerror}")
+    within = [root for root in roots if is_below(place, root)]
+    while True:
+        if os.path.islink(place):
+            return _Folder(place, "is a link to what is not there")
+        above = os.path.dirname(place)
+        if above == place or place in within or os.path.lexists(place):
+            return _Folder(place, _NOT_THERE)
+        if os.path.isdir(above):
+            return (
+                _Folder(above, "is empty now") if _is_empty(above) else _Folder(place, _NOT_THERE)
+            )
+        place = above
+
+
+def _is_empty(folder: bytes) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def has_images(catalog: Catalog, root: bytes) -> bool:
+    """Whether an image is at or below a path."""
+    below = inside(root)
+    sql = (
+        "SELECT 1 FROM images WHERE path = ?1 OR path >= ?2 AND substr(path, 1, length(?2)) = ?2"
+        " OR path >= ?3 AND substr(path, 1, length(?3)) = ?3 LIMIT 1"
+    )
+    return bool(catalog.ask(sql, (root, below[0], below[-1])))
+
+
+def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
+    """The places that the catalog knows: path and identity of each."""
+    rows = catalog.ask("SELECT place_id, path, device, inode FROM places")
+    return {row[0]: (row[1], (row[2], row[3])) for row in rows}  # type: ignore[misc]

@@ -1,0 +1,227 @@
+"""Where each image's file was seen last, and which images are away. Layer: library.
+
+A *place* is one folder (or archive) as it was when pictures were seen in it: its path with
+what tells it from another folder at the same path, the file system and the inode. An image is
+*away* while its file cannot be reached; an *absence* says where and why. Both are kept beside
+the table of images, so that a change of them is no change of an image.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relook.core.picture_paths import split_member
+from relook.core.vectors import Ints
+from relook.library.records import printable
+
+__all__ = [
+    "HOME",
+    "NOWHERE",
+    "WHEREABOUTS",
+    "Absence",
+    "Identity",
+    "absences",
+    "away_ids",
+    "away_note",
+    "device_of",
+    "has_whereabouts",
+    "identity_of",
+    "mark_away",
+    "mark_back",
+    "place_of",
+    "put_place",
+    "reasons_of",
+]
+
+WHEREABOUTS = """
+CREATE TABLE IF NOT EXISTS places (
+    place_id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS places_path ON places (path);
+CREATE TABLE IF NOT EXISTS absences (
+    absence_id INTEGER PRIMARY KEY,
+    place BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    since_s REAL NOT NULL,
+    UNIQUE (place, reason)
+);
+CREATE TABLE IF NOT EXISTS whereabouts (
+    image_id INTEGER PRIMARY KEY,
+    place_id INTEGER,
+    absence_id INTEGER
+);
+CREATE INDEX IF NOT EXISTS whereabouts_away ON whereabouts (absence_id)
+    WHERE absence_id IS NOT NULL;
+"""
+"""The tables, as the catalog makes them."""
+HOME = "CREATE TABLE IF NOT EXISTS home (path BLOB PRIMARY KEY);\n"
+"""Where the library's folder was when it was written to last."""
+
+Identity = tuple[int, int]
+"""File system and inode of a folder."""
+NOWHERE: Identity = (0, 0)
+"""Of an archive or a remote folder: what is at its path is it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Images that are away for one reason.
+
+    Args:
+        place: The folder, archive, file or address that is not as it was.
+        reason: What is the matter with it ("is not there").
+        n: How many images.
+    """
+
+    place: bytes
+    reason: str
+    n: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON form."""
+        return {"place": printable(self.place), "reason": self.reason, "n": self.n}
+
+
+def device_of(folder: bytes, facts: os.stat_result) -> int:
+    """A number for the file system that a folder is on.
+
+    The one that the file system gives itself stays when it is mounted again, and is used
+    where it has one; numbers of devices change as disks come and go.
+    """
+    try:
+        number = os.statvfs(folder).f_fsid
+    except OSError:
+        number = 0
+    return _signed(number or facts.st_dev)
+
+
+def _signed(number: int) -> int:
+    """As SQLite holds 64 bits."""
+    number &= 2**64 - 1
+    return number - 2**64 if number >= 2**63 else number
+
+
+def identity_of(device: int, facts: os.stat_result) -> Identity:
+    """What tells a folder from another one at its path."""
+    return device, _signed(facts.st_ino)
+
+
+def place_of(path: bytes) -> bytes:
+    """The archive or folder that a picture is in."""
+    member = split_member(path)
+    return member[0] if member else os.path.dirname(path)
+
+
+def put_place(db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity) -> None:
+    """Says where an image's file is; it is not away then. Inside a transaction."""
+    sql = "SELECT place_id FROM places WHERE path = ? AND device = ? AND inode = ? LIMIT 1"
+    row = db.execute(sql, (path, *identity)).fetchone()
+    place_id = row[0] if row else _new_place(db, path, identity)
+    db.execute("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, NULL)", (image_id, place_id))
+
+
+def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
+    sql = "INSERT INTO places (path, device, inode) VALUES (?, ?, ?)"
+    return int(db.execute(sql, (path, *identity)).lastrowid or 0)
+
+
+def mark_away(
+    db: sqlite3.Connection, images: Iterable[tuple[int, bytes, str]], now_s: float
+) -> None:
+    """Says that images are away. Inside a transaction.
+
+    Args:
+        db: Of the transaction.
+        images: Image id, place, reason of each.
+        now_s: The time.
+    """
+    known: dict[tuple[bytes, str], int] = {}
+    rows = []
+    for image_id, place, reason in images:
+        key = (place, reason)
+        if key not in known:
+            db.execute(
+                "INSERT OR IGNORE INTO absences (place, reason, since_s) VALUES (?, ?, ?)",
+                (*key, now_s),
+            )
+            sql = "SELECT absence_id FROM absences WHERE place = ? AND reason = ?"
+            known[key] = db.execute(sql, key).fetchone()[0]
+        rows.append((image_id, known[key]))
+    db.executemany(
+        "INSERT INTO whereabouts (image_id, absence_id) VALUES (?, ?)"
+        " ON CONFLICT (image_id) DO UPDATE SET absence_id = excluded.absence_id",
+        rows,
+    )
+    _sweep(db)
+
+
+def mark_back(db: sqlite3.Connection, image_ids: Iterable[int]) -> None:
+    """Says that images can be reached again. Inside a transaction."""
+    sql = "UPDATE whereabouts SET absence_id = NULL WHERE image_id = ?"
+    db.executemany(sql, [(image_id,) for image_id in image_ids])
+    _sweep(db)
+
+
+def _sweep(db: sqlite3.Connection) -> None:
+    db.execute(
+        "DELETE FROM absences WHERE absence_id NOT IN"
+        " (SELECT absence_id FROM whereabouts WHERE absence_id IS NOT NULL)"
+    )
+
+
+def has_whereabouts(db: sqlite3.Connection) -> bool:
+    """Whether the catalog has these tables: one of an older version that is only read has not."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('whereabouts', 'absences')"
+    return bool(db.execute(sql).fetchone()[0] == 2)
+
+
+def away_ids(db: sqlite3.Connection) -> Ints:
+    """[n] int64: ids of the images that are away, sorted."""
+    if not has_whereabouts(db):
+        return np.zeros(0, np.int64)
+    sql = "SELECT group_concat(image_id) FROM whereabouts WHERE absence_id IS NOT NULL"
+    text = db.execute(sql).fetchone()[0]
+    return np.sort(np.fromstring(text or "", np.int64, sep=","))
+
+
+def absences(db: sqlite3.Connection) -> list[Absence]:
+    """Why images are away, the most first."""
+    if not has_whereabouts(db):
+        return []
+    sql = (
+        "SELECT place, reason, count(*) AS n FROM whereabouts JOIN absences USING (absence_id)"
+        " WHERE image_id IN (SELECT image_id FROM images)"
+        " GROUP BY absence_id ORDER BY n DESC, place"
+    )
+    return [Absence(place, reason, n) for place, reason, n in db.execute(sql).fetchall()]
+
+
+def reasons_of(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, str]:
+    """Why those of some images are away that are."""
+    if not has_whereabouts(db):
+        return {}
+    sql = (
+        "SELECT image_id, place, reason FROM whereabouts JOIN absences USING (absence_id)"
+        " WHERE image_id = ?"
+    )
+    rows = [db.execute(sql, (image_id,)).fetchone() for image_id in image_ids]
+    return {row[0]: f"{printable(row[1])} {row[2]}" for row in rows if row}
+
+
+def away_note(found: list[Absence]) -> str:
+    """One sentence on what is away; empty when nothing is."""
+    n = sum(absence.n for absence in found)
+    if not n:
+        return ""
+    why = "; ".join(f"{printable(one.place)} {one.reason}" for one in found[:3])
+    more = f"; and {len(found) - 3} more places" if len(found) > 3 else ""
+    return f"{n:,} {'picture is' if n == 1 else 'pictures are'} away: {why}{more}"
