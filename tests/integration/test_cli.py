@@ -1,5 +1,6 @@
 """The command line in process: exit codes, one JSON object on stdout, clean text for terminals."""
 
+import base64
 import json
 import os
 import re
@@ -155,7 +156,8 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
     assert told == {
         "library": f"{tmp_path}/library", "n_images": 3, "n_tiles": 15, "n_skipped": 0,
         "n_away": 0, "away": [], "encoder": "colour", "dim": 16,
-        "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1, "roots": [str(pictures)],
+        "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1,
+        "roots": [str(pictures)],
     }  # fmt: skip
     assert ask("forget", pictures / "sub") == (0, {"n_forgotten": 1, "n_marks": 0})
     code, told = ask("doctor")
@@ -334,6 +336,28 @@ def test_files_are_printed_as_bytes(
     capfdbinary.readouterr()
     assert main(["search", "red", "--files"]) == 0
     assert capfdbinary.readouterr() == (folder + b"/" + ODD + b"\n", b"")
+
+
+def test_json_with_odd_names_is_read_by_any_program(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    """Strict readers refuse halves of characters; the bytes stand beside."""
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)
+    for name in (ODD, "é.png".encode()):
+        with open(folder + b"/" + name, "wb") as file:
+            noise(len(name)).save(file, "PNG")
+    assert main([*INDEX, str(tmp_path / "odd")]) == 0
+    capfdbinary.readouterr()
+    assert main(["search", "red", "--json"]) == 0
+    hits = json.loads(capfdbinary.readouterr().out)["hits"]
+    json.dumps(hits, ensure_ascii=False).encode("utf-8")
+    names = {
+        base64.b64decode(hit["path_base64"]) if "path_base64" in hit else hit["path"].encode()
+        for hit in hits
+    }
+    assert names == {folder + b"/" + ODD, folder + b"/" + "é.png".encode()}
+    assert sum("\ufffd" in hit["path"] for hit in hits) == 1
 
 
 def test_stopping_is_exit_code_130(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relook.core.converter import JsonValue, from_json, to_json
@@ -193,6 +193,7 @@ def test_other_types_are_read_and_written_too() -> None:
         secret=st.just(0),
     )
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_written_is_read_back(thing: Thing) -> None:
     document = json.loads(json.dumps(thing.as_dict(pictures=True)))
     assert Thing.from_dict(document) == thing

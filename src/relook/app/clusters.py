@@ -169,13 +169,13 @@ def _attached(store: str, place: Path) -> LibraryFiles:
 
     milvus = Milvus(MilvusAddress.parse(store))
     try:
-        found = Journal(milvus, place).identity()
+        identity = Journal(milvus, place).identity()
     finally:
         milvus.close()
-    if found is None:
+    if identity is None:
         raise NotFoundError(
             "no_library",
             f"there is no library in {milvus.address}",
             f"make one with: relook index FOLDER_OF_PICTURES --store {milvus.address}",
         )
-    return LibraryFiles.create(place, found.encoder, found.fingerprint, store)
+    return LibraryFiles.create(place, identity.encoder, identity.fingerprint, store)

@@ -234,9 +234,9 @@ class Library:
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
         """
-        asked = whole_query(query, images, without)
+        parsed = whole_query(query, images, without)
         only = Filter(where or {}, path, away=away)
-        return self.engine.search(asked, limit, only, fold)
+        return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:
         """Finds images that look like a picture file or an image of the library.
@@ -280,11 +280,11 @@ class Library:
             path: Pattern that its path must have.
             instruction: What its captions should tell; the configured one when empty.
         """
-        asked = query if isinstance(query, Query) else parse_query(query)
+        parsed = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
         begun = start(
-            self.engine, self._session_table, asked, limit, caption, name, only, instruction
+            self.engine, self._session_table, parsed, limit, caption, name, only, instruction
         )
         return self.session(begun.session_id, captions=captions)
 

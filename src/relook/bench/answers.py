@@ -80,16 +80,16 @@ def is_binomial(record: AnswerRecord) -> bool | None:
     """Whether the text is the species' name and nothing else; None for other questions."""
     if not record.is_binomial:
         return None
-    said = record.text.strip().lower()
-    return any(said == answer.lower() for answer in record.gold)
+    name = record.text.strip().lower()
+    return any(name == answer.lower() for answer in record.gold)
 
 
 def is_genus(record: AnswerRecord) -> bool | None:
     """Whether the first word is the right genus; None for other questions."""
     if not record.is_binomial:
         return None
-    said = record.text.lower().split()[:1]
-    return any(said == answer.lower().split()[:1] for answer in record.gold)
+    genus = record.text.lower().split()[:1]
+    return any(genus == answer.lower().split()[:1] for answer in record.gold)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -113,7 +113,7 @@ class Comparison(JsonValue):
         fixed, broken: Wrong there and right here; right there and wrong here.
         gain: Mean difference with its 95% interval (paired bootstrap over questions).
         best: Share right in either: what a perfect choice between the two would give.
-        auto: What `relook ask --when auto` would give (`rag.gate`), were `against` the answers
+        auto: What `relook ask --when auto` would give (`hedge_of`), were `against` the answers
             without evidence and the log those with it.
     """
 
@@ -191,12 +191,12 @@ def bench_answers(
     if against is not None:
         pairs = _pairs(log, against)
         looked_up = sum(bool(hedge_of(other.text)) for _, other in pairs) / len(pairs)
-        told = ((name, _compare(pairs, MEASURES[name])) for name in MEASURES)
-        compared = {name: one for name, one in told if one is not None}
+        comparisons = ((name, _compare(pairs, MEASURES[name])) for name in MEASURES)
+        compared = {name: comparison for name, comparison in comparisons if comparison is not None}
         for name in groups:
-            one = _compare([p for p in pairs if p[0].category == name], is_in_prediction)
-            if one is not None:
-                by_category[name] = one
+            comparison = _compare([p for p in pairs if p[0].category == name], is_in_prediction)
+            if comparison is not None:
+                by_category[name] = comparison
     shares = {name: _share(log, measure) for name, measure in MEASURES.items()}
     return AnswerReport(
         n=len(log),
@@ -208,9 +208,9 @@ def bench_answers(
             for name, some in groups.items()
         },
         judge_agreement={
-            name: found
+            name: agreement
             for name in ("answer_in_prediction", "accepted_answer", "number_in_range")
-            if (found := _agreement(log, MEASURES[name]))
+            if (agreement := _agreement(log, MEASURES[name]))
         },
         compared=compared,
         category_compared=by_category,
@@ -248,12 +248,12 @@ def _pairs(
             "compare logs of the same questions; they are matched by idx, data_id or "
             "observation_id",
         )
-    for one, other in pairs:
-        if one.question != other.question or one.gold != other.gold:
+    for record, other in pairs:
+        if record.question != other.question or record.gold != other.gold:
             raise InputError(
                 "other_questions",
-                f"{one.key} asks {one.question[:80]!r} in one log and {other.question[:80]!r} "
-                "in the other, or wants another answer",
+                f"{record.key} asks {record.question[:80]!r} in one log and "
+                f"{other.question[:80]!r} in the other, or wants another answer",
                 "compare logs of the same question file",
             )
     return pairs
@@ -262,7 +262,7 @@ def _pairs(
 def _compare(
     pairs: Sequence[tuple[AnswerRecord, AnswerRecord]], measure: Measure
 ) -> Comparison | None:
-    judged = [(measure(one), measure(other), hedge_of(other.text)) for one, other in pairs]
+    judged = [(measure(record), measure(other), hedge_of(other.text)) for record, other in pairs]
     both = [(a, b, hedge) for a, b, hedge in judged if a is not None and b is not None]
     here = np.array([a for a, _, _ in both], bool)  # [n]
     there = np.array([b for _, b, _ in both], bool)  # [n]

@@ -92,12 +92,12 @@ def labelled(
     """
     by_file = {record.path.name: record for record in records}
     names: dict[str, list[str]] = {}
-    for one in wanted:
-        for file in one.files:
-            names.setdefault(file, []).append(one.words)
+    for wish in wanted:
+        for file in wish.files:
+            names.setdefault(file, []).append(wish.words)
     kept = [
-        Labelled(by_file[file].image_id, by_file[file].path, tuple(dict.fromkeys(told)))
-        for file, told in names.items()
+        Labelled(by_file[file].image_id, by_file[file].path, tuple(dict.fromkeys(named)))
+        for file, named in names.items()
         if file in by_file
     ]
     if not kept:
@@ -134,7 +134,7 @@ def bench_identify(
     """
     shown = _shown_by_name(photographs)
     having = _having_by_name(shown, records)
-    found: list[dict[str, dict[int, float]]] = []
+    shares: list[dict[str, dict[int, float]]] = []
     took_s, n_failed = 0.0, 0
     for at, photograph in enumerate(photographs, 1):
         evidence = _evidence(photograph, gather)
@@ -145,15 +145,15 @@ def bench_identify(
             chance = _chances(having[name], photograph.image_id, len(records))
             seen = _shares(items, name)
             kept = _shares(_struck(items, shown[name]), name)
-            found.append({"name": seen, "struck": kept, "chance": chance})
+            shares.append({"name": seen, "struck": kept, "chance": chance})
         if counter is not None:
             counter(at, len(photographs))
     answered = max(len(photographs) - n_failed, 1)
     return IdentifyResult(
-        name=_means([one["name"] for one in found]),
-        struck=_means([one["struck"] for one in found]),
-        chance=_means([one["chance"] for one in found]),
-        n_labelled=len(found),
+        name=_means([share["name"] for share in shares]),
+        struck=_means([share["struck"] for share in shares]),
+        chance=_means([share["chance"] for share in shares]),
+        n_labelled=len(shares),
         n_photographs=len(photographs),
         n_names=len(shown),
         n_images=len(records),
@@ -208,8 +208,8 @@ def _shares(items: Sequence[Item], name: str) -> dict[int, float]:
 
 
 def _words(item: Item) -> str:
-    told = [text for match in (item.match, *item.others) for text in (match.title, match.text)]
-    return " ".join([*told, item.text])
+    texts = [text for match in (item.match, *item.others) for text in (match.title, match.text)]
+    return " ".join([*texts, item.text])
 
 
 def _chances(having: frozenset[int], image_id: int, n_images: int) -> dict[int, float]:

@@ -61,7 +61,7 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_captions", f"cannot read {file}: {error}") from error
     lines = _of_json(file, text) if text.lstrip()[:1] == "{" else _of_lines(file, text)
-    captions = [Caption(one.image, one.text) for one in _chosen(lines, split) if one.text]
+    captions = [Caption(line.image, line.text) for line in _chosen(lines, split) if line.text]
     if not captions:
         named = f" of split {split!r}" if split else ""
         raise MetadataError(

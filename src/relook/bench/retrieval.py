@@ -75,22 +75,22 @@ def bench_retrieval(
         InputError: `no_match` when no caption's picture is in the library.
     """
     columns = _columns_by_name(engine)
-    asked = [caption for caption in captions if caption.image in columns]
-    if not asked:
+    queries = [caption for caption in captions if caption.image in columns]
+    if not queries:
         raise InputError(
             "no_match",
             f"none of the {len(captions)} captions is about a picture of this library",
             "captions are matched by file name; index the pictures they are about",
         )
     ranks = []
-    for start in range(0, len(asked), _BATCH):
-        some = asked[start : start + _BATCH]
+    for start in range(0, len(queries), _BATCH):
+        some = queries[start : start + _BATCH]
         vectors = engine.encoder.encode_texts([caption.text for caption in some])  # [b, d]
         right = np.array([columns[caption.image] for caption in some], np.int64)
         ranks.append(ranks_of(engine.score_all(vectors), right))
         if progress:
-            progress(start + len(some), len(asked))
-    return _result(np.concatenate(ranks), len(columns), len(captions) - len(asked))
+            progress(start + len(some), len(queries))
+    return _result(np.concatenate(ranks), len(columns), len(captions) - len(queries))
 
 
 def _columns_by_name(engine: Engine) -> dict[str, int]:

@@ -233,13 +233,13 @@ def tasks_of(engine: Engine, wanted: Sequence[Wanted], index: Mapping[str, int])
     Raises:
         InputError: `no_match` when none is left.
     """
-    found = [(one, positions(one, index)) for one in wanted]
-    kept = [(one, np.array(at, np.int64)) for one, at in found if at]
+    placed = [(wish, positions(wish, index)) for wish in wanted]
+    kept = [(wish, np.array(at, np.int64)) for wish, at in placed if at]
     if not kept:
         raise InputError(
             "no_match",
             "none of the queries is about a picture of this library",
             "pictures are matched by file name; index the ones the queries are about",
         )
-    vectors = engine.encoder.encode_texts([one.words for one, _ in kept])  # [q, d]
-    return [Task(one.words, vector, at) for (one, at), vector in zip(kept, vectors, strict=True)]
+    vectors = engine.encoder.encode_texts([wish.words for wish, _ in kept])  # [q, d]
+    return [Task(wish.words, vector, at) for (wish, at), vector in zip(kept, vectors, strict=True)]

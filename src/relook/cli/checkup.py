@@ -8,6 +8,8 @@ from pathlib import Path
 import typer
 
 from relook.cli.output import clean_lines, print_json, progress_bar
+from relook.core.leftovers import ended_folders, sweep_folders
+from relook.core.untrusted import TEMPORARY
 from relook.library.findings import CheckReport, Finding, RepairReport
 
 __all__ = ["look_after"]
@@ -29,6 +31,7 @@ def look_after(folder: Path, as_json: bool, *, mend: bool) -> None:
 
     with progress_bar(as_json) as progress:
         told = repair(folder, progress=progress) if mend else check(folder, progress=progress)
+    _look_beside(told)
     if as_json:
         print_json(told.as_dict())
     elif isinstance(told, RepairReport):
@@ -37,6 +40,23 @@ def look_after(folder: Path, as_json: bool, *, mend: bool) -> None:
         _print_check(told, folder)
     if not (told.after if isinstance(told, RepairReport) else told).sound:
         raise typer.Exit(1)
+
+
+def _look_beside(told: CheckReport | RepairReport) -> None:
+    """Adds what servers left outside of the library, or removes it where something is mended."""
+    if isinstance(told, RepairReport):
+        if n := sweep_folders(TEMPORARY):
+            told.done.append(f"removed {n} temporary folders of servers that were ended")
+        return
+    if folders := [str(folder) for folder in ended_folders(TEMPORARY)]:
+        told.note(
+            "temporary_leftover",
+            f"{len(folders)} temporary folders of servers that were ended, with pictures that"
+            " people searched with",
+            len(folders),
+            "remove them; the next server does, too",
+            folders,
+        )
 
 
 def _print_check(report: CheckReport, folder: Path | None = None) -> None:

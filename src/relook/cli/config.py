@@ -14,7 +14,8 @@ from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.compat.visualref import read_old, translate
 from relook.core.config_file import Setting, Value, load_config
-from relook.core.errors import InputError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import InputError
 
 __all__ = ["app"]
 
@@ -95,7 +96,7 @@ def _write_new(path: Path, text: str) -> None:
             "file_exists", f"{path} is there already", "choose another name, or remove it"
         ) from error
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot write {path}: {error.strerror}") from error
+        raise disk_error(f"cannot write {path}", error) from error
 
 
 def _plain(setting: Setting, value: Value) -> Any:

@@ -5,6 +5,7 @@ Results go to stdout, everything else to stderr. Rich is imported when something
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -47,9 +48,43 @@ def out(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-def print_json(values: Mapping[str, Any]) -> None:
-    """One JSON object on stdout, ASCII only, so that odd file names survive any pipe."""
-    sys.stdout.write(json.dumps(values, indent=2) + "\n")
+def print_json(values: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """One JSON object on stdout: ASCII, and Unicode that every program can read.
+
+    A file name need not be UTF-8. What is not becomes U+FFFD, and `KEY_base64` beside it has its
+    bytes: halves of characters would have other programs refuse the whole.
+    """
+    sys.stdout.write(json.dumps(_readable(values), indent=None if one_line else 2) + "\n")
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list | tuple):
+        return [_readable(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    readable = {}
+    for key, one in value.items():
+        readable[key] = _readable(one)
+        if (told := _in_base64(one)) is not None:
+            readable[f"{key}_base64"] = told
+    return readable
+
+
+def _in_base64(value: Any) -> Any:
+    """The bytes of a text, or of each of several, where one is not UTF-8; else None."""
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list | tuple) or not all(isinstance(one, str) for one in several):
+        return None
+    if all(one.isascii() or printable(one) == one for one in several):
+        return None
+    try:
+        data = [one.encode("utf-8", "surrogateescape") for one in several]
+    except UnicodeEncodeError:  # no file name: a text with half a character
+        return None
+    told = [base64.b64encode(one).decode() for one in data]
+    return told[0] if isinstance(value, str) else told
 
 
 def print_error(error: RelookError, as_json: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relook.app.indexing import AddOptions
-from relook.cli.output import print_report
+from relook.cli.output import print_json, print_report
 from relook.core.settings import WatchSettings
 from relook.library.report import IndexReport
 
@@ -38,7 +37,7 @@ def keep_watching(
     try:
         for report in watch(library, paths, options, settings):
             if as_json:
-                sys.stdout.write(json.dumps(report.as_dict()) + "\n")
+                print_json(report.as_dict(), one_line=True)
             else:
                 sys.stdout.write(time.strftime("%H:%M:%S "))
                 print_report(report)

@@ -48,15 +48,15 @@ class RowCache:
     def get(self, rows: list[int]) -> dict[int, Floats]:
         """Those of some rows that are here."""
         with self._lock:
-            found = {row: self._rows[row] for row in rows if row in self._rows}
-            for row in found:
+            known = {row: self._rows[row] for row in rows if row in self._rows}
+            for row in known:
                 self._rows.move_to_end(row)
-        return found
+        return known
 
-    def put(self, found: dict[int, Floats]) -> None:
+    def put(self, read: dict[int, Floats]) -> None:
         """Keeps rows, and lets go of those that nobody asked for the longest."""
         with self._lock:
-            self._rows.update(found)
+            self._rows.update(read)
             while self._rows and len(self._rows) * next(iter(self._rows.values())).nbytes > (
                 self.n_bytes
             ):
@@ -95,17 +95,17 @@ class MilvusSource:
     def rows(self, rows: Ints) -> Floats:
         """Chosen rows as [n, d] float32; zeros where a row was deleted."""
         wanted = np.asarray(rows, np.int64).reshape(-1).tolist()
-        found = self._cache.get(wanted)
-        missing = sorted(set(wanted) - found.keys())
+        known = self._cache.get(wanted)
+        missing = sorted(set(wanted) - known.keys())
         for at in range(0, len(missing), self._step):
             ids, vectors = self._query(f"row in {missing[at : at + self._step]}")
             read = dict(zip(ids.tolist(), vectors, strict=True))
             self._cache.put(read)
-            found.update(read)
+            known.update(read)
         out = np.zeros((len(wanted), self.dim), np.float32)
         for at, row in enumerate(wanted):
-            if row in found:
-                out[at] = found[row]
+            if row in known:
+                out[at] = known[row]
         return out
 
     def present(self, start: int, stop: int, also: str = "") -> tuple[Ints, Floats]:
@@ -132,11 +132,11 @@ class MilvusSource:
             yield self._query(f"({also}) and {inside}" if also else inside)
 
     def _query(self, expression: str) -> tuple[Ints, Floats]:
-        found = self.milvus.query(self.collection, expression, ("row", VECTOR))
-        found.sort(key=lambda row: int(row["row"]))
-        ids = np.array([row["row"] for row in found], np.int64)
-        vectors = np.array([row[VECTOR] for row in found], np.float32)
-        return ids, vectors.reshape(len(found), self.dim)
+        records = self.milvus.query(self.collection, expression, ("row", VECTOR))
+        records.sort(key=lambda row: int(row["row"]))
+        ids = np.array([row["row"] for row in records], np.int64)
+        vectors = np.array([row[VECTOR] for row in records], np.float32)
+        return ids, vectors.reshape(len(records), self.dim)
 
 
 _LOG = logging.getLogger(__name__)
@@ -211,17 +211,17 @@ class MilvusStore:
         due = min(limit, part.n)
         coded = self.kind not in _EXACT
         ask = min(max(due, self._shortlist, 3 * due) if coded else due, self._most)
-        found = self._milvus.search(
+        results = self._milvus.search(
             self._source.collection, queries, ask, part.expression, self._parameters(ask),
             ("row", VECTOR) if coded else ("row",),
         )  # fmt: skip
-        short = min(map(len, found)) < due
+        short = min(map(len, results)) < due
         if short and self.kind != "FLAT":
             # The lists or the graph that were walked held too few allowed rows.
             _LOG.info("%s found too few of %d rows: comparing with each", self.kind, part.n)
             return self._compared(queries, part, limit, allowed)
         rows, scores = empty_result(len(queries), limit)
-        for q, hits in enumerate(found):
+        for q, hits in enumerate(results):
             near = _scores(queries[q], hits, coded)
             _put(rows[q], scores[q], np.array([hit["row"] for hit in hits], np.int64), near)
         return rows, scores
@@ -268,20 +268,20 @@ def _scores(query: Floats, hits: list[dict[str, Any]], coded: bool) -> Floats:
     return scores
 
 
-def _put(rows: Ints, scores: Floats, found: Ints, near: Floats) -> None:
+def _put(rows: Ints, scores: Floats, near_rows: Ints, near: Floats) -> None:
     """Writes the best into a line of a result; equal scores come in the order of rows."""
-    by_row = np.argsort(found, kind="stable")
+    by_row = np.argsort(near_rows, kind="stable")
     order = by_row[top(near[by_row], len(rows))]
-    rows[: len(order)], scores[: len(order)] = found[order], near[order]
+    rows[: len(order)], scores[: len(order)] = near_rows[order], near[order]
 
 
-def _better(one: tuple[Ints, Floats], other: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
+def _better(first: tuple[Ints, Floats], second: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
     """The best of two results for each query."""
-    rows, scores = empty_result(*one[0].shape)
+    rows, scores = empty_result(*first[0].shape)
     for q in range(len(rows)):
-        found = np.concatenate([one[0][q], other[0][q]])
-        near = np.concatenate([one[1][q], other[1][q]])
-        _put(rows[q], scores[q], found[found >= 0], near[found >= 0])
+        both = np.concatenate([first[0][q], second[0][q]])
+        near = np.concatenate([first[1][q], second[1][q]])
+        _put(rows[q], scores[q], both[both >= 0], near[both >= 0])
     return rows, scores
 
 

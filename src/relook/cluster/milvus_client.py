@@ -122,8 +122,8 @@ class MilvusAddress:
 
 def _name(text: str, collection: str) -> str:
     if not _NAME.fullmatch(collection):
-        told = f"{collection!r} is no name for a collection: letters, digits and _, no digit first"
-        raise _bad(text, told)
+        why = f"{collection!r} is no name for a collection: letters, digits and _, no digit first"
+        raise _bad(text, why)
     return collection
 
 
@@ -141,8 +141,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _bad(text: str, told: str) -> InputError:
-    return InputError("bad_store", f"{text!r} is not the address of a store", told)
+def _bad(text: str, why: str) -> InputError:
+    return InputError("bad_store", f"{text!r} is not the address of a store", why)
 
 
 MOST_RESULTS = 16_384
@@ -193,8 +193,8 @@ class Milvus:
     def index_kind(self, collection: str) -> str:
         """How the vectors of a collection are indexed."""
         with self._talking() as client:
-            told = client.describe_index(collection, VECTOR, timeout=self._timeout_s)
-        return str((told or {}).get("index_type", "FLAT"))
+            index = client.describe_index(collection, VECTOR, timeout=self._timeout_s)
+        return str((index or {}).get("index_type", "FLAT"))
 
     def create(
         self, collection: str, fields: Sequence[Field], dim: int, index: str, n_shards: int = 1
@@ -242,20 +242,20 @@ class Milvus:
     ) -> list[dict[str, Any]]:
         """Fields of rows that an expression lets through: `MOST_RESULTS` at most, in no order."""
         with self._talking() as client:
-            found = client.query(
+            answer = client.query(
                 collection, filter=expression, output_fields=list(fields), limit=MOST_RESULTS,
                 consistency_level="Strong", timeout=self._timeout_s,
             )  # fmt: skip
-            return [dict(row) for row in found]
+            return [dict(row) for row in answer]
 
     def count(self, collection: str, expression: str) -> int:
         """How many rows an expression lets through."""
         with self._talking() as client:
-            found = client.query(
+            answer = client.query(
                 collection, filter=expression, output_fields=["count(*)"],
                 consistency_level="Strong", timeout=self._timeout_s,
             )  # fmt: skip
-            return int(found[0]["count(*)"])
+            return int(answer[0]["count(*)"])
 
     def search(
         self,
@@ -268,13 +268,13 @@ class Milvus:
     ) -> list[list[dict[str, Any]]]:
         """The nearest rows of each query [q, d], as `{"row", "distance", "entity"}`, best first."""
         with self._talking() as client:
-            found = client.search(
+            answer = client.search(
                 collection, list(queries), filter=expression, limit=limit,
                 output_fields=list(fields), anns_field=VECTOR,
                 search_params={"metric_type": "IP", "params": dict(parameters)},
                 consistency_level="Strong", timeout=self._timeout_s,
             )  # fmt: skip
-            return [[dict(hit) for hit in hits] for hits in found]
+            return [[dict(hit) for hit in hits] for hits in answer]
 
     def close(self) -> None:
         """Ends the connection; closing twice is fine."""

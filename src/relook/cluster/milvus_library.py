@@ -130,18 +130,18 @@ class Shared:
         if self._is_ready:
             return
         self._checked = None
-        found, tiles = self.journal.identity(), self.address.collection
-        if found is None or not self.milvus.has(tiles):
+        identity, tiles = self.journal.identity(), self.address.collection
+        if identity is None or not self.milvus.has(tiles):
             raise LibraryFormatError(
                 "store_missing",
                 f"there is no library in the collection {tiles!r} at {self.address.uri}",
                 "restore it from a backup, or index the pictures into a new library",
             )
         ours = self._identity.fingerprint
-        if found.fingerprint.digest != ours.digest:
+        if identity.fingerprint.digest != ours.digest:
             raise EncoderMismatchError(
                 "other_encoder",
-                f"the collection {tiles!r} was made by {found.fingerprint.told};"
+                f"the collection {tiles!r} was made by {identity.fingerprint.told};"
                 f" the encoder at hand is {ours.told}",
                 "name another collection, or use its encoder: relook attach ADDRESS does",
             )
@@ -177,9 +177,9 @@ class Shared:
             StoreError: `store_failed` when Milvus is down.
         """
         with self._lock:
-            said_s = self._clock()
-            asked = self._asked_s is not None and said_s - self._asked_s < _ASK_EVERY_S
-            if self._touched is None or (asked and self._is_ready and not now):
+            now_s = self._clock()
+            recent = self._asked_s is not None and now_s - self._asked_s < _ASK_EVERY_S
+            if self._touched is None or (recent and self._is_ready and not now):
                 return
             self._check_ready()
             self._joining.run(self._touched)
@@ -270,8 +270,8 @@ class Shared:
         ]
 
     def _next_id(self, db: sqlite3.Connection) -> int:
-        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'images'").fetchone()
-        return (int(found[0]) if found else 0) + 1
+        sequence = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'images'").fetchone()
+        return (int(sequence[0]) if sequence else 0) + 1
 
     def _delete(self, spans: Iterable[Span]) -> None:
         """Deletes rows, some spans at once."""

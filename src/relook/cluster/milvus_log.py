@@ -127,8 +127,8 @@ class Journal:
     def after(self, generation: int) -> list[Commit]:
         """The commits that follow a generation, in order; up to a thousand."""
         expression = f"number > {generation} and number <= {generation + _PAGE}"
-        found = self._milvus.query(self.collection, expression, ("number", "body"))
-        bodies = {int(row["number"]): _read(row["body"]) for row in found}
+        records = self._milvus.query(self.collection, expression, ("number", "body"))
+        bodies = {int(row["number"]): _read(row["body"]) for row in records}
         commits = []
         while (body := bodies.get(generation + 1)) is not None:
             generation += 1
@@ -193,8 +193,8 @@ class Journal:
         return other["folder"] == self._me["folder"] or not _is_alive(int(other["process"]))
 
     def _body(self, number: int) -> dict[str, Any] | None:
-        found = self._milvus.query(self.collection, f"number in [{number}]", ("body",))
-        return _read(found[0]["body"]) if found else None
+        records = self._milvus.query(self.collection, f"number in [{number}]", ("body",))
+        return _read(records[0]["body"]) if records else None
 
     def _put(self, records: Sequence[tuple[int, dict[str, Any]]]) -> None:
         rows = [{"number": n, "body": body, VECTOR: _NOTHING} for n, body in records]
@@ -300,8 +300,8 @@ class Joining:
             yield from self._query(f"row in {rows[at : at + step]}")
 
     def _query(self, expression: str) -> list[dict[str, Any]]:
-        found = self._milvus.query(self._tiles, expression, PAYLOAD)
-        return sorted(found, key=lambda row: int(row["row"]))
+        records = self._milvus.query(self._tiles, expression, PAYLOAD)
+        return sorted(records, key=lambda row: int(row["row"]))
 
 
 def _put_as(db: sqlite3.Connection, record: ImageRecord) -> None:

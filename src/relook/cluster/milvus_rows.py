@@ -57,7 +57,7 @@ class Staged:
 
         Others stay: what a thread beside the writer says of images is a change of its own.
         """
-        self._blocks = [one for one in self._blocks if one[0] + len(one[1]) > end]
+        self._blocks = [block for block in self._blocks if block[0] + len(block[1]) > end]
 
     def clear(self) -> None:
         """Forgets them all."""

@@ -103,19 +103,24 @@ class RayWorkers:
                 f"the workers failed on all of {len(files):,} files",
                 "relook and the encoder must open on every machine: see Ray's logs of the workers",
             )
+        # A file that ended its worker may have taken with it the files that waited there behind it.
+        for facts in list(left.values()):
+            for outcome in self._tried([facts], 1):
+                if left.pop(outcome.facts.path, None) is not None:
+                    yield outcome
         for facts in left.values():
-            told = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
-            yield SkippedFile(facts, FAILED, told)
+            why = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
+            yield SkippedFile(facts, FAILED, why)
 
     def _tried(self, files: Sequence[FileFacts], shard: int) -> Iterator[Read | SkippedFile]:
         from ray.exceptions import RayError
 
-        asked = {facts.path: facts for facts in files}
+        by_path = {facts.path: facts for facts in files}
         try:
             for batch in self._data_set(files, shard).iter_batches(
                 batch_size=None, batch_format="numpy", prefetch_batches=1
             ):
-                yield from outcomes(batch, asked, self._fingerprint.dim)
+                yield from outcomes(batch, by_path, self._fingerprint.dim)
         except RayError as error:
             raise _cluster_error(error) from error
 
@@ -159,9 +164,9 @@ def _room(plan: RayPlan) -> int:
 def _cluster_error(error: Exception) -> ClusterError:
     """What Ray says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
+    why = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
     return ClusterError(
         "cluster_failed",
-        f"the Ray cluster did not do it: {told}",
+        f"the Ray cluster did not do it: {why}",
         "see that it runs (ray status), and run the same command again; what is done is kept",
     )

@@ -44,11 +44,11 @@ class EncodeShard:
     def __init__(self, make: Callable[[], Encoder], limits: ImageLimits, digest: str) -> None:
         self._encoder = make()
         self._reader = PictureReader(self._encoder, limits)
-        found = self._encoder.fingerprint
-        if found.digest != digest:
+        fingerprint = self._encoder.fingerprint
+        if fingerprint.digest != digest:
             raise EncoderMismatchError(
                 "other_encoder",
-                f"a worker opened {found.told}; the library was made by {digest}",
+                f"a worker opened {fingerprint.told}; the library was made by {digest}",
                 "install the same relook and the same model on every machine",
             )
 
@@ -60,11 +60,11 @@ class EncodeShard:
                 batch["path"], batch["size_bytes"], batch["mtime_ns"], strict=True
             )
         ]
-        found: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
         step = max(self._encoder.batch, 1)
         for at in range(0, len(files), step):
-            found += self._outcomes(files[at : at + step])
-        return as_columns(found)
+            results += self._outcomes(files[at : at + step])
+        return as_columns(results)
 
     def _outcomes(self, files: list[FileFacts]) -> list[dict[str, Any]]:
         """What came of some files; an error that nobody foresaw is told of its file alone."""
@@ -73,8 +73,8 @@ class EncodeShard:
         except Exception as error:  # an edge: one file must not end the others
             if len(files) > 1:
                 return [line for facts in files for line in self._outcomes([facts])]
-            told = f"a worker failed on it: {type(error).__name__}: {error}"[:500]
-            return [_refused(SkippedFile(files[0], FAILED, told))]
+            why = f"a worker failed on it: {type(error).__name__}: {error}"[:500]
+            return [_refused(SkippedFile(files[0], FAILED, why))]
 
     def _encoded(self, reads: list[Read | SkippedFile]) -> list[dict[str, Any]]:
         good = [read for read in reads if isinstance(read, Read)]
@@ -91,7 +91,8 @@ class EncodeShard:
 def as_facts(files: Sequence[FileFacts]) -> list[dict[str, Any]]:
     """Files as the lines of a data set."""
     return [
-        {"path": one.path, "size_bytes": one.size_bytes, "mtime_ns": one.mtime_ns} for one in files
+        {"path": file.path, "size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns}
+        for file in files
     ]
 
 
@@ -132,17 +133,17 @@ def outcomes(
         files: What was asked for, by path.
         dim: Length d of a vector.
     """
-    found: list[Read | SkippedFile] = []
+    results: list[Read | SkippedFile] = []
     columns = (batch[name] for name in ("path", "content", "tiles", "told", "code", "message"))
-    for path, content, tiles, told, code, message in zip(*columns, strict=True):
+    for path, content, tiles, rest, code, message in zip(*columns, strict=True):
         facts = files[bytes(path)]
         if code:
-            found.append(SkippedFile(facts, str(code), str(message)))
+            results.append(SkippedFile(facts, str(code), str(message)))
             continue
-        values = json.loads(told)
-        n_tiles, said = values.pop("n_tiles"), values.pop("words")
-        words = None if said is None else Words(**said)
+        values = json.loads(rest)
+        n_tiles, words_given = values.pop("n_tiles"), values.pop("words")
+        words = None if words_given is None else Words(**words_given)
         record = ImageRecord(facts, bytes(content), **values)
         rows = np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)
-        found.append(Read(facts, record.content, words, record=record, tiles=rows))
-    return found
+        results.append(Read(facts, record.content, words, record=record, tiles=rows))
+    return results

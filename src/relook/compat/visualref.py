@@ -84,30 +84,30 @@ def read_old(file: Path) -> dict[str, Any]:
 
 def translate(*olds: Mapping[str, Any]) -> Translation:
     """One configuration of several old ones; later ones win."""
-    told = Translation()
-    old = {key: value for one in olds for key, value in one.items()}
+    translation = Translation()
+    old = {key: value for values in olds for key, value in values.items()}
     for key, value in old.items():
         if key in _SETTINGS:
-            for name, said in _SETTINGS[key](value):
-                told.settings[name] = said
+            for name, text in _SETTINGS[key](value):
+                translation.settings[name] = text
         elif key in _NEEDLESS:
-            told.notes.append(f"{key}: {_NEEDLESS[key]}")
+            translation.notes.append(f"{key}: {_NEEDLESS[key]}")
         elif key in _SUMMARIZER:
-            told.notes.append(
+            translation.notes.append(
                 f"{key}: the trained summarizer (AFS) is not part of relook; its feedback"
                 " strategies need no training (relook look --strategy)"
             )
         elif key not in _HANDLED:
-            told.unknown.append(key)
-    _families(old, told)
-    _fusing(old, told)
-    _index(old, told)
-    return told
+            translation.unknown.append(key)
+    _families(old, translation)
+    _fusing(old, translation)
+    _index(old, translation)
+    return translation
 
 
 def _count(value: object) -> int:
-    said = str(value).strip()
-    if not (said.isascii() and said.isdigit()) or len(said) > 9 or not int(said):
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not int(text):
         raise InputError("bad_config", f"TOP_K is {value!r}", "it must be a whole number from 1")
     return int(str(value))
 
@@ -134,32 +134,34 @@ _SETTINGS: dict[str, Any] = {
 _HANDLED = ("VLM_MODEL_FAMILY", "MODEL_FAMILY", "FUSE_INITIAL_QUERY", "INDEX_PATH")
 
 
-def _families(old: Mapping[str, Any], told: Translation) -> None:
+def _families(old: Mapping[str, Any], translation: Translation) -> None:
     """The model says its family itself; only one that cannot be right is worth a word."""
     for key in ("VLM_MODEL_FAMILY", "MODEL_FAMILY"):
         if key in old and str(old[key]).lower() not in _FAMILIES:
-            told.notes.append(f"{key}: VisualReF has no family {old[key]!r}; check the model")
+            translation.notes.append(
+                f"{key}: VisualReF has no family {old[key]!r}; check the model"
+            )
         elif key in old:
-            told.notes.append(f"{key}: the model's own files say its family")
+            translation.notes.append(f"{key}: the model's own files say its family")
 
 
-def _fusing(old: Mapping[str, Any], told: Translation) -> None:
+def _fusing(old: Mapping[str, Any], translation: Translation) -> None:
     if "FUSE_INITIAL_QUERY" in old:
         kept = "as you have it" if _is_true(old["FUSE_INITIAL_QUERY"]) else "which you had off"
-        told.settings["feedback.strategy"] = "caption-rocchio"
-        told.notes.append(
+        translation.settings["feedback.strategy"] = "caption-rocchio"
+        translation.notes.append(
             f"FUSE_INITIAL_QUERY: every round starts from the first query here, {kept};"
             " caption-rocchio is VisualReF's own way, auto (the default) is measured to find more"
         )
 
 
-def _index(old: Mapping[str, Any], told: Translation) -> None:
+def _index(old: Mapping[str, Any], translation: Translation) -> None:
     if "INDEX_PATH" in old:
         folder = PurePosixPath(str(old["INDEX_PATH"])).parent
         library = folder / "library.relook"
-        told.settings["library.folder"] = str(library)
-        encoder = told.settings.get("encoder.model", "SPEC")
-        told.notes.append(
+        translation.settings["library.folder"] = str(library)
+        encoder = translation.settings.get("encoder.model", "SPEC")
+        translation.notes.append(
             "INDEX_PATH: make a library of that index, without computing it again:"
             f" relook import faiss {folder} {library} --encoder {encoder}"
         )
@@ -174,7 +176,7 @@ def _is_env(file: Path) -> bool:
 
 
 def _of_env(file: Path, text: str) -> dict[str, Any]:
-    found = {}
+    pairs = {}
     for number, line in enumerate(text.splitlines(), start=1):
         bare = line.strip().removeprefix("export ").strip()
         if not bare or bare.startswith("#"):
@@ -182,8 +184,8 @@ def _of_env(file: Path, text: str) -> dict[str, Any]:
         key, equals, value = bare.partition("=")
         if not equals or not key.strip().replace("_", "").isalnum():
             raise InputError("bad_config", f"{file} line {number} is not KEY=VALUE", "correct it")
-        found[key.strip()] = _unquoted(value.strip())
-    return found
+        pairs[key.strip()] = _unquoted(value.strip())
+    return pairs
 
 
 def _unquoted(value: str) -> str:

@@ -71,16 +71,16 @@ class Setting:
         Raises:
             InputError: `bad_config` with the key, the value and what it should be.
         """
-        found = _converted(value, self.kind)
+        converted = _converted(value, self.kind)
         low, choices = self.field.metadata.get("low"), self.field.metadata.get("choices")
-        if found is None:
+        if converted is None:
             wanted = _NAMES.get(self.kind, "a text")
-        elif low is not None and found < low:
+        elif low is not None and converted < low:
             wanted = f"at least {low}"
-        elif choices and found not in choices:
+        elif choices and converted not in choices:
             wanted = f"one of {', '.join(repr(choice) for choice in choices)}"
         else:
-            return found
+            return converted
         shown = "(secret)" if self.secret else repr(value)
         raise InputError(
             "bad_config", f"{source}: {self.key} is {shown}; it must be {wanted}", "correct it"
@@ -109,15 +109,15 @@ class Config:
 
     def given(self, key: str) -> Any:
         """What somebody said about a key, or None where its default holds."""
-        found = self._given.get(key)
-        return None if found is None else found.value
+        value = self._given.get(key)
+        return None if value is None else value.value
 
     def section(self, name: str) -> dict[str, Any]:
         """What was said about the fields of a section, by field name."""
         begin = f"{name}."
         return {
-            key.removeprefix(begin): said.value
-            for key, said in self._given.items()
+            key.removeprefix(begin): given_value.value
+            for key, given_value in self._given.items()
             if key.startswith(begin)
         }
 
@@ -159,15 +159,15 @@ def load_config(
             given[setting.key] = Value(setting.checked(value, str(file)), str(file))
     strangers = []
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        found = _of_variable(variable, sections, aliases)
-        if found is None:
+        named = _of_variable(variable, sections, aliases)
+        if named is None:
             # Other parts have variables of their own; one that begins like a section is a slip.
             section, _, name = variable.removeprefix(PREFIX).lower().partition("_")
             if section in sections and name:
                 strangers.append(variable)
-        elif environ[variable] or found.kind is str:
-            value = found.checked(_spelled(environ[variable], found.kind), variable)
-            given[found.key] = Value(value, variable)
+        elif environ[variable] or named.kind is str:
+            value = named.checked(_spelled(environ[variable], named.kind), variable)
+            given[named.key] = Value(value, variable)
     return Config(sections, given, files, strangers)
 
 
@@ -200,14 +200,14 @@ def _settings(section: str, target: str) -> list[Setting]:
     module, _, name = target.partition(":")
     kind = getattr(importlib.import_module(module), name)
     hints = typing.get_type_hints(kind)
-    found = []
+    settings = []
     for field in dataclasses.fields(kind):
         alternatives = typing.get_args(hints[field.name]) or (hints[field.name],)
         optional = type(None) in alternatives
         plain = alternatives[0] if optional else hints[field.name]
         kind_of_value = typing.get_origin(plain) or plain
-        found.append(Setting(f"{section}.{field.name}", kind_of_value, field, optional))
-    return found
+        settings.append(Setting(f"{section}.{field.name}", kind_of_value, field, optional))
+    return settings
 
 
 def _known(sections: Mapping[str, str], section: str, name: str, source: str) -> Setting:
@@ -257,7 +257,7 @@ def _converted(value: object, kind: type) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is tuple:
-        texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
         return tuple(value) if texts else None  # type: ignore[arg-type]
     if kind is Path:
         return Path(os.path.expanduser(value)) if isinstance(value, str) and value else None

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, IptcImagePlugin, UnidentifiedImageError
 
+from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError
 from relook.core.picture_paths import FORMATS
 from relook.core.settings import ImageLimits
@@ -154,7 +155,9 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
     Raises:
         ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`; with
             `limits.isolate` also what `core.isolation` adds.
+        CancelledWork: when this is part of work that is not wanted any more.
     """
+    check_cancelled()
     limits = limits or ImageLimits()
     if limits.isolate:
         from relook.core.isolation import decode_isolated

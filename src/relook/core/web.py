@@ -109,7 +109,7 @@ def fetch(
     """
     limits = limits or WebLimits()
     deadline = time.monotonic() + limits.timeout_s
-    asked = url
+    requested = url
     for n_redirects in range(limits.max_redirects + 1):
         parts = check_url(url)
         addresses = _addresses(parts, deadline, resolve or _system)
@@ -124,7 +124,7 @@ def fetch(
         url = urljoin(url, location)
     raise FetchError(
         "too_many_redirects",
-        f"{asked} redirects more than {limits.max_redirects} times",
+        f"{requested} redirects more than {limits.max_redirects} times",
         "open it in a browser and give the address it ends at",
     )
 
@@ -158,19 +158,19 @@ def host_of(url: str) -> str:
 
 
 def _system(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 def _addresses(parts: SplitResult, deadline: float, resolve: Resolver) -> list[str]:
     """Resolves a name once, in a thread of its own, because the system's resolver has no limit."""
     host, port = str(parts.hostname), _port(parts)
-    found: list[str] = []
+    collected: list[str] = []
     failed: list[Exception] = []
 
     def look() -> None:
         try:
-            found.extend(resolve(host, port))
+            collected.extend(resolve(host, port))
         except (OSError, UnicodeError) as error:
             failed.append(error)
 
@@ -179,9 +179,9 @@ def _addresses(parts: SplitResult, deadline: float, resolve: Resolver) -> list[s
     worker.join(max(deadline - time.monotonic(), 0.0))
     if worker.is_alive():
         raise _timeout(parts)
-    if failed or not found:
+    if failed or not collected:
         raise FetchError("fetch_failed", f"{host} has no address", "check the spelling")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(collected))
 
 
 def _port(parts: SplitResult) -> int:
@@ -204,7 +204,7 @@ def _get(
     timer.start()
     try:
         peer = str(sock.getpeername()[0])
-        if peer.partition("%")[0] not in {one.partition("%")[0] for one in addresses}:
+        if peer.partition("%")[0] not in {address.partition("%")[0] for address in addresses}:
             raise AccessError("private_address", f"{parts.hostname} answered from {peer}")
         if parts.scheme == "https":
             context = ssl.create_default_context()

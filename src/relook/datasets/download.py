@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 
-from relook.core.errors import FetchError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import FetchError
 from relook.core.retry import Retries, retry_after_s
 from relook.datasets.catalogue import Archive, Dataset
 from relook.library.report import Progress, ProgressCallback
@@ -84,11 +85,10 @@ class Downloader:
         except OSError as error:
             if isinstance(error, FetchError):
                 raise
-            raise StorageError(
-                "disk_refused",
-                f"cannot write {part}: {error.strerror or error}",
+            raise disk_error(
+                f"cannot write {part}", error,
                 "make room on the disk and run the same command again; it goes on from there",
-            ) from error
+            ) from error  # fmt: skip
         _mark_of(part).unlink(missing_ok=True)
         return target
 
@@ -194,17 +194,17 @@ def read_record(client: httpx.Client, dataset: Dataset) -> Archive:
         raise FetchError("bad_status", f"{dataset.record} answered {answer.status_code}", "later?")
     try:
         files: dict[str, Any] = {file["key"]: file for file in answer.json()["files"]}
-        found = files[dataset.file]
-        url, n_bytes = httpx.URL(found["links"]["self"]), int(found["size"])
-        checksum = _MD5.match(found["checksum"])
+        entry = files[dataset.file]
+        url, n_bytes = httpx.URL(entry["links"]["self"]), int(entry["size"])
+        checksum = _MD5.match(entry["checksum"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, httpx.InvalidURL) as error:
         raise FetchError(
             "bad_record",
             f"{dataset.record} does not tell of {dataset.file}: {error!r}",
             "report it",
         ) from error
-    asked = httpx.URL(dataset.record)
-    if checksum is None or n_bytes <= 0 or (url.scheme, url.host) != (asked.scheme, asked.host):
+    record = httpx.URL(dataset.record)
+    if checksum is None or n_bytes <= 0 or (url.scheme, url.host) != (record.scheme, record.host):
         raise FetchError(
             "bad_record", f"{dataset.record} names an odd size, checksum or address", "report it"
         )
@@ -218,16 +218,16 @@ def _check_length(answer: httpx.Response, archive: Archive, have: int) -> int:
         if length is not None and int(length) != archive.n_bytes:
             raise _wrong_length(archive, f"announces {int(length):,} bytes")
         return 0
-    told = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
-    if told is None or int(told[1]) != have:
+    stated = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
+    if stated is None or int(stated[1]) != have:
         raise FetchError(
             "bad_range",
             f"{archive.url} was asked from byte {have:,} and answers"
             f" {answer.headers.get('content-range')!r}",
             "remove the .part file and run the same command again",
         )
-    if int(told[3]) != archive.n_bytes:
-        raise _wrong_length(archive, f"announces {int(told[3]):,} bytes")
+    if int(stated[3]) != archive.n_bytes:
+        raise _wrong_length(archive, f"announces {int(stated[3]):,} bytes")
     return have
 
 
@@ -238,10 +238,10 @@ def _check_scheme(url: str, answer: httpx.Response) -> None:
         )
 
 
-def _wrong_length(archive: Archive, told: str) -> FetchError:
+def _wrong_length(archive: Archive, stated: str) -> FetchError:
     return FetchError(
         "bad_length",
-        f"{archive.url} {told}; {archive.name} has {archive.n_bytes:,}",
+        f"{archive.url} {stated}; {archive.name} has {archive.n_bytes:,}",
         "this is another file than the published one; see docs/datasets.md",
     )
 

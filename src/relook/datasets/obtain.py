@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import httpx
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.core.picture_paths import SUFFIXES
 from relook.datasets.catalogue import Archive, Dataset
@@ -78,9 +79,9 @@ def plan(dataset: Dataset, folder: Path, client: httpx.Client) -> Plan:
     if dataset.record and dataset.name not in _unpacked(folder):
         dataset = replace(dataset, archives=(read_record(client, dataset),))
     done = _unpacked(folder)
-    todo = tuple(one for one in dataset.archives if _key(dataset, one) not in done)
-    download = sum(one.n_bytes - _there(folder, one) for one in todo)
-    unpacked = sum(_unpacked_bytes(one) for one in todo)
+    todo = tuple(archive for archive in dataset.archives if _key(dataset, archive) not in done)
+    download = sum(archive.n_bytes - _there(folder, archive) for archive in todo)
+    unpacked = sum(_unpacked_bytes(archive) for archive in todo)
     free = shutil.disk_usage(_existing(folder)).free
     needed = download + unpacked + (_SPARE_BYTES if todo else 0)
     if free < needed:
@@ -115,7 +116,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot make {folder}: {error.strerror}") from error
+        raise disk_error(f"cannot make {folder}", error) from error
     downloader = Downloader(client, folder, progress)
     for archive in plan.todo:
         file = downloader.fetch(archive)
@@ -252,9 +253,9 @@ def unpack(
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(
-            "disk_refused",
-            f"cannot unpack into {folder}: {error.strerror or error}",
+        raise disk_error(
+            f"cannot unpack into {folder}",
+            error,
             "make room on the disk and run the same command again; it goes on from there",
         ) from error
     return len(members)

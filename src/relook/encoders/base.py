@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.json_form import JsonShape
 from relook.core.types import Box
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
+
+_AT_ONCE = 16  # pictures between two looks at whether they are still wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,13 @@ def encode_images(encoder: Encoder, images: Sequence[Image.Image]) -> Floats:
 
     Returns:
         [n, d] float32, unit rows.
+
+    Raises:
+        CancelledWork: when this is part of work that is not wanted any more.
     """
-    tiles = encoder.encode_prepared([encoder.prepare(image) for image in images])
-    return np.stack([rows[0] for rows in tiles])
+    rows: list[Floats] = []
+    for at in range(0, len(images), _AT_ONCE):
+        check_cancelled()
+        prepared = [encoder.prepare(image) for image in images[at : at + _AT_ONCE]]
+        rows += [tiles[0] for tiles in encoder.encode_prepared(prepared)]
+    return np.stack(rows)

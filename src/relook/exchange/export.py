@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
-from relook.core.errors import ImageError, MissingExtraError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError, MissingExtraError
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.exchange.flat_index import FlatWriter
@@ -176,10 +177,10 @@ def export_parquet(
     report, counted = ExportReport([path]), _counter(files, progress)
     with files.moment(), new_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for images, vectors in batches(files, 8192):
-            told = [{**about(one), "metadata": json.dumps(one.metadata)} for one in images]
+            rows = [{**about(image), "metadata": json.dumps(image.metadata)} for image in images]
             flat = pa.array(vectors.reshape(-1), pa.float32())
             lists = pa.FixedSizeListArray.from_arrays(flat, files.vectors.dim)
-            plain = [pa.array([one[name] for one in told], kind) for name, kind in columns[:-1]]
+            plain = [pa.array([row[name] for row in rows], kind) for name, kind in columns[:-1]]
             writer.write_table(pa.Table.from_arrays([*plain, lists], schema=schema))
             report.n_images += len(images)
             counted(len(images))
@@ -199,11 +200,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         os.replace(new, path)
     except OSError as error:
-        raise StorageError(
-            "disk_refused",
-            f"cannot write {path}: {error.strerror or error}",
-            "make room on the disk",
-        ) from error
+        raise disk_error(f"cannot write {path}", error) from error
     finally:
         new.unlink(missing_ok=True)
 

@@ -125,8 +125,8 @@ def check_source(source: FaissFolder, encoder: Encoder, limits: ImageLimits | No
             f"the index has vectors of {source.vectors.dim} numbers; {name} makes {encoder.dim}",
             "name the model that made the index with --encoder",
         )
-    found = itertools.islice(_cosines(source, encoder, limits or ImageLimits()), _N_COMPARED)
-    cosines = list(found)
+    compared = itertools.islice(_cosines(source, encoder, limits or ImageLimits()), _N_COMPARED)
+    cosines = list(compared)
     if cosines and float(np.median(cosines)) < _SAME_COSINE:
         raise EncoderMismatchError(
             "other_encoder",

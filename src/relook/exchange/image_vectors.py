@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import InputError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import InputError
 from relook.core.vectors import Floats
 from relook.library.commit import Committer, Entry
 from relook.library.files import LibraryFiles
@@ -47,9 +48,7 @@ def new_folder(folder: Path, *names: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(
-            "disk_refused", f"cannot make {folder}: {error.strerror}", "choose another folder"
-        ) from error
+        raise disk_error(f"cannot make {folder}", error, "choose another folder") from error
     for name in names:
         if next(iter(folder.glob(name)), None) is not None:
             raise InputError(

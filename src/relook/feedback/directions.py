@@ -202,13 +202,13 @@ def heights(evidence: Evidence, vectors: Doubles, fold: NDArray[np.int64]) -> Do
         middle, deviation = against.mean(axis=0), against.std(axis=0)
         spread = np.where(deviation > 1e-9 * lengths, deviation, lengths)
     spread = np.where(spread > 0, spread, 1.0)
-    found = np.empty(len(fold))
+    result = np.empty(len(fold))
     for position, item in enumerate(evidence.relevant):
         at = int(fold[position])
         scores = item.tiles @ vectors[at]  # [k]
         scores[1:] *= evidence.tile_weight
-        found[position] = (scores.max() - middle[at]) / spread[at]
-    return found
+        result[position] = (scores.max() - middle[at]) / spread[at]
+    return result
 
 
 def wholes(evidence: Evidence) -> Floats:

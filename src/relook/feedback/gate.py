@@ -134,23 +134,23 @@ def _ways(evidence: Evidence, options: AutoOptions) -> Iterator[_Way]:
     )
     yield _read(evidence, _mean_way("rocchio", evidence, [("", options.strength, shown)]), options)
     if any(item.caption is not None for item in evidence.items):
-        said = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
-        captions = ("caption ", options.strength * options.caption, said)
+        words = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
+        captions = ("caption ", options.strength * options.caption, words)
         mixed = _mean_way("caption-rocchio", evidence, [("", options.strength, shown), captions])
         yield _read(evidence, mixed, options)
 
 
 def _read(evidence: Evidence, way: _Way, options: AutoOptions) -> _Way:
     """The way with the phrasings that the judgements fit, weighed again on every fold."""
-    found = readings(evidence)
-    if found is None or not options.phrasing:
+    phrasings = readings(evidence)
+    if phrasings is None or not options.phrasing:
         return way
     everything = np.ones((1, len(evidence.items)), dtype=bool)
-    said = options.phrasing * found.directions(everything)[0]  # [d]
+    pull = options.phrasing * phrasings.directions(everything)[0]  # [d]
     return replace(
         way,
-        directions=way.directions + options.phrasing * found.directions(~way.held),
-        parts=(*way.parts, Contribution("phrasing", said)),
+        directions=way.directions + options.phrasing * phrasings.directions(~way.held),
+        parts=(*way.parts, Contribution("phrasing", pull)),
     )
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
+from relook.core.cancellation import check_cancelled
+from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.library.dropped import DROPPED, taken_back
@@ -23,10 +24,11 @@ from relook.library.image_columns import COLUMNS, column_values, read_columns
 from relook.library.matching import matching_sql, plain
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
+from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
 from relook.library.tombstones import TOMBSTONES, unburied
 from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
-__all__ = ["DAMAGE", "Catalog"]
+__all__ = ["Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -85,8 +87,6 @@ WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
         ON CONFLICT (name) DO UPDATE SET value = value + 1;
 END;
 """
-# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
-DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class Catalog:
@@ -113,15 +113,15 @@ class Catalog:
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
-            raise _database_error(path, error) from error
+            raise database_error(path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing: rolls back when the block raises. One inside another is part of it.
 
         Raises:
-            StorageError: `disk_refused` when the disk does not take the change.
-            LibraryFormatError: `bad_catalog` when the file is damaged.
+            LibraryBusyError, StorageError, LibraryFormatError: as `database_error` says.
+            InputError: `bad_text` for a text with half a character in it.
         """
         with self._lock:
             if self._db.in_transaction:
@@ -135,7 +135,10 @@ class Catalog:
                 self._db.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._roll_back()
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
+            except UnicodeEncodeError as error:
+                self._roll_back()
+                raise bad_text(error) from error
             except BaseException:
                 self._roll_back()
                 raise
@@ -153,13 +156,18 @@ class Catalog:
         """All rows of a SELECT.
 
         Raises:
-            LibraryFormatError: `bad_catalog` when the file is damaged.
+            LibraryBusyError, StorageError, LibraryFormatError: as `database_error` says.
+            InputError: `bad_text` for a value with half a character in it.
+            CancelledWork: when this is part of work that is not wanted any more.
         """
+        check_cancelled()
         with self._lock:
             try:
                 return self._db.execute(sql, values).fetchall()
             except DAMAGE as error:
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
+            except UnicodeEncodeError as error:
+                raise bad_text(error) from error
 
     def count(self, table: str) -> int:
         """Number of rows of `images` or `skipped`."""
@@ -284,7 +292,7 @@ class Catalog:
             try:
                 return read_snapshot(self._db, known)
             except DAMAGE as error:
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -367,7 +375,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
         if len(uris) == 1 or one is uris[-1] or _is_readable(db):
             return db
         db.close()
-    raise _database_error(path, error) from error
+    raise database_error(path, error) from error
 
 
 def _is_readable(db: sqlite3.Connection) -> bool:
@@ -381,19 +389,3 @@ def _is_readable(db: sqlite3.Connection) -> bool:
 def _int(value: object) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:
-    text = str(error)
-    damaged = any(words in text for words in ("no such table", "Could not decode"))
-    if isinstance(error, sqlite3.OperationalError) and not damaged:
-        return StorageError(
-            "disk_refused",
-            f"cannot write {path}: {text}",
-            "make room on the disk, check who may write there, and run the same command again",
-        )
-    return LibraryFormatError(
-        "bad_catalog",
-        f"{path} is not a readable catalog: {text}",
-        "restore it from a backup, or index the pictures into a new library",
-    )

@@ -12,8 +12,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.errors import LibraryFormatError, RelookError, StorageError
+from relook.core.errors import LibraryError, LibraryFormatError, RelookError
+from relook.core.leftovers import ended_files
 from relook.core.settings import SearchSettings
+from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import check_sessions
 from relook.library.check_tables import AGAIN, check_images, check_sqlite, images_named, rows_of
@@ -184,6 +186,8 @@ class _Check:
             for name in sorted(os.listdir(folder))
             if is_leftover(name)
         ]
+        for name in STRANGERS:
+            names += [f"{name}/{file.name}" for file in ended_files(self._folder / name)]
         if names:
             told = f"{len(names)} files that a stop left half written, or a writer writes just now"
             self._report.note("leftover", told, len(names), "remove them", names)
@@ -213,7 +217,7 @@ def _in_use(path: Path) -> bool:
     try:
         with closing(Catalog(path, writable=False)) as catalog:
             return catalog.end_row() > 0
-    except (LibraryFormatError, StorageError):
+    except LibraryError:
         return path.stat().st_size > 0
 
 
@@ -221,5 +225,5 @@ def _generation(folder: Path) -> int:
     try:
         with closing(Catalog(folder / CATALOG, writable=False)) as catalog:
             return catalog.generation()
-    except (LibraryFormatError, StorageError):
+    except LibraryError:
         return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from relook.core.errors import InputError, LibraryFormatError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import InputError, LibraryFormatError
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.collection import claim_collection
@@ -31,9 +32,7 @@ def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
         names = sorted(name for name in os.listdir(folder) if name != index)
         others = [name for name in names if not name.startswith(begins)]
     except OSError as error:
-        raise StorageError(
-            "disk_refused", f"cannot make a library at {folder}: {error.strerror}"
-        ) from error
+        raise disk_error(f"cannot make a library at {folder}", error) from error
     if others:
         raise InputError(
             "folder_in_use",

@@ -21,20 +21,28 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
         path: A pattern of the path.
 
     Raises:
-        InputError: `bad_filter` for a key that cannot be one.
+        InputError: `bad_filter` for a key that cannot be one, or a pattern with a NUL.
     """
     clauses, values = ["1"], list[str]()
     for key, value in where.items():
-        if not key or '"' in key:
+        if not key or '"' in key or "\0" in key or printable(key) != key:
             raise InputError("bad_filter", f"{key!r} is not a metadata key")
+        _check_pattern(value)
         field = key
         if key not in _COLUMNS:
             values.append(f'$."{key}"')
             field = f"json_extract(metadata, ?{len(values)})"
         clauses.append(_fits(field, value, values))
     if path is not None:
+        _check_pattern(path)
         clauses.append(_fits("path", path if "*" in path else f"*{path}*", values))
     return f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id", values
+
+
+def _check_pattern(pattern: str) -> None:
+    """Refuses a NUL, behind which SQLite would not read on: the rest would not be asked."""
+    if "\0" in pattern:
+        raise InputError("bad_filter", f"{pattern!r} has a NUL in it", "no name or path has one")
 
 
 def plain(value: object) -> str | None:

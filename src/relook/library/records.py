@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,19 @@ from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
+# Halves of characters that no byte of a file name is decoded to (PEP 383).
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
-    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
-    return original_path(os.fsencode(path)).decode("utf-8", "replace")
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    Whatever the locale is: in an old one `os.fsencode` refuses a text with other letters.
+    """
+    if isinstance(path, str):
+        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
+    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

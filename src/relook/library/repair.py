@@ -15,6 +15,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
@@ -22,7 +23,9 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.leftovers import sweep_files
 from relook.core.settings import SearchSettings
+from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_sessions import mend_sessions
@@ -35,6 +38,7 @@ from relook.library.moment import vectors_number, vectors_path
 from relook.library.report import Progress, ProgressCallback
 from relook.library.row_table import ROWS_FILE
 from relook.library.salvage import salvage
+from relook.library.sqlite_errors import database_error
 from relook.library.sums import add_missing_sums
 from relook.library.vector_file import VectorFile
 
@@ -81,10 +85,10 @@ def repair(
                 mending.found = after
         except StorageError:
             raise
-        except (OSError, sqlite3.DatabaseError) as error:
-            told = f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}"
-            hint = "make room, check who may write there, and run it again"
-            raise StorageError("disk_refused", told, hint) from error
+        except sqlite3.DatabaseError as error:
+            raise database_error(folder / CATALOG, error) from error
+        except OSError as error:
+            raise disk_error(f"cannot write to {folder}", error) from error
     return RepairReport(before, after, mending.done, mending.kept)
 
 
@@ -223,7 +227,7 @@ class _Mending:
             except OSError as error:
                 told = f"cannot write {path}: {error.strerror}"
                 hint = "if the disk fails, copy the library to another one and mend it there"
-                raise StorageError("disk_refused", told, hint) from error
+                raise StorageError(disk_error(told, error).code, told, hint) from error
             n_summed = add_missing_sums(catalog, VectorFile(path, dim, end_row))
         if ranges:
             self.done.append(f"cleared {sum(end - first for first, end in ranges):,} damaged rows")
@@ -247,6 +251,9 @@ class _Mending:
                 if is_leftover(name):
                     (folder / name).unlink(missing_ok=True)
                     self.done.append(f"removed {name}, which a stop had left half written")
+        for name in STRANGERS:
+            if n := sweep_files(self._folder / name):
+                self.done.append(f"removed {n} files in {name}, which a stop had left half written")
 
 
 def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> int:

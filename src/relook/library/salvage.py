@@ -13,8 +13,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from relook.library.catalog import DAMAGE, Catalog
+from relook.library.catalog import Catalog
 from relook.library.session_table import SessionTable
+from relook.library.sqlite_errors import DAMAGE
 from relook.library.sqlite_pages import Value, stray_rows
 
 __all__ = ["salvage"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import LibraryFormatError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Halves, Ints, singles
 
 __all__ = ["VectorFile"]
@@ -90,11 +91,10 @@ class VectorFile:
                 os.fsync(file.fileno())
         except OSError as error:
             self.cut_tail()
-            raise StorageError(
-                "disk_refused",
-                f"cannot write {len(data):,} bytes to {self.path}: {error.strerror}",
+            raise disk_error(
+                f"cannot write {len(data):,} bytes to {self.path}", error,
                 "make room on the disk and run the same command again; nothing is lost",
-            ) from error
+            ) from error  # fmt: skip
         self._n_rows += len(vectors)
         self._map = None
         return first

@@ -38,8 +38,8 @@ def page_html(page: Page) -> str:
     n_left = len(page) - len(cards)
     lines = [f"{len(page)} images for {query_text(page)}" if len(page) else "nothing found"]
     lines += [f"and {n_left} more, which are in the page but not drawn"] if n_left else []
-    told = "".join(f'<div style="{_QUIET}">{_words(line)}</div>' for line in (*lines, *page.notes))
-    return f'<div class="relook-page">{told}<div style="{_GRID}">{"".join(cards)}</div></div>'
+    notes = "".join(f'<div style="{_QUIET}">{_words(line)}</div>' for line in (*lines, *page.notes))
+    return f'<div class="relook-page">{notes}<div style="{_GRID}">{"".join(cards)}</div></div>'
 
 
 def page_text(page: Page) -> str:

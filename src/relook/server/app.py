@@ -83,7 +83,7 @@ def create_app(
     )
     app.state.relook = state
     errors.install(app)
-    app.add_middleware(Guard, settings=state.settings)
+    app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
     modules = (
         routes_meta, routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs,

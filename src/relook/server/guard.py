@@ -13,12 +13,13 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,8 +39,10 @@ __all__ = ["API", "Guard"]
 
 _LOG = logging.getLogger(__name__)
 API = "/api/v1"
+_LEFT = 499  # for the log only, as nginx has it: nobody is there to read it
 _MIN_RATE = 16_384  # bytes a second that a body must come with
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_SAYS_BODY = (b"content-length", b"transfer-encoding")
 _OPEN_PATHS = (f"{API}/health",)
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -63,10 +66,11 @@ class Guard:
     Args:
         app: What answers the requests that pass.
         settings: Who and how much.
+        gives_up: Whether a request ends when its client leaves.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
-        self.app, self._settings = app, settings
+    def __init__(self, app: ASGIApp, settings: ServerSettings, *, gives_up: bool = False) -> None:
+        self.app, self._settings, self._gives_up = app, settings, gives_up
         self._n_large = 0  # counted on the event loop
         self._cookie, self._cookie_value = _cookie_of(settings.token)
 
@@ -77,12 +81,16 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        body = _Body(receive, self._limit(scope), self._settings.timeout_s)
+        has_body = any(name in _SAYS_BODY for name, _ in scope["headers"])
+        body = _Body(receive, self._limit(scope), self._settings.timeout_s, is_whole=not has_body)
         told = _Sender(send, body)
         try:
             refusal = self._check(scope)
             with self._slot(scope):
-                await (refusal or self.app)(scope, body, told)
+                answering = (refusal or self.app)(scope, body, told)
+                await (_while_wanted(answering, body, told) if self._gives_up else answering)
+        except ClientDisconnect:  # in the middle of its body: nobody is there to answer
+            told.status = told.status or _LEFT
         except Exception as error:
             if told.status:
                 raise  # the answer has begun: only ending the connection is honest
@@ -163,6 +171,24 @@ class Guard:
         return settings.body_bytes
 
 
+async def _while_wanted(answering: Awaitable[None], body: _Body, told: _Sender) -> None:
+    """Answers a request, and gives that up when its client leaves before it has the answer."""
+    answer = asyncio.ensure_future(answering)
+    leaving = asyncio.ensure_future(body.left())
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done() and not told.is_whole:
+            answer.cancel()
+            await asyncio.wait((answer,))
+            if answer.cancelled():
+                told.status = _LEFT
+                return
+        await answer
+    finally:
+        leaving.cancel()
+        answer.cancel()
+
+
 class _CutOffError(Exception):
     """Ends an answer to a body that was cut off; unknown to whatever handles errors inside."""
 
@@ -177,6 +203,7 @@ class _Sender:
     def __init__(self, send: Send, body: _Body) -> None:
         self._send, self._body = send, body
         self.status, self.replaced = 0, False
+        self.is_whole = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -188,21 +215,45 @@ class _Sender:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
+        elif not message.get("more_body", False):
+            self.is_whole = True
         await self._send(message)
 
 
 class _Body:
-    """Receives a body that may be only so large and must neither pause nor trickle."""
+    """Receives a body that may be only so large and must neither pause nor trickle.
 
-    def __init__(self, receive: Receive, limit: int, timeout_s: float) -> None:
+    Args:
+        receive: Where it comes from.
+        limit: Bytes at most.
+        timeout_s: How long it may pause.
+        is_whole: Whether the request says that it has none.
+    """
+
+    def __init__(
+        self, receive: Receive, limit: int, timeout_s: float, *, is_whole: bool = False
+    ) -> None:
         self._receive, self._limit, self._timeout_s = receive, limit, timeout_s
-        self._n_bytes, self._is_whole = 0, False
+        self._n_bytes, self._whole = 0, asyncio.Event()
+        self._is_owed = is_whole  # an empty body is told once, whoever asked first
+        if is_whole:
+            self._whole.set()
         self._began_s: float | None = None
         self.refused: RelookError | None = None
 
+    async def left(self) -> None:
+        """Returns when the client has left, or has its answer."""
+        await self._whole.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def __call__(self) -> Message:
-        if self._is_whole:  # now it only waits for the client to go away
-            return await self._receive()
+        if self._is_owed:
+            self._is_owed = False
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._whole.is_set():  # now it only waits for the client to go away
+            await self.left()
+            return {"type": "http.disconnect"}
         try:
             message = await asyncio.wait_for(self._receive(), self._patience_s())
         except TimeoutError:
@@ -214,7 +265,8 @@ class _Body:
             )
             raise self.refused from None
         self._n_bytes += len(message.get("body", b""))
-        self._is_whole = not message.get("more_body", False)
+        if not message.get("more_body", False):
+            self._whole.set()
         if self._n_bytes > self._limit:
             self.refused = TooLargeError(
                 "body_too_large",
@@ -266,11 +318,19 @@ def _check_site(scope: Scope, headers: Headers) -> None:
     origin = headers.get("origin")
     foreign = site not in ("none", "same-origin") and not opens_page
     if origin is not None and scope["method"] not in _SAFE:
-        foreign = foreign or urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+        foreign = foreign or _netloc(origin) != headers.get("host", "").lower()
     if foreign:
         raise AccessError(
             "bad_origin", "a page of another site may not use this server", "open its own page"
         )
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin in lower case; empty, as no Host is, when it cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as http://[
+        return ""
 
 
 def _without_token(scope: Scope) -> Response | None:

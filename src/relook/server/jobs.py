@@ -219,12 +219,18 @@ class Jobs:
             waiting = self._queues.get(library_id)
             return waiting[0].job_id if waiting else None
 
-    def close(self) -> None:
-        """Stops every job at its next batch and waits for them; closing twice is fine."""
+    def stop(self) -> None:
+        """Stops every job at its next batch and takes no more; a second time is fine."""
         with self._lock:
             self._closed = True
-            jobs, threads = list(self._jobs.values()), list(self._threads.values())
+            jobs = list(self._jobs.values())
         for job in jobs:
             job.stop()
+
+    def close(self) -> None:
+        """Stops every job at its next batch and waits for them; closing twice is fine."""
+        self.stop()
+        with self._lock:
+            threads = list(self._threads.values())
         for thread in threads:
             thread.join()

@@ -23,7 +23,7 @@ from relook.server.work import busy
 
 __all__ = ["bind", "uvicorn_config"]
 
-_GRACE_S = 10  # for requests under way
+_GRACE_S = 3  # for requests under way
 _REFUSED_S = 2.0  # for who was told to come back, or that a body is refused
 
 

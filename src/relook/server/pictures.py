@@ -11,7 +11,6 @@ import collections
 import contextlib
 import re
 import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relook.core.errors import NotFoundError, OverloadError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import NotFoundError, OverloadError
 from relook.core.images import Picture, decode
+from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.settings import ImageLimits
 from relook.core.types import Query
-from relook.core.untrusted import mark
+from relook.core.untrusted import TEMPORARY, mark
 
 __all__ = ["EXTENSIONS", "QueryPictures", "Stored"]
 
@@ -60,7 +61,9 @@ class QueryPictures:
     ) -> None:
         self._kept, self._limits = kept, replace(limits, isolate=True)
         self._n_most, self._max_bytes = n_most, max_bytes
-        self._temporary = Path(tempfile.mkdtemp(prefix="relook-pictures-"))
+        sweep_folders(TEMPORARY)
+        self._folder = OwnFolder(TEMPORARY)
+        self._temporary = self._folder.path
         mark(self._temporary)
         self._lock = threading.Lock()
         self._held: collections.Counter[str] = collections.Counter()
@@ -79,7 +82,9 @@ class QueryPictures:
             path.write_bytes(data)
             self._thin_out()
         except OSError as error:
-            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise disk_error("cannot store it", error) from error
         return Stored(picture_id, path, picture.width_px, picture.height_px)
 
     def _thin_out(self) -> None:
@@ -118,13 +123,14 @@ class QueryPictures:
             self._kept.mkdir(exist_ok=True)
             mark(self._kept)
             kept = self._kept / path.name
-            shutil.copyfile(path, kept)
+            with new_file(kept) as file, open(path, "rb") as source:
+                shutil.copyfileobj(source, file)
         except FileNotFoundError:
             raise OverloadError(
                 "too_busy", "the uploaded picture made room for newer ones", "upload it again"
             ) from None
         except OSError as error:
-            raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+            raise disk_error("cannot store it", error) from error
         return kept
 
     @contextmanager
@@ -158,7 +164,7 @@ class QueryPictures:
         with self._lock:
             used = {part.image.name for one in queries() for part in one.parts if part.image}
             for file in self._kept.iterdir() if self._kept.is_dir() else ():
-                ours = _ID.fullmatch(file.stem)
+                ours = _ID.fullmatch(file.stem) and file.suffix != NEW
                 if ours and file.name not in used and not self._held[file.name]:
                     with contextlib.suppress(OSError):  # the next sweep tries again
                         file.unlink()
@@ -170,4 +176,4 @@ class QueryPictures:
 
     def close(self) -> None:
         """Removes the temporary folder; closing twice is fine."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._folder.close()

@@ -52,7 +52,7 @@ async def import_session(volume: VolumeOf, request: Request, state: State) -> di
             data = await file.read()
     else:
         data = await request.body()
-    session_id, notes = await state.slow.run(
+    session_id, notes = await state.imports.run(
         volume.add_session, data, lambda query: no_files(query, volume.pictures)
     )
     return {"session_id": session_id, "notes": notes}
@@ -71,7 +71,7 @@ async def export(
         raise InputError(
             "bad_request", f"a session is not exported as {form}", "ask for what=results"
         )
-    made = await state.slow.run(_export, volume, session_id, form, what)
+    made = await state.exports.run(_export, volume, session_id, form, what)
     name = f"relook-{what}-{session_id}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if isinstance(made, bytes):

@@ -110,7 +110,7 @@ async def picture_thumbnail(
     volume: VolumeOf, picture_id: str, state: State, size: SizePx = "320"
 ) -> Response:
     """A small JPEG of an uploaded query picture."""
-    data = await state.pictures.run(_picture_thumbnail, state, volume, picture_id, int(size))
+    data = await state.decoding.run(_picture_thumbnail, state, volume, picture_id, int(size))
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(data, media_type="image/jpeg", headers=headers)
 
@@ -133,7 +133,7 @@ async def heatmap(
     """Where in an image words are, or what a session looks for."""
     if (text is None) == (session is None):
         raise InputError("bad_request", "a heat map needs either text or session")
-    return await state.slow.run(_heat_map, volume, image_id, text, session, cells)
+    return await state.explaining.run(_heat_map, volume, image_id, text, session, cells)
 
 
 def _heat_map(

@@ -33,7 +33,7 @@ async def uploads(
 ) -> dict[str, Any]:
     """Stores pictures in the library's folder and indexes them."""
     sources = [(file.filename or "", file.file) for file in files]
-    folder, refused = await state.slow.run(store_uploads, volume, sources)
+    folder, refused = await state.decoding.run(store_uploads, volume, sources)
     return {**state.index(volume, [folder]).view(), "refused": refused}
 
 

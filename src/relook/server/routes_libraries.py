@@ -61,7 +61,7 @@ async def fields(volume: VolumeOf, state: State) -> dict[str, Any]:
 @router.post("/libraries/{library_id}/search", response_model=models.Page)
 async def search(volume: VolumeOf, body: SearchBody, state: State) -> dict[str, Any]:
     """Finds images by words, pictures, or both."""
-    return await state.core.run(_search, volume, body)
+    return await state.pool_for(body.query).run(_search, volume, body)
 
 
 def _search(volume: Volume, body: SearchBody) -> dict[str, Any]:
@@ -80,7 +80,7 @@ async def search_picture(
     limit: Annotated[int, Form(ge=1, le=1000)] = 20,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
-    page = await state.core.run(_search_picture, volume, file.file, query, limit)
+    page = await state.decoding.run(_search_picture, volume, file.file, query, limit)
     return await state.core.run(page_view, volume, page)
 
 
@@ -95,7 +95,7 @@ async def add_picture(
     volume: VolumeOf, state: State, file: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
     """Uploads a picture to search with; it is not indexed."""
-    stored: Stored = await state.core.run(_add_picture, volume, file.file)
+    stored: Stored = await state.decoding.run(_add_picture, volume, file.file)
     return {
         "picture_id": stored.picture_id,
         "width_px": stored.width_px,

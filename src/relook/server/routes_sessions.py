@@ -48,7 +48,7 @@ async def sessions(volume: VolumeOf, state: State) -> dict[str, Any]:
 @router.post("", response_model=models.Session, status_code=201)
 async def begin(volume: VolumeOf, body: SessionBody, state: State) -> dict[str, Any]:
     """Begins a session: a search that learns from what is marked."""
-    return await state.core.run(_begin, volume, body)
+    return await state.pool_for(body.query).run(_begin, volume, body)
 
 
 def _begin(volume: Volume, body: SessionBody) -> dict[str, Any]:
@@ -79,7 +79,7 @@ async def change(
     volume: VolumeOf, session_id: str, body: SessionChange, state: State
 ) -> dict[str, Any]:
     """Renames a session, or goes to one of its rounds; looking again from there is a branch."""
-    return await state.core.run(_change, volume, session_id, body)
+    return await state.core.run_to_end(_change, volume, session_id, body)
 
 
 def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, A
 @router.delete("/{session_id}", status_code=204)
 async def delete(volume: VolumeOf, session_id: str, state: State) -> Response:
     """Removes a session; the library stays as it is."""
-    await state.core.run(volume.delete_session, session_id)
+    await state.core.run_to_end(volume.delete_session, session_id)
     return Response(status_code=204)
 
 
 @router.post("/{session_id}/judgements", response_model=models.Judgement, status_code=201)
 async def judge(volume: VolumeOf, session_id: str, body: JudgeBody, state: State) -> dict[str, Any]:
     """Marks an image, or a box in it. A box's caption comes later, as an event."""
-    one = await state.core.run(_judge, volume, session_id, body)
+    one = await state.core.run_to_end(_judge, volume, session_id, body)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
@@ -133,7 +133,7 @@ async def revise(
     volume: VolumeOf, session_id: str, judgement_id: models.Id, body: ReviseBody, state: State
 ) -> dict[str, Any]:
     """Changes a judgement; another box gets another suggested caption."""
-    one = await state.core.run(_revise, volume, session_id, judgement_id, body)
+    one = await state.core.run_to_end(_revise, volume, session_id, judgement_id, body)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
@@ -155,7 +155,7 @@ async def caption_again(
     volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
 ) -> dict[str, Any]:
     """Has a box's caption written anew; it comes as an event, as the first one did."""
-    one = await state.core.run(_caption_again, volume, session_id, judgement_id)
+    one = await state.core.run_to_end(_caption_again, volume, session_id, judgement_id)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
@@ -175,7 +175,7 @@ async def take_back(
     volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
 ) -> Response:
     """Takes a judgement back."""
-    await state.core.run(_take_back, volume, session_id, judgement_id)
+    await state.core.run_to_end(_take_back, volume, session_id, judgement_id)
     return Response(status_code=204)
 
 
@@ -205,7 +205,7 @@ def _written(state: ServerState, volume: Volume, session_id: str) -> list[Judgem
 @router.post("/{session_id}/undo", response_model=models.Undone)
 async def undo(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any]:
     """Takes the last judgement on this page back, or else the page."""
-    return await state.core.run(_undo, volume, session_id)
+    return await state.core.run_to_end(_undo, volume, session_id)
 
 
 def _undo(volume: Volume, session_id: str) -> dict[str, Any]:
@@ -306,7 +306,7 @@ async def influences(
     strategy: Strategy = "auto",
 ) -> dict[str, Any]:
     """Which images a judgement moved most, among all images."""
-    return await state.slow.run(_influence, volume, session_id, judgement_id, strategy)
+    return await state.explaining.run(_influence, volume, session_id, judgement_id, strategy)
 
 
 def _influence(volume: Volume, session_id: str, judgement_id: int, strategy: str) -> dict[str, Any]:

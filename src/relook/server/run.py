@@ -21,7 +21,7 @@ from relook.server.state import ServerState
 __all__ = ["Server", "bind"]
 
 _LOG = logging.getLogger(__name__)
-_STOP_S = 40.0  # for everything: requests, the batch of a job, libraries
+_STOP_S = 5.0  # for everything: requests, the batch of a job, libraries
 
 
 class Server(uvicorn.Server):
@@ -66,8 +66,8 @@ class Server(uvicorn.Server):
         last.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the streams first: uvicorn waits for every answer to end."""
-        self._state.hub.close()
+        """Ends streams and long work first: uvicorn waits for every answer to end."""
+        self._state.stop()
         await super().shutdown(sockets)
 
 

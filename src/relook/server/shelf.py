@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 from relook.app.facade import Library
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
+from relook.core.leftovers import sweep_files
 from relook.core.types import Page, Query
-from relook.core.untrusted import mark
+from relook.core.untrusted import STRANGERS, mark
 from relook.encoders.base import Encoder, encode_images
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
@@ -59,7 +60,8 @@ class Volume:
         self.encoder: Encoder = self.engine.encoder
         self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
         self.caption: Captioning = caption or library.suggest
-        _mark_older(library.folder)
+        for name in STRANGERS:
+            _take_over(library.folder / name)
         self.pictures = QueryPictures(library.folder / "query-pictures", library.limits)
         self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
 
@@ -182,15 +184,15 @@ class Volume:
         self.library.close()
 
 
-def _mark_older(folder: Path) -> None:
-    """Marks folders of strangers' pictures that were made before there was a mark."""
-    for place in (folder / "uploads", folder / "query-pictures"):
-        try:
-            if place.is_dir():
-                mark(place)
-        except OSError as error:
-            _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
-                         printable(bytes(place)), error)  # fmt: skip
+def _take_over(folder: Path) -> None:
+    """Marks a folder of strangers' pictures that older versions made, and sweeps it."""
+    try:
+        if folder.is_dir():
+            mark(folder)
+            sweep_files(folder)
+    except OSError as error:
+        _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
+                     printable(bytes(folder)), error)  # fmt: skip
 
 
 class Shelf:

@@ -18,6 +18,7 @@ from relook.library.records import printable
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
+from relook.server.requests import PartsBody
 from relook.server.screenshots import Screenshots
 from relook.server.settings import ServerSettings, is_loopback
 from relook.server.shelf import Captioning, Shelf, Volume
@@ -27,7 +28,9 @@ from relook.serving.questions import Questions, Uploads
 
 __all__ = ["ServerState", "State", "VolumeOf"]
 
-_SLOW_S, _ASK_S = 300.0, 600.0
+_SLOW_S = 300.0  # for work that takes its time: imports, exports, decoding, explanations
+_ASK_S = 600.0
+_MOST_DECODERS = 4
 
 
 class ServerState:
@@ -59,7 +62,13 @@ class ServerState:
         n, waiting = settings.n_workers, settings.n_waiting
         self.core = Pool("search", n, waiting, settings.timeout_s)
         self.pictures = Pool("picture", n, 4 * waiting, settings.timeout_s)
-        self.slow = Pool("slow", 1, 16, _SLOW_S)
+        # Each in a pool of its own: none of them makes a search, or one another, wait.
+        n_decoders = max(min(n, _MOST_DECODERS) // 2, 1)
+        self.decoding = Pool("decoding", n_decoders, 2 * settings.n_uploads, _SLOW_S)
+        self.explaining = Pool("explanation", 1, 32, _SLOW_S)
+        self.imports = Pool("import", 1, settings.n_uploads, _SLOW_S)
+        self.exports = Pool("export", 2, 16, _SLOW_S)
+        self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
         self._folders = {volume.library_id: self._started_with(volume) for volume in self.shelf}
 
@@ -118,19 +127,32 @@ class ServerState:
             f"run: relook index {printable(path)}, and start the server again",
         )
 
+    def pool_for(self, query: str | PartsBody) -> Pool:
+        """Where a query is worked on: beside the searches when it has pictures to decode."""
+        has_pictures = isinstance(query, PartsBody) and any(part.picture for part in query.parts)
+        return self.decoding if has_pictures else self.core
+
     def warm_up(self) -> None:
         """Loads the models in the background, so that the first person does not wait."""
         for volume in self.shelf:
-            self.slow.begin(volume.warm_up)
+            self.warming.begin(volume.warm_up)
+
+    def stop(self) -> None:
+        """Ends streams and has all that takes long end soon; quick requests are still answered."""
+        self.hub.close()
+        self.jobs.stop()
+        for pool in (self.decoding, self.explaining, self.imports, self.exports, self.warming):
+            pool.stop()
 
     def close(self) -> None:
         """Stops jobs, ends streams, closes libraries; closing twice is fine."""
-        self.hub.close()
+        self.stop()
         self.jobs.close()
         self.asking.close()
         self.questions.close()
         self.captions.close()
-        for pool in (self.core, self.pictures, self.slow):
+        for pool in (self.core, self.pictures, self.decoding, self.explaining, self.imports,
+                     self.exports, self.warming):  # fmt: skip
             pool.close()
         self.shelf.close()
 

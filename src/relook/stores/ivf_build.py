@@ -157,11 +157,13 @@ def _usable(source: VectorSource, folder: Path, number: int, plan: IndexPlan) ->
 
 def _is_strange(card: Card) -> bool:
     """Whether rows that came later, a quarter or more, lie far from the centres of the lists."""
-    later = [one for one in card.segments if one.start >= card.trained_rows]
-    n_later = sum(one.stop - one.start for one in later)
+    later = [segment for segment in card.segments if segment.start >= card.trained_rows]
+    n_later = sum(segment.stop - segment.start for segment in later)
     if n_later * 4 < card.n_rows:
         return False
-    closeness = sum(one.closeness * (one.stop - one.start) for one in later) / n_later
+    closeness = (
+        sum(segment.closeness * (segment.stop - segment.start) for segment in later) / n_later
+    )
     return 1 - closeness > _FIT * (1 - card.closeness)
 
 
@@ -182,8 +184,8 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
     for segment in joined[1:]:
         index.merge_from(open_segment(folder, segment, whole=True), 0)  # ids stay
     new = _fill(index, source, folder, card.n_rows, n, report)
-    n_old = sum(one.stop - one.start for one in joined)
-    closeness = sum(one.closeness * (one.stop - one.start) for one in joined)
+    n_old = sum(old.stop - old.start for old in joined)
+    closeness = sum(old.closeness * (old.stop - old.start) for old in joined)
     closeness = (closeness + new.closeness * (n - card.n_rows)) / (n_old + n - card.n_rows)
     whole = replace(new, start=start, closeness=closeness, rows_crc32=rows_crc32(source, start, n))
     card = replace(card, segments=(*kept, whole))
@@ -309,21 +311,21 @@ def _measure(
         right = np.stack(others)
     right = right[:, :_N_BEST]
     nearness = np.asarray(index.quantizer.search(queries, 1)[0][:, 0], np.float32)
-    found: list[tuple[float, int, int, float]] = []  # cost, lists, shortlist, recall
+    ways: list[tuple[float, int, int, float]] = []  # cost, lists, shortlist, recall
     per_list = len(source) / plan.n_lists * plan.dim * KINDS[plan.kind].bytes_per_number
-    shortlists = [int(one * KINDS[plan.kind].shortlist) for one in _SHORTLISTS]
+    shortlists = [int(factor * KINDS[plan.kind].shortlist) for factor in _SHORTLISTS]
     n_probe = max(plan.n_lists // 512, 1)
     while n_probe <= plan.n_lists:
         report("measuring the index", n_probe, plan.n_lists)
         recalls = _recalls(index, queries, right, n_probe, shortlists)
         for n_short, recall in zip(shortlists, recalls, strict=True):
             cost = n_probe * per_list * _SCAN_US + n_short * _SCORE_US
-            found.append((cost, n_probe, n_short, float(recall)))
+            ways.append((cost, n_probe, n_short, float(recall)))
         if recalls[-1] >= 0.999 or recalls[1] >= _RECALL:
             break
         n_probe = max(int(n_probe * 1.42), n_probe + 1)
-    good = [one for one in found if one[3] >= _RECALL]
-    chosen = min(good) if good else max(found, key=lambda one: (one[3], -one[0]))
+    good = [way for way in ways if way[3] >= _RECALL]
+    chosen = min(good) if good else max(ways, key=lambda way: (way[3], -way[0]))
     return (chosen[1], chosen[2]), nearness, round(chosen[3], 4)
 
 
@@ -334,9 +336,9 @@ def _recalls(
     near, lists = index.quantizer.search(queries, n_probe)
     places = np.full((len(queries), right.shape[1]), shortlists[-1])  # of right rows in shortlists
     for q in range(len(queries)):
-        found, _ = search_lists(
+        rows, _ = search_lists(
             index, queries[q : q + 1], shortlists[-1], lists[q : q + 1], near[q : q + 1]
         )
-        same = right[q][:, None] == found  # [20, s]
+        same = right[q][:, None] == rows  # [20, s]
         places[q] = np.where(same.any(axis=1), same.argmax(axis=1), shortlists[-1])
     return np.array([np.mean(places < n_short) for n_short in shortlists])

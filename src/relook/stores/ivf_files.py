@@ -115,7 +115,7 @@ class Card:
             values = json.loads(path.read_text("utf-8"))
             if values.pop("format") != _FORMAT:
                 raise ValueError("another version of Relook made it")
-            segments = tuple(Segment(**one) for one in values.pop("segments"))
+            segments = tuple(Segment(**segment) for segment in values.pop("segments"))
             return cls(**{**values, "segments": segments, "probes": Probes(**values["probes"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryFormatError("bad_index", f"cannot read {path}: {error}") from error
@@ -193,7 +193,7 @@ def open_segment(folder: Path, segment: Segment, *, whole: bool = False) -> Any:
 
 def sweep(folder: Path, number: int, card: Card) -> None:
     """Removes what the card of vectors file `number` does not name. Writer's lock held."""
-    kept = {_card_path(folder, number).name, *(one.name for one in card.segments)}
+    kept = {_card_path(folder, number).name, *(segment.name for segment in card.segments)}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in (".faiss", ".json", ".new"):
             with contextlib.suppress(FileNotFoundError):
