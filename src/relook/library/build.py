@@ -234,10 +234,10 @@ class Builder:
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """A file whose content the library has: touched, moved, or a copy."""
         known = self._known_as(read.facts.path)
-        itself = next((twin for twin in twins if twin.image_id == known), None)
-        if itself:
+        if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
-            return self._put(replace(itself, facts=read.facts), read)
+            self._put(replace(itself, facts=read.facts), read)
+            return
         lost = list(filter(self._homes.may_move, twins))
         olds = [image.facts.path for image in lost]
         # A store that does not answer is no proof before everything is listed.
