@@ -29,7 +29,6 @@ from relook.core.picture_paths import (
     original_path,
     split_member,
 )
-from relook.core.sources import archive_at, read_bytes
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, printable
@@ -208,6 +207,8 @@ def _target(path: bytes, old: bytes, new: bytes) -> bytes:
 
 def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileFacts | bool:
     """The facts of an image's file at another path; else whether another picture is there."""
+    from relook.core.sources import archive_at, read_bytes  # Pillow, which a search does without
+
     _, _, size_bytes, mtime_ns, content = image
     member = split_member(target)
     try:
