@@ -16,6 +16,7 @@ import numpy as np
 
 from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
+from relook.library import session_rows
 from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow
 from relook.library.tombstones import sweep_tombstones
@@ -126,8 +127,6 @@ class SessionTable:
         return self._sessions("ORDER BY created_s DESC, session_id")
 
     def _sessions(self, which: str, *values: object) -> list[SessionRow]:
-        from relook.library import session_rows  # a search does without its converter
-
         sql = f"SELECT {session_rows.SESSION} FROM sessions {which}"
         return [session_rows.read_session(row) for row in self._catalog.ask(sql, values)]
 
@@ -179,8 +178,6 @@ class SessionTable:
 
     def rounds(self, session_id: str) -> list[RoundRow]:
         """The rounds of a session by number; each says what of it cannot be read."""
-        from relook.library import session_rows
-
         sql = f"SELECT {session_rows.ROUND} FROM rounds WHERE session_id = ? ORDER BY number"
         found = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
         return [row for row in found if row is not None]
@@ -194,8 +191,6 @@ class SessionTable:
         return [one for one in self._judgements(session_id) if isinstance(one, str)]
 
     def _judgements(self, session_id: str) -> list[Judgement | str]:
-        from relook.library import session_rows
-
         sql = (
             f"SELECT {session_rows.JUDGEMENT} FROM judgements WHERE session_id = ?"
             " ORDER BY judgement_id"

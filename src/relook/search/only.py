@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from relook.core.converter import from_json
 from relook.core.errors import InputError
+from relook.library.session_rows import OnlyShape
 from relook.search.engine import Filter
 
 __all__ = ["only_of", "only_record"]
@@ -19,14 +21,12 @@ def only_record(only: Filter) -> dict[str, Any]:
     """
     if not only.where and not only.path:
         return {}
-    from relook.core.shapes import ShapeError, structure
-    from relook.library.session_rows import OnlyShape
-
     kept = {"where": dict(only.where), "path": only.path}
     try:
-        structure(OnlyShape, kept)
-    except ShapeError as error:
-        raise InputError("bad_filter", f"a session cannot keep this filter: {error}") from error
+        from_json(OnlyShape, kept)
+    except InputError as error:
+        message = f"a session cannot keep this filter: {error.message}"
+        raise InputError("bad_filter", message) from error
     return {"only": kept}
 
 
