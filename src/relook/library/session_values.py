@@ -8,7 +8,7 @@ from typing import Any
 from relook.core.types import Box
 from relook.core.vectors import Floats
 
-__all__ = ["Judgement", "RoundRow", "SessionRow"]
+__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionRows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,3 +97,20 @@ class SessionRow:
     created_s: float
     problems: tuple[str, ...] = ()
     is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRows:
+    """All of a session, read at one time.
+
+    Args:
+        row: Its own line.
+        rounds: By number.
+        judgements: Those that can be read, oldest first.
+        unreadable: What is wrong with each other one, in words.
+    """
+
+    row: SessionRow
+    rounds: tuple[RoundRow, ...]
+    judgements: tuple[Judgement, ...]
+    unreadable: tuple[str, ...] = ()
