@@ -20,7 +20,6 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
-from relook.core.images import content_hash
 from relook.core.picture_paths import (
     displaced_path,
     inside,
@@ -29,7 +28,6 @@ from relook.core.picture_paths import (
     original_path,
     split_member,
 )
-from relook.core.sources import archive_at, read_bytes
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, printable
@@ -39,6 +37,7 @@ from relook.library.whereabouts import (
     Identity,
     device_of,
     identity_of,
+    newest_place,
     place_of,
     put_place,
 )
@@ -208,6 +207,9 @@ def _target(path: bytes, old: bytes, new: bytes) -> bytes:
 
 def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileFacts | bool:
     """The facts of an image's file at another path; else whether another picture is there."""
+    from relook.core.images import content_hash  # Pillow, which a search does without
+    from relook.core.sources import archive_at, read_bytes
+
     _, _, size_bytes, mtime_ns, content = image
     member = split_member(target)
     try:
@@ -243,10 +245,10 @@ def _relabel(files: LibraryFiles, db: sqlite3.Connection, moves: Sequence[_Move]
                 db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
         sql = "UPDATE images SET path = ?, size_bytes = ?, mtime_ns = ? WHERE image_id = ?"
         db.execute(sql, (facts.path, facts.size_bytes, facts.mtime_ns, image[0]))
-    identify = _identify()
+    identify, newest = _identify(), newest_place(db)
     for image, facts in moves:
         place = place_of(facts.path)
-        put_place(db, image[0], place, identify(place))
+        put_place(db, image[0], place, identify(place), newest)
 
 
 def _identify() -> Callable[[bytes], Identity]:

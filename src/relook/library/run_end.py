@@ -47,7 +47,7 @@ def sort_missing(
         every: See `bury`.
     """
     known = survey.known
-    missing = Missing(catalog, survey)
+    missing = Missing(catalog, survey, homes)
     outcome = missing.sort(_not_met(catalog, known, homes))
     outcome.away += [(image_id, *why) for image_id, why in unread.items()]
     away = {image_id for image_id, *_ in outcome.away}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import MetadataError
+from relook.core.picture_paths import path_bytes
 from relook.library.records import Words
 
 __all__ = ["Sidecars"]
@@ -57,7 +58,7 @@ class Sidecars:
 
     def _add(self, folder: Path, path: str, words: Words) -> None:
         self.n_entries += 1
-        full = os.fsencode(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
+        full = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
         self._by_path[full] = words
         name = os.path.basename(full)
         if self._by_name.setdefault(name, full) != full or os.path.lexists(full):
