@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError
+from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
@@ -30,7 +32,7 @@ _DEPTH = 1000  # places of the ranking before that are looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(JsonValue):
     """What one part of the query added to a hit's score.
 
     Args:
@@ -40,12 +42,12 @@ class Reason:
     """
 
     name: str
-    amount: float
+    amount: Annotated[float, Digits(6)]
     judgement_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(JsonValue):
     """An image that a judgement moved.
 
     Args:
@@ -56,23 +58,13 @@ class Moved:
 
     image_id: int
     path: Path
-    change: float
+    change: Annotated[float, Digits(6)]
     rank: int
     rank_without: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {
-            "image_id": self.image_id,
-            "path": str(self.path),
-            "change": round(self.change, 6),
-            "rank": self.rank,
-            "rank_without": self.rank_without,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Influence:
+class Influence(JsonValue):
     """The images that one judgement moved most, each list with the largest change first."""
 
     judgement_id: int
@@ -81,7 +73,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(JsonValue):
     """Places of an image of the current page, 1 is first.
 
     Args:
