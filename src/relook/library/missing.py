@@ -29,7 +29,6 @@ from relook.library.whereabouts import (
     join_places,
     mark_away,
     mark_back,
-    new_place,
     newest_place,
     place_of,
     put_place,
@@ -67,13 +66,11 @@ class _Gathering:
     """Pictures that were seen in one folder together.
 
     Args:
-        place: The folder or archive.
-        target: The row of `places` that they get; 0 for a new one.
+        target: The row of `places` that they get.
         rows: Rows out of which those come that were seen.
         came: Rows of what came in this run, which come whole.
     """
 
-    place: bytes
     target: int
     rows: set[int]
     came: set[int]
@@ -172,7 +169,7 @@ class Missing:
         ]
 
     def _gatherings(self, seen: Ints, lacking: set[int]) -> list[_Gathering]:
-        """Folders whose pictures do not all have one row of `places`, or share it with others."""
+        """Folders whose pictures do not have one row of `places`, as far as nothing is missing."""
         sizes = np.bincount(
             self._known.places_of(seen), minlength=max(self._identities, default=0) + 1
         )
@@ -180,13 +177,12 @@ class Missing:
         made = {path: row for row, (path, _) in self._identities.items() if row > newest}
         gatherings = []
         for place, groups in self._survey.steady.items():
-            rows = {row for row in groups if self._identities.get(row, (b"",))[0] == place}
+            own = groups - lacking
+            rows = {row for row in own if self._identities.get(row, (b"",))[0] == place}
             came = {made[place]} if place in made else set[int]()
-            if not rows or (len(rows) == 1 and not came and not rows & lacking):
-                continue
-            whole = sorted(rows - lacking, key=lambda row: (-int(sizes[row]), row))
-            target = next(iter([*whole, *came]), 0)
-            gatherings.append(_Gathering(place, target, rows - {target}, came - {target}))
+            if rows and len(rows | came) > 1:
+                target = max(rows, key=lambda row: (int(sizes[row]), -row))
+                gatherings.append(_Gathering(target, rows - {target}, came))
         return gatherings
 
     def _gather(self, db: sqlite3.Connection, gatherings: list[_Gathering], seen: Ints) -> None:
@@ -194,10 +190,8 @@ class Missing:
         target: dict[int, int] = {}
         came: dict[int, int] = {}
         for gathering in gatherings:
-            place = gathering.place
-            row = gathering.target or new_place(db, place, self._identity(place))
-            target |= dict.fromkeys(gathering.rows, row)
-            came |= dict.fromkeys(gathering.came, row)
+            target |= dict.fromkeys(gathering.rows, gathering.target)
+            came |= dict.fromkeys(gathering.came, gathering.target)
         before = self._known.places_of(seen)
         moved = np.isin(before, list(target))
         images = zip(seen[moved].tolist(), before[moved].tolist(), strict=True)

@@ -37,7 +37,6 @@ __all__ = [
     "join_places",
     "mark_away",
     "mark_back",
-    "new_place",
     "newest_place",
     "place_of",
     "put_place",
@@ -152,7 +151,7 @@ def put_place(
     if row is None:
         made = f"SELECT place_id FROM places WHERE {where} AND place_id > ? LIMIT 1"
         row = db.execute(made, (path, *identity, after)).fetchone()
-    place_id = row[0] if row else new_place(db, path, identity)
+    place_id = row[0] if row else _new_place(db, path, identity)
     db.execute("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, NULL)", (image_id, place_id))
 
 
@@ -179,8 +178,7 @@ def join_places(
         db.execute("DROP TABLE joined")
 
 
-def new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
-    """Makes a row of `places`; returns its id. Inside a transaction."""
+def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
     sql = "INSERT INTO places (path, device, inode) VALUES (?, ?, ?)"
     return int(db.execute(sql, (path, *identity)).lastrowid or 0)
 
