@@ -23,10 +23,10 @@ from relook.core.settings import (
 )
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
+from relook.library.image_words import Sidecars
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.scan import Scan, check_root
-from relook.library.sidecar import Sidecars
 
 __all__ = ["AddOptions", "add"]
 

@@ -17,20 +17,26 @@ from relook.core.leftovers import ended_files
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
-from relook.library.check_sessions import check_sessions
-from relook.library.check_tables import AGAIN, check_images, check_sqlite, images_named, rows_of
+from relook.library.check_catalog import (
+    AGAIN,
+    check_images,
+    check_sessions,
+    check_sqlite,
+    images_named,
+    rows_of,
+)
 from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.moment import vectors_path
 from relook.library.report import Progress, ProgressCallback
+from relook.library.snapshot import vectors_path
 
 __all__ = ["CATALOG", "check", "is_leftover"]
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
-# A damaged row: a length that no memory has, or a value of another kind than its column's.
+# What reading a damaged row raises: a length beyond all memory, a value of a wrong type.
 _ODD = (MemoryError, TypeError, ValueError)
 _SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
 
@@ -40,11 +46,11 @@ def check(
     settings: SearchSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> CheckReport:
-    """Looks at everything in a library and says what is wrong. Others may write meanwhile.
+    """Checks everything in a library. Other processes may write meanwhile.
 
     Args:
         folder: The library.
-        settings: From how many rows on there should be an index.
+        settings: `exact_rows` says from how many rows on there should be an index.
         progress: Called now and then.
 
     Raises:
@@ -54,7 +60,7 @@ def check(
     report = CheckReport()
     for _ in range(_TRIES):
         report = _Check(folder, settings or SearchSettings(), progress or (lambda _: None)).run()
-        # Somebody may have rewritten a file between our looks at it and at the catalog.
+        # Another process may have rewritten a file between the checks of it and of the catalog.
         if report.sound or report.generation == _generation(folder):
             break
     report.seconds = time.monotonic() - began
@@ -62,12 +68,12 @@ def check(
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file of a library's folder was only ever on its way to another name."""
+    """Whether a file of a library's folder is half written: it would have been renamed."""
     return name.endswith(".new")
 
 
 class _Check:
-    """One look at a library."""
+    """One pass over a library."""
 
     def __init__(self, folder: Path, settings: SearchSettings, progress: ProgressCallback) -> None:
         self._folder, self._settings, self._progress = folder, settings, progress
@@ -77,8 +83,8 @@ class _Check:
         manifest = self._manifest()
         rows = self._tables(manifest)
         if manifest is not None and manifest.store:
-            told = f"the vectors are in {manifest.store}: only the catalog was looked at"
-            self._report.note("shared", told, 1, "nothing; Milvus looks after its own")
+            message = f"the vectors are in {manifest.store}: only the catalog was looked at"
+            self._report.note("shared", message, 1, "nothing; Milvus looks after its own")
         elif manifest is not None and rows is not None:
             self._vectors(rows)
             if self._report.sound:
@@ -88,8 +94,8 @@ class _Check:
 
     def _manifest(self) -> Manifest | None:
         if not Manifest.exists(self._folder) and _in_use(self._folder / CATALOG):
-            told = f"{self._folder / 'manifest.json'} is gone"
-            self._report.find("bad_manifest", told, [], self._manifest_repair(), n=1)
+            message = f"{self._folder / 'manifest.json'} is gone"
+            self._report.find("bad_manifest", message, [], self._manifest_repair(), n=1)
             return None
         try:
             return Manifest.read(self._folder)
@@ -104,12 +110,12 @@ class _Check:
         return "nothing: restore it from a backup, or index the pictures into a new library"
 
     def _tables(self, manifest: Manifest | None) -> Rows | None:
-        """Looks at the catalog; None when it does not say what the vectors should be."""
+        """Checks the catalog; None when it cannot say what the vectors should be."""
         report = self._report
         self._progress(Progress("checking the catalog"))
         if not (self._folder / CATALOG).exists():
-            told = f"{self._folder / CATALOG} is gone"
-            report.find("bad_catalog", told, [], "begin a new catalog; index again", n=1)
+            message = f"{self._folder / CATALOG} is gone"
+            report.find("bad_catalog", message, [], "begin a new catalog; index again", n=1)
             return None
         try:
             catalog = Catalog(self._folder / CATALOG, writable=False)
@@ -130,16 +136,16 @@ class _Check:
         damage = look_at_vectors(path, rows, self._progress)
         n_bytes = rows.end_row * rows.dim * 2
         short = f"{path} ends too early ({damage.n_bytes:,} bytes of {n_bytes:,})"
-        for code, told, places in (
+        for code, message, places in (
             ("vectors_missing", short, damage.missing),
-            ("unreadable_vectors", f"{path} cannot be read: {damage.told}", damage.unreadable),
+            ("unreadable_vectors", f"{path} cannot be read: {damage.reason}", damage.unreadable),
             ("bad_sum", f"{path} holds other bytes than were written", damage.wrong),
         ):
             if places:
                 ids = sorted({image_id for place in places for image_id in rows.images(*place)})
                 n_rows = sum(end - first for first, end in places)
                 where = [f"rows {first} to {end - 1}" for first, end in places]
-                whole = f"{told}: {n_rows:,} rows of {len(ids):,} images"
+                whole = f"{message}: {n_rows:,} rows of {len(ids):,} images"
                 report.find(code, whole, where, AGAIN, n=n_rows, rows=places, image_ids=ids)
         report.find_images(
             "not_unit", "images with a vector that is no direction",
@@ -156,24 +162,24 @@ class _Check:
         report = self._report
         if damage.n_bytes > n_bytes:
             n_more = damage.n_bytes - n_bytes
-            told = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
-            report.note("orphan_tail", told, n_more, "cut them off; the next writer does, too")
+            message = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
+            report.note("orphan_tail", message, n_more, "cut them off; the next writer does, too")
         if damage.n_unsummed:
-            told = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
-            report.note("no_sum", told, damage.n_unsummed, "add it; the next writer does, too")
+            message = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
+            report.note("no_sum", message, damage.n_unsummed, "add it; the next writer does, too")
         report.counts["dead_rows"] = rows.end_row - int(rows.table[:, 1].sum())
 
     def _index(self, manifest: Manifest) -> None:
-        """Whether the index fits the vectors; none is no damage, a search is then exact."""
+        """Checks the index against the vectors. A missing index is no damage: search is exact."""
         self._progress(Progress("checking the index"))
         catalog = Catalog(self._folder / CATALOG, writable=False)
         with LibraryFiles(self._folder, manifest, catalog) as files:
             fault = files.index_fault(self._settings)
             if fault is None and files.needs_index(self._settings):
-                told = (
+                message = (
                     f"{len(files.vectors):,} rows and no index that covers them: searches are slow"
                 )
-                self._report.note("no_index", told, 1, "build it; relook index does, too")
+                self._report.note("no_index", message, 1, "build it; relook index does, too")
         if fault is not None:
             self._report.find("bad_index", fault, [], "build it anew", n=1)
 
@@ -189,12 +195,16 @@ class _Check:
         for name in STRANGERS:
             names += [f"{name}/{file.name}" for file in ended_files(self._folder / name)]
         if names:
-            told = f"{len(names)} files that a stop left half written, or a writer writes just now"
-            self._report.note("leftover", told, len(names), "remove them", names)
+            message = (
+                f"{len(names)} files that a stop left half written, or a writer writes just now"
+            )
+            self._report.note("leftover", message, len(names), "remove them", names)
         kept = [name for name in sorted(os.listdir(self._folder)) if _is_kept(name)]
         if kept:
-            told = f"{len(kept)} files with what was damaged, kept by a repair"
-            self._report.note("kept", told, len(kept), "nothing; delete them when you like", kept)
+            message = f"{len(kept)} files with what was damaged, kept by a repair"
+            self._report.note(
+                "kept", message, len(kept), "nothing; delete them when you like", kept
+            )
 
 
 def _message(error: Exception) -> str:
@@ -211,7 +221,7 @@ def _is_kept(name: str) -> bool:
 
 
 def _in_use(path: Path) -> bool:
-    """Whether a catalog, if there is one, has named rows; a stop while it was made leaves none."""
+    """Whether a catalog has named rows. A stop during `create` leaves one without any."""
     if not path.exists():
         return False
     try:

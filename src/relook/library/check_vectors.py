@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Ints
 from relook.library.report import Progress, ProgressCallback
-from relook.library.sums import Sum, gaps
+from relook.library.vector_file import Sum, gaps
 
 __all__ = ["Rows", "VectorDamage", "look_at_vectors"]
 
@@ -28,7 +28,7 @@ _PIECE = 65_536  # rows read at once where there is no sum
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the catalog says of the vector file.
+    """The rows and checksums that the catalog names.
 
     Args:
         dim: Length d of a row.
@@ -62,7 +62,7 @@ class Rows:
 
 @dataclass(slots=True)
 class VectorDamage:
-    """Ranges of rows that are not as they should be, each `(first, end)`.
+    """Damaged ranges of rows, each `(first, end)`.
 
     Args:
         missing: Behind the end of the file.
@@ -71,7 +71,7 @@ class VectorDamage:
         odd_images: Images with a row that is not finite or not of length 1.
         n_bytes: Size of the file.
         n_unsummed: Rows that have no sum.
-        told: What the system said of the last failure to read.
+        reason: The system's message for the last read that failed.
     """
 
     missing: list[tuple[int, int]] = field(default_factory=list)
@@ -80,11 +80,11 @@ class VectorDamage:
     odd_images: list[int] = field(default_factory=list)
     n_bytes: int = 0
     n_unsummed: int = 0
-    told: str = ""
+    reason: str = ""
 
 
 def look_at_vectors(path: Path, rows: Rows, progress: ProgressCallback) -> VectorDamage:
-    """Reads every row that counts and compares it with what the catalog says.
+    """Reads every row that counts and compares it with its checksum and with length 1.
 
     Args:
         path: The vector file.
@@ -96,7 +96,7 @@ def look_at_vectors(path: Path, rows: Rows, progress: ProgressCallback) -> Vecto
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
         damage.missing = [(0, rows.end_row)] if rows.end_row else []
-        damage.told = error.strerror or str(error)
+        damage.reason = error.strerror or str(error)
         return damage
     try:
         damage.n_bytes = os.fstat(descriptor).st_size
@@ -112,11 +112,11 @@ def look_at_vectors(path: Path, rows: Rows, progress: ProgressCallback) -> Vecto
 def _ranges(rows: Rows) -> Iterator[tuple[int, int, int | None]]:
     """Every range with its sum, or None, in the order of the file."""
     known: list[tuple[int, int, int | None]] = [
-        (one.first_row, min(one.end_row, rows.end_row), one.crc32) for one in rows.sums
+        (batch.first_row, min(batch.end_row, rows.end_row), batch.crc32) for batch in rows.sums
     ]
     for first, end in gaps(rows.sums, rows.end_row):
         known += [(at, min(at + _PIECE, end), None) for at in range(first, end, _PIECE)]
-    yield from sorted(known, key=lambda one: one[0])
+    yield from sorted(known, key=lambda piece: piece[0])
 
 
 def _look(
@@ -127,7 +127,7 @@ def _look(
         data = _read(descriptor, first * size, (end - first) * size)
     except OSError as error:
         damage.unreadable.append(place)
-        damage.told = error.strerror or str(error)
+        damage.reason = error.strerror or str(error)
         return
     if len(data) < (end - first) * size:
         damage.missing.append(place)
