@@ -18,11 +18,9 @@ import numpy as np
 
 from relook.core.types import Box
 from relook.library.catalog import Catalog
-from relook.library.check_vectors import Rows
 from relook.library.findings import CheckReport
 from relook.library.records import printable
 from relook.library.tombstones import OBJECT
-from relook.library.vector_file import read_sums
 from relook.library.whereabouts import away_note
 
 __all__ = [
@@ -32,7 +30,6 @@ __all__ = [
     "check_sqlite",
     "images_named",
     "mend_sessions",
-    "rows_of",
 ]
 
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
@@ -130,22 +127,6 @@ def _n_boxes(text: str) -> int:
         return len([Box(*edges) for edges in json.loads(text)])
     except (ValueError, TypeError):
         return -1
-
-
-def rows_of(catalog: Catalog, dim: int, report: CheckReport) -> Rows:
-    """The rows and sums that the catalog names; reports a counter that is too low.
-
-    Raises:
-        LibraryFormatError: when the catalog cannot be read.
-    """
-    table, sums, end_row = catalog.row_table(), read_sums(catalog), catalog.end_row()
-    used = max((int(first + n) for first, n, _ in table.tolist()), default=0)
-    used = max([used, *(batch.end_row for batch in sums)])
-    if used > end_row:
-        report.find("bad_counter", f"rows are used up to {used:,}; the catalog says {end_row:,}",
-                    ["end_row"], f"set it to {used:,}", n=1)  # fmt: skip
-    report.counts |= {"rows": max(used, end_row), "sums": len(sums)}
-    return Rows(dim, max(used, end_row), table, sums, catalog.vectors_file())
 
 
 def _named(
