@@ -340,3 +340,17 @@ def test_a_mistyped_path_makes_no_library(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no-such-folder"):
         library.add(tmp_path / "no-such-folder")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", [b"/nul\0.png", b"/nul\0/red.png", b"/odd\xff\xfe.png"])
+def test_a_damaged_path_is_one_that_no_file_has(
+    library: relook.Library, pictures: Path, name: bytes
+) -> None:
+    """Its content is there under its right name, and takes the image over."""
+    library.add(pictures)
+    with library.files.catalog.transaction() as db:
+        odd = os.fsencode(pictures) + name
+        db.execute("UPDATE images SET path = ? WHERE image_id = ?", (odd, ids(library)["red.png"]))
+        library.files.catalog.bump(db)
+    report = library.add(pictures)
+    assert (report.n_images, set(ids(library))) == (3, {"red.png", "green.png", "sub/blue.png"})

@@ -201,7 +201,7 @@ def test_a_reader_who_leaves_ends_the_question(
     def talk(handler: Handler, body: dict[str, Any]) -> None:
         handler.begin_stream()
         try:
-            while not handler.server.ended.wait(120):
+            while not handler.server.ended.wait(0.02):  # between two pieces
                 handler.piece(content="la ")
                 talking.set()
         except OSError:

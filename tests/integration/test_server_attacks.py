@@ -196,7 +196,7 @@ def test_a_body_that_drips_is_cut_off(tmp_path: Path) -> None:
 
             def drip() -> None:
                 with contextlib.suppress(OSError):
-                    while time.monotonic() < until and not stop.wait(120):
+                    while time.monotonic() < until and not stop.wait(0.1):
                         connection.sendall(b" ")
 
             dripping = threading.Thread(target=drip)

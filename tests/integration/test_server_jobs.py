@@ -378,3 +378,11 @@ def test_the_page_is_revalidated_but_its_icon_is_kept(server: Running) -> None:
         for path in ("/", "/static/js/main.js", "/static/favicon.svg")
     ]
     assert kept == ["no-cache", "no-cache", "max-age=86400"]
+
+
+def test_a_path_in_letters_that_the_locale_lacks_is_not_there(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda path: os.fspath(path).encode("ascii"))
+    answer = server.post("/index", {"paths": ["/\xe9t\xe9"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_path")

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from process_parts import PATIENCE_S
 from server_parts import Running, error_of, serving, small_library, wait_for
 
 from relook.core.cancellation import Cancellation, CancelledWork, when_cancelled
@@ -26,8 +27,6 @@ from relook.search.transfer import export_session
 from relook.server.exports import results_zip
 from relook.server.work import Pool
 from relook.testing import noise
-
-HANG_S = 60.0  # after which a test that hangs fails; none waits for it
 
 
 class Held:
@@ -47,7 +46,7 @@ class Held:
             self.n_began += 1
         try:
             with when_cancelled(self.release.set):
-                assert self.release.wait(HANG_S)
+                assert self.release.wait(PATIENCE_S)
         except CancelledWork:
             self.cancelled.set()
             raise
@@ -119,7 +118,7 @@ def asking(server: Running, kind: str, session_id: str, n: int = 1) -> Iterator[
 
     async def all_ask() -> None:
         base = server.address + server.base
-        async with httpx.AsyncClient(base_url=base, timeout=HANG_S, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=base, timeout=PATIENCE_S, trust_env=False) as client:
             tasks = [asyncio.ensure_future(ask(client)) for _ in range(n)]
             ready.set()
             await leave.wait()
@@ -131,12 +130,12 @@ def asking(server: Running, kind: str, session_id: str, n: int = 1) -> Iterator[
     leave = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(all_ask()))
     thread.start()
-    assert ready.wait(HANG_S)
+    assert ready.wait(PATIENCE_S)
     try:
         yield answers
     finally:
         loop.call_soon_threadsafe(leave.set)
-        thread.join(HANG_S)
+        thread.join(PATIENCE_S)
         loop.close()
 
 
@@ -148,12 +147,12 @@ def test_searches_go_on_beside_it_and_it_ends_when_its_client_leaves(
     held = Held(KINDS[kind][0])
     monkeypatch.setattr(KINDS[kind][0], held)
     with asking(server, kind, session_id, n=4):
-        wait_for(lambda: held.n_began, HANG_S)
+        wait_for(lambda: held.n_began)
         for number in range(5):
             assert server.post("/search", {"query": f"red {number}"}).status_code == 200
         assert not held.cancelled.is_set()
-    assert held.cancelled.wait(HANG_S)
-    wait_for(lambda: not any(pool._open for pool in pools(server)), HANG_S)
+    assert held.cancelled.wait(PATIENCE_S)
+    wait_for(lambda: not any(pool._open for pool in pools(server)))
 
 
 def pools(server: Running) -> list[Pool]:
@@ -207,16 +206,16 @@ def test_what_a_person_did_is_done_though_they_left(
 
     def slow(*args: Any) -> Any:
         began.set()
-        assert go_on.wait(HANG_S)
+        assert go_on.wait(PATIENCE_S)
         return real(*args)
 
     monkeypatch.setattr(routes_sessions, "_judge", slow)
     mark = {"image_id": 2, "relevant": True}
     monkeypatch.setitem(KINDS, "mark", ("", "POST", "/sessions/SESSION/judgements", {"json": mark}))
     with asking(server, "mark", session_id):
-        assert began.wait(HANG_S)
+        assert began.wait(PATIENCE_S)
     go_on.set()
-    wait_for(lambda: 2 in marked(server, session_id), HANG_S)
+    wait_for(lambda: 2 in marked(server, session_id))
 
 
 def marked(server: Running, session_id: str) -> list[int]:
@@ -235,10 +234,10 @@ def test_a_server_that_stops_waits_for_no_slow_work(
     with serving(small_library(tmp_path), cache=tmp_path / "cache") as running:
         session_id = str(running.client.begin("library", "red")["session_id"])
         with asking(running, kind, session_id) as answers:
-            wait_for(lambda: held.n_began, HANG_S)
+            wait_for(lambda: held.n_began)
             running.server.should_exit = True
-            assert held.cancelled.wait(HANG_S)
-            wait_for(lambda: answers, HANG_S)
+            assert held.cancelled.wait(PATIENCE_S)
+            wait_for(lambda: answers)
         assert error_of(answers[0]) == (503, "too_busy")
         assert "stopping" in answers[0].text
 

@@ -21,7 +21,8 @@ from pathlib import Path, PosixPath
 
 __all__ = [
     "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
-    "is_archive", "is_below", "is_url", "member_path", "original_path", "split_member",
+    "is_archive", "is_below", "is_url", "member_path", "original_path", "path_bytes",
+    "split_member",
 ]  # fmt: skip
 
 
@@ -110,6 +111,14 @@ def original_path(path: bytes) -> bytes:
     """The inverse of `displaced_path`; any other path as it is."""
     before, mark, number = path.rpartition(_DISPLACED)
     return before if mark and number.isdigit() else path
+
+
+def path_bytes(path: str) -> bytes:
+    """A path's bytes, in UTF-8 where the locale has no such letters: names on disk are in it."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape")
 
 
 def as_path(path: bytes) -> Path:

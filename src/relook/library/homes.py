@@ -116,7 +116,7 @@ class Homes:
 def _can_be_opened(path: bytes) -> bool:
     try:
         os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a damaged catalog, no file can be called so
         return False
     return os.access(path, os.R_OK)
 

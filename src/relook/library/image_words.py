@@ -23,7 +23,7 @@ from PIL import ExifTags
 
 from relook.core.errors import MetadataError
 from relook.core.images import Picture
-from relook.core.picture_paths import split_member
+from relook.core.picture_paths import path_bytes, split_member
 from relook.core.sources import read_beside
 from relook.library.records import Words, printable
 
@@ -80,7 +80,7 @@ class Sidecars:
 
     def _add(self, folder: Path, path: str, words: Words) -> None:
         self.n_entries += 1
-        full = os.fsencode(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
+        full = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
         self._by_path[full] = words
         name = os.path.basename(full)
         if self._by_name.setdefault(name, full) != full or os.path.lexists(full):

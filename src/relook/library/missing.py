@@ -194,6 +194,8 @@ class Missing:
             os.stat(place)
         except OSError as error:
             return _unreachable(place, error, self._scan.roots)
+        except ValueError:  # a damaged catalog: no file can be called so
+            return _Folder(place)
         return self._unlisted(above) if above else _Folder(place)
 
     def _unlisted(self, folder: bytes) -> _Folder:
@@ -208,7 +210,7 @@ def _seen(path: bytes) -> _Folder | None:
     """Why a file cannot be reached; None when it is there; no reason where its folder decides."""
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # or no file can be called so
         if os.path.islink(path):
             return _Folder(path, "is a link to what is not there")
         return _Folder(path)

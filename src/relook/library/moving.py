@@ -20,7 +20,6 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
-from relook.core.images import content_hash
 from relook.core.picture_paths import (
     displaced_path,
     inside,
@@ -29,7 +28,6 @@ from relook.core.picture_paths import (
     original_path,
     split_member,
 )
-from relook.core.sources import archive_at, read_bytes
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, printable
@@ -208,6 +206,9 @@ def _target(path: bytes, old: bytes, new: bytes) -> bytes:
 
 def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileFacts | bool:
     """The facts of an image's file at another path; else whether another picture is there."""
+    from relook.core.images import content_hash  # Pillow, which a search does without
+    from relook.core.sources import archive_at, read_bytes
+
     _, _, size_bytes, mtime_ns, content = image
     member = split_member(target)
     try:

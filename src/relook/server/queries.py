@@ -5,7 +5,6 @@ A request names pictures by the id of an upload or of an image, never by a file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,6 +70,6 @@ def query_dict(query: Query, pictures: QueryPictures) -> Mapping[str, Any]:
             del values["image"]
             values["picture"] = pictures.picture_id(part.image)
             if values["picture"] is None:
-                values["name"] = printable(os.fsencode(part.image.name))
+                values["name"] = printable(part.image.name)
         parts.append(values)
     return {"parts": parts}

@@ -98,7 +98,14 @@ class ServerState:
             AccessError: `outside_folders`.
             NotFoundError: `no_path`.
         """
-        asked = os.fsencode(path.replace("\0", ""))
+        try:
+            asked = os.fsencode(path.replace("\0", ""))
+        except UnicodeEncodeError as error:
+            raise NotFoundError(
+                "no_path",
+                f"no file can be called {printable(path)!r} in this server's locale",
+                "check the path, or start the server with PYTHONUTF8=1",
+            ) from error
         if is_url(asked):
             return self._allowed_address(volume, path)
         named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))

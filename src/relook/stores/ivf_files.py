@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
 from relook.core.errors import LibraryFormatError
@@ -259,6 +258,8 @@ def renumber_index(
 
 def _renumber(index: Any, alive: Mask, new_row: Ints) -> None:
     """Takes dead rows out of a segment and gives the others their new numbers."""
+    import faiss
+
     dead = np.packbits(~alive, bitorder="little")
     index.remove_ids(faiss.IDSelectorBitmap(dead))
     lists = index.invlists

@@ -131,9 +131,9 @@ class Drawer:
     def _mark_wrongly(self) -> Step:
         """On an image that has a mark, where a mark can be lost."""
         name = self._session()
-        mark = self._rng.choice(list(self._life.model.sessions[name].marks.values()))
+        mark = self._rng.choice(list(self._life.model.sessions[name].marks.values())[-4:])
         place = {i: place for place, i in self._life.model.here().items()}.get(mark.image_id)
-        return Step("mark_wrongly", (name, place or self._place(), self._rng.random() < 0.5))
+        return Step("mark_wrongly", (name, place or self._place(), not mark.relevant, mark.box))
 
     def _caption(self) -> Step:
         words = self._name("words ")

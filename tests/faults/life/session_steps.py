@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import relook
-from relook.core.errors import NotFoundError, RelookError
+from relook.core.errors import ImageError, NotFoundError, RelookError
+from relook.core.types import Box
 from relook.library.session_table import SessionTable
 from relook.search.judging import JudgementRequest
 from relook.search.session import Session
@@ -100,15 +101,17 @@ class SessionSteps:
     def _open(self, session: SessionModel) -> Session:
         return self.library.session(session.session_id, captions=False)
 
-    def mark_wrongly(self, name: str, place: str, relevant: bool) -> bool:
+    def mark_wrongly(
+        self, name: str, place: str, relevant: bool, box: tuple[float, ...] | None
+    ) -> bool:
         """Marks an image, and in the same call one that there is not: nothing changes."""
         image_id, session = self.model.here().get(place), self.model.sessions.get(name)
         if image_id is None or session is None:
             return False
-        pair = (image_id, relevant), (NO_SUCH_IMAGE, True)
+        good = JudgementRequest(image_id, relevant, None if box is None else Box(*box), "")
         try:
-            self._open(session).judge_all([JudgementRequest(*values) for values in pair])
-        except NotFoundError:
+            self._open(session).judge_all([good, JudgementRequest(NO_SUCH_IMAGE, True)])
+        except (NotFoundError, ImageError):  # the file may be gone by now
             return True
         raise BrokenError("an image that there is not was marked")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relook.core.errors import NotFoundError
+from relook.core.errors import RelookError
 from relook.library import catalog
 from relook.library.homes import Homes
 from relook.library.missing import Missing
@@ -52,7 +52,7 @@ def mark_lost_by_a_rollback(patch: pytest.MonkeyPatch) -> None:
         try:
             for request in requests:
                 made += judge_all(session, [request])
-        except NotFoundError:
+        except RelookError:
             for judgement in made:
                 session.remove(judgement.judgement_id)
             raise
