@@ -28,14 +28,7 @@ from relook.library.homes import Homes, pairs
 from relook.library.image_words import Sidecars
 from relook.library.known import load_known
 from relook.library.missing import places_of, sort_missing, tell_missing
-from relook.library.reading import (
-    PictureReader,
-    Read,
-    RunDuplicates,
-    set_words,
-    with_words,
-    words_of,
-)
+from relook.library.reading import Duplicates, PictureReader, Read, set_words, with_words, words_of
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
@@ -90,12 +83,13 @@ class Builder:
         self._known, contents = load_known(files.catalog)
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         self._reader = PictureReader(encoder, limits, contents, self._n_workers)
-        self._duplicates = RunDuplicates()
+        self._duplicates = Duplicates()
         self._entries: list[Entry] = []
         self._skips: list[SkippedFile] = []
         self._flight: Future[int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
         self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
+        self._replaced: list[int] = []  # images in whose place one of these is
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
         self._unread: dict[bytes, str] = {}
@@ -236,18 +230,19 @@ class Builder:
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters a file whose content the library has: touched, moved, or a copy."""
         known = self._known_as(read.facts.path)
-        itself = next((twin for twin in twins if twin.image_id == known), None)
-        if itself:
+        if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
-        elif lost := list(filter(self._homes.may_move, twins)):
-            [old, *others] = [image.facts.path for image in lost]
-            # A store that does not answer is no proof before everything is listed.
-            if not others and not is_url(old) and _name(old) == _name(read.facts.path):
-                self._move(lost[0], read)
-            else:
-                spare = replace(read, prepared=None, record=None, tiles=None)
-                self._waiting.setdefault(read.content, []).append(spare)
+            return
+        lost = list(filter(self._homes.may_move, twins))
+        olds = [image.facts.path for image in lost]
+        # A store that does not answer is no proof before everything is listed.
+        if len(olds) == 1 and not is_url(olds[0]) and _name(olds[0]) == _name(read.facts.path):
+            self._move(lost[0], read)
+        elif lost or known or any(map(self._homes.is_changing, twins)):
+            spare = replace(read, prepared=None, record=None, tiles=None)
+            self._waiting.setdefault(read.content, []).append(spare)
+            self._replaced += [known] if known else []
         else:
             self._copy(read, twins)
 
@@ -269,6 +264,9 @@ class Builder:
     def _pair(self) -> None:
         """Gives the files that wait to the images that they are most like."""
         waiting, self._waiting = self._waiting, {}
+        for image in self._files.catalog.images(self._replaced, missing_ok=True):
+            if image.content in waiting:  # its picture is elsewhere now, and it follows that
+                self._homes.displace(image.image_id)
         for content, reads in waiting.items():
             twins = self._files.catalog.images_with(content)
             if not twins:  # the image that had it changed during this run
@@ -326,8 +324,10 @@ class Builder:
             self._homes.settle(known, record.facts.path)
             record = replace(record, image_id=known)
             for before in self._files.catalog.images([known], missing_ok=True):
-                # Words of an earlier sidecar stay where the changed file has none.
-                record = set_words(record, words_of(record).over(words_of(before)))
+                # Words of an earlier sidecar stay where the changed file has none. The catalog's
+                # words of an equal picture, whose rows the record has, are another image's.
+                own, new = words_of(before), words_of(record)
+                record = set_words(record, own.over(new) if record.n_tiles else new.over(own))
         else:
             self._report.n_added += 1
             self._report.n_duplicates += is_copy

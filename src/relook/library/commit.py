@@ -19,7 +19,7 @@ from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.tombstones import bury
 from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
-from relook.library.whereabouts import Identity, place_of, put_place
+from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
 __all__ = ["PASSING", "Committer", "Entry"]
 
@@ -57,6 +57,8 @@ class Committer:
         identify: Callable[[bytes], Identity] | None = None,
     ) -> None:
         self._catalog, self._boxes, self._identify = files.catalog, boxes, identify
+        with files.catalog.transaction() as db:
+            self._newest = newest_place(db)
         self._is_shared = files.shared is not None
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
@@ -111,7 +113,7 @@ class Committer:
         """Records the folder that the image's file is in."""
         if self._identify is not None:
             place = place_of(record.facts.path)
-            put_place(db, image_id, place, self._identify(place))
+            put_place(db, image_id, place, self._identify(place), self._newest)
 
     def _skip(self, db: sqlite3.Connection, skip: SkippedFile) -> int:
         self._catalog.put_skipped(db, skip)

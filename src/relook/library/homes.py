@@ -64,6 +64,10 @@ class Homes:
         """Ids of the images that lost their path to another one, and were not found elsewhere."""
         return np.array(sorted(self._displaced - self._settled.keys()), np.int64)
 
+    def settled(self) -> Ints:
+        """Ids of the images whose files this run has found by reading them."""
+        return np.array(sorted(self._settled), np.int64)
+
     def has_left(self, image_id: int, path: bytes) -> bool:
         """Whether an image that the catalog has at a path is no longer there in this run."""
         settled = self._settled.get(image_id)
@@ -80,6 +84,14 @@ class Homes:
         if image.image_id in self._displaced:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)
+
+    def is_changing(self, image: ImageRecord) -> bool:
+        """Whether an image's file was listed with other facts, and nobody has read it yet."""
+        image_id = image.image_id
+        known = self._known
+        return (
+            known.is_met(image_id) and not known.is_same(image_id) and image_id not in self._settled
+        )
 
     def _is_there(self, image: ImageRecord) -> bool:
         path = image.facts.path

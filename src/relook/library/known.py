@@ -81,6 +81,24 @@ class KnownFiles:
         known = image_ids[image_ids < len(self._same)]
         return known[self._same[known]]
 
+    @property
+    def newest_place(self) -> int:
+        """The highest id of a place where one of the files was seen."""
+        return int(self._places.max(initial=0))
+
+    def sighted(self, also: Ints, but: Ints) -> tuple[Ints, Ints]:
+        """Ids of the images whose file a run has seen in its place, and of the others.
+
+        Args:
+            also: Ids of images that count as seen, whatever the listing says.
+            but: Ids of images that do not.
+        """
+        seen = self._same.copy()
+        seen[also[also < len(seen)]] = True
+        seen[but[but < len(seen)]] = False
+        mask = seen[self._ids]
+        return self._ids[mask], self._ids[~mask]
+
     def places_of(self, image_ids: Ints) -> Ints:
         """[n] the place where the file of each image was seen last; 0 where it is not known."""
         places = np.zeros(len(image_ids), np.int64)

@@ -2,14 +2,15 @@
 
 A file is taken for deleted only where its folder is there, can be listed, is on the file system
 where it was, and still shows one of the pictures that were seen in it together with the
-file. Everything else looks the same as a disk that is not plugged in: the image is away. It
-keeps its id, its words and its marks, and comes back by itself. The report gets what a person
-should know of it. Layer: library.
+file. What came later proves nothing, however often it is seen. Everything else looks the same
+as a disk that is not plugged in: the image is away. It keeps its id, its words and its marks,
+and comes back by itself. The report gets what a person should know of it. Layer: library.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from relook.core.picture_paths import inside, is_below, is_url, original_path, split_member
+from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.homes import Homes
 from relook.library.known import KnownFiles
@@ -29,8 +31,11 @@ from relook.library.whereabouts import (
     NOWHERE,
     Identity,
     away_note,
+    join_places,
     mark_away,
     mark_back,
+    new_place,
+    newest_place,
     place_of,
     put_place,
 )
@@ -63,16 +68,34 @@ class _Folder:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Gathering:
+    """Pictures that were seen in one folder together.
+
+    Args:
+        place: The folder or archive.
+        target: The row of `places` that they get; 0 for a new one.
+        rows: Rows out of which those come that were seen.
+        came: Rows of what came in this run, which come whole.
+    """
+
+    place: bytes
+    target: int
+    rows: set[int]
+    came: set[int]
+
+
 class Missing:
     """Decides about the images that one run has not met.
 
     Args:
         catalog: Of the library.
         survey: What was met; its listing is over.
+        homes: What was found by reading.
     """
 
-    def __init__(self, catalog: Catalog, survey: Survey) -> None:
-        self._catalog, self._survey = catalog, survey
+    def __init__(self, catalog: Catalog, survey: Survey, homes: Homes) -> None:
+        self._catalog, self._survey, self._homes = catalog, survey, homes
         self._scan, self._known = survey.scan, survey.known
         self._folders: dict[bytes, _Folder] = {}
         self._identities = places_of(catalog)
@@ -106,18 +129,21 @@ class Missing:
             every: See `bury`.
         """
         unplaced = [(place, self._identity(place), ids) for place, ids in self._survey.unplaced]
-
-        changed = self._changed_places(outcome, back)
-        changes = outcome.gone or outcome.away or back
+        seen, lacking = self._sighted(outcome)
+        gatherings = self._gatherings(seen, lacking)
+        changed = self._changed_places(lacking)
+        changes = outcome.gone or outcome.away or back or gatherings
         if not (changes or unplaced or changed or self._catalog.count("tombstones")):
             return
         with self._catalog.transaction() as db:
             bury(db, outcome.gone, words=True, every=every)
             mark_away(db, outcome.away, time.time())
             mark_back(db, back)
+            newest = newest_place(db)
             for place, identity, ids in unplaced:
                 for image_id in ids.tolist():
-                    put_place(db, image_id, place, identity)
+                    put_place(db, image_id, place, identity, newest)
+            self._gather(db, gatherings, seen)
             sql = "UPDATE places SET device = ?, inode = ? WHERE place_id = ?"
             db.executemany(sql, changed)
             sweep_tombstones(db)
@@ -131,11 +157,16 @@ class Missing:
     def _identity(self, place: bytes) -> Identity:
         return self._scan.identities.get(place, NOWHERE)
 
-    def _changed_places(self, outcome: Outcome, back: list[int]) -> list[tuple[int, int, int]]:
+    def _sighted(self, outcome: Outcome) -> tuple[Ints, set[int]]:
+        """Ids of the images that were seen, and the places of which one was not."""
+        lost = np.array([image_id for image_id, *_ in outcome.away], np.int64)
+        lost = np.union1d(lost, self._homes.displaced())
+        seen, unseen = self._known.sighted(self._homes.settled(), lost)
+        unseen = np.setdiff1d(unseen, np.array(outcome.gone, np.int64))
+        return seen, set(np.unique(self._known.places_of(unseen)).tolist())
+
+    def _changed_places(self, lacking: set[int]) -> list[tuple[int, int, int]]:
         """Unchanged places that have other numbers now: (device, inode, id)."""
-        still = np.setdiff1d(self._known.away, np.array(back, np.int64))
-        missing = np.array([*outcome.gone, *(image_id for image_id, *_ in outcome.away)], np.int64)
-        lacking = set(self._known.places_of(np.union1d(still, missing)).tolist())
         return [
             (*self._scan.identities[place], group)
             for place, groups in self._survey.steady.items()
@@ -145,6 +176,38 @@ class Missing:
             and self._identities[group] != (place, self._scan.identities[place])
             and self._identities[group][0] == place
         ]
+
+    def _gatherings(self, seen: Ints, lacking: set[int]) -> list[_Gathering]:
+        """Folders whose pictures do not all have one row of `places`, or share it with others."""
+        sizes = np.bincount(
+            self._known.places_of(seen), minlength=max(self._identities, default=0) + 1
+        )
+        newest = self._known.newest_place
+        made = {path: row for row, (path, _) in self._identities.items() if row > newest}
+        gatherings = []
+        for place, groups in self._survey.steady.items():
+            rows = {row for row in groups if self._identities.get(row, (b"",))[0] == place}
+            came = {made[place]} if place in made else set[int]()
+            if not rows or (len(rows) == 1 and not came and not rows & lacking):
+                continue
+            whole = sorted(rows - lacking, key=lambda row: (-int(sizes[row]), row))
+            target = next(iter([*whole, *came]), 0)
+            gatherings.append(_Gathering(place, target, rows - {target}, came - {target}))
+        return gatherings
+
+    def _gather(self, db: sqlite3.Connection, gatherings: list[_Gathering], seen: Ints) -> None:
+        """Gives the pictures that were seen in one folder one row of `places`."""
+        target: dict[int, int] = {}
+        came: dict[int, int] = {}
+        for gathering in gatherings:
+            place = gathering.place
+            row = gathering.target or new_place(db, place, self._identity(place))
+            target |= dict.fromkeys(gathering.rows, row)
+            came |= dict.fromkeys(gathering.came, row)
+        before = self._known.places_of(seen)
+        moved = np.isin(before, list(target))
+        images = zip(seen[moved].tolist(), before[moved].tolist(), strict=True)
+        join_places(db, ((target[row], image_id, row) for image_id, row in images), came)
 
     def _verdict(self, image_id: int, path: bytes) -> _Folder | None:
         """Why an image is away; no reason when it was deleted; None when its file is there."""
@@ -171,13 +234,13 @@ class Missing:
     def _in_folder(self, image_id: int, place: bytes) -> _Folder:
         """The verdict on a file that is missing from a folder that can be listed."""
         [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
-        if group not in self._survey.steady.get(place, ()):
-            full = place in self._scan.identities or place in self._survey.looked_into
-            return _Folder(place, "has other pictures now" if full else "has no pictures now")
         before = self._identities.get(group, (place, NOWHERE))[1]
-        if before == NOWHERE or self._now(place)[0] == before[0]:
+        if before != NOWHERE and self._now(place)[0] != before[0]:
+            return _Folder(place, "is on another disk now")
+        if group in self._survey.steady.get(place, ()):
             return _Folder(place)
-        return _Folder(place, "is on another disk now")
+        full = place in self._scan.identities or place in self._survey.looked_into
+        return _Folder(place, "has other pictures now" if full else "has no pictures now")
 
     def _now(self, place: bytes) -> Identity:
         identity = self._scan.identities.get(place)
@@ -281,7 +344,7 @@ def sort_missing(
         every: See `bury`.
     """
     known = survey.known
-    missing = Missing(catalog, survey)
+    missing = Missing(catalog, survey, homes)
     outcome = missing.sort(_not_met(catalog, known, homes))
     outcome.away += [(image_id, *why) for image_id, why in unread.items()]
     away = {image_id for image_id, *_ in outcome.away}

@@ -37,6 +37,7 @@ from relook.library.whereabouts import (
     Identity,
     device_of,
     identity_of,
+    newest_place,
     place_of,
     put_place,
 )
@@ -244,10 +245,10 @@ def _relabel(files: LibraryFiles, db: sqlite3.Connection, moves: Sequence[_Move]
                 db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
         sql = "UPDATE images SET path = ?, size_bytes = ?, mtime_ns = ? WHERE image_id = ?"
         db.execute(sql, (facts.path, facts.size_bytes, facts.mtime_ns, image[0]))
-    identify = _identify()
+    identify, newest = _identify(), newest_place(db)
     for image, facts in moves:
         place = place_of(facts.path)
-        put_place(db, image[0], place, identify(place))
+        put_place(db, image[0], place, identify(place), newest)
 
 
 def _identify() -> Callable[[bytes], Identity]:

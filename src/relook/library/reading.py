@@ -4,7 +4,7 @@
 
 `outcome` is a `Read` or, for a picture that cannot be used, a `SkippedFile` with the reason.
 A reader knows nothing of the run it is part of: threads of one process call it, and so may
-actors on many machines. `RunDuplicates` lets equal pictures of one run be encoded once.
+actors on many machines. `Duplicates` lets equal pictures of one run be encoded once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from relook.library.known import Contents
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import Clock
 
-__all__ = ["PictureReader", "Read", "RunDuplicates", "set_words", "with_words", "words_of"]
+__all__ = ["Duplicates", "PictureReader", "Read", "set_words", "with_words", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Twin:
     tiles: Floats
 
 
-class RunDuplicates:
+class Duplicates:
     """Equal pictures of one run, from reading until the catalog has them."""
 
     def __init__(self) -> None:

@@ -212,16 +212,19 @@ def _text(column: str) -> str:
     return f"CASE typeof({column}) WHEN 'text' THEN {column} ELSE '' END"
 
 
-def likeness(path: bytes, other: bytes) -> tuple[bool, int, int]:
-    """Higher for paths that are more alike: the same name, then the longer common end.
+def likeness(path: bytes, other: bytes) -> tuple[bool, int, int, int]:
+    """Higher for paths that are more alike: the same name, the longer common end, then beginning.
 
     Returns:
-        Whether the names are equal; parts of the path, then bytes, that the ends share.
+        Whether the names are equal; parts of the path, then bytes, that the ends share; parts
+        that the beginnings share.
     """
-    n_parts = _n_common(path.split(b"/"), other.split(b"/"))
-    return n_parts > 0, n_parts, _n_common(path, other)
+    parts, others = path.split(b"/"), other.split(b"/")
+    n_parts = _n_common(reversed(parts), reversed(others))
+    n_bytes = _n_common(reversed(path), reversed(other))
+    return n_parts > 0, n_parts, n_bytes, _n_common(parts, others)
 
 
-def _n_common(parts: Sequence[object], other: Sequence[object]) -> int:
-    both = zip(reversed(parts), reversed(other), strict=False)
+def _n_common(values: Iterable[object], others: Iterable[object]) -> int:
+    both = zip(values, others, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both))

@@ -1,7 +1,9 @@
 """Where each image's file was seen last, and which images are away. Layer: library.
 
 A *place* is one folder (or archive) as it was when pictures were seen in it: its path with
-what tells it from another folder at the same path, the file system and the inode. An image is
+what tells it from another folder at the same path, the file system and the inode. Images share
+a place's row when they were seen in it together; what came while one of them was missing has
+another row of the same folder, so that it never tells anything about that one. An image is
 *away* while its file cannot be reached; an *absence* says where and why. Both are kept beside
 the table of images, so that a change of them is no change of an image.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +33,11 @@ __all__ = [
     "away_note",
     "device_of",
     "identity_of",
+    "join_places",
     "mark_away",
     "mark_back",
+    "new_place",
+    "newest_place",
     "place_of",
     "put_place",
     "reasons_of",
@@ -120,15 +125,61 @@ def place_of(path: bytes) -> bytes:
     return member[0] if member else os.path.dirname(path)
 
 
-def put_place(db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity) -> None:
-    """Records the place of an image's file; the image is not away then. Inside a transaction."""
-    sql = "SELECT place_id FROM places WHERE path = ? AND device = ? AND inode = ? LIMIT 1"
-    row = db.execute(sql, (path, *identity)).fetchone()
-    place_id = row[0] if row else _new_place(db, path, identity)
+def newest_place(db: sqlite3.Connection) -> int:
+    """The id of the row of `places` that was made last; 0 when there is none."""
+    return int(db.execute("SELECT coalesce(max(place_id), 0) FROM places").fetchone()[0])
+
+
+def put_place(
+    db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity, after: int
+) -> None:
+    """Records the place of an image's file; the image is not away then. Inside a transaction.
+
+    An image that stays in its folder keeps its row there. A new one takes a row that was made
+    since this run began: it is not known yet which of the others are still there.
+
+    Args:
+        db: Of the transaction.
+        image_id: Which image.
+        path: The folder or archive that its file is in.
+        identity: What that is now.
+        after: What `newest_place` was when the run began.
+    """
+    where = "path = ? AND device = ? AND inode = ?"
+    kept = f"SELECT place_id FROM whereabouts JOIN places USING (place_id) WHERE {where}"
+    row = db.execute(f"{kept} AND image_id = ?", (path, *identity, image_id)).fetchone()
+    if row is None:
+        made = f"SELECT place_id FROM places WHERE {where} AND place_id > ? LIMIT 1"
+        row = db.execute(made, (path, *identity, after)).fetchone()
+    place_id = row[0] if row else new_place(db, path, identity)
     db.execute("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, NULL)", (image_id, place_id))
 
 
-def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
+def join_places(
+    db: sqlite3.Connection, images: Iterable[tuple[int, int, int]], rows: Mapping[int, int]
+) -> None:
+    """Gives images that were seen together one row of `places`. Inside a transaction.
+
+    Args:
+        db: Of the transaction.
+        images: New row, image id and old row of each that was there before.
+        rows: Rows that were made in this run, all of whose images get another, and which.
+    """
+    sql = "UPDATE whereabouts SET place_id = ? WHERE image_id = ? AND place_id = ?"
+    db.executemany(sql, images)
+    if rows:
+        db.execute("CREATE TEMP TABLE joined (place_id INTEGER PRIMARY KEY, target INTEGER)")
+        db.executemany("INSERT INTO joined VALUES (?, ?)", rows.items())
+        db.execute(
+            "UPDATE whereabouts SET place_id = (SELECT target FROM joined"
+            " WHERE joined.place_id = whereabouts.place_id)"
+            " WHERE place_id IN (SELECT place_id FROM joined)"
+        )
+        db.execute("DROP TABLE joined")
+
+
+def new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
+    """Makes a row of `places`; returns its id. Inside a transaction."""
     sql = "INSERT INTO places (path, device, inode) VALUES (?, ?, ?)"
     return int(db.execute(sql, (path, *identity)).lastrowid or 0)
 
