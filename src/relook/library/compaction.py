@@ -1,9 +1,9 @@
 """Freeing the space of rows that no image names. Layer: library.
 
 A new file of vectors is written under another name, and one transaction names it together with
-every image's new first row. A kill before it costs only the new file, a kill after it only the
-old one's removal; the next writer removes what is left over. Who reads meanwhile keeps the
-old file mapped, and finds the new one when it looks for news.
+every image's new first row. A kill before the transaction leaves the new file over, a kill
+after it the old one; the next writer removes what is left over. Readers keep the old file
+mapped until they refresh.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The index is made in a thread beside the run of indexing that it is for. Layer: library.
+"""Building the search index in a thread beside a run of indexing. Layer: library.
 
-While pictures are still being encoded, what is committed so far gets its index, so that
-searches in other processes do not slow down; when the run ends, the rest is added.
+While pictures are still being encoded, the committed rows are added to the index, so that
+searches in other processes stay fast. When the run ends, the remaining rows are added.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The files and contents of a library, in memory for one run: 46 bytes an image. Layer: library.
 
-Paths and contents are kept as 64-bit numbers, the paths' with a key that every process draws
-anew. An image is changed only after the catalog has been asked by its whole path or digest.
+Paths and contents are kept as 64-bit hashes; those of paths have a key that every process draws
+anew. As hashes may collide, an image is changed only after a query by its whole path or digest.
 """
 
 from __future__ import annotations

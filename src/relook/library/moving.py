@@ -1,8 +1,8 @@
 """Giving pictures that have moved their new paths, without reading them. Layer: library.
 
-Every path that the catalog keeps below the old place is written anew in one transaction: of
-images, roots, archives and skipped files. Where the library itself stands beside its pictures,
-it follows them: a disk that mounts elsewhere, or a folder that moved with both, just works.
+One transaction rewrites every path below the old place: of images, roots, archives and skipped
+files. A library that was moved together with its pictures does this by itself when it is opened:
+a disk that mounts elsewhere, or a folder that holds both, needs no command.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Mending a library without inventing anything. Layer: library.
 
-What is derived is made again; what nobody refers to is removed; an image whose vectors are
-damaged is taken out, with its id and words kept for the next run of indexing. Before rows
-are taken out of the catalog, a copy of it is put beside it. Pictures are not touched.
+Derived data is made again, and what nothing refers to is removed. An image with damaged vectors
+is taken out; its id and words are kept for the next run of indexing. Before rows are taken out
+of the catalog, a copy of it is put beside it. Pictures are not touched.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> i
 
 
 def _alone(path: Path) -> None:
-    """Refuses while another process has the catalog open: it would go on with the old file.
+    """Refuses while another process has the catalog open: that would keep using the old file.
 
     Raises:
         LibraryBusyError: `library_busy`.

@@ -1,8 +1,8 @@
 """Which rows of the vectors belong to which image: read fast, and kept beside the catalog.
 
-A library of a million images is open in a blink only when nobody makes a million Python
-tuples: SQLite hands the numbers over as text, only what is new is read when images were only
-added, and a checked file keeps the table between processes. Layer: library.
+A library of a million images opens fast because no Python tuple is made for each of them: SQLite
+returns the numbers as one text, only new images are read when images were only added, and a
+file with a checksum keeps the table between processes. Layer: library.
 """
 
 from __future__ import annotations
