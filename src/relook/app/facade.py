@@ -11,7 +11,6 @@ from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
-from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.settings import (
     CaptionerSettings,
@@ -33,9 +32,9 @@ from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.search.begin import start
 from relook.search.engine import Engine, Filter
-from relook.search.grammar import parse_query
+from relook.search.grammar import parse_query, whole_query
+from relook.search.session import start
 
 if TYPE_CHECKING:
     from PIL import Image

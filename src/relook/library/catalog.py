@@ -169,6 +169,12 @@ class Catalog:
             except UnicodeEncodeError as error:
                 raise bad_text(error) from error
 
+    def version(self) -> tuple[int, int]:
+        """Another value after every change, here or by another process."""
+        with self._lock:
+            ((elsewhere,),) = self.ask("PRAGMA data_version")
+            return _int(elsewhere), self._db.total_changes
+
     def count(self, table: str) -> int:
         """Number of rows of `images` or `skipped`."""
         return _int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
