@@ -197,6 +197,7 @@ declare namespace Api {
     caption: string | null;
     caption_by: string;
     weight: number;
+    led_to: number | null;
   };
 
   type Judgements = {
@@ -358,8 +359,8 @@ declare namespace Api {
   type SessionLine = {
     session_id: string;
     name: string;
-    created_s: number;
     current_round: number;
+    created_s: number;
   };
 
   type SessionList = {
