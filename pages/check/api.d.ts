@@ -122,9 +122,9 @@ declare namespace Api {
     width_px: number;
     height_px: number;
     folded: number[];
+    away?: string | null;
     thumbnail: string;
     file: string;
-    away?: string | null;
   };
 
   /** What the library knows of an image. */
@@ -236,9 +236,9 @@ declare namespace Api {
   /** Hits, best first. */
   type Page = {
     query: Query;
-    session_id: string | null;
     hits: Hit[];
     notes: string[];
+    session_id: string | null;
     took_ms: number;
   };
 

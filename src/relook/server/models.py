@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from relook.core.json_form import json_entries
+from relook.core import types
+from relook.core.json_form import json_entries, shape_of
 from relook.core.types import Box
 from relook.library import session_values
 from relook.search import explain
@@ -42,29 +44,45 @@ class Answer(BaseModel):
 
 
 def answer(name: str, doc: str | None = None, /, **kinds: Any) -> type[Answer]:
-    """An answer of its keys and their types; dataclasses inside them as `answer_of` has them."""
-    fields: dict[str, Any] = {key: (_answered(kind), ...) for key, kind in kinds.items()}
+    """An answer of its keys and their types; dataclasses inside them as `answer_of` has them.
+
+    A type beside None is of a key that is left out for None.
+    """
+    fields: dict[str, Any] = {
+        key: (_answered(kind[0]), kind[1]) if isinstance(kind, tuple) else (_answered(kind), ...)
+        for key, kind in kinds.items()
+    }
     model: type[Answer] = create_model(
         name, __base__=Answer, __doc__=doc and inspect.cleandoc(doc), **fields
     )
     return model
 
 
-def answer_of(cls: Any, doc: str | None = None, *, name: str = "", **descriptions: str) -> Any:
+def answer_of(
+    cls: Any,
+    doc: str | None = None,
+    *,
+    name: str = "",
+    more: Mapping[str, Any] | None = None,
+    **descriptions: str,
+) -> Any:
     """The answer that a dataclass is as JSON: the keys and types that the converter writes.
 
     Args:
         cls: The dataclass.
         doc: What people read of it.
         name: In the OpenAPI document; that of the class when empty.
+        more: Further keys, with their types.
         descriptions: Key -> what people read of it.
     """
-    kinds = {
-        entry.key: Annotated[entry.kind, Field(description=descriptions.get(entry.key))]
-        for entry in json_entries(cls)
-    }
-    _ANSWERS[cls] = answer(name or cls.__name__, doc, **kinds)
-    return _ANSWERS[cls]
+    kinds: dict[str, Any] = {}
+    for entry in json_entries(cls):
+        kinds[entry.key] = Annotated[entry.kind, Field(description=descriptions.get(entry.key))]
+        if shape_of(cls).leave_out_none and NoneType in get_args(entry.kind):
+            kinds[entry.key] = (kinds[entry.key], None)
+    model = answer(name or cls.__name__, doc, **kinds, **(more or {}))
+    _ANSWERS[cls] = model
+    return model
 
 
 _ANSWERS: dict[Any, Any] = {Box: list[float], Path: str}
@@ -171,31 +189,22 @@ class Query(Answer):
     parts: list[Part]
 
 
-class Hit(Answer):
-    """An image that was found."""
-
-    image_id: int
-    path: str
-    score: float = Field(description="Higher is better; comparable within a page only.")
-    tile: list[float] = Field(description="The rectangle that won: x0, y0, x1, y1.")
-    title: str
-    caption: str
-    width_px: int
-    height_px: int
-    folded: list[int] = Field(description="Near-duplicates that this hit stands for.")
-    thumbnail: str = Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
-    file: str = Field(description="Where the picture itself is.")
-    away: str | None = Field(None, description="Why its file cannot be reached now, if so.")
-
-
-class Page(Answer):
-    """Hits, best first."""
-
-    query: Query
-    session_id: str | None
-    hits: list[Hit]
-    notes: list[str]
-    took_ms: float
+Hit = answer_of(
+    types.Hit,
+    """An image that was found.""",
+    more={
+        "thumbnail": Annotated[
+            str, Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
+        ],
+        "file": Annotated[str, Field(description="Where the picture itself is.")],
+    },
+    score="Higher is better; comparable within a page only.",
+    tile="The rectangle that won: x0, y0, x1, y1.",
+    folded="Near-duplicates that this hit stands for.",
+    away="Why its file cannot be reached now, if so.",
+)
+_ANSWERS[types.Query] = Query
+Page = answer_of(types.Page, """Hits, best first.""")
 
 
 class ImageAnswer(Answer):
