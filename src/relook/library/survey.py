@@ -246,8 +246,8 @@ class Survey:
                 self.scan.unlisted[facts.path] = before.message
                 return
         always = settings.hidden or settings.retry_skipped or rival
-        if not always and archive_table.is_unchanged(self._catalog, facts):
-            self._pass_over(facts.path)
+        unchanged = not always and archive_table.is_unchanged(self._catalog, facts)
+        if unchanged and self._pass_over(facts.path):
             return
         try:
             with self.listing.work(0):
@@ -286,10 +286,12 @@ class Survey:
         hides = any(part.startswith(b".") and part != b".." for part in parts)
         return self._settings.hidden or not (hides or parts[0] == b"__MACOSX")
 
-    def _pass_over(self, archive: bytes) -> None:
-        """Takes every member of an unchanged archive for unchanged."""
-        self.looked_into.add(archive)
+    def _pass_over(self, archive: bytes) -> bool:
+        """Takes every member of an unchanged archive for unchanged, unless one is away."""
         ids = archive_table.images_inside(self._catalog, archive)
+        if np.isin(ids, self.known.away).any():  # the whole archive was, or this one is not in it
+            return False
+        self.looked_into.add(archive)
         self.known.meet(ids)
         if len(ids):
             self._note_steady(archive, ids)
@@ -298,6 +300,7 @@ class Survey:
         self.n_listed += len(ids)
         if self._sidecars:
             self._update_words(ids)
+        return True
 
     def _skip(self, file: SkippedFile) -> None:
         self.present.add(file.facts.path)
