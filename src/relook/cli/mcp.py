@@ -59,7 +59,7 @@ def mcp(
 ) -> None:  # fmt: skip
     """Serve libraries to agents over the Model Context Protocol."""
     package = _mcp_package()
-    from relook.server.settings import is_loopback
+    from relook.gateway.server_settings import is_loopback
 
     made_up = secrets.token_urlsafe(24) if http and not is_loopback(host) else None
     said = {

@@ -24,7 +24,7 @@ from relook.cli.serve_options import (
 from relook.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from relook.server.settings import ServerSettings
+    from relook.gateway.server_settings import ServerSettings
 
 __all__ = ["serve"]
 
