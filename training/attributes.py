@@ -17,11 +17,15 @@ from pathlib import Path
 import numpy as np
 
 KINDS = {
-    "colour": "black white red blue green yellow brown orange pink purple grey".split(),
-    "count": "two three four five six".split(),
-    "actor": "man woman boy girl dog cat horse bird".split(),
+    "colour": [
+        *("black", "white", "grey", "brown"),
+        *("red", "blue", "green", "yellow"),
+        *("orange", "pink", "purple"),
+    ],
+    "count": ["two", "three", "four", "five", "six"],
+    "actor": ["man", "woman", "boy", "girl", "dog", "cat", "horse", "bird"],
 }
-PLURALS = {"actor": "men women boys girls dogs cats horses birds".split()}
+PLURALS = {"actor": ["men", "women", "boys", "girls", "dogs", "cats", "horses", "birds"]}
 SAME = {"gray": "grey", "tan": "brown", "beige": "brown", "lady": "woman", "guy": "man"}
 """Words that rule out another, and are never swapped themselves."""
 COVERED = {
@@ -42,6 +46,7 @@ COVERED = {
 }
 """What else a word may stand for: no opposite of it."""
 SEED = 3
+DEV = ("flickr8k-dev", "web-dev")
 
 
 def _groups() -> list[tuple[str, list[str]]]:
@@ -59,9 +64,7 @@ def _used(captions: list[str]) -> set[str]:
     return words | {back[word] for word in words & back.keys()}
 
 
-def swaps(
-    caption: str, captions: list[str], rng: np.random.Generator
-) -> Iterator[tuple[str, str]]:
+def swaps(caption: str, captions: list[str], rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Yields (kind, wrong caption), at most one for each kind.
 
     Args:
@@ -100,3 +103,37 @@ def shares(kinds: list[str], right: np.ndarray, wrong: np.ndarray) -> dict[str, 
     won = (right > wrong) + 0.5 * (right == wrong)
     out = {kind: round(float(won[names == kind].mean()), 4) for kind in KINDS}
     return {**out, "mean": round(float(np.mean(list(out.values()))), 4)}
+
+
+def main() -> None:
+    """Prints the shares for Flickr8k's and the web's dev captions."""
+    from evaluate import Dev, Shipped
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    args = parser.parse_args()
+    model = Shipped(args.model)
+    print(json.dumps(measure(model, *Dev(model, args.data).everything())))
+
+
+def measure(model, tiles: np.ndarray, captions: list[list[str]]) -> dict[str, float]:
+    """`shares` of a model's two towers.
+
+    Args:
+        model: an `evaluate.Shipped`.
+        tiles: unit vectors [n,t,d] of the pictures.
+        captions: of each picture.
+    """
+    kinds, owners, right, wrong = zip(*pairs(captions), strict=True)
+    seen = tiles[list(owners)]  # [p,t,d]
+    weights = np.array([1.0] + [model.card["tile_weight"]] * (seen.shape[1] - 1))
+
+    def scores(texts: tuple[str, ...]) -> np.ndarray:
+        return (np.einsum("ptd,pd->pt", seen, model.read(list(texts))) * weights).max(1)
+
+    return shares(list(kinds), scores(right), scores(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,31 +2,21 @@
 
 The last map says what is there; earlier maps keep colours, textures and counts that an
 ImageNet classifier has no use for. Each map is averaged down to 7x7 cells, and each tile takes
-mean and deviation of its cells' numbers; of the last map it takes mean and largest.
+mean and deviation of its cells' numbers; of the last map it takes the mean.
 """
 
 import torch
 from backbone import Backbone, Block
 from torch import Tensor, nn
 from torch.nn import functional
-from towers import GRID, N_FEATURES, WINDOWS, pooling
+from towers import GRID, N_FEATURES, pooling
 
 STAGES = (24, 48, 88, 120, 208, 352)
 """Channels of the maps that are pooled beside the last one, from the shallowest on."""
 
 
-def spans() -> dict[str, slice]:
-    """Where each group of numbers lies among a tile's features."""
-    out, start = {}, 0
-    widths = [("mean", N_FEATURES), ("most", N_FEATURES)]
-    widths += [(f"{kind}{c}", c) for c in STAGES for kind in ("mean", "spread")]
-    for name, width in widths:
-        out[name] = slice(start, start + width)
-        start += width
-    return out
-
-
-N_SEEN = 2 * N_FEATURES + 2 * sum(STAGES)
+N_SEEN = N_FEATURES + 2 * sum(STAGES)
+"""Numbers of a tile: the last map's means, then mean and deviation of each stage's map."""
 
 
 class Eye(nn.Module):
@@ -40,21 +30,16 @@ class Eye(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.backbone.normalise(pixels)
         depths = []
-        layers = [*self.backbone.lower, *self.backbone.upper]
+        layers = list(self.backbone.layers)
         for layer, after in zip(layers, [*layers[1:], None], strict=True):
             x = layer(x)
             if isinstance(layer, Block) and _ends_stage(layer, after):
                 depths.append(x)
         chosen = [d for d in depths if d.shape[1] in STAGES]
-        return torch.cat([self._last(x), *(self._depth(d) for d in chosen)], -1)
+        return torch.cat([self._mean(x), *(self._depth(d) for d in chosen)], -1)
 
-    def _last(self, grid: Tensor) -> Tensor:  # [n,1280,7,7] -> [n,t,2560]
-        cells = grid.flatten(2)
-        mean = (cells @ self.windows).transpose(1, 2)
-        parts = []
-        for top, bottom, left, right in WINDOWS:
-            parts.append(grid[:, :, top:bottom, left:right].amax((2, 3)))
-        return torch.cat([mean, torch.stack(parts, 1)], -1)
+    def _mean(self, grid: Tensor) -> Tensor:  # [n,c,7,7] -> [n,t,c]
+        return (grid.flatten(2) @ self.windows).transpose(1, 2)
 
     def _depth(self, x: Tensor) -> Tensor:  # [n,c,h,h] -> [n,t,2c]
         step = x.shape[-1] // GRID
@@ -63,8 +48,7 @@ class Eye(nn.Module):
             square = functional.avg_pool2d(x * x, step)
         else:
             mean, square = x, x * x
-        mean = (mean.flatten(2) @ self.windows).transpose(1, 2)
-        square = (square.flatten(2) @ self.windows).transpose(1, 2)
+        mean, square = self._mean(mean), self._mean(square)
         return torch.cat([mean, (square - mean * mean).clamp(min=1e-6).sqrt()], -1)
 
 

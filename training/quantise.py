@@ -68,9 +68,7 @@ def quantise_image(source: Path, target: Path, pictures: np.ndarray) -> None:
     quant_pre_process(source, ready)  # folds constants, the paddings' amounts among them
     onnx.save(merge_pads(onnx.load(ready)), ready)
     skips = [
-        n.name
-        for n in onnx.load(ready).graph.node
-        if n.op_type == "Add" and "lower" not in n.name and "upper" not in n.name
+        n.name for n in onnx.load(ready).graph.node if n.op_type == "Add" and "layers" not in n.name
     ]
     quantize_static(
         ready,
