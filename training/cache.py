@@ -1,6 +1,6 @@
 """What the two published networks make of the training sets, computed once.
 
-    python training/cache.py --data DIR --out DIR [--own TAR_OR_FOLDER ...]
+    python training/cache.py --data DIR --out DIR
 
 Pictures pass EfficientNet-Lite2 in its shipped, integer form, so that the heads see exactly
 what they will see in use; captions pass MiniLM. A part that is there is not made again.
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from attributes import swaps
@@ -20,13 +21,14 @@ from captioned import crops
 from eye import N_SEEN, Eye
 from phrases import common_phrases
 from pictures import SIZE, class_files, class_names, mosaics, read_pictures
-from quantise import quantise_image
+from quantise import quantise_image, shipped_eye
 from sets import WEIGHTS, Captioned, own_set, training_set
 from torch import nn
 from towers import N_FEATURES, WINDOWS
 from words import N_READ, Words, load_tokenizer
 
 LITE = 2
+SHIPPED = Path(__file__).parents[1] / "src" / "relook" / "encoders" / "builtin_model"
 LONGEST = 40
 N_MOSAICS = 6000
 N_CALIBRATION = {"flickr8k": 120, "web-train": 160, "coco-objects": 60, "classes": 80}
@@ -202,28 +204,40 @@ def read_sets(data: Path, own: list[Path]) -> dict[str, Captioned]:
     return {name: training_set(data, name) for name in WEIGHTS}
 
 
-def fill(out: Path, data: Path, own: list[Path], eye: Path | None, n_threads: int) -> None:
+def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> None:
+    """Writes the integer graph, unless it is there.
+
+    A person's own sets are seen through the shipped one; otherwise its ranges are measured on
+    the training sets.
+
+    Args:
+        path: the file to write.
+        sets: by name.
+        classes: class pictures.
+    """
+    if path.exists():
+        return
+    if not sets.keys() >= WEIGHTS.keys():
+        onnx.save(shipped_eye(onnx.load(SHIPPED / "image.onnx")), path)
+        return
+    by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
+    export_eye(path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))
+
+
+def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
     """Fills the folder.
 
     Args:
         out: where to.
         data: the data folder; only its class pictures are read where `own` is given.
         own: a person's own sets.
-        eye: an integer graph to see through; made anew when None.
         n_threads: for the picture tower.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sets = read_sets(data, own)
-    files = class_files(data)
+    sets, files = read_sets(data, own), class_files(data)
     classes = read_pictures(files) if files else np.zeros((0, SIZE, SIZE, 3), np.uint8)
-    names = class_names(files)
-    if eye is None:
-        eye = out / "eye.onnx"
-    if not eye.exists():
-        by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
-        some = [evenly(by_name[name], n) for name, n in N_CALIBRATION.items()]
-        export_eye(eye, np.concatenate(some))
-    pictures = Pictures(out, open_eye(eye, n_threads))
+    make_eye(out / "eye.onnx", sets, classes)
+    pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads))
     rng = np.random.default_rng(5)
     changes = (lambda a: a, lambda a: a[:, :, ::-1], lambda a: crops(a, rng))
     for view, change in zip(VIEWS, changes, strict=True):
@@ -233,8 +247,8 @@ def fill(out: Path, data: Path, own: list[Path], eye: Path | None, n_threads: in
             pictures.write("classes" + view, classes, change)
             pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
     write_mosaics(out, pictures, list(sets.values()))
-    write_texts(out, list(sets.values()), names)
-    card = {name: [len(s.pictures), s.weight] for name, s in sets.items()}
+    write_texts(out, list(sets.values()), class_names(files))
+    card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
     (out / "sets.json").write_text(json.dumps(card))
 
 
@@ -243,10 +257,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help="captioned pictures")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    fill(args.out, args.data, args.own, None, args.threads)
+    fill(args.out, args.data, [], args.threads)
 
 
 if __name__ == "__main__":

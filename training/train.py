@@ -244,6 +244,11 @@ def train_member(out: Path, bank: Bank, recipe: Recipe, seed: int) -> Member:
     return member
 
 
+def quick_recipe(n_pictures: int) -> Recipe:
+    """For few pictures: smaller steps, so that there are enough of them."""
+    return Recipe(epochs=12, batch=max(16, min(512, n_pictures // 16)))
+
+
 def main() -> None:
     """Trains the members; with --quick from pictures to a model folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -262,8 +267,9 @@ def main() -> None:
 
         fill(args.out, args.data, args.quick, args.threads)
     bank = Bank(args.out)
+    recipe = quick_recipe(len(bank.weight)) if args.quick else Recipe()
     for seed in range(1 if args.quick else args.members):
-        train_member(args.out, bank, Recipe(), seed)
+        train_member(args.out, bank, recipe, seed)
     if args.quick:
         from export import export
 
