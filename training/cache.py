@@ -173,6 +173,7 @@ def write_texts(out: Path, sets: list[Captioned], names: list[list[str]]) -> Non
             print(kind, len(texts), flush=True)
     card = {
         "n_captions": [len(texts) for texts in captions],
+        "texts": lists["captions"],
         "wrong_of": wrong_of,
         "shown": shown,
         "n_names": [len(group) for group in names],
@@ -248,7 +249,7 @@ def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
             pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
     write_mosaics(out, pictures, list(sets.values()))
     write_texts(out, list(sets.values()), class_names(files))
-    card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
+    card = {name: [len(some.pictures), some.weight, some.kind] for name, some in sets.items()}
     (out / "sets.json").write_text(json.dumps(card))
 
 

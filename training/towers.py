@@ -45,9 +45,12 @@ class PictureHead(nn.Module):
     Args:
         mean, deviation: of the features, [N_SEEN].
         hidden: width of the hidden layer.
+        named: how much the class names add; none for a member that reads captions alone.
     """
 
-    def __init__(self, mean: Tensor, deviation: Tensor, hidden: int = 1024):
+    def __init__(
+        self, mean: Tensor, deviation: Tensor, hidden: int = 1024, named: float = 1.0
+    ):
         super().__init__()
         self.register_buffer("mean", mean.clone())
         self.register_buffer("scale", 1.0 / (deviation + 0.05))
@@ -56,6 +59,7 @@ class PictureHead(nn.Module):
         self.contract = nn.Linear(hidden, DIM)
         self.drop_features, self.drop_hidden = nn.Dropout(0.2), nn.Dropout(0.3)
         self.register_buffer("names", torch.zeros(N_CLASSES, DIM))
+        self.register_buffer("gain", torch.tensor(named))
 
     def rename(self, vectors: Tensor) -> None:
         """Takes the class names' vectors [1000,d], centred so that they add no common part."""
@@ -66,7 +70,7 @@ class PictureHead(nn.Module):
         x = self.drop_features((seen - self.mean) * self.scale)
         y = self.linear(x) + self.contract(self.drop_hidden(functional.gelu(self.expand(x))))
         with torch.autocast("cpu", enabled=False):
-            y = functional.normalize(y.float(), dim=-1) + named @ self.names
+            y = functional.normalize(y.float(), dim=-1) + self.gain * (named @ self.names)
         return functional.normalize(y, dim=-1)
 
 
@@ -91,36 +95,48 @@ class TextHead(nn.Module):
 class Member(nn.Module):
     """A pair of heads that were trained together."""
 
-    def __init__(self, mean: Tensor, deviation: Tensor):
+    def __init__(self, mean: Tensor, deviation: Tensor, named: float = 1.0):
         super().__init__()
-        self.pictures = PictureHead(mean, deviation)
+        self.pictures = PictureHead(mean, deviation, named=named)
         self.words = TextHead()
 
 
 class Committee(nn.Module):
-    """Several members' vectors side by side, projected to d numbers.
+    """The vectors of revision 2 and of the members side by side, projected to d numbers.
 
     Args:
         members: trained pairs of heads.
         classifier: ImageNet's, 1280 -> 1000, as published.
+        base_weight: of revision 2's vector beside one member's; 0 leaves it out.
     """
 
-    def __init__(self, members: list[Member], classifier: nn.Linear):
+    def __init__(self, members: list[Member], classifier: nn.Linear, base_weight: float):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.classifier = classifier
-        self.register_buffer("projection", torch.eye(DIM * len(members), DIM))
+        total = (base_weight**2 + len(members)) ** 0.5
+        self.of_base, self.of_member = base_weight / total, 1.0 / total
+        n_parts = len(members) + (base_weight > 0)
+        self.register_buffer("projection", torch.eye(DIM * n_parts, DIM))
 
-    def side_by_side_pictures(self, seen: Tensor) -> Tensor:  # [n,t,N_SEEN] -> unit [n,t,k*d]
+    def _beside(self, base: Tensor, parts: list[Tensor]) -> Tensor:
+        weighted = [self.of_member * part for part in parts]
+        return torch.cat([self.of_base * base, *weighted] if self.of_base else weighted, -1)
+
+    def side_by_side_pictures(self, seen: Tensor, base: Tensor) -> Tensor:
+        """Features [n,t,N_SEEN] and revision 2's vectors [n,t,d] -> unit [n,t,k*d]."""
         named = torch.softmax(self.classifier(seen[..., :N_FEATURES]), -1)
-        parts = [member.pictures(seen, named) for member in self.members]
-        return torch.cat(parts, -1) / len(parts) ** 0.5
+        return self._beside(base, [member.pictures(seen, named) for member in self.members])
 
-    def side_by_side_words(self, read: Tensor) -> Tensor:  # [n,N_READ] -> unit [n,k*d]
-        return torch.cat([m.words(read) for m in self.members], -1) / len(self.members) ** 0.5
+    def side_by_side_words(self, read: Tensor, base: Tensor) -> Tensor:
+        """What was read [n,N_READ] and revision 2's vectors [n,d] -> unit [n,k*d]."""
+        return self._beside(base, [member.words(read) for member in self.members])
 
-    def see(self, seen: Tensor) -> Tensor:  # [n,t,N_SEEN] -> unit [n,t,d]
-        return functional.normalize(self.side_by_side_pictures(seen) @ self.projection, dim=-1)
+    def see(self, seen: Tensor, base: Tensor) -> Tensor:
+        """[n,t,N_SEEN], [n,t,d] -> unit [n,t,d]."""
+        joined = self.side_by_side_pictures(seen, base) @ self.projection
+        return functional.normalize(joined, dim=-1)
 
-    def read(self, read: Tensor) -> Tensor:  # [n,N_READ] -> unit [n,d]
-        return functional.normalize(self.side_by_side_words(read) @ self.projection, dim=-1)
+    def read(self, read: Tensor, base: Tensor) -> Tensor:
+        """[n,N_READ], [n,d] -> unit [n,d]."""
+        return functional.normalize(self.side_by_side_words(read, base) @ self.projection, dim=-1)

@@ -41,6 +41,7 @@ class Recipe:
         tile_share: at most so much of a tile is mixed into a whole picture's features.
         rate: peak learning rate.
         wrong_weight: of the loss that a caption's wrong twin must score lower.
+        named: how much ImageNet's class names add to a picture's vector.
     """
 
     epochs: int = 8
@@ -52,6 +53,7 @@ class Recipe:
     tile_share: float = 0.3
     rate: float = 1e-3
     wrong_weight: float = 0.3
+    named: float = 1.0
 
 
 class Batch:
@@ -124,7 +126,7 @@ class Trainer:
     def __init__(self, bank: Bank, recipe: Recipe, seed: int):
         torch.manual_seed(seed)
         self.bank, self.recipe = bank, recipe
-        self.member = Member(*bank.spread())
+        self.member = Member(*bank.spread(), recipe.named)
         self.log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
         self.optimiser = torch.optim.AdamW(
             [
@@ -138,15 +140,26 @@ class Trainer:
         )
 
     def n_steps_of_epoch(self) -> int:
-        """Steps of an epoch."""
+        """Steps of an epoch, at most."""
         return max(1, int(self.bank.weight.sum()) // self.recipe.batch)
 
-    def order(self) -> np.ndarray:
-        """Pictures of one epoch: each as often as its weight, a part of a look by chance."""
-        weight = self.bank.weight
-        times = (weight + torch.rand(len(weight)).numpy()).astype(int)
-        rows = np.repeat(np.arange(len(weight)), times)
-        return rows[torch.randperm(len(rows)).numpy()]
+    def steps(self) -> list[np.ndarray]:
+        """Pictures of each step of one epoch, all of one kind.
+
+        A picture comes as often as its weight says, a part of a time by chance; what is left
+        of a kind after its last full step waits for the next epoch, unless it is half a step.
+        """
+        bank, size = self.bank, self.recipe.batch
+        times = (bank.weight + torch.rand(len(bank.weight)).numpy()).astype(int)
+        rows = np.repeat(np.arange(len(times)), times)
+        rows = rows[torch.randperm(len(rows)).numpy()]
+        steps = []
+        for kind in np.unique(bank.kind):
+            own = rows[bank.kind[rows] == kind]
+            parts = [own[i : i + size] for i in range(0, len(own), size)]
+            steps += [part for part in parts if len(part) >= min(size // 2, len(own))]
+        order = torch.randperm(len(steps))[: self.n_steps_of_epoch()]
+        return [steps[i] for i in order.tolist()]
 
     def rename(self) -> None:
         """Gives the picture head the class names as the text head now reads them."""
@@ -158,11 +171,9 @@ class Trainer:
         """Trains to the end."""
         began = time.perf_counter()
         for epoch in range(self.recipe.epochs):
-            order = self.order()
-            for step in range(self.n_steps_of_epoch()):
+            for step, rows in enumerate(self.steps()):
                 if step % 8 == 0:
                     self.rename()
-                rows = order[step * self.recipe.batch : (step + 1) * self.recipe.batch]
                 loss = self.loss(Batch(self.bank, self.recipe, rows, whole=step % 2 == 1))
                 self.optimiser.zero_grad()
                 loss.backward()
@@ -244,6 +255,11 @@ def train_member(out: Path, bank: Bank, recipe: Recipe, seed: int) -> Member:
     return member
 
 
+def recipe_of(seed: int) -> Recipe:
+    """The first member sees class names, tiles and mosaics; the others captions above all."""
+    return Recipe() if seed == 0 else Recipe(n_tiled=0, n_mosaics=0, named=0.0, n_classes=64)
+
+
 def quick_recipe(n_pictures: int) -> Recipe:
     """For few pictures: smaller steps, so that there are enough of them."""
     return Recipe(epochs=12, batch=max(16, min(512, n_pictures // 16)))
@@ -253,10 +269,11 @@ def main() -> None:
     """Trains the members; with --quick from pictures to a model folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder of the cache")
-    parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--members", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", type=Path, nargs="+", help="a person's own captioned pictures")
     parser.add_argument("--data", type=Path, default=Path("no-data"), help="for class pictures")
+    parser.add_argument("--base", type=Path, help="with --quick: revision 2's model folder")
     parser.add_argument("--target", type=Path, help="with --quick: the model folder to write")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -267,13 +284,13 @@ def main() -> None:
 
         fill(args.out, args.data, args.quick, args.threads)
     bank = Bank(args.out)
-    recipe = quick_recipe(len(bank.weight)) if args.quick else Recipe()
     for seed in range(1 if args.quick else args.members):
+        recipe = quick_recipe(len(bank.weight)) if args.quick else recipe_of(seed)
         train_member(args.out, bank, recipe, seed)
     if args.quick:
         from export import export
 
-        export(args.out, args.target, 1)
+        export(args.out, args.base, args.target, 1)
 
 
 if __name__ == "__main__":
