@@ -85,7 +85,6 @@ class Bank:
     Attributes:
         views: the training pictures plain, mirrored and cropped, as far as they were made.
         weight: float [n], how often an epoch looks at each picture.
-        kind: str [n]; pictures of one kind share steps.
         owner: int [m], the picture of each caption.
         first_caption, n_captions: int [n], where a picture's captions lie.
         texts: the captions themselves.
@@ -112,8 +111,7 @@ class Bank:
         self.mosaics = Rows([Part(folder, "mosaic")])
         self.groups = np.load(folder / "mosaic.groups.npy")
         self.mosaic_rows = np.arange(len(self.groups))
-        self.weight = np.concatenate([np.full(n, weight) for n, weight, _ in sets.values()])
-        self.kind = np.concatenate([np.full(n, kind) for n, _, kind in sets.values()])
+        self.weight = np.concatenate([np.full(n, weight) for n, weight in sets.values()])
         self.n_captions = np.array(card["n_captions"])
         self.first_caption = np.cumsum(self.n_captions) - self.n_captions
         self.owner = np.repeat(np.arange(len(self.n_captions)), self.n_captions)

@@ -249,7 +249,7 @@ def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
             pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
     write_mosaics(out, pictures, list(sets.values()))
     write_texts(out, list(sets.values()), class_names(files))
-    card = {name: [len(some.pictures), some.weight, some.kind] for name, some in sets.items()}
+    card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
     (out / "sets.json").write_text(json.dumps(card))
 
 

@@ -76,9 +76,7 @@ def compose_image(eye: Path, base: Path, committee: Committee, target: Path) -> 
     _save(merged, {"heads/out": "tiles"}, target)
 
 
-def compose_text(
-    base: Path, words: Words, committee: Committee, tokenizer, target: Path
-) -> None:
+def compose_text(base: Path, words: Words, committee: Committee, tokenizer, target: Path) -> None:
     """Writes `text.onnx`: `input_ids`, `attention_mask` int64 [n,l] -> `vectors` float32 [n,d].
 
     Args:

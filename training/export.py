@@ -2,8 +2,8 @@
 
     python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
 
-Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the directions in
-which pictures and captions vary most. The picture tower is the integer graph that made the
+Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
+directions in which pictures and captions vary most. The picture tower is the integer graph that made the
 features, with the heads behind it; the weights of heads and words are stored as bytes.
 """
 
@@ -62,7 +62,9 @@ class Sample:
         self.seen, self.read = seen, read
         heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
         pooled = seen[:, :N_FEATURES].reshape(-1, len(WINDOWS), N_FEATURES).numpy()
-        tiles = [heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)]
+        tiles = [
+            heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)
+        ]
         self.base_seen = torch.from_numpy(np.concatenate(tiles)).reshape(-1, DIM)
         self.base_read = torch.from_numpy(Shipped(base).read(texts))
 
@@ -131,9 +133,7 @@ def export(out: Path, base: Path, target: Path, n_members: int) -> None:
     write_files(out / "eye.onnx", base, members, some, target)
 
 
-def write_files(
-    eye: Path, base: Path, members: list[Member], some: Sample, target: Path
-) -> None:
+def write_files(eye: Path, base: Path, members: list[Member], some: Sample, target: Path) -> None:
     """Joins the members and writes the four files.
 
     Args:

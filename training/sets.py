@@ -22,17 +22,6 @@ WEIGHTS = {
     "aerial": 1.0,
 }
 """How many times an epoch looks at each picture of a set."""
-KINDS = {
-    "flickr8k": "everyday",
-    "pascal-sentences": "everyday",
-    "flickr30k": "everyday",
-    "coco-objects": "listed",
-    "ade20k-scenes": "listed",
-    "web-train": "web",
-    "aerial": "aerial",
-}
-"""Sets of one kind share steps. A step of many kinds is too easy: the kind alone tells most of
-its pictures from each other."""
 SEED = 0
 
 
@@ -44,13 +33,11 @@ class Captioned:
         pictures: uint8 [n,224,224,3].
         captions: each picture's captions.
         weight: how many times an epoch looks at each picture.
-        kind: sets of one kind share steps.
     """
 
     pictures: np.ndarray
     captions: list[list[str]]
     weight: float
-    kind: str
 
 
 def flickr8k(data: Path, part: str) -> tuple[np.ndarray, list[list[str]]]:
@@ -65,14 +52,14 @@ def flickr8k(data: Path, part: str) -> tuple[np.ndarray, list[list[str]]]:
 def training_set(data: Path, name: str) -> Captioned:
     """One of the sets in `WEIGHTS`."""
     if name == "flickr8k":
-        return Captioned(*flickr8k(data, "train"), WEIGHTS[name], KINDS[name])
+        return Captioned(*flickr8k(data, "train"), WEIGHTS[name])
     pictures, captions = read_captioned(data / "captioned" / f"{name}.tar")
     rng = np.random.default_rng(SEED)
     if name == "coco-objects":
         captions = [[texts[0], *_of_objects(texts[0], rng)] for texts in captions]
     if name == "ade20k-scenes":
         captions = [_of_scene(texts[0], rng) for texts in captions]
-    return Captioned(pictures, captions, WEIGHTS[name], KINDS[name])
+    return Captioned(pictures, captions, WEIGHTS[name])
 
 
 def dev_set(data: Path, name: str) -> tuple[np.ndarray, list[list[str]]]:
@@ -84,7 +71,7 @@ def dev_set(data: Path, name: str) -> tuple[np.ndarray, list[list[str]]]:
 
 def own_set(path: Path) -> Captioned:
     """A person's own tar file or folder."""
-    return Captioned(*read_captioned(path), 1.0, "own")
+    return Captioned(*read_captioned(path), 1.0)
 
 
 def _of_objects(caption: str, rng: np.random.Generator) -> list[str]:

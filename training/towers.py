@@ -48,9 +48,7 @@ class PictureHead(nn.Module):
         named: how much the class names add; none for a member that reads captions alone.
     """
 
-    def __init__(
-        self, mean: Tensor, deviation: Tensor, hidden: int = 1024, named: float = 1.0
-    ):
+    def __init__(self, mean: Tensor, deviation: Tensor, hidden: int = 1024, named: float = 1.0):
         super().__init__()
         self.register_buffer("mean", mean.clone())
         self.register_buffer("scale", 1.0 / (deviation + 0.05))

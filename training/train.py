@@ -1,7 +1,7 @@
 """Trains the heads of both towers on a CPU, from what `cache.py` wrote.
 
     python training/train.py --out DIR [--members 3]
-    python training/train.py --quick PICTURES --data DIR --out DIR --target MODEL_FOLDER
+    python training/train.py --quick PICTURES --base REVISION_2 --out DIR --target MODEL
 
 The second form makes an encoder for a person's own captioned pictures (a WebDataset tar file or
 a folder with a `.txt` beside each picture) in minutes: it fills the cache, trains one pair of
@@ -144,22 +144,16 @@ class Trainer:
         return max(1, int(self.bank.weight.sum()) // self.recipe.batch)
 
     def steps(self) -> list[np.ndarray]:
-        """Pictures of each step of one epoch, all of one kind.
+        """Pictures of each step of one epoch, all kinds mixed.
 
-        A picture comes as often as its weight says, a part of a time by chance; what is left
-        of a kind after its last full step waits for the next epoch, unless it is half a step.
+        A picture comes as often as its weight says, a part of a time by chance.
         """
-        bank, size = self.bank, self.recipe.batch
-        times = (bank.weight + torch.rand(len(bank.weight)).numpy()).astype(int)
-        rows = np.repeat(np.arange(len(times)), times)
+        weight = self.bank.weight
+        times = (weight + torch.rand(len(weight)).numpy()).astype(int)
+        rows = np.repeat(np.arange(len(weight)), times)
         rows = rows[torch.randperm(len(rows)).numpy()]
-        steps = []
-        for kind in np.unique(bank.kind):
-            own = rows[bank.kind[rows] == kind]
-            parts = [own[i : i + size] for i in range(0, len(own), size)]
-            steps += [part for part in parts if len(part) >= min(size // 2, len(own))]
-        order = torch.randperm(len(steps))[: self.n_steps_of_epoch()]
-        return [steps[i] for i in order.tolist()]
+        size = self.recipe.batch
+        return [rows[i * size : (i + 1) * size] for i in range(self.n_steps_of_epoch())]
 
     def rename(self) -> None:
         """Gives the picture head the class names as the text head now reads them."""
@@ -277,8 +271,8 @@ def main() -> None:
     parser.add_argument("--target", type=Path, help="with --quick: the model folder to write")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.quick and args.target is None:
-        parser.error("--quick needs --target")
+    if args.quick and not (args.target and args.base):
+        parser.error("--quick needs --target and --base")
     if args.quick:
         from cache import fill
 
