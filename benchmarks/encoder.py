@@ -81,9 +81,9 @@ def _torch(
     python = options.torch_python
     if not python and importlib.util.find_spec("torch") is None:
         return None, "needs torch: --torch-python PATH"
-    sources = json.loads((encoder.folder / "model.json").read_text("utf-8"))["sources"]
-    size = re.search(r"EfficientNet-Lite(\d)", " ".join(sources))
-    shape = [size[1] if size else "0", str(encoder.dim), str(BATCH), str(n)]
+    card = json.loads((encoder.folder / "model.json").read_text("utf-8"))
+    size = re.search(r"EfficientNet-Lite(\d)", " ".join(card["sources"]))
+    shape = [size[1] if size else "0", str(card["members"]), str(BATCH), str(n)]
     command = [python or sys.executable, str(HERE / "torch_tower.py"), *shape]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

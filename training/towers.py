@@ -1,15 +1,16 @@
-"""The two towers as they ship: bytes to tile vectors, token ids to one vector.
+"""What both towers share with those who train them: tiles, and the heads that are trained.
 
 Shapes: n pictures, t tiles, d dimensions. All vectors leave with unit length.
 """
 
 import torch
-from backbone import Backbone
 from torch import Tensor, nn
 from torch.nn import functional
-from words import WIDTH, Words
+from words import N_READ, WIDTH
 
 N_FEATURES = 1280
+N_CLASSES = 1000
+DIM = 384
 GRID = 7
 WINDOWS = (  # top, bottom, left, right in cells of the 7x7 grid; the first is the whole picture
     (0, 7, 0, 7),
@@ -34,81 +35,106 @@ def pooling() -> Tensor:
     return masks.flatten(1).T.contiguous()
 
 
-class ImageHead(nn.Module):
-    """Pooled features to a unit vector: a linear map, a hidden layer, and named classes.
+class PictureHead(nn.Module):
+    """A tile's features to a unit vector: a linear map, a hidden layer, and named classes.
 
     The last part mixes the class names' own vectors by ImageNet's class probabilities (ConSE,
     Norouzi et al., arXiv 1312.5650). The names are the text tower's vectors, kept equal to it
     by `rename`, so that nouns no caption used are found; an unsure classifier adds little.
 
     Args:
-        mean, deviation: of the pooled features, [1280].
-        classifier: the published ImageNet classifier, 1280 -> 1000.
-        dim: d.
+        mean, deviation: of the features, [N_SEEN].
         hidden: width of the hidden layer.
+        named: how much the class names add; none for a member that reads captions alone.
     """
 
-    def __init__(
-        self, mean: Tensor, deviation: Tensor, classifier: nn.Linear, dim: int, hidden: int = 1024
-    ):
+    def __init__(self, mean: Tensor, deviation: Tensor, hidden: int = 1024, named: float = 1.0):
         super().__init__()
         self.register_buffer("mean", mean.clone())
         self.register_buffer("scale", 1.0 / (deviation + 0.05))
-        self.linear = nn.Linear(N_FEATURES, dim)
-        self.expand = nn.Linear(N_FEATURES, hidden)
-        self.contract = nn.Linear(hidden, dim)
+        self.linear = nn.Linear(len(mean), DIM)
+        self.expand = nn.Linear(len(mean), hidden)
+        self.contract = nn.Linear(hidden, DIM)
         self.drop_features, self.drop_hidden = nn.Dropout(0.2), nn.Dropout(0.3)
-        self.classifier = nn.Linear(N_FEATURES, classifier.out_features)
-        self.classifier.load_state_dict(classifier.state_dict())
-        self.classifier.requires_grad_(False)
-        self.register_buffer("names", torch.zeros(classifier.out_features, dim))
-        self.register_buffer("gain", torch.tensor(1.0))
+        self.register_buffer("names", torch.zeros(N_CLASSES, DIM))
+        self.register_buffer("gain", torch.tensor(named))
 
     def rename(self, vectors: Tensor) -> None:
         """Takes the class names' vectors [1000,d], centred so that they add no common part."""
         self.names.copy_(functional.normalize(vectors - vectors.mean(0), dim=-1))
 
-    def forward(self, pooled: Tensor) -> Tensor:  # [...,1280] -> unit [...,d]
-        x = self.drop_features((pooled - self.mean) * self.scale)
-        seen = self.linear(x) + self.contract(self.drop_hidden(functional.gelu(self.expand(x))))
-        named = torch.softmax(self.classifier(pooled), -1) @ self.names
-        return functional.normalize(functional.normalize(seen, dim=-1) + self.gain * named, dim=-1)
+    def forward(self, seen: Tensor, named: Tensor) -> Tensor:
+        """Features [...,N_SEEN] and class probabilities [...,1000] -> unit [...,d]."""
+        x = self.drop_features((seen - self.mean) * self.scale)
+        y = self.linear(x) + self.contract(self.drop_hidden(functional.gelu(self.expand(x))))
+        with torch.autocast("cpu", enabled=False):
+            y = functional.normalize(y.float(), dim=-1) + self.gain * (named @ self.names)
+        return functional.normalize(y, dim=-1)
 
 
 class TextHead(nn.Module):
-    """A sentence vector to the shared space: one linear map that starts as the identity."""
+    """What the words say at their depths to a unit vector: one linear map.
 
-    def __init__(self, dim: int):
+    It starts as the identity of the last depth, with a little noise for the others.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.linear = nn.Linear(WIDTH, dim)
-        nn.init.eye_(self.linear.weight)
+        self.linear = nn.Linear(N_READ, DIM)
+        nn.init.normal_(self.linear.weight, std=0.02)
         nn.init.zeros_(self.linear.bias)
+        with torch.no_grad():
+            self.linear.weight[:, -WIDTH:] += torch.eye(DIM, WIDTH)
 
-    def forward(self, sentence: Tensor) -> Tensor:  # [n,384] -> unit [n,d]
-        return functional.normalize(
-            self.linear(functional.normalize(sentence, dim=-1) * WIDTH**0.5), dim=-1
-        )
+    def forward(self, read: Tensor) -> Tensor:  # [n,N_READ] -> unit [n,d]
+        return functional.normalize(self.linear(read).float(), dim=-1)
 
 
-class ImageTower(nn.Module):
-    """Bytes to tiles: uint8 [n,224,224,3] -> unit [n,t,d]."""
+class Member(nn.Module):
+    """A pair of heads that were trained together."""
 
-    def __init__(self, backbone: Backbone, head: ImageHead):
+    def __init__(self, mean: Tensor, deviation: Tensor, named: float = 1.0):
         super().__init__()
-        self.backbone, self.head = backbone, head
-        self.register_buffer("windows", pooling())
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        grid = self.backbone(pixels).flatten(2)  # [n,1280,49]
-        return self.head((grid @ self.windows).transpose(1, 2))
+        self.pictures = PictureHead(mean, deviation, named=named)
+        self.words = TextHead()
 
 
-class TextTower(nn.Module):
-    """Token ids to one vector: int64 [n,l] twice -> unit [n,d]."""
+class Committee(nn.Module):
+    """The vectors of revision 2 and of the members side by side, projected to d numbers.
 
-    def __init__(self, words: Words, head: TextHead):
+    Args:
+        members: trained pairs of heads.
+        classifier: ImageNet's, 1280 -> 1000, as published.
+        base_weight: of revision 2's vector beside one member's; 0 leaves it out.
+    """
+
+    def __init__(self, members: list[Member], classifier: nn.Linear, base_weight: float):
         super().__init__()
-        self.words, self.head = words, head
+        self.members = nn.ModuleList(members)
+        self.classifier = classifier
+        total = (base_weight**2 + len(members)) ** 0.5
+        self.of_base, self.of_member = base_weight / total, 1.0 / total
+        n_parts = len(members) + (base_weight > 0)
+        self.register_buffer("projection", torch.eye(DIM * n_parts, DIM))
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.head(self.words(ids, mask))
+    def _beside(self, base: Tensor, parts: list[Tensor]) -> Tensor:
+        weighted = [self.of_member * part for part in parts]
+        return torch.cat([self.of_base * base, *weighted] if self.of_base else weighted, -1)
+
+    def side_by_side_pictures(self, seen: Tensor, base: Tensor) -> Tensor:
+        """Features [n,t,N_SEEN] and revision 2's vectors [n,t,d] -> unit [n,t,k*d]."""
+        named = torch.softmax(self.classifier(seen[..., :N_FEATURES]), -1)
+        return self._beside(base, [member.pictures(seen, named) for member in self.members])
+
+    def side_by_side_words(self, read: Tensor, base: Tensor) -> Tensor:
+        """What was read [n,N_READ] and revision 2's vectors [n,d] -> unit [n,k*d]."""
+        return self._beside(base, [member.words(read) for member in self.members])
+
+    def see(self, seen: Tensor, base: Tensor) -> Tensor:
+        """[n,t,N_SEEN], [n,t,d] -> unit [n,t,d]."""
+        joined = self.side_by_side_pictures(seen, base) @ self.projection
+        return functional.normalize(joined, dim=-1)
+
+    def read(self, read: Tensor, base: Tensor) -> Tensor:
+        """[n,N_READ], [n,d] -> unit [n,d]."""
+        return functional.normalize(self.side_by_side_words(read, base) @ self.projection, dim=-1)

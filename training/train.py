@@ -1,264 +1,290 @@
-"""Trains both towers on a CPU, in two stages, from what `cache.py` wrote.
+"""Trains the heads of both towers on a CPU, from what `cache.py` wrote.
 
-    python training/train.py --data DIR --out DIR [--held 300] [--blocks]
+    python training/train.py --out DIR [--members 3]
+    python training/train.py --quick PICTURES --base REVISION_2 --out DIR --target MODEL
 
-Stage one trains MiniLM's upper layers and both heads, the pictures' features standing still.
-Stage two trains the heads on, by many small steps, the words standing still; `--blocks` lets it
-train EfficientNet's last blocks as well. `--held N` keeps N ImageNet classes' pictures out, to
-measure nouns honestly.
+The second form makes an encoder for a person's own captioned pictures (a WebDataset tar file or
+a folder with a `.txt` beside each picture) in minutes: it fills the cache, trains one pair of
+heads, and writes a model folder that `BuiltinEncoder(folder)` opens.
 """
 
 import argparse
-import logging
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from backbone import Backbone
-from batches import CLASS_VIEWS, VIEWS, Labels, Plan, Step
-from cache import LITE, N_UPPER_BLOCKS, N_UPPER_LAYERS, read_words, save
+from bank import Bank
 from losses import both_ways, one_way, same, soft_best
-from store import Seams, Texts, load_texts
 from torch import Tensor, nn
 from torch.nn import functional
-from towers import ImageHead, TextHead, pooling
-from words import WIDTH, Words, load_tokenizer
+from towers import WINDOWS, Member
 
-WORDS = Plan(epochs=12, batch=768, n_captions=1)
-HEADS = Plan(
-    epochs=8,
-    batch=256,
-    n_captions=5,
-    n_classes=64,
-    n_concepts=64,
-    n_mosaics=48,
-    head_rate=6e-4,
-    tower_rate=3e-4,
-)
-KEEP_MEANING = 0.5
-logger = logging.getLogger(__name__)
+N_TILES = len(WINDOWS)
+CLASS_OFFSET = 1_000_000
+"""Class pictures are numbered from here, so that they never meet another picture's number."""
 
 
-class Model(nn.Module):
-    """Everything that is trained, and the logits' scale."""
+@dataclass(frozen=True)
+class Recipe:
+    """How one member trains.
 
-    def __init__(self, mean: Tensor, deviation: Tensor, dim: int = WIDTH):
-        super().__init__()
-        backbone = Backbone(LITE, N_UPPER_BLOCKS)
-        self.upper = backbone.upper.eval()
-        self.words = Words(N_UPPER_LAYERS)
-        self.image_head = ImageHead(mean, deviation, backbone.classifier, dim)
-        self.text_head = TextHead(dim)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
-        self.register_buffer("windows", pooling())
+    Attributes:
+        epochs: passes over the pictures, each as often as its set's weight.
+        batch: pictures a step, two captions each.
+        n_classes: ImageNet pictures a step.
+        n_tiled: pictures of every other step that are scored by their best tile as well.
+        n_phrases: short phrases a step.
+        n_mosaics: mosaics of every other step.
+        tile_share: at most so much of a tile is mixed into a whole picture's features.
+        rate: peak learning rate.
+        wrong_weight: of the loss that a caption's wrong twin must score lower.
+        named: how much ImageNet's class names add to a picture's vector.
+    """
+
+    epochs: int = 8
+    batch: int = 512
+    n_classes: int = 128
+    n_tiled: int = 128
+    n_phrases: int = 96
+    n_mosaics: int = 64
+    tile_share: float = 0.3
+    rate: float = 1e-3
+    wrong_weight: float = 0.3
+    named: float = 1.0
+
+
+class Batch:
+    """What one step looks at; pictures and texts are gathered, then passed in one go.
+
+    Args:
+        bank: all that training reads.
+        recipe: how many of each.
+        pictures: int [b].
+        whole: whether this is a step without tiles and mosaics.
+    """
+
+    def __init__(self, bank: Bank, recipe: Recipe, pictures: np.ndarray, whole: bool):
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        self.pictures = pictures
+        picks = rng.random((len(pictures), 2)) * bank.n_captions[pictures][:, None]
+        self.captions = (bank.first_caption[pictures][:, None] + picks.astype(int)).reshape(-1)
+        n_classes = recipe.n_classes if bank.classes else 0
+        self.classes = rng.choice(1000, n_classes, replace=False)
+        n_phrases = min(recipe.n_phrases, len(bank.phrases))
+        self.phrases = rng.choice(len(bank.phrases), n_phrases, replace=False)
+        self.tiled = pictures[: 0 if whole else recipe.n_tiled]
+        n_mosaics = min(0 if whole else recipe.n_mosaics, len(bank.groups))
+        chosen = rng.choice(len(bank.groups), n_mosaics, replace=False)
+        self.mosaics = bank.mosaic_rows[chosen]
+        self.members = bank.groups[chosen].reshape(-1)
+        picks = rng.random(len(self.members)) * bank.n_captions[self.members]
+        self.cells = bank.first_caption[self.members] + picks.astype(int)
+        self.view = bank.views[rng.integers(len(bank.views))]
+        self.bank, self.rng, self.share = bank, rng, recipe.tile_share
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Features and class probabilities: pictures, classes, tiles, mosaics' tiles."""
+        whole, named = self.view.get(self.pictures)
+        tile, _ = self.view.get(self.pictures, self.rng.integers(1, N_TILES, len(self.pictures)))
+        share = self.share * torch.rand(len(whole), 1)
+        parts = [((1 - share) * whole + share * tile, named)]
+        if len(self.classes):
+            view = self.bank.classes[self.rng.integers(len(self.bank.classes))]
+            parts.append(view.get(self.classes))
+        if len(self.tiled):
+            parts.append(self.view.get(self.tiled, None))
+        if len(self.mosaics):
+            parts.append(self.bank.mosaics.get(self.mosaics, None))
+        seen, named = zip(*parts, strict=True)
+        return torch.cat(seen), torch.cat(named)
+
+    def read(self) -> tuple[list[Tensor], Tensor]:
+        """Texts: captions, names, phrases, cells' captions, wrong twins; who has a twin."""
+        bank = self.bank
+        counts = np.diff(bank.first_name)[self.classes]
+        rows = bank.first_name[self.classes] + (self.rng.random(len(counts)) * counts).astype(int)
+        names = bank.names[rows] if self.rng.random() < 0.7 else bank.photo[self.classes]
+        twins = bank.wrong_of[self.captions]
+        has_twin = torch.from_numpy(twins >= 0)
+        parts = [bank.captions[self.captions], names, bank.phrases[self.phrases]]
+        parts += [bank.captions[self.cells], bank.wrong[twins[twins >= 0]]]
+        return parts, has_twin
 
 
 class Trainer:
-    """Both stages over one model.
+    """One member's training.
 
     Args:
-        data: the data folder.
-        folder: what `cache.py` filled; checkpoints go there.
-        n_held: ImageNet classes whose pictures stay out.
+        bank: all that training reads.
+        recipe: how.
+        seed: of weights, order and drop-out.
     """
 
-    def __init__(self, data: Path, folder: Path, n_held: int):
-        self.labels, self.seams = Labels(data, folder, n_held), Seams(folder)
-        self.folder = folder
-        features = torch.from_numpy(np.load(folder / "train.mean.npy").astype(np.float32))
-        self.model = Model(features.mean(0), features.std(0))
-        self.captions = load_texts(folder, "train")
-        tokenizer = load_tokenizer()
-        for name, texts in (("names", self.labels.names), ("concepts", self.labels.concepts)):
-            save(folder, f"{name}_words", **read_words(self.model.words.eval(), tokenizer, texts))
-        self.names, self.concepts = load_texts(folder, "names"), load_texts(folder, "concepts")
-        self.train_codes = self.seams.codes(*("train" + view for view in VIEWS))
-        self.class_codes = self.seams.codes(*CLASS_VIEWS)
-        (self.mosaic_codes,) = self.seams.codes("train_mosaic")
-        self.rng = np.random.default_rng(0)
-
-    def rename_classes(self) -> None:
-        """Gives the picture head the class names as the text tower now reads them."""
-        self.model.words.eval()
-        with torch.no_grad():
-            first = self.labels.first_name[:-1]
-            self.model.image_head.rename(
-                self.model.text_head(self.names.through(self.model.words, first))
-            )
-        self.model.words.train()
-
-    def loss(
-        self, step: Step, tiles: Tensor, mosaic: Tensor, texts: Tensor, asked: Tensor
-    ) -> Tensor:
-        """All contrastive terms of one step.
-
-        Args:
-            step: its row numbers.
-            tiles: pictures then classes, unit [b+c,t,d].
-            mosaic: unit [m,t,d].
-            texts: captions then names, unit [b*k+c,d].
-            asked: concepts, unit [q,d].
-        """
-        scale = self.model.log_scale.exp()
-        pictures, owners = self.labels.numbers(step)
-        right = same(pictures, owners)
-        loss = both_ways(tiles[:, 0] @ texts.T * scale, right)
-        loss = loss + both_ways(soft_best(tiles, texts, scale), right)
-        known = torch.from_numpy(step.pictures)
-        right = self.labels.concept_of[torch.from_numpy(step.concepts)][:, known]
-        loss = loss + 0.3 * one_way(asked @ tiles[: len(known), 0].T * scale, right)
-        members = torch.from_numpy(self.labels.groups[step.mosaics].reshape(-1))  # [m*4]
-        inside = torch.isin(members, known)
-        cells = mosaic[:, 1:5].reshape(-1, mosaic.shape[-1])[inside]
-        captions = texts[: len(step.captions)]
-        right = same(members[inside], owners[: len(step.captions)])
-        return loss + 0.3 * both_ways(cells @ captions.T * scale, right)
-
-    def pool_everything(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Tile features of train pictures, class pictures and mosaics, the backbone as it is."""
-        upper, windows = self.model.upper, self.model.windows
-        pool = self.seams.pool_all
-        return (
-            [pool(upper, windows, codes) for codes in self.train_codes],
-            [pool(upper, windows, codes) for codes in self.class_codes],
-            pool(upper, windows, self.mosaic_codes),
-        )
-
-    def train_words(self, plan: Plan, pooled: tuple) -> None:
-        """Stage one: text layers and heads, the pictures' features standing still."""
-        model = self.model
-        pictures, classes, mosaics = pooled
-        layers = list(model.words.upper_layers.parameters())
-        for count, step in self._steps(plan, layers):
-            if count % 5 == 0:
-                self.rename_classes()
-            captions = self.captions.through(model.words, step.captions)
-            names = self.names.through(model.words, step.names)
-            concepts = self.concepts.through(model.words, step.concepts)
-            seen = torch.cat(
-                [pictures[step.view][step.pictures], classes[step.class_view][step.classes]]
-            )
-            loss = self.loss(
-                step,
-                model.image_head(seen.float()),
-                model.image_head(mosaics[step.mosaics].float()),
-                model.text_head(torch.cat([captions, names])),
-                model.text_head(concepts),
-            )
-            strayed = _strayed(names, self.names, step.names)
-            strayed = strayed + _strayed(concepts, self.concepts, step.concepts)
-            self._descend(loss + KEEP_MEANING * strayed)
-
-    def train_heads(self, plan: Plan, pooled: tuple | None) -> None:
-        """Stage two: the heads, by many small steps, every text read beforehand.
-
-        Args:
-            plan: how long.
-            pooled: the pictures' features; without them the backbone's last blocks train too.
-        """
-        model = self.model
-        model.words.eval()
-        with torch.no_grad():
-            captions, names, concepts = (
-                texts.through(model.words, np.arange(len(texts.length)))
-                for texts in (self.captions, self.names, self.concepts)
-            )
-        model.upper.requires_grad_(pooled is None)
-        first = self.labels.first_name[:-1]
-        for _, step in self._steps(plan, [] if pooled else list(model.upper.parameters())):
-            with torch.no_grad():
-                model.image_head.rename(model.text_head(names[first]))
-            tiles = model.image_head(self._features(step, pooled))
-            n_plain = len(step.pictures) + len(step.classes)
-            texts = torch.cat([captions[step.captions], names[step.names]])
-            asked = model.text_head(concepts[step.concepts])
-            self._descend(
-                self.loss(step, tiles[:n_plain], tiles[n_plain:], model.text_head(texts), asked)
-            )
-        with torch.no_grad():
-            model.image_head.rename(model.text_head(names[first]))
-
-    def _features(self, step: Step, pooled: tuple | None) -> Tensor:
-        """Tile features of a step's pictures, classes and mosaics: [b+c+m,t,1280]."""
-        rows = (step.pictures, step.classes, step.mosaics)
-        views = (
-            (self.train_codes, self.class_codes, self.mosaic_codes) if pooled is None else pooled
-        )
-        chosen = (views[0][step.view], views[1][step.class_view], views[2])
-        parts = [view[row] for view, row in zip(chosen, rows, strict=True)]
-        if pooled is not None:
-            return torch.cat(parts).float()
-        return self.seams.pool(self.model.upper, self.model.windows, np.concatenate(parts))
-
-    def _steps(self, plan: Plan, tower: list[nn.Parameter]):
-        """Yields (count, step) over all epochs, with an optimiser and a one-cycle schedule."""
-        model = self.model
-        heads = [
-            p
-            for part in (model.image_head, model.text_head)
-            for p in part.parameters()
-            if p.requires_grad
-        ]
+    def __init__(self, bank: Bank, recipe: Recipe, seed: int):
+        torch.manual_seed(seed)
+        self.bank, self.recipe = bank, recipe
+        self.member = Member(*bank.spread(), recipe.named)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": heads, "weight_decay": 0.1},
-                {"params": [model.log_scale], "weight_decay": 0.0},
-                {"params": tower, "weight_decay": 0.01},
+                {"params": list(self.member.parameters()), "weight_decay": 0.1},
+                {"params": [self.log_scale], "weight_decay": 0.0},
             ]
         )
-        n_steps = plan.epochs * -(-self.labels.n_pictures // plan.batch)
-        rates = [plan.head_rate, plan.head_rate, plan.tower_rate]
+        n_steps = recipe.epochs * self.n_steps_of_epoch()
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, rates, total_steps=n_steps, pct_start=0.15
+            self.optimiser, recipe.rate, total_steps=n_steps + 1, pct_start=0.15
         )
-        start, count = time.perf_counter(), 0
-        for epoch in range(plan.epochs):
-            model.image_head.train()
-            model.text_head.train()
-            for step in self.labels.steps(plan, self.rng):
-                yield count, step
-                count += 1
-            seconds = time.perf_counter() - start
-            logger.info("epoch %d, loss %.3f, %.0f s", epoch + 1, self.last_loss, seconds)
 
-    def _descend(self, loss: Tensor) -> None:
-        """One optimiser step."""
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        self.schedule.step()
-        self.last_loss = float(loss)
+    def n_steps_of_epoch(self) -> int:
+        """Steps of an epoch, at most."""
+        return max(1, int(self.bank.weight.sum()) // self.recipe.batch)
 
-    def save(self, name: str) -> None:
-        """Writes the model's weights as `<name>.pt` into the folder."""
-        torch.save(self.model.eval().state_dict(), self.folder / f"{name}.pt")
+    def steps(self) -> list[np.ndarray]:
+        """Pictures of each step of one epoch, all kinds mixed.
+
+        A picture comes as often as its weight says, a part of a time by chance.
+        """
+        weight = self.bank.weight
+        times = (weight + torch.rand(len(weight)).numpy()).astype(int)
+        rows = np.repeat(np.arange(len(weight)), times)
+        rows = rows[torch.randperm(len(rows)).numpy()]
+        size = self.recipe.batch
+        return [rows[i * size : (i + 1) * size] for i in range(self.n_steps_of_epoch())]
+
+    def rename(self) -> None:
+        """Gives the picture head the class names as the text head now reads them."""
+        first = self.bank.names[self.bank.first_name[:-1]].float()
+        with torch.no_grad():
+            self.member.pictures.rename(self.member.words(first))
+
+    def run(self) -> Member:
+        """Trains to the end."""
+        began = time.perf_counter()
+        for epoch in range(self.recipe.epochs):
+            for step, rows in enumerate(self.steps()):
+                if step % 8 == 0:
+                    self.rename()
+                loss = self.loss(Batch(self.bank, self.recipe, rows, whole=step % 2 == 1))
+                self.optimiser.zero_grad()
+                loss.backward()
+                self.optimiser.step()
+                self.schedule.step()
+            seconds = time.perf_counter() - began
+            print(f"epoch {epoch}: loss {float(loss):.3f}, {seconds:.0f} s", flush=True)
+        self.rename()
+        return self.member.eval().requires_grad_(False)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """All terms of one step."""
+        parts, has_twin = batch.read()
+        seen, read = batch.seen(), torch.cat(parts).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            vectors, texts = self.member.pictures(*seen), self.member.words(read)
+        captions, names, phrases, cells, wrong = texts.split([len(part) for part in parts])
+        n_whole = len(batch.pictures) + len(batch.classes)
+        n_tiled = N_TILES * len(batch.tiled)
+        whole, tiled, pasted = vectors.split([n_whole, n_tiled, N_TILES * len(batch.mosaics)])
+        owners = self.bank.owner[batch.captions]
+        loss = self._whole(batch, whole, torch.cat([captions, names]), (wrong, has_twin))
+        scale = self.log_scale.exp()
+        if len(batch.phrases):
+            shown = self.bank.shown[batch.pictures][:, batch.phrases].T
+            logits = scale * phrases @ whole[: len(batch.pictures)].T
+            loss = loss + 0.3 * one_way(logits, shown)
+        if len(batch.tiled):
+            right = same(torch.from_numpy(batch.tiled), torch.from_numpy(owners))
+            tiles = tiled.view(-1, N_TILES, tiled.shape[-1])
+            loss = loss + both_ways(soft_best(tiles, captions, scale), right)
+        if len(batch.mosaics):
+            loss = loss + self._mosaics(batch, pasted, cells)
+        return loss
+
+    def _whole(
+        self, batch: Batch, whole: Tensor, texts: Tensor, twins: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Whole pictures and classes against captions, names and captions' wrong twins."""
+        wrong, has_twin = twins
+        classes = batch.classes + CLASS_OFFSET
+        owners = self.bank.owner[batch.captions]
+        pictures = torch.from_numpy(np.concatenate([batch.pictures, classes]))
+        right = same(torch.from_numpy(np.concatenate([owners, classes])), pictures)
+        scale = self.log_scale.exp()
+        logits = scale * texts @ whole.T
+        against = scale * wrong @ whole.T
+        never = torch.zeros_like(against, dtype=torch.bool)
+        columns = torch.cat([logits, against]).T
+        loss = one_way(logits, right) + one_way(columns, torch.cat([right, never]).T)
+        if not len(wrong):
+            return loss / 2
+        own = right[: len(owners)][has_twin].float().argmax(1, keepdim=True)
+        margin = against.gather(1, own) - logits[: len(owners)][has_twin].gather(1, own)
+        return loss / 2 + self.recipe.wrong_weight * functional.softplus(margin).mean()
+
+    def _mosaics(self, batch: Batch, pasted: Tensor, cells: Tensor) -> Tensor:
+        """Quarters of mosaics against their own captions, and mosaics by their best tile."""
+        tiles = pasted.view(len(batch.mosaics), N_TILES, -1)
+        members = torch.from_numpy(batch.members)
+        scale = self.log_scale.exp()
+        quarters = tiles[:, 1:5].reshape(-1, tiles.shape[-1])
+        loss = 0.3 * both_ways(scale * quarters @ cells.T, same(members, members))
+        order = torch.arange(len(tiles))
+        inside = same(order, order.repeat_interleave(4))
+        return loss + 0.2 * both_ways(soft_best(tiles, cells, scale), inside)
 
 
-def _strayed(now: Tensor, texts: Texts, rows: np.ndarray) -> Tensor:
-    """How far sentence vectors have moved from the published ones: 1 - cosine, mean."""
-    before = torch.from_numpy(texts.sentence[rows])
-    return 1.0 - functional.cosine_similarity(now, before, dim=-1).mean()
+def train_member(out: Path, bank: Bank, recipe: Recipe, seed: int) -> Member:
+    """The member of that seed; kept as `member<seed>.pt` and read from there the next time."""
+    path = out / f"member{seed}.pt"
+    if path.exists():
+        mean, deviation = bank.spread()
+        member = Member(mean, deviation)
+        member.load_state_dict(torch.load(path, weights_only=True))
+        return member.eval().requires_grad_(False)
+    member = Trainer(bank, recipe, seed).run()
+    torch.save(member.state_dict(), path)
+    return member
+
+
+def recipe_of(seed: int) -> Recipe:
+    """The first member sees class names, tiles and mosaics; the others captions above all."""
+    return Recipe() if seed == 0 else Recipe(n_tiled=0, n_mosaics=0, named=0.0, n_classes=64)
+
+
+def quick_recipe(n_pictures: int) -> Recipe:
+    """For few pictures: smaller steps, so that there are enough of them."""
+    return Recipe(epochs=12, batch=max(16, min(512, n_pictures // 16)))
 
 
 def main() -> None:
-    """Trains and writes `model.pt`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="the folder cache.py filled")
-    parser.add_argument("--held", type=int, default=0)
-    parser.add_argument("--blocks", action="store_true", help="train the last blocks too")
+    """Trains the members; with --quick from pictures to a model folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the cache")
+    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", type=Path, nargs="+", help="a person's own captioned pictures")
+    parser.add_argument("--data", type=Path, default=Path("no-data"), help="for class pictures")
+    parser.add_argument("--base", type=Path, help="with --quick: revision 2's model folder")
+    parser.add_argument("--target", type=Path, help="with --quick: the model folder to write")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.manual_seed(0)
-    trainer = Trainer(args.data, args.out, args.held)
-    pooled = trainer.pool_everything()
-    trainer.train_words(WORDS, pooled)
-    trainer.rename_classes()
-    trainer.save("words")
-    trainer.train_heads(HEADS, None if args.blocks else pooled)
-    trainer.save("model")
+    torch.set_num_threads(args.threads)
+    if args.quick and not (args.target and args.base):
+        parser.error("--quick needs --target and --base")
+    if args.quick:
+        from cache import fill
+
+        fill(args.out, args.data, args.quick, args.threads)
+    bank = Bank(args.out)
+    for seed in range(1 if args.quick else args.members):
+        recipe = quick_recipe(len(bank.weight)) if args.quick else recipe_of(seed)
+        train_member(args.out, bank, recipe, seed)
+    if args.quick:
+        from export import export
+
+        export(args.out, args.base, args.target, 1)
 
 
 if __name__ == "__main__":

