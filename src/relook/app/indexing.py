@@ -29,11 +29,11 @@ from relook.core.vectors import Floats
 from relook.encoders import Encoder
 from relook.library.compaction import compact, is_worthwhile
 from relook.library.files import LibraryFiles
+from relook.library.image_words import Sidecars
 from relook.library.index_worker import IndexWorker
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Scan, check_root
-from relook.library.sidecar import Sidecars
 
 __all__ = ["AddOptions", "add", "run_with_index", "text_queries"]
 

@@ -21,8 +21,7 @@ from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address
 from relook.core.types import Page
 from relook.library.records import printable
-from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.stages import StageRate
+from relook.library.report import IndexReport, Progress, ProgressCallback, StageRate
 
 if TYPE_CHECKING:
     from rich.console import Console

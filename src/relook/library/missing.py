@@ -1,10 +1,10 @@
-"""Telling images that are away from those whose file was deleted. Layer: library.
+"""Which images are away, deleted or back, once a run has listed and read everything.
 
 A file is taken for deleted only where its folder is there, can be listed, is on the file system
 where it was, and still shows one of the pictures that were seen in it together with the
 file. What came later proves nothing, however often it is seen. Everything else looks the same
 as a disk that is not plugged in: the image is away. It keeps its id, its words and its marks,
-and comes back by itself.
+and comes back by itself. The report gets what a person should know of it. Layer: library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,29 +21,34 @@ from relook.core.picture_paths import inside, is_below, is_url, original_path, s
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.homes import Homes
+from relook.library.known import KnownFiles
+from relook.library.records import printable
+from relook.library.report import IndexReport
+from relook.library.scan import Scan
 from relook.library.survey import Survey
 from relook.library.tombstones import bury, sweep_tombstones
 from relook.library.whereabouts import (
     NOWHERE,
     Identity,
+    away_note,
     join_places,
     mark_away,
     mark_back,
-    new_place,
     newest_place,
     place_of,
     put_place,
 )
 
-__all__ = ["Missing", "Outcome", "has_images", "places_of"]
+__all__ = ["Missing", "places_of", "sort_missing", "tell_missing"]
 
 _CLOSED = "closed"
 _NOT_THERE = "is not there"
+_AT_ONCE = 500
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the images whose file a listing has not met.
+    """The images whose file a listing has not met, sorted into deleted and away.
 
     Args:
         gone: Ids of deleted ones.
@@ -56,7 +61,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder or archive with missing files: why they are away, or that it is as it was."""
+    """A folder or archive with missing files: why they are away, or that it is unchanged."""
 
     place: bytes
     reason: str = ""
@@ -67,20 +72,18 @@ class _Gathering:
     """Pictures that were seen in one folder together.
 
     Args:
-        place: The folder or archive.
-        target: The row of `places` that they get; 0 for a new one.
+        target: The row of `places` that they get.
         rows: Rows out of which those come that were seen.
         came: Rows of what came in this run, which come whole.
     """
 
-    place: bytes
     target: int
     rows: set[int]
     came: set[int]
 
 
 class Missing:
-    """Looks at the images of one run that were not met.
+    """Decides about the images that one run has not met.
 
     Args:
         catalog: Of the library.
@@ -95,7 +98,7 @@ class Missing:
         self._identities = places_of(catalog)
 
     def sort(self, images: Iterable[tuple[int, bytes]]) -> Outcome:
-        """Tells deleted from away.
+        """Sorts images into deleted and away.
 
         Args:
             images: Id and path of the images that were not met; those that no root covers,
@@ -115,7 +118,7 @@ class Missing:
         return outcome
 
     def write(self, outcome: Outcome, back: list[int], *, every: bool) -> None:
-        """Enters what became of the images, all or nothing.
+        """Writes the outcome to the catalog, all or nothing.
 
         Args:
             outcome: As `sort` gives it.
@@ -160,7 +163,7 @@ class Missing:
         return seen, set(np.unique(self._known.places_of(unseen)).tolist())
 
     def _changed_places(self, lacking: set[int]) -> list[tuple[int, int, int]]:
-        """Places that are all there and are told by other numbers now: (device, inode, id)."""
+        """Unchanged places that have other numbers now: (device, inode, id)."""
         return [
             (*self._scan.identities[place], group)
             for place, groups in self._survey.steady.items()
@@ -172,7 +175,7 @@ class Missing:
         ]
 
     def _gatherings(self, seen: Ints, lacking: set[int]) -> list[_Gathering]:
-        """Folders whose pictures do not all have one row of `places`, or share it with others."""
+        """Folders whose pictures do not have one row of `places`, as far as nothing is missing."""
         sizes = np.bincount(
             self._known.places_of(seen), minlength=max(self._identities, default=0) + 1
         )
@@ -180,13 +183,12 @@ class Missing:
         made = {path: row for row, (path, _) in self._identities.items() if row > newest}
         gatherings = []
         for place, groups in self._survey.steady.items():
-            rows = {row for row in groups if self._identities.get(row, (b"",))[0] == place}
+            own = groups - lacking
+            rows = {row for row in own if self._identities.get(row, (b"",))[0] == place}
             came = {made[place]} if place in made else set[int]()
-            if not rows or (len(rows) == 1 and not came and not rows & lacking):
-                continue
-            whole = sorted(rows - lacking, key=lambda row: (-int(sizes[row]), row))
-            target = next(iter([*whole, *came]), 0)
-            gatherings.append(_Gathering(place, target, rows - {target}, came - {target}))
+            if rows and len(rows | came) > 1:
+                target = max(rows, key=lambda row: (int(sizes[row]), -row))
+                gatherings.append(_Gathering(target, rows - {target}, came))
         return gatherings
 
     def _gather(self, db: sqlite3.Connection, gatherings: list[_Gathering], seen: Ints) -> None:
@@ -194,10 +196,8 @@ class Missing:
         target: dict[int, int] = {}
         came: dict[int, int] = {}
         for gathering in gatherings:
-            place = gathering.place
-            row = gathering.target or new_place(db, place, self._identity(place))
-            target |= dict.fromkeys(gathering.rows, row)
-            came |= dict.fromkeys(gathering.came, row)
+            target |= dict.fromkeys(gathering.rows, gathering.target)
+            came |= dict.fromkeys(gathering.came, gathering.target)
         before = self._known.places_of(seen)
         moved = np.isin(before, list(target))
         images = zip(seen[moved].tolist(), before[moved].tolist(), strict=True)
@@ -226,7 +226,7 @@ class Missing:
         return self._in_folder(image_id, place)
 
     def _in_folder(self, image_id: int, place: bytes) -> _Folder:
-        """A file that is missing from a folder that can be listed."""
+        """The verdict on a file that is missing from a folder that can be listed."""
         [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
         before = self._identities.get(group, (place, NOWHERE))[1]
         if before != NOWHERE and self._now(place)[0] != before[0]:
@@ -237,11 +237,11 @@ class Missing:
         return _Folder(place, "has other pictures now" if full else "has no pictures now")
 
     def _now(self, place: bytes) -> Identity:
-        found = self._scan.identities.get(place)
-        return found or self._scan.identity(place)
+        identity = self._scan.identities.get(place)
+        return identity or self._scan.identity(place)
 
     def _look(self, place: bytes) -> _Folder:
-        """What is the matter with a folder or an archive, if anything is."""
+        """The state of a folder or an archive."""
         above = self._scan.unlisted_above(place)
         if above in self._scan.closed:
             return _Folder(place, _CLOSED)
@@ -264,7 +264,7 @@ class Missing:
 
 
 def _seen(path: bytes) -> _Folder | None:
-    """Why a file cannot be reached; no reason when its folder is to say; None when it is there."""
+    """Why a file cannot be reached; None when it is there; no reason where its folder decides."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # or no file can be called so
@@ -277,7 +277,7 @@ def _seen(path: bytes) -> _Folder | None:
 
 
 def _unreachable(place: bytes, error: OSError, roots: list[bytes]) -> _Folder:
-    """The topmost folder that is not as it was, so that a disk is named once."""
+    """The topmost folder that cannot be reached, so that a disk is named once."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         return _Folder(place, f"cannot be reached: {error.strerror}")
     within = [root for root in roots if is_below(place, root)]
@@ -316,3 +316,78 @@ def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
     """The places that the catalog knows: path and identity of each."""
     rows = catalog.ask("SELECT place_id, path, device, inode FROM places")
     return {row[0]: (row[1], (row[2], row[3])) for row in rows}  # type: ignore[misc]
+
+
+def sort_missing(
+    catalog: Catalog,
+    survey: Survey,
+    homes: Homes,
+    unread: Mapping[int, tuple[bytes, str]],
+    report: IndexReport,
+    *,
+    every: bool,
+) -> None:
+    """Enters which images are away, deleted, or back.
+
+    Args:
+        catalog: Of the library.
+        survey: What was met; its listing is over.
+        homes: What the run has found.
+        unread: Image id -> place and reason of files that were listed and could not be read.
+        report: Gets the counts.
+        every: See `bury`.
+    """
+    known = survey.known
+    missing = Missing(catalog, survey, homes)
+    outcome = missing.sort(_not_met(catalog, known, homes))
+    outcome.away += [(image_id, *why) for image_id, why in unread.items()]
+    away = {image_id for image_id, *_ in outcome.away}
+    before = set(known.away.tolist())
+    seen = set(known.same_of(known.away).tolist()) | set(filter(homes.is_settled, before))
+    back = sorted(seen - away)
+    missing.write(outcome, back, every=every)
+    report.n_back, report.n_left = len(back), len(away - before)
+    report.n_removed += len(outcome.gone)
+
+
+def _not_met(catalog: Catalog, known: KnownFiles, homes: Homes) -> Iterator[tuple[int, bytes]]:
+    """Id and path of the images whose file the run has not found."""
+    missing = np.union1d(known.not_met(), homes.displaced())
+    for at in range(0, len(missing), _AT_ONCE):
+        for image in catalog.images(missing[at : at + _AT_ONCE].tolist(), missing_ok=True):
+            if not homes.is_settled(image.image_id):
+                yield image.image_id, image.facts.path
+
+
+def tell_missing(catalog: Catalog, scan: Scan, report: IndexReport) -> None:
+    """Adds to the report which images are away, and which folders could not be listed."""
+    report.links = sorted(scan.links)
+    report.away = catalog.absences()
+    report.n_away = sum(absence.n for absence in report.away)
+    named = {absence.place for absence in report.away}
+    for folder, reason in scan.unlisted.items():
+        there = is_url(folder) or os.path.lexists(folder)
+        if there:
+            report.unlisted[folder] = reason
+        if there or folder not in named:
+            report.notes.append(f"cannot list {printable(folder)}: {reason}")
+    if report.n_moved:
+        report.notes += _drop_left_roots(catalog)
+    if note := away_note(report.away):
+        report.notes.append(
+            f"{note}; they keep their marks, and come back by themselves."
+            " Were they deleted for good? Then: relook forget PATH"
+        )
+
+
+def _drop_left_roots(catalog: Catalog) -> Iterator[str]:
+    """Forgets roots that are not there any more, and whose images have all moved away."""
+    for root in catalog.roots():
+        if is_url(root) or os.path.lexists(root) or has_images(catalog, root):
+            continue
+        with catalog.transaction() as db:
+            db.execute("DELETE FROM roots WHERE path = ?", (root,))
+        yield (
+            f"{printable(root)} is not there, and all its pictures have moved:"
+            " it is not gone over any more"
+        )

@@ -32,12 +32,10 @@ __all__ = [
     "away_ids",
     "away_note",
     "device_of",
-    "has_whereabouts",
     "identity_of",
     "join_places",
     "mark_away",
     "mark_back",
-    "new_place",
     "newest_place",
     "place_of",
     "put_place",
@@ -82,8 +80,8 @@ class Absence:
     """Images that are away for one reason.
 
     Args:
-        place: The folder, archive, file or address that is not as it was.
-        reason: What is the matter with it ("is not there").
+        place: The folder, archive, file or address that cannot be reached or has changed.
+        reason: Why ("is not there").
         n: How many images.
     """
 
@@ -99,8 +97,8 @@ class Absence:
 def device_of(folder: bytes, facts: os.stat_result) -> int:
     """A number for the file system that a folder is on.
 
-    The one that the file system gives itself stays when it is mounted again, and is used
-    where it has one; numbers of devices change as disks come and go.
+    The file system's own number is used where there is one: it stays the same at every mount.
+    Numbers of devices change as disks come and go.
     """
     try:
         number = os.statvfs(folder).f_fsid
@@ -110,13 +108,13 @@ def device_of(folder: bytes, facts: os.stat_result) -> int:
 
 
 def _signed(number: int) -> int:
-    """As SQLite holds 64 bits."""
+    """The number as SQLite stores 64 bits."""
     number &= 2**64 - 1
     return number - 2**64 if number >= 2**63 else number
 
 
 def identity_of(device: int, facts: os.stat_result) -> Identity:
-    """What tells a folder from another one at its path."""
+    """The numbers that tell a folder from another one at its path."""
     return device, _signed(facts.st_ino)
 
 
@@ -134,10 +132,10 @@ def newest_place(db: sqlite3.Connection) -> int:
 def put_place(
     db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity, after: int
 ) -> None:
-    """Says where an image's file is; it is not away then. Inside a transaction.
+    """Records the place of an image's file; the image is not away then. Inside a transaction.
 
-    An image that stays in its folder keeps its row there. One that comes takes a row that
-    was made since this run began: nobody knows yet which of the others are still there.
+    An image that stays in its folder keeps its row there. A new one takes a row that was made
+    since this run began: it is not known yet which of the others are still there.
 
     Args:
         db: Of the transaction.
@@ -152,7 +150,7 @@ def put_place(
     if row is None:
         made = f"SELECT place_id FROM places WHERE {where} AND place_id > ? LIMIT 1"
         row = db.execute(made, (path, *identity, after)).fetchone()
-    place_id = row[0] if row else new_place(db, path, identity)
+    place_id = row[0] if row else _new_place(db, path, identity)
     db.execute("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, NULL)", (image_id, place_id))
 
 
@@ -179,8 +177,7 @@ def join_places(
         db.execute("DROP TABLE joined")
 
 
-def new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
-    """Makes a row of `places`; returns its id. Inside a transaction."""
+def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
     sql = "INSERT INTO places (path, device, inode) VALUES (?, ?, ?)"
     return int(db.execute(sql, (path, *identity)).lastrowid or 0)
 
@@ -188,7 +185,7 @@ def new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
 def mark_away(
     db: sqlite3.Connection, images: Iterable[tuple[int, bytes, str]], now_s: float
 ) -> None:
-    """Says that images are away. Inside a transaction.
+    """Records that images are away. Inside a transaction.
 
     Args:
         db: Of the transaction.
@@ -216,7 +213,7 @@ def mark_away(
 
 
 def mark_back(db: sqlite3.Connection, image_ids: Iterable[int]) -> None:
-    """Says that images can be reached again. Inside a transaction."""
+    """Records that images can be reached again. Inside a transaction."""
     sql = "UPDATE whereabouts SET absence_id = NULL WHERE image_id = ?"
     db.executemany(sql, [(image_id,) for image_id in image_ids])
     _sweep(db)
@@ -230,7 +227,7 @@ def _sweep(db: sqlite3.Connection) -> None:
 
 
 def has_whereabouts(db: sqlite3.Connection) -> bool:
-    """Whether the catalog has these tables: one of an older version that is only read has not."""
+    """Whether the catalog has these tables; one that an older version wrote may lack them."""
     sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('whereabouts', 'absences')"
     return bool(db.execute(sql).fetchone()[0] == 2)
 
@@ -245,7 +242,7 @@ def away_ids(db: sqlite3.Connection) -> Ints:
 
 
 def absences(db: sqlite3.Connection) -> list[Absence]:
-    """Why images are away, the most first."""
+    """Reasons why images are away, those with the most images first."""
     if not has_whereabouts(db):
         return []
     sql = (
@@ -257,7 +254,7 @@ def absences(db: sqlite3.Connection) -> list[Absence]:
 
 
 def reasons_of(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, str]:
-    """Why those of some images are away that are."""
+    """Image id -> reason, for those of the given images that are away."""
     if not has_whereabouts(db):
         return {}
     sql = (
@@ -268,11 +265,11 @@ def reasons_of(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, st
     return {row[0]: f"{printable(row[1])} {row[2]}" for row in rows if row}
 
 
-def away_note(found: list[Absence]) -> str:
+def away_note(absences: list[Absence]) -> str:
     """One sentence on what is away; empty when nothing is."""
-    n = sum(absence.n for absence in found)
+    n = sum(absence.n for absence in absences)
     if not n:
         return ""
-    why = "; ".join(f"{printable(one.place)} {one.reason}" for one in found[:3])
-    more = f"; and {len(found) - 3} more places" if len(found) > 3 else ""
+    why = "; ".join(f"{printable(absence.place)} {absence.reason}" for absence in absences[:3])
+    more = f"; and {len(absences) - 3} more places" if len(absences) > 3 else ""
     return f"{n:,} {'picture is' if n == 1 else 'pictures are'} away: {why}{more}"
