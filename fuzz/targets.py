@@ -27,6 +27,7 @@ from relook.core.types import Query
 from relook.core.web import check_url, host_of
 from relook.exchange.faiss_import import FaissFolder
 from relook.exchange.flat_index import FlatWriter
+from relook.gateway.server_settings import ServerSettings
 from relook.library.image_words import Sidecars
 from relook.library.manifest import Manifest
 from relook.library.session_rows import read_judgement, read_round, read_session, record_values
@@ -45,7 +46,6 @@ from relook.rag.answer_text import cite
 from relook.rag.pages import readable
 from relook.search.grammar import parse_query
 from relook.search.session_file import FORMAT, read_file
-from relook.server.settings import ServerSettings
 
 PLACE = Path(tempfile.mkdtemp(prefix="relook-fuzz-"))
 SUBJECT = Subject(b"x", "image/png", "00", 0, 1, 1, url="https://pictures.example.org/a.png")
@@ -239,7 +239,7 @@ def _flat_index() -> bytes:
     return b"a.png\nb.png\n\xff\xfe" + path.read_bytes()
 
 
-_SERVE = "relook.server.settings"
+_SERVE = "relook.gateway.server_settings"
 _RECORD = {
     "notes": ["a"], "choice": {"strategy": "none", "step": 0.5, "reason": "r", "trials": []},
     "only": {"where": {"title": "a*"}, "path": None}, "instruction": "colours",

@@ -30,7 +30,7 @@ class Running:
         self.address, self.server, self.state = address, server, state
         self.http = httpx.Client(base_url=address, timeout=PATIENCE_S, trust_env=False)
         self.client = relook.Client(address)
-        self.library_id = next(iter(state.shelf)).library_id
+        self.library_id = next(iter(state.libraries)).library_id
         self.base = f"/api/v1/libraries/{self.library_id}"
 
     def get(self, path: str, **how: Any) -> httpx.Response:

@@ -204,7 +204,7 @@ def test_serve_takes_its_settings(run: Run, album: Path, monkeypatch: pytest.Mon
     assert seen["state"].settings.n_waiting == 3
     assert seen["state"].settings.allowed_hosts == ("a.example",)
     assert seen["state"].settings.ask_models == ("m",)
-    (library,) = [shelved.library for shelved in seen["state"].shelf]
+    (library,) = [shelved.library for shelved in seen["state"].libraries]
     assert library.folder == Path("lib")
     assert library.search_settings.limit == 2
 

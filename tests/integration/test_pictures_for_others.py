@@ -26,7 +26,7 @@ from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence import Evidence, Item
 from relook.rag.prompt import build_prompt
 from relook.rag.web_pictures import small_picture
-from relook.server.originals import browser_picture, shrunk
+from relook.serving.originals import browser_picture, shrunk
 from relook.testing import ColourEncoder, solid
 
 SECRET = b"PLANTED-51.5033N"

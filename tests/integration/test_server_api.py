@@ -130,7 +130,7 @@ def test_a_session_with_a_picture_outlives_the_server(
     picture_id = server.client.add_picture("library", file)["picture_id"]
     asked = {"parts": [{"picture": picture_id}]}
     session = server.client.begin("library", asked, limit=1)
-    volume = server.state.shelf.get("library")
+    volume = server.state.libraries.get("library")
     volume.pictures.close()
     again = server.client.session("library", session["session_id"])
     assert again["query"]["parts"][0]["picture"] == picture_id

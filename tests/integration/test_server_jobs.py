@@ -173,7 +173,7 @@ def test_jobs_of_a_library_wait_for_each_other_and_are_bounded(
 
 
 def test_a_job_that_cannot_run_says_why(server: Running, pictures: Path) -> None:
-    with relook.Library(server.state.shelf.get("library").files.folder) as other:
+    with relook.Library(server.state.libraries.get("library").files.folder) as other:
         from relook.library.lock import WriterLock
 
         with WriterLock(other.folder):
@@ -189,7 +189,7 @@ def test_uploads_are_found_at_once(server: Running, tmp_path: Path) -> None:
         noise(seed).save(file)
     *_, last = server.client.progress(server.client.upload("library", files)["job_id"])
     assert last["report"]["n_added"] == 2
-    stored = server.state.shelf.get("library").files.folder / "uploads"
+    stored = server.state.libraries.get("library").files.folder / "uploads"
     assert sorted(p.name.rsplit("-", 1)[0] for p in stored.glob("[!.]*")) == ["a", "b"]
     assert server.client.library("library")["roots"][-1] in (
         str(stored),

@@ -25,7 +25,7 @@ from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session
 from relook.server.exports import results_zip
-from relook.server.work import Pool
+from relook.serving.pools import Pool
 from relook.testing import noise
 
 
@@ -68,7 +68,7 @@ KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "export": ("relook.server.routes_files._export", "GET", "/sessions/SESSION/export", {}),
     "import": (
-        "relook.server.shelf.add_session", "POST", "/sessions/import", {"json": {"a": 1}},
+        "relook.serving.libraries.add_session", "POST", "/sessions/import", {"json": {"a": 1}},
     ),
     "query picture": (
         "relook.server.routes_libraries._add_picture", "POST", "/pictures", {"files": FILES},
@@ -259,7 +259,7 @@ def test_real_work_ends_at_its_next_step(
     server: Running, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A heat map between its batches, a zip between its pictures."""
-    volume = server.state.shelf.get("library")
+    volume = server.state.libraries.get("library")
     encoder, files = volume.encoder, volume.files
     record = volume.image(1)
     vector = encoder.encode_texts(["red"])[0]
@@ -282,7 +282,7 @@ def test_an_import_that_is_given_up_leaves_nothing(server: Running) -> None:
     session_id = server.client.begin("library", "green")["session_id"]
     for at in range(3):
         server.client.judge("library", session_id, 2, True, box=[0, 0, 0.5, 0.3 + at / 10])
-    volume = server.state.shelf.get("library")
+    volume = server.state.libraries.get("library")
     with volume.reading(session_id) as session:
         data = json.dumps(export_session(session)).encode()
     before = len(volume.library.sessions())
@@ -303,5 +303,5 @@ def test_an_upload_that_the_disk_refuses_leaves_nothing(
     monkeypatch.setattr("relook.core.leftovers.os.replace", full)
     answer = server.http.post(f"{server.base}/uploads", files={"files": ("a.png", png())})
     assert error_of(answer) == (507, "disk_refused")
-    folder = server.state.shelf.get("library").library.folder / "uploads"
+    folder = server.state.libraries.get("library").library.folder / "uploads"
     assert [name for name in os.listdir(folder) if not name.startswith(".")] == []

@@ -62,7 +62,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "gather": _CORE + "GatherSettings",
         "evidence": _CORE + "EvidenceSettings",
         "answering": "relook.rag.prompt:PromptTexts",
-        "serve": "relook.server.settings:ServerSettings",
+        "serve": "relook.gateway.server_settings:ServerSettings",
         "mcp": "relook.mcp.settings:McpSettings",
     }
 )

@@ -25,8 +25,8 @@ from relook.cli.options import (
 )
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
+from relook.gateway.server_settings import is_loopback
 from relook.mcp.settings import McpSettings
-from relook.server.settings import is_loopback
 
 __all__ = ["mcp"]
 

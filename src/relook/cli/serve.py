@@ -24,7 +24,7 @@ from relook.cli.options import (
     TokenOption,
 )
 from relook.core.registry import import_extra
-from relook.server.settings import ServerSettings
+from relook.gateway.server_settings import ServerSettings
 
 __all__ = ["serve"]
 

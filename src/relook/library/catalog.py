@@ -242,6 +242,12 @@ class Catalog:
                 yield read_columns(row)
             last = _int(rows[-1][0])
 
+    def metadata_keys(self, n_images: int, n_keys: int) -> list[str]:
+        """The first `n_keys` keys, sorted, of the metadata of at most `n_images` images."""
+        some = "(SELECT metadata FROM images LIMIT ?) AS some, json_each(some.metadata) AS each"
+        sql = f"SELECT DISTINCT each.key FROM {some} ORDER BY each.key LIMIT ?"
+        return [str(key) for (key,) in self.ask(sql, (n_images, n_keys))]
+
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
         """The boxes of a tiling, in the order of the rows."""
         rows = self.ask("SELECT boxes FROM tilings WHERE tiling_id = ?", (tiling_id,))
@@ -249,10 +255,8 @@ class Catalog:
 
     def skipped(self) -> list[SkippedFile]:
         """Files that could not be indexed, by path."""
-        rows = self.ask(
-            "SELECT path, size_bytes, mtime_ns, code, message FROM skipped ORDER BY path"
-        )
-        return [SkippedFile(FileFacts(*row[:3]), *row[3:]) for row in rows]  # type: ignore[arg-type]
+        sql = "SELECT path, size_bytes, mtime_ns, code, message FROM skipped ORDER BY path"
+        return [SkippedFile(FileFacts(*row[:3]), *row[3:]) for row in self.ask(sql)]  # type: ignore[arg-type]
 
     def roots(self) -> list[bytes]:
         """Folders and files that were given to index, by path."""

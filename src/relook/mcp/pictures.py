@@ -12,7 +12,7 @@ from relook.core.images import decode, reencoded
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.library.records import ImageRecord
-from relook.server.originals import original
+from relook.serving.originals import original
 
 __all__ = ["MIME", "content_of", "small_jpeg"]
 

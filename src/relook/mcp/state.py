@@ -11,8 +11,8 @@ from relook.core.errors import NotFoundError
 from relook.library.records import printable
 from relook.mcp.folders import Folders
 from relook.mcp.settings import McpSettings
-from relook.server.shelf import Captioning, Shelf, Volume
-from relook.server.work import Pool
+from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
+from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
 
 __all__ = ["McpState"]
@@ -48,8 +48,8 @@ class McpState:
         self.settings = settings or McpSettings()
         for library in libraries:
             _check_there(library)
-        self.shelf = Shelf(libraries, caption)
-        roots = [root for one in self.shelf for root in one.files.catalog.roots()]
+        self.libraries = ServedLibraries(libraries, caption)
+        roots = [root for one in self.libraries for root in one.files.catalog.roots()]
         self.folders = Folders([*map(os.fsdecode, roots), *self.settings.folders])
         uploads = Uploads.ALLOWED if allow_upload else Uploads.NOBODY
         models, providers = self.settings.ask_models, self.settings.ask_providers
@@ -57,17 +57,17 @@ class McpState:
         self.asking = Pool("question", 2, 16, _ASK_S)
         self.pool = Pool("tool", _N_WORKERS, _N_WAITING, self.settings.timeout_s)
 
-    def volume(self, library_id: str) -> Volume:
+    def volume(self, library_id: str) -> ServedLibrary:
         """A library by its id; the first one when none is named.
 
         Raises:
             NotFoundError: `no_library`.
         """
-        return self.shelf.get(library_id) if library_id else next(iter(self.shelf))
+        return self.libraries.get(library_id) if library_id else next(iter(self.libraries))
 
     def warm_up(self) -> None:
         """Loads the encoders in the background, so that the first search does not wait."""
-        for volume in self.shelf:
+        for volume in self.libraries:
             self.pool.begin(volume.warm_up)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class McpState:
         self.pool.close()
         self.asking.close()
         self.questions.close()
-        self.shelf.close()
+        self.libraries.close()
 
 
 def _check_there(library: Library) -> None:

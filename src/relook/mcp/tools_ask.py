@@ -26,7 +26,7 @@ from relook.mcp.state import McpState
 from relook.providers import Subject
 from relook.rag.answer import Answer
 from relook.rag.evidence import Item
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Question
 
 __all__ = ["AskTools"]
@@ -99,7 +99,7 @@ class AskTools:
             hint = "only a person can agree, by starting it with: relook mcp --allow-upload"
             raise AccessError(error.code, error.message, hint) from error
 
-    def _subject(self, volume: Volume, picture: Example) -> Subject:
+    def _subject(self, volume: ServedLibrary, picture: Example) -> Subject:
         """The picture: never an address, in which an agent could hide a message to somebody."""
         web = self._state.questions.asking.web
         if picture.image_id is not None:

@@ -48,7 +48,7 @@ class SearchTools:
 
     def _list_libraries(self) -> CallToolResult:
         state = self._state
-        lines = [volume.info() for volume in state.shelf]
+        lines = [volume.info() for volume in state.libraries]
         text = "\n".join(
             f"{one['library_id']}: {one['n_images']:,} images, {one['n_away']:,} of them away,"
             f" {one['n_skipped']:,} files skipped"

@@ -24,7 +24,7 @@ from relook.search.engine import Filter
 from relook.search.explain import Moved, influence, why
 from relook.search.judging import JudgementRequest
 from relook.search.session import Session
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["SessionTools", "session_values"]
 
@@ -227,7 +227,7 @@ class SessionTools:
         return reply(text, values)
 
 
-def session_values(volume: Volume, session: Session) -> dict[str, Any]:
+def session_values(volume: ServedLibrary, session: Session) -> dict[str, Any]:
     """A session's page as `relook refine --json` prints it, with its round."""
     now = session.round
     return {
@@ -238,7 +238,7 @@ def session_values(volume: Volume, session: Session) -> dict[str, Any]:
     }
 
 
-def _session_reply(volume: Volume, session: Session, lead: str) -> CallToolResult:
+def _session_reply(volume: ServedLibrary, session: Session, lead: str) -> CallToolResult:
     return reply(page_text(session.page, lead), session_values(volume, session))
 
 

@@ -16,11 +16,11 @@ from relook.core.types import Page
 from relook.library.records import printable
 from relook.search.session import Session
 from relook.search.transfer import export_session
-from relook.server.originals import original
-from relook.server.pictures import EXTENSIONS
-from relook.server.shelf import Volume
 from relook.server.uploads import safe_stem
 from relook.server.views import page_view
+from relook.serving.libraries import ServedLibrary
+from relook.serving.originals import original
+from relook.serving.query_pictures import EXTENSIONS
 
 __all__ = ["chunks", "results_csv", "results_json", "results_zip", "session_json"]
 
@@ -34,7 +34,7 @@ def session_json(session: Session) -> bytes:
     return json.dumps(export_session(session), indent=2).encode()
 
 
-def results_json(volume: Volume, page: Page) -> bytes:
+def results_json(volume: ServedLibrary, page: Page) -> bytes:
     """A page as the API answers it."""
     return json.dumps(page_view(volume, page), indent=2).encode()
 
@@ -58,7 +58,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def results_zip(volume: Volume, page: Page) -> IO[bytes]:
+def results_zip(volume: ServedLibrary, page: Page) -> IO[bytes]:
     """The picture files of a page with a table of them, as an open temporary file.
 
     Each is the whole original with everything that its file says, places included. One that is
@@ -81,7 +81,7 @@ def results_zip(volume: Volume, page: Page) -> IO[bytes]:
     return file
 
 
-def _pack(pack: zipfile.ZipFile, volume: Volume, page: Page) -> list[str]:
+def _pack(pack: zipfile.ZipFile, volume: ServedLibrary, page: Page) -> list[str]:
     """Adds the files of a page; returns why some are missing."""
     missing, n_bytes = [], 0
     for rank, hit in enumerate(page, start=1):

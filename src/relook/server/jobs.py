@@ -16,8 +16,8 @@ from relook.core.errors import NotFoundError, RelookError
 from relook.library.records import printable
 from relook.library.report import IndexReport, Progress, Stop
 from relook.server.events import Hub
-from relook.server.shelf import Volume
-from relook.server.work import busy
+from relook.serving.libraries import ServedLibrary
+from relook.serving.pools import busy
 
 __all__ = ["Job", "Jobs", "job_topic"]
 
@@ -42,7 +42,7 @@ class Job:
     """
 
     def __init__(
-        self, volume: Volume, paths: Sequence[Path], within: Sequence[Path], hub: Hub
+        self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path], hub: Hub
     ) -> None:
         self.job_id = uuid.uuid4().hex[:12]
         self.volume, self._paths, self._hub = volume, tuple(paths), hub
@@ -166,7 +166,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, volume: Volume, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+    def start(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
         """Queues a run of indexing; arguments as for `Job`.
 
         Raises:

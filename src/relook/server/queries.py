@@ -12,8 +12,8 @@ from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 from relook.library.records import printable
 from relook.search.grammar import parse_query
-from relook.server.pictures import QueryPictures
 from relook.server.requests import PartBody, PartsBody
+from relook.serving.query_pictures import QueryPictures
 
 __all__ = ["box_of", "no_files", "query_dict", "to_query"]
 

@@ -21,15 +21,15 @@ from relook.app.asking import subject_of
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
 from relook.core.untrusted import limits_at
+from relook.gateway.error_answers import internal
 from relook.providers import Subject
 from relook.rag.ask import Hear
 from relook.rag.evidence import Evidence
 from relook.server import models
-from relook.server.errors import internal
 from relook.server.events import event_response
 from relook.server.requests import Body, Words
-from relook.server.shelf import Volume
 from relook.server.state import ServerState, State
+from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Question
 
 __all__ = ["router"]
@@ -225,11 +225,11 @@ def _answer(state: ServerState, body: AskBody, picture: _Picture, hear: Hear) ->
     return {"ask_id": ask_id, **payload}
 
 
-def _volume_of(state: ServerState, body: AskBody) -> Volume:
+def _volume_of(state: ServerState, body: AskBody) -> ServedLibrary:
     """The library that a request names, or the first one."""
     if body.library_id is None:
-        return next(iter(state.shelf))
-    return state.shelf.get(body.library_id)
+        return next(iter(state.libraries))
+    return state.libraries.get(body.library_id)
 
 
 def _address(url: str) -> str:

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
-from relook.server.listen import bind, uvicorn_config
+from relook.gateway.listen import bind, uvicorn_config
 from relook.server.state import ServerState
 
 __all__ = ["Server", "bind"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relook.core.errors import NotFoundError
-from relook.server.guard import API
+from relook.gateway.guard import API
 
 __all__ = ["Screenshots"]
 

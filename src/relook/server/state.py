@@ -14,19 +14,19 @@ from relook.app.facade import Library
 from relook.core.errors import AccessError, NotFoundError
 from relook.core.picture_paths import as_path, is_below, is_url
 from relook.core.remote import clean_address
+from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.library.records import printable
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
 from relook.server.requests import PartsBody
 from relook.server.screenshots import Screenshots
-from relook.server.settings import ServerSettings, is_loopback
-from relook.server.shelf import Captioning, Shelf, Volume
 from relook.server.thumbnails import ThumbnailCache
-from relook.server.work import Pool
+from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
+from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
 
-__all__ = ["ServerState", "State", "VolumeOf"]
+__all__ = ["ServedLibraryOf", "ServerState", "State"]
 
 _SLOW_S = 300.0  # for work that takes its time: imports, exports, decoding, explanations
 _ASK_S = 600.0
@@ -51,7 +51,7 @@ class ServerState:
         asking: Asking | None = None,
     ) -> None:
         self.settings = settings
-        self.shelf = Shelf(libraries, caption)
+        self.libraries = ServedLibraries(libraries, caption)
         self.hub = Hub(settings.n_events)
         self.jobs = Jobs(self.hub)
         self.captions = CaptionWorker(self.hub)
@@ -70,19 +70,19 @@ class ServerState:
         self.exports = Pool("export", 2, 16, _SLOW_S)
         self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
-        self._folders = {volume.library_id: self._started_with(volume) for volume in self.shelf}
+        self._folders = {volume.library_id: self._started_with(volume) for volume in self.libraries}
 
-    def _started_with(self, volume: Volume) -> list[Path]:
+    def _started_with(self, volume: ServedLibrary) -> list[Path]:
         own = [as_path(root) for root in volume.files.catalog.roots()]
         several = (*own, *self.settings.folders)
         there = (path if is_url(bytes(path)) else path.absolute() for path in several)
         return [*dict.fromkeys(there)]
 
-    def folders(self, volume: Volume) -> list[Path]:
+    def folders(self, volume: ServedLibrary) -> list[Path]:
         """Folders below which a request may have pictures indexed."""
         return self._folders[volume.library_id]
 
-    def index(self, volume: Volume, paths: Sequence[Path]) -> Job:
+    def index(self, volume: ServedLibrary, paths: Sequence[Path]) -> Job:
         """Queues a run of indexing that no link leads out of the folders of this server.
 
         Raises:
@@ -91,7 +91,7 @@ class ServerState:
         uploads = volume.library.folder / "uploads"
         return self.jobs.start(volume, paths, [*self.folders(volume), uploads])
 
-    def allowed(self, volume: Volume, path: str) -> Path:
+    def allowed(self, volume: ServedLibrary, path: str) -> Path:
         """A path from a request, when it may be indexed.
 
         Raises:
@@ -123,7 +123,7 @@ class ServerState:
             "start it with --allow-folder DIR, or run: relook index DIR",
         )
 
-    def _allowed_address(self, volume: Volume, path: str) -> Path:
+    def _allowed_address(self, volume: ServedLibrary, path: str) -> Path:
         """An address at or below one that the library had when the server was started."""
         place = clean_address(path)
         if any(is_below(place, bytes(folder)) for folder in self.folders(volume)):
@@ -141,7 +141,7 @@ class ServerState:
 
     def warm_up(self) -> None:
         """Loads the models in the background, so that the first person does not wait."""
-        for volume in self.shelf:
+        for volume in self.libraries:
             self.warming.begin(volume.warm_up)
 
     def stop(self) -> None:
@@ -161,7 +161,7 @@ class ServerState:
         for pool in (self.core, self.pictures, self.decoding, self.explaining, self.imports,
                      self.exports, self.warming):  # fmt: skip
             pool.close()
-        self.shelf.close()
+        self.libraries.close()
 
 
 async def _state(request: Request) -> ServerState:
@@ -172,8 +172,8 @@ async def _state(request: Request) -> ServerState:
 State = Annotated[ServerState, Depends(_state)]
 
 
-async def _volume(library_id: str, state: State) -> Volume:
-    return state.shelf.get(library_id)
+async def _volume(library_id: str, state: State) -> ServedLibrary:
+    return state.libraries.get(library_id)
 
 
-VolumeOf = Annotated[Volume, Depends(_volume)]
+ServedLibraryOf = Annotated[ServedLibrary, Depends(_volume)]

@@ -14,8 +14,8 @@ from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
-from relook.server.pictures import EXTENSIONS
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
+from relook.serving.query_pictures import EXTENSIONS
 
 __all__ = ["safe_stem", "store_uploads"]
 
@@ -30,7 +30,7 @@ def safe_stem(name: str) -> str:
 
 
 def store_uploads(
-    volume: Volume, files: Sequence[tuple[str, BinaryIO]]
+    volume: ServedLibrary, files: Sequence[tuple[str, BinaryIO]]
 ) -> tuple[Path, list[dict[str, str]]]:
     """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
 
@@ -63,7 +63,7 @@ def store_uploads(
     return folder, refused
 
 
-def _store(folder: Path, name: str, data: bytes, volume: Volume) -> None:
+def _store(folder: Path, name: str, data: bytes, volume: ServedLibrary) -> None:
     picture = decode(data, _MIN_PX, replace(volume.library.limits, isolate=True))
     suffix = EXTENSIONS.get(picture.format, ".img")
     stem = safe_stem(name) or "picture"

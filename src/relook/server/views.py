@@ -6,17 +6,17 @@ import math
 from typing import Any
 
 from relook.core.types import Hit, Page
+from relook.gateway.guard import API
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import Judgement, RoundRow, SessionRow
 from relook.search.session import Session
-from relook.server.guard import API
 from relook.server.queries import query_dict
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["image_view", "judgement_view", "line_view", "page_view", "round_view", "session_view"]
 
 
-def page_view(volume: Volume, page: Page) -> dict[str, Any]:
+def page_view(volume: ServedLibrary, page: Page) -> dict[str, Any]:
     """A page with the addresses of its pictures."""
     contents = volume.contents([hit.image_id for hit in page])
     return {
@@ -28,20 +28,20 @@ def page_view(volume: Volume, page: Page) -> dict[str, Any]:
     }
 
 
-def _hit(volume: Volume, hit: Hit, content: bytes) -> dict[str, Any]:
+def _hit(volume: ServedLibrary, hit: Hit, content: bytes) -> dict[str, Any]:
     score = round(hit.score, 6) if math.isfinite(hit.score) else 0.0
     values = {**hit.as_dict(), "path": printable(bytes(hit.path)), "score": score}
     return {**values, **_addresses(volume, hit.image_id, content)}
 
 
-def _addresses(volume: Volume, image_id: int, content: bytes) -> dict[str, str]:
+def _addresses(volume: ServedLibrary, image_id: int, content: bytes) -> dict[str, str]:
     """Where a picture is; `v` names its content, so that a browser may keep it for good."""
     base = f"{API}/libraries/{volume.library_id}/images/{image_id}"
     version = f"v={content[:6].hex()}"
     return {"thumbnail": f"{base}/thumbnail?{version}&size=320", "file": f"{base}/file?{version}"}
 
 
-def image_view(volume: Volume, record: ImageRecord) -> dict[str, Any]:
+def image_view(volume: ServedLibrary, record: ImageRecord) -> dict[str, Any]:
     """Everything the catalog knows of an image."""
     return {
         "image_id": record.image_id,
@@ -73,7 +73,7 @@ def line_view(row: SessionRow) -> dict[str, Any]:
     return row.as_dict()
 
 
-def session_view(volume: Volume, session: Session) -> dict[str, Any]:
+def session_view(volume: ServedLibrary, session: Session) -> dict[str, Any]:
     """A whole session."""
     row = session.row
     return {

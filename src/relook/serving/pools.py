@@ -1,4 +1,4 @@
-"""Bounded thread pools: synchronous work for an asynchronous edge. Layer: server.
+"""Bounded thread pools: synchronous work for an asynchronous edge. Layer: serving.
 
 A request either gets a worker in time or is told to come back; nothing waits forever, and
 nothing goes on for somebody who left.

@@ -1,4 +1,4 @@
-"""The libraries that a server has open. Layer: server."""
+"""The libraries that a server has open. Layer: serving."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from relook.library.session_table import SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
-from relook.server.pictures import QueryPictures
-from relook.server.words import RememberingEncoder
-from relook.server.work import busy
+from relook.serving.pools import busy
+from relook.serving.query_pictures import QueryPictures
+from relook.serving.text_cache import RememberingEncoder
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Captioning", "Shelf", "Volume"]
+__all__ = ["Captioning", "ServedLibraries", "ServedLibrary"]
 
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
 _N_LOCKS = 64
 _LOCK_S = 10.0
-_LOOKED_AT = (5000, 200)  # images, keys
+_N_SAMPLED, _N_KEYS = 5000, 200  # images whose metadata is read; names that are listed
 
 
-class Volume:
+class ServedLibrary:
     """One open library, safe to use from several threads.
 
     Searches run side by side, each on one moment of the files; what changes a session runs
@@ -147,22 +147,13 @@ class Volume:
 
     def contents(self, image_ids: Sequence[int]) -> dict[int, bytes]:
         """Content digests of images."""
-        found: dict[int, bytes] = {}
-        for at in range(0, len(image_ids), 500):
-            some = image_ids[at : at + 500]
-            marks = ",".join("?" * len(some))
-            sql = f"SELECT image_id, content FROM images WHERE image_id IN ({marks})"
-            found.update(self.files.catalog.ask(sql, some))  # type: ignore[arg-type]
-        return found
+        records = self.files.catalog.images(image_ids, missing_ok=True)
+        return {record.image_id: record.content for record in records}
 
     def fields(self) -> list[str]:
         """Names that a filter may use; those of the metadata as some images have them."""
-        sql = (
-            "SELECT DISTINCT each.key FROM (SELECT metadata FROM images LIMIT ?) AS some,"
-            " json_each(some.metadata) AS each ORDER BY each.key LIMIT ?"
-        )
-        found = [str(key) for (key,) in self.files.catalog.ask(sql, _LOOKED_AT)]
-        return ["title", "caption", "format", *(key for key in found if '"' not in key)]
+        keys = self.files.catalog.metadata_keys(_N_SAMPLED, _N_KEYS)
+        return ["title", "caption", "format", *(key for key in keys if '"' not in key)]
 
     def warm_up(self) -> None:
         """Loads what the first search and the first box need.
@@ -195,24 +186,24 @@ def _take_over(folder: Path) -> None:
                      printable(bytes(folder)), error)  # fmt: skip
 
 
-class Shelf:
+class ServedLibraries:
     """Every library of a server, by id.
 
     Args:
         libraries: In the order in which they are listed.
-        caption: As for `Volume`.
+        caption: As for `ServedLibrary`.
     """
 
     def __init__(self, libraries: Sequence[Library], caption: Captioning | None = None) -> None:
-        self._volumes: dict[str, Volume] = {}
+        self._volumes: dict[str, ServedLibrary] = {}
         for library in libraries:
             library_id = _slug(library.folder, self._volumes)
-            self._volumes[library_id] = Volume(library_id, library, caption)
+            self._volumes[library_id] = ServedLibrary(library_id, library, caption)
 
-    def __iter__(self) -> Iterator[Volume]:
+    def __iter__(self) -> Iterator[ServedLibrary]:
         return iter(self._volumes.values())
 
-    def get(self, library_id: str) -> Volume:
+    def get(self, library_id: str) -> ServedLibrary:
         """One library.
 
         Raises:

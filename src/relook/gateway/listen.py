@@ -1,4 +1,4 @@
-"""Listening for requests: the socket, impatient connections, uvicorn's settings. Layer: server.
+"""Listening for requests: the socket, impatient connections, uvicorn's settings. Layer: gateway.
 
 Knows no application, so that `relook mcp` listens by the same rules.
 """
@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from relook.core.errors import InputError
-from relook.server.errors import answer
-from relook.server.settings import ServerSettings
-from relook.server.work import busy
+from relook.gateway.error_answers import answer
+from relook.gateway.server_settings import ServerSettings
+from relook.serving.pools import busy
 
 __all__ = ["bind", "uvicorn_config"]
 

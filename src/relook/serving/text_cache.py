@@ -1,4 +1,4 @@
-"""Words that were asked before need not be encoded again. Layer: server.
+"""Words that were asked before need not be encoded again. Layer: serving.
 
 A session asks its first query anew for every page, every reason and every heat map, and people
 ask the same words; encoding them is a large part of what a search costs.

@@ -1,4 +1,4 @@
-"""What a server may be told when it starts; every default once. Layer: server."""
+"""What a server may be told when it starts; every default once. Layer: gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture files of a library as answers: only what was catalogued is ever sent. Layer: server.
+"""Picture files of a library as answers: only what was catalogued is ever sent. Layer: serving.
 
 A path may lead elsewhere than when it was indexed (another file, a link). So a file is
 read once, and sent only while its content is that of the catalog.

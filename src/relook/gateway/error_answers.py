@@ -1,4 +1,4 @@
-"""From errors to answers: one table, one shape. Layer: server."""
+"""From errors to answers: one table, one shape. Layer: gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: checks before a request reaches a route. Layer: server.
+"""Who may ask, and how much: checks before a request reaches a route. Layer: gateway.
 
 Host header (DNS rebinding), Origin and Sec-Fetch-Site (requests made by other sites), token,
 size and pace of the body; and the headers that every answer carries.
@@ -31,9 +31,9 @@ from relook.core.errors import (
     TokenError,
     TooLargeError,
 )
-from relook.server.errors import answer, internal
-from relook.server.settings import ServerSettings
-from relook.server.work import busy
+from relook.gateway.error_answers import answer, internal
+from relook.gateway.server_settings import ServerSettings
+from relook.serving.pools import busy
 
 __all__ = ["API", "Guard"]
 

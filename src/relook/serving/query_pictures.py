@@ -1,4 +1,4 @@
-"""Pictures that people send to search with: checked by content, kept apart. Layer: server.
+"""Pictures that people send to search with: checked by content, kept apart. Layer: serving.
 
 They are never indexed, and decoded only in processes with bounds. Each lies under a name of
 ours in a temporary folder; one that a session asks with is kept in the library's folder, so
