@@ -54,7 +54,9 @@ def gather(
     """
     records, notes = _present(judgements, files)
     items = tuple(
-        _judged(one, records[one.image_id], files) for one in judgements if one.image_id in records
+        _judged(judgement, records[judgement.image_id], files)
+        for judgement in judgements
+        if judgement.image_id in records
     )
     items = _with_captions(items, [j for j in judgements if j.image_id in records], encoder)
     evidence = replace(
@@ -114,7 +116,7 @@ def _present(
     judgements: Sequence[Judgement], files: LibraryFiles
 ) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
     """Judged images that the library still has, by id, and a note for each other one."""
-    wanted = dict.fromkeys(one.image_id for one in judgements)
+    wanted = dict.fromkeys(judgement.image_id for judgement in judgements)
     records = {record.image_id: record for record in files.records(wanted)}
     notes = tuple(
         f"image {image_id} left the library; its judgement is kept, and does not count"
@@ -124,22 +126,22 @@ def _present(
     return records, notes
 
 
-def _judged(one: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
-    sign = 1 if one.relevant else -1
+def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
+    sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
-    if one.box is None or one.crop is None or one.crop.shape != tiles.shape[1:]:
-        return Judged(one.judgement_id, sign, tiles, one.weight, round=one.round)
-    inside = np.array([_is_inside(t, one.box) for t in files.tiling(record.tiling_id)])
-    covered = np.concatenate([one.crop[None], tiles[inside]])
+    if judgement.box is None or judgement.crop is None or judgement.crop.shape != tiles.shape[1:]:
+        return Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    inside = np.array([_is_inside(t, judgement.box) for t in files.tiling(record.tiling_id)])
+    covered = np.concatenate([judgement.crop[None], tiles[inside]])
     return Judged(
-        one.judgement_id,
+        judgement.judgement_id,
         sign,
         covered,
-        one.weight,
+        judgement.weight,
         context=tiles[~inside],
         boxed=True,
-        round=one.round,
+        round=judgement.round,
     )
 
 
@@ -152,7 +154,7 @@ def _with_captions(
     items: tuple[Judged, ...], judgements: Sequence[Judgement], encoder: Encoder
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something."""
-    captions = [one.caption.strip() if one.caption else "" for one in judgements]
+    captions = [judgement.caption.strip() if judgement.caption else "" for judgement in judgements]
     texts = [caption for caption in captions if caption]
     vectors = iter(encoder.encode_texts(texts))
     return tuple(

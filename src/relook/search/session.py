@@ -127,7 +127,9 @@ class Session(SessionView):
             )
         judgements = self._placed(prepared)
         ids = self._table.put(self.session_id, judgements)
-        return [replace(one, judgement_id=i) for one, i in zip(judgements, ids, strict=True)]
+        return [
+            replace(judgement, judgement_id=i) for judgement, i in zip(judgements, ids, strict=True)
+        ]
 
     def edit_caption(self, judgement_id: int, caption: str | None) -> Judgement:
         """Replaces a judgement's caption; an empty one: no words count; None: one is to come.
@@ -150,18 +152,22 @@ class Session(SessionView):
             NotFoundError: `no_judgement`.
             ImageError: when the picture file cannot be read.
         """
-        one = self._judgement(judgement_id)
-        if one.box is not None and one.caption is None and one.caption_by == "captioner":
-            words = caption if isinstance(caption, str) else self._words(one, caption)
-            unsaid = {"caption": None, "caption_by": "captioner", "box": one.box}
+        judgement = self._judgement(judgement_id)
+        if (
+            judgement.box is not None
+            and judgement.caption is None
+            and judgement.caption_by == "captioner"
+        ):
+            words = caption if isinstance(caption, str) else self._words(judgement, caption)
+            unsaid = {"caption": None, "caption_by": "captioner", "box": judgement.box}
             self._table.change(self.session_id, judgement_id, {"caption": words}, unsaid)
         return self._judgement(judgement_id)
 
-    def _words(self, one: Judgement, caption: Captioning) -> str:
-        assert one.box is not None
-        record = self.engine.files.catalog.images([one.image_id])[0]
-        known = about(self.query, self._first, one.relevant)
-        return caption(region(record.path, one.box, self.engine.files.limits), known)
+    def _words(self, judgement: Judgement, caption: Captioning) -> str:
+        assert judgement.box is not None
+        record = self.engine.files.catalog.images([judgement.image_id])[0]
+        known = about(self.query, self._first, judgement.relevant)
+        return caption(region(record.path, judgement.box, self.engine.files.limits), known)
 
     def revise(
         self,
@@ -180,16 +186,16 @@ class Session(SessionView):
             ImageError: when a box is given and the picture file cannot be read. Nothing has
                 changed after any of these.
         """
-        one = self._judgement(judgement_id)
+        judgement = self._judgement(judgement_id)
         values: dict[str, object] = {}
         if relevant is not None:
             values["relevant"] = relevant
         if weight is not None:
             values["weight"] = checked_weight(weight)
-        if box is not None and box != one.box:
-            place = (one.image_id, box)
+        if box is not None and box != judgement.box:
+            place = (judgement.image_id, box)
             values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
-            if one.caption_by == "captioner" or one.caption is None:
+            if judgement.caption_by == "captioner" or judgement.caption is None:
                 values |= _caption_values(None)
         if caption is not None:
             values |= _caption_values(caption)

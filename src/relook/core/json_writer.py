@@ -1,0 +1,85 @@
+"""Values to JSON: the writing half of `core.converter`, which gives it to others. Layer: core."""
+
+from __future__ import annotations
+
+import base64
+import enum
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relook.core.json_form import json_entries, shape_of
+
+__all__ = ["to_json"]
+
+
+def to_json(
+    value: object, *, pictures: bool = False, without: AbstractSet[str] = frozenset()
+) -> Any:
+    """What `json.dumps` takes: dataclasses as objects, paths as text, enums as their value.
+
+    Args:
+        value: A dataclass, a collection of them, or anything a field of one may hold.
+        pictures: Whether bytes are given, as base64; they are null otherwise.
+        without: Keys that the outermost objects leave out.
+
+    Raises:
+        TypeError: the value has no JSON form.
+    """
+    if isinstance(value, enum.Enum):
+        return value.value
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return _object(value, pictures, without)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item, pictures=pictures) for key, item in value.items()}
+    if isinstance(value, Sequence | AbstractSet) and not isinstance(value, bytes):
+        return [to_json(item, pictures=pictures, without=without) for item in value]
+    return _leaf(value, pictures)
+
+
+def _leaf(value: object, pictures: bool) -> Any:
+    """A path, numbers of numpy, or bytes."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode() if pictures else None
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
+
+
+def _object(value: Any, pictures: bool, without: AbstractSet[str]) -> Any:
+    """A dataclass as an object, or as a list where its shape says so."""
+    cls: Any = type(value)
+    shape = shape_of(cls)
+    if shape.as_list:
+        return [to_json(getattr(value, field.name)) for field in fields(value)]
+    result: dict[str, Any] = {}
+    for entry in json_entries(cls):
+        if entry.key in without:
+            continue
+        item = getattr(value, entry.name)
+        if item is None and shape.leave_out_none:
+            continue
+        if entry.hex:
+            item = item if item is None else item.hex()
+        shown = to_json(item, pictures=pictures, without=entry.without)
+        if entry.digits is not None:
+            shown = _rounded(shown, entry.digits)
+        result |= shown if entry.inline else {entry.key: shown}
+    return result
+
+
+def _rounded(value: Any, digits: int) -> Any:
+    """The numbers of a value rounded, however deep they are."""
+    if isinstance(value, dict):
+        return {key: _rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item, digits) for item in value]
+    return round(value, digits) if isinstance(value, float) else value
