@@ -28,9 +28,9 @@ from relook.core.web import check_url, host_of
 from relook.exchange.faiss_import import FaissFolder
 from relook.exchange.flat_index import FlatWriter
 from relook.gateway.server_settings import ServerSettings
+from relook.library.image_words import Sidecars
 from relook.library.manifest import Manifest
 from relook.library.session_rows import read_judgement, read_round, read_session, record_values
-from relook.library.sidecar import Sidecars
 from relook.providers.base import Lookup, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.json_service import JsonService

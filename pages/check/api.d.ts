@@ -122,9 +122,9 @@ declare namespace Api {
     width_px: number;
     height_px: number;
     folded: number[];
+    away?: string | null;
     thumbnail: string;
     file: string;
-    away?: string | null;
   };
 
   /** What the library knows of an image. */
@@ -197,6 +197,7 @@ declare namespace Api {
     caption: string | null;
     caption_by: string;
     weight: number;
+    led_to: number | null;
   };
 
   type Judgements = {
@@ -235,9 +236,9 @@ declare namespace Api {
   /** Hits, best first. */
   type Page = {
     query: Query;
-    session_id: string | null;
     hits: Hit[];
     notes: string[];
+    session_id: string | null;
     took_ms: number;
   };
 
@@ -358,8 +359,8 @@ declare namespace Api {
   type SessionLine = {
     session_id: string;
     name: string;
-    created_s: number;
     current_round: number;
+    created_s: number;
   };
 
   type SessionList = {

@@ -115,6 +115,79 @@ def test_e1_a_disk_below_an_indexed_folder(
     assert_marks_hold(library, session, "chelsea.png", "red.png")
 
 
+def test_f1_a_root_with_nothing_but_a_stray_picture(
+    library: relook.Library, pictures: Path, usb: Path, never_decoded: Callable[[], None]
+) -> None:
+    """A mount point that is itself the root, with something left on it."""
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png", "red.png", "blue.png")
+    back = take_away(pictures, "stray")
+    for n_added in (1, 0, 0):
+        report = library.add()
+        assert (report.n_added, report.n_removed, report.n_away) == (n_added, 0, len(before))
+        assert before.items() <= ids(library).items()
+        assert_marks_hold(library, session, "chelsea.png", "red.png", "blue.png")
+    assert names(library.search("red", limit=50)) == ["stray.png"]
+    back()
+    never_decoded()
+    report = library.add()
+    assert (report.n_added, report.n_back, report.n_removed) == (0, len(before), 0)
+    assert before.items() <= ids(library).items()
+    assert [hit.caption for hit in library.search("yellow", limit=1)] == ["Minka"]
+    assert_marks_hold(library, session, "chelsea.png", "red.png", "blue.png")
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_what_came_later_is_no_proof_of_a_deletion(
+    library: relook.Library, pictures: Path, kind: str
+) -> None:
+    """However many runs see it; once the picture is back, both were seen together."""
+    place = pictures / ("usb" if kind == "folder" else "usb.zip")
+
+    def show(*seeds: int) -> None:
+        files = {f"{seed}.png": picture(noise(seed)) for seed in seeds}
+        if kind == "archive":
+            return write_zip(place, files)
+        place.mkdir(exist_ok=True)
+        for path in place.iterdir():
+            if path.name not in files:
+                path.unlink()
+        for name, data in files.items():
+            if not (place / name).exists():
+                (place / name).write_bytes(data)
+        return None
+
+    show(1)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "1.png")
+    for seeds in ((2,), (2,), (2, 3), (3, 4), (4,)):
+        show(*seeds)
+        report = library.add()
+        assert before.items() <= ids(library).items()
+        assert not library.add().n_removed, "the same run again changes nothing"
+        assert "1.png" in {path.split("/")[-1] for path in ids(library)}
+    assert (report.n_away, report.n_removed) == (1, 1), "3.png was seen with 4.png"
+    show(1, 4)
+    assert library.add().n_back == 1
+    assert_marks_hold(library, session, "1.png")
+    show(1)
+    assert (report := library.add()).n_removed == 1, "4.png was seen with 1.png"
+    assert report.n_away == 0
+
+
+def test_a_picture_over_another_leaves_it_away_for_good(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    (usb / "horse.png").unlink()
+    library.add(pictures)
+    before = ids(library)
+    (pictures / "red.png").replace(usb / "chelsea.png")
+    for _ in range(3):
+        report = library.add()
+        assert (report.n_removed, report.n_away, len(library)) == (0, 1, len(before))
+    assert ids(library)["usb/chelsea.png"] == before["red.png"]
+
+
 @pytest.fixture
 def mounted(usb: Path, tmp_path: Path) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """The pictures of `usb` on a bind mount: what mounts it, and what unmounts it."""
@@ -324,6 +397,35 @@ def test_copies_go_to_the_paths_that_are_most_alike(
         {"zz/x/1.png": before["a/x/1.png"], "zz/y/1.png": before["a/y/1.png"],
          "2.png": before["b/x/1.png"]},
     )  # fmt: skip
+
+
+def test_marks_follow_a_picture_whose_place_a_copy_takes(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png", "green.png")
+    green = (pictures / "green.png").read_bytes()
+    (pictures / "red.png").replace(pictures / "green.png")
+    (pictures / "zz.png").write_bytes((pictures / "green.png").read_bytes())
+    (pictures / "sub" / "elsewhere.png").write_bytes(green)
+    report = library.add()
+    assert (report.n_moved, report.n_added, report.n_updated, report.n_removed) == (2, 1, 0, 0)
+    assert ids(library)["sub/elsewhere.png"] == before["green.png"]
+    assert_marks_hold(library, session, "elsewhere.png", "green.png")
+
+
+def test_a_copy_over_a_picture_leaves_it_the_words_that_it_has(
+    library: relook.Library, pictures: Path
+) -> None:
+    rows = "path,title,caption\nred.png,Red,of red\ngreen.png,Green,\n"
+    (pictures / "words.csv").write_text(rows)
+    library.add(pictures, metadata=pictures / "words.csv")
+    before = ids(library)
+    (pictures / "green.png").write_bytes((pictures / "red.png").read_bytes())
+    assert counts(library.add()) == {"n_updated": 1, "n_unchanged": 2}
+    assert ids(library) == before
+    image = library.image(before["green.png"])
+    assert (image.title, image.caption) == ("Green", "of red")
 
 
 def test_forget_deletes_for_good_and_says_what_was_marked(

@@ -396,7 +396,8 @@ def test_the_demo_builds_a_library_and_shows_pages(run: Run, tmp_path: Path) -> 
     many(tmp_path / "album", 3)
     Image.new("RGB", (300, 200), "white").save(tmp_path / "album" / "white.jpg")
     code, out, err = run("demo", "--library", "demo", "--pictures", "album", "--limit", 1)
-    assert (code, err) == (0, "")
+    # A busy machine takes long enough for a line of rates.
+    assert (code, [line for line in err.splitlines() if not line.startswith("stages: ")]) == (0, [])
     assert "added 4" in out
     assert out.count('$ relook search "') == 4
     assert 'relook search "water" --library demo' in out

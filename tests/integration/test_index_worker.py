@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import relook
-from relook.app.index_beside import run_with_index
+from relook.app.indexing import run_with_index
 from relook.core.errors import InputError
 from relook.core.settings import SearchSettings
 from relook.core.vectors import unit

@@ -17,9 +17,8 @@ from relook.library import known, reading, survey
 from relook.library.known import Contents, KnownFiles
 from relook.library.reading import PictureReader, Read
 from relook.library.records import FileFacts, SkippedFile
-from relook.library.report import Progress
+from relook.library.report import STAGES, Clock, Progress
 from relook.library.scan import Scan
-from relook.library.stages import STAGES, Clock
 from relook.library.vector_file import VectorFile
 from relook.testing import ColourEncoder, solid
 

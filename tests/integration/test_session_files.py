@@ -76,7 +76,7 @@ FORGED = [
     (judgement("box", [0.8, 0, 0.3, 1]), "judgements[0].box: x0 0.8 is not below x1 0.3"),
     (judgement("box", [0, 0.5, 1, 0.5]), "judgements[0].box: y0 0.5 is not below y1 0.5"),
     (judgement("box", [0, 0, 1]), "judgements[0].box: [0, 0, 1] has 3 values, not 4"),
-    (judgement("box", [0, 0, 1, "1"]), "judgements[0].box: [3]: '1' is no finite number"),
+    (judgement("box", [0, 0, 1, "1"]), "judgements[0].box[y1]: '1' is no finite number"),
     (judgement("box", [0, 0, 1, 1.5]), "judgements[0].box: box (0, 0, 1, 1.5) is not inside"),
     (judgement("weight", 0), "judgements[0].weight: 0.0 is not above 0 and at most 1000"),
     (judgement("weight", 1e300), "judgements[0].weight: 1e+300 is not above 0"),

@@ -101,30 +101,30 @@ def test_fields_with_a_default_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"number": "7"}, "number: a whole number is wanted, not '7'"),
-        ({"number": True}, "number: a whole number is wanted, not True"),
-        ({"number": 1.0}, "number: a whole number is wanted, not 1.0"),
-        ({"score": False}, "score: a number is wanted, not False"),
-        ({"score": math.nan}, "score: a finite number is wanted, not nan"),
-        ({"score": 10**400}, "score: a smaller number is wanted, not 1000"),
-        ({"kind": "other"}, "kind: one of 'same', 'alike' is wanted, not 'other'"),
-        ({"kind": ["same"]}, "kind: one of 'same', 'alike' is wanted, not ['same']"),
-        ({"mode": "c"}, "mode: one of 'a', 'b' is wanted, not 'c'"),
-        ({"page_text": None}, "page_text: text is wanted, not None"),
-        ({"flag": 1}, "flag: true or false is wanted, not 1"),
-        ({"place": "a\0b"}, "place: a path is wanted, not 'a\\x00b'"),
-        ({"place": 3}, "place: a path is wanted, not 3"),
-        ({"names": "xy"}, "names: a list is wanted, not 'xy'"),
-        ({"names": ["x", 2]}, "names[1]: text is wanted, not 2"),
-        ({"pairs": [[1, 2], [1]]}, "pairs[1]: a list of 2 is wanted, not [1]"),
-        ({"pairs": [[1, "x"]]}, "pairs[0][1]: a number is wanted, not 'x'"),
-        ({"more": {"3": "x"}}, "more['3']: a number is wanted, not 'x'"),
-        ({"more": {"x": 1}}, "more['x']: a whole number is wanted, not 'x'"),
-        ({"more": []}, "more: an object is wanted, not []"),
-        ({"raw": "?"}, "raw: base64 is wanted, not '?'"),
-        ({"value": 1.5}, "value: text is wanted, not 1.5"),
-        ({"host": 1}, "host: text is wanted, not 1"),
-        ({"inner": [{"host": "i"}, {}]}, "inner[1]: the key 'host' is missing"),
+        ({"number": "7"}, "number: '7' is no whole number"),
+        ({"number": True}, "number: True is no whole number"),
+        ({"number": 1.0}, "number: 1.0 is no whole number"),
+        ({"score": False}, "score: False is no finite number"),
+        ({"score": math.nan}, "score: nan is no finite number"),
+        ({"score": 10**400}, "score: 1000"),
+        ({"kind": "other"}, "kind: 'other' is none of: 'same', 'alike'"),
+        ({"kind": ["same"]}, "kind: ['same'] is none of: 'same', 'alike'"),
+        ({"mode": "c"}, "mode: 'c' is none of: 'a', 'b'"),
+        ({"page_text": None}, "page_text: None is no text"),
+        ({"flag": 1}, "flag: 1 is neither true nor false"),
+        ({"place": "a\0b"}, "place: 'a\\x00b' is no path"),
+        ({"place": 3}, "place: 3 is no path"),
+        ({"names": "xy"}, "names: 'xy' is no list"),
+        ({"names": ["x", 2]}, "names[1]: 2 is no text"),
+        ({"pairs": [[1, 2], [1]]}, "pairs[1]: [1] has 1 values, not 2"),
+        ({"pairs": [[1, "x"]]}, "pairs[0][1]: 'x' is no finite number"),
+        ({"more": {"3": "x"}}, "more[3]: 'x' is no finite number"),
+        ({"more": {"x": 1}}, "more[x]: 'x' is no whole number"),
+        ({"more": []}, "more: [] is no object"),
+        ({"raw": "?"}, "raw: '?' is no base64"),
+        ({"value": 1.5}, "value: 1.5 is no text"),
+        ({"host": 1}, "host: 1 is no text"),
+        ({"inner": [{"host": "i"}, {}]}, "inner[1].host: it is missing"),
         ({"inner": [{"host": "i", "port": 1}]}, "inner[0]: the key 'port' is not known"),
         ({"nmber_": 1}, "the key 'nmber_' is not known"),
         ({"secret": 1}, "the key 'secret' is not known"),
@@ -148,7 +148,7 @@ def test_what_a_class_refuses_itself_is_named_with_its_place() -> None:
     with pytest.raises(InputError) as raised:
         from_json(Query, {"parts": [{"text": "a"}, part]})
     assert raised.value.code == "bad_box"
-    assert raised.value.message == "parts[1].box: box (0.5, 0.0, 0.5, 1.0) has no area"
+    assert raised.value.message == "parts[1].box: x0 0.5 is not below x1 0.5: the box has no area"
     with pytest.raises(QueryError) as refused:
         from_json(Query, {"parts": [{"text": " "}]}, "query")
     assert refused.value.message == "query.parts[0]: the query has no words"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relook.app.models import make_encoder, spec_of
-from relook.app.places import library_folder
+from relook.app.paths import library_folder
 from relook.core.errors import ClusterError, InputError, MissingExtraError, NotFoundError
 from relook.core.settings import EncoderSettings, ImageLimits, RaySettings
 from relook.encoders import Encoder

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from relook.app.facade import Library
-from relook.app.index_beside import run_with_index
+from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import EncoderSettings

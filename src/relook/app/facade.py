@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
-from relook.app.places import PathLike, absolute, expanded, library_folder, several
+from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
-from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.settings import (
     CaptionerSettings,
@@ -35,9 +32,9 @@ from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.search.begin import start
 from relook.search.engine import Engine, Filter
-from relook.search.grammar import parse_query
+from relook.search.grammar import parse_query, whole_query
+from relook.search.session import start
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,21 +90,6 @@ class Library:
         if Manifest.exists(self.folder):
             self._open()
 
-    def _open(self) -> LibraryFiles:
-        if self._files is None:
-            files = LibraryFiles.open(self.folder)
-            try:
-                check_store(files.manifest, self._store)
-                if self.encoder is not None:
-                    files.check_encoder(self._encoder)
-            except BaseException:
-                files.close()
-                raise
-            follow_library(files)
-            self._files = files
-        self._files.limits = self.limits
-        return self._files
-
     @property
     def files(self) -> LibraryFiles:
         """The open files, for code that builds on the layers below.
@@ -115,7 +97,22 @@ class Library:
         Raises:
             NotFoundError: `no_library` when nothing has been indexed yet.
         """
-        return self._open()
+        files = self._files or self._open()
+        files.limits = self.limits
+        return files
+
+    def _open(self) -> LibraryFiles:
+        files = LibraryFiles.open(self.folder)
+        try:
+            check_store(files.manifest, self._store)
+            if self.encoder is not None:
+                files.check_encoder(self._encoder)
+        except BaseException:
+            files.close()
+            raise
+        follow_library(files)
+        self._files = files
+        return files
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -176,7 +173,7 @@ class Library:
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
             follow_library(self._files)
-        return self._open()
+        return self.files
 
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
@@ -187,7 +184,7 @@ class Library:
         return self.take_out(*paths).n_images
 
     def take_out(self, *paths: PathLike) -> Forgotten:
-        """As `forget`, and tells how many judgements are of what was taken out."""
+        """As `forget`; also counts the judgements of what was taken out."""
         files = self.files
         with WriterLock(self.folder):
             return forget(files, [absolute(path) for path in paths])
@@ -247,11 +244,9 @@ class Library:
             only: `where`, `path` and `away`, as for `search`.
         """
         if isinstance(image, int):
-            chosen = Filter(
-                only.get("where") or {}, only.get("path"), frozenset([image]),
-                away=only.get("away", False),
-            )  # fmt: skip
-            return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
+            where, path, away = only.get("where") or {}, only.get("path"), only.get("away", False)
+            others = Filter(where, path, frozenset([image]), away=away)
+            return self.engine.search(Query((Part(image_id=image),)), limit, others)
         return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
     def look(
@@ -318,9 +313,8 @@ class Library:
         """
         from relook.search.transfer import import_session  # brings the converter
 
-        path = Path(file).expanduser()
         session_id, notes = import_session(
-            self.engine, self._session_table, path, self.session_limits
+            self.engine, self._session_table, expanded(file), self.session_limits
         )
         return self.session(session_id), notes
 
@@ -329,11 +323,7 @@ class Library:
         return SessionTable(self.files.catalog)
 
     def suggest(self, crop: Image.Image, about: About = NOTHING_KNOWN) -> str:
-        """A few words for what a crop shows, by the library's captioner.
-
-        Raises:
-            AnswerError: when it finds none, with the reason.
-        """
+        """A few words for what a crop shows, by the captioner; AnswerError when it finds none."""
         return self._captions(crop, about)
 
     def ask(self, picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
@@ -342,34 +332,14 @@ class Library:
         return ask(picture, question, **options)
 
     def image(self, image_id: int) -> ImageRecord:
-        """What the catalog knows of an image.
-
-        Raises:
-            NotFoundError: `no_image`.
-        """
+        """What the catalog knows of an image; NotFoundError `no_image` when nothing."""
         return self.files.catalog.images([image_id])[0]
 
     def info(self) -> dict[str, Any]:
         """What the library holds; the object that `relook info --json` prints."""
-        files = self.files
-        files.refresh()
-        fingerprint = files.manifest.fingerprint
-        away = files.catalog.absences()
-        return {
-            "library": str(self.folder),
-            "n_images": files.catalog.count("images"),
-            "n_tiles": files.catalog.n_tiles(),
-            "n_away": sum(absence.n for absence in away),
-            "away": [absence.as_dict() for absence in away],
-            "n_skipped": files.catalog.count("skipped"),
-            "encoder": files.manifest.encoder,
-            "fingerprint": fingerprint.digest,
-            "dim": fingerprint.dim,
-            "format_version": files.manifest.format_version,
-            "roots": [os.fsdecode(root) for root in files.catalog.roots()],
-            "n_bytes": files.n_bytes(),
-            **({"store": store} if (store := files.manifest.store) else {}),
-        }
+        from relook.app.upkeep import library_facts  # a search does without it
+
+        return library_facts(self.files)
 
     def __len__(self) -> int:
         return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")
@@ -388,12 +358,7 @@ class Library:
     def __enter__(self) -> Library:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -423,7 +388,7 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     library = options.get("library")
     if library is None and not asking.wants_library(options):
         return asking.answer(picture, question, None, options)
-    if library is not None and not isinstance(library, str | os.PathLike):
+    if not isinstance(library, str | os.PathLike | None):
         return asking.answer(picture, question, library, options)
     with Library(library) as opened:
         return asking.answer(picture, question, opened, options)

@@ -4,24 +4,24 @@
         ...
 
 Each report is of one pass over everything: unchanged files cost a stat. A pass begins when
-the system tells of a change below a folder, when a disk comes or goes, or every so many seconds
-where there is nobody to tell (a network drive, a remote store).
+the system reports a change below a folder, when a disk comes or goes, or every so many seconds
+where no system reports changes (a network drive, a remote store).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relook.app.indexing import AddOptions, add
-from relook.app.places import PathLike, absolute
-from relook.app.watched_places import WatchedPlaces
+from relook.app.paths import PathLike, absolute
 from relook.core.errors import LibraryBusyError, MissingExtraError, StorageError
-from relook.core.picture_paths import is_url
+from relook.core.picture_paths import is_below, is_url
 from relook.core.settings import WatchSettings
 from relook.library.manifest import Manifest
 from relook.library.report import IndexReport
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 _LOOK_S = 0.2
-_PLACES_S = 1.0  # between two looks at what no event is told of
+_PLACES_S = 1.0  # between two looks at what causes no event
 _MOST_REST_S = 60.0
+_MOUNTS = "/proc/self/mountinfo"
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 def watch(
@@ -122,16 +124,16 @@ class _Changes:
         self._poll_s = settings.poll_s
         if not self._poll_s and len(self._local) < len(roots):
             self._poll_s = settings.remote_s
-        self._told = threading.Event()
+        self._changed = threading.Event()
         self._error: Exception | None = None
-        self._places = WatchedPlaces(roots)
+        self._places = _WatchedPlaces(roots)
         self._looked_s = time.monotonic()
         self._over: threading.Event | None = None  # of the thread that listens
         self._listen_anew()
 
     def again(self) -> None:
         """Makes the next `wait` a short one."""
-        self._told.set()
+        self._changed.set()
 
     def wait(self, rest_s: float) -> bool:
         """Waits until something may have changed, and at least a while; False when stopped.
@@ -141,11 +143,11 @@ class _Changes:
         """
         began = time.monotonic()
         until = began + self._poll_s if self._poll_s else float("inf")
-        while not self._told.wait(_LOOK_S) and time.monotonic() < until:
+        while not self._changed.wait(_LOOK_S) and time.monotonic() < until:
             if self._is_stopped():
                 return False
             if self._has_changed_places():
-                self._told.set()
+                self._changed.set()
         if self._error is not None:
             raise StorageError(
                 "watch_failed",
@@ -155,15 +157,15 @@ class _Changes:
         rest_until = began + min(rest_s, _MOST_REST_S)
         while time.monotonic() < rest_until and not self._is_stopped():
             self._stop.wait(_LOOK_S)
-        self._told.clear()
+        self._changed.clear()
         return not self._is_stopped()
 
     def look_at(self, report: IndexReport) -> None:
-        """Looks at the places of a pass that no event is told of."""
+        """Looks at the places of a pass whose changes cause no event."""
         self._places.add([*report.links, *(absence.place for absence in report.away)])
 
     def _has_changed_places(self) -> bool:
-        """Whether a disk, a link or a root came or went; then what is there is listened to anew."""
+        """Whether a disk, a link or a root came or went; then listens to what is there now."""
         now_s = time.monotonic()
         if now_s - self._looked_s < _PLACES_S:
             return False
@@ -184,7 +186,7 @@ class _Changes:
         return self._stop.is_set()
 
     def _listen(self, paths: list[str]) -> None:
-        """Has the system tell of changes, from now on."""
+        """Has the system report changes from now on."""
         try:
             import watchfiles
         except ModuleNotFoundError as error:
@@ -206,12 +208,12 @@ class _Changes:
                 ):  # fmt: skip
                     ready.set()
                     if changes:
-                        self._told.set()
+                        self._changed.set()
             # The edge to the system's events; what went wrong is raised where it is waited for.
             except Exception as error:
                 if not over.is_set():
                     self._error = error
-                    self._told.set()
+                    self._changed.set()
             finally:
                 ready.set()
 
@@ -225,3 +227,63 @@ class _Changes:
 
     def _counts(self, _: object, path: str) -> bool:
         return not os.path.join(os.path.realpath(path), "").startswith(self._inside)
+
+
+class _WatchedPlaces:
+    """Folders that may become others without any event: mounts, links, disks that come back.
+
+    Events of the system are about folders that are watched. None comes when a disk is unmounted,
+    when the target of a link goes, or when a folder that was not there comes back. Those few
+    places are looked at instead.
+
+    Args:
+        roots: Absolute paths; addresses are left out.
+    """
+
+    def __init__(self, roots: Iterable[bytes]) -> None:
+        self._roots = [root for root in roots if not is_url(root)]
+        self._places = {root: _identity(root) for root in self._roots}
+        self._mounts = _mounts_below(self._roots)
+
+    def add(self, places: Iterable[bytes]) -> None:
+        """Looks at these places from now on, and at the roots."""
+        wanted = {*self._roots, *(place for place in places if not is_url(place))}
+        self._places = {
+            place: self._places[place] if place in self._places else _identity(place)
+            for place in wanted
+        }
+
+    def changed(self) -> bool:
+        """Whether any of them is another, gone or back since the last call."""
+        now = {place: _identity(place) for place in self._places}
+        mounts = _mounts_below(self._roots)
+        is_changed = now != self._places or mounts != self._mounts
+        self._places, self._mounts = now, mounts
+        return is_changed
+
+
+def _identity(place: bytes) -> tuple[int, int] | int:
+    """Device and inode of what is at a path, links followed; the error's number where none is."""
+    try:
+        facts = os.stat(place)
+    except OSError as error:
+        return error.errno or -1
+    return facts.st_dev, facts.st_ino
+
+
+def _mounts_below(roots: list[bytes]) -> frozenset[tuple[bytes, bytes]]:
+    """Mount points at or below some folders, with the number of each mount; only on Linux."""
+    try:
+        with open(_MOUNTS, "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return frozenset()
+    real = [os.path.realpath(root) for root in roots]
+    mounts = []
+    for line in lines:
+        words = line.split(b" ")
+        if len(words) > 4:
+            point = _ESCAPE.sub(lambda octal: bytes([int(octal[1], 8)]), words[4])
+            if any(is_below(point, root) for root in real):
+                mounts.append((words[0], point))
+    return frozenset(mounts)

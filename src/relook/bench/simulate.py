@@ -19,7 +19,7 @@ from relook.core.vectors import Floats, Ints, top
 from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
-from relook.search.gather import template
+from relook.search.feedback_evidence import template
 
 __all__ = [
     "Fit",

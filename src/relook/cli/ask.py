@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relook.cli.configured import ConfigOption, config_of, open_library
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.errors import InputError
@@ -21,7 +21,6 @@ from relook.core.settings import (
     EvidenceSettings,
     GatherSettings,
     ModelSettings,
-    help_of,
 )
 from relook.library.report import Progress
 
@@ -42,11 +41,6 @@ __all__ = [
 _ID = "id:"
 
 
-def _help(settings: type[Any], name: str) -> str:
-    text = help_of(settings, name)
-    return f"{text[:1].upper()}{text[1:]}."
-
-
 ProviderOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,12 +55,13 @@ ModelOption = Annotated[
         help="gpt-4o, openai:MODEL@URL, hf:FOLDER, or evidence-only (no model; the default).",
     ),
 ]  # fmt: skip
-BaseUrlOption = Annotated[str | None, typer.Option(help=_help(ModelSettings, "base_url"))]
+BaseUrlOption = Annotated[str | None, typer.Option(help=help_sentence(ModelSettings, "base_url"))]
 WhenOption = Annotated[
-    str | None, typer.Option(help=_help(AskSettings, "when"), metavar="always|never|auto")
+    str | None, typer.Option(help=help_sentence(AskSettings, "when"), metavar="always|never|auto")
 ]
 FormOption = Annotated[
-    str | None, typer.Option(help=_help(AskSettings, "form"), metavar="text|sheet|screenshot")
+    str | None,
+    typer.Option(help=help_sentence(AskSettings, "form"), metavar="text|sheet|screenshot"),
 ]
 UploadOption = Annotated[
     bool,
@@ -83,7 +78,7 @@ PictureArgument = Annotated[
 ]
 QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION")]
 CompareOption = Annotated[
-    bool | None, typer.Option("--compare", help=_help(AskSettings, "compare"))
+    bool | None, typer.Option("--compare", help=help_sentence(AskSettings, "compare"))
 ]
 StrikeOption = Annotated[
     str, typer.Option(metavar="2,3", help="Evidence that the model does not see.")
@@ -93,13 +88,21 @@ EvidenceOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Ask again with what an earlier --json output found."),
 ]
-PagesOption = Annotated[int | None, typer.Option(help=_help(EvidenceSettings, "pages"))]
-TimeoutOption = Annotated[float | None, typer.Option(help=_help(GatherSettings, "timeout_s"))]
-BudgetOption = Annotated[float | None, typer.Option(help=_help(GatherSettings, "budget_usd"))]
-MaxTokensOption = Annotated[int | None, typer.Option(help=_help(ModelSettings, "max_tokens"))]
-ModelTimeoutOption = Annotated[float | None, typer.Option(help=_help(ModelSettings, "timeout_s"))]
+PagesOption = Annotated[int | None, typer.Option(help=help_sentence(EvidenceSettings, "pages"))]
+TimeoutOption = Annotated[
+    float | None, typer.Option(help=help_sentence(GatherSettings, "timeout_s"))
+]
+BudgetOption = Annotated[
+    float | None, typer.Option(help=help_sentence(GatherSettings, "budget_usd"))
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(help=help_sentence(ModelSettings, "max_tokens"))
+]
+ModelTimeoutOption = Annotated[
+    float | None, typer.Option(help=help_sentence(ModelSettings, "timeout_s"))
+]
 StreamOption = Annotated[
-    bool | None, typer.Option("--stream/--no-stream", help=_help(ModelSettings, "stream"))
+    bool | None, typer.Option("--stream/--no-stream", help=help_sentence(ModelSettings, "stream"))
 ]
 BatchOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Questions as JSONL, instead of one.")

@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from relook.cli.captioning import (
-    CaptionerOption,
-    CaptionFlags,
-    InstructionOption,
-    PromptOption,
-    UploadOption,
-)
-from relook.cli.configured import ConfigOption, open_captioned, open_library
+from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop
 from relook.cli.marks import Mark, parse_box, requests_for, with_captions
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import (
+    BoxUploadOption,
+    CaptionerOption,
+    CaptionPromptOption,
+    InstructionOption,
+    JsonOption,
+    LibraryOption,
+)
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
@@ -50,20 +50,19 @@ def look(
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
+    prompt: CaptionPromptOption = None,
     instruction: InstructionOption = "",
-    allow_upload: UploadOption = False,
+    allow_upload: BoxUploadOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
-    told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_captioned(library, config, told) as lib:
-        asked = " ".join(words or [])
+    captions = CaptionFlags(captioner, prompt, allow_upload)
+    with open_captioned(library, config, captions) as lib:
         if resume:
             session = lib.session(resume)
         else:
-            session = lib.look(asked, limit=limit, instruction=instruction)
+            session = lib.look(" ".join(words or []), limit=limit, instruction=instruction)
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -91,8 +90,8 @@ def refine(
     strategy: StrategyOption = DEFAULT,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
-    allow_upload: UploadOption = False,
+    prompt: CaptionPromptOption = None,
+    allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
         bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
     ] = False,
@@ -100,8 +99,8 @@ def refine(
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
-    told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_library(library, config, told) as lib:
+    captions = CaptionFlags(captioner, prompt, allow_upload)
+    with open_library(library, config, captions) as lib:
         session = lib.session(session_id)
         named_strategy(strategy)
         marks = [Mark(n, True) for n in relevant or []]
@@ -110,7 +109,7 @@ def refine(
         judging = session.prepare(requests_for(session.page, marks))
         page = session.again(strategy, judging=judging, limit=limit, keep_shown=keep_shown)
         choice = session.round.record.get("choice", {})
-        judgements = [one.as_dict() for one in session.judgements]
+        judgements = [judgement.as_dict() for judgement in session.judgements]
     if as_json:
         print_json({**page.as_dict(), "judgements": judgements, "choice": choice})
     else:

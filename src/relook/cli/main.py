@@ -22,18 +22,16 @@ import relook
 from relook.cli import (
     ask,
     bench,
-    compact,
     config,
     dataset,
     demo,
     doctor,
+    export_import,
     index,
     look,
     mcp,
-    model,
     search,
     serve,
-    transfer,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
@@ -57,7 +55,7 @@ app.command("attach")(index.attach)
 app.command("info")(index.info)
 app.command("move")(index.move)
 app.command("forget")(index.forget)
-app.command("compact")(compact.compact)
+app.command("compact")(index.compact)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
@@ -68,15 +66,15 @@ app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
-app.add_typer(model.app, name="model")
+app.add_typer(dataset.model_app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
-app.add_typer(transfer.export_app, name="export")
-app.add_typer(transfer.import_app, name="import")
+app.add_typer(export_import.export_app, name="export")
+app.add_typer(export_import.import_app, name="import")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         sys.stdout.write(f"relook {relook.__version__}\n")
         raise typer.Exit
 

@@ -23,7 +23,7 @@ from relook.core.types import Page
 
 __all__ = ["search", "similar"]
 
-_LIMIT = SearchSettings().limit
+_DEFAULTS = SearchSettings()
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
 ]
@@ -51,10 +51,10 @@ def search(
     unwanted: Annotated[
         list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
     ] = None,
-    limit: LimitOption = _LIMIT,
+    limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
     path: PathOption = None,
-    fold: FoldOption = True,
+    fold: FoldOption = _DEFAULTS.fold,
     files: FilesOption = False,
     away: AwayOption = False,
     config: ConfigOption = None,
@@ -72,7 +72,7 @@ def search(
 def similar(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
     library: LibraryOption = None,
-    limit: LimitOption = _LIMIT,
+    limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
     path: PathOption = None,
     files: FilesOption = False,

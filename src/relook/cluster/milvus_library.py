@@ -25,7 +25,16 @@ import numpy as np
 
 from relook.cluster.milvus import MilvusSource, MilvusStore, RowCache
 from relook.cluster.milvus_client import VECTOR, Milvus, MilvusAddress
-from relook.cluster.milvus_log import Commit, Identity, Joining, Journal, Span, taken
+from relook.cluster.milvus_log import (
+    ChangeLog,
+    Changes,
+    Commit,
+    Identity,
+    Joining,
+    Journal,
+    Span,
+    taken,
+)
 from relook.cluster.milvus_rows import FIELDS, SharedVectors, Staged, row_payload
 from relook.core.errors import (
     EncoderMismatchError,
@@ -38,7 +47,6 @@ from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.manifest import FORMAT_VERSION, Manifest
 from relook.library.records import ImageRecord
-from relook.library.touched import Touched, Touches
 from relook.stores.base import Mask
 
 __all__ = ["Shared"]
@@ -76,9 +84,9 @@ class Shared:
         self._asked_s: float | None = None
         self._checked: object | None = None
         self._lock = threading.RLock()
-        self._touched: Touched | None = None
+        self._change_log: ChangeLog | None = None
         if catalog.writable:
-            self._touched = Touched(catalog)
+            self._change_log = ChangeLog(catalog)
             catalog.before_commit = self._publish
 
     @classmethod
@@ -179,10 +187,10 @@ class Shared:
         with self._lock:
             now_s = self._clock()
             recent = self._asked_s is not None and now_s - self._asked_s < _ASK_EVERY_S
-            if self._touched is None or (recent and self._is_ready and not now):
+            if self._change_log is None or (recent and self._is_ready and not now):
                 return
             self._check_ready()
-            self._joining.run(self._touched)
+            self._joining.run(self._change_log)
             self._asked_s = self._clock()
 
     def begin_writing(self) -> SharedVectors:
@@ -223,9 +231,9 @@ class Shared:
 
     def _publish(self, db: sqlite3.Connection) -> None:
         """Writes a transaction's changes to the collection, before it is committed here."""
-        assert self._touched is not None
-        touches = self._touched.take(db)
-        if not touches.image_ids:
+        assert self._change_log is not None
+        changes = self._change_log.take(db)
+        if not changes.image_ids:
             return
         # No lock of ours: the catalog's is held, and `take_in` waits for that one with ours.
         self._check_ready()
@@ -237,11 +245,11 @@ class Shared:
                 "another server changed this collection meanwhile",
                 "run the same command again; what was committed is kept",
             )
-        self._write(db, touches, generation)
+        self._write(db, changes, generation)
 
-    def _write(self, db: sqlite3.Connection, touches: Touches, generation: int) -> None:
-        records = self._catalog.images(touches.image_ids, missing_ok=True)
-        removed = sorted(set(touches.image_ids) - {record.image_id for record in records})
+    def _write(self, db: sqlite3.Connection, changes: Changes, generation: int) -> None:
+        records = self._catalog.images(changes.image_ids, missing_ok=True)
+        removed = sorted(set(changes.image_ids) - {record.image_id for record in records})
         start = self._joining.end_row()
         rows, changed, end = [], [], start
         for record in records:
@@ -256,7 +264,7 @@ class Shared:
         self._joining.wrote(db, self.journal.append(generation, commits), end)
         self._staged.drop(end)
         still = {(record.first_row, record.n_tiles) for record in records}
-        self._delete((first, first + n) for first, n in touches.rows - still if first < start)
+        self._delete((first, first + n) for first, n in changes.rows - still if first < start)
 
     def _rows(self, record: ImageRecord, n_tiles: int) -> list[dict[str, Any]]:
         """The first tiles of an image, as the collection keeps them."""

@@ -28,10 +28,9 @@ from relook.cluster.milvus_rows import PAYLOAD, read_payload
 from relook.core.errors import InputError, LibraryBusyError
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
-from relook.library.image_columns import COLUMNS, column_values
+from relook.library.image_table import COLUMNS, column_values
 from relook.library.records import ImageRecord
 from relook.library.tombstones import bury
-from relook.library.touched import Touched
 
 __all__ = ["Commit", "Identity", "Joining", "Journal", "Span", "taken"]
 
@@ -43,6 +42,15 @@ _IDENTITY, _WRITER = 0, -1
 _PAGE = 1000
 _LEASE_S = 600.0
 _NOTHING = [0.0, 0.0]  # a collection must have a vector
+_TRIGGERS = """
+CREATE TEMP TABLE IF NOT EXISTS touched (image_id INTEGER, first_row INTEGER, n_tiles INTEGER);
+CREATE TEMP TRIGGER IF NOT EXISTS touched_put AFTER INSERT ON main.images
+    BEGIN INSERT INTO touched VALUES (NEW.image_id, NULL, NULL); END;
+CREATE TEMP TRIGGER IF NOT EXISTS touched_set AFTER UPDATE ON main.images
+    BEGIN INSERT INTO touched VALUES (NEW.image_id, OLD.first_row, OLD.n_tiles); END;
+CREATE TEMP TRIGGER IF NOT EXISTS touched_gone AFTER DELETE ON main.images
+    BEGIN INSERT INTO touched VALUES (OLD.image_id, OLD.first_row, OLD.n_tiles); END;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +267,7 @@ class Joining:
         self._catalog.set_counter(db, "store_generation", generation)
         self._catalog.set_counter(db, "store_end_row", end_row)
 
-    def run(self, touched: Touched) -> None:
+    def run(self, change_log: ChangeLog) -> None:
         """Takes in every commit that is new; a stop in between leaves whole commits."""
         while commits := self._journal.after(self.generation()):
             records = [read_payload(row) for row in self._payloads(commits)]
@@ -268,7 +276,7 @@ class Joining:
             with self._catalog.transaction() as db:
                 if self.generation() < commits[0].generation:  # no other process was faster
                     self._take(db, commits, records)
-                touched.take(db)  # what comes from the collection does not go back there
+                change_log.take(db)  # what comes from the collection does not go back there
             _LOG.info("took in %d images of %d commits", len(records), len(commits))
 
     def _take(self, db: sqlite3.Connection, commits: Sequence[Commit], records: list[Any]) -> None:
@@ -324,3 +332,35 @@ def _reserve_ids(db: sqlite3.Connection, next_id: int) -> None:
     sql = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'images'"
     if not db.execute(sql, (next_id - 1,)).rowcount:
         db.execute("INSERT INTO sqlite_sequence VALUES ('images', ?)", (next_id - 1,))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one transaction did so far.
+
+    Args:
+        image_ids: Images that were added, changed or removed.
+        rows: (first row, number of tiles) that images had before.
+    """
+
+    image_ids: list[int]
+    rows: set[Span]
+
+
+class ChangeLog:
+    """Listens to the open connection of a catalog.
+
+    Args:
+        catalog: A writable one.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        catalog.listen(_TRIGGERS)
+
+    def take(self, db: sqlite3.Connection) -> Changes:
+        """What was changed since the transaction began, or since it was last asked."""
+        rows = db.execute("SELECT image_id, first_row, n_tiles FROM touched").fetchall()
+        if rows:
+            db.execute("DELETE FROM touched")
+        ids = dict.fromkeys(int(row[0]) for row in rows)
+        return Changes(list(ids), {(row[1], row[2]) for row in rows if row[1] is not None})

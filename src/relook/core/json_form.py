@@ -7,6 +7,9 @@ Without a word each field is a key of its name. A mark in the field's type chang
     crop: Annotated[Floats | None, HIDDEN]         not in the JSON
     match: Annotated[Match, INLINE]                its keys stand beside the others
     results: Annotated[tuple[ProviderResult, ...], Without("matches")]
+    weight: Annotated[float, Between(0, 1000)]     checked when it is read; so are `Longest`,
+                                                   `OneOf` and `FewStars`
+    content: Annotated[bytes, HEX]                 hexadecimal digits instead of base64
     def n_skipped(self) -> Annotated[int, SHOWN]   a key as well (on a property)
 
 A class variable `json_shape` says what concerns the whole class. `core.converter` reads both.
@@ -17,15 +20,15 @@ from __future__ import annotations
 import enum
 import functools
 import typing
-from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any
 
 from relook.core.errors import InputError
 
 __all__ = [
-    "HIDDEN", "INLINE", "SHOWN", "Digits", "JsonEntry", "JsonShape", "Key", "Without",
-    "json_entries", "json_keys", "shape_of", "split_marks",
+    "HEX", "HIDDEN", "INLINE", "SHOWN", "Between", "Digits", "FewStars", "JsonEntry", "JsonShape",
+    "Key", "Longest", "OneOf", "Without", "json_entries", "json_keys", "shape_of", "short",
+    "split_marks",
 ]  # fmt: skip
 
 
@@ -53,12 +56,79 @@ class Without:
         object.__setattr__(self, "keys", keys)
 
 
+_LONGEST = 80  # characters of a value that a message repeats
+
+
+def short(value: object) -> str:
+    """A value as a message repeats it."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number from `low` to `high`; `low` itself is outside when `above` is set."""
+
+    low: float
+    high: float
+    above: bool = False
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a number, or None."""
+        if self.low <= value <= self.high and not (self.above and value == self.low):
+            return None
+        low = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+        return f"{short(value)} is not {low} and at most {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Longest:
+    """A text, a list or an object of at most `n` characters, values or keys."""
+
+    n: int
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value of a document, or None."""
+        if not isinstance(value, str | list | dict) or len(value) <= self.n:
+            return None
+        kind = {str: "characters", list: "values", dict: "keys"}[type(value)]
+        return f"{len(value):,} {kind} are more than {self.n:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class FewStars:
+    """A pattern of at most `n` stars: each further one multiplies what comparing may cost."""
+
+    n: int
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value of a document, or None."""
+        if not isinstance(value, str) or value.count("*") <= self.n:
+            return None
+        return f"{short(value)} has more than {self.n} stars"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these texts."""
+
+    values: tuple[str, ...]
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value of a document, or None."""
+        if not isinstance(value, str) or value in self.values:
+            return None
+        return f"{short(value)} is none of: {', '.join(self.values)}"
+
+
 class _Mark(enum.Enum):
+    HEX = "hex"
     HIDDEN = "hidden"
     INLINE = "inline"
     SHOWN = "shown"
 
 
+HEX = _Mark.HEX
 HIDDEN = _Mark.HIDDEN
 INLINE = _Mark.INLINE
 SHOWN = _Mark.SHOWN
@@ -84,15 +154,20 @@ class JsonShape:
 
 @dataclass(frozen=True, slots=True)
 class JsonEntry:
-    """One key of a class, or the keys of an inline field."""
+    """One key of a class, or the keys of an inline field.
+
+    `kind` is the field's type without its marks, `marked` is the type with them.
+    """
 
     name: str
     key: str
     kind: Any
+    marked: Any
     required: bool = False
     computed: bool = False
     digits: int | None = None
     inline: bool = False
+    hex: bool = False
     without: frozenset[str] = frozenset()
 
 
@@ -102,16 +177,15 @@ def json_entries(cls: Any) -> tuple[JsonEntry, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     entries = []
     for field in fields(cls):
-        kind, marks = split_marks(hints[field.name])
-        if HIDDEN not in marks:
+        marked = hints[field.name]
+        if HIDDEN not in split_marks(marked)[1]:
             required = field.default is MISSING and field.default_factory is MISSING
-            entries.append(_entry(field.name, kind, marks, required=required))
+            entries.append(_entry(field.name, marked, required=required))
     for name, value in ((n, v) for base in cls.__mro__ for n, v in vars(base).items()):
         if isinstance(value, property):
             returned = typing.get_type_hints(value.fget, include_extras=True).get("return")
-            kind, marks = split_marks(returned)
-            if SHOWN in marks:
-                entries.append(_entry(name, kind, marks, computed=True))
+            if SHOWN in split_marks(returned)[1]:
+                entries.append(_entry(name, returned, computed=True))
     return tuple(entries)
 
 
@@ -125,9 +199,8 @@ def json_keys(cls: Any) -> frozenset[str]:
     return frozenset(keys)
 
 
-def _entry(
-    name: str, kind: Any, marks: Sequence[object], *, required: bool = False, computed: bool = False
-) -> JsonEntry:
+def _entry(name: str, marked: Any, *, required: bool = False, computed: bool = False) -> JsonEntry:
+    kind, marks = split_marks(marked)
     keys = [mark.name for mark in marks if isinstance(mark, Key)]
     digits = [mark.n for mark in marks if isinstance(mark, Digits)]
     without = [key for mark in marks if isinstance(mark, Without) for key in mark.keys]
@@ -135,10 +208,12 @@ def _entry(
         name,
         keys[0] if keys else name,
         kind,
+        marked,
         required=required,
         computed=computed,
         digits=digits[0] if digits else None,
         inline=INLINE in marks,
+        hex=HEX in marks,
         without=frozenset(without),
     )
 

@@ -12,11 +12,12 @@ import importlib
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError, NotFoundError
 
-__all__ = ["Adapter", "Registry"]
+__all__ = ["Adapter", "Registry", "import_extra"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +106,36 @@ class Registry:
         if adapter is None:
             raise self._unknown(name)
         module_name, _, attribute = adapter.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module_name), attribute)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] == "relook":
-                raise
-            command = f"pip install 'relook[{adapter.extra}]'" if adapter.extra else ""
-            raise MissingExtraError(
-                "missing_extra",
-                f"the {self.family} {name!r} needs the package {error.name!r}",
-                command or f"install {error.name!r} and try again",
-            ) from error
+        module = import_extra(module_name, f"the {self.family} {name!r}", adapter.extra)
+        return getattr(module, attribute)
 
     def _unknown(self, name: str) -> NotFoundError:
         names = sorted(self.adapters())
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
         return NotFoundError(f"unknown_{self.family}", f"no {self.family} is called {name!r}", hint)
+
+
+def import_extra(module: str, user: str, extra: str) -> ModuleType:
+    """Imports a module that may need a package which is not installed.
+
+    Args:
+        module: Its full name.
+        user: What needs it, as a person calls it: `relook serve`.
+        extra: The extra of this package that brings the package; empty when none does.
+
+    Raises:
+        MissingExtraError: when a package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "relook":
+            raise
+        package = error.name.split(".")[0]
+        command = (
+            f"pip install 'relook[{extra}]'" if extra else f"install {package!r} and try again"
+        )
+        raise MissingExtraError(
+            "missing_extra", f"{user} needs the package {package!r}", command
+        ) from error

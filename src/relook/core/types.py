@@ -49,15 +49,16 @@ class Box:
         if not all(math.isfinite(edge) and 0.0 <= edge <= 1.0 for edge in edges):
             raise InputError(
                 "bad_box",
-                f"box {edges} is not inside the picture",
+                f"box ({', '.join(f'{edge:.9g}' for edge in edges)}) is not inside the picture",
                 "give x0,y0,x1,y1 as fractions of width and height, between 0 and 1",
             )
-        if self.x1 <= self.x0 or self.y1 <= self.y0:
-            raise InputError(
-                "bad_box",
-                f"box {edges} has no area",
-                "x0,y0 is the top left corner and x1,y1 the bottom right one",
-            )
+        for name, low, high in (("x", self.x0, self.x1), ("y", self.y0, self.y1)):
+            if high <= low:
+                raise InputError(
+                    "bad_box",
+                    f"{name}0 {low:.9g} is not below {name}1 {high:.9g}: the box has no area",
+                    "x0,y0 is the top left corner and x1,y1 the bottom right one",
+                )
 
     @classmethod
     def parse(cls, text: str) -> Box:

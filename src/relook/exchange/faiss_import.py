@@ -26,8 +26,8 @@ from relook.encoders.base import Encoder, encode_images
 from relook.exchange.export import INDEX, PATHS
 from relook.exchange.flat_index import FlatFile
 from relook.exchange.image_vectors import Entry, NewImages
-from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
+from relook.library.image_words import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 

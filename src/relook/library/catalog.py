@@ -19,13 +19,11 @@ from relook.core.cancellation import check_cancelled
 from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.dropped import DROPPED, taken_back
-from relook.library.image_columns import COLUMNS, column_values, read_columns
-from relook.library.matching import matching_sql, plain
+from relook.library.image_table import COLUMNS, column_values, matching_sql, plain, read_columns
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
-from relook.library.tombstones import TOMBSTONES, unburied
+from relook.library.tombstones import DROPPED, TOMBSTONES, taken_back, unburied
 from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
 __all__ = ["Catalog"]
@@ -130,7 +128,7 @@ class Catalog:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-                if self.before_commit is not None:  # a shared library tells the others
+                if self.before_commit is not None:  # a shared library publishes the commit
                     self.before_commit(self._db)
                 self._db.execute("COMMIT")
             except sqlite3.DatabaseError as error:
@@ -158,7 +156,7 @@ class Catalog:
         Raises:
             LibraryBusyError, StorageError, LibraryFormatError: as `database_error` says.
             InputError: `bad_text` for a value with half a character in it.
-            CancelledWork: when this is part of work that is not wanted any more.
+            CancelledWork: when this is part of work that was cancelled.
         """
         check_cancelled()
         with self._lock:
@@ -168,6 +166,12 @@ class Catalog:
                 raise database_error(self.path, error) from error
             except UnicodeEncodeError as error:
                 raise bad_text(error) from error
+
+    def version(self) -> tuple[int, int]:
+        """Another value after every change, here or by another process."""
+        with self._lock:
+            ((elsewhere,),) = self.ask("PRAGMA data_version")
+            return _int(elsewhere), self._db.total_changes
 
     def count(self, table: str) -> int:
         """Number of rows of `images` or `skipped`."""
@@ -182,7 +186,7 @@ class Catalog:
         return self.counter("end_row")
 
     def vectors_file(self) -> int:
-        """The number of the file that the rows are in, see `moment.vectors_path`."""
+        """The number of the file that holds the rows, see `snapshot.vectors_path`."""
         return self.counter("vectors_file")
 
     def generation(self) -> int:
@@ -190,12 +194,12 @@ class Catalog:
         return self.counter("generation")
 
     def counter(self, name: str) -> int:
-        """A number that the catalog keeps; 0 at first."""
+        """A stored counter; 0 until it is set."""
         counter = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
         return _int(counter[0][0]) if counter else 0
 
     def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
-        """Keeps a number. Inside a transaction."""
+        """Stores a counter. Inside a transaction."""
         db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
@@ -204,26 +208,30 @@ class Catalog:
         return [read_columns(row) for row in self.ask(sql, (content,))]
 
     def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
-        """Records of the given images, in the given order; those that are gone may be left out.
+        """Records of the given images, in the given order.
+
+        Args:
+            image_ids: Which.
+            missing_ok: Leave out images that are gone.
 
         Raises:
             NotFoundError: `no_image` naming an id that the library does not have.
         """
         wanted = [int(image_id) for image_id in image_ids]
-        found: dict[int, ImageRecord] = {}
+        records: dict[int, ImageRecord] = {}
         possible = [image_id for image_id in wanted if 0 < image_id < 2**63]
         for at in range(0, len(possible), 500):
             some = possible[at : at + 500]
             marks = ",".join("?" * len(some))
             sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
-                found[_int(row[0])] = read_columns(row)
-        missing = [image_id for image_id in wanted if image_id not in found]
+                records[_int(row[0])] = read_columns(row)
+        missing = [image_id for image_id in wanted if image_id not in records]
         if missing and not missing_ok:
             raise NotFoundError(
                 "no_image", f"the library has no image {missing[0]}", "it may have been removed"
             )
-        return [found[image_id] for image_id in wanted if image_id in found]
+        return [records[image_id] for image_id in wanted if image_id in records]
 
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id; a thousand in memory at once."""
@@ -255,12 +263,12 @@ class Catalog:
         return [row[0] for row in self.ask("SELECT path FROM roots ORDER BY path")]  # type: ignore[misc]
 
     def absences(self) -> list[Absence]:
-        """Why images are away, the most first."""
+        """Reasons why images are away, those with the most images first."""
         with self.reading():
             return absences(self._db)
 
     def reasons(self, image_ids: Iterable[int]) -> dict[int, str]:
-        """Why those of some images are away that are."""
+        """Image id -> reason, for those of the given images that are away."""
         with self.reading():
             return reasons_of(self._db, image_ids)
 
@@ -284,10 +292,10 @@ class Catalog:
         return np.array(self.ask(sql, values), np.int64).reshape(-1)
 
     def snapshot(self, known: Snapshot | None = None) -> Snapshot:
-        """Counters and row table of one moment, whatever a writer does meanwhile.
+        """Counters and row table in one consistent state, whatever a writer does meanwhile.
 
         Args:
-            known: An earlier moment; only what was added since is then read.
+            known: An earlier snapshot; only what was added since is then read.
 
         Raises:
             LibraryFormatError: `bad_catalog` when the file is damaged.
@@ -300,7 +308,7 @@ class Catalog:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Everything asked inside the block is answered of one moment."""
+        """Every `ask` inside the block reads the same state of the catalog."""
         with self._lock:
             if self._db.in_transaction:
                 yield  # the outer block decides
@@ -317,7 +325,7 @@ class Catalog:
             db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (path,))
 
     def tiling_id(self, db: sqlite3.Connection, boxes: tuple[Box, ...]) -> int:
-        """The id of a list of boxes, given one when it is new. Inside a transaction."""
+        """The id of a list of boxes; a new list gets a new id. Inside a transaction."""
         text = json.dumps([box.as_list() for box in boxes])
         db.execute("INSERT OR IGNORE INTO tilings (boxes) VALUES (?)", (text,))
         rows = db.execute("SELECT tiling_id FROM tilings WHERE boxes = ?", (text,)).fetchone()
@@ -348,7 +356,7 @@ class Catalog:
         db.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?)", row)
 
     def bump(self, db: sqlite3.Connection, end_row: int | None = None) -> None:
-        """Says that images changed, and how far the vector file is used. Inside a transaction."""
+        """Records that images changed, and how many rows are used. Inside a transaction."""
         db.execute(
             "INSERT INTO counters VALUES ('generation', 1)"
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
@@ -364,19 +372,19 @@ class Catalog:
 
 def _connect(path: Path, writable: bool) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
-    # A folder that we cannot write to may have a writer all the same; where its log cannot be
-    # read either (SQLite then fails), the file is read as it is.
+    # Another process may write to a folder that this one only reads. Where SQLite cannot read
+    # that writer's log, the file is opened without it.
     uris = [uri] if writable else [f"{uri}?mode=ro", f"{uri}?mode=ro&immutable=1"]
     error = sqlite3.OperationalError("cannot open it")
-    for one in uris:
+    for address in uris:
         try:
-            db = sqlite3.connect(one, uri=True, timeout=30, check_same_thread=False)
+            db = sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
         except sqlite3.OperationalError as failed:
             error = failed
             continue
         db.isolation_level = None
         db.create_function("plain", 1, plain, deterministic=True)
-        if len(uris) == 1 or one is uris[-1] or _is_readable(db):
+        if len(uris) == 1 or address is uris[-1] or _is_readable(db):
             return db
         db.close()
     raise database_error(path, error) from error

@@ -1,8 +1,8 @@
 """The seam to a collection that several servers share: where such a library's vectors are.
 
-A library on one machine keeps its vectors in a file. The manifest of a shared one names a
-collection instead, and whoever holds it stands above this layer: it is found by name and
-imported when a manifest names one. Layer: library.
+A library on one machine keeps its vectors in a file. The manifest of a shared library names a
+collection instead. Its adapter stands above this layer: a registry names it, and it is
+imported when a manifest asks for it. Layer: library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from relook.library.manifest import Manifest
 from relook.stores import Store
 from relook.stores.base import Mask, VectorSource
 
-__all__ = ["Collection", "LibraryVectors", "WriterVectors", "claim_collection", "open_collection"]
+__all__ = ["LibraryVectors", "WriterVectors", "claim_collection", "open_collection"]
 
 _COLLECTIONS = Registry(
     "collection",
@@ -57,10 +57,10 @@ class Collection(Protocol):
         """The first rows of the collection."""
 
     def store(self, n_rows: int, alive: Mask | None, settings: SearchSettings) -> Store:
-        """What searches the first rows; `alive` [n_rows] says which of them an image names."""
+        """A store over the first rows; `alive` [n_rows] says which of them an image names."""
 
     def take_in(self, *, now: bool = False) -> None:
-        """Takes in what others committed, if it is time to ask; at once when `now`."""
+        """Takes in what other servers committed: every few seconds, or at once when `now`."""
 
     def begin_writing(self) -> WriterVectors:
         """Becomes the one writer, and mends what a killed one left behind."""
@@ -72,7 +72,7 @@ class Collection(Protocol):
 def open_collection(folder: Path, manifest: Manifest, catalog: Catalog) -> Collection | None:
     """The collection that a manifest names; None for a library of this machine alone.
 
-    Nothing is asked of it yet.
+    Opening it sends no request.
     """
     if not manifest.store:
         return None

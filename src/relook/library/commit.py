@@ -17,15 +17,14 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.sums import add_missing_sums, put_sum
 from relook.library.tombstones import bury
-from relook.library.vector_file import VectorFile
-from relook.library.whereabouts import Identity, place_of, put_place
+from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
+from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
 __all__ = ["PASSING", "Committer", "Entry"]
 
 PASSING = ("unreadable", "vanished", "worker_failed")
-"""Codes of what only could not be read just now: it keeps the image it was indexed as."""
+"""Codes of failures that may pass: the file keeps the image that was made from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Committer:
     Args:
         files: The open library.
         boxes: The tiles of an image, as many as its entry has vectors.
-        identify: What a folder with pictures is now; None where files are not looked at.
+        identify: Gives the identity of a folder with pictures; None where no files are listed.
     """
 
     def __init__(
@@ -58,10 +57,12 @@ class Committer:
         identify: Callable[[bytes], Identity] | None = None,
     ) -> None:
         self._catalog, self._boxes, self._identify = files.catalog, boxes, identify
+        with files.catalog.transaction() as db:
+            self._newest = newest_place(db)
         self._is_shared = files.shared is not None
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
-        # Sums are of the bytes of a file; a collection of Milvus looks after its own.
+        # Checksums cover the bytes of a file; Milvus looks after its own data.
         self._has_sums = isinstance(self._vectors, VectorFile)
         if isinstance(self._vectors, VectorFile):
             add_missing_sums(files.catalog, self._vectors)
@@ -70,7 +71,7 @@ class Committer:
         """Writes images and the files that could not be used; all or nothing.
 
         Returns:
-            How many images went because their file cannot be used any more.
+            How many images were removed because their file cannot be used any more.
 
         Raises:
             StorageError: when the disk refuses; what was committed before stays.
@@ -109,10 +110,10 @@ class Committer:
         return row + n_tiles
 
     def _place(self, db: sqlite3.Connection, image_id: int, record: ImageRecord) -> None:
-        """Says where the image's file is."""
+        """Records the folder that the image's file is in."""
         if self._identify is not None:
             place = place_of(record.facts.path)
-            put_place(db, image_id, place, self._identify(place))
+            put_place(db, image_id, place, self._identify(place), self._newest)
 
     def _skip(self, db: sqlite3.Connection, skip: SkippedFile) -> int:
         self._catalog.put_skipped(db, skip)
@@ -125,7 +126,7 @@ class Committer:
 
 
 def _displace(db: sqlite3.Connection, record: ImageRecord) -> None:
-    """Makes room at a path for an image: the one that has it keeps everything else."""
+    """Frees the path of an image: the image that has it gets a placeholder path."""
     path = record.facts.path
     row = db.execute("SELECT image_id FROM images WHERE path = ?", (path,)).fetchone()
     if row and row[0] != record.image_id:

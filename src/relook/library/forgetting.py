@@ -23,7 +23,7 @@ class Forgotten:
 
     Args:
         n_images: How many images.
-        n_marks: How many judgements are of them: sessions keep those.
+        n_marks: How many judgements are of them; sessions keep these judgements.
     """
 
     n_images: int
@@ -33,8 +33,8 @@ class Forgotten:
 def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     """Takes the images at or below some paths out of the catalog. Writer's lock held.
 
-    What is said of them goes, too. Sessions keep their judgements, which hold again should
-    the same content be indexed again.
+    Their words are deleted, too. Sessions keep their judgements, which count again when the
+    same content is indexed again.
 
     Args:
         files: The open library.
@@ -60,7 +60,7 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
 
 
 def _images_at(db: sqlite3.Connection, root: bytes) -> list[int]:
-    """Images at or below a path; where a file is, not those of another disk that were there."""
+    """Images at a path, or else below it; displaced images of another disk are left alone."""
     below = inside(root)
     rows = db.execute(
         f"SELECT image_id, path FROM images WHERE {_WITHIN}", (root, below[0], below[-1])
@@ -70,7 +70,7 @@ def _images_at(db: sqlite3.Connection, root: bytes) -> list[int]:
 
 
 def _forget_rest(db: sqlite3.Connection, root: bytes) -> bool:
-    """Forgets roots, archives, skipped files and words below a path; whether there were any."""
+    """Forgets roots, archives, skipped files and words below a path; returns whether any were."""
     below = inside(root)
     values = (root, below[0], below[-1])
     archive = (split_member(root) or (root,))[0]

@@ -11,9 +11,9 @@ from relook.core.errors import ImageError
 from relook.core.picture_paths import is_url, original_path, split_member
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
-from relook.library.path_likeness import likeness
 from relook.library.records import ImageRecord
 from relook.library.survey import Survey
+from relook.library.tombstones import likeness
 from relook.library.whereabouts import NOWHERE, Identity, place_of
 
 __all__ = ["Homes", "pairs"]
@@ -34,7 +34,7 @@ class Homes:
         self._displaced: set[int] = set()
 
     def settle(self, image_id: int, path: bytes) -> None:
-        """Says that this run has found an image's file, and with it the folder it was seen in."""
+        """Records that this run has found an image's file, and the folder that holds it."""
         self._settled[image_id] = path
         self._survey.steady.setdefault(place_of(path), set()).add(self._place_of(image_id))
 
@@ -45,7 +45,7 @@ class Homes:
     def is_elsewhere(self, path: bytes, image_id: int) -> bool:
         """Whether a changed file is in another folder than the image that has its path.
 
-        Another disk may hold other pictures of the same names: those are no edits.
+        Another disk may hold other pictures under the same names; these are no edits.
         """
         place, known = place_of(path), self._place_of(image_id)
         identities = self._survey.scan.identities
@@ -56,13 +56,17 @@ class Homes:
         return not is_same and known not in self._survey.steady.get(place, ())
 
     def displace(self, image_id: int) -> None:
-        """Says that another image has taken this one's path; 0 is none."""
+        """Records that another image has taken this image's path; 0 is no image."""
         if image_id and image_id not in self._settled:
             self._displaced.add(image_id)
 
     def displaced(self) -> Ints:
         """Ids of the images that lost their path to another one, and were not found elsewhere."""
         return np.array(sorted(self._displaced - self._settled.keys()), np.int64)
+
+    def settled(self) -> Ints:
+        """Ids of the images whose files this run has found by reading them."""
+        return np.array(sorted(self._settled), np.int64)
 
     def has_left(self, image_id: int, path: bytes) -> bool:
         """Whether an image that the catalog has at a path is no longer there in this run."""
@@ -81,6 +85,14 @@ class Homes:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)
 
+    def is_changing(self, image: ImageRecord) -> bool:
+        """Whether an image's file was listed with other facts, and nobody has read it yet."""
+        image_id = image.image_id
+        known = self._known
+        return (
+            known.is_met(image_id) and not known.is_same(image_id) and image_id not in self._settled
+        )
+
     def _is_there(self, image: ImageRecord) -> bool:
         path = image.facts.path
         if original_path(path) != path:
@@ -97,7 +109,7 @@ class Homes:
             return False
 
     def _is_there_remotely(self, image_id: int, url: bytes) -> bool:
-        """What is in a store's list is there, even where it cannot be looked at just now."""
+        """Whether a remote file exists; where the store does not answer, its listing decides."""
         from relook.core.remote import size_and_stamp
 
         store = b"/".join(url.split(b"/", 3)[:3])

@@ -1,7 +1,7 @@
-"""The index is made in a thread beside the run of indexing that it is for. Layer: library.
+"""Building the search index in a thread beside a run of indexing. Layer: library.
 
-While pictures are still being encoded, what is committed so far gets its index, so that
-searches in other processes do not slow down; when the run ends, the rest is added.
+While pictures are still being encoded, the committed rows are added to the index, so that
+searches in other processes stay fast. When the run ends, the remaining rows are added.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class IndexWorker:
     Args:
         files: The open library; the thread opens files of its own.
         settings: What kind of index, and what memory it may take.
-        texts: Gives [n, d] queries by words to measure it with, when there is one to be made.
+        texts: Returns [n, d] text queries to measure the index with; called when one is built.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class IndexWorker:
         texts: Callable[[], Floats | None] = lambda: None,
     ) -> None:
         self._files, self._settings, self._texts = files, settings, texts
-        self._ended = threading.Event()  # the run is over: add what is left, and end
+        self._ended = threading.Event()  # the run is over: add the remaining rows, and end
         self._stopped = threading.Event()
         self._untold: deque[Progress] = deque()
         self._changed = threading.Condition()  # of what is untold, and of whether work goes on
@@ -62,9 +62,9 @@ class IndexWorker:
     def finish(self, progress: ProgressCallback) -> None:
         """Waits until the index has every row; what `progress` raises stops it.
 
-        Every stage is told, those that went by during the run first. From then on the thread
-        goes on with a stage only when `progress` has returned from hearing of it, so that a
-        stop holds where it was asked for.
+        `progress` is called for every stage, first for those that are over. From then on the
+        thread begins a stage only after `progress` has returned, so that an exception from it
+        stops the work at that stage.
 
         Raises:
             StorageError: when the disk refuses.
@@ -79,7 +79,7 @@ class IndexWorker:
             raise self._error
 
     def _next(self) -> Progress | None:
-        """What is to be told next, once there is something; None when the thread has ended."""
+        """Waits for the next stage to report; None when the thread has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._untold or self._over)
             return self._untold[0] if self._untold else None
@@ -108,7 +108,7 @@ class IndexWorker:
         own.build_index(self._settings, self._texts(), self._report)
 
     def _is_due(self, own: LibraryFiles) -> bool:
-        """Whether so much lacks the index that the run should not be waited for."""
+        """Whether so many rows lack the index that it should not wait for the end of the run."""
         least = max(_MUCH * len(own.vectors), self._settings.exact_rows / 2)
         return own.rows_without_index(self._settings) > least
 

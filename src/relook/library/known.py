@@ -1,7 +1,7 @@
-"""What a library has, in memory for a run of indexing: 46 bytes an image. Layer: library.
+"""The files and contents of a library, in memory for one run: 46 bytes an image. Layer: library.
 
-Paths and contents are kept as 64-bit numbers, the paths' with a key that every process draws
-anew. An image is changed only after the catalog has been asked by its whole path or digest.
+Paths and contents are kept as 64-bit hashes; those of paths have a key that every process draws
+anew. As hashes may collide, an image is changed only after a query by its whole path or digest.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KnownFiles:
         return len(self._keys)
 
     def compare(self, files: Sequence[FileFacts]) -> tuple[Mask, Ints]:
-        """Meets some files.
+        """Compares listed files with the library's, and marks them as met.
 
         Returns:
             [n] whether each is an image's unchanged file, and [n] the image's id or 0.
@@ -65,7 +65,7 @@ class KnownFiles:
         return same, np.where(known, self._ids[at], 0)
 
     def meet(self, image_ids: Ints) -> None:
-        """Says that the files of some images are there, without looking at each."""
+        """Marks the files of some images as met and unchanged, without looking at each."""
         self._met[image_ids] = self._same[image_ids] = True
 
     def is_same(self, image_id: int) -> bool:
@@ -77,12 +77,30 @@ class KnownFiles:
         return image_id < len(self._met) and bool(self._met[image_id])
 
     def same_of(self, image_ids: Ints) -> Ints:
-        """Those of some images whose file a listing has met unchanged."""
+        """Those of the given images whose file a listing has met unchanged."""
         known = image_ids[image_ids < len(self._same)]
         return known[self._same[known]]
 
+    @property
+    def newest_place(self) -> int:
+        """The highest id of a place where one of the files was seen."""
+        return int(self._places.max(initial=0))
+
+    def sighted(self, also: Ints, but: Ints) -> tuple[Ints, Ints]:
+        """Ids of the images whose file a run has seen in its place, and of the others.
+
+        Args:
+            also: Ids of images that count as seen, whatever the listing says.
+            but: Ids of images that do not.
+        """
+        seen = self._same.copy()
+        seen[also[also < len(seen)]] = True
+        seen[but[but < len(seen)]] = False
+        mask = seen[self._ids]
+        return self._ids[mask], self._ids[~mask]
+
     def places_of(self, image_ids: Ints) -> Ints:
-        """[n] the place where the file of each image was seen last; 0 where nobody knows."""
+        """[n] the place where the file of each image was seen last; 0 where it is not known."""
         places = np.zeros(len(image_ids), np.int64)
         known = image_ids < len(self._places)
         places[known] = self._places[image_ids[known]]
@@ -104,7 +122,7 @@ class KnownFiles:
 
 
 class Contents:
-    """Which contents are in the library or on their way into it; for any number of threads.
+    """Contents that are in the library or about to be; for any number of threads.
 
     Args:
         keys: [n] int64, as `key` makes them.
@@ -121,7 +139,7 @@ class Contents:
         return int.from_bytes(content[:8], "little", signed=True)
 
     def claim(self, content: bytes) -> bool:
-        """Whether nobody asked for this content before, and the library may lack it."""
+        """Claims a content; False when the library has it or another thread has claimed it."""
         key = self.key(content)
         with self._lock:
             at = int(np.searchsorted(self._keys, key))
@@ -135,7 +153,7 @@ class Contents:
         return True
 
     def release(self, content: bytes) -> None:
-        """Takes a recent claim back: it is no picture."""
+        """Takes a claim back, for a file that turned out to be no picture."""
         with self._lock:
             self._recent.discard(self.key(content))
 

@@ -1,8 +1,8 @@
-"""Telling a library that pictures have moved, without reading them. Layer: library.
+"""Giving pictures that have moved their new paths, without reading them. Layer: library.
 
-Every path that the catalog keeps below the old place is written anew in one transaction: of
-images, roots, archives and skipped files. Where the library itself stands beside its pictures,
-it follows them: a disk that mounts elsewhere, or a folder that moved with both, just works.
+One transaction rewrites every path below the old place: of images, roots, archives and skipped
+files. A library that was moved together with its pictures does this by itself when it is opened:
+a disk that mounts elsewhere, or a folder that holds both, needs no command.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from relook.library.whereabouts import (
     Identity,
     device_of,
     identity_of,
+    newest_place,
     place_of,
     put_place,
 )
@@ -51,13 +52,13 @@ _Move = tuple[_Image, FileFacts]
 
 @dataclass(frozen=True, slots=True)
 class MoveReport:
-    """What telling of a move did.
+    """What a move changed.
 
     Args:
         n_moved: Images that have their new path.
         n_missing: Images whose file is not at the new place; they stay where they were.
         n_other: Images at whose new path another picture is; they stay, too.
-        roots: What is gone over by `relook index` from now on.
+        roots: What `relook index` goes over from now on.
     """
 
     n_moved: int
@@ -76,7 +77,7 @@ class MoveReport:
 
 
 def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
-    """Says that a folder, an archive or a file is somewhere else now. Writer's lock held.
+    """Records that a folder, an archive or a file is at another path. Writer's lock held.
 
     A file counts as there when size and time are as they were, or else its content.
 
@@ -166,8 +167,8 @@ def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: byt
         moves = []
         for image in images:
             target = _target(original_path(image[1]), root, new)
-            found = _facts_there(image, target)
-            moved = found if isinstance(found, FileFacts) else FileFacts(target, *image[2:4])
+            outcome = _facts_there(image, target)
+            moved = outcome if isinstance(outcome, FileFacts) else FileFacts(target, *image[2:4])
             moves.append((image, moved))
         _relabel(files, db, moves)
         _relabel_rest(db, root, new, keep=False)
@@ -230,7 +231,7 @@ def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileF
 
 
 def _relabel(files: LibraryFiles, db: sqlite3.Connection, moves: Sequence[_Move]) -> None:
-    """Gives images their new paths, whoever has those. Inside a transaction."""
+    """Gives images their new paths, and moves images that have these aside. In a transaction."""
     ours = {image[0] for image, _ in moves}
     for image, facts in moves:
         row = db.execute(
@@ -244,14 +245,14 @@ def _relabel(files: LibraryFiles, db: sqlite3.Connection, moves: Sequence[_Move]
                 db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
         sql = "UPDATE images SET path = ?, size_bytes = ?, mtime_ns = ? WHERE image_id = ?"
         db.execute(sql, (facts.path, facts.size_bytes, facts.mtime_ns, image[0]))
-    identify = _identify()
+    identify, newest = _identify(), newest_place(db)
     for image, facts in moves:
         place = place_of(facts.path)
-        put_place(db, image[0], place, identify(place))
+        put_place(db, image[0], place, identify(place), newest)
 
 
 def _identify() -> Callable[[bytes], Identity]:
-    """What folders are now, each looked at once."""
+    """Identities of folders; each folder is looked at once."""
     known: dict[bytes, Identity] = {}
 
     def identity(place: bytes) -> Identity:
@@ -259,17 +260,17 @@ def _identify() -> Callable[[bytes], Identity]:
             try:
                 facts = os.stat(place)
                 is_folder = os.path.isdir(place)
-                found = identity_of(device_of(place, facts), facts) if is_folder else NOWHERE
+                identity = identity_of(device_of(place, facts), facts) if is_folder else NOWHERE
             except OSError:
-                found = NOWHERE
-            known[place] = found
+                identity = NOWHERE
+            known[place] = identity
         return known[place]
 
     return identity
 
 
 def _merge(db: sqlite3.Connection, copy_id: int, image_id: int, *, every: bool) -> None:
-    """Makes an image that was indexed as a copy one with the image that has moved there."""
+    """Merges an image that was indexed as a copy into the image that has moved there."""
     sql = "SELECT 1 FROM sqlite_master WHERE name = 'judgements'"
     if db.execute(sql).fetchone():
         db.execute("UPDATE judgements SET image_id = ? WHERE image_id = ?", (image_id, copy_id))
@@ -283,7 +284,7 @@ def _merge(db: sqlite3.Connection, copy_id: int, image_id: int, *, every: bool) 
 
 
 def _relabel_rest(db: sqlite3.Connection, old: bytes, new: bytes, *, keep: bool) -> None:
-    """Roots, archives and skipped files below the old place. Inside a transaction."""
+    """Moves roots, archives and skipped files below the old place. Inside a transaction."""
     for table in ("archives", "skipped", "roots"):
         paths = [row[0] for row in db.execute(f"SELECT path FROM {table}").fetchall()]
         for path in paths:

@@ -20,7 +20,7 @@ _MOST_NS = 2**63 - 1  # of a 64-bit integer
 def printable(path: bytes | str) -> str:
     """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
 
-    Whatever the locale is: in an old one `os.fsencode` refuses a text with other letters.
+    It works in every locale: in some `os.fsencode` refuses letters.
     """
     if isinstance(path, str):
         path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
@@ -37,7 +37,7 @@ class FileFacts:
 
     @classmethod
     def of(cls, path: bytes, facts: os.stat_result) -> FileFacts:
-        """The facts as the catalog can hold them: years beyond 2262 become that one."""
+        """The facts as the catalog can hold them: a year beyond 2262 becomes 2262."""
         mtime_ns = max(-_MOST_NS, min(facts.st_mtime_ns, _MOST_NS))
         return cls(path, facts.st_size, mtime_ns)
 
@@ -50,7 +50,7 @@ class ImageRecord:
         facts: Path, size and time of its file when it was indexed.
         content: Digest of the file's bytes.
         width_px, height_px: Of the upright original.
-        format: Container, as content says it.
+        format: Container, recognised by content.
         dhash: Perceptual hash of 64 bits.
         first_row, n_tiles: Where its vectors are.
         tiling_id: Which list of boxes its tiles have.
@@ -94,14 +94,14 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said about an image: a title, a caption, and further facts by name."""
+    """Words about an image: a title, a caption, and further facts by name."""
 
     title: str = ""
     caption: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def over(self, other: Words) -> Words:
-        """These words, and the other's where these say nothing."""
+        """These words, and the other's where these are empty."""
         return Words(
             self.title or other.title,
             self.caption or other.caption,

@@ -1,25 +1,130 @@
 """Listing the picture files below folders and addresses. Layer: library.
 
-Follows links, each real folder once; a folder that cannot be listed is reported, so that
-nobody takes its files for deleted. Files come a folder at a time, while others read them.
+Follows links, each real folder once. A folder that cannot be listed is reported, on a disk or
+in a remote store, so that nobody takes its files for deleted: an unreachable store never looks
+like an empty one. Files come a folder at a time, while others read them.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote
 
 from relook.core.errors import FetchError, NotFoundError
 from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
+from relook.core.remote import find_file_system, looked_at, retrying
 from relook.library.records import FileFacts, printable
 from relook.library.whereabouts import Identity, device_of, identity_of
 
-__all__ = ["Scan", "check_root"]
+__all__ = ["RemoteWalk", "Scan", "check_root"]
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
+_WEB = ("http", "https")
 _AT_ONCE = 1000  # files handed on together
 _CONNECTIONS = 16
+
+
+class RemoteWalk:
+    """The pictures below an address.
+
+    Args:
+        root: As `clean_address` gives it.
+        hidden: Whether names that begin with a dot count.
+        leave_out: Whether another root lists a folder or file.
+        connections: Requests at once.
+
+    Raises:
+        MissingExtraError, InputError: as `find_file_system`.
+    """
+
+    def __init__(
+        self, root: bytes, hidden: bool, leave_out: Callable[[bytes], bool], connections: int
+    ) -> None:
+        self._root, self._hidden, self._leave_out = root, hidden, leave_out
+        self._files, self._path = find_file_system(root)
+        self._path = self._path.rstrip("/")
+        self._is_web = root.partition(b"://")[0].decode() in _WEB
+        self._connections = connections
+        self.unlisted: dict[bytes, str] = {}
+
+    def check(self) -> dict[str, Any]:
+        """Facts of the root, from the store.
+
+        Raises:
+            NotFoundError: `no_path`; FetchError: `unreachable`.
+        """
+        try:
+            if self._is_web and not _is_file(self._root):
+                retrying(lambda: self._files.ls(self._path + "/", detail=False))
+                return {"type": "directory"}
+            return dict(retrying(lambda: self._files.info(self._path)))
+        except (FileNotFoundError, PermissionError) as error:
+            closed = isinstance(error, PermissionError)
+            reason = "it may not be read" if closed else "nothing is there"
+            text = os.fsdecode(self._root)
+            raise NotFoundError(
+                "no_path", f"cannot index {text}: {reason}", "check the address and the credentials"
+            ) from error
+        except FetchError as error:
+            text = os.fsdecode(self._root)
+            raise FetchError(error.code, f"{text}: {error.message}", error.hint) from error
+
+    def __iter__(self) -> Iterator[list[FileFacts]]:
+        facts = self.check()
+        if facts.get("type") != "directory":
+            yield [FileFacts(self._root, *looked_at(facts))]
+            return
+        pending, seen = [self._root], {self._root}
+        with ThreadPoolExecutor(self._connections, thread_name_prefix="relook-list") as pool:
+            while pending:
+                folder = pending.pop()
+                try:
+                    entries = self._entries(folder)
+                except (OSError, FetchError) as error:
+                    self.unlisted[folder] = getattr(error, "message", str(error))
+                    continue
+                files = [entry for entry in entries if not entry[2] and _is_file(entry[0])]
+                for at in range(0, len(files), _AT_ONCE):
+                    yield [
+                        facts for facts in pool.map(self._facts, files[at : at + _AT_ONCE]) if facts
+                    ]
+                folders = [url for url, _, is_folder in entries if is_folder and url not in seen]
+                seen.update(folders)
+                pending += reversed(folders)
+
+    def _entries(self, folder: bytes) -> list[tuple[bytes, dict[str, Any], bool]]:
+        """Address, facts and kind of what is in a folder, in order."""
+        path = self._path + os.fsdecode(folder[len(self._root) :])
+        address = path + "/" if self._is_web else path
+        entries = []
+        for info in retrying(lambda: self._files.ls(address, detail=True)):
+            name = str(info["name"]).rstrip("/")
+            url = self._root + os.fsencode(name[len(self._path) :])
+            base = posixpath.basename(unquote(name))
+            odd = not name.startswith(path + "/") or base in ("", ".", "..") or "?" in name
+            if odd or "#" in name or "/" in name[len(path) + 1 :] or self._leave_out(url):
+                continue
+            if not base.startswith(".") or self._hidden:
+                entries.append((url, info, info.get("type") == "directory"))
+        return sorted(entries, key=lambda entry: entry[0])
+
+    def _facts(self, entry: tuple[bytes, dict[str, Any], bool]) -> FileFacts | None:
+        url, info, _ = entry
+        if self._is_web:  # a page of links has no facts of their targets
+            try:
+                info = retrying(lambda: self._files.info(str(info["name"])))
+            except (OSError, FetchError):  # reading it gives the reason
+                return FileFacts(url, 0, 0)
+        return FileFacts(url, *looked_at(info))
+
+
+def _is_file(url: bytes) -> bool:
+    return url.lower().endswith(_SUFFIXES) or is_archive(url)
 
 
 class Scan:
@@ -36,8 +141,8 @@ class Scan:
 
     Attributes:
         unlisted: Folders and archives that could not be read, with the reason.
-        closed: Those of them that lead out of where they may.
-        identities: What the folders are that hold pictures or archives.
+        closed: Those of `unlisted` that lead out of the folders in `within`.
+        identities: Folder with pictures or archives -> its file system and inode.
         links: Folders that are links.
 
     Raises:
@@ -82,13 +187,13 @@ class Scan:
 
     def unlisted_above(self, path: bytes) -> bytes | None:
         """The folder or archive above a file that could not be read; None when all could."""
-        return next((one for one in list(self.unlisted) if is_below(path, one)), None)
+        return next((folder for folder in list(self.unlisted) if is_below(path, folder)), None)
 
     def identity(self, folder: bytes) -> Identity:
-        """What a folder is now.
+        """File system and inode of a folder.
 
         Raises:
-            OSError: when that cannot be told.
+            OSError: when the folder cannot be read.
         """
         return self._identity(folder, os.stat(folder))
 
@@ -115,7 +220,7 @@ class Scan:
                 yield [FileFacts.of(root, facts)]
 
     def _remote(self, root: bytes) -> Iterator[list[FileFacts]]:
-        from relook.library.remote_scan import RemoteWalk
+        from relook.library.scan import RemoteWalk
 
         others = frozenset(self.roots) - {root}
         walk = RemoteWalk(root, self.hidden, others.__contains__, self._connections)
@@ -143,7 +248,7 @@ class Scan:
                 self.unlisted[folder] = error.strerror or str(error)
                 continue
             folders: list[bytes] = []
-            wanted = [one for one in ordered if self._is_wanted(one, others, folders)]
+            wanted = [entry for entry in ordered if self._is_wanted(entry, others, folders)]
             if wanted:
                 self.identities[folder] = self._identity(folder, facts)
             for at in range(0, len(wanted), _AT_ONCE):
@@ -176,7 +281,7 @@ def check_root(root: bytes) -> os.stat_result:
         FetchError: `unreachable`; MissingExtraError: for a remote place.
     """
     if is_url(root):
-        from relook.library.remote_scan import RemoteWalk
+        from relook.library.scan import RemoteWalk
 
         RemoteWalk(root, False, lambda _: False, 1).check()
         return os.stat_result((0,) * 10)
@@ -203,6 +308,6 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
 def _facts(entry: os.DirEntry[bytes]) -> FileFacts:
     try:
         facts = entry.stat()
-    except OSError:  # gone, or a dangling link: reading it says which
+    except OSError:  # gone, or a dangling link: reading it gives the reason
         return FileFacts(entry.path, 0, 0)
     return FileFacts.of(entry.path, facts)

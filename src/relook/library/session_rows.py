@@ -16,17 +16,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from relook.core.errors import RelookError
-from relook.core.shapes import (
-    Between,
-    FewStars,
-    Longest,
-    OneOf,
-    ShapeError,
-    salvage,
-    structure,
-    unstructure,
-)
+from relook.core.converter import from_json, salvage, to_json
+from relook.core.errors import InputError
+from relook.core.json_form import Between, FewStars, Longest, OneOf
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.session_values import Judgement, RoundRow, SessionRow
@@ -125,9 +117,9 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
     told = _words(name, MAX_TEXT) or "session"
     values, problems = _json(query), []
     try:
-        values = _query(values)
-    except ShapeError as error:
-        problems.append(f"its query cannot be read ({error}); its name stands here instead")
+        values = from_json(Query, values, skip_unknown=True).as_dict()
+    except InputError as error:
+        problems.append(f"its query cannot be read ({error.message}); its name stands here instead")
         values = {"parts": [{"text": told, "weight": 1.0}]}
     is_whole = not problems
     if current_round is None:
@@ -137,14 +129,6 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
         _words(session_id, None), told, values, current_round or 0, created, tuple(problems),
         is_whole,
     )  # fmt: skip
-
-
-def _query(values: Any) -> dict[str, Any]:
-    try:
-        query: Query = structure(Query, values)
-        return query.as_dict()
-    except RelookError as error:
-        raise ShapeError((error.message,)) from error
 
 
 def read_round(row: tuple[Any, ...]) -> RoundRow | None:
@@ -194,10 +178,11 @@ def _record(values: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def record_values(record: RecordShape, given: Mapping[str, Any]) -> dict[str, Any]:
     """A record as it is kept: what was given of it, without keys that nobody knows."""
-    kept = {key: one for key, one in unstructure(record).items() if key in given}
+    kept = {key: value for key, value in to_json(record).items() if key in given}
     if isinstance(given.get("choice"), Mapping) and kept.get("choice"):
-        kept["choice"] = {key: one for key, one in kept["choice"].items() if key in given["choice"]}
-    return {key: one for key, one in kept.items() if one is not None}
+        choice = kept["choice"]
+        kept["choice"] = {key: choice[key] for key in choice if key in given["choice"]}
+    return {key: value for key, value in kept.items() if value is not None}
 
 
 def read_judgement(row: tuple[Any, ...]) -> Judgement | str:
@@ -205,31 +190,35 @@ def read_judgement(row: tuple[Any, ...]) -> Judgement | str:
     judgement_id, number, image_id, relevant, box, caption, author, weight, crop, led_to = row
     try:
         if None in (number, image_id, relevant, weight):
-            raise ShapeError(("a number of it is none",))
+            raise _bad_row("a number of it is none")
         return Judgement(
             judgement_id,
             number,
             image_id,
             bool(relevant),
-            None if box is None else structure(Box, _json(box)),
+            None if box is None else from_json(Box, _json(box)),
             None if caption is None else _words(caption, MAX_TEXT),
             "captioner" if author == b"captioner" else "person",
-            structure(Weight, weight),
+            from_json(Weight, weight),
             _crop(crop),
             led_to,
         )
-    except ShapeError as error:
-        return f"judgement {judgement_id} cannot be read, and does not count: {error}"
+    except InputError as error:
+        return f"judgement {judgement_id} cannot be read, and does not count: {error.message}"
+
+
+def _bad_row(problem: str) -> InputError:
+    return InputError("bad_session", problem)
 
 
 def _crop(data: bytes | None) -> Floats | None:
     if data is None:
         return None
     if len(data) % 4:
-        raise ShapeError(("its vector is torn",))
+        raise _bad_row("its vector is torn")
     vector = np.frombuffer(data, np.float32)
     if not np.isfinite(vector).all():
-        raise ShapeError(("its vector is not finite",))
+        raise _bad_row("its vector is not finite")
     return vector
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
+from relook.library import session_rows
 from relook.library.catalog import Catalog
-from relook.library.session_values import Judgement, RoundRow, SessionRow
+from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import sweep_tombstones
 
 __all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
@@ -81,8 +82,16 @@ class SessionTable:
             row = (session_id, name, json.dumps(query), 0, time.time())
             db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
+    def version(self) -> tuple[int, int]:
+        """Another value after every change of the catalog, here or by another process."""
+        return self._catalog.version()
+
     def get(self, session_id: str) -> SessionRow:
-        """One session.
+        """A session's own line; see `read`."""
+        return self.read(session_id).row
+
+    def read(self, session_id: str) -> SessionRows:
+        """All of one session; its line is on its last round where the current one is not there.
 
         Raises:
             NotFoundError: `no_session`.
@@ -94,31 +103,13 @@ class SessionTable:
                 f"this library has no session {session_id!r}",
                 "relook session list shows them; sessions belong to one library",
             )
-        return self._on_a_round(rows[0])
-
-    def _on_a_round(self, row: SessionRow) -> SessionRow:
-        """The session's line, on its last round where the current one is not there."""
-        sql = (
-            "SELECT number FROM rounds WHERE session_id = ? AND typeof(number) = 'integer'"
-            " ORDER BY number"
-        )
-        numbers = [int(str(found)) for (found,) in self._catalog.ask(sql, (row.session_id,))]
-        problems = []
-        if 0 not in numbers:
-            problems.append("its first page is not there" if numbers else "it has no page")
-        number = row.current_round
-        if numbers and number not in numbers:
-            number = numbers[-1]
-            problems.append(
-                f"its current round {row.current_round} is not there; this is round {number}"
-            )
-        if not problems:
-            return row
-        return replace(
-            row,
-            current_round=number if numbers else 0,
-            problems=(*row.problems, *problems),
-            is_whole=row.is_whole and 0 in numbers,
+        rounds = tuple(self.rounds(session_id))
+        judged = self._judgements(session_id)
+        return SessionRows(
+            _on_a_round(rows[0], [row.number for row in rounds]),
+            rounds,
+            tuple(item for item in judged if isinstance(item, Judgement)),
+            tuple(item for item in judged if isinstance(item, str)),
         )
 
     def all(self) -> list[SessionRow]:
@@ -126,8 +117,6 @@ class SessionTable:
         return self._sessions("ORDER BY created_s DESC, session_id")
 
     def _sessions(self, which: str, *values: object) -> list[SessionRow]:
-        from relook.library import session_rows  # a search does without its converter
-
         sql = f"SELECT {session_rows.SESSION} FROM sessions {which}"
         return [session_rows.read_session(row) for row in self._catalog.ask(sql, values)]
 
@@ -149,8 +138,11 @@ class SessionTable:
             values = (number, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", values)
 
-    def add_round(self, session_id: str, row: RoundRow) -> None:
+    def add_round(self, session_id: str, row: RoundRow) -> RoundRow:
         """Adds a round, makes it the current one, and gives it its parent's waiting judgements.
+
+        Returns:
+            The round as it is read back.
 
         Raises:
             LibraryBusyError: `session_busy` when another process has just added this round.
@@ -176,26 +168,23 @@ class SessionTable:
                 " WHERE session_id = ? AND round = ? AND led_to IS NULL",
                 (row.number, session_id, row.parent),
             )
+        strategy, hits, record = (text.encode() for text in values[3:6])
+        is_first = row.parent is None
+        kept = session_rows.read_round((row.number, row.parent, strategy, hits, record, is_first))
+        assert kept is not None  # it has a number
+        return kept
 
     def rounds(self, session_id: str) -> list[RoundRow]:
         """The rounds of a session by number; each says what of it cannot be read."""
-        from relook.library import session_rows
-
         sql = f"SELECT {session_rows.ROUND} FROM rounds WHERE session_id = ? ORDER BY number"
         found = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
         return [row for row in found if row is not None]
 
     def judgements(self, session_id: str) -> list[Judgement]:
         """The judgements of a session that can be read, oldest first."""
-        return [one for one in self._judgements(session_id) if isinstance(one, Judgement)]
-
-    def unreadable(self, session_id: str) -> list[str]:
-        """What is wrong with each judgement that cannot be read, in words."""
-        return [one for one in self._judgements(session_id) if isinstance(one, str)]
+        return [item for item in self._judgements(session_id) if isinstance(item, Judgement)]
 
     def _judgements(self, session_id: str) -> list[Judgement | str]:
-        from relook.library import session_rows
-
         sql = (
             f"SELECT {session_rows.JUDGEMENT} FROM judgements WHERE session_id = ?"
             " ORDER BY judgement_id"
@@ -269,6 +258,27 @@ class SessionTable:
             db.execute("DELETE FROM rounds WHERE session_id = ? AND number = ?", values)
             now = (parent, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+
+
+def _on_a_round(row: SessionRow, numbers: Sequence[int]) -> SessionRow:
+    """The session's line, on its last round where the current one is not there."""
+    problems = []
+    if 0 not in numbers:
+        problems.append("its first page is not there" if numbers else "it has no page")
+    number = row.current_round
+    if numbers and number not in numbers:
+        number = numbers[-1]
+        problems.append(
+            f"its current round {row.current_round} is not there; this is round {number}"
+        )
+    if not problems:
+        return row
+    return replace(
+        row,
+        current_round=number if numbers else 0,
+        problems=(*row.problems, *problems),
+        is_whole=row.is_whole and 0 in numbers,
+    )
 
 
 def _stored(value: object) -> object:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, SHOWN
 from relook.core.types import Box
 from relook.core.vectors import Floats
 
-__all__ = ["Judgement", "RoundRow", "SessionRow"]
+__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionRows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
+class Judgement(JsonValue):
     """Relevant or irrelevant, on an image or on a region of it.
 
     Args:
@@ -36,27 +38,15 @@ class Judgement:
     caption: str | None = None
     caption_by: str = "captioner"
     weight: float = 1.0
-    crop: Floats | None = None
+    crop: Annotated[Floats | None, HIDDEN] = None
     led_to: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the vector."""
-        return {
-            "judgement_id": self.judgement_id,
-            "round": self.round,
-            "image_id": self.image_id,
-            "relevant": self.relevant,
-            "box": None if self.box is None else self.box.as_list(),
-            "caption": self.caption,
-            "caption_by": self.caption_by,
-            "weight": self.weight,
-            "led_to": self.led_to,
-        }
 
 
 @dataclass(frozen=True, slots=True)
-class RoundRow:
+class RoundRow(JsonValue):
     """One page of a session: which round it grew from, how, and what it showed.
+
+    As JSON it has the number of its hits, not the hits.
 
     Args:
         number: 0 is the first query's own page.
@@ -70,13 +60,28 @@ class RoundRow:
     number: int
     parent: int | None
     strategy: str
-    hits: tuple[tuple[int, float, int], ...]
-    record: dict[str, Any]
-    problems: tuple[str, ...] = ()
+    hits: Annotated[tuple[tuple[int, float, int], ...], HIDDEN]
+    record: Annotated[dict[str, Any], HIDDEN]
+    problems: Annotated[tuple[str, ...], HIDDEN] = ()
+
+    @property
+    def n_hits(self) -> Annotated[int, SHOWN]:
+        """How many images it showed, those that left the library since among them."""
+        return len(self.hits)
+
+    @property
+    def notes(self) -> Annotated[list[str], SHOWN]:
+        """What there is to say of it, and what of it cannot be read."""
+        return [*map(str, self.record.get("notes", ())), *self.problems]
+
+    @property
+    def choice(self) -> Annotated[dict[str, Any], SHOWN]:
+        """What the gate chose, and why; empty for strategies that choose nothing."""
+        return dict(self.record.get("choice") or {})
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(JsonValue):
     """A session's own line.
 
     Args:
@@ -92,8 +97,25 @@ class SessionRow:
 
     session_id: str
     name: str
-    query: dict[str, Any]
+    query: Annotated[dict[str, Any], HIDDEN]
     current_round: int
     created_s: float
-    problems: tuple[str, ...] = ()
-    is_whole: bool = True
+    problems: Annotated[tuple[str, ...], HIDDEN] = ()
+    is_whole: Annotated[bool, HIDDEN] = True
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRows:
+    """All of a session, read at one time.
+
+    Args:
+        row: Its own line.
+        rounds: By number.
+        judgements: Those that can be read, oldest first.
+        unreadable: What is wrong with each other one, in words.
+    """
+
+    row: SessionRow
+    rounds: tuple[RoundRow, ...]
+    judgements: tuple[Judgement, ...]
+    unreadable: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What SQLite says went wrong, as errors that say what to do. Layer: library.
+"""Errors of SQLite as errors of Relook, with a hint what to do. Layer: library.
 
 Source: sqlite.org/rescode.html (result codes; the low byte is the primary one).
 """
@@ -19,7 +19,7 @@ from relook.core.errors import (
 
 __all__ = ["DAMAGE", "bad_text", "database_error"]
 
-# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
+# SQLite's message may quote bytes of a damaged file, which Python cannot decode.
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 _LOG_BYTES = 1024**2
@@ -82,7 +82,7 @@ def database_error(path: Path, error: Exception) -> LibraryError:
 
 
 def _is_full(path: Path) -> bool:
-    """Whether the disk has no room: growing its log, SQLite takes that for a failing disk."""
+    """Whether the disk is full: SQLite reports that as a failing disk when its log grows."""
     try:
         return shutil.disk_usage(path.parent).free < _LOG_BYTES
     except OSError:

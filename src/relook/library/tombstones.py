@@ -1,12 +1,17 @@
-"""Taking images out, and what is kept of those that somebody refers to. Layer: library.
+"""Images that are taken out, and what is kept of them until they come back. Layer: library.
 
-An image that a judgement or a query names, or of which something is said, leaves its id, its
-content and its words here when it is taken out. It is no hit and is not counted. When its
-content comes back, at whatever path, it takes its old id, and everything said of it holds again.
+An image that a judgement or a query names, or that has words, leaves a tombstone
+when it is taken out: its id, its content and its words. It is no hit and is not counted. When
+its content comes back, at whatever path, it takes its old id, and its words and judgements
+count again.
+
+`relook doctor --repair` takes out images whose vectors are damaged. It leaves their ids and
+words in the table `dropped`; the next image at such a path gets both back.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import time
@@ -14,10 +19,21 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from relook.core.picture_paths import original_path
-from relook.library.path_likeness import likeness
 from relook.library.records import ImageRecord, Words
 
-__all__ = ["TOMBSTONES", "buried", "bury", "n_marks", "sweep_tombstones", "unburied"]
+__all__ = [
+    "DROPPED",
+    "OBJECT",
+    "TOMBSTONES",
+    "buried",
+    "bury",
+    "drop",
+    "likeness",
+    "n_marks",
+    "sweep_tombstones",
+    "taken_back",
+    "unburied",
+]
 
 TOMBSTONES = """
 CREATE TABLE IF NOT EXISTS tombstones (
@@ -35,6 +51,18 @@ CREATE INDEX IF NOT EXISTS tombstones_content ON tombstones (content);
 
 _SAID = "(title <> '' OR caption <> '' OR metadata NOT IN ('', '{}'))"
 _AT_ONCE = 500
+DROPPED = """
+CREATE TABLE IF NOT EXISTS dropped (
+    path BLOB PRIMARY KEY,
+    image_id INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    caption TEXT NOT NULL,
+    metadata TEXT NOT NULL
+);
+"""
+"""The table, as the catalog makes it."""
+OBJECT = "CASE WHEN json_valid(metadata) THEN json_type(metadata) ELSE 'damaged' END"
+"""What kind of JSON the metadata of an image is, in SQL."""
 
 
 def bury(db: sqlite3.Connection, image_ids: Collection[int], *, words: bool, every: bool) -> None:
@@ -43,8 +71,8 @@ def bury(db: sqlite3.Connection, image_ids: Collection[int], *, words: bool, eve
     Args:
         db: Of the transaction.
         image_ids: Which.
-        words: Whether what is said of them is kept, too; else only what sessions refer to.
-        every: Whether all leave a tombstone: where other servers may have marked them.
+        words: Whether their words are kept, too; else only ids that sessions refer to.
+        every: Whether all leave a tombstone, as other servers may have marked them.
     """
     if not image_ids:
         return
@@ -60,6 +88,7 @@ def bury(db: sqlite3.Connection, image_ids: Collection[int], *, words: bool, eve
             (image_id, now_s, image_id),
         )
     ids = [(image_id,) for image_id in image_ids]
+
     db.executemany("DELETE FROM images WHERE image_id = ?", ids)
     db.executemany("DELETE FROM whereabouts WHERE image_id = ?", ids)
 
@@ -74,7 +103,7 @@ def unburied(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, 
         record: The image; its own words win.
 
     Returns:
-        The image, and the id it shall have; None for the next one.
+        The image, and the id it gets back; None for a new id.
     """
     sql = (
         "SELECT path, image_id, title, caption, metadata FROM tombstones WHERE content = ?"
@@ -94,7 +123,7 @@ def unburied(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, 
 
 
 def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]:
-    """Paths of those of some images that left a tombstone."""
+    """Image id -> path, for those of the given images that left a tombstone."""
     if not _has(db, "tombstones"):
         return {}
     sql = "SELECT image_id, path FROM tombstones WHERE image_id = ?"
@@ -103,7 +132,7 @@ def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]
 
 
 def sweep_tombstones(db: sqlite3.Connection) -> int:
-    """Removes those that nothing refers to any more; returns how many. Inside a transaction."""
+    """Removes tombstones that nothing refers to; returns how many. Inside a transaction."""
     sql = f"SELECT image_id FROM tombstones WHERE NOT {_SAID}"
     rows = db.execute(sql).fetchall()
     if not rows:
@@ -142,3 +171,60 @@ def n_marks(db: sqlite3.Connection, image_ids: Sequence[int]) -> int:
 def _has(db: sqlite3.Connection, table: str) -> bool:
     sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     return db.execute(sql, (table,)).fetchone() is not None
+
+
+def drop(db: sqlite3.Connection, image_ids: list[int]) -> None:
+    """Takes images out, to be indexed again. Inside a transaction."""
+    ids = [(image_id,) for image_id in image_ids]
+    db.executemany(
+        f"INSERT OR REPLACE INTO dropped SELECT path, image_id, {_text('title')},"
+        f" {_text('caption')}, CASE {OBJECT} WHEN 'object' THEN metadata ELSE '{{}}' END"
+        " FROM images WHERE image_id = ?",
+        ids,
+    )
+    db.executemany("DELETE FROM images WHERE image_id = ?", ids)
+
+
+def taken_back(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, int | None]:
+    """A new image with the id and words of the image that was dropped at its path.
+
+    Args:
+        db: Of a transaction.
+        record: The image; its own words win.
+
+    Returns:
+        The image, and the id it gets back; None for a new id.
+    """
+    path = (record.facts.path,)
+    sql = "SELECT image_id, title, caption, metadata FROM dropped WHERE path = ?"
+    row = db.execute(sql, path).fetchone()
+    if row is None:
+        return record, None
+    db.execute("DELETE FROM dropped WHERE path = ?", path)
+    image_id, title, caption, metadata = row
+    own = Words(record.title, record.caption, record.metadata)
+    words = own.over(Words(title, caption, json.loads(metadata)))
+    restored = replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
+    return restored, int(image_id)
+
+
+def _text(column: str) -> str:
+    return f"CASE typeof({column}) WHEN 'text' THEN {column} ELSE '' END"
+
+
+def likeness(path: bytes, other: bytes) -> tuple[bool, int, int, int]:
+    """Higher for paths that are more alike: the same name, the longer common end, then beginning.
+
+    Returns:
+        Whether the names are equal; parts of the path, then bytes, that the ends share; parts
+        that the beginnings share.
+    """
+    parts, others = path.split(b"/"), other.split(b"/")
+    n_parts = _n_common(reversed(parts), reversed(others))
+    n_bytes = _n_common(reversed(path), reversed(other))
+    return n_parts > 0, n_parts, n_bytes, _n_common(parts, others)
+
+
+def _n_common(values: Iterable[object], others: Iterable[object]) -> int:
+    both = zip(values, others, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both))

@@ -1,7 +1,9 @@
 """Where each image's file was seen last, and which images are away. Layer: library.
 
 A *place* is one folder (or archive) as it was when pictures were seen in it: its path with
-what tells it from another folder at the same path, the file system and the inode. An image is
+what tells it from another folder at the same path, the file system and the inode. Images share
+a place's row when they were seen in it together; what came while one of them was missing has
+another row of the same folder, so that it never tells anything about that one. An image is
 *away* while its file cannot be reached; an *absence* says where and why. Both are kept beside
 the table of images, so that a change of them is no change of an image.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +32,11 @@ __all__ = [
     "away_ids",
     "away_note",
     "device_of",
-    "has_whereabouts",
     "identity_of",
+    "join_places",
     "mark_away",
     "mark_back",
+    "newest_place",
     "place_of",
     "put_place",
     "reasons_of",
@@ -77,8 +80,8 @@ class Absence:
     """Images that are away for one reason.
 
     Args:
-        place: The folder, archive, file or address that is not as it was.
-        reason: What is the matter with it ("is not there").
+        place: The folder, archive, file or address that cannot be reached or has changed.
+        reason: Why ("is not there").
         n: How many images.
     """
 
@@ -94,8 +97,8 @@ class Absence:
 def device_of(folder: bytes, facts: os.stat_result) -> int:
     """A number for the file system that a folder is on.
 
-    The one that the file system gives itself stays when it is mounted again, and is used
-    where it has one; numbers of devices change as disks come and go.
+    The file system's own number is used where there is one: it stays the same at every mount.
+    Numbers of devices change as disks come and go.
     """
     try:
         number = os.statvfs(folder).f_fsid
@@ -105,13 +108,13 @@ def device_of(folder: bytes, facts: os.stat_result) -> int:
 
 
 def _signed(number: int) -> int:
-    """As SQLite holds 64 bits."""
+    """The number as SQLite stores 64 bits."""
     number &= 2**64 - 1
     return number - 2**64 if number >= 2**63 else number
 
 
 def identity_of(device: int, facts: os.stat_result) -> Identity:
-    """What tells a folder from another one at its path."""
+    """The numbers that tell a folder from another one at its path."""
     return device, _signed(facts.st_ino)
 
 
@@ -121,12 +124,57 @@ def place_of(path: bytes) -> bytes:
     return member[0] if member else os.path.dirname(path)
 
 
-def put_place(db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity) -> None:
-    """Says where an image's file is; it is not away then. Inside a transaction."""
-    sql = "SELECT place_id FROM places WHERE path = ? AND device = ? AND inode = ? LIMIT 1"
-    row = db.execute(sql, (path, *identity)).fetchone()
+def newest_place(db: sqlite3.Connection) -> int:
+    """The id of the row of `places` that was made last; 0 when there is none."""
+    return int(db.execute("SELECT coalesce(max(place_id), 0) FROM places").fetchone()[0])
+
+
+def put_place(
+    db: sqlite3.Connection, image_id: int, path: bytes, identity: Identity, after: int
+) -> None:
+    """Records the place of an image's file; the image is not away then. Inside a transaction.
+
+    An image that stays in its folder keeps its row there. A new one takes a row that was made
+    since this run began: it is not known yet which of the others are still there.
+
+    Args:
+        db: Of the transaction.
+        image_id: Which image.
+        path: The folder or archive that its file is in.
+        identity: What that is now.
+        after: What `newest_place` was when the run began.
+    """
+    where = "path = ? AND device = ? AND inode = ?"
+    kept = f"SELECT place_id FROM whereabouts JOIN places USING (place_id) WHERE {where}"
+    row = db.execute(f"{kept} AND image_id = ?", (path, *identity, image_id)).fetchone()
+    if row is None:
+        made = f"SELECT place_id FROM places WHERE {where} AND place_id > ? LIMIT 1"
+        row = db.execute(made, (path, *identity, after)).fetchone()
     place_id = row[0] if row else _new_place(db, path, identity)
     db.execute("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, NULL)", (image_id, place_id))
+
+
+def join_places(
+    db: sqlite3.Connection, images: Iterable[tuple[int, int, int]], rows: Mapping[int, int]
+) -> None:
+    """Gives images that were seen together one row of `places`. Inside a transaction.
+
+    Args:
+        db: Of the transaction.
+        images: New row, image id and old row of each that was there before.
+        rows: Rows that were made in this run, all of whose images get another, and which.
+    """
+    sql = "UPDATE whereabouts SET place_id = ? WHERE image_id = ? AND place_id = ?"
+    db.executemany(sql, images)
+    if rows:
+        db.execute("CREATE TEMP TABLE joined (place_id INTEGER PRIMARY KEY, target INTEGER)")
+        db.executemany("INSERT INTO joined VALUES (?, ?)", rows.items())
+        db.execute(
+            "UPDATE whereabouts SET place_id = (SELECT target FROM joined"
+            " WHERE joined.place_id = whereabouts.place_id)"
+            " WHERE place_id IN (SELECT place_id FROM joined)"
+        )
+        db.execute("DROP TABLE joined")
 
 
 def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
@@ -137,7 +185,7 @@ def _new_place(db: sqlite3.Connection, path: bytes, identity: Identity) -> int:
 def mark_away(
     db: sqlite3.Connection, images: Iterable[tuple[int, bytes, str]], now_s: float
 ) -> None:
-    """Says that images are away. Inside a transaction.
+    """Records that images are away. Inside a transaction.
 
     Args:
         db: Of the transaction.
@@ -165,7 +213,7 @@ def mark_away(
 
 
 def mark_back(db: sqlite3.Connection, image_ids: Iterable[int]) -> None:
-    """Says that images can be reached again. Inside a transaction."""
+    """Records that images can be reached again. Inside a transaction."""
     sql = "UPDATE whereabouts SET absence_id = NULL WHERE image_id = ?"
     db.executemany(sql, [(image_id,) for image_id in image_ids])
     _sweep(db)
@@ -179,7 +227,7 @@ def _sweep(db: sqlite3.Connection) -> None:
 
 
 def has_whereabouts(db: sqlite3.Connection) -> bool:
-    """Whether the catalog has these tables: one of an older version that is only read has not."""
+    """Whether the catalog has these tables; one that an older version wrote may lack them."""
     sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('whereabouts', 'absences')"
     return bool(db.execute(sql).fetchone()[0] == 2)
 
@@ -194,7 +242,7 @@ def away_ids(db: sqlite3.Connection) -> Ints:
 
 
 def absences(db: sqlite3.Connection) -> list[Absence]:
-    """Why images are away, the most first."""
+    """Reasons why images are away, those with the most images first."""
     if not has_whereabouts(db):
         return []
     sql = (
@@ -206,7 +254,7 @@ def absences(db: sqlite3.Connection) -> list[Absence]:
 
 
 def reasons_of(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, str]:
-    """Why those of some images are away that are."""
+    """Image id -> reason, for those of the given images that are away."""
     if not has_whereabouts(db):
         return {}
     sql = (
@@ -217,11 +265,11 @@ def reasons_of(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, st
     return {row[0]: f"{printable(row[1])} {row[2]}" for row in rows if row}
 
 
-def away_note(found: list[Absence]) -> str:
+def away_note(absences: list[Absence]) -> str:
     """One sentence on what is away; empty when nothing is."""
-    n = sum(absence.n for absence in found)
+    n = sum(absence.n for absence in absences)
     if not n:
         return ""
-    why = "; ".join(f"{printable(one.place)} {one.reason}" for one in found[:3])
-    more = f"; and {len(found) - 3} more places" if len(found) > 3 else ""
+    why = "; ".join(f"{printable(absence.place)} {absence.reason}" for absence in absences[:3])
+    more = f"; and {len(absences) - 3} more places" if len(absences) > 3 else ""
     return f"{n:,} {'picture is' if n == 1 else 'pictures are'} away: {why}{more}"

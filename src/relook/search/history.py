@@ -7,11 +7,12 @@ import left without a root is followed as far as it goes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from relook.core.types import Box
-from relook.library.session_values import Judgement, RoundRow
+from relook.library.session_values import Judgement, RoundRow, SessionRows
 
-__all__ = ["Place", "counting", "path_to", "place_of", "waiting"]
+__all__ = ["Place", "counting", "path_to", "place_of", "waiting", "with_judgements", "with_round"]
 
 Place = tuple[int, Box | None]
 """An image, or a region of it: what one judgement is about."""
@@ -49,4 +50,34 @@ def counting(path: Sequence[RoundRow], judgements: Iterable[Judgement]) -> list[
 
 def waiting(judgements: Iterable[Judgement], number: int) -> list[Judgement]:
     """Judgements made on a round's page that no round was fitted with yet, oldest first."""
-    return [one for one in judgements if one.round == number and one.led_to is None]
+    return [
+        judgement
+        for judgement in judgements
+        if judgement.round == number and judgement.led_to is None
+    ]
+
+
+def with_judgements(
+    known: Iterable[Judgement], fresh: Iterable[Judgement]
+) -> tuple[Judgement, ...]:
+    """Judgements with further ones, oldest first; one of the same id is replaced."""
+    by_id = {judgement.judgement_id: judgement for judgement in (*known, *fresh)}
+    return tuple(by_id[judgement_id] for judgement_id in sorted(by_id))
+
+
+def with_round(rows: SessionRows, row: RoundRow, judged: Iterable[Judgement]) -> SessionRows:
+    """A session after a round was added to it, as `SessionTable.add_round` leaves it.
+
+    Args:
+        rows: The session before.
+        row: The new round.
+        judged: What was judged on its parent's page in the same step.
+    """
+    judgements = tuple(
+        replace(judgement, led_to=row.number)
+        if judgement.round == row.parent and judgement.led_to is None
+        else judgement
+        for judgement in with_judgements(rows.judgements, judged)
+    )
+    line = replace(rows.row, current_round=row.number)
+    return replace(rows, row=line, rounds=(*rows.rounds, row), judgements=judgements)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from relook.captioners.base import About
 from relook.core.errors import AnswerError, InputError
-from relook.core.types import Box
+from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.records import printable
-from relook.library.session_values import Judgement
-from relook.search.captioning import Captioning
+from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.history import Place
 from relook.search.regions import BoxPlace, crop_vectors
@@ -22,8 +21,16 @@ from relook.search.regions import BoxPlace, crop_vectors
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MAX_CAPTION", "MAX_WEIGHT", "JudgementRequest", "Prepared", "checked_caption",
-           "checked_weight", "prepare"]  # fmt: skip
+__all__ = [
+    "INSTRUCTION", "MAX_CAPTION", "MAX_WEIGHT", "Captioning", "JudgementRequest", "Prepared",
+    "about", "checked_caption", "checked_weight", "prepare",
+]  # fmt: skip
+
+Captioning = Callable[["Image.Image", About], str]
+"""Puts words to a crop, knowing what the person looks for."""
+
+INSTRUCTION = "instruction"
+"""Key of the first round's record under which a session keeps its instruction."""
 
 MAX_CAPTION = 10_000
 MAX_WEIGHT = 1000.0
@@ -76,6 +83,17 @@ class BoxWords:
     caption: Captioning | None
     about: Callable[[bool], About]
     progress: Callable[[], None] | None = None
+
+
+def about(query: Query, first: RoundRow, relevant: bool) -> About:
+    """What a captioner is told of a box of a session.
+
+    Args:
+        query: The first query.
+        first: The first round, whose record may hold an instruction.
+        relevant: How the box is marked.
+    """
+    return About(query.text, str(first.record.get(INSTRUCTION, "")), relevant)
 
 
 def prepare(

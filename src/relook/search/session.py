@@ -8,28 +8,32 @@ library's catalog: a session outlives the process.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from relook.core.errors import InputError, LibraryBusyError
-from relook.core.types import Box, Hit, Page
+from relook.core.types import Box, Hit, Page, Query
+from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
-from relook.library.session_table import Judgement, RoundRow
-from relook.search.captioning import Captioning, about
-from relook.search.history import path_to
+from relook.library.session_table import Judgement, RoundRow, SessionTable
+from relook.search.engine import Engine, Filter
+from relook.search.history import with_round
 from relook.search.judging import (
+    INSTRUCTION,
     BoxWords,
+    Captioning,
     JudgementRequest,
     Prepared,
+    about,
     checked_caption,
     checked_weight,
     prepare,
 )
 from relook.search.regions import crop_vectors, region
-from relook.search.rows import choice_of, hit_rows
-from relook.search.session_view import SessionView, no_judgement
+from relook.search.session_view import SessionView, no_judgement, only_record
 
-__all__ = ["Session"]
+__all__ = ["Session", "start"]
 
 _MAX_NAME = 10_000
 
@@ -271,16 +275,24 @@ class Session(SessionView):
         judged = self._judgements_at(now.number, judging)
         fitted = self._fit(strategy, judged)
         size = limit or max(len(self._first.hits), 1)
-        left_out = self._left_out(now.number, judged, keep_shown, keep_judged)
-        ranking = self._rank(fitted.scorer, size, replace(self.only, without=left_out))
+        only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
+        ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
-        record = {"notes": list(fitted.notes), "choice": choice_of(fitted.scorer)}
-        row = RoundRow(number, now.number, strategy, hit_rows(ranking), record)
-        with self._table.together():
-            self._put(judging)
-            self._table.add_round(self.session_id, row)
+        record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
+        row = self._add(RoundRow(number, now.number, strategy, ranking.rows, record), judging)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
+
+    def _add(self, row: RoundRow, judging: Prepared) -> RoundRow:
+        """Writes a round and what is judged in the same step; the session is not read again."""
+        with self._table.together():
+            before = self.rows
+            judged = self._put(judging)
+            row = self._table.add_round(self.session_id, row)
+            known = self._table.version(), with_round(before, row, judged)
+        if not before.row.problems:  # the new round may have mended some of them
+            self._known = known
+        return row
 
     def rename(self, name: str) -> None:
         """Gives the session another name.
@@ -306,15 +318,38 @@ class Session(SessionView):
         """Removes the session with its rounds and judgements; the library stays as it is."""
         self._table.delete(self.session_id)
 
-    def _left_out(
-        self, number: int, judgements: Sequence[Judgement], keep_shown: bool, keep_judged: bool
-    ) -> frozenset[int]:
-        out: set[int] = set()
-        if not keep_shown:
-            for row in path_to(self.rounds, number):
-                out.update(image_id for image_id, _, _ in row.hits)
-        judged = {one.image_id for one in judgements}
-        return frozenset(out - judged if keep_judged else out | judged)
+
+def start(
+    engine: Engine,
+    table: SessionTable,
+    query: Query,
+    limit: int | None = None,
+    caption: Captioning | None = None,
+    name: str = "",
+    only: Filter | None = None,
+    instruction: str = "",
+) -> Session:
+    """Begins a session: asks the first query and keeps its page as round 0.
+
+    Every later page keeps to `only`, too; `instruction` is what its captioner is told.
+    """
+    only = only or Filter()
+    page = engine.search(query, limit, only)
+    session_id = uuid.uuid4().hex[:12]
+    hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
+    record = {"notes": list(page.notes), "choice": {}, **only_record(only)}
+    if instruction.strip():
+        record[INSTRUCTION] = instruction.strip()
+    with table.together():  # a session without a page is never there
+        table.create(session_id, name or query.text or "picture", query.as_dict())
+        table.add_round(session_id, RoundRow(0, None, "none", hits, record))
+    return Session(engine, table, session_id, caption)
+
+
+def _choice_of(scorer: Scorer) -> dict[str, object]:
+    """What the gate says of its choice, for strategies that choose."""
+    record = getattr(scorer, "record", None)
+    return {} if record is None else asdict(record)
 
 
 def _caption_values(caption: str | None) -> dict[str, object]:

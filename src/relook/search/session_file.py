@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from relook.core.errors import InputError, TooLargeError
+from relook.core.converter import from_json
+from relook.core.errors import InputError, RelookError, TooLargeError
+from relook.core.json_form import HEX, Longest, OneOf
 from relook.core.settings import SessionLimits
-from relook.core.shapes import Longest, OneOf, structure
 from relook.core.types import Box, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.library.session_rows import (
@@ -42,7 +43,7 @@ FORMAT = "relook-session-1"
 _MAX_PARTS, _MAX_PART_WEIGHT = 100, 1e6
 _MAX_HITS, _MAX_IMAGES = 10_000, 100_000
 
-Digest = Annotated[bytes, Longest(128)]
+Digest = Annotated[bytes, HEX, Longest(128)]
 StrategyName = Annotated[str, OneOf(tuple(dict.fromkeys(("none", *STRATEGIES))))]
 
 
@@ -128,16 +129,18 @@ def read_file(data: bytes, told: str, limits: SessionLimits) -> tuple[SessionFil
     try:
         values = _json(data, told, limits)
         _check_sizes(values, told, limits)
-        file: SessionFile = structure(SessionFile, values)
+        file = from_json(SessionFile, values, skip_unknown=True)
         _check_query(file.query)
         _check_images(file.images)
         _check_rounds(file.rounds, file.current_round)
         _check_judgements(file.judgements, {row.number for row in file.rounds})
     except TooLargeError:
         raise
-    except (ValueError, RecursionError) as error:
-        words = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise bad_file(told, words) from error
+    except RecursionError as error:
+        raise bad_file(told, "it is nested too deeply") from error
+    except ValueError as error:
+        problem = error.message if isinstance(error, RelookError) else error
+        raise bad_file(told, problem) from error
     return file, values
 
 
@@ -198,7 +201,7 @@ def _check_query(query: Query) -> None:
             raise ValueError(f"query.parts[{at}].weight: {part.weight:g} is out of range")
         if part.text is not None and len(part.text) > MAX_TEXT:
             raise ValueError(f"query.parts[{at}].text: {len(part.text):,} characters are too long")
-        if part.image_id is not None and part.image_id < 0:
+        if part.image_id is not None and not 0 <= part.image_id < 2**63:
             raise ValueError(f"query.parts[{at}].image_id: {part.image_id} is no image")
 
 

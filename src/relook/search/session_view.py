@@ -6,25 +6,26 @@ its `problems` say what cannot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from relook.core.converter import from_json
 from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Page, Query
 from relook.core.vectors import Floats
-from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
+from relook.library.session_rows import OnlyShape
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
-from relook.search.captioning import Captioning
-from relook.search.engine import Engine, Filter, Ranking
-from relook.search.gather import Fitted, gather
-from relook.search.history import counting, path_to, place_of, waiting
-from relook.search.judging import Prepared
-from relook.search.only import only_of
+from relook.library.session_values import SessionRows
+from relook.search.engine import Engine, Filter
+from relook.search.feedback_evidence import Fitted, gather
+from relook.search.history import counting, path_to, place_of, waiting, with_judgements
+from relook.search.judging import Captioning, Prepared
 from relook.search.vectorise import query_vector
 
-__all__ = ["SessionView", "no_judgement"]
+__all__ = ["SessionView", "no_judgement", "only_record"]
 
 
 class SessionView:
@@ -49,25 +50,33 @@ class SessionView:
     ) -> None:
         self.engine, self._table, self._caption = engine, table, caption
         self.session_id = session_id
-        self._row = table.get(session_id)
-        self.query = Query.from_dict(self._row.query)
+        self._known: tuple[tuple[int, int], SessionRows] | None = None
+        self.query = Query.from_dict(self.rows.row.query)
         self._vector: Floats | None = None
 
     @property
+    def rows(self) -> SessionRows:
+        """The session as the catalog has it now; it is read again only after a change."""
+        version = self._table.version()
+        if self._known is None or self._known[0] != version:
+            self._known = version, self._table.read(self.session_id)
+        return self._known[1]
+
+    @property
     def row(self) -> SessionRow:
-        """Name, age and current round, as the catalog has them now."""
-        return self._table.get(self.session_id)
+        """Name, age and current round."""
+        return self.rows.row
 
     @property
     def rounds(self) -> list[RoundRow]:
         """Every round, by number; an empty one for a session that has lost them all."""
-        return self._table.rounds(self.session_id) or [RoundRow(0, None, "none", (), {})]
+        return list(self.rows.rounds) or [RoundRow(0, None, "none", (), {})]
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What of the session cannot be read, in words; nothing but for a damaged one."""
         rounds = [problem for row in self.rounds for problem in row.problems]
-        return (*self.row.problems, *rounds, *self._table.unreadable(self.session_id))
+        return (*self.row.problems, *rounds, *self.rows.unreadable)
 
     @property
     def round(self) -> RoundRow:
@@ -101,7 +110,7 @@ class SessionView:
     @property
     def all_judgements(self) -> list[Judgement]:
         """Every judgement of every branch, oldest first."""
-        return self._table.judgements(self.session_id)
+        return list(self.rows.judgements)
 
     def fitted(
         self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
@@ -139,12 +148,29 @@ class SessionView:
     @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return only_of(self._first.record)
+        return _only_of(self._first.record)
 
-    def _rank(self, scorer: Scorer, limit: int, only: Filter) -> Ranking:
-        if scorer.vector is not None:
-            return self.engine.rank(scorer.vector, limit, only)
-        return self.engine.rank_by(scorer.score, limit, only)
+    def only_unseen(
+        self,
+        number: int,
+        judgements: Sequence[Judgement],
+        *,
+        keep_shown: bool,
+        keep_judged: bool,
+    ) -> Filter:
+        """Which images the next page of a round may show.
+
+        Args:
+            number: The round.
+            judgements: What counts for that page.
+            keep_shown: Whether images that earlier pages showed may appear again.
+            keep_judged: Whether judged images may.
+        """
+        path = [] if keep_shown else path_to(self.rounds, number)
+        shown = {image_id for row in path for image_id, _, _ in row.hits}
+        judged = {judgement.image_id for judgement in judgements}
+        left_out = shown - judged if keep_judged else shown | judged
+        return replace(self.only, without=frozenset(left_out))
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""
@@ -160,9 +186,7 @@ class SessionView:
                 one if one.judgement_id else replace(one, judgement_id=last + n)
                 for n, one in enumerate(self._placed(judging), start=1)
             ]
-            replaced = {one.judgement_id for one in fresh}
-            kept = [one for one in kept if one.judgement_id not in replaced] + fresh
-            kept.sort(key=lambda one: one.judgement_id)
+            kept = list(with_judgements(kept, fresh))
         return counting(path_to(self.rounds, number), kept)
 
     def _waiting(self) -> list[Judgement]:
@@ -202,11 +226,33 @@ class SessionView:
         n_gone = len(row.hits) - len(hits)
         if n_gone:
             notes = (*notes, f"{n_gone} images of this page left the library")
-        notes = (*notes, *row.problems, *self.row.problems)
-        notes = (*notes, *self._table.unreadable(self.session_id))
+        notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         return Page(self.query, hits, notes, self.session_id)
 
 
 def no_judgement(judgement_id: int) -> NotFoundError:
     """The error for a judgement that the session does not have."""
     return NotFoundError("no_judgement", f"this session has no judgement {judgement_id}")
+
+
+def only_record(only: Filter) -> dict[str, Any]:
+    """A filter as a round's record keeps it; empty when every image may be found.
+
+    Raises:
+        InputError: `bad_filter` for one that would cost too much to compare, page after page.
+    """
+    if not only.where and not only.path:
+        return {}
+    kept = {"where": dict(only.where), "path": only.path}
+    try:
+        from_json(OnlyShape, kept)
+    except InputError as error:
+        message = f"a session cannot keep this filter: {error.message}"
+        raise InputError("bad_filter", message) from error
+    return {"only": kept}
+
+
+def _only_of(record: Mapping[str, Any]) -> Filter:
+    """The filter of a round's record, as `SessionTable.rounds` reads it."""
+    kept = record.get("only", {})
+    return Filter(dict(kept.get("where") or {}), kept.get("path"))

@@ -12,9 +12,8 @@ from fastapi.responses import StreamingResponse
 from relook.core.errors import InputError, NotFoundError
 from relook.library.records import printable
 from relook.library.session_table import Judgement
-from relook.search.changes import changes
 from relook.search.engine import Filter
-from relook.search.explain import influence, why
+from relook.search.explain import changes, influence, why
 from relook.search.judging import JudgementRequest
 from relook.server import models
 from relook.server.captions import caption_topic

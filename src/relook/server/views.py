@@ -58,31 +58,19 @@ def image_view(volume: ServedLibrary, record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def judgement_view(one: Judgement) -> dict[str, Any]:
+def judgement_view(judgement: Judgement) -> dict[str, Any]:
     """A judgement."""
-    return one.as_dict()
+    return judgement.as_dict()
 
 
 def round_view(row: RoundRow) -> dict[str, Any]:
     """A round without its hits."""
-    return {
-        "number": row.number,
-        "parent": row.parent,
-        "strategy": row.strategy,
-        "n_hits": len(row.hits),
-        "notes": [*row.record.get("notes", ()), *row.problems],
-        "choice": row.record.get("choice") or {},
-    }
+    return row.as_dict()
 
 
 def line_view(row: SessionRow) -> dict[str, Any]:
     """A session as a line of a list."""
-    return {
-        "session_id": row.session_id,
-        "name": row.name,
-        "created_s": row.created_s,
-        "current_round": row.current_round,
-    }
+    return row.as_dict()
 
 
 def session_view(volume: ServedLibrary, session: Session) -> dict[str, Any]:
@@ -94,7 +82,7 @@ def session_view(volume: ServedLibrary, session: Session) -> dict[str, Any]:
         "query": query_dict(session.query, volume.pictures),
         "where": dict(session.only.where),
         "path": session.only.path,
-        "rounds": [round_view(one) for one in session.rounds],
-        "judgements": [judgement_view(one) for one in session.judgements],
+        "rounds": [round_view(row) for row in session.rounds],
+        "judgements": [judgement_view(item) for item in session.judgements],
         "page": page_view(volume, session.page),
     }

@@ -1,4 +1,4 @@
-"""Where libraries are by default. Layer: app."""
+"""Paths as people type them, and where libraries are by default. Layer: app."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ PathLike = str | os.PathLike[str]
 
 def default_library() -> Path:
     """The library used when none is named: `$RELOOK_LIBRARY`, or one place per user."""
-    named = os.environ.get("RELOOK_LIBRARY")
-    if named:
-        return Path(os.path.expanduser(named))
+    if folder := os.environ.get("RELOOK_LIBRARY"):
+        return expanded(folder)
     return platformdirs.user_data_path("relook", appauthor=False) / "library"
 
 
-def library_folder(named: str | os.PathLike[str] | None) -> Path:
-    """The folder of a named library, or the default one."""
-    return default_library() if named is None else Path(os.path.expanduser(named))
+def library_folder(folder: PathLike | None) -> Path:
+    """The folder of a library, or the default one for None."""
+    return default_library() if folder is None else expanded(folder)
 
 
 def several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
-    """Paths, of which there may be one."""
+    """One path or several, as several."""
     return [paths] if isinstance(paths, (str, os.PathLike)) else paths
 
 
 def expanded(path: PathLike) -> Path:
-    """A path with `~` made out; Path.expanduser raises for a user that is not there."""
+    """A path with `~` resolved; Path.expanduser raises for a user that does not exist."""
     return Path(os.path.expanduser(path))
 
 
 def absolute(path: PathLike) -> bytes:
-    """A place as catalogs keep it.
+    """A path or address as catalogs keep it.
 
     Raises:
         InputError: `bad_address`.

@@ -1,4 +1,4 @@
-"""What a library held when it was read. Layer: library."""
+"""The state of an open library at one moment. Layer: library."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PLACE = "vectors"
 
 @dataclass(slots=True)
 class Moment:
-    """One moment of a library; what is worked out from it goes with it.
+    """The state of a library at one moment, with everything derived from it.
 
     Args:
-        snapshot: What the catalog said.
+        snapshot: Counters and row table of the catalog.
         vectors: The rows, [n, d].
         index_stamp: Of the index that was there, see `ivf_files.index_stamp`.
     """
@@ -82,10 +82,10 @@ class Moment:
         return away is not None and len(away) > 0
 
     def present(self) -> tuple[Mask | None, Mask]:
-        """What is not away.
+        """The rows and images that are not away.
 
         Returns:
-            [n_rows] bool, rows of such images, None when every row is one; [n images by row]
+            [n_rows] bool, the rows of such images (None when all are); [n images, by first row]
             bool, the images.
         """
         if self._present is None:
@@ -101,7 +101,7 @@ class Moment:
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of the row table name."""
         n = len(self.vectors)
-        edges = np.zeros(n + 1, np.int8)  # no row has two images: 1, 0 and -1 are all there is
+        edges = np.zeros(n + 1, np.int8)  # no row has two images: all values are 1, 0 or -1
         edges[table[:, 0]] += 1
         edges[table[:, 0] + table[:, 1]] -= 1
         return np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
@@ -134,13 +134,13 @@ def read_moment(
     vectors_of: Callable[[Snapshot], LibraryVectors],
     known: Snapshot | None,
 ) -> Moment:
-    """The catalog's moment with its vectors mapped.
+    """The current state of the catalog, with its vectors mapped.
 
     Args:
         folder: Of the library.
         catalog: The open one there.
         vectors_of: Opens the vectors of a moment.
-        known: An earlier moment.
+        known: An earlier snapshot.
 
     Raises:
         LibraryFormatError: `vectors_missing`, `bad_catalog`.
@@ -153,7 +153,7 @@ def read_moment(
         except LibraryFormatError:
             if catalog.snapshot(now).vectors_file == now.vectors_file:
                 raise
-            continue  # compaction put another file in its place meanwhile
+            continue  # meanwhile a compaction replaced the file
         went_on = known is not None and known.rewrites == now.rewrites
         n_read = len(now.rows) - (len(known.rows) if known and went_on else 0)
         if n_read * 10 > len(now.rows) > KEPT_FROM and catalog.writable:

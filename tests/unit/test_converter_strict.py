@@ -1,4 +1,4 @@
-"""The strict converter: exact types, bounds, places in its errors."""
+"""The converter on documents from anywhere: exact types, bounds, every wrong place, salvage."""
 
 import json
 import math
@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.core.shapes import Between, Longest, OneOf, ShapeError, salvage, structure, unstructure
+from relook.core.converter import from_json, salvage, to_json
+from relook.core.errors import InputError
+from relook.core.json_form import HEX, Between, Longest, OneOf
 from relook.core.types import Box, Part, Query
 
 
@@ -29,17 +31,17 @@ class Tree:
     pair: tuple[int, float] = (0, 0.0)
     named: Mapping[str, Annotated[str, Longest(2)]] = field(default_factory=dict)
     flag: bool = False
-    content: bytes = b""
+    content: Annotated[bytes, HEX] = b""
 
 
 def problem(values: object) -> str:
-    with pytest.raises(ShapeError) as caught:
-        structure(Tree, values)
-    return caught.value.problems[0]
+    with pytest.raises(InputError) as caught:
+        from_json(Tree, values)
+    return caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([], "[] is no object"),
         ({"name": "abcdef"}, "name: 6 characters are more than 5"),
@@ -53,7 +55,6 @@ def problem(values: object) -> str:
         ({"pair": [1, 2, 3]}, "pair: [1, 2, 3] has 3 values, not 2"),
         ({"pair": [True, 1]}, "pair[0]: True is no whole number"),
         ({"pair": [1.0, 1]}, "pair[0]: 1.0 is no whole number"),
-        ({"pair": [2**63, 1]}, f"pair[0]: {2**63} is no whole number"),
         ({"pair": [1, math.inf]}, "pair[1]: inf is no finite number"),
         ({"pair": [1, "1"]}, "pair[1]: '1' is no finite number"),
         ({"named": {"x": "abc"}}, "named[x]: 3 characters are more than 2"),
@@ -63,8 +64,8 @@ def problem(values: object) -> str:
         ({"content": "0"}, "content: '0' is no row of hexadecimal digits"),
     ],
 )
-def test_the_first_problem_has_its_place(values: object, told: str) -> None:
-    assert problem(values).startswith(told)
+def test_the_first_problem_has_its_place(values: object, message: str) -> None:
+    assert problem(values).startswith(message)
 
 
 def test_what_fits_comes_back_as_it_was() -> None:
@@ -72,16 +73,21 @@ def test_what_fits_comes_back_as_it_was() -> None:
         "name": "x", "kind": "b", "leaves": [{"box": [0, 0.25, 1, 1], "weight": 2.0}],
         "pair": [3, 0.5], "named": {"k": "v"}, "flag": True, "content": "00ff",
     }  # fmt: skip
-    made = structure(Tree, {**values, "later": 1})
+    made = from_json(Tree, {**values, "later": 1}, skip_unknown=True)
     assert made.leaves == (Leaf(Box(0, 0.25, 1, 1), 2.0),)
-    assert json.loads(json.dumps(unstructure(made))) == values
+    assert json.loads(json.dumps(to_json(made))) == values
+
+
+def test_every_wrong_place_is_counted() -> None:
+    values = {"name": "abcdef", "leaves": [{"box": [0, 0, 0, "x"]}, {"weight": 0, "box": None}]}
+    assert problem(values) == "name: 6 characters are more than 5 (and 2 more)"
 
 
 def test_queries_have_their_own_rules() -> None:
     query = Query((Part(text="a"), Part(image=Path("b.png"), box=Box(0, 0, 1, 1), weight=-0.5)))
-    assert structure(Query, json.loads(json.dumps(query.as_dict()))) == query
-    with pytest.raises(ShapeError, match="only says what not to show"):
-        structure(Query, {"parts": [{"text": "a", "weight": -1}]})
+    assert from_json(Query, json.loads(json.dumps(query.as_dict()))) == query
+    with pytest.raises(InputError, match="only says what not to show"):
+        from_json(Query, {"parts": [{"text": "a", "weight": -1}]})
 
 
 def test_what_can_be_read_is_salvaged() -> None:
@@ -99,10 +105,10 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*Tree.__slots__, "x"]), JSON))
-def test_any_json_fits_or_is_told(values: dict[str, object]) -> None:
+def test_any_json_fits_or_its_problem_is_said(values: dict[str, object]) -> None:
     made, problems = salvage(Tree, values)
-    json.dumps(unstructure(made), allow_nan=False)
+    json.dumps(to_json(made), allow_nan=False)
     if problems:
-        assert problem(values)
+        assert problem({key: value for key, value in values.items() if key != "x"})
     else:
-        assert structure(Tree, values) == made
+        assert from_json(Tree, values, skip_unknown=True) == made

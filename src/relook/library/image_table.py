@@ -1,14 +1,45 @@
-"""Filters as SQL: metadata and paths against patterns, whatever their case. Layer: library."""
+"""The table of images: its columns, and filters on it as SQL. Layer: library.
+
+A filter compares metadata and paths with patterns, whatever their case.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from relook.core.errors import InputError
-from relook.library.records import printable
+from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = ["matching_sql", "plain"]
+__all__ = ["COLUMNS", "column_values", "matching_sql", "plain", "read_columns"]
+
+COLUMNS = (
+    "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
+    " first_row, n_tiles, tiling_id, title, caption, metadata"
+)
+"""What the table keeps of a record."""
+
+
+def column_values(record: ImageRecord) -> tuple[object, ...]:
+    """A record in the order of the columns."""
+    facts = record.facts
+    metadata = json.dumps(record.metadata, ensure_ascii=False, default=str)
+    return (
+        facts.path, facts.size_bytes, facts.mtime_ns, record.content, record.width_px,
+        record.height_px, record.format, record.dhash, record.first_row, record.n_tiles,
+        record.tiling_id, record.title, record.caption, metadata,
+    )  # fmt: skip
+
+
+def read_columns(row: Sequence[object]) -> ImageRecord:
+    """The record made of a row: the image's id, then the columns."""
+    image_id, path, size_bytes, mtime_ns, *fields, metadata = row
+    facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
+    extra = json.loads(str(metadata))
+    assert isinstance(image_id, int)
+    return ImageRecord(facts, *fields, extra, image_id)  # type: ignore[arg-type, call-arg]
+
 
 _COLUMNS = ("title", "caption", "format")
 
@@ -40,7 +71,7 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
 
 
 def _check_pattern(pattern: str) -> None:
-    """Refuses a NUL, behind which SQLite would not read on: the rest would not be asked."""
+    """Refuses a NUL: SQLite ignores whatever stands behind it."""
     if "\0" in pattern:
         raise InputError("bad_filter", f"{pattern!r} has a NUL in it", "no name or path has one")
 
@@ -53,10 +84,10 @@ def plain(value: object) -> str | None:
 
 
 def _fits(field: str, pattern: str, values: list[str]) -> str:
-    """A field against a pattern, which goes behind the other values.
+    """A condition that a field fits a pattern; appends the pattern to the values.
 
-    A call of `plain` for each of a million images takes a second. SQLite's LIKE says the same
-    of plain ASCII, whose bytes are as many as its letters, in a fifth of that.
+    Calling `plain` for a million images takes a second. For plain ASCII (as many bytes as
+    letters) SQLite's LIKE gives the same answer in a fifth of that time.
     """
     text = printable(pattern).lower()
     escaped = re.sub(r"([\\%_])", r"\\\1", text).replace("*", "%").replace("?", "_")

@@ -1,6 +1,11 @@
-"""Titles, captions and metadata from files beside the pictures. Layer: library.
+"""Titles, captions and metadata of pictures: in files beside them or in them. Layer: library.
 
-Reads CSV and JSON lines with a `path` column, and COCO annotation JSON.
+Sidecar files are CSV and JSON lines with a `path` column, and COCO annotation JSON. Picture
+files carry words themselves, and an archive may hold some beside each picture.
+
+Sources: EXIF 2.32 (CIPA DC-008) tags; IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80, 2:116, 2:120; the
+WebDataset format, https://github.com/webdataset/webdataset: `key.jpg` with `key.txt` (a
+caption), `key.json` (facts) and `key.cls` (a class) in one archive.
 """
 
 from __future__ import annotations
@@ -8,22 +13,39 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relook.core.errors import MetadataError
-from relook.core.picture_paths import path_bytes
-from relook.library.records import Words
+from PIL import ExifTags
 
-__all__ = ["Sidecars"]
+from relook.core.errors import MetadataError
+from relook.core.images import Picture
+from relook.core.picture_paths import path_bytes, split_member
+from relook.core.sources import read_beside
+from relook.library.records import Words, printable
+
+__all__ = ["Sidecars", "embedded_words", "words_beside"]
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
+_EXIF_KEYS = {
+    "taken_at": ExifTags.Base.DateTimeOriginal,
+    "camera_make": ExifTags.Base.Make,
+    "camera": ExifTags.Base.Model,
+    "artist": ExifTags.Base.Artist,
+    "copyright": ExifTags.Base.Copyright,
+}
+_IPTC_TITLE, _IPTC_CAPTION, _IPTC_KEYWORDS = (2, 5), (2, 120), (2, 25)
+_IPTC_KEYS = {"artist": (2, 80), "copyright": (2, 116)}
+_LOG = logging.getLogger(__name__)
+_TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
+_OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
 
 
 class Sidecars:
-    """What several sidecar files say, by picture.
+    """Titles, captions and metadata from sidecar files, by picture.
 
     A path in a sidecar is absolute or relative to the sidecar's folder; where neither is
     there, a picture is known by its bare file name if no other entry has the same one.
@@ -52,7 +74,7 @@ class Sidecars:
         return bool(self.n_entries)
 
     def get(self, path: bytes) -> Words | None:
-        """What is said about the picture at an absolute path, or None."""
+        """The words for the picture at an absolute path, or None."""
         named = self._by_name.get(os.path.basename(path))
         return self._by_path.get(path if named is None or path in self._by_path else named)
 
@@ -118,7 +140,7 @@ def _rows(file: Path, rows: Any) -> Iterator[tuple[str, Words]]:
 
 
 def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
-    """COCO's own layout: images, and captions or instances that name them."""
+    """Entries of COCO's own layout: images, and captions or instances that name them."""
     try:
         values = json.loads(text)
         names = {image["id"]: str(image["file_name"]) for image in values["images"]}
@@ -154,4 +176,81 @@ def _text(value: object) -> str:
 
 
 def _no_number(_: str) -> None:
-    """NaN and Infinity, which are no JSON, say nothing."""
+    """Reads NaN and Infinity, which are no JSON, as null."""
+
+
+def embedded_words(picture: Picture) -> Words:
+    """Reads IPTC first (people write it), then EXIF (cameras do)."""
+    metadata: dict[str, Any] = {}
+    for key, tag in _EXIF_KEYS.items():
+        if text := _clean(picture.exif.get(tag)):
+            metadata[key] = text
+    for key, dataset in _IPTC_KEYS.items():
+        if text := _clean(picture.iptc.get(dataset)):
+            metadata[key] = text
+    if keywords := picture.iptc.get(_IPTC_KEYWORDS):
+        several = keywords if isinstance(keywords, list) else [keywords]
+
+        metadata["keywords"] = ", ".join(filter(None, map(_clean, several)))
+    caption = picture.iptc.get(_IPTC_CAPTION)
+    caption = caption or picture.exif.get(ExifTags.Base.ImageDescription)
+    return Words(_clean(picture.iptc.get(_IPTC_TITLE)), _clean(caption), metadata)
+
+
+def _clean(value: object) -> str:
+    """Clean text of a field; cameras pad with NULs and write Latin-1 now and then."""
+    if isinstance(value, bytes):
+        value = _decoded(value)
+    if not isinstance(value, str):
+        return ""
+    return " ".join(value.replace("\0", " ").split())
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def words_beside(path: bytes) -> Words | None:
+    """The words that stand beside a picture in its archive, or None.
+
+    Raises:
+        ImageError: when the archive cannot be read.
+    """
+    if split_member(path) is None:
+        return None
+    words = None
+    for suffix, data in read_beside(path).items():
+        try:
+            more = _member_words(suffix, data.decode("utf-8").strip())
+        except ValueError as error:
+            _LOG.info("%s beside %s says nothing: %s", suffix, printable(path), error)
+            continue
+        words = more if words is None else words.over(more)
+    return words
+
+
+def _member_words(suffix: bytes, text: str) -> Words:
+    if suffix == b".txt":
+        return Words(caption=text)
+    if suffix == b".cls":
+        return Words(metadata={"class": text})
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("it is no object")
+    inner = values.get("metadata")
+    facts = {
+        key: value
+        for key, value in (values | (inner if isinstance(inner, dict) else {})).items()
+        if isinstance(value, str | int | float | bool) and key not in _OURS
+    }
+    title, caption = _first(facts, _TITLE), _first(facts, _CAPTION)
+    return Words(title, caption, facts)
+
+
+def _first(facts: dict[str, Any], keys: tuple[str, ...]) -> str:
+    """The first text under some keys; removes all of these keys from the facts."""
+    texts = [str(facts.pop(key)) for key in keys if key in facts]
+    return next(filter(None, texts), "")

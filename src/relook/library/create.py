@@ -12,11 +12,11 @@ from relook.library.catalog import Catalog
 from relook.library.collection import claim_collection
 from relook.library.manifest import Manifest
 
-__all__ = ["found", "make_folder"]
+__all__ = ["begin_library", "make_folder"]
 
 
 def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
-    """Makes a folder for a library, or sees that nothing else is in it.
+    """Makes a folder for a library, or checks that nothing else is in it.
 
     Args:
         folder: Where.
@@ -41,7 +41,7 @@ def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
         )
 
 
-def found(
+def begin_library(
     folder: Path, catalog: Catalog, encoder_name: str, fingerprint: Fingerprint, store: str
 ) -> Manifest:
     """Writes the manifest of a new library. Writer's lock held.
