@@ -22,7 +22,7 @@ from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
 from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
 from relook.rag.consent import Consent
-from relook.server.screenshots import Screenshots
+from relook.server.picture_caches import Screenshots
 from relook.testing.chat_server import Handler
 
 pytestmark = pytest.mark.usefixtures("own_config")

@@ -13,8 +13,8 @@ from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.exports import _cell
+from relook.server.picture_caches import ThumbnailCache
 from relook.server.queries import no_files, query_dict
-from relook.server.thumbnails import ThumbnailCache
 from relook.server.uploads import safe_stem
 from relook.serving.libraries import _slug
 from relook.serving.pools import Pool

@@ -9,7 +9,7 @@ from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError
 from relook.library.records import printable
-from relook.mcp.folders import Folders
+from relook.mcp.examples import Folders
 from relook.mcp.settings import McpSettings
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool

@@ -18,8 +18,8 @@ from pydantic import Field
 from relook.app.asking import subject_of
 from relook.core.errors import AccessError
 from relook.mcp import arguments as given
+from relook.mcp.examples import Example
 from relook.mcp.progress import Telling
-from relook.mcp.queries import Example
 from relook.mcp.replies import quoted, reply
 from relook.mcp.shapes import AnswerShape
 from relook.mcp.state import McpState

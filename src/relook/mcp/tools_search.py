@@ -12,9 +12,9 @@ from relook.core.errors import InputError
 from relook.core.settings import SearchSettings
 from relook.core.types import Query
 from relook.mcp import arguments as given
+from relook.mcp.examples import Example, Wanted, box_of
 from relook.mcp.pictures import content_of, small_jpeg
 from relook.mcp.progress import Telling
-from relook.mcp.queries import Example, Wanted, box_of
 from relook.mcp.replies import image_values, page_text, page_values, quoted, reply
 from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
 from relook.mcp.state import McpState

@@ -15,8 +15,8 @@ from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.library.records import printable
 from relook.mcp import arguments as given
+from relook.mcp.examples import Wanted, box_of
 from relook.mcp.progress import Telling
-from relook.mcp.queries import Wanted, box_of
 from relook.mcp.replies import page_text, page_values, quoted, reply
 from relook.mcp.shapes import ExplanationShape, SessionShape, SessionsShape
 from relook.mcp.state import McpState

@@ -19,9 +19,8 @@ from relook.library.records import printable
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
+from relook.server.picture_caches import Screenshots, ThumbnailCache
 from relook.server.requests import PartsBody
-from relook.server.screenshots import Screenshots
-from relook.server.thumbnails import ThumbnailCache
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
