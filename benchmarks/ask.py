@@ -36,9 +36,9 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.library import LibraryProvider
 from relook.rag.cache import ResultCache
 from relook.rag.contact_sheet import contact_sheet
-from relook.rag.evidence_text import fenced
-from relook.rag.fetch import small_picture
-from relook.rag.gather import Gatherer
+from relook.rag.evidence_text import evidence_text
+from relook.rag.lookup import Gatherer
+from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import Reply, serving
 
 LIMIT = GatherSettings(limit=10)
@@ -163,12 +163,12 @@ def of_merging(subject: Subject) -> list[Figure]:
     items = tuple(replace(one, match=replace(one.match, thumbnail=small)) for one in evidence.items)
     drawn = replace(evidence, items=items)
     gathering = times_ms(lambda: gatherer.gather(public), 20)
-    telling = times_ms(lambda: fenced(evidence), 50)
+    telling = times_ms(lambda: evidence_text(evidence), 50)
     drawing = times_ms(lambda: contact_sheet(drawn, subject.data), 20)
     total = sum(float(np.median(one)) for one in (gathering, telling, drawing))
     works = (
         lambda: gatherer.gather(public),
-        lambda: fenced(evidence),
+        lambda: evidence_text(evidence),
         lambda: contact_sheet(drawn, subject.data),
     )
     used = sum(cpu_ms(work) for work in works)

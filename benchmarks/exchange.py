@@ -20,7 +20,7 @@ from figures import Figure, parser, report, say
 
 from relook.core.types import WHOLE
 from relook.encoders.base import Fingerprint
-from relook.exchange.commit import Entry, NewImages
+from relook.exchange.image_vectors import Entry, NewImages
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, ImageRecord

@@ -27,8 +27,8 @@ from PIL import Image
 from relook import Library
 from relook.core.images import Picture, content_hash, decode, dhash, read_bytes
 from relook.encoders.builtin import BuiltinEncoder
-from relook.library.embedded import embedded_words
 from relook.library.files import LibraryFiles
+from relook.library.image_words import embedded_words
 from relook.library.records import FileFacts, ImageRecord
 
 T, R = TypeVar("T"), TypeVar("R")

@@ -26,7 +26,7 @@ from photographs import make_pictures
 
 from relook.core.images import content_hash, decode, dhash, read_bytes
 from relook.encoders.builtin import BuiltinEncoder
-from relook.library.embedded import embedded_words
+from relook.library.image_words import embedded_words
 
 T, R = TypeVar("T"), TypeVar("R")
 

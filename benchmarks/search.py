@@ -27,7 +27,7 @@ from figures import Figure, parser, report, say, times_ms
 from synthetic import make_library, real_tiles, text_queries
 
 from relook import Library
-from relook.app.index_beside import text_queries as text_queries_of
+from relook.app.indexing import text_queries as text_queries_of
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
 from relook.search.engine import Filter

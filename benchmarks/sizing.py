@@ -226,9 +226,9 @@ def _tile_bytes(kind: str, dim: int, n_rows: int) -> float:
 
 def _image_bytes(n: int, n_tiles: int) -> tuple[float, float]:
     """What an image with a caption takes of a collection's payload, and of a catalog."""
+    from relook.cluster.milvus_rows import row_payload
     from relook.core.types import WHOLE
     from relook.library.catalog import Catalog
-    from relook.library.payload import row_payload
     from relook.library.records import FileFacts, ImageRecord
 
     boxes = (WHOLE,) * n_tiles

@@ -48,7 +48,7 @@ class Tally:
             collections.Counter
         )
         self.wrong: list[str] = []
-        self._n_uploads = 0
+        self._n_uploads = self._n_broken = 0
         self._lock = threading.Lock()
 
     def add(self, kind: str, status: int, took_ms: float) -> None:
@@ -62,7 +62,14 @@ class Tally:
     def broke(self, kind: str, error: Exception) -> None:
         """Notes a request without an answer."""
         with self._lock:
+            self._n_broken += 1
             self.wrong.append(f"{kind}: {error!r}")
+
+    @property
+    def n_requests(self) -> int:
+        """Answered or not."""
+        with self._lock:
+            return sum(map(len, self.took_ms.values())) + self._n_broken
 
     def may_upload(self) -> bool:
         """Takes one of the uploads that are left."""
@@ -102,6 +109,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument("--seconds", type=float, default=3600.0, help="how long")
+    made.add_argument("--requests", type=int, default=0, help="and at least so many requests")
     made.add_argument("--clients", type=int, default=6, help="clients at once")
     made.add_argument("--out", type=Path, default=HERE.parent / "bench-out" / "soak.json")
     return made.parse_args()
@@ -141,7 +149,10 @@ def _load(
     for thread in threads:
         thread.start()
     samples, began = [], time.monotonic()
-    while (at_s := time.monotonic() - began) < options.seconds and process.poll() is None:
+    while process.poll() is None:
+        at_s = time.monotonic() - began
+        if at_s >= options.seconds and tally.n_requests >= options.requests:
+            break
         samples.append({"at_s": at_s, **_look(process.pid)})
         time.sleep(min(1.0, options.seconds / 60))
     over.set()
@@ -190,7 +201,8 @@ def _stop(process: "subprocess.Popen[str]") -> tuple[float, int | None]:
 
 
 def _report(tally: Tally, samples: list[Sample], options: argparse.Namespace) -> dict[str, Any]:
-    warm_s = min(60.0, options.seconds / 3)
+    seconds = samples[-1]["at_s"]
+    warm_s = min(60.0, seconds / 3)
     failures = [f"{n} times {what}" for what, n in collections.Counter(tally.wrong).items()]
     grown = {}
     for name, (share, more) in ROOM.items():
@@ -199,11 +211,11 @@ def _report(tally: Tally, samples: list[Sample], options: argparse.Namespace) ->
         if last > first * (1 + share) and last > first + more:
             failures.append(f"{name} grew from {first:,.0f} to {last:,.0f}")
     kinds = {kind: _spread(tally, kind) for kind in sorted(tally.took_ms)}
-    n = sum(len(times) for times in tally.took_ms.values())
+    n = tally.n_requests
     every = [one for times in tally.took_ms.values() for one in times]
     return {
-        "seconds": options.seconds, "n_clients": options.clients, "n_requests": n,
-        "requests_per_s": round(n / options.seconds, 1),
+        "seconds": round(seconds, 1), "n_clients": options.clients, "n_requests": n,
+        "requests_per_s": round(n / seconds, 1),
         "p50_ms": _at(every, 0.5), "p99_ms": _at(every, 0.99),
         "kinds": kinds, "grown": grown, "failures": failures,
         "n_turned_away": sum(one[503] for one in tally.statuses.values()),

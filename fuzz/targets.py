@@ -16,30 +16,36 @@ from typing import Any
 
 import numpy as np
 
-from relook.app.visualref import read_old, translate
 from relook.captioners.cleaning import clean
-from relook.core.config import load_config
+from relook.compat.visualref import read_old, translate
+from relook.core.config_file import load_config
 from relook.core.errors import RelookError
 from relook.core.plain_text import inert, plain
 from relook.core.secret import Secret
+from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.core.web import check_url, host_of
 from relook.exchange.faiss_import import FaissFolder
 from relook.exchange.flat_index import FlatWriter
+from relook.gateway.server_settings import ServerSettings
+from relook.library.image_words import Sidecars
 from relook.library.manifest import Manifest
-from relook.library.sidecar import Sidecars
+from relook.library.session_rows import read_judgement, read_round, read_session, record_values
 from relook.providers.base import Lookup, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.json_service import JsonService
 from relook.providers.replay import ReplayProvider
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
-from relook.rag.citations import cite
-from relook.rag.page_text import readable
+from relook.providers.serpapi import (
+    BingProvider,
+    LensExactProvider,
+    SerpApiProvider,
+    YandexProvider,
+)
+from relook.rag.answer_text import cite
+from relook.rag.pages import readable
 from relook.search.grammar import parse_query
-from relook.search.transfer import FORMAT
-from relook.search.transfer import _read as read_session
-from relook.server.settings import ServerSettings
+from relook.search.session_file import FORMAT, read_file
 
 PLACE = Path(tempfile.mkdtemp(prefix="relook-fuzz-"))
 SUBJECT = Subject(b"x", "image/png", "00", 0, 1, 1, url="https://pictures.example.org/a.png")
@@ -81,6 +87,39 @@ def _file(name: str, data: bytes) -> Path:
     path = PLACE / name
     path.write_bytes(data)
     return path
+
+
+def _session(data: bytes) -> None:
+    """What a session file lets through can be kept, told and read again as it is."""
+    file, values = read_file(data, "the file", SessionLimits())
+    for row, raw in zip(file.rounds, values["rounds"], strict=True):
+        record = record_values(row.record, raw["record"])
+        hits, kept = (json.dumps(one).encode() for one in (row.hits, record))
+        strategy = row.strategy.encode()
+        read = read_round((row.number, row.parent, strategy, hits, kept, row.parent is None))
+        assert read is not None
+        assert not read.problems, read.problems
+        assert (read.hits, read.record) == (row.hits, record)
+    for one in file.judgements:
+        assert 0 < one.weight <= 1000
+    json.dumps(file.query.as_dict(), allow_nan=False)
+    file.name.encode()
+
+
+def _stored(data: bytes) -> None:
+    """Rows of the catalog are read whatever stands in them, and can always be told."""
+    parts = (data + b"\xff" * 5).split(b"\xff")
+    numbers = [len(one) or None for one in parts]
+    session = read_session((parts[0], parts[1], parts[2], numbers[3], numbers[4]))
+    found = read_round((numbers[0] or 0, numbers[1], parts[1], parts[2], parts[3], False))
+    judged = read_judgement(
+        (1, numbers[0], numbers[1], numbers[2], parts[2], parts[3], parts[4], numbers[4], parts[0],
+         None)
+    )  # fmt: skip
+    told = judged if isinstance(judged, str) else judged.as_dict()
+    told = [session.query, session.name, session.problems, found and found.record, told]
+    json.dumps(told, allow_nan=False, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    Query.from_dict(session.query)
 
 
 def _query(data: bytes) -> None:
@@ -200,12 +239,16 @@ def _flat_index() -> bytes:
     return b"a.png\nb.png\n\xff\xfe" + path.read_bytes()
 
 
-_SERVE = "relook.server.settings"
+_SERVE = "relook.gateway.server_settings"
+_RECORD = {
+    "notes": ["a"], "choice": {"strategy": "none", "step": 0.5, "reason": "r", "trials": []},
+    "only": {"where": {"title": "a*"}, "path": None}, "instruction": "colours",
+}  # fmt: skip
 _SESSION = {
     "format": FORMAT, "name": "a", "query": {"parts": [{"text": "red"}]},
     "current_round": 0, "images": {"1": {"content": "00" * 16, "path": "a.png"}},
     "rounds": [{"number": 0, "parent": None, "strategy": "none", "hits": [[1, 0.5, 0]],
-                "record": {}}],
+                "record": _RECORD}],
     "judgements": [{"round": 0, "image_id": 1, "relevant": True, "box": [0, 0, 1, 1],
                     "weight": 1.0, "caption": "a", "caption_by": "person", "led_to": None}],
 }  # fmt: skip
@@ -260,7 +303,10 @@ TARGETS: dict[str, Target] = {
     name: Target(on_purpose(run), seeds)
     for name, run, seeds in (
         ("query", _query, (b"dog + 0.5:snow - people", b"image:a.jpg@0.1,0.2,0.6,0.9 + id:42")),
-        ("session", lambda data: read_session(data, "the file"), (_json(_SESSION),)),
+        ("session", _session, (_json(_SESSION),)),
+        ("stored", _stored,
+         (b"s\xffname\xff" + _json(_SESSION["query"]) + b"\xff" + _json(_RECORD),
+          b"\0\0\0\0\xffauto\xff[[1, 0.5, 0]]\xff" + _json(_RECORD) + b"\xffperson")),
         ("csv", _sidecar(".csv"), (b"path,title,caption\na.png,T,\"C, d\"\n",)),
         ("jsonl", _sidecar(".jsonl"), (b'{"path": "a.png", "title": "T", "x": [1, NaN]}\n',)),
         ("coco", _sidecar(".json"), (_json(_COCO),)),
@@ -268,9 +314,9 @@ TARGETS: dict[str, Target] = {
         ("google", _provider(lambda: GoogleVisionProvider(SECRET)),
          (_json(_GOOGLE, b"\0"), _json(_GOOGLE, b"\2"))),
         ("serpapi", _provider(lambda: SerpApiProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("exact", _provider(lambda: lens_exact(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("bing", _provider(lambda: bing(secret=SECRET)), (_json(_SERP, b"\0"),)),
-        ("yandex", _provider(lambda: yandex(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("exact", _provider(lambda: LensExactProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("bing", _provider(lambda: BingProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
+        ("yandex", _provider(lambda: YandexProvider(secret=SECRET)), (_json(_SERP, b"\0"),)),
         ("searxng", _provider(lambda: SearxngProvider("http://s.example")),
          (_json(_SEARX, b"\0"),)),
         ("replay", _replay, (_recorded(),)),

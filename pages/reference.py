@@ -86,7 +86,7 @@ def _parameter(one: Any) -> str:
 
 def error_page() -> str:
     """The tree of errors, their HTTP status, and every code with where it is raised."""
-    from relook.server.errors import STATUS
+    from relook.gateway.error_answers import STATUS
 
     tree = inspect.cleandoc(relook.core.errors.__doc__ or "").split("\n\n")[1]
     lines = [

@@ -28,11 +28,10 @@ from train import Recipe, Trainer
 from words import Words, load_tokenizer
 
 from relook.bench.arms import compare
-from relook.bench.gallery import ArrayGallery
-from relook.bench.simulate import Protocol, Task
+from relook.bench.simulate import Gallery, Protocol, Task
 from relook.core.vectors import unit
+from relook.feedback.directions import covariance
 from relook.feedback.evidence import Evidence
-from relook.feedback.metric import covariance
 from relook.feedback.strategies import strategy
 
 FOLDS, MEMBERS, GALLERY, PHRASINGS = 3, 2, 1000, 2000
@@ -55,7 +54,7 @@ def vectors_of_tiles(members: list[Member], bank: Bank, rows: np.ndarray) -> np.
     return (parts / len(members) ** 0.5).view(len(rows), len(WINDOWS), -1).numpy()
 
 
-def galleries(bank: Bank, data: Path) -> Iterator[tuple[ArrayGallery, list[Task]]]:
+def galleries(bank: Bank, data: Path) -> Iterator[tuple[Gallery, list[Task]]]:
     """Each third in galleries, with the queries that they can answer."""
     files = read_split(data, "train").files  # Flickr8k is the cache's first set
     concepts = read_concepts(data, "train", files)
@@ -76,7 +75,7 @@ def galleries(bank: Bank, data: Path) -> Iterator[tuple[ArrayGallery, list[Task]
             yield _gallery(tiles, captions), _tasks(concepts, queries, own)
 
 
-def _gallery(tiles: np.ndarray, captions: np.ndarray) -> ArrayGallery:
+def _gallery(tiles: np.ndarray, captions: np.ndarray) -> Gallery:
     n_numbers = captions.shape[1]
     clusters = faiss.Kmeans(n_numbers, PHRASINGS, niter=6, seed=1, min_points_per_centroid=1)
     clusters.train(captions)
@@ -91,7 +90,7 @@ def _gallery(tiles: np.ndarray, captions: np.ndarray) -> ArrayGallery:
         covariance=covariance(flat[:5000]),
         phrasings=unit(clusters.centroids),
     )
-    return ArrayGallery(np.ascontiguousarray(tiles), template)
+    return Gallery(np.ascontiguousarray(tiles), template)
 
 
 def _tasks(

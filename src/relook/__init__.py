@@ -16,16 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relook.app.asking import ask
-    from relook.app.facade import Library
+    from relook.app.facade import Library, ask
     from relook.client import Client
     from relook.core.errors import RelookError
     from relook.core.types import Box, Hit, Page, Part, Query
+    from relook.search.judging import JudgementRequest
 
 __all__ = [
     "Box",
     "Client",
     "Hit",
+    "JudgementRequest",
     "Library",
     "Page",
     "Part",
@@ -38,8 +39,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Client": "relook.client",
-    "ask": "relook.app.asking",
+    "ask": "relook.app.facade",
     "Library": "relook.app.facade",
+    "JudgementRequest": "relook.search.judging",
     "RelookError": "relook.core.errors",
     "Box": "relook.core.types",
     "Hit": "relook.core.types",

@@ -94,7 +94,7 @@ class Client:
             library_id: Where.
             query: The one-line language, or `{"parts": [...]}`.
             limit: How many.
-            only: `where`, `path` and `fold`, as in the API.
+            only: `where`, `path`, `fold` and `away`, as in the API.
         """
         body = {"query": query, "limit": limit, **only}
         return self._ask("POST", f"/libraries/{library_id}/search", json=body)
@@ -184,6 +184,19 @@ class Client:
         path = _session(library_id, session_id) + "/judgements"
         return self._ask("POST", path, json=body)
 
+    def judge_all(self, library_id: str, session_id: str, judgements: Sequence[Json]) -> list[Json]:
+        """Makes several marks, all of them or none.
+
+        Args:
+            library_id: The session's library.
+            session_id: The session.
+            judgements: `image_id`, `relevant` and what `judge` takes, each.
+        """
+        path = _session(library_id, session_id) + "/judgements/several"
+        made = self._ask("POST", path, json={"judgements": list(judgements)})
+        judged: list[Json] = made["judgements"]
+        return judged
+
     def revise(self, library_id: str, session_id: str, judgement_id: int, **values: Any) -> Json:
         """Changes `caption`, `relevant`, `box` or `weight` of a judgement."""
         path = f"{_session(library_id, session_id)}/judgements/{judgement_id}"
@@ -203,7 +216,7 @@ class Client:
         return self._ask("POST", f"{_session(library_id, session_id)}/undo")
 
     def again(self, library_id: str, session_id: str, **how: Any) -> Json:
-        """Looks again; `strategy`, `limit`, `keep_shown`, `keep_judged`."""
+        """Looks again; `strategy`, `limit`, `keep_shown`, `keep_judged`, `judgements`."""
         return self._ask("POST", f"{_session(library_id, session_id)}/rounds", json=how)
 
     def why(self, library_id: str, session_id: str, image_id: int, **how: Any) -> Json:

@@ -6,9 +6,9 @@
     response = api.query_with_image(image_url, "What is in this image?")
     response.choices[0].message.content
 
-The names and their meaning are the old package's; what is behind them is Relook: evidence
-with numbers, any provider, any model, files and bytes as well as addresses, JSON instead of
-pickle. `response.relook` is the whole answer.
+The names and their meaning are the old package's. Behind them is Relook: evidence with numbers,
+any provider, any model, files and bytes as well as addresses, JSON instead of pickle.
+`response.relook` is the whole answer.
 
 Source: github.com/mi92/reverse-image-rag, `rir_api.py`, for names and defaults.
 """
@@ -26,8 +26,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relook.answerers import ANSWERERS, Answerer, Finish, answerer_of
-from relook.app.asking import Asking, make_answerer, make_provider, open_asker, subject_of
+from relook.answerers import Finish
+from relook.app.asking import (
+    AskedLibrary,
+    Asking,
+    make_answerer,
+    make_provider,
+    open_asker,
+    subject_of,
+)
 from relook.core.errors import MissingExtraError, StorageError
 from relook.core.secret import Secret
 from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings
@@ -36,8 +43,6 @@ from relook.rag.answer import Answer
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
-
-    from relook.app.facade import Library
 
 __all__ = ["LENS_VARIABLE", "RIR_API"]
 
@@ -55,7 +60,7 @@ class RIR_API:  # noqa: N801 (the old package's name)
 
     Args:
         openai_api_key: The key of the model's service; `$OPENAI_API_KEY` or the keyring's
-            when None. It is used for requests and for nothing else.
+            when None.
         model: As `relook ask --model`; `$RELOOK_MODEL` or a model of OpenAI's when None.
         provider: As `relook ask --provider`, or several, or providers by name.
         library: For the provider `library`.
@@ -75,7 +80,7 @@ class RIR_API:  # noqa: N801 (the old package's name)
         *,
         model: str | None = None,
         provider: str | Sequence[str] | Mapping[str, Provider] = "lens-browser",
-        library: Library | None = None,
+        library: AskedLibrary | None = None,
         form: str = "screenshot",
         allow_upload: bool = False,
         settings: ModelSettings | None = None,
@@ -84,8 +89,9 @@ class RIR_API:  # noqa: N801 (the old package's name)
         self._provider = [provider] if isinstance(provider, str) else provider
         self._library, self._form, self._allow_upload = library, form, allow_upload
         self._settings = settings or ModelSettings(max_tokens=_MAX_TOKENS, stream=False)
-        self._key = Secret(openai_api_key, "RIR_API") if openai_api_key else None
-        self._answerer = self._opened(model or os.environ.get(_MODEL_VARIABLE) or _DEFAULT_MODEL)
+        key = Secret(openai_api_key, "RIR_API") if openai_api_key else None
+        model = model or os.environ.get(_MODEL_VARIABLE) or _DEFAULT_MODEL
+        self._answerer = make_answerer(model, self._settings, key=key)
 
     def query_with_image(
         self,
@@ -115,13 +121,13 @@ class RIR_API:  # noqa: N801 (the old package's name)
             ImageError, FetchError: when the picture cannot be had.
             AccessError: `upload_not_allowed`; AnswerError: when there is no response.
         """
-        config = Asking(AskSettings(form=self._form), self._settings)
-        subject = subject_of(image_url, self._library, replace(config.web, private_ok=True))
+        asking = Asking(AskSettings(form=self._form), self._settings)
+        subject = subject_of(image_url, self._library, replace(asking.web, private_ok=True))
         providers = self._providers(delay, headless)
         with ExitStack() as stack:
             asker = stack.enter_context(
                 open_asker(
-                    config,
+                    asking,
                     library=self._library,
                     model=self._answerer,
                     providers=providers,
@@ -145,13 +151,8 @@ class RIR_API:  # noqa: N801 (the old package's name)
         """Closes the model's connections; closing twice is fine."""
         self._answerer.close()
 
-    def _opened(self, model: str) -> Answerer:
-        if answerer_of(model, ANSWERERS.adapters())[0] != "openai":
-            return make_answerer(model, self._settings)
-        return make_answerer(model, self._settings, key=self._key)
-
     def _providers(self, delay_s: float, headless: bool) -> Mapping[str, Provider]:
-        """The providers of one question: delay and window are said with each."""
+        """The providers of one question: each call names its own delay and window."""
         if isinstance(self._provider, Mapping):
             return self._provider
         shown = EvidenceSettings(thumbnails=self._form == "sheet")
@@ -218,10 +219,10 @@ def _show(screenshot: bytes) -> None:
 
 
 def _write(folder: Path, response: ChatCompletion, screenshot: bytes | None) -> None:
-    told: dict[str, Any] = response.model_dump(mode="json")
+    payload: dict[str, Any] = response.model_dump(mode="json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _RESULT).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        (folder / _RESULT).write_text(json.dumps(payload, indent=2) + "\n", "utf-8")
         if screenshot:
             (folder / _SCREENSHOT).write_bytes(screenshot)
     except OSError as error:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from relook.core.vectors import Floats, unit
+from relook.encoders.devices import TOLERANCES
 from relook.encoders.hf import HfEncoder
 from relook.encoders.st import StEncoder
 from relook.testing import check_encoder, noise, solid
@@ -31,9 +32,31 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(place / name) for name, make in FAMILIES.items()}
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_keeps_the_contract(family: str, checkpoints: dict[str, Path]) -> None:
-    check_encoder(lambda: HfEncoder(checkpoints[family], device="cpu"))
+def test_a_family_keeps_the_contract_in_each_precision(
+    family: str, dtype: str, checkpoints: dict[str, Path]
+) -> None:
+    check_encoder(
+        lambda: HfEncoder(checkpoints[family], device="cpu", dtype=dtype),
+        tolerance=TOLERANCES[dtype],
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_words_have_one_vector_in_every_precision(
+    dtype: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    """Pictures run in the precision asked for, and stay near; words stay as they are."""
+    folders = {**checkpoints, "st": tiny_st(tmp_path)}
+    for family, folder in folders.items():
+        make = StEncoder if family == "st" else HfEncoder
+        full = make(folder, tiles="none", device="cpu", dtype="float32")
+        other = make(folder, tiles="none", device="cpu", dtype=dtype)
+        assert np.array_equal(other.encode_texts(TEXTS), full.encode_texts(TEXTS))
+        apart = max(np.abs(_vector(other, p) - _vector(full, p)).max() for p in PICTURES)
+        assert bool(apart > 1e-5) == (dtype != "float32"), family
+        assert apart < TOLERANCES[dtype], family
 
 
 def test_other_weights_are_another_encoder(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -94,7 +117,7 @@ def test_siglip_2_reads_lower_case_although_its_tokenizer_keeps_case(
 
 def test_tiles_are_crops(checkpoints: dict[str, Path]) -> None:
     """A tile's vector is that of the region as a picture of its own."""
-    encoder = HfEncoder(checkpoints["clip"], tiles="pyramid")
+    encoder = HfEncoder(checkpoints["clip"], tiles="pyramid", device="cpu", dtype="float32")
     picture = noise(5, 140, 140)
     rows = encoder.encode_prepared([encoder.prepare(picture)])[0]
     boxes = encoder.tiles_for(*picture.size)
@@ -108,11 +131,30 @@ def test_tiles_are_crops(checkpoints: dict[str, Path]) -> None:
         assert np.abs(region - rows[at]).max() < 1e-5
 
 
-def test_a_sentence_transformers_model_keeps_the_contract(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_a_sentence_transformers_model_keeps_the_contract(dtype: str, tmp_path: Path) -> None:
     folder = tiny_st(tmp_path)
-    check_encoder(lambda: StEncoder(folder, tiles="none"))
-    ours = HfEncoder(tmp_path / "clip", tiles="none")
-    theirs = StEncoder(folder, tiles="none")
+    check_encoder(
+        lambda: StEncoder(folder, tiles="none", device="cpu", dtype=dtype),
+        tolerance=TOLERANCES[dtype],
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_layers_behind_a_tower_take_what_it_gives(dtype: str, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    whole = SentenceTransformer(str(tiny_st(tmp_path)), device="cpu")
+    longer = SentenceTransformer(modules=[*whole, Dense(16, 24)], device="cpu")
+    longer.save(str(tmp_path / "longer"))
+    encoder = StEncoder(tmp_path / "longer", tiles="none", device="cpu", dtype=dtype)
+    assert _vector(encoder, PICTURES[0]).shape == encoder.encode_texts(["a"])[0].shape == (24,)
+
+
+def test_a_sentence_transformers_model_has_the_vectors_of_its_tower(tmp_path: Path) -> None:
+    theirs = StEncoder(tiny_st(tmp_path), tiles="none", device="cpu", dtype="float32")
+    ours = HfEncoder(tmp_path / "clip", tiles="none", device="cpu", dtype="float32")
     for picture in PICTURES:
         assert np.abs(_vector(ours, picture) - _vector(theirs, picture)).max() < 1e-4
     assert np.abs(ours.encode_texts(TEXTS) - theirs.encode_texts(TEXTS)).max() < 1e-4

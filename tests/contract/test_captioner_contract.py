@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase
-from relook.captioners.hf import HfCaptioner
+from relook.captioners.hf_captioner import HfCaptioner
 from relook.captioners.phrases import PhraseCaptioner
 from relook.captioners.prompts import find_prompt
 from relook.core.errors import AnswerError

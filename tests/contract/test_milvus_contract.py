@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relook.cluster import milvus as store_module
+from relook.cluster.milvus import MilvusSource, MilvusStore
+from relook.cluster.milvus_client import VECTOR, Milvus, MilvusAddress
 from relook.core.vectors import Floats
-from relook.stores import milvus as store_module
-from relook.stores.milvus import MilvusStore
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import VECTOR, Milvus
-from relook.stores.milvus_source import MilvusSource
 from relook.testing import ContractError, check_store
 
 N_ROWS, DIM = 500, 16

@@ -51,9 +51,16 @@ def run(place: Path, command: str) -> str:
     words = shlex.split(command)
     assert words[0] == "relook", command
     env = {**os.environ, "HOME": str(place), "XDG_DATA_HOME": str(place / "data"), "COLUMNS": "100"}
+    env["PYTHONUTF8"] = "1"  # the pages show tables as a terminal of today has them
     env.pop("RELOOK_LIBRARY", None)
     done = subprocess.run(
-        [str(relook), *words[1:]], cwd=place, env=env, capture_output=True, text=True, check=False
+        [str(relook), *words[1:]],
+        cwd=place,
+        env=env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -69,7 +76,12 @@ def shape(text: str) -> list[str]:
 def test_block(place: Path, kind: str, text: str) -> None:
     if kind == "python":
         done = subprocess.run(
-            [sys.executable, "-c", text], cwd=place, capture_output=True, text=True, check=False
+            [sys.executable, "-c", text],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import relook
 from relook.core.errors import RelookError
@@ -29,6 +29,8 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+PATIENCE_MS = 120_000  # ends a hang; no test judges speed by it
+expect.set_options(timeout=PATIENCE_MS)
 SHAPES = ((300, 200), (200, 300), (240, 240), (400, 220))
 CAPTION = "a bright patch"
 WATCH = """
@@ -96,7 +98,7 @@ class GatedEncoder(ColourEncoder):
 
     def encode_prepared(self, prepared: list[Any]) -> list[Any]:
         if len(prepared) > 1:
-            assert self._gate.wait(30)
+            assert self._gate.wait(120)
         return super().encode_prepared(prepared)
 
 
@@ -150,7 +152,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         gate.set()
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         sock.close()
 
 
@@ -179,7 +181,7 @@ def open_page(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
     def visit(path: str = "/", allow: tuple[str, ...] = (), **options: Any) -> Page:
         options.setdefault("viewport", {"width": 1280, "height": 800})
         context = browser.new_context(**options)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(WATCH)
         contexts.append(context)
         page = context.new_page()

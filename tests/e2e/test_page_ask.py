@@ -42,8 +42,6 @@ def open_ask(open_page: OpenPage, chat: ChatServer) -> Callable[..., tuple[Page,
 
     def visit(*, web: bool = False, model: str = "", **options: Any) -> tuple[Page, Locator]:
         page = open_page("/", **options)
-        page.set_default_timeout(20000)
-        expect.set_options(timeout=20000)
         search(page, "red")
         page.locator(".photo").nth(0).focus()
         page.keyboard.press("a")
@@ -56,13 +54,6 @@ def open_ask(open_page: OpenPage, chat: ChatServer) -> Callable[..., tuple[Page,
         return page, panel
 
     return visit
-
-
-@pytest.fixture(autouse=True)
-def _patient() -> Iterator[None]:
-    """Other tests' patience is theirs."""
-    yield
-    expect.set_options(timeout=5000)
 
 
 def ask(panel: Locator, question: str) -> None:
@@ -320,7 +311,7 @@ def test_a_picture_from_outside_is_asked_about(
         page.evaluate(GIVE, [how, ".ask-panel"])
     expect(panel.get_by_role("img", name="Asked about: green.png")).to_be_visible()
     ask(panel, "What is this?")
-    expect(panel.locator(".card").first).to_contain_text("The green one", timeout=20000)
+    expect(panel.locator(".card").first).to_contain_text("The green one")
     expect(page.locator(".search-picture")).to_have_count(0)  # the panel took it, not the search
 
 

@@ -98,8 +98,8 @@ class Killer:
 
 
 @contextlib.contextmanager
-def killer(library: Path, pictures: Path) -> Iterator[Killer]:
-    """A process for victims on one library."""
+def victims() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that has everything imported, for victims on any library."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "faults.victims"],
@@ -107,4 +107,11 @@ def killer(library: Path, pictures: Path) -> Iterator[Killer]:
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
+        yield process
+
+
+@contextlib.contextmanager
+def killer(library: Path, pictures: Path) -> Iterator[Killer]:
+    """A process for victims on one library."""
+    with victims() as process:
         yield Killer(process, library, pictures)

@@ -149,6 +149,25 @@ def compact(library: Path, pictures: Path, work: Path) -> None:
     acknowledge(work, "compacted")
 
 
+def again(library: Path, pictures: Path, work: Path) -> None:
+    """Indexes everything that was added before, a few pictures at a time."""
+    with opened(library) as one:
+        one.add(settings=IndexSettings(batch=2, commit_every=4, workers=1))
+
+
+def squeeze(library: Path, pictures: Path, work: Path) -> None:
+    """Frees the rows that no image names."""
+    with opened(library) as one:
+        upkeep.compact_library(one)
+
+
+def relabel(library: Path, pictures: Path, work: Path) -> None:
+    """Says that a folder is another now; a file beside the library names both."""
+    old, new = (library.parent / "move").read_text().split("\n")
+    with opened(library) as one:
+        one.move(old, new)
+
+
 def mend(library: Path, pictures: Path, work: Path) -> None:
     """A repair; see the test that damages a library first."""
     repair.repair(library)
@@ -163,6 +182,9 @@ VICTIMS: dict[str, Callable[[Path, Path, Path], None]] = {
     "forget": forget,
     "compact": compact,
     "mend": mend,
+    "again": again,
+    "squeeze": squeeze,
+    "relabel": relabel,
 }
 
 if __name__ == "__main__":

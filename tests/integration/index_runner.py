@@ -15,10 +15,11 @@ import os
 import resource
 import sys
 
+from held_encoder import HeldEncoder
+
 import relook
 from relook.core.settings import IndexSettings
 from relook.library import build  # noqa: F401  (imported before `ready`)
-from relook.testing import ColourEncoder
 
 
 def main(library: str, pictures: str, largest: str = "") -> int:
@@ -31,7 +32,7 @@ def main(library: str, pictures: str, largest: str = "") -> int:
 def index(library: str, pictures: str) -> int:
     settings = IndexSettings(batch=4, commit_every=8, workers=2)
     try:
-        with relook.Library(library, encoder=ColourEncoder()) as opened:
+        with relook.Library(library, encoder=HeldEncoder()) as opened:
             report = opened.add(pictures, settings=settings)
     except relook.RelookError as error:
         print(error.code, error.message, sep="\n")  # noqa: T201

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -16,17 +18,49 @@ import relook
 from relook.testing import ColourEncoder
 
 RELOOK = [sys.executable, "-W", "error", "-m", "relook"]
+COLOUR, HELD = "relook.testing.fakes:ColourEncoder", "held_encoder:HeldEncoder"
+PATIENCE_S = 120.0  # ends a test that hangs; no test judges speed by it
 
 
-def plugin_env(folder: Path) -> dict[str, str]:
+def started(
+    command: list[str], *, ctrl_c: Any = signal.default_int_handler, **how: Any
+) -> "subprocess.Popen[Any]":
+    """A process that takes Ctrl-C as at a terminal, wherever the tests themselves run.
+
+    A shell starts a background job with SIGINT ignored, and its children inherit that.
+
+    Args:
+        command: What to start.
+        ctrl_c: `signal.SIG_IGN` starts it as a background job of a script.
+        how: For `Popen`.
+    """
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        return subprocess.Popen(command, **how)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def held_midway(command: list[str], env: dict[str, str], **how: Any) -> "subprocess.Popen[Any]":
+    """A process whose `HeldEncoder` waits in the middle of a run; arguments as for `started`."""
+    reader, writer = os.pipe()
+    env = {**env, "HELD_FD": str(writer)}
+    process = started(command, env=env, pass_fds=(writer,), **how)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        assert pipe.read(4) == b"held", process.communicate()
+    return process
+
+
+def plugin_env(folder: Path, encoder: str = COLOUR) -> dict[str, str]:
     """An environment in which `--encoder colour` is installed and nothing else is set."""
     info = folder / "colour-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
-    )
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    (info / "entry_points.txt").write_text(f"[relook.encoders]\ncolour = {encoder}\n")
+    here = str(Path(__file__).parent)
+    path = os.pathsep.join([str(folder), here, os.environ.get("PYTHONPATH", "")])
+    path = path.rstrip(os.pathsep)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELOOK_")}
     return {**kept, "PYTHONPATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
 
@@ -36,21 +70,23 @@ class Served:
 
     def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
         self.process, self.address = process, address
-        self.http = httpx.Client(base_url=address, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE_S, trust_env=False)
         self.base = "/api/v1/libraries/library"
 
     def raw(self) -> socket.socket:
         host, port = self.address.removeprefix("http://").split(":")
-        return socket.create_connection((host, int(port)), timeout=30)
+        return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 @contextlib.contextmanager
-def served(folder: Path, *flags: str) -> Iterator[Served]:
+def served(folder: Path, *flags: str, ctrl_c: Any = signal.default_int_handler) -> Iterator[Served]:
     """Serves `<folder>/library`; the process is gone at the end, whatever happened."""
     env = plugin_env(folder / "site")
     command = [*RELOOK, "serve", "-l", str(folder / "library"), "--port", "0", "--no-open", *flags]
     with open(folder / "serve.log", "w") as log:
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = started(
+            command, ctrl_c=ctrl_c, env=env, stdout=subprocess.PIPE, stderr=log, text=True
+        )
     try:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from process_parts import PATIENCE_S
 
 import relook
 from relook.server import Server, ServerSettings, bind, create_app
@@ -27,9 +28,9 @@ class Running:
 
     def __init__(self, address: str, server: Server, state: ServerState) -> None:
         self.address, self.server, self.state = address, server, state
-        self.http = httpx.Client(base_url=address, timeout=20, trust_env=False)
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE_S, trust_env=False)
         self.client = relook.Client(address)
-        self.library_id = next(iter(state.shelf)).library_id
+        self.library_id = next(iter(state.libraries)).library_id
         self.base = f"/api/v1/libraries/{self.library_id}"
 
     def get(self, path: str, **how: Any) -> httpx.Response:
@@ -59,14 +60,15 @@ def serving(
             running.http.close()
             running.client.close()
             server.should_exit = True
-            thread.join(20)
+            thread.join(120)
             assert not thread.is_alive()
 
 
-def wait_for(done: Any, timeout_s: float = 10.0) -> None:
-    until = time.monotonic() + timeout_s
+def wait_for(done: Any) -> None:
+    """Waits for what only shows itself when looked at; an end after minutes is for a hang."""
+    until = time.monotonic() + PATIENCE_S
     while not done():
-        assert time.monotonic() < until, "it took too long"
+        assert time.monotonic() < until, "it never came"
         time.sleep(0.005)
 
 

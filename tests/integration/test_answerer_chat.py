@@ -155,11 +155,10 @@ def test_a_service_that_lacks_a_key_of_the_request_is_asked_without_it() -> None
 
 
 def test_time_is_up_while_nothing_and_while_a_trickle_comes() -> None:
-    assert failed(sleep(3), timeout_s=0.3).code == "model_too_slow"
+    assert failed(sleep(120), timeout_s=0.3).code == "model_too_slow"
     reply, _, _ = asked(trickle(0.05), timeout_s=3.0)
     assert reply.finish is Finish.CUT_OFF
     assert reply.text.startswith("la la")
-    assert reply.took_s < 10.0
 
 
 def test_a_service_that_is_not_there() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from relook.answerers import Finish, Prompt, Shown
 from relook.answerers.local import LocalAnswerer
+from relook.app.asking import make_answerer
 from relook.core.errors import InputError, RelookError
 from relook.core.settings import ModelSettings
 from relook.testing import solid
@@ -75,7 +76,7 @@ def test_text_cannot_end_or_begin_a_turn(model: str) -> None:
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model is named"):
-        LocalAnswerer(" ")
+        make_answerer("hf: ")
     with pytest.raises(RelookError) as caught:
         LocalAnswerer(str(tmp_path / "none"))
     assert caught.value.hint

@@ -17,9 +17,9 @@ import relook
 from relook.core import sources
 from relook.core.picture_paths import split_member
 from relook.core.settings import ImageLimits, IndexSettings
-from relook.exchange.shards import export_webdataset
+from relook.exchange.export import export_webdataset
 from relook.library import reading, survey
-from relook.server.originals import original
+from relook.serving.originals import original
 from relook.testing import noise, patched, solid
 
 WRITERS = {"tar": write_tar, "zip": write_zip}
@@ -97,7 +97,7 @@ def test_of_a_changed_archive_only_what_changed_is_encoded(
     assert before.items() <= ids(library).items()
 
 
-def test_a_renamed_archive_keeps_its_images_and_a_deleted_one_takes_them_along(
+def test_a_renamed_archive_keeps_its_images_and_those_of_one_not_there_are_away(
     library: relook.Library, folder: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solid("yellow").save(folder / "plain.png")
@@ -109,7 +109,7 @@ def test_a_renamed_archive_keeps_its_images_and_a_deleted_one_takes_them_along(
     assert counts(library.add(folder)) == {"n_moved": 2, "n_unchanged": 1}
     assert ids(library) == {name.replace("a.", "b."): one for name, one in before.items()}
     (folder / f"b.{suffix}").unlink()
-    assert counts(library.add(folder)) == {"n_removed": 2, "n_unchanged": 1}
+    assert counts(library.add(folder)) == {"n_away": 2, "n_unchanged": 1}
 
 
 def test_webdataset_words_become_captions_and_filters(
@@ -266,11 +266,11 @@ def test_a_damaged_archive_ends_nothing_and_its_images_stay(
     assert skipped(report) == {f"a.{suffix}": "bad_archive"}
     assert ids(library) == before
     assert any("cannot list" in note for note in report.notes)
-    assert counts(library.add(folder)) == {"n_unchanged": 1, "n_skipped": 1}
+    assert counts(library.add(folder)) == {"n_unchanged": 1, "n_skipped": 1, "n_away": 3}
     assert ids(library) == before
     WRITERS[suffix](path, {"1.png": RED})
     mended = library.add(folder)
-    assert counts(mended) == {"n_removed": 2, "n_unchanged": 2}
+    assert counts(mended) == {"n_removed": 2, "n_unchanged": 2, "n_back": 1}
 
 
 def test_archives_are_only_read(library: relook.Library, folder: Path, suffix: str) -> None:

@@ -22,7 +22,7 @@ from relook.rag.answer import Answer
 from relook.rag.ask import Asker
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 
 pytestmark = pytest.mark.usefixtures("own_config")
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import relook
-from relook.app.captioning import check_captioner
+from relook.app.models import check_captioner
 from relook.captioners.base import About
-from relook.captioners.hf import HfCaptioner
+from relook.captioners.hf_captioner import HfCaptioner
 from relook.cli.main import main
 from relook.core.errors import AnswerError, InputError, MissingExtraError, ModelError, RelookError
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings

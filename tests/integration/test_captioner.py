@@ -10,6 +10,7 @@ from PIL import Image
 from relook.captioners import CAPTIONERS, DEFAULT
 from relook.captioners.phrases import PhraseCaptioner
 from relook.core.errors import ModelError
+from relook.core.settings import CaptionerSettings
 from relook.encoders.builtin import BuiltinEncoder
 
 
@@ -26,7 +27,7 @@ def make_bank(folder: Path, encoder: BuiltinEncoder, phrases: list[str]) -> Path
 
 
 def test_the_shipped_bank_fits_the_shipped_encoder() -> None:
-    captioner = CAPTIONERS.load(DEFAULT)()
+    captioner = CAPTIONERS.open(DEFAULT, "", CaptionerSettings())
     phrases = captioner.caption([Image.new("RGB", (50, 40), "blue")], limit=3)
     assert len(phrases) == 1
     assert len(phrases[0]) == 3

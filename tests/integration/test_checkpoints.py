@@ -233,12 +233,13 @@ def test_tiles_and_devices_that_are_none(folder: Path) -> None:
         HfEncoder(folder, device="gpu").load()
 
 
-def test_half_precision_gives_nearly_the_same_vectors(folder: Path) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_gives_nearly_the_same_vectors(folder: Path, dtype: str) -> None:
     """What a library stores may be searched in another precision: cosines stay above .999."""
     from relook.testing import noise
 
     full = HfEncoder(folder, tiles="none", device="cpu", dtype="float32")
-    half = HfEncoder(folder, tiles="none", device="cpu", dtype="bfloat16")
+    half = HfEncoder(folder, tiles="none", device="cpu", dtype=dtype)
     assert full.fingerprint == half.fingerprint
     pictures = [noise(seed) for seed in range(8)]
     for one, other in zip(

@@ -12,7 +12,7 @@ import relook
 from relook.captioners.prompts import shipped_prompts
 from relook.cli.configured import SECTIONS, config_of, shipped, user_file
 from relook.cli.main import main
-from relook.core.config import Setting
+from relook.core.config_file import Setting
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.encoders.spec import ModelSpec
 from relook.feedback.strategies import strategy
@@ -204,7 +204,7 @@ def test_serve_takes_its_settings(run: Run, album: Path, monkeypatch: pytest.Mon
     assert seen["state"].settings.n_waiting == 3
     assert seen["state"].settings.allowed_hosts == ("a.example",)
     assert seen["state"].settings.ask_models == ("m",)
-    (library,) = [shelved.library for shelved in seen["state"].shelf]
+    (library,) = [shelved.library for shelved in seen["state"].libraries]
     assert library.folder == Path("lib")
     assert library.search_settings.limit == 2
 

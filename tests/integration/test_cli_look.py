@@ -8,7 +8,7 @@ import pytest
 
 import relook
 from relook.cli.main import main
-from relook.cli.thumbnails import protocol, sequence
+from relook.cli.output import thumbnail_protocol, thumbnail_sequence
 from relook.core.registry import Adapter
 from relook.core.types import Box
 from relook.encoders import ENCODERS
@@ -141,11 +141,11 @@ def test_the_loop_resumes(
 
 
 def test_thumbnail_protocols() -> None:
-    assert protocol({"KITTY_WINDOW_ID": "1"}) == "kitty"
-    assert protocol({"TERM_PROGRAM": "WezTerm"}) == "iterm"
-    assert protocol({"TERM": "xterm-256color"}) is None
-    drawn = sequence(b"x" * 4000, "kitty")
+    assert thumbnail_protocol({"KITTY_WINDOW_ID": "1"}) == "kitty"
+    assert thumbnail_protocol({"TERM_PROGRAM": "WezTerm"}) == "iterm"
+    assert thumbnail_protocol({"TERM": "xterm-256color"}) is None
+    drawn = thumbnail_sequence(b"x" * 4000, "kitty")
     assert drawn.count("\033_G") == 2
     assert drawn.startswith("\033_Ga=T,f=100,m=1;")
     assert "\033_Gm=0;" in drawn
-    assert sequence(b"png", "iterm") == "\033]1337;File=inline=1;size=3:cG5n\a"
+    assert thumbnail_sequence(b"png", "iterm") == "\033]1337;File=inline=1;size=3:cG5n\a"

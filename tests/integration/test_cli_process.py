@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import many
+from process_parts import HELD, held_midway, plugin_env
 
 from relook.testing import solid
 
@@ -84,23 +84,39 @@ def test_head_of_a_page(env: dict[str, str], album: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, bytes(album / "red.png") + b"\n", b"")
 
 
-def test_ctrl_c_is_exit_code_130_and_the_next_run_goes_on(
-    env: dict[str, str], tmp_path: Path
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_ends_it_in_good_order_and_the_next_run_goes_on(
+    tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     many(tmp_path / "album", 300)
-    library = tmp_path / "library"
-    command = [*RELOOK, "index", str(tmp_path / "album"), "--encoder", "colour", "--json"]
-    process = subprocess.Popen(
-        [*command, "--library", str(library)],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    pid = library / "writer.pid"
-    while not (pid.exists() and pid.read_text()) and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert process.returncode == 130
+    env = plugin_env(tmp_path / "site", HELD)
+    library = str(tmp_path / "library")
+    command = ["index", str(tmp_path / "album"), "--encoder", "colour", "--json", "-l", library]
+    process = held_midway([*RELOOK, *command], env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == code
     assert b"Traceback" not in err
-    done = run(env, *command[5:], "--library", library)
+    stopped = json.loads(out)
+    assert stopped["interrupted"]
+    assert 0 < stopped["n_images"] < 300
+    done = run(env, *command)
     assert done.returncode == 0
     assert json.loads(done.stdout)["n_images"] == 300
+
+
+def test_ctrl_c_is_not_for_what_a_script_started_in_the_background(tmp_path: Path) -> None:
+    many(tmp_path / "album", 300)
+    process = held_midway(
+        [*RELOOK, "index", str(tmp_path / "album"), "--encoder", "colour", "--json"],
+        {**plugin_env(tmp_path / "site", HELD), "RELOOK_LIBRARY": str(tmp_path / "library")},
+        ctrl_c=signal.SIG_IGN, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate()
+    assert process.returncode == 143
+    assert json.loads(out)["interrupted"]

@@ -16,7 +16,7 @@ import relook
 from relook.cli import dataset as command
 from relook.cli.main import main
 from relook.core.errors import InputError, StorageError
-from relook.datasets import fetch as fetching
+from relook.datasets import obtain as fetching
 from relook.datasets.catalogue import COCO, RETAIL, Archive, Dataset
 from relook.datasets.download import open_client
 from relook.testing import noise

@@ -16,7 +16,7 @@ from relook.core.errors import EncoderMismatchError, InputError, NotFoundError
 from relook.core.types import WHOLE
 from relook.encoders.base import encode_images
 from relook.exchange.export import export_faiss
-from relook.exchange.rows import tiles_of
+from relook.exchange.image_vectors import tiles_of
 from relook.library.report import Progress, Stop
 from relook.testing import ColourEncoder, noise
 

@@ -23,10 +23,11 @@ from relook.providers.base import (
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 from relook.testing.web_server import Reply, picture_bytes, serving
 
-QUICK = GatherSettings(timeout_s=2.0, backoff_s=0.01)
+LONG_S = 120.0  # what comes so late is what nobody waited for
+QUICK = GatherSettings(timeout_s=LONG_S, backoff_s=0.01)
 
 
 class Scripted:
@@ -83,14 +84,22 @@ def outcomes(evidence: Evidence) -> dict[str, str]:
 
 def test_no_failure_loses_the_others_matches() -> None:
     blocked = ProviderResult("blocked", Outcome.BLOCKED, message="a robot check")
+    is_over, came_back = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        assert is_over.wait(LONG_S)
+        came_back.set()
+
     evidence = gather(
         Scripted("breaks", RuntimeError("boom")),
         Scripted("blocked", blocked),
         Scripted("nothing", ProviderResult("nothing", Outcome.NOTHING)),
-        Scripted("hangs", lambda: time.sleep(5)),
+        Scripted("hangs", hang),
         Scripted("works", found("works", "one", "two")),
-        settings=replace(QUICK, timeout_s=0.3),
+        settings=replace(QUICK, timeout_s=3.0),  # of which the others need next to nothing
     )
+    assert not came_back.is_set()
+    is_over.set()
     assert outcomes(evidence) == {
         "breaks": "failed",
         "blocked": "blocked",
@@ -102,11 +111,10 @@ def test_no_failure_loses_the_others_matches() -> None:
     assert [item.number for item in evidence] == [1, 2]
     assert "RuntimeError" in evidence.results[0].message
     assert "boom" not in evidence.results[0].message
-    assert evidence.took_s < 1.5
 
 
 def test_providers_are_asked_side_by_side() -> None:
-    meeting = threading.Barrier(3, timeout=2.0)
+    meeting = threading.Barrier(3, timeout=LONG_S)
     evidence = gather(*(Scripted(name, meeting.wait) for name in "abc"))
     assert set(outcomes(evidence).values()) == {"found"}
 
@@ -115,7 +123,7 @@ def test_results_are_told_as_they_arrive() -> None:
     first_told = threading.Event()
 
     def wait() -> None:
-        assert first_told.wait(2.0)
+        assert first_told.wait(LONG_S)
 
     told: list[str] = []
 
@@ -215,18 +223,18 @@ def test_a_wait_that_was_asked_for_is_kept() -> None:
 
     evidence = gather(Timed("a", busy("a", 0.3), found("a")))
     assert outcomes(evidence) == {"a": "found"}
-    assert 0.29 <= times[1] - times[0] < 1.0
+    assert times[1] - times[0] >= 0.29
 
 
 def test_a_wait_longer_than_the_time_left_is_reported_and_remembered() -> None:
-    provider = Scripted("a", busy("a", 60.0), found("a"))
+    provider = Scripted("a", busy("a", 600.0), found("a"))
     with Gatherer({"a": provider}, settings=QUICK, consent=Consent(Path("nowhere"))) as gatherer:
         first = gatherer.gather(public_subject())
         second = gatherer.gather(public_subject(2))
     assert len(provider.asked) == 1
     assert [one.results[0].retry_after_s for one in (first, second)] == [
-        60.0,
-        pytest.approx(60, abs=2),
+        600.0,
+        pytest.approx(600, abs=60),
     ]
     assert "left alone" in second.results[0].message
     assert provider.closed == 1
@@ -292,11 +300,11 @@ def test_a_full_disk_loses_no_evidence(tmp_path: Path) -> None:
 
 def test_an_answer_that_comes_too_late_is_recorded_all_the_same(tmp_path: Path) -> None:
     cache, go = ResultCache(tmp_path), threading.Event()
-    provider = Scripted("late", lambda: go.wait(5.0))
+    provider = Scripted("late", lambda: go.wait(LONG_S))
     late = gather(provider, cache=cache, settings=replace(QUICK, timeout_s=0.1))
     assert outcomes(late) == {"late": "timed_out"}
     go.set()
-    limit = time.monotonic() + 5.0
+    limit = time.monotonic() + LONG_S
     while not list(tmp_path.glob("*.json")) and time.monotonic() < limit:
         time.sleep(0.01)
     assert outcomes(gather(provider, cache=cache)) == {"late": "found"}
@@ -306,7 +314,7 @@ def test_an_answer_that_comes_too_late_is_recorded_all_the_same(tmp_path: Path) 
 def test_every_provider_gets_the_time_that_is_left() -> None:
     provider = Scripted("a", found("a"))
     gather(provider)
-    assert 1.5 < provider.asked[0][1].timeout_s <= 2.0
+    assert LONG_S - 60 < provider.asked[0][1].timeout_s <= LONG_S
 
 
 def test_a_provider_that_gives_too_much_is_cut() -> None:

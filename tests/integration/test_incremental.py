@@ -17,6 +17,7 @@ from relook.testing import ColourEncoder, noise, solid
 
 COUNTS = (
     "n_added", "n_updated", "n_unchanged", "n_moved", "n_removed", "n_duplicates", "n_metadata",
+    "n_away", "n_back",
 )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def test_a_touched_file_is_read_and_not_encoded(
 
 
 @pytest.mark.parametrize("commit_every", [1, 256])
-def test_swapped_files_keep_the_ids_of_their_paths(
+def test_ids_follow_swapped_files(
     library: relook.Library, pictures: Path, commit_every: int
 ) -> None:
     library.add(pictures)
@@ -159,8 +160,11 @@ def test_swapped_files_keep_the_ids_of_their_paths(
     (pictures / "green.png").rename(pictures / "red.png")
     (pictures / "aside").rename(pictures / "green.png")
     settings = IndexSettings(batch=1, commit_every=commit_every, workers=1)
-    assert counts(library.add(pictures, settings=settings)) == {"n_updated": 2, "n_unchanged": 1}
-    assert ids(library) == before
+    assert counts(library.add(pictures, settings=settings)) == {"n_moved": 2, "n_unchanged": 1}
+    assert ids(library) == {
+        "red.png": before["green.png"], "green.png": before["red.png"],
+        "sub/blue.png": before["sub/blue.png"],
+    }  # fmt: skip
     assert names(library.search("red", limit=1)) == ["green.png"]
     assert names(library.search("green", limit=1)) == ["red.png"]
 
@@ -169,9 +173,10 @@ def test_a_file_moved_over_another_replaces_it(library: relook.Library, pictures
     library.add(pictures)
     before = ids(library)
     (pictures / "red.png").replace(pictures / "green.png")
-    assert counts(library.add(pictures)) == {"n_updated": 1, "n_removed": 1, "n_unchanged": 1}
-    kept = {name: before[name] for name in ("green.png", "sub/blue.png")}
-    assert ids(library) == kept
+    assert counts(library.add(pictures)) == {"n_moved": 1, "n_removed": 1, "n_unchanged": 1}
+    assert ids(library) == {
+        "green.png": before["red.png"], "sub/blue.png": before["sub/blue.png"],
+    }  # fmt: skip
     assert names(library.search("red", limit=1)) == ["green.png"]
 
 
@@ -183,13 +188,14 @@ def test_an_emptied_root_keeps_its_images_with_a_note(
     shutil.rmtree(pictures)
     pictures.mkdir()
     report = library.add(pictures)
-    assert counts(report) == {}
+    assert counts(report) == {"n_away": 3}
     assert report.notes == [
-        "3 images are kept although their folder is empty or gone now;"
-        " was a disk unplugged? Remove them with: relook forget PATH"
+        f"3 pictures are away: {pictures} has no pictures now; {pictures} is empty now; they keep"
+        " their marks, and come back by themselves."
+        " Were they deleted for good? Then: relook forget PATH"
     ]
     assert ids(library) == before
-    assert names(library.search("red", limit=1)) == ["red.png"]
+    assert names(library.search("red", limit=1)) == []
 
 
 def test_a_root_that_is_gone_stops_only_who_names_it(
@@ -204,8 +210,10 @@ def test_a_root_that_is_gone_stops_only_who_names_it(
     assert raised.value.code == "no_path"
     many(other, 1, start=2)
     report = library.add()
-    assert counts(report) == {"n_added": 1, "n_unchanged": 2}
-    assert report.notes == [f"cannot list {pictures}: No such file or directory"]
+    assert counts(report) == {"n_added": 1, "n_unchanged": 2, "n_away": 3}
+    assert [note.partition(";")[0] for note in report.notes] == [
+        f"3 pictures are away: {pictures} is not there"
+    ]
     assert len(library) == 6
 
 
@@ -224,8 +232,11 @@ def test_a_folder_that_is_not_listed_keeps_its_images(
     monkeypatch.setattr(os, "scandir", scandir)
     (pictures / "sub" / "blue.png").unlink()
     report = library.add(pictures)
-    assert counts(report) == {"n_unchanged": 2}
-    assert report.notes == [f"cannot list {pictures}/sub: Permission denied"]
+    assert counts(report) == {"n_unchanged": 2, "n_away": 1}
+    assert [note.partition(";")[0] for note in report.notes] == [
+        f"cannot list {pictures}/sub: Permission denied",
+        f"1 picture is away: {pictures}/sub cannot be read: Permission denied",
+    ]
     assert len(library) == 3
 
 
@@ -332,3 +343,17 @@ def test_a_mistyped_path_makes_no_library(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no-such-folder"):
         library.add(tmp_path / "no-such-folder")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", [b"/nul\0.png", b"/nul\0/red.png", b"/odd\xff\xfe.png"])
+def test_a_damaged_path_is_one_that_no_file_has(
+    library: relook.Library, pictures: Path, name: bytes
+) -> None:
+    """Its content is there under its right name, and takes the image over."""
+    library.add(pictures)
+    with library.files.catalog.transaction() as db:
+        odd = os.fsencode(pictures) + name
+        db.execute("UPDATE images SET path = ? WHERE image_id = ?", (odd, ids(library)["red.png"]))
+        library.files.catalog.bump(db)
+    report = library.add(pictures)
+    assert (report.n_images, set(ids(library))) == (3, {"red.png", "green.png", "sub/blue.png"})

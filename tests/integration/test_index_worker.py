@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import relook
-from relook.app.index_beside import run_with_index
+from relook.app.indexing import run_with_index
 from relook.core.errors import InputError
 from relook.core.settings import SearchSettings
 from relook.core.vectors import unit
@@ -136,7 +136,7 @@ def test_searching_goes_on_while_the_index_is_made(
 
     def fill(*given: object) -> object:
         building.set()
-        assert may_go_on.wait(60)
+        assert may_go_on.wait(120)
         return real(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ivf_build, "_fill", fill)
@@ -144,7 +144,7 @@ def test_searching_goes_on_while_the_index_is_made(
         thread = threading.Thread(target=run, args=(folder, 10))
         thread.start()
         try:
-            assert building.wait(60)
+            assert building.wait(120)
             assert len(library.search("red", limit=7)) == 7
             assert type(library.files.store(SETTINGS)) is ExactStore
         finally:
@@ -170,10 +170,55 @@ def test_the_index_begins_before_the_run_has_ended(
     with LibraryFiles.open(folder) as files, WriterLock(folder):
 
         def wait() -> IndexReport:
-            assert indexed.wait(60)
+            assert indexed.wait(120)
             return IndexReport()
 
         run_with_index(files, ENCODER, SETTINGS, N_ROWS, wait)
+
+
+def test_stages_that_went_by_during_the_run_are_told_after_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(folder / "ann")
+    monkeypatch.setattr(index_worker, "_LOOK_EVERY_S", 0.01)
+    indexed = threading.Event()
+    real = ivf_build.sweep
+
+    def sweep(*given: object) -> None:
+        real(*given)  # type: ignore[arg-type]
+        indexed.set()
+
+    monkeypatch.setattr(ivf_build, "sweep", sweep)
+    told: list[Progress] = []
+
+    def add() -> IndexReport:
+        assert indexed.wait(120)
+        assert not told
+        return IndexReport()
+
+    with LibraryFiles.open(folder) as files, WriterLock(folder):
+        run_with_index(files, ENCODER, SETTINGS, N_ROWS, add, told.append)
+    stages = list(dict.fromkeys(now.stage for now in told))
+    assert stages == ["training the index", "filling the index", "measuring the index"]
+    assert [now for now in told if now.stage == "filling the index"][-1].done == N_ROWS
+
+
+@pytest.mark.parametrize("stage", ["training", "filling", "measuring"])
+def test_a_stop_holds_at_the_stage_that_it_was_asked_for(
+    folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that makes the index waits until somebody has heard of a stage."""
+    shutil.rmtree(folder / "ann")
+    monkeypatch.setattr(Card, "write", lambda *_: pytest.fail("the index was finished"))
+
+    def stop(now: Progress) -> None:
+        if now.stage.startswith(stage):
+            raise Stop
+
+    with LibraryFiles.open(folder) as files, WriterLock(folder):
+        report = run_with_index(files, ENCODER, SETTINGS, N_ROWS, IndexReport, stop)
+    assert report.interrupted
+    assert "relook index finishes it" in report.notes[0]
 
 
 def test_a_stop_while_the_index_is_made_keeps_the_pictures(folder: Path) -> None:

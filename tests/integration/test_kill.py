@@ -19,6 +19,7 @@ import filelock
 import numpy as np
 import pytest
 from conftest import many
+from process_parts import held_midway
 
 import relook
 from relook.core.errors import LibraryBusyError
@@ -27,7 +28,6 @@ from relook.testing import ColourEncoder
 
 RUNNER = Path(__file__).with_name("index_runner.py")
 N_PICTURES, N_KILLS = 300, 20
-BATCH_BYTES = 8 * 5 * ColourEncoder.dim * 2  # of a transaction of the runner
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,15 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def command(library: Path, pictures: Path, *more: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(RUNNER), str(library), str(pictures), *more]
+
+
 def start(library: Path, pictures: Path, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "error", str(RUNNER), str(library), str(pictures), *more]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+        command(library, pictures, *more),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -127,11 +131,12 @@ def test_twenty_kills_at_random_moments_lose_and_double_nothing(
     run_s = time.monotonic() - began
     rng = random.Random(2)
     library = tmp_path / "library"
-    n_kills, sizes = 0, set()
-    while n_kills < N_KILLS:
-        code = index_for(server, library, album, rng.uniform(0.0, 0.6 * run_s))
+    n_kills, sizes, longest_s = 0, set(), 0.6 * run_s
+    while n_kills < N_KILLS or len(sizes) < 5:  # kills that meet different states
+        code = index_for(server, library, album, rng.uniform(0.0, longest_s))
         assert code in (0, -signal.SIGKILL)
         n_kills += code != 0
+        longest_s *= 1.1 if code else 0.7  # the machine may be slower or faster by now
         if not (library / "manifest.json").exists():
             continue
         found = content(library)
@@ -140,7 +145,6 @@ def test_twenty_kills_at_random_moments_lose_and_double_nothing(
         if code == 0:  # it was done before its kill: from the start again
             check_whole(library, undisturbed)
             shutil.rmtree(library)
-    assert len(sizes) >= 5, "the kills met different states"
     assert index_for(server, library, album, 600.0) == 0
     check_whole(library, undisturbed)
 
@@ -149,12 +153,12 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     album: Path, tmp_path: Path, undisturbed: dict[bytes, bytes]
 ) -> None:
     library = tmp_path / "library"
-    process = start(library, album)
-    vectors = library / "vectors.f16"
-    while not (vectors.exists() and vectors.stat().st_size > BATCH_BYTES) and not process.poll():
-        time.sleep(0.001)
+    process = held_midway(
+        command(library, album), dict(os.environ),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     process.send_signal(signal.SIGINT)
-    assert process.communicate() == ("", "")
+    assert process.communicate() == ("ready\n", "")
     assert process.returncode == 130
     found = content(library)
     assert 0 < len(found) < N_PICTURES
@@ -175,7 +179,8 @@ def test_a_full_disk_is_told_and_the_next_run_finishes(
     process = start(library, album, str(room_bytes))
     out, err = process.communicate()
     assert (process.returncode, err) == (1, "")
-    assert out.startswith("disk_refused\n")
+    # SQLite tells a file that may not grow as an input/output error.
+    assert out.startswith(("disk_refused\n", "disk_failed\n"))
     assert "too large" in out or "full" in out or "I/O error" in out
     if (library / "manifest.json").exists():
         assert len(content(library)) < N_PICTURES
@@ -256,4 +261,4 @@ def test_a_read_only_library_is_searched(album: Path, log_left: bool) -> None:
             )
         finally:
             os.chmod(asked, 0o755)
-        assert json.loads(done.stdout) == [expected, "disk_refused"]
+        assert json.loads(done.stdout) == [expected, "disk_read_only"]

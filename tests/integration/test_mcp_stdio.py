@@ -13,6 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_parts import code as code_of
 from mcp_parts import ids, make_library, pictures, values
+from process_parts import PATIENCE_S, started
 
 from relook.cli.main import main
 
@@ -94,7 +95,7 @@ def test_stdout_carries_the_protocol_and_nothing_else(folder: Path, env: dict[st
         process.stdin.close()
         assert process.stdout.read() == b""
         process.stderr.read()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert told[1]["result"]["serverInfo"]["name"] == "relook"
     assert told[2]["result"]["structuredContent"]["hits"][0]["image_id"] == 3
     assert "error" in told[3]
@@ -102,7 +103,7 @@ def test_stdout_carries_the_protocol_and_nothing_else(folder: Path, env: dict[st
 
 def test_ctrl_c_ends_it_though_its_input_stays_open(folder: Path, env: dict[str, str]) -> None:
     command = [sys.executable, *RELOOK, "mcp", "--library", str(folder)]
-    with subprocess.Popen(
+    with started(
         command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
@@ -112,7 +113,7 @@ def test_ctrl_c_ends_it_though_its_input_stays_open(folder: Path, env: dict[str,
         assert json.loads(process.stdout.readline())["id"] == 1
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(20) == 130
+            assert process.wait(PATIENCE_S) == 130
         finally:
             process.kill()
 

@@ -444,7 +444,7 @@ def test_without_consent_no_page_of_the_evidence_is_read(
         seen.append(config)
         return open_asker(config, **how)
 
-    monkeypatch.setattr("relook.mcp.questions.open_asker", spy)
+    monkeypatch.setattr("relook.serving.questions.open_asker", spy)
     asking = Asking(evidence=EvidenceSettings(pages=3))
     with serving(folder, asking=asking, allow_upload=allowed) as server:
         values(call(server, "ask", image_id=RED))

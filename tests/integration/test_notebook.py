@@ -78,7 +78,7 @@ def test_a_long_page_says_what_it_does_not_draw(tmp_path: Path) -> None:
     assert "nothing found" in Seen(page_html(Page(Query((Part(image_id=3),)), ()))).text
 
 
-def test_inside_ipython_a_library_has_its_pages_show_themselves(tmp_path: Path) -> None:
+def test_inside_ipython_pages_show_themselves_and_nothing_is_changed(tmp_path: Path) -> None:
     """In a process of its own: IPython keeps one shell for a whole process."""
     program = """
 import sys
@@ -90,14 +90,17 @@ pictures = sys.argv[1] + "/pictures"
 import os
 os.mkdir(pictures)
 solid("red").save(pictures + "/red.png")
+formatters = shell.display_formatter.formatters
+before = {name: dict(one.type_printers) for name, one in formatters.items()}
 empty = relook.Page(relook.Query((relook.Part(text="a"),)), ())
-assert "text/html" not in shell.display_formatter.format(empty)[0]
+assert "nothing found" in shell.display_formatter.format(empty)[0]["text/html"]
 with relook.Library(sys.argv[1] + "/library", encoder=ColourEncoder()) as library:
     library.add(pictures)
     for page in (library.search("red"), library.look("red").page):
         shown, _ = shell.display_formatter.format(page)
         assert shown["text/html"].startswith('<div class="relook-page">'), shown
         assert shown["text/plain"].splitlines()[0] == "1 images for red", shown
+assert {name: dict(one.type_printers) for name, one in formatters.items()} == before
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False

@@ -17,9 +17,8 @@ from relook.library import known, reading, survey
 from relook.library.known import Contents, KnownFiles
 from relook.library.reading import PictureReader, Read
 from relook.library.records import FileFacts, SkippedFile
-from relook.library.report import Progress
+from relook.library.report import STAGES, Clock, Progress
 from relook.library.scan import Scan
-from relook.library.stages import STAGES, Clock
 from relook.library.vector_file import VectorFile
 from relook.testing import ColourEncoder, solid
 
@@ -84,7 +83,7 @@ def test_reading_and_encoding_begin_while_the_listing_goes_on(
 
     def scandir(folder: bytes) -> object:
         if folder == last:
-            went_on.append(encoder.wait_for(1) and was_told.wait(30))
+            went_on.append(encoder.wait_for(1) and was_told.wait(120))
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)

@@ -1,7 +1,6 @@
 """SerpApi's and SearXNG's adapters against a server that answers in their shapes."""
 
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +9,18 @@ import pytest
 from provider_parts import KEY, SECRET, local_subject, public_subject
 
 from relook.core.errors import InputError
-from relook.providers import PROVIDERS
+from relook.providers import PROVIDERS, ProviderSettings
 from relook.providers.base import Lookup, Outcome, ProviderResult
 from relook.providers.searxng import SearxngProvider
-from relook.providers.serpapi import SerpApiProvider, bing, lens_exact, yandex
+from relook.providers.serpapi import (
+    BingProvider,
+    LensExactProvider,
+    SerpApiProvider,
+    YandexProvider,
+)
 from relook.testing.web_server import Reply, WebServer, serving
 
-LOOKUP = Lookup(limit=20, timeout_s=5.0)
+LOOKUP = Lookup(limit=20, timeout_s=120.0)
 DONE = {"search_metadata": {"id": "6842", "status": "Success", "total_time_taken": "6.91"}}
 LENS = {
     **DONE,
@@ -136,21 +140,21 @@ def test_lens(site: WebServer) -> None:
 
 
 def test_lens_takes_words_where_the_service_does(site: WebServer) -> None:
-    ask(site, LENS, lookup=Lookup(words="red one", timeout_s=5.0))
-    ask(site, EXACT, lens_exact, lookup=Lookup(words="red one", timeout_s=5.0))
+    ask(site, LENS, lookup=Lookup(words="red one", timeout_s=120.0))
+    ask(site, EXACT, LensExactProvider, lookup=Lookup(words="red one", timeout_s=120.0))
     assert [one.query.get("q") for one in site.asked] == ["red one", None]
     assert site.asked[1].query["type"] == "exact_matches"
 
 
 def test_exact_matches_are_pages(site: WebServer) -> None:
-    result = ask(site, EXACT, lens_exact)
+    result = ask(site, EXACT, LensExactProvider)
     expected = ("page", "A page", "Blog", "https://blog.example/a", "", "https://tn.example/2")
     assert told(result) == [expected]
     assert (result.provider, result.matches[0].date) == ("serpapi-exact", "2 years ago")
 
 
 def test_bing_names_the_page_in_another_field(site: WebServer) -> None:
-    result = ask(site, BING, bing)
+    result = ask(site, BING, BingProvider)
     assert told(result) == [
         (
             "page",
@@ -167,7 +171,7 @@ def test_bing_names_the_page_in_another_field(site: WebServer) -> None:
 
 
 def test_yandex(site: WebServer) -> None:
-    result = ask(site, YANDEX, yandex)
+    result = ask(site, YANDEX, YandexProvider)
     assert told(result) == [
         (
             "page",
@@ -204,18 +208,17 @@ def test_yandex(site: WebServer) -> None:
         (Reply({}), Outcome.FAILED),
         (Reply(b"<html>busy</html>", 503), Outcome.FAILED),
         (Reply(b"null"), Outcome.FAILED),
-        (Reply(LENS, delay_s=3.0), Outcome.TIMED_OUT),
+        (Reply(LENS, delay_s=120.0), Outcome.TIMED_OUT),
     ],
 )
 def test_empty_refused_and_broken_are_told_apart(
     reply: Reply, outcome: Outcome, site: WebServer
 ) -> None:
-    began = time.perf_counter()
-    result = ask(site, reply, lookup=Lookup(timeout_s=0.5))
+    is_late = outcome is Outcome.TIMED_OUT
+    result = ask(site, reply, lookup=Lookup(timeout_s=0.5 if is_late else 120.0))
     assert (result.outcome, result.matches) == (outcome, ())
     assert (result.message == "") == (outcome is Outcome.NOTHING)
     assert result.sent != ()
-    assert time.perf_counter() - began < 2.9
 
 
 def test_no_client_is_made_before_there_is_somebody_to_ask(
@@ -241,7 +244,7 @@ def test_no_client_is_made_before_there_is_somebody_to_ask(
         provider.find(public_subject(), LOOKUP)
 
 
-@pytest.mark.parametrize("make", [SerpApiProvider, lens_exact, bing, yandex])
+@pytest.mark.parametrize("make", [SerpApiProvider, LensExactProvider, BingProvider, YandexProvider])
 def test_nonsense_of_every_type_is_survived(make: Any, site: WebServer) -> None:
     rows: list[Any] = [None, 1, "text", [], {}, {"title": ["a"], "link": 5, "thumbnail": {"x": 1}}]
     fields = {*LENS, *EXACT, *BING, *YANDEX} - {"search_metadata"}
@@ -257,7 +260,7 @@ def test_four_hundred_rows(site: WebServer) -> None:
     ]
     body = {**DONE, "exact_matches": rows}
     assert len(Reply(body).data) > 380_000
-    result = ask(site, body, lens_exact, lookup=Lookup(limit=8, timeout_s=5.0))
+    result = ask(site, body, LensExactProvider, lookup=Lookup(limit=8, timeout_s=120.0))
     assert [one.page_url for one in result.matches] == [f"https://x.example/{n}" for n in range(8)]
     assert sum(len(one.title) for one in result.matches) <= 8 * 300
 
@@ -292,7 +295,7 @@ def test_the_key_shows_nowhere(site: WebServer, caplog: pytest.LogCaptureFixture
 def test_every_name_of_the_registry_leads_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELOOK_SERPAPI_KEY", KEY)
     for name in ("serpapi", "serpapi-exact", "serpapi-bing", "serpapi-yandex"):
-        provider = PROVIDERS.load(name)()
+        provider = PROVIDERS.open(name, "", ProviderSettings())
         assert provider.name == name
         provider.close()
 
@@ -319,7 +322,8 @@ def ask_searx(site: WebServer, answer: Any) -> ProviderResult:
     site.replies["/search"] = answer if isinstance(answer, Reply) else Reply(answer)
     provider = SearxngProvider(site.address)
     try:
-        return provider.find(public_subject(), Lookup(timeout_s=1.0))
+        is_late = isinstance(answer, Reply) and answer.delay_s
+        return provider.find(public_subject(), Lookup(timeout_s=0.5 if is_late else 120.0))
     finally:
         provider.close()
 
@@ -350,7 +354,7 @@ def test_searxng(site: WebServer) -> None:
         (Reply(b"<html>", 200), Outcome.FAILED),
         (Reply(b"{}", 403), Outcome.REFUSED),
         (Reply(b"", 429, {"Retry-After": "3"}), Outcome.QUOTA),
-        (Reply(SEARX, delay_s=2.0), Outcome.TIMED_OUT),
+        (Reply(SEARX, delay_s=120.0), Outcome.TIMED_OUT),
     ],
 )
 def test_searxng_tells_blocked_from_nothing(answer: Any, outcome: Outcome, site: WebServer) -> None:
@@ -361,11 +365,11 @@ def test_searxng_tells_blocked_from_nothing(answer: Any, outcome: Outcome, site:
 def test_searxng_needs_an_instance(monkeypatch: pytest.MonkeyPatch, site: WebServer) -> None:
     monkeypatch.delenv("RELOOK_SEARXNG_URL", raising=False)
     with pytest.raises(InputError, match="no SearXNG"):
-        PROVIDERS.load("searxng")()
+        PROVIDERS.open("searxng", "", ProviderSettings())
     with pytest.raises(InputError, match="not an address"):
         SearxngProvider("ftp://x.example")
     monkeypatch.setenv("RELOOK_SEARXNG_URL", site.address)
-    provider = PROVIDERS.load("searxng")()
+    provider = PROVIDERS.open("searxng", "", ProviderSettings())
     result = provider.find(local_subject(), LOOKUP)
     provider.close()
     assert (result.outcome, site.asked) == (Outcome.UNSUPPORTED, [])

@@ -29,7 +29,7 @@ from relook.core.images import load
 from relook.core.picture_paths import Address
 from relook.core.settings import ImageLimits
 from relook.library import reading
-from relook.server.originals import original
+from relook.serving.originals import original
 from relook.testing import noise, patched, solid
 
 RED, BLUE = picture(solid("red")), picture(solid("blue"))
@@ -176,18 +176,25 @@ def test_a_store_that_does_not_answer_keeps_its_images(
 
     monkeypatch.setattr(memory.__class__, "ls", refuse)
     report = library.add()
-    assert report.notes == ["cannot list memory://pics/sub: no answer after 3 tries: reset by peer"]
-    assert counts(report) == {"n_unchanged": 1}
-    monkeypatch.setattr(memory.__class__, "info", lambda *_: (_ for _ in ()).throw(OSError("dns")))
-    assert library.add().notes == [
-        "cannot list memory://pics: memory://pics: no answer after 3 tries: dns"
+    assert [note.partition(";")[0] for note in report.notes] == [
+        "cannot list memory://pics/sub: no answer after 3 tries: reset by peer",
+        "1 picture is away: memory://pics/sub cannot be read: no answer after 3 tries:"
+        " reset by peer",
     ]
+    assert counts(report) == {"n_unchanged": 1, "n_away": 1}
+    monkeypatch.setattr(memory.__class__, "info", lambda *_: (_ for _ in ()).throw(OSError("dns")))
+    report = library.add()
+    assert report.notes[0] == (
+        "cannot list memory://pics: memory://pics: no answer after 3 tries: dns"
+    )
+    assert counts(report) == {"n_away": 2}
     with pytest.raises(FetchError, match="no answer after 3 tries: dns"):
         library.add("memory://pics")
     assert paths(library) == before
     monkeypatch.undo()
+    assert counts(library.add()) == {"n_unchanged": 2, "n_back": 2}
     memory.rm("/pics", recursive=True)  # the whole place is empty
-    assert any("are kept" in n or "cannot list" in n for n in library.add().notes)
+    assert counts(library.add()) == {"n_away": 2}
     assert paths(library) == before
     with pytest.raises(NotFoundError, match="nothing is there"):
         library.add("memory://pics")
@@ -236,14 +243,15 @@ def test_a_web_server_in_trouble_is_told_and_loses_nothing(
     report = library.add()
     assert codes(report) == {"red.png": "unreadable", "far.png": "unreadable"}
     assert any("redirects" in skip.message for skip in report.skipped)
-    assert [note.partition(": no answer")[0] for note in report.notes] == [
-        f"cannot list {web}/pictures/sub"
-    ]
+    assert report.notes[0].partition(": no answer")[0] == f"cannot list {web}/pictures/sub"
+    assert (report.n_away, report.n_removed) == (2, 0)
     assert paths(library) == before
     assert "/secret.png" not in Handler.asked
     Handler.broken.clear()
     (pictures / "green.png").unlink()
-    assert counts(library.add()) == {"n_added": 1, "n_removed": 1, "n_unchanged": 2}
+    assert counts(library.add()) == {
+        "n_added": 1, "n_removed": 1, "n_unchanged": 2, "n_back": 2,
+    }  # fmt: skip
 
 
 def test_a_picture_that_cannot_be_looked_at_just_now_was_not_moved(

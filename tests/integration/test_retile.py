@@ -13,7 +13,7 @@ import relook
 from relook.app.exchange import import_faiss, retile, whole_pictures
 from relook.core.errors import InputError
 from relook.encoders.towers import TwoTowers
-from relook.exchange.rows import tiles_of
+from relook.exchange.image_vectors import tiles_of
 from relook.library.report import Progress, Stop
 from relook.testing.checkpoints import tiny_clip
 

@@ -52,6 +52,25 @@ def test_a_library_tells_what_it_holds(server: Running, pictures: Path) -> None:
     assert {key: told[key] for key in expected} == expected
 
 
+def test_what_is_away_is_left_out_counted_and_shown(server: Running, pictures: Path) -> None:
+    session = server.client.begin("library", "red")
+    (pictures / "sub").rename(pictures.parent / "aside")
+    list(server.client.progress(server.client.index("library")["job_id"]))
+    told = server.client.library("library")
+    assert (told["n_images"], told["n_away"]) == (3, 1)
+    assert told["away"] == [{"place": f"{pictures}/sub", "reason": "is not there", "n": 1}]
+    page = server.client.search("library", "blue")
+    assert len(page["hits"]) == 2
+    assert page["notes"] == [f"1 picture is away: {pictures}/sub is not there"]
+    shown = server.client.search("library", "blue", away=True)
+    assert shown["hits"][0]["away"] == f"{pictures}/sub is not there"
+    kept = server.client.session("library", session["session_id"])
+    assert [bool(hit["away"]) for hit in kept["page"]["hits"]] == [False, False, True]
+    (pictures.parent / "aside").rename(pictures / "sub")
+    list(server.client.progress(server.client.index("library")["job_id"]))
+    assert server.client.library("library")["n_away"] == 0
+
+
 def test_a_search_answers_with_hits_and_addresses(server: Running, pictures: Path) -> None:
     page = server.client.search("library", "red", limit=1)
     (hit,) = page["hits"]
@@ -111,7 +130,7 @@ def test_a_session_with_a_picture_outlives_the_server(
     picture_id = server.client.add_picture("library", file)["picture_id"]
     asked = {"parts": [{"picture": picture_id}]}
     session = server.client.begin("library", asked, limit=1)
-    volume = server.state.shelf.get("library")
+    volume = server.state.libraries.get("library")
     volume.pictures.close()
     again = server.client.session("library", session["session_id"])
     assert again["query"]["parts"][0]["picture"] == picture_id
@@ -212,7 +231,7 @@ def test_captions_come_in_the_background(server: Running) -> None:
     first = client.judge("library", session_id, GREEN, True, box=[0.5, 0.5, 1, 1])
     assert (first["caption"], first["caption_by"]) == (None, "captioner")
     client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
-    thread.join(10)
+    thread.join(120)
     assert [one["caption"] for one in heard] == ["something green"] * 2
     assert heard[0]["judgement_id"] == first["judgement_id"]
     revised = client.revise("library", session_id, first["judgement_id"], box=[0.4, 0.4, 1, 1])
@@ -232,14 +251,14 @@ def test_a_caption_never_replaces_what_a_person_typed_meanwhile(
     def slow(crop: object, about: object) -> str:
         if crop.size != (64, 64):  # not the warming up
             asked.set()
-            may_answer.wait(10)
+            may_answer.wait(120)
         return "from the machine"
 
     with serving(library, cache=tmp_path / "cache", caption=slow) as server:
         client = server.client
         session_id = client.begin("library", "green")["session_id"]
         one = client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
-        assert asked.wait(10)
+        assert asked.wait(120)
         client.revise("library", session_id, one["judgement_id"], caption="mine")
         may_answer.set()
         (told,) = _first(client.captions("library", session_id), 1)
@@ -255,7 +274,7 @@ def test_a_box_in_a_picture_that_is_gone_gets_no_words(
     may_go = threading.Event()
 
     def slow(crop: object, about: object) -> str:
-        return "words" if may_go.wait(10) else ""
+        return "words" if may_go.wait(120) else ""
 
     with serving(library, cache=tmp_path / "cache", caption=slow) as server:
         session_id = server.client.begin("library", "green")["session_id"]
@@ -371,7 +390,7 @@ def test_several_people_at_once(server: Running) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert failures == []
     rounds = server.client.session("library", shared)["rounds"]
     assert [row["number"] for row in rounds] == list(range(13))

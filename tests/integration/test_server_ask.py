@@ -1,9 +1,9 @@
 """Questions over HTTP: stages as events, who may name what, addresses that are not fetched."""
 
+import base64
 import http.client
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from ask_parts import own_config, png  # noqa: F401
 from openai_server import ChatServer, chat_server, fail, say
+from process_parts import PATIENCE_S
 from server_parts import TOKEN, Running, serving
 
 import relook
@@ -20,7 +21,6 @@ from relook.core.errors import NotFoundError
 from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
 from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
-from relook.providers.match import picture_text
 from relook.rag.consent import Consent
 from relook.server.screenshots import Screenshots
 from relook.testing.chat_server import Handler
@@ -201,10 +201,9 @@ def test_a_reader_who_leaves_ends_the_question(
     def talk(handler: Handler, body: dict[str, Any]) -> None:
         handler.begin_stream()
         try:
-            for _ in range(500):
+            while not handler.server.ended.wait(0.02):  # between two pieces
                 handler.piece(content="la ")
                 talking.set()
-                time.sleep(0.02)
         except OSError:
             hung_up.set()
 
@@ -214,9 +213,9 @@ def test_a_reader_who_leaves_ends_the_question(
     host = urlsplit(str(server.http.base_url))
     connection = http.client.HTTPConnection(str(host.hostname), host.port or 80)
     connection.request("POST", ASK, json.dumps(body), {"Content-Type": "application/json"})
-    assert talking.wait(20)
+    assert talking.wait(PATIENCE_S)
     connection.close()
-    assert hung_up.wait(8)  # the talk takes ten seconds when nobody ends it
+    assert hung_up.wait(PATIENCE_S)  # the talk lasts longer when nobody ends it
 
 
 def test_the_servers_own_defaults_hold(
@@ -256,11 +255,10 @@ def test_a_screenshot_is_told_by_address(
 def test_only_so_many_screenshots_are_kept() -> None:
     kept = Screenshots(max_bytes=100)
     shots = [bytes([number]) * 60 for number in range(2)]
+    results = [{"screenshot": base64.b64encode(shot).decode()} for shot in shots]
     first, second = (
-        kept.addressed({"providers": [{"screenshot": picture_text(one)}]})["providers"][0][
-            "screenshot_url"
-        ].rpartition("/")[2]
-        for one in shots
+        kept.addressed({"providers": [result]})["providers"][0]["screenshot_url"].rpartition("/")[2]
+        for result in results
     )
     assert kept.get(second) == shots[1]
     with pytest.raises(NotFoundError, match="no screenshot"):

@@ -111,7 +111,7 @@ def test_a_picture_is_kept_as_long_as_a_session_asks_with_it(
 def test_a_picture_is_not_swept_while_its_session_begins(server: Running) -> None:
     from relook.core.types import Part, Query
 
-    pictures = server.state.shelf.get("library").pictures
+    pictures = server.state.libraries.get("library").pictures
     data = io.BytesIO()
     solid("red").save(data, "PNG")
     stored = pictures.add(data.getvalue())

@@ -92,7 +92,7 @@ def _fuzz(operation: Any, real: dict[str, str], n_examples: int) -> None:
         removes = case.method == "DELETE"  # what is real is needed again
         if not made_up and not removes:
             case.path_parameters = {**case.path_parameters, **_of(case.path_parameters, real)}
-        response = case.call(timeout=20)
+        response = case.call(timeout=120)
         case.validate_response(response, checks=CHECKS)
 
     run()

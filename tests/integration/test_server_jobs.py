@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import many
+from process_parts import PATIENCE_S, started
 from server_parts import TOKEN, Running, serving, wait_for
 
 import relook
@@ -31,7 +31,7 @@ class SlowEncoder(ColourEncoder):
     def encode_prepared(self, prepared: list) -> list:
         if len(prepared) > 1:  # queries and crops go on
             self.n_batches += 1
-            assert self.may_go.wait(20)
+            assert self.may_go.wait(120)
         return super().encode_prepared(prepared)
 
 
@@ -92,8 +92,8 @@ def test_search_goes_on_while_a_job_runs_and_pauses(
     assert len(server.client.search("library", "red", fold=False)["hits"]) == 3
     encoder.may_go.set()
     wait_for(lambda: server.client.job(job_id)["done"] == 16)
-    time.sleep(0.05)
-    assert server.client.job(job_id)["done"] == 16
+    for _ in range(10):
+        assert server.client.job(job_id)["done"] == 16
     assert encoder.n_batches == 2
     assert server.client.job(job_id, "resume")["state"] == "running"
     *_, last = server.client.progress(job_id)
@@ -127,7 +127,7 @@ def test_searches_run_beside_a_job_each_on_one_moment(server: Running, pictures:
     *_, last = server.client.progress(server.client.index("library")["job_id"])
     over.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert (failures, last["report"]["n_images"]) == ([], 302)
 
 
@@ -173,7 +173,7 @@ def test_jobs_of_a_library_wait_for_each_other_and_are_bounded(
 
 
 def test_a_job_that_cannot_run_says_why(server: Running, pictures: Path) -> None:
-    with relook.Library(server.state.shelf.get("library").files.folder) as other:
+    with relook.Library(server.state.libraries.get("library").files.folder) as other:
         from relook.library.lock import WriterLock
 
         with WriterLock(other.folder):
@@ -189,7 +189,7 @@ def test_uploads_are_found_at_once(server: Running, tmp_path: Path) -> None:
         noise(seed).save(file)
     *_, last = server.client.progress(server.client.upload("library", files)["job_id"])
     assert last["report"]["n_added"] == 2
-    stored = server.state.shelf.get("library").files.folder / "uploads"
+    stored = server.state.libraries.get("library").files.folder / "uploads"
     assert sorted(p.name.rsplit("-", 1)[0] for p in stored.glob("[!.]*")) == ["a", "b"]
     assert server.client.library("library")["roots"][-1] in (
         str(stored),
@@ -202,12 +202,10 @@ def test_too_many_requests_are_told_to_come_back(
 ) -> None:
     library = open_library()
     library.add(pictures)
-    with serving(
-        library, cache=tmp_path / "cache", n_workers=1, n_waiting=1, timeout_s=0.5
-    ) as server:
+    with serving(library, cache=tmp_path / "cache", n_workers=1, n_waiting=1) as server:
         hold = threading.Event()
         pool = server.state.core
-        pool._threads.submit(hold.wait, 20)
+        pool._threads.submit(hold.wait, PATIENCE_S)
         pool._free.acquire()
         slow: list[httpx.Response] = []
         waits = threading.Thread(target=lambda: slow.append(server.post("/search", {"query": "a"})))
@@ -218,12 +216,25 @@ def test_too_many_requests_are_told_to_come_back(
         assert answer.headers["retry-after"] == "2"
         with pytest.raises(OverloadError, match="queued up"):
             server.client.search("library", "red")
-        waits.join(10)
-        assert (slow[0].status_code, slow[0].json()["error"]["code"]) == (503, "too_slow")
         hold.set()
         pool._free.release()
+        waits.join(120)
+        assert slow[0].status_code == 200
         wait_for(lambda: pool._free._value == 2)
         assert server.post("/search", {"query": "red"}).status_code == 200
+
+
+def test_a_request_that_waits_too_long_is_told_to_come_back(
+    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
+) -> None:
+    library = open_library()
+    library.add(pictures)
+    with serving(library, cache=tmp_path / "cache", n_workers=1, timeout_s=0.2) as server:
+        hold = threading.Event()
+        server.state.core._threads.submit(hold.wait, PATIENCE_S)
+        slow = server.post("/search", {"query": "a"})
+        hold.set()
+        assert (slow.status_code, slow.json()["error"]["code"]) == (503, "too_slow")
 
 
 def test_streams_are_bounded_and_end_with_the_server(
@@ -240,9 +251,7 @@ def test_streams_are_bounded_and_end_with_the_server(
             assert [next(lines) for _ in range(3)] == ["retry: 2000", "", ": still here"]
             assert server.http.get(path).status_code == 503
             server.server.should_exit = True
-            began = time.monotonic()
-            list(lines)
-            assert time.monotonic() - began < 5
+            list(lines)  # to their end
 
 
 def test_a_missing_session_has_no_stream(server: Running) -> None:
@@ -259,9 +268,14 @@ def test_shutting_down_stops_the_job_and_keeps_its_work(
     many(pictures / "more", 64)
     with serving(library, cache=tmp_path / "cache") as server:
         encoder.may_go.clear()
-        server.client.index("library")
+        job = server.state.jobs.get(server.client.index("library")["job_id"])
         wait_for(lambda: encoder.n_batches == 2)
-        threading.Timer(0.2, encoder.may_go.set).start()
+
+        def let_go() -> None:
+            wait_for(lambda: job._stopped)
+            encoder.may_go.set()
+
+        threading.Thread(target=let_go).start()
     assert [t for t in threading.enumerate() if t.name.startswith("relook")] == []
     with open_library() as again:
         assert len(again) == 19
@@ -296,7 +310,7 @@ def test_the_command_serves_until_it_is_told_to_stop(
     ]  # fmt: skip
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     environment |= {"RELOOK_TOKEN": token} if token else {}
-    process = subprocess.Popen(
+    process = started(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     try:
@@ -306,14 +320,14 @@ def test_the_command_serves_until_it_is_told_to_stop(
         assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
         assert ("token=" in address) is (token is not None)
         base = address.partition("/?")[0].rstrip("/")
-        wait_for(lambda: _answers(base), 20)
+        wait_for(lambda: _answers(base))
         with relook.Client(base, token=token) as client:
             (library,) = client.libraries()
             assert (library["library_id"], library["n_images"]) == ("library", 0)
             assert client.search("library", "red")["hits"] == []
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert TOKEN not in err
 
@@ -364,3 +378,11 @@ def test_the_page_is_revalidated_but_its_icon_is_kept(server: Running) -> None:
         for path in ("/", "/static/js/main.js", "/static/favicon.svg")
     ]
     assert kept == ["no-cache", "no-cache", "max-age=86400"]
+
+
+def test_a_path_in_letters_that_the_locale_lacks_is_not_there(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda path: os.fspath(path).encode("ascii"))
+    answer = server.post("/index", {"paths": ["/\xe9t\xe9"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_path")

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from process_parts import Served, served, tiny_library, tiny_pictures
+from process_parts import PATIENCE_S, Served, served, tiny_library, tiny_pictures
 from server_parts import wait_for
 
 import relook
@@ -60,8 +60,8 @@ def test_work_is_finished_or_handed_back(tmp_path: Path, told: signal.Signals) -
             answer += part
         raw.close()  # type: ignore[attr-defined]
         assert answer.startswith(b"HTTP/1.1 200")
-        assert server.process.wait(30) == 0
-        listener.join(10)
+        assert server.process.wait(PATIENCE_S) == 0
+        listener.join(PATIENCE_S)
         assert not listener.is_alive()
         assert any(line.startswith("event: progress") for line in heard)
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
@@ -88,7 +88,19 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         wait_for(lambda: (knock(), refused.is_set())[1])
         assert server.process.poll() is None
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(5) == 128 + signal.SIGTERM
+        assert server.process.wait(PATIENCE_S) == 128 + signal.SIGTERM
         raw.close()  # type: ignore[attr-defined]
     with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
         assert len(library) == 3
+
+
+def test_ctrl_c_is_not_for_a_server_that_a_script_started_in_the_background(
+    tmp_path: Path,
+) -> None:
+    tiny_library(tmp_path, 3)
+    with served(tmp_path, ctrl_c=signal.SIG_IGN) as server:
+        server.process.send_signal(signal.SIGINT)
+        for _ in range(3):
+            assert server.http.get("/api/v1/health").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0  # a second signal would end it with 143

@@ -15,7 +15,7 @@ from session_parts import (  # noqa: F401  (two are fixtures)
 import relook
 import relook.captioners.base
 import relook.feedback.strategies
-from relook.app.captioning import Captions
+from relook.app.models import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
 from relook.search.explain import influence

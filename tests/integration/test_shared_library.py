@@ -19,9 +19,11 @@ from milvus_parts import MilvusProcess, free_port
 from PIL import Image
 
 import relook
-from relook.app.attaching import attach
+from relook.app.clusters import attach
 from relook.app.upkeep import compact_library, index_recall
 from relook.cli.main import main
+from relook.cluster.milvus_client import Milvus, MilvusAddress
+from relook.cluster.milvus_log import Journal
 from relook.core.errors import (
     EncoderMismatchError,
     InputError,
@@ -35,14 +37,11 @@ from relook.core.settings import IndexSettings, SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check import check
 from relook.library.files import LibraryFiles
-from relook.library.journal import Journal
 from relook.library.lock import WriterLock
 from relook.library.manifest import FORMAT_VERSION
 from relook.library.records import FileFacts
 from relook.library.repair import repair
 from relook.library.report import Progress, Stop
-from relook.stores.milvus_address import MilvusAddress
-from relook.stores.milvus_client import Milvus
 from relook.testing import ColourEncoder, solid
 
 N = 24
@@ -265,7 +264,7 @@ def test_a_writer_that_dies_in_a_commit_leaves_nothing_double(
     if moment == "rows":
         monkeypatch.setattr(Journal, "append", die)
     elif moment == "deletion":
-        monkeypatch.setattr("relook.library.shared.Shared._delete", die)
+        monkeypatch.setattr("relook.cluster.milvus_library.Shared._delete", die)
     else:
         appended = Journal.append
         monkeypatch.setattr(Journal, "append", lambda *a: die(appended(*a)))
@@ -372,7 +371,7 @@ def test_milvus_is_down_at_the_start(opened: Opener, album: Path, tmp_path: Path
 
 def wait_for(library: relook.Library) -> None:
     """A connection that was lost is tried again after a pause that grows."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             library.search("red", limit=1)
@@ -385,7 +384,7 @@ def wait_for(library: relook.Library) -> None:
 def test_milvus_goes_in_the_middle_and_comes_back(
     opened: Opener, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relook.stores.milvus_client._TIMEOUT_S", 1.0)
+    monkeypatch.setattr("relook.cluster.milvus_client._TIMEOUT_S", 1.0)
     server = MilvusProcess(tmp_path / "data")
     server.start()
     try:

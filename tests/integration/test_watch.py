@@ -15,6 +15,7 @@ import fsspec
 import pytest
 import watchfiles
 from archive_parts import picture, write_tar
+from process_parts import PATIENCE_S, started
 
 import relook
 from relook.app.indexing import AddOptions
@@ -24,7 +25,7 @@ from relook.core.settings import WatchSettings
 from relook.library.lock import WriterLock
 from relook.testing import noise, solid
 
-WAIT_S = 30.0
+WAIT_S = PATIENCE_S
 
 
 class Watching:
@@ -54,9 +55,7 @@ class Watching:
 def watching(library: Path, *paths: object, poll: str = "") -> Iterator[Watching]:
     command = [sys.executable, "-m", "relook", "index", *map(str, paths), "--library", str(library)]
     command += ["--json", "--watch", *(["--poll", poll] if poll else [])]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Watching(process)
         finally:
@@ -172,3 +171,46 @@ def test_a_system_that_cannot_watch_is_told(
     with pytest.raises(StorageError, match="watch limit reached") as raised:
         next(reports)
     assert raised.value.hint == "look every so often instead: --poll 30"
+
+
+def test_e1_a_disk_that_goes_and_comes_while_watching(pictures: Path, tmp_path: Path) -> None:
+    """A link leads to the disk, and nobody tells of what is behind a link."""
+    disk, aside = tmp_path / "disk", tmp_path / "aside"
+    disk.mkdir()
+    noise(5).save(disk / "far.png")
+    (pictures / "usb").symlink_to(disk)
+    with watching(tmp_path / "library", pictures) as now:
+        now.until(n_added=4)
+        disk.rename(aside)
+        now.until(n_away=1, n_removed=0)
+        aside.rename(disk)
+        now.until(n_back=1, n_removed=0, n_added=0)
+
+
+def test_e1_a_mount_that_goes_and_comes_while_watching(
+    pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    disk, usb = tmp_path / "disk", pictures / "usb"
+    disk.mkdir()
+    usb.mkdir()
+    noise(5).save(disk / "far.png")
+
+    def mount() -> None:
+        command = ["mount", "--bind", str(disk), str(usb)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"mounting is refused: {done.stderr.strip()}")
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", str(usb)], check=False, capture_output=True)
+
+    mount()
+    request.addfinalizer(unmount)
+    with watching(tmp_path / "library", pictures) as now:
+        now.until(n_added=4)
+        unmount()
+        now.until(n_away=1, n_removed=0)
+        mount()
+        now.until(n_back=1, n_removed=0, n_added=0)
+        noise(6).save(usb / "new.png")  # the disk that came back is listened to again
+        now.until(n_added=1)

@@ -6,20 +6,22 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from milvus_parts import free_port
 
 from relook.core.errors import AccessError, FetchError, ImageError, InputError, TooLargeError
+from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
-from relook.core.web import check_public, fetch, host_of
-from relook.rag.fetch import subject_at
+from relook.core.web import fetch, host_of
+from relook.rag.web_pictures import subject_at
 from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
 
-HERE = WebLimits(timeout_s=5.0, private_ok=True)
-OUTSIDE = WebLimits(timeout_s=5.0)
+LONG_S = 120.0  # an answer that comes so late is one that nobody waited for
+HERE = WebLimits(timeout_s=LONG_S, private_ok=True)
+OUTSIDE = WebLimits(timeout_s=LONG_S)
 
 
 @pytest.fixture
@@ -188,24 +190,25 @@ def test_compressed_bodies_are_unpacked_and_unknown_ones_refused(site: WebServer
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(b"late", delay_s=5.0), Reply(b"x" * 100, drip_s=0.1)], ids=["silent", "drip"]
+    "reply", [Reply(b"late", delay_s=LONG_S), Reply(b"x" * 100, drip_s=0.1)], ids=["silent", "drip"]
 )
 def test_time_is_limited_in_all(reply: Reply, site: WebServer) -> None:
     site.replies["/slow"] = reply
-    began = time.perf_counter()
     with pytest.raises(FetchError) as caught:
         fetch(f"{site.address}/slow", 1_000, WebLimits(timeout_s=0.4, private_ok=True))
     assert caught.value.code == "fetch_timeout"
-    assert time.perf_counter() - began < 4.0
 
 
 def test_a_resolver_that_hangs_is_left_behind() -> None:
+    left = threading.Event()
+
     def hang(host: str, port: int) -> list[str]:
-        time.sleep(3)
+        assert left.wait(LONG_S)
         return ["93.184.215.14"]
 
     with pytest.raises(FetchError) as caught:
         fetch("http://slow.example/", 10, WebLimits(timeout_s=0.2), resolve=hang)
+    left.set()
     assert caught.value.code == "fetch_timeout"
 
 
@@ -218,7 +221,7 @@ def test_failures_say_what_failed(site: WebServer) -> None:
     with pytest.raises(FetchError, match="no address"):
         fetch("http://nowhere.invalid/", 10, OUTSIDE, resolve=_fails)
     with pytest.raises(FetchError, match="cannot be reached"):
-        fetch(f"http://a.example:{_closed_port()}/", 10, HERE, resolve=lambda h, p: ["127.0.0.1"])
+        fetch(f"http://a.example:{free_port()}/", 10, HERE, resolve=lambda h, p: ["127.0.0.1"])
 
 
 def test_a_server_that_speaks_no_http_is_a_failure() -> None:
@@ -235,7 +238,7 @@ def test_a_server_that_speaks_no_http_is_a_failure() -> None:
         thread.start()
         with pytest.raises(FetchError):
             fetch(f"http://127.0.0.1:{port}/", 100, HERE)
-        thread.join(5)
+        thread.join()
 
 
 def test_https_needs_a_certificate_that_can_be_trusted() -> None:
@@ -252,7 +255,7 @@ def test_https_needs_a_certificate_that_can_be_trusted() -> None:
         thread.start()
         with pytest.raises(FetchError) as caught:
             fetch(f"https://127.0.0.1:{port}/", 100, HERE)
-        thread.join(5)
+        thread.join()
     assert isinstance(caught.value.__cause__, ssl.SSLError | ConnectionError)
 
 
@@ -312,7 +315,7 @@ def test_a_picture_in_a_private_network_has_no_public_address(
     address = f"{site.address}/a.png"
     subject = subject_at(address, HERE)
     assert (subject.local, subject.url, subject.name) == (True, None, address)
-    monkeypatch.setattr("relook.rag.fetch.check_public", lambda peer, host: None)
+    monkeypatch.setattr("relook.rag.web_pictures.check_public", lambda peer, host: None)
     assert subject_at(address, HERE).url == address
     with pytest.raises(AccessError):
         subject_at(address, OUTSIDE)
@@ -334,8 +337,3 @@ def _fails(host: str, port: int) -> list[str]:
 
 def _here_or_itself(host: str, port: int) -> list[str]:
     return ["127.0.0.1"] if host == "public.example" else [host]
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

@@ -164,7 +164,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
 def test_jsonl_lists_of_lists_and_parts_are_read_alike(tmp_path: Path) -> None:
     rows = [{**COUNTRY, "idx": n, "pred": "Germany"} for n in range(4)]
     lines = tmp_path / "log.jsonl"
-    lines.write_text("\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n")
+    lines.write_text("\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n", "utf-8")
     grouped = write(tmp_path / "grouped.json", {"a": rows[:2], "b": rows[2:]})
     parts = [write(tmp_path / "1.json", rows[:1]), write(tmp_path / "2.json", rows[1:])]
     wanted = read_log([write(tmp_path / "log.json", rows)])

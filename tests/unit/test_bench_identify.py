@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relook.bench.identify import Labelled, bench_identify, labelled, mentions
-from relook.bench.tasks import Wanted
+from relook.bench.query_files import Wanted
 from relook.core.errors import FetchError, InputError
 from relook.library.records import FileFacts, ImageRecord
 from relook.providers.base import Match, MatchKind, Subject

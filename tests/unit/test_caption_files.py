@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relook.bench.captions import Caption, read_captions
+from relook.bench.query_files import Caption, read_captions
 from relook.core.errors import MetadataError
 
 KARPATHY = {

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.rag.citations import cite
-from relook.rag.gate import hedge_of
+from relook.rag.answer_text import cite, hedge_of
 
 KNOWN = {1, 2, 3, 4, 5}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relook.core.config import load_config
+from relook.core.config_file import load_config
 from relook.core.errors import InputError
 from relook.core.settings import EncoderSettings, SearchSettings, setting
 

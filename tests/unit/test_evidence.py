@@ -11,8 +11,8 @@ from relook.core.settings import EvidenceSettings
 from relook.providers.base import Match, MatchKind, Outcome, ProviderResult, Sent
 from relook.rag.contact_sheet import contact_sheet
 from relook.rag.evidence import Evidence, Item
-from relook.rag.evidence_text import FENCE_END, FENCE_START, evidence_text, fenced
-from relook.rag.fetch import small_picture
+from relook.rag.evidence_text import evidence_text
+from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import picture_bytes
 
 INJECTION = (
@@ -148,13 +148,11 @@ def test_strangers_cannot_leave_the_fence_or_fake_a_number() -> None:
         metadata={INJECTION: INJECTION},
     )
     others = (Match("y", MatchKind.PAGE, INJECTION + " other"),)
-    text = fenced(Evidence((Item(1, match, others, INJECTION),)))
-    lines = text.split("\n")
-    assert (lines[0], lines[-1]) == (FENCE_START, FENCE_END)
-    assert text.count(FENCE_START) == text.count(FENCE_END) == 1
-    assert [line for line in lines[1:-1] if not line.startswith("    ")] == [lines[1]]
-    assert lines[1].startswith("[1] page with this picture: ")
-    inside = "\n".join(lines[1:-1]).removeprefix("[1]")
+    text = evidence_text(Evidence((Item(1, match, others, INJECTION),)))
+    first, *rest = text.split("\n")
+    assert first.startswith("[1] page with this picture: ")
+    assert all(line.startswith("    ") for line in rest)
+    inside = text.removeprefix("[1]")
     assert not set(inside) & set("[]<>`\u202e")
     assert "SYSTEM:" in inside
 
@@ -177,7 +175,6 @@ def test_a_picture_with_a_hundred_facts_does_not_fill_the_prompt() -> None:
 
 def test_no_evidence_says_so() -> None:
     assert evidence_text(Evidence()) == ""
-    assert fenced(Evidence()) == f"{FENCE_START}\n(nothing was found)\n{FENCE_END}"
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 9])

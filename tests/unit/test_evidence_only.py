@@ -1,8 +1,7 @@
 """What matches agree on, with counts and the numbers it rests on."""
 
 from relook.answerers import Prompt
-from relook.answerers.agreement import Shared, shared_phrases, years
-from relook.answerers.evidence_only import EvidenceOnlyAnswerer
+from relook.answerers.evidence_only import EvidenceOnlyAnswerer, Shared, shared_phrases, years
 from relook.providers.base import Match, MatchKind
 
 

@@ -15,9 +15,9 @@ import pytest
 
 import relook
 from relook.core.errors import InputError
-from relook.exchange import export, shards
+from relook.exchange import export
 from relook.exchange.flat_index import FlatFile, FlatWriter
-from relook.exchange.rows import tiles_of
+from relook.exchange.image_vectors import tiles_of
 from relook.testing import ColourEncoder, noise, solid
 
 
@@ -144,7 +144,7 @@ def test_a_name_with_a_line_break_is_left_out_with_its_row(tmp_path: Path) -> No
     assert [line.rsplit(b"/")[-1] for line in lines] == [b"a.png", b"c\xff.png"]
     np.testing.assert_array_equal(FlatFile(tmp_path / "out/image_index.faiss").block(0, 9), kept)
     assert report.n_images == 2
-    assert report.left_out[0][0].endswith("b\nb.png")
+    assert report.left_out[0].path.endswith("b\nb.png")
 
 
 def test_npy_and_its_lines(library: relook.Library, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_parquet(library: relook.Library, tmp_path: Path) -> None:
 
 def test_webdataset_has_the_files_themselves(library: relook.Library, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "3.png").unlink()
-    report = shards.export_webdataset(library.files, tmp_path / "out", shard_images=2)
+    report = export.export_webdataset(library.files, tmp_path / "out", shard_images=2)
     assert [file.name for file in report.files] == ["shard-000000.tar", "shard-000001.tar"]
     with tarfile.open(report.files[0]) as tar:
         assert tar.getnames() == [
@@ -195,4 +195,4 @@ def test_webdataset_has_the_files_themselves(library: relook.Library, tmp_path: 
     with tarfile.open(report.files[1]) as tar:
         assert tar.getnames() == ["000000005.jpg", "000000005.json", "000000005.npy"]
     assert report.n_images == 3
-    assert [Path(path).name for path, _ in report.left_out] == ["3.png"]
+    assert [Path(image.path).name for image in report.left_out] == ["3.png"]

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from relook.core.vectors import Floats, unit
-from relook.feedback.directions import image_pulls
+from relook.feedback.directions import heights, image_pulls
 from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.gate import AutoOptions, auto
-from relook.feedback.heldout import heights
 from relook.feedback.scorer import GateRecord, LinearScorer
 
 DIM = 16

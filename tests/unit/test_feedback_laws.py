@@ -10,10 +10,6 @@ from hypothesis import strategies as st
 from relook.core.errors import InputError, NotFoundError
 from relook.core.vectors import Floats, unit
 from relook.feedback.evidence import Evidence, Judged
-from relook.feedback.gate import AutoOptions, auto
-from relook.feedback.influence import influence
-from relook.feedback.metric import covariance, neighbourhood
-from relook.feedback.probe import ProbeOptions
 from relook.feedback.rocchio import RocchioOptions, rocchio
 from relook.feedback.scorer import LinearScorer
 from relook.feedback.strategies import DEFAULT, STRATEGIES, strategy
@@ -129,18 +125,6 @@ def test_marking_a_picture_relevant_never_lowers_its_rank_under_rocchio(
     assert rank_after <= rank_before
 
 
-def test_influence_is_the_change_that_taking_a_judgement_back_makes() -> None:
-    judged = evidence(4, 3, 2)
-    candidates = vectors(np.random.default_rng(8), 10)
-    moved = influence(judged, STRATEGIES["region"], 1, candidates)
-    fewer = replace(judged, items=tuple(i for i in judged.items if i.judgement != 1))
-    expected = STRATEGIES["region"](judged).score(candidates) - STRATEGIES["region"](fewer).score(
-        candidates
-    )
-    np.testing.assert_allclose(moved, expected, atol=1e-7)
-    assert np.abs(moved).max() > 1e-3
-
-
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_a_hundred_judgements_are_no_problem(name: str) -> None:
     scores = STRATEGIES[name](evidence(9, 50, 50)).score(vectors(np.random.default_rng(1), 5))
@@ -160,20 +144,6 @@ def test_a_query_that_feedback_cancels_stands_alone() -> None:
     scorer = rocchio(Evidence(query, (against,)), RocchioOptions(1.0, 0.5, 1.0))
     np.testing.assert_allclose(scorer.vector, query, atol=1e-6)
     assert scorer.notes == ("the judgements cancel the query; it stands alone",)
-
-
-def test_neighbourhood_and_probe_fold_in_the_gate_keep_the_laws() -> None:
-    judged = evidence(12, 3, 3)
-    full = replace(
-        judged,
-        covariance=covariance(judged.background),
-        neighbours=neighbourhood(judged.background, k=3),
-    )
-    scorer = auto(full, AutoOptions(probe=ProbeOptions()))
-    assert scorer.record is not None
-    assert {trial.strategy for trial in scorer.record.trials} >= {"none", "probe", "rocchio"}
-    total = np.sum([part.vector for part in scorer.parts], axis=0)
-    np.testing.assert_allclose(total, scorer.vector, atol=1e-5)
 
 
 def test_the_default_is_in_the_table_and_an_unknown_name_is_told() -> None:

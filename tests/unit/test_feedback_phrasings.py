@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from relook.core.vectors import Floats, unit
+from relook.feedback.directions import PhrasingOptions, readings
 from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.gate import AutoOptions, auto
-from relook.feedback.phrasings import PhrasingOptions, readings
 
 DIM = 16
 AXES = np.eye(DIM, dtype=np.float32)

@@ -5,13 +5,11 @@ import pytest
 
 from relook.core.vectors import unit
 from relook.feedback.bayes import BayesOptions, bayes
-from relook.feedback.descent import minimise
+from relook.feedback.directions import covariance, whiten
 from relook.feedback.evidence import Evidence, Judged
-from relook.feedback.metric import covariance, neighbourhood, whiten
-from relook.feedback.prf import prf
-from relook.feedback.probe import ProbeOptions, probe
+from relook.feedback.probe import ProbeOptions, minimise, probe
 from relook.feedback.region import RegionOptions, region
-from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, rocchio
+from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, prf, rocchio
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 
@@ -112,9 +110,8 @@ def test_the_probe_stands_at_a_minimum_of_its_loss() -> None:
     rng = np.random.default_rng(0)
     tiles = unit(rng.normal(size=(6, 2, 3)))
     items = tuple(Judged(i, 1 if i < 2 else -1, tiles[i]) for i in range(6))
-    smooth = neighbourhood(unit(rng.normal(size=(40, 3))), k=4, sharpness=0.3)
     options = ProbeOptions(iterations=500)
-    scorer = probe(Evidence(X, items, neighbours=smooth), options)
+    scorer = probe(Evidence(X, items), options)
     w = scorer.norm * scorer.vector.astype(np.float64)
 
     flat = tiles.reshape(12, 3).astype(np.float64)
@@ -127,12 +124,7 @@ def test_the_probe_stands_at_a_minimum_of_its_loss() -> None:
         z = flat @ v
         cosine = v @ X / np.linalg.norm(v)
         cross = weight @ (np.log1p(np.exp(z)) - label * z)
-        return float(
-            cross
-            + 100 * (np.cosh(np.log(v @ v)) - 1)
-            + 10 * (1 - cosine) / 2
-            + 1000 * v @ smooth @ v / 2
-        )
+        return float(cross + 100 * (np.cosh(np.log(v @ v)) - 1) + 10 * (1 - cosine) / 2)
 
     for direction in rng.normal(size=(50, 3)):
         assert loss(w + 1e-3 * direction) > loss(w) - 1e-7
@@ -162,13 +154,3 @@ def test_covariance_is_numpys_with_sixteen_even_vectors_joined() -> None:
     expected = (50 * plain + 16 * np.trace(plain) / 4 * np.eye(4)) / 66
     np.testing.assert_allclose(covariance(sample), expected, atol=1e-5)
     np.testing.assert_array_equal(covariance(sample[:1]), np.zeros((4, 4)))
-
-
-def test_neighbourhood_sees_only_change_between_neighbours() -> None:
-    """Two clusters along x, spread along y inside: x differs between, y within neighbours."""
-    rng = np.random.default_rng(1)
-    rows = [[side, rng.normal(scale=0.2), 0.0] for side in (-1, 1) for _ in range(20)]
-    form = neighbourhood(unit(np.array(rows)), k=3, sharpness=0.1)
-    assert form[1, 1] > 10 * form[0, 0]
-    np.testing.assert_allclose(form, form.T, atol=1e-12)
-    assert np.linalg.eigvalsh(form).min() > -1e-12

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from relook.app.visualref import read_old, translate
+from relook.compat.visualref import read_old, translate
 from relook.core.errors import InputError, LibraryFormatError, MetadataError
 from relook.core.secret import Secret
+from relook.library.image_words import Sidecars
 from relook.library.manifest import Manifest
-from relook.library.sidecar import Sidecars
 from relook.providers.base import Lookup, Outcome, ProviderResult
 from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.replay import ReplayProvider

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,13 @@ import pytest
 from PIL import Image, IptcImagePlugin
 
 from relook.core import images, isolation
+from relook.core.cancellation import Cancellation, CancelledWork
 from relook.core.errors import ImageError, OverloadError
 from relook.core.images import decode, load
-from relook.core.isolation import Workers
+from relook.core.isolation import Workers, _Worker
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import MARK, limits_at, mark
-from relook.library.embedded import embedded_words
+from relook.library.image_words import embedded_words
 from relook.testing import noise, solid
 
 APART = ImageLimits(isolate=True)
@@ -177,7 +179,7 @@ def test_a_worker_that_does_not_start_is_told() -> None:
 
 def test_nobody_waits_for_ever_for_a_worker() -> None:
     workers = Workers(0, 1)
-    workers._free.acquire()
+    workers._n_free = 0
     with pytest.raises(OverloadError) as raised:
         workers.decode(b"x", 0, replace(APART, isolated_s=0.01))
     assert raised.value.code == "too_busy"
@@ -259,3 +261,51 @@ def test_a_marked_folder_is_decoded_apart(tmp_path: Path, monkeypatch: pytest.Mo
     assert seen == [1]
     assert images.load(own / "a.png", 0, APART).width_px > 0
     assert seen == [1, 1]
+
+
+def cancelled_when(ready: threading.Event, work: Callable[[Cancellation], object]) -> None:
+    """Runs work in a thread, cancels it once it is ready, and expects that to end it."""
+    cancellation, ended = Cancellation(), threading.Event()
+
+    def run() -> None:
+        with pytest.raises(CancelledWork):
+            work(cancellation)
+        ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(60)
+    cancellation.cancel()
+    thread.join(60)
+    assert ended.is_set()
+
+
+def test_a_picture_that_nobody_wants_takes_its_worker_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process, which would be at it for ten minutes, is killed; the next picture is decoded."""
+    workers, sent = played("time.sleep(600)"), threading.Event()
+    real = _Worker._write
+
+    def write(self: _Worker, *args: object) -> None:
+        sent.set()
+        real(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_Worker, "_write", write)
+    cancelled_when(sent, lambda one: one.run(workers.decode, b"x", 0, APART))
+    assert (workers._idle, workers._n_free) == ([], 1)
+    workers.close()
+
+
+def test_waiting_for_a_worker_ends_when_nobody_wants_the_picture() -> None:
+    workers, waits = Workers(0, 1), threading.Event()
+    workers._n_free = 0
+    real = workers._lock.wait_for
+
+    def wait_for(*args: object) -> bool:
+        waits.set()
+        return real(*args)  # type: ignore[arg-type]
+
+    workers._lock.wait_for = wait_for  # type: ignore[method-assign,assignment]
+    cancelled_when(waits, lambda one: one.run(workers.decode, b"x", 0, APART))
+    assert workers._n_free == 0

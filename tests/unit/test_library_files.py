@@ -3,6 +3,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -353,3 +355,11 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_odd_bytes_of_a_path_become_one_mark_each() -> None:
     assert printable(b"a\xff\xfe.jpg") == "a\ufffd\ufffd.jpg" == printable("a\udcff\udcfe.jpg")
+
+
+def test_text_is_printable_in_an_old_locale() -> None:
+    code = r"from relook.library.records import printable; print(ascii(printable('\xc9\udcff')))"
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "'\\xc9\\ufffd'\n"

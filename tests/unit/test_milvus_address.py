@@ -2,8 +2,8 @@
 
 import pytest
 
+from relook.cluster.milvus_client import TOKEN, MilvusAddress
 from relook.core.errors import InputError
-from relook.stores.milvus_address import TOKEN, MilvusAddress
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,19 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_a_search_loads_no_index_no_server_and_no_model() -> None:
+    """Each of these takes a tenth of a second or more; whoever needs one imports it then."""
+    heavy = ("faiss", "torch", "PIL", "pydantic", "fastapi", "httpx", "pymilvus", "ray", "IPython")
+    program = (
+        "import relook.cli.search, relook.app.facade, relook.library.files, sys;"
+        f" print([m for m in {heavy} if m in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
 def test_every_listed_name_can_be_imported_and_every_lazy_name_is_listed() -> None:
     for name in relook.__all__:
         assert getattr(relook, name) is not None

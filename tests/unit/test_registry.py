@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from relook.core.errors import MissingExtraError, NotFoundError
+from relook.answerers import ANSWERERS
+from relook.captioners import CAPTIONERS
+from relook.core.errors import InputError, MissingExtraError, NotFoundError
 from relook.core.registry import Adapter, Registry
 from relook.encoders import ENCODERS
 from relook.encoders.builtin import BuiltinEncoder
+from relook.providers import PROVIDERS
+from relook.testing import ContractError, check_adapter
 
 REGISTRY = Registry(
     "encoder",
@@ -77,3 +81,74 @@ def test_an_entry_point_of_a_third_party_is_found_and_replaces_none_of_ours(
     assert REGISTRY.load("fromplugin") is Fraction
     assert REGISTRY.load("plain") is OrderedDict
     assert REGISTRY.adapters()["fromplugin"].summary == "from fractions:Fraction"
+
+
+class Named:
+    """An adapter that keeps what it is opened with."""
+
+    remote = False
+    needs = ("model",)
+
+    def __init__(self, *given: object) -> None:
+        self.given = given
+
+    @classmethod
+    def open(cls, spec: str, settings: object) -> "Named":
+        return cls(spec, settings)
+
+
+class Silent:
+    """A class of a plugin that declares nothing."""
+
+
+OWN = Registry(
+    "answerer",
+    {
+        "named": Adapter(f"{__name__}:Named", "needs a model"),
+        "silent": Adapter(f"{__name__}:Silent", "declares nothing"),
+        "absent": Adapter("a_package_nobody_has:Name", "cannot be imported"),
+    },
+)
+
+
+def test_an_adapter_is_opened_with_what_stands_behind_its_name() -> None:
+    assert OWN.open("named", "org/model", 7).given == ("org/model", 7)
+
+
+def test_an_adapter_that_needs_a_model_is_not_opened_without_one() -> None:
+    with pytest.raises(InputError, match="no model is named for 'named'") as raised:
+        OWN.open("named", " ", 7)
+    assert (raised.value.code, raised.value.hint) == ("no_model", "write named:MODEL")
+
+
+def test_a_plugin_that_does_not_open_itself_is_refused_with_a_reason() -> None:
+    with pytest.raises(InputError, match="has no open") as raised:
+        OWN.open("silent", "", None)
+    assert raised.value.code == "bad_plugin"
+
+
+def test_facts_come_from_the_class_and_else_are_the_cautious_ones() -> None:
+    assert OWN.fact("named", "remote", True) is False
+    assert OWN.fact("silent", "remote", True) is True
+    assert OWN.fact("absent", "remote", True) is True
+    with pytest.raises(NotFoundError):
+        OWN.fact("nobody", "remote", True)
+
+
+@pytest.mark.parametrize("family", [ENCODERS, CAPTIONERS, ANSWERERS, PROVIDERS])
+def test_every_adapter_of_ours_opens_itself_and_declares_its_facts(family: Registry) -> None:
+    for name in family.builtin:
+        check_adapter(family.load(name))
+
+
+def test_what_stays_here_is_declared_so() -> None:
+    stays = {name for name in PROVIDERS.builtin if not PROVIDERS.fact(name, "remote", True)}
+    assert stays == {"library", "replay"}
+    stays = {name for name in ANSWERERS.builtin if not ANSWERERS.fact(name, "remote", True)}
+    assert stays == {"evidence-only", "hf"}
+
+
+def test_a_class_that_declares_nothing_breaks_the_contract() -> None:
+    with pytest.raises(ContractError, match="classmethod"):
+        check_adapter(Silent)
+    check_adapter(Named)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from relook.stores.row_filter import row_parts
+from relook.cluster.milvus import row_parts
 
 N = 40
 MASKS = arrays.arrays(np.bool_, N)

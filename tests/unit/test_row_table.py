@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relook.library import moment, row_table
+from relook.library import row_table, snapshot
 from relook.library.catalog import Catalog
-from relook.library.moment import Moment, read_moment
 from relook.library.records import FileFacts, ImageRecord
 from relook.library.row_table import ROWS_FILE, Snapshot, keep_rows, kept_rows
+from relook.library.snapshot import Moment, read_moment
 from relook.library.vector_file import VectorFile
 
 
@@ -91,7 +91,7 @@ def test_the_kept_file_is_checked(
     kept = kept_rows(tmp_path)
     assert kept is not None
     assert kept.rows.tolist() == now.rows.tolist()
-    assert catalog.snapshot(kept) is kept
+    assert catalog.snapshot(kept).rows is kept.rows
     file = tmp_path / ROWS_FILE
     whole = file.read_bytes()
     for damaged in (whole[:-8], whole[:-1] + b"\xff", b"{" + whole, b"", b"[1]".ljust(600)):
@@ -125,7 +125,7 @@ def test_the_table_is_kept_for_large_libraries_only(
     VectorFile(tmp_path / "vectors.f16", 4, 0).append(np.zeros((6, 4), np.float32))
     read_moment(tmp_path, catalog, vectors_of, None)
     assert not (tmp_path / ROWS_FILE).exists()
-    monkeypatch.setattr(moment, "KEPT_FROM", 2)
+    monkeypatch.setattr(snapshot, "KEPT_FROM", 2)
     read_moment(tmp_path, catalog, vectors_of, None)
     kept = kept_rows(tmp_path)
     assert kept is not None

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from relook.core.errors import ImageError, OverloadError, RelookError, TokenError
-from relook.server.errors import STATUS, answer, internal
+from relook.gateway.error_answers import STATUS, answer, internal
 
 
 def _tree(base: type[RelookError]) -> list[type[RelookError]]:

@@ -11,15 +11,15 @@ import pytest
 from relook.core.errors import NotFoundError, OverloadError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
+from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.exports import _cell
-from relook.server.pictures import QueryPictures
 from relook.server.queries import no_files, query_dict
-from relook.server.settings import ServerSettings, is_loopback
-from relook.server.shelf import _slug
 from relook.server.thumbnails import ThumbnailCache
 from relook.server.uploads import safe_stem
-from relook.server.words import RememberingEncoder
-from relook.server.work import Pool
+from relook.serving.libraries import _slug
+from relook.serving.pools import Pool
+from relook.serving.query_pictures import QueryPictures
+from relook.serving.text_cache import RememberingEncoder
 from relook.testing import ColourEncoder
 
 

@@ -9,9 +9,8 @@ from PIL import Image
 
 from relook.core.errors import MetadataError
 from relook.core.images import decode
-from relook.library.embedded import embedded_words
+from relook.library.image_words import Sidecars, embedded_words
 from relook.library.records import Words
-from relook.library.sidecar import Sidecars
 from relook.testing import solid
 
 

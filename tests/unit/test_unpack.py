@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relook.core.errors import InputError, StorageError
-from relook.datasets.unpack import unpack
+from relook.datasets.obtain import unpack
 
 MEMBERS = {"val/1.jpg": b"one", "val/2.jpg": b"two!", "notes/a.json": b"{}"}
 

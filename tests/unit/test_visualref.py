@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relook.app.visualref import read_old, translate
+from relook.compat.visualref import read_old, translate
 from relook.core.errors import InputError
 
 # Made here with the keys of VisualReF's files.

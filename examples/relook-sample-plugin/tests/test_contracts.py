@@ -9,11 +9,19 @@ from relook_sample.provider import FolderProvider
 
 from relook.encoders.base import encode_images
 from relook.providers import Lookup, Outcome
-from relook.testing import check_captioner, check_encoder, check_provider, noise, solid
+from relook.testing import (
+    check_adapter,
+    check_captioner,
+    check_encoder,
+    check_provider,
+    noise,
+    solid,
+)
 from relook.testing.providers import sample_subject
 
 
 def test_the_encoder_keeps_its_promises() -> None:
+    check_adapter(PaletteEncoder)
     check_encoder(PaletteEncoder)
     encoder = PaletteEncoder()
     vectors = encode_images(encoder, [solid("red"), solid("blue")])  # [2, d]
@@ -21,11 +29,13 @@ def test_the_encoder_keeps_its_promises() -> None:
 
 
 def test_the_captioner_keeps_its_promises() -> None:
+    check_adapter(LightCaptioner)
     check_captioner(LightCaptioner)
     assert LightCaptioner().caption([solid("black", 64, 32)])[0][0].text == "dark and wide"
 
 
 def test_the_provider_keeps_its_promises(tmp_path: Path) -> None:
+    check_adapter(FolderProvider)
     check_provider(lambda: FolderProvider(str(tmp_path)), finds=False)
     noise(1, 128, 96).save(tmp_path / "Rila Monastery.png")
     noise(2, 128, 96).save(tmp_path / "Another.png")

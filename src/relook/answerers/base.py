@@ -1,36 +1,35 @@
-"""The answerer seam. Layer: answerers.
+"""The answerer seam. Layer: answerers. Values and a protocol only.
 
-An answerer gets a finished prompt and gives a reply. It gathers no evidence, reads no
-citations and keeps nothing.
+An answerer takes a finished prompt and returns a reply. It looks nothing up, reads no citations
+and keeps nothing. A class that `ANSWERERS` or an entry point names opens itself, and declares
+facts:
+
+    open(spec, settings)   what stands behind its name, and `ModelSettings`; `key=Secret` too when
+                           it needs a key
+    remote   whether it may send prompts elsewhere; taken for True when it is not declared
+    needs    what it cannot do without: `model`, `key`
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, SHOWN, Key
 from relook.providers.base import Match
 
-__all__ = [
-    "Answerer",
-    "Finish",
-    "Prompt",
-    "Reply",
-    "Shown",
-    "Tell",
-    "Usage",
-    "answerer_of",
-]
+__all__ = ["Answerer", "Finish", "Prompt", "Reply", "Shown", "Tell", "Usage"]
 
 Tell = Callable[[str, str], None]
-"""Hears of a reply while it is made: ("text", the next piece) or ("note", what goes on)."""
+"""Called while a reply is made: ("text", the next piece) or ("note", what is happening)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(JsonValue):
     """A picture inside a prompt.
 
     Args:
@@ -39,17 +38,19 @@ class Shown:
         label: What it is, for people ("the picture asked about").
     """
 
-    data: bytes = field(repr=False)
+    data: Annotated[bytes, HIDDEN] = field(repr=False)
     mime: str
-    label: str
+    label: Annotated[str, Key("picture")]
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the bytes."""
-        digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
-        return {
-            "picture": self.label, "mime": self.mime, "n_bytes": len(self.data),
-            "content_hash": digest,
-        }  # fmt: skip
+    @property
+    def n_bytes(self) -> Annotated[int, SHOWN]:
+        """Size of the file."""
+        return len(self.data)
+
+    @property
+    def content_hash(self) -> Annotated[str, SHOWN]:
+        """Hexadecimal digest of the file."""
+        return hashlib.blake2b(self.data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,10 @@ class Prompt:
     """Exactly what a model is shown.
 
     Args:
-        system: What it is told about its task.
-        parts: Texts and pictures of the one user's turn, in order.
+        system: The task and its rules.
+        parts: Texts and pictures of the user's turn, in order.
         question: The person's question alone, for answerers that ask no model.
-        matches: The numbered evidence in it, likewise.
+        matches: The numbered evidence in it, for the same answerers.
     """
 
     system: str
@@ -87,22 +88,16 @@ class Finish(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(JsonValue):
     """What a reply cost, in the model's tokens; None where the service does not say."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
-    def as_dict(self) -> dict[str, int | None]:
-        """A JSON form."""
-        return {
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
-        }  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an answerer says.
+    """What an answerer writes.
 
     Args:
         text: The whole text; empty when there is none.
@@ -153,19 +148,3 @@ class Answerer(Protocol):
     def close(self) -> None:
         """Frees what it holds; closing twice is fine."""
         ...
-
-
-def answerer_of(model: str, names: Collection[str]) -> tuple[str, str]:
-    """Which answerer a person means, and the model for it.
-
-    `openai:gpt-4o` and `hf:FOLDER` say both; an answerer's name alone has no model; anything
-    else ("gpt-4o", "llava:7b") is a model of the `openai` answerer.
-
-    Args:
-        model: What the person typed.
-        names: The answerers that there are.
-    """
-    if model in names:
-        return model, ""
-    name, colon, rest = model.partition(":")
-    return (name, rest) if colon and name in names else ("openai", model)

@@ -1,10 +1,10 @@
 """Any OpenAI-compatible chat endpoint that takes pictures. Layer: answerers.
 
 Hosted services, vLLM, Ollama, LM Studio, llama.cpp's server: what speaks `chat/completions`.
-Waiting and trying again is done here and not by the client, so that the person hears of it
-and the time stays inside `timeout_s`.
+This module waits and tries again itself instead of leaving that to the client, so that the
+person is told and the time stays inside `timeout_s`.
 
-Source: the public reference of the chat completions API; RFC 9110 10.2.3 (Retry-After).
+Source: the public reference of the chat completions API.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +22,16 @@ import httpx2  # a stream that breaks raises its error, not openai's
 import openai
 
 from relook.answerers.base import Prompt, Reply, Shown, Tell
-from relook.answerers.chat_errors import Deadline, is_passing, wait_s, what_failed
-from relook.answerers.chat_reply import Collected, read_stream, read_whole
+from relook.answerers.chat_reply import (
+    Collected,
+    is_passing,
+    read_stream,
+    read_whole,
+    wanted_pause_s,
+    what_failed,
+)
 from relook.core.errors import AnswerError, InputError
+from relook.core.retry import Deadline, Retries
 from relook.core.secret import Secret, find_secret
 from relook.core.settings import ModelSettings
 
@@ -47,11 +55,13 @@ class ChatAnswerer:
         sleep: How to wait, for tests.
 
     Raises:
-        InputError: `no_model` without a model, `bad_address` for one that is not http(s).
+        InputError: `bad_address` for one that is not http(s).
         AnswerError: `no_model_key` when a service elsewhere has no key.
     """
 
     name = "openai"
+    remote = True
+    needs = ("model", "key")
 
     def __init__(
         self,
@@ -61,8 +71,6 @@ class ChatAnswerer:
         key: Secret | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not model.strip():
-            raise InputError("no_model", "no model is named", "give one: --model gpt-4o")
         self.model, self._settings = model, settings or ModelSettings()
         self._sleep, self._key = sleep, key or find_secret("openai", _KEY_VARIABLES)
         self._client = self._made_client()
@@ -82,44 +90,49 @@ class ChatAnswerer:
                 "set OPENAI_API_KEY, or run: keyring set relook openai",
             )
 
+    @classmethod
+    def open(cls, spec: str, settings: ModelSettings, key: Secret | None = None) -> ChatAnswerer:
+        """Opens a model; `MODEL@URL` names its service, too."""
+        model, at, address = spec.partition("@http")
+        if at:
+            settings = replace(settings, base_url=f"http{address}")
+        return cls(model, settings, key=key)
+
     def _made_client(self) -> openai.OpenAI:
         address = self._settings.base_url or None
         timeout = openai.Timeout(self._settings.timeout_s, connect=_CONNECT_S)
-        # Without a key the client would not start; a service of one's own ignores the word.
+        # The client does not start without a key; a service of one's own ignores this word.
         key = self._key.reveal() if self._key else "none"
         made = openai.OpenAI(api_key=key, max_retries=0, timeout=timeout, base_url=address)
         if not _is_here(urlsplit(str(made.base_url)).hostname or ""):
             return made
         made.close()
-        # No proxy of the environment hears of what stays on this machine.
+        # What stays on this machine goes through no proxy of the environment.
         direct = openai.DefaultHttpxClient(trust_env=False)
         return openai.OpenAI(
-            api_key=key,
-            max_retries=0,
-            timeout=timeout,
-            base_url=address,
-            http_client=direct,
+            api_key=key, max_retries=0, timeout=timeout, base_url=address, http_client=direct
         )
 
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
         """See `Answerer.reply`."""
         deadline = Deadline(self._settings.timeout_s)
         collected = Collected(tell, deadline)
-        request, notes, attempt = self._request(prompt), list[str](), 0
+        backoff_s, n_retries = self._settings.backoff_s, self._settings.retries
+        retries = Retries(n_retries, backoff_s, deadline=deadline, sleep=self._sleep)
+        request, notes = self._request(prompt), list[str]()
         while True:
             try:
                 self._ask(request, collected, deadline)
                 break
             except (openai.OpenAIError, httpx2.HTTPError, ValueError, OSError) as error:
-                if collected.text:  # what came is an answer, and asking again would double it
-                    collected.cut(self._told(error))
+                if collected.text:  # an answer has begun; asking again would double it
+                    collected.cut(self._reason(error))
                     break
-                if known := _without_what_is_unknown(request, error):
-                    request, left_out = known
+                if accepted := _without_unknown_key(request, error):
+                    request, left_out = accepted
                     notes.append(f"asked without {left_out}, which the service does not take")
                 else:
-                    self._wait(error, attempt, deadline, notes, tell)
-                    attempt += 1
+                    self._wait(error, retries, notes, tell)
         return collected.reply(self.model, notes)
 
     def close(self) -> None:
@@ -152,24 +165,21 @@ class ChatAnswerer:
             read_stream(_in_time(stream, deadline), collected)
 
     def _wait(
-        self, error: Exception, attempt: int, deadline: Deadline, notes: list[str],
-        tell: Tell | None,
-    ) -> None:  # fmt: skip
+        self, error: Exception, retries: Retries, notes: list[str], tell: Tell | None
+    ) -> None:
         """Waits before the next attempt, or raises when there is to be none."""
-        pause = wait_s(error, attempt, self._settings.backoff_s)
-        last = attempt == self._settings.retries or not is_passing(error)
-        if last or pause >= deadline.left_s:
+        pause = retries.pause_s(wanted_pause_s(error))
+        if not is_passing(error) or not retries.may_wait(pause):
             failed = what_failed(error, self.host, self.model, pause)
-            scrubbed = self._scrub(failed.message)
-            raise AnswerError(failed.code, scrubbed, failed.hint) from None
-        why = f"{self.host} is busy or failed ({self._told(error)}): waited {pause:.1f} s"
+            raise AnswerError(failed.code, self._scrub(failed.message), failed.hint) from None
+        why = f"{self.host} is busy or failed ({self._reason(error)}): waited {pause:.1f} s"
         _LOG.info("%s", why)
         notes.append(why)
         if tell and pause >= _SAY_WAIT_S:
             tell("note", why.replace("waited", "waiting"))
-        self._sleep(pause)
+        retries.wait(pause)
 
-    def _told(self, error: Exception) -> str:
+    def _reason(self, error: Exception) -> str:
         status = getattr(error, "status_code", None)
         return f"status {status}" if status else self._scrub(str(error) or type(error).__name__)
 
@@ -195,23 +205,23 @@ def _part(part: str | Shown) -> dict[str, Any]:
 
 
 def _in_time(stream: Iterator[Any], deadline: Deadline) -> Iterator[Any]:
-    """The pieces, as long as there is time: a service may trickle forever."""
+    """The pieces, as long as there is time: a service may send them slowly for ever."""
     for piece in stream:
         if deadline.is_over:
             raise TimeoutError("the time for a reply is over")
         yield piece
 
 
-def _without_what_is_unknown(request: Request, error: Exception) -> tuple[Request, str] | None:
-    """The request in another service's words, when it was rejected for one of its keys."""
+def _without_unknown_key(request: Request, error: Exception) -> tuple[Request, str] | None:
+    """The request as this service takes it, when it was rejected for one of its keys."""
     if not isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
         return None
-    said = str(error)
-    if "stream_options" in request and "stream_options" in said:
+    message = str(error)
+    if "stream_options" in request and "stream_options" in message:
         return {k: v for k, v in request.items() if k != "stream_options"}, "stream_options"
-    if "max_tokens" in request and "max_tokens" in said and "max_completion_tokens" in said:
+    if "max_tokens" in request and "max_tokens" in message and "max_completion_tokens" in message:
         rest = {k: v for k, v in request.items() if k != "max_tokens"}
         return {**rest, "max_completion_tokens": request["max_tokens"]}, "max_tokens"
-    if "temperature" in request and "temperature" in said:
+    if "temperature" in request and "temperature" in message:
         return {k: v for k, v in request.items() if k != "temperature"}, "temperature"
     return None

@@ -1,20 +1,21 @@
-"""Answers without a model: what the matches agree on, with counts. Layer: answerers.
+"""Answers without a model: what the matches agree on, with counts. Layer: answerers. Pure text.
 
-It claims nothing that the evidence does not say, and says that no model was asked.
+Its answers claim nothing that the evidence does not say, and say that no model was asked.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from relook.answerers.agreement import Shared, shared_phrases, years
 from relook.answerers.base import Finish, Prompt, Reply, Tell
 from relook.core.plain_text import inert
+from relook.core.settings import ModelSettings
 from relook.providers.base import Match, MatchKind
 
-__all__ = ["EvidenceOnlyAnswerer"]
+__all__ = ["EvidenceOnlyAnswerer", "Shared", "shared_phrases", "years"]
 
 Numbered = Sequence[tuple[int, Match]]
 _N_NAMES = 5
@@ -32,6 +33,13 @@ class EvidenceOnlyAnswerer:
     model = ""
     host = ""
     third_party = False
+    remote = False
+    needs = ()
+
+    @classmethod
+    def open(cls, spec: str, settings: ModelSettings) -> EvidenceOnlyAnswerer:
+        """Nothing is opened: no model is asked."""
+        return cls()
 
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
         """See `Answerer.reply`; it looks at the prompt's `matches` only."""
@@ -59,12 +67,12 @@ def _report(matches: Numbered) -> str:
     words = {number: _words(match) for number, match in matches}
     shared = shared_phrases(words, _N_NAMES)
     if shared:
-        lines.append(f"They agree on: {_told(shared, len(matches))}.")
+        lines.append(f"They agree on: {_counted(shared, len(matches))}.")
     else:
         lines += _without_agreement(matches)
     dated = years({number: f"{match.date} . {words[number]}" for number, match in matches})
     if dated:
-        lines.append(f"Years named: {_told(dated, len(matches))}.")
+        lines.append(f"Years named: {_counted(dated, len(matches))}.")
     for kind, label in _KINDS:
         if numbers := [number for number, match in matches if match.kind is kind]:
             lines.append(f"{label}: {_cited(numbers)}.")
@@ -72,8 +80,8 @@ def _report(matches: Numbered) -> str:
 
 
 def _without_agreement(matches: Numbered) -> list[str]:
-    said = ((number, match.title or match.text or _words(match)) for number, match in matches)
-    titled = [(number, inert(text)) for number, text in said if text]
+    texts = ((number, match.title or match.text or _words(match)) for number, match in matches)
+    titled = [(number, inert(text)) for number, text in texts if text]
     if not titled:
         return ["None of them has a title, a caption, or a file name in words."]
     first = "They share no words." if len(titled) > 1 else "Only one has words."
@@ -89,11 +97,109 @@ def _words(match: Match) -> str:
     return " ".join(part for part in re.split(r"[\W_]+", stem) if part.isalpha())
 
 
-def _told(shared: Iterable[Shared], n: int) -> str:
+def _counted(shared: Iterable[Shared], n: int) -> str:
     return "; ".join(
-        f"{one.text} ({len(one.numbers)} of {n}) {_cited(one.numbers)}" for one in shared
+        f"{thing.text} ({len(thing.numbers)} of {n}) {_cited(thing.numbers)}" for thing in shared
     )
 
 
 def _cited(numbers: Iterable[int]) -> str:
     return " ".join(f"[{number}]" for number in numbers)
+
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
+_BREAK = re.compile(r"\s+[-\u2013\u2014|\u00b7:]\s+|[|\u00b7\u2022,;:()/?!]|\s{2,}|\.\s")
+_YEAR = re.compile(r"(?<![\w.,-])(1[0-9]{3}|20[0-9]{2})(?![\w-]|[.,]\d)")
+_LONGEST = 6
+# Words that mean nothing alone and do not begin or end a phrase.
+_EMPTY_WORDS = """
+a an and are as at be by de der die das des du el en et for from has he her his how i if
+in into is it its la le les los my no not of off on or our s she so that the their them
+they this to up was we were what when where which who will with you your photo photos
+photograph picture pictures image images stock free download hd wallpaper file jpg jpeg
+png gif webp com www org net html wikipedia wikimedia commons flickr pinterest youtube
+facebook instagram getty shutterstock alamy istock tripadvisor reddit amazon ebay
+"""
+_EMPTY = frozenset(_EMPTY_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Something that several pieces of evidence say.
+
+    Args:
+        text: As the first of them writes it.
+        numbers: Of the evidence that says it, ascending.
+    """
+
+    text: str
+    numbers: tuple[int, ...]
+
+
+def shared_phrases(texts: Mapping[int, str], limit: int = 5) -> list[Shared]:
+    """Phrases of up to six words that at least two texts have in common.
+
+    A phrase inside a longer one that the same texts share is left out.
+
+    Args:
+        texts: Text by evidence number.
+        limit: At most so many.
+
+    Returns:
+        The most shared first; of equally shared ones the longest.
+    """
+    phrases: dict[tuple[str, ...], dict[int, str]] = {}
+    for number, text in texts.items():
+        for phrase, written in _phrases(text):
+            phrases.setdefault(phrase, {}).setdefault(number, written)
+    several = {phrase: by for phrase, by in phrases.items() if len(by) > 1}
+    kept = [phrase for phrase in several if not _is_inside_another(phrase, several)]
+    kept.sort(key=lambda phrase: (-len(several[phrase]), -len(phrase), phrase))
+    chosen = kept[:limit]
+    return [Shared(_written(several[phrase]), tuple(sorted(several[phrase]))) for phrase in chosen]
+
+
+def years(texts: Mapping[int, str], limit: int = 5) -> list[Shared]:
+    """Years from 1000 to 2099 that the texts name, the most named first."""
+    numbers: dict[str, list[int]] = {}
+    for number, text in texts.items():
+        for year in dict.fromkeys(_YEAR.findall(text)):
+            numbers.setdefault(year, []).append(number)
+    ordered = sorted(numbers, key=lambda year: (-len(numbers[year]), year))
+    return [Shared(year, tuple(sorted(numbers[year]))) for year in ordered[:limit]]
+
+
+def _phrases(text: str) -> list[tuple[tuple[str, ...], str]]:
+    """Every phrase of a text: its words in lower case, and how it is written."""
+    phrases = []
+    for piece in _BREAK.split(text):
+        words = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(piece)]
+        for first in range(len(words)):
+            for last in range(first, min(first + _LONGEST, len(words))):
+                span = tuple(word.lower() for word, _, _ in words[first : last + 1])
+                if _says_something(span):
+                    phrases.append((span, piece[words[first][1] : words[last][2]]))
+    return phrases
+
+
+def _says_something(span: Sequence[str]) -> bool:
+    edges_say = span[0] not in _EMPTY and span[-1] not in _EMPTY
+    return edges_say and any(len(word) > 2 and not word.isdigit() for word in span)
+
+
+def _is_inside_another(
+    phrase: tuple[str, ...], several: Mapping[tuple[str, ...], Mapping[int, str]]
+) -> bool:
+    """Whether a longer phrase of the same texts contains this one."""
+    n = len(phrase)
+    return any(
+        len(other) > n
+        and several[other].keys() >= several[phrase].keys()
+        and any(other[at : at + n] == phrase for at in range(len(other) - n + 1))
+        for other in several
+    )
+
+
+def _written(by_number: Mapping[int, str]) -> str:
+    """As the text with the lowest number writes it."""
+    return by_number[min(by_number)]

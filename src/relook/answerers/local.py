@@ -16,12 +16,11 @@ from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 from relook.answerers.base import Finish, Prompt, Reply, Shown, Tell, Usage
-from relook.answerers.chat_errors import Deadline
-from relook.core.errors import InputError
+from relook.core.retry import Deadline
 from relook.core.settings import ModelSettings
 from relook.encoders.checkpoint import find
 from relook.encoders.devices import place
-from relook.encoders.vision_language import load_processor, load_vlm, unmarked
+from relook.encoders.vision_language import chat_turn, load_processor, load_vlm, unmarked
 
 __all__ = ["LocalAnswerer"]
 
@@ -34,22 +33,27 @@ class LocalAnswerer:
         settings: Longest reply and patience; the rest is for services.
 
     Raises:
-        InputError: `no_model`; ModelError, MissingExtraError: as for the captioner `hf`.
+        ModelError, MissingExtraError: as for the captioner `hf`.
     """
 
     name = "hf"
     host = ""
     third_party = False
+    remote = False
+    needs = ("model",)
 
     def __init__(self, model: str, settings: ModelSettings | None = None) -> None:
-        if not model.strip():
-            raise InputError("no_model", "no model is named", "give one: --model hf:FOLDER")
         self.model, self._settings = model, settings or ModelSettings()
         self._checkpoint = find(model)
         self._checkpoint.check()
         self._place = place()
         self._lock = threading.Lock()
         self._parts: tuple[Any, Any] | None = None
+
+    @classmethod
+    def open(cls, spec: str, settings: ModelSettings) -> LocalAnswerer:
+        """Opens a folder or a hub id; the weights are loaded by the first reply."""
+        return cls(spec, settings)
 
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
         """See `Answerer.reply`."""
@@ -97,7 +101,7 @@ class LocalAnswerer:
 
 
 class _Streamer(TextStreamer):
-    """Tells each finished word."""
+    """Passes each finished word on."""
 
     def __init__(self, tokenizer: Any, tell: Tell | None, deadline: Deadline) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
@@ -105,7 +109,7 @@ class _Streamer(TextStreamer):
         self.first_s: float | None = None
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        """Called by `generate` with the next piece."""
+        """See `TextStreamer`: `generate` calls this with the next piece."""
         if text and self.first_s is None:
             self.first_s = self._deadline.took_s
         if text and self._tell:
@@ -132,20 +136,6 @@ def _inputs(processor: Any, prompt: Prompt) -> Any:
         unmarked(processor, part) if isinstance(part, str) else part
         for part in (prompt.system, *prompt.parts)
     ]
+    turn = chat_turn(processor, [None if isinstance(p, Shown) else p for p in parts])
     images = [Image.open(io.BytesIO(p.data)).convert("RGB") for p in parts if isinstance(p, Shown)]
-    return processor(images=images, text=[_turn(processor, parts)], return_tensors="pt")
-
-
-def _turn(processor: Any, parts: list[str | Shown]) -> str:
-    if getattr(processor, "chat_template", None) is None:
-        mark = getattr(processor, "image_token", "<image>")
-        said = "\n".join(mark if isinstance(part, Shown) else part for part in parts)
-        return f"USER: {said} ASSISTANT:"
-    content = [
-        {"type": "image"} if isinstance(part, Shown) else {"type": "text", "text": part}
-        for part in parts
-    ]
-    turn: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return turn
+    return processor(images=images, text=[turn], return_tensors="pt")

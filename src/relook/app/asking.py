@@ -1,4 +1,8 @@
-"""`relook.ask`: a picture and a question in, an answer with evidence out. Layer: app."""
+"""Everything a question needs, put together: settings, providers, a model. Layer: app.
+
+`Asking` is the one place where a question is configured and `open_asker` the one place where
+its parts are opened. It imports no facade: what it needs of a library is `AskedLibrary`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.app.finder import least_similarity, library_finder
 from relook.core import sources
+from relook.core.config_file import Config
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.images import read_bytes
 from relook.core.secret import Secret
@@ -19,62 +24,40 @@ from relook.core.settings import (
     AskSettings,
     EvidenceSettings,
     GatherSettings,
+    ImageLimits,
     ModelSettings,
     WebLimits,
 )
 from relook.core.untrusted import limits_at
-from relook.providers import PROVIDERS, Provider, Subject
+from relook.library.records import ImageRecord
+from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote
 from relook.rag.answer import Answer
 from relook.rag.ask import Asker, Hear
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.fetch import subject_at
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 from relook.rag.prompt import PromptTexts
-
-if TYPE_CHECKING:
-    from relook.app.facade import Library
+from relook.rag.web_pictures import subject_at
+from relook.search.engine import Engine
 
 __all__ = [
-    "AskOptions", "Asking", "ask", "edited", "for_sheet", "make_answerer", "make_provider",
-    "needs_library", "open_asker",
-    "subject_of",
+    "AskOptions", "AskedLibrary", "Asking", "Picture", "answer", "edited", "make_answerer",
+    "make_provider", "open_asker", "subject_of", "wants_library",
 ]  # fmt: skip
 
 Picture = str | os.PathLike[str] | bytes | int
 
 
-class AskOptions(TypedDict, total=False):
-    """What `ask` may be told besides picture and question.
+class AskedLibrary(Protocol):
+    """What a question needs of a `Library`."""
 
-    Args:
-        library: A library or its folder, for the provider `library` and for image ids.
-        providers: Names of providers, or providers by name.
-        model: `gpt-4o`, `openai:MODEL@URL`, `hf:FOLDER`, `evidence-only`, or an answerer.
-        when: `always`, `never` or `auto`.
-        compare: Whether the answer without evidence comes with it.
-        form: `text`, `sheet` or `screenshot`.
-        evidence: Found before; then nothing is looked up.
-        strike, pin: Numbers of evidence that the model does not see, or sees first.
-        allow_upload: Whether every service that is named here may get a picture of this
-            machine, for this question.
-        hear: Hears of each stage.
-        config: Every setting at once; what is said above wins.
-    """
+    limits: ImageLimits
 
-    library: Library | str | os.PathLike[str] | None
-    providers: Sequence[str] | Mapping[str, Provider]
-    model: str | Answerer
-    when: str
-    compare: bool
-    form: str
-    evidence: Evidence | None
-    strike: Sequence[int]
-    pin: Sequence[int]
-    allow_upload: bool
-    hear: Hear | None
-    config: Asking
+    @property
+    def engine(self) -> Engine: ...
+
+    def image(self, image_id: int, /) -> ImageRecord: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,46 +80,96 @@ class Asking:
     web: WebLimits = field(default_factory=WebLimits)
     texts: PromptTexts = field(default_factory=PromptTexts)
 
+    @classmethod
+    def of(cls, config: Config) -> Asking:
+        """The settings of a configuration."""
+        return cls(
+            ask=config.settings(AskSettings),
+            model=config.settings(ModelSettings),
+            gather=config.settings(GatherSettings),
+            evidence=config.settings(EvidenceSettings),
+            texts=config.settings(PromptTexts),
+        )
 
-def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
-    """Answers a question about a picture with evidence about it.
+    def with_(self, **overrides: Mapping[str, Any]) -> Asking:
+        """The same settings with some of them replaced.
 
-        answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
-        print(answer.text, answer.citations)
-        answer.evidence.items[0].match.title
+            asking.with_(ask={"when": "auto"}, gather={"timeout_s": 5.0})
 
-    Without a model it tells what the evidence agrees on. Nothing leaves this machine unless
-    a provider or a model elsewhere is named; a picture of this machine goes there only with
-    `allow_upload=True`, or after `relook ask --allow-upload`, which is remembered.
+        Args:
+            overrides: For each group of settings, values by name; None leaves a setting as it is.
+        """
+        groups = {
+            group: replace(getattr(self, group), **_given(values))
+            for group, values in overrides.items()
+        }
+        return replace(self, **groups)
+
+    @property
+    def needs_library(self) -> bool:
+        """Whether the person's library is among the providers that will be asked."""
+        return self.ask.when != "never" and any(map(_needs_library, self.ask.providers))
+
+    @property
+    def shown_evidence(self) -> EvidenceSettings:
+        """What becomes of matches, with the small pictures that a contact sheet is made of."""
+        wanted = self.evidence.thumbnails or self.ask.form == "sheet"
+        return replace(self.evidence, thumbnails=wanted)
+
+
+class AskOptions(TypedDict, total=False):
+    """What `ask` takes besides picture and question.
 
     Args:
-        picture: A file, an http(s) address, the bytes of a file, or an image id of `library`.
-        question: What the picture shows is asked when it is empty.
-        options: See `AskOptions`.
-
-    Raises:
-        ImageError, FetchError: when the picture cannot be had.
-        NotFoundError: `unknown_provider`, `unknown_answerer`, `no_evidence`, `no_image`.
-        AccessError: `upload_not_allowed`. AnswerError: when a model was asked and gave none.
+        library: A library or its folder, for the provider `library` and for image ids.
+        providers: Names of providers, or providers by name.
+        model: `gpt-4o`, `openai:MODEL@URL`, `hf:FOLDER`, `evidence-only`, or an answerer.
+        when: `always`, `never` or `auto`.
+        compare: Whether the answer without evidence comes with it.
+        form: `text`, `sheet` or `screenshot`.
+        evidence: Of an earlier answer; then nothing is looked up.
+        strike, pin: Numbers of evidence that the model does not see, or sees first.
+        allow_upload: Whether every service that is named here may get a picture of this
+            machine, for this question.
+        hear: Called with each stage.
+        config: Every setting at once; the options above win over it.
     """
-    config = _config(options)
-    with ExitStack() as stack:
-        # With evidence at hand nobody is asked, so nothing has to be there to be asked.
-        given = options.get("evidence") is not None
-        named = () if given else options.get("providers", config.ask.providers)
-        needs_one = "library" in named and config.ask.when != "never"
-        library = _library(options.get("library"), needs_one, stack)
-        # Whoever runs this may read their own network; pages found by providers may not.
-        subject = subject_of(picture, library, replace(config.web, private_ok=True))
-        asker = stack.enter_context(
-            open_asker(
-                config,
-                library=library,
-                model=options.get("model"),
-                providers=named,
-                allow_upload=options.get("allow_upload", False),
-            )
-        )
+
+    library: AskedLibrary | str | os.PathLike[str] | None
+    providers: Sequence[str] | Mapping[str, Provider]
+    model: str | Answerer
+    when: str
+    compare: bool
+    form: str
+    evidence: Evidence | None
+    strike: Sequence[int]
+    pin: Sequence[int]
+    allow_upload: bool
+    hear: Hear | None
+    config: Asking
+
+
+def answer(
+    picture: Picture, question: str, library: AskedLibrary | None, options: AskOptions
+) -> Answer:
+    """Answers one question; see `relook.ask`.
+
+    Args:
+        picture: As for `relook.ask`.
+        question: Likewise.
+        library: Open; None when none is needed.
+        options: All others; their `library` is not used.
+    """
+    asking, providers = _configured(options), _providers(options)
+    # A person may read their own network; the pages that providers find may not be there.
+    subject = subject_of(picture, library, replace(asking.web, private_ok=True))
+    with open_asker(
+        asking,
+        library=library,
+        model=options.get("model"),
+        providers=providers,
+        allow_upload=options.get("allow_upload", False),
+    ) as asker:
         return asker.ask(
             subject,
             question,
@@ -146,11 +179,31 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
         )
 
 
+def wants_library(options: AskOptions) -> bool:
+    """Whether a question looks into the person's library, named or not."""
+    providers = _providers(options)
+    if isinstance(providers, Mapping):  # they are open already
+        return False
+    return _configured(options).with_(ask={"providers": tuple(providers)}).needs_library
+
+
+def _configured(options: AskOptions) -> Asking:
+    overrides = {name: options.get(name) for name in ("when", "compare", "form")}
+    return options.get("config", Asking()).with_(ask=overrides)
+
+
+def _providers(options: AskOptions) -> Sequence[str] | Mapping[str, Provider]:
+    """The providers to ask: none when there is evidence already."""
+    if options.get("evidence") is not None:
+        return ()
+    return options.get("providers", options.get("config", Asking()).ask.providers)
+
+
 @contextmanager
 def open_asker(
-    config: Asking | None = None,
+    asking: Asking | None = None,
     *,
-    library: Library | None = None,
+    library: AskedLibrary | None = None,
     model: str | Answerer | None = None,
     providers: Sequence[str] | Mapping[str, Provider] | None = None,
     allow_upload: bool = False,
@@ -158,10 +211,10 @@ def open_asker(
     cache: ResultCache | None = None,
     consent: Consent | None = None,
 ) -> Iterator[Asker]:
-    """Everything that one or many questions need, closed together.
+    """Opens everything that one or many questions need, and closes it together.
 
     Args:
-        config: Every setting.
+        asking: Every setting.
         library: As for `ask`, but open.
         model: As for `ask`; an answerer that is given stays open.
         providers: As for `ask`; those that are given stay open.
@@ -174,44 +227,45 @@ def open_asker(
     Raises:
         NotFoundError: `unknown_provider` or `unknown_answerer`.
     """
-    config = config or Asking()
-    named = config.ask.providers if providers is None else providers
-    chosen = config.ask.model if model is None else model
+    asking = asking or Asking()
+    evidence = asking.shown_evidence
+    if providers is None:
+        providers = asking.ask.providers
     with ExitStack() as stack:
-        answerer = chosen
+        answerer = asking.ask.model if model is None else model
         if isinstance(answerer, str):
-            answerer = stack.enter_context(closing(make_answerer(answerer, config.model)))
-        found: Mapping[str, Provider] = {}
-        if config.ask.when != "never":
-            found = named if isinstance(named, Mapping) else _opened(named, library, config, stack)
-        if consent is None:
-            consent = Consent(once=_services(answerer, found.values()) if allow_upload else ())
-        if allow_upload and remember:
-            for service in consent.once - consent.given().keys():
-                consent.allow(service)
-        age_s = config.gather.cache_age_s
+            answerer = stack.enter_context(closing(make_answerer(answerer, asking.model)))
+        if asking.ask.when == "never":
+            providers = {}
+        elif not isinstance(providers, Mapping):
+            providers = {
+                name: stack.enter_context(closing(make_provider(name, library, evidence)))
+                for name in dict.fromkeys(providers)
+            }
+        consent = consent or _consent(answerer, providers.values(), allow_upload, remember)
+        age_s = asking.gather.cache_age_s
         gatherer = Gatherer(
-            found,
-            settings=config.gather,
-            evidence=config.evidence,
-            web=config.web,
+            providers,
+            settings=asking.gather,
+            evidence=evidence,
+            web=asking.web,
             cache=cache or (ResultCache(max_age_s=age_s) if age_s else None),
             consent=consent,
         )
         yield Asker(
-            answerer, gatherer, settings=config.ask, texts=config.texts, trimmed=config.evidence,
+            answerer, gatherer, settings=asking.ask, texts=asking.texts, trimmed=evidence,
             consent=consent,
         )  # fmt: skip
 
 
 def make_provider(
-    spec: str, library: Library | None = None, settings: EvidenceSettings | None = None
+    spec: str, library: AskedLibrary | None = None, settings: EvidenceSettings | None = None
 ) -> Provider:
     """Opens a provider by name; `replay:FILE` names its recording.
 
     Args:
         spec: What was typed.
-        library: For the provider `library`.
+        library: For a provider that needs one.
         settings: Whether small pictures come with its pictures, and how alike they have to be.
 
     Raises:
@@ -219,20 +273,14 @@ def make_provider(
         InputError: `no_library_given` for the library's without one; what the provider raises.
         MissingExtraError: when a package it needs is not installed.
     """
-    name, colon, option = spec.partition(":")
-    make = PROVIDERS.load(name)
-    if name == "library":
-        if library is None:
-            raise InputError(
-                "no_library_given", "the provider 'library' needs a library",
-                "name one with --library, or another --provider",
-            )  # fmt: skip
-        settings = settings or EvidenceSettings()
+    name, _, rest = spec.partition(":")
+    settings, surroundings = settings or EvidenceSettings(), ProviderSettings()
+    if library is not None and "library" in PROVIDERS.fact(name, "needs", ()):
         least = least_similarity(library.engine, settings.min_similarity)
         finder = library_finder(library.engine, thumbnails=settings.thumbnails)
-        return make(finder, min_similarity=least)  # type: ignore[no-any-return]
-    made: Provider = make(option) if colon else make()
-    return made
+        surroundings = ProviderSettings(finder, least)
+    provider: Provider = PROVIDERS.open(name, rest, surroundings)
+    return provider
 
 
 def make_answerer(
@@ -243,25 +291,20 @@ def make_answerer(
     Args:
         model: What was typed.
         settings: How it is asked.
-        key: Of its service; found in the environment or the keyring when None.
+        key: For an answerer that needs one; found in the environment or the keyring when None.
 
     Raises:
-        NotFoundError: `unknown_answerer`; MissingExtraError: a package it needs is missing.
+        NotFoundError: `unknown_answerer`; InputError: `no_model`; MissingExtraError: a package it
+            needs is missing.
     """
-    name, which = answerer_of(model, ANSWERERS.adapters())
-    made: Answerer
-    if name == "evidence-only":
-        made = ANSWERERS.load(name)()
-        return made
-    settings = settings or ModelSettings()
-    which, at, url = which.partition("@http")
-    if at:
-        settings = replace(settings, base_url=f"http{url}")
-    made = ANSWERERS.load(name)(which, settings, **({"key": key} if key else {}))
-    return made
+    name, spec = answerer_of(model, ANSWERERS.adapters())
+    takes_key = key is not None and "key" in ANSWERERS.fact(name, "needs", ())
+    more = {"key": key} if takes_key else {}
+    answerer: Answerer = ANSWERERS.open(name, spec, settings or ModelSettings(), **more)
+    return answerer
 
 
-def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Subject:
+def subject_of(picture: Picture, library: AskedLibrary | None, web: WebLimits) -> Subject:
     """The picture that is asked about, from a file, an address, bytes or an image id.
 
     Raises:
@@ -290,52 +333,31 @@ def subject_of(picture: Picture, library: Library | None, web: WebLimits) -> Sub
 
 
 def edited(strike: Sequence[int], pin: Sequence[int]) -> Callable[[Evidence], Evidence] | None:
-    """What takes struck items out of evidence and puts pinned ones first; None for neither."""
+    """A function that strikes and pins items of evidence; None when there is nothing to do."""
     if not strike and not pin:
         return None
     return lambda evidence: evidence.strike(*strike).pin(*pin)
 
 
-def _config(options: AskOptions) -> Asking:
-    config = options.get("config") or Asking()
-    said: dict[str, Any] = {
-        key: options[key] for key in ("when", "compare", "form") if key in options
-    }
-    return for_sheet(replace(config, ask=replace(config.ask, **said)))
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def for_sheet(config: Asking) -> Asking:
-    """The same settings, with the small pictures that a contact sheet is made of."""
-    if config.ask.form != "sheet" or config.evidence.thumbnails:
-        return config
-    return replace(config, evidence=replace(config.evidence, thumbnails=True))
+def _needs_library(provider: str) -> bool:
+    return "library" in PROVIDERS.fact(provider.partition(":")[0], "needs", ())
 
 
-def needs_library(config: Asking) -> bool:
-    """Whether the person's library is among the providers that will be asked."""
-    return config.ask.when != "never" and "library" in config.ask.providers
-
-
-def _library(
-    given: Library | str | os.PathLike[str] | None, needs_one: bool, stack: ExitStack
-) -> Library | None:
-    from relook.app.facade import Library  # which imports this module
-
-    if isinstance(given, Library) or (given is None and not needs_one):
-        return given
-    return stack.enter_context(Library(given))
-
-
-def _opened(
-    names: Sequence[str], library: Library | None, config: Asking, stack: ExitStack
-) -> dict[str, Provider]:
-    return {
-        spec: stack.enter_context(closing(make_provider(spec, library, config.evidence)))
-        for spec in dict.fromkeys(names)
-    }
-
-
-def _services(answerer: Answerer, providers: Iterable[Provider]) -> list[str]:
-    """The names under which consent to these is kept."""
-    named = [provider.name for provider in providers if provider.remote]
-    return [*named, answerer.host] if answerer.third_party else named
+def _consent(
+    answerer: Answerer, providers: Iterable[Provider], allow_upload: bool, remember: bool
+) -> Consent:
+    """The person's remembered agreements, and to the named services when they allow uploads."""
+    if not allow_upload:
+        return Consent()
+    services = [provider.name for provider in providers if is_remote(provider)]
+    if answerer.third_party:
+        services.append(answerer.host)
+    consent = Consent(once=services)
+    if remember:
+        for service in consent.once - consent.given().keys():
+            consent.allow(service)
+    return consent

@@ -8,15 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from relook.app.facade import Library
-from relook.app.index_beside import run_with_index
+from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import EncoderSettings
 from relook.encoders.spec import ModelSpec
-from relook.exchange.export import ExportReport, export_faiss, export_npy, export_parquet
+from relook.exchange.export import (
+    ExportReport,
+    export_faiss,
+    export_npy,
+    export_parquet,
+    export_webdataset,
+)
 from relook.exchange.faiss_import import FaissFolder, Importer, check_source
 from relook.exchange.retile import Retiler
-from relook.exchange.shards import export_webdataset
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, ProgressCallback

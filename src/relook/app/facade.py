@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from relook.app.attaching import check_store
-from relook.app.captioning import Captions
-from relook.app.models import make_encoder, spec_of
-from relook.app.places import PathLike, expanded, library_folder, several
+from relook.app.clusters import check_store
+from relook.app.models import Captions, make_encoder, spec_of
+from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
-from relook.app.whole_query import whole_query
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.settings import (
     CaptionerSettings,
@@ -24,29 +20,29 @@ from relook.core.settings import (
     PromptSettings,
     RaySettings,
     SearchSettings,
+    SessionLimits,
 )
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
-from relook.library.forgetting import forget
+from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
-from relook.notebook.display import show_pages
-from relook.search.begin import start
 from relook.search.engine import Engine, Filter
-from relook.search.grammar import parse_query
-from relook.search.transfer import import_session
+from relook.search.grammar import parse_query, whole_query
+from relook.search.session import start
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from relook.app.asking import AskOptions
+    from relook.app.asking import AskOptions, Picture
     from relook.rag.answer import Answer
 
-__all__ = ["Library"]
+__all__ = ["Library", "ask"]
 
 
 class Library:
@@ -63,6 +59,7 @@ class Library:
         limits: What a picture file may cost.
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
+        sessions: What a session file may hold.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
@@ -80,31 +77,18 @@ class Library:
         limits: ImageLimits | None = None,
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
+        sessions: SessionLimits | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
         self.encoder = encoder
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
+        self.session_limits = sessions or SessionLimits()
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
-        show_pages()
         if Manifest.exists(self.folder):
             self._open()
-
-    def _open(self) -> LibraryFiles:
-        if self._files is None:
-            files = LibraryFiles.open(self.folder)
-            try:
-                check_store(files.manifest, self._store)
-                if self.encoder is not None:
-                    files.check_encoder(self._encoder)
-            except BaseException:
-                files.close()
-                raise
-            self._files = files
-        self._files.limits = self.limits
-        return self._files
 
     @property
     def files(self) -> LibraryFiles:
@@ -113,7 +97,22 @@ class Library:
         Raises:
             NotFoundError: `no_library` when nothing has been indexed yet.
         """
-        return self._open()
+        files = self._files or self._open()
+        files.limits = self.limits
+        return files
+
+    def _open(self) -> LibraryFiles:
+        files = LibraryFiles.open(self.folder)
+        try:
+            check_store(files.manifest, self._store)
+            if self.encoder is not None:
+                files.check_encoder(self._encoder)
+        except BaseException:
+            files.close()
+            raise
+        follow_library(files)
+        self._files = files
+        return files
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -173,7 +172,8 @@ class Library:
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
-        return self._open()
+            follow_library(self._files)
+        return self.files
 
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
@@ -181,11 +181,27 @@ class Library:
         Returns:
             How many images were taken out.
         """
-        from relook.app.places import absolute
+        return self.take_out(*paths).n_images
 
+    def take_out(self, *paths: PathLike) -> Forgotten:
+        """As `forget`; also counts the judgements of what was taken out."""
         files = self.files
         with WriterLock(self.folder):
             return forget(files, [absolute(path) for path in paths])
+
+    def move(self, old: PathLike, new: PathLike) -> MoveReport:
+        """Says that a folder, an archive or a picture is somewhere else now.
+
+        Images keep their ids, words and marks; no picture is encoded again.
+
+        Raises:
+            NotFoundError: `no_image`, `no_path`; InputError: `bad_move`; LibraryBusyError.
+        """
+        files = self.files
+        with WriterLock(self.folder):
+            report = move(files, absolute(old), absolute(new))
+        files.refresh()
+        return report
 
     def search(
         self,
@@ -197,6 +213,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
+        away: bool = False,
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -209,13 +226,14 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
+            away: Whether images whose file cannot be reached now are shown, too.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
         """
-        asked = whole_query(query, images, without)
-        only = Filter(where or {}, path)
-        return self.engine.search(asked, limit, only, fold)
+        parsed = whole_query(query, images, without)
+        only = Filter(where or {}, path, away=away)
+        return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:
         """Finds images that look like a picture file or an image of the library.
@@ -223,11 +241,12 @@ class Library:
         Args:
             image: A file, in the library or not, or an image id (which is then left out).
             limit: How many hits.
-            only: `where` and `path`, as for `search`.
+            only: `where`, `path` and `away`, as for `search`.
         """
         if isinstance(image, int):
-            chosen = Filter(only.get("where") or {}, only.get("path"), frozenset([image]))
-            return self.engine.search(Query((Part(image_id=image),)), limit, chosen)
+            where, path, away = only.get("where") or {}, only.get("path"), only.get("away", False)
+            others = Filter(where, path, frozenset([image]), away=away)
+            return self.engine.search(Query((Part(image_id=image),)), limit, others)
         return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
     def look(
@@ -256,11 +275,11 @@ class Library:
             path: Pattern that its path must have.
             instruction: What its captions should tell; the configured one when empty.
         """
-        asked = query if isinstance(query, Query) else parse_query(query)
+        parsed = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
         begun = start(
-            self.engine, self._session_table, asked, limit, caption, name, only, instruction
+            self.engine, self._session_table, parsed, limit, caption, name, only, instruction
         )
         return self.session(begun.session_id, captions=captions)
 
@@ -288,10 +307,15 @@ class Library:
             The session, and notes about pictures that are missing.
 
         Raises:
-            InputError: `bad_session_file` or `other_library`.
+            InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
+                see `SessionLimits`; ImageError: when the picture of a box cannot be read.
+                Nothing has been added then.
         """
-        path = Path(file).expanduser()
-        session_id, notes = import_session(self.engine, self._session_table, path)
+        from relook.search.transfer import import_session  # brings the converter
+
+        session_id, notes = import_session(
+            self.engine, self._session_table, expanded(file), self.session_limits
+        )
         return self.session(session_id), notes
 
     @property
@@ -299,48 +323,23 @@ class Library:
         return SessionTable(self.files.catalog)
 
     def suggest(self, crop: Image.Image, about: About = NOTHING_KNOWN) -> str:
-        """A few words for what a crop shows, by the library's captioner.
-
-        Raises:
-            AnswerError: when it finds none, with the reason.
-        """
+        """A few words for what a crop shows, by the captioner; AnswerError when it finds none."""
         return self._captions(crop, about)
 
-    def ask(
-        self, picture: PathLike | bytes | int, question: str = "", **options: Unpack[AskOptions]
-    ) -> Answer:
+    def ask(self, picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
         """Answers a question about a picture or an image id; arguments as for `relook.ask`."""
-        from relook.app.asking import ask  # a search does without Pillow
-
         options.setdefault("library", self)
         return ask(picture, question, **options)
 
     def image(self, image_id: int) -> ImageRecord:
-        """What the catalog knows of an image.
-
-        Raises:
-            NotFoundError: `no_image`.
-        """
+        """What the catalog knows of an image; NotFoundError `no_image` when nothing."""
         return self.files.catalog.images([image_id])[0]
 
     def info(self) -> dict[str, Any]:
         """What the library holds; the object that `relook info --json` prints."""
-        files = self.files
-        files.refresh()
-        fingerprint = files.manifest.fingerprint
-        return {
-            "library": str(self.folder),
-            "n_images": files.catalog.count("images"),
-            "n_tiles": files.catalog.n_tiles(),
-            "n_skipped": files.catalog.count("skipped"),
-            "encoder": files.manifest.encoder,
-            "fingerprint": fingerprint.digest,
-            "dim": fingerprint.dim,
-            "format_version": files.manifest.format_version,
-            "roots": [os.fsdecode(root) for root in files.catalog.roots()],
-            "n_bytes": files.n_bytes(),
-            **({"store": store} if (store := files.manifest.store) else {}),
-        }
+        from relook.app.upkeep import library_facts  # a search does without it
+
+        return library_facts(self.files)
 
     def __len__(self) -> int:
         return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")
@@ -359,10 +358,37 @@ class Library:
     def __enter__(self) -> Library:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
+    """Answers a question about a picture with evidence about it.
+
+        answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
+        print(answer.text, answer.citations)
+        answer.evidence.items[0].match.title
+
+    Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
+    unless a provider or a model elsewhere is named; a picture of this machine goes there only
+    with `allow_upload=True`, or after `relook ask --allow-upload`, which is remembered.
+
+    Args:
+        picture: A file, an http(s) address, the bytes of a file, or an image id of `library`.
+        question: What the picture shows is asked when it is empty.
+        options: See `AskOptions`.
+
+    Raises:
+        ImageError, FetchError: when the picture cannot be had.
+        NotFoundError: `unknown_provider`, `unknown_answerer`, `no_evidence`, `no_image`.
+        AccessError: `upload_not_allowed`. AnswerError: when a model was asked and gave none.
+    """
+    from relook.app import asking  # a search does without Pillow
+
+    library = options.get("library")
+    if library is None and not asking.wants_library(options):
+        return asking.answer(picture, question, None, options)
+    if not isinstance(library, str | os.PathLike | None):
+        return asking.answer(picture, question, library, options)
+    with Library(library) as opened:
+        return asking.answer(picture, question, opened, options)

@@ -1,4 +1,4 @@
-"""The nearest pictures of a library, for its provider. Layer: app."""
+"""Finds the nearest pictures of a library, for its provider. Layer: app."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relook.core.vectors import Floats
 from relook.encoders.base import encode_images
 from relook.providers.base import Subject
 from relook.providers.library import Finder, Near
-from relook.rag.fetch import small_picture
+from relook.rag.web_pictures import small_picture
 from relook.search.engine import Engine, Filter
 
 if TYPE_CHECKING:

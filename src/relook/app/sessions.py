@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relook.core.errors import MissingExtraError
+from relook.core.registry import import_extra
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.session import Session
@@ -29,14 +29,6 @@ class LibrarySession(Session):
             NotFoundError: `unknown_strategy`.
         """
         named_strategy(strategy)
-        try:
-            from relook.notebook.widget import SessionWidget
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] == "relook":
-                raise
-            raise MissingExtraError(
-                "missing_extra",
-                f"session.widget() needs the package {error.name!r}",
-                "pip install 'relook[notebook]'",
-            ) from error
-        return SessionWidget(self, strategy)
+        module = import_extra("relook.notebook.widget", "session.widget()", "notebook")
+        widget: SessionWidget = module.SessionWidget(self, strategy)
+        return widget

@@ -1,19 +1,45 @@
-"""Looking after a library: what its index finds, and the space that it frees. Layer: app."""
+"""Looking after a library: what it holds, what its index finds, what it frees. Layer: app."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from relook.app.facade import Library
-from relook.app.index_beside import text_queries
+from relook.app.indexing import text_queries
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
 from relook.search.recall import measure_recall, sample_tiles
 
-__all__ = ["compact_library", "index_recall"]
+if TYPE_CHECKING:
+    from relook.app.facade import Library
+    from relook.library.files import LibraryFiles
+
+__all__ = ["compact_library", "index_recall", "library_facts"]
 
 _N_QUERIES = 100
+
+
+def library_facts(files: LibraryFiles) -> dict[str, Any]:
+    """What a library holds; the object that `relook info --json` prints."""
+    files.refresh()
+    manifest, catalog = files.manifest, files.catalog
+    away = catalog.absences()
+    return {
+        "library": str(files.folder),
+        "n_images": catalog.count("images"),
+        "n_tiles": catalog.n_tiles(),
+        "n_away": sum(absence.n for absence in away),
+        "away": [absence.as_dict() for absence in away],
+        "n_skipped": catalog.count("skipped"),
+        "encoder": manifest.encoder,
+        "fingerprint": manifest.fingerprint.digest,
+        "dim": manifest.fingerprint.dim,
+        "format_version": manifest.format_version,
+        "roots": [os.fsdecode(root) for root in catalog.roots()],
+        "n_bytes": files.n_bytes(),
+        **({"store": manifest.store} if manifest.store else {}),
+    }
 
 
 def compact_library(
@@ -23,7 +49,7 @@ def compact_library(
 
     Args:
         library: Searches may go on meanwhile, here and in other processes.
-        progress: Told how many rows are copied, of how many.
+        progress: Called with how many rows are copied, of how many.
 
     Raises:
         NotFoundError: `no_library`; LibraryBusyError; StorageError: the disk refused, and the

@@ -76,13 +76,13 @@ def read_log(files: Sequence[Path]) -> list[AnswerRecord]:
             except (KeyError, TypeError, ValueError) as error:
                 why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 raise _bad(f"record {number} of {file} cannot be read: {why}") from error
-    told = ", ".join(map(str, files))
+    names = ", ".join(map(str, files))
     if not records:
-        raise _bad(f"{told} has no records")
+        raise _bad(f"{names} has no records")
     seen: set[str] = set()
     for record in records:
         if record.key in seen:
-            raise _bad(f"{told} answers the question {record.key} twice")
+            raise _bad(f"{names} answers the question {record.key} twice")
         seen.add(record.key)
     return records
 
@@ -101,17 +101,17 @@ def read_json(file: Path) -> list[tuple[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise _bad(f"cannot read {file}: {error}") from error
     try:
-        found = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         return [("", row) for row in _lines(file, text, error)]
-    if isinstance(found, Mapping) and "question" in found:
-        return [("", found)]  # JSONL of one line
-    if isinstance(found, Mapping):
-        listed = ((key, rows if _is_list(rows) else [rows]) for key, rows in found.items())
+    if isinstance(values, Mapping) and "question" in values:
+        return [("", values)]  # JSONL of one line
+    if isinstance(values, Mapping):
+        listed = ((key, rows if _is_list(rows) else [rows]) for key, rows in values.items())
         return [(key, row) for key, rows in listed for row in rows]
-    if not isinstance(found, list):
-        raise _bad(f"{file} holds a {type(found).__name__}, not a list")
-    return [("", row) for row in found]
+    if not isinstance(values, list):
+        raise _bad(f"{file} holds a {type(values).__name__}, not a list")
+    return [("", row) for row in values]
 
 
 def categories_of(file: Path) -> dict[str, str]:
@@ -124,10 +124,10 @@ def categories_of(file: Path) -> dict[str, str]:
         InputError: `bad_answer_log` when it is no such file.
     """
     try:
-        found = json.loads(file.read_text("utf-8-sig"))
+        values = json.loads(file.read_text("utf-8-sig"))
         return {
             key: str(category)
-            for category, rows in found.items()
+            for category, rows in values.items()
             for row in rows
             for key in (str(row["data_id"]), _asked(str(row["image_id"]), str(row["question"])))
         }
@@ -221,7 +221,7 @@ def _answered(pred: Any) -> str:
 
 def _texts(value: Any, name: str) -> list[str]:
     values = value if _is_list(value) else [value]
-    kept = [str(one).strip() for one in values if isinstance(one, (str, int, float))]
+    kept = [str(text).strip() for text in values if isinstance(text, (str, int, float))]
     if len(kept) != len(values) or not all(kept):
         raise ValueError(f"its {name} is {value!r}, not text or a list of texts")
     return kept
@@ -240,8 +240,8 @@ def _interval(listed: Any) -> tuple[float, float] | None:
 def _verdict(row: Mapping[str, Any]) -> bool | None:
     judged = row.get("judge_correct")
     if judged is None and isinstance(row.get("judge_text"), str):
-        said = row["judge_text"].strip().lower().rstrip(".")
-        return {"yes": True, "no": False}.get(said)
+        verdict = row["judge_text"].strip().lower().rstrip(".")
+        return {"yes": True, "no": False}.get(verdict)
     if judged is not None and not isinstance(judged, bool):
         raise TypeError(f"its judge_correct is {judged!r}, not true or false")
     return judged

@@ -13,14 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from relook.bench.answer_log import AnswerRecord
-from relook.bench.metrics import bootstrap
+from relook.bench.metrics import Interval, bootstrap
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError
-from relook.rag.gate import hedge_of
+from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
+from relook.rag.answer_text import hedge_of
 
 __all__ = [
     "MEASURES", "AnswerReport", "Comparison", "bench_answers", "is_accepted", "is_in_prediction",
@@ -78,16 +80,16 @@ def is_binomial(record: AnswerRecord) -> bool | None:
     """Whether the text is the species' name and nothing else; None for other questions."""
     if not record.is_binomial:
         return None
-    said = record.text.strip().lower()
-    return any(said == answer.lower() for answer in record.gold)
+    name = record.text.strip().lower()
+    return any(name == answer.lower() for answer in record.gold)
 
 
 def is_genus(record: AnswerRecord) -> bool | None:
     """Whether the first word is the right genus; None for other questions."""
     if not record.is_binomial:
         return None
-    said = record.text.lower().split()[:1]
-    return any(said == answer.lower().split()[:1] for answer in record.gold)
+    genus = record.text.lower().split()[:1]
+    return any(genus == answer.lower().split()[:1] for answer in record.gold)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -102,7 +104,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(JsonValue):
     """One measure of a log against another log's, on the questions that both answer.
 
     Args:
@@ -111,30 +113,22 @@ class Comparison:
         fixed, broken: Wrong there and right here; right there and wrong here.
         gain: Mean difference with its 95% interval (paired bootstrap over questions).
         best: Share right in either: what a perfect choice between the two would give.
-        auto: What `relook ask --when auto` would give (`rag.gate`), were `against` the answers
+        auto: What `relook ask --when auto` would give (`hedge_of`), were `against` the answers
             without evidence and the log those with it.
     """
 
     n: int
-    against: float
-    log: float
+    against: Annotated[float, Digits(4)]
+    log: Annotated[float, Digits(4)]
     fixed: int
     broken: int
-    gain: Mapping[str, float]
-    best: float
-    auto: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        gain = {key: round(value, 4) for key, value in self.gain.items()}
-        shares = {"against": round(self.against, 4), "log": round(self.log, 4)}
-        counts = {"fixed": self.fixed, "broken": self.broken}
-        chosen = {"best": round(self.best, 4), "auto": round(self.auto, 4)}
-        return {"n": self.n, **shares, **counts, "gain": gain, **chosen}
+    gain: Annotated[Interval, Digits(4)]
+    best: Annotated[float, Digits(4)]
+    auto: Annotated[float, Digits(4)]
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerReport:
+class AnswerReport(JsonValue):
     """The figures of one log.
 
     Args:
@@ -142,7 +136,7 @@ class AnswerReport:
         n_empty: Of them without any text.
         shares: Share that is right by each measure; None where it applies to nothing.
         counts: To how many answers each measure applies.
-        categories: The same shares of each category, when the log has them.
+        category_shares: The same shares of each category, when the log has them.
         judge_agreement: How the text measures agree with the judge: share and Cohen's kappa.
         compared: Measure -> comparison with another log, when there is one.
         category_compared: Category -> comparison by `answer_in_prediction`.
@@ -152,35 +146,32 @@ class AnswerReport:
 
     n: int
     n_empty: int
-    shares: Mapping[str, float | None]
+    shares: Annotated[Mapping[str, float | None], INLINE, Digits(4)]
     counts: Mapping[str, int]
-    categories: Mapping[str, Mapping[str, float | None]]
+    category_shares: Annotated[Mapping[str, Mapping[str, float | None]], HIDDEN]
     judge_agreement: Mapping[str, Mapping[str, float]]
     compared: Mapping[str, Comparison]
-    category_compared: Mapping[str, Comparison]
-    looked_up: float | None = None
+    category_compared: Annotated[Mapping[str, Comparison], HIDDEN]
+    looked_up: Annotated[float | None, Digits(4)] = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints; fixed and broken are by answer in prediction."""
+    @property
+    def fixed(self) -> Annotated[int | None, SHOWN]:
+        """Wrong in the other log and right here, by answer in prediction."""
         main = self.compared.get("answer_in_prediction")
+        return main.fixed if main else None
+
+    @property
+    def broken(self) -> Annotated[int | None, SHOWN]:
+        """Right in the other log and wrong here, by answer in prediction."""
+        main = self.compared.get("answer_in_prediction")
+        return main.broken if main else None
+
+    @property
+    def categories(self) -> Annotated[dict[str, dict[str, Any]], SHOWN, Digits(4)]:
+        """Shares of each category, and its comparison."""
         return {
-            "n": self.n,
-            "n_empty": self.n_empty,
-            **{name: _rounded(share) for name, share in self.shares.items()},
-            "counts": dict(self.counts),
-            "fixed": main.fixed if main else None,
-            "broken": main.broken if main else None,
-            "looked_up": _rounded(self.looked_up),
-            "compared": {name: one.as_dict() for name, one in self.compared.items()},
-            "judge_agreement": {k: dict(v) for k, v in self.judge_agreement.items()},
-            "categories": {
-                name: {
-                    **{measure: _rounded(share) for measure, share in shares.items()},
-                    "compared": compared.as_dict() if compared else None,
-                }
-                for name, shares in self.categories.items()
-                for compared in [self.category_compared.get(name)]
-            },
+            name: {**shares, "compared": self.category_compared.get(name)}
+            for name, shares in self.category_shares.items()
         }
 
 
@@ -200,26 +191,26 @@ def bench_answers(
     if against is not None:
         pairs = _pairs(log, against)
         looked_up = sum(bool(hedge_of(other.text)) for _, other in pairs) / len(pairs)
-        told = ((name, _compare(pairs, MEASURES[name])) for name in MEASURES)
-        compared = {name: one for name, one in told if one is not None}
+        comparisons = ((name, _compare(pairs, MEASURES[name])) for name in MEASURES)
+        compared = {name: comparison for name, comparison in comparisons if comparison is not None}
         for name in groups:
-            one = _compare([p for p in pairs if p[0].category == name], is_in_prediction)
-            if one is not None:
-                by_category[name] = one
+            comparison = _compare([p for p in pairs if p[0].category == name], is_in_prediction)
+            if comparison is not None:
+                by_category[name] = comparison
     shares = {name: _share(log, measure) for name, measure in MEASURES.items()}
     return AnswerReport(
         n=len(log),
         n_empty=sum(not record.text.strip() for record in log),
         shares=shares,
         counts={name: len(_verdicts(log, measure)) for name, measure in MEASURES.items()},
-        categories={
+        category_shares={
             name: {measure: _share(some, MEASURES[measure]) for measure in MEASURES}
             for name, some in groups.items()
         },
         judge_agreement={
-            name: found
+            name: agreement
             for name in ("answer_in_prediction", "accepted_answer", "number_in_range")
-            if (found := _agreement(log, MEASURES[name]))
+            if (agreement := _agreement(log, MEASURES[name]))
         },
         compared=compared,
         category_compared=by_category,
@@ -257,12 +248,12 @@ def _pairs(
             "compare logs of the same questions; they are matched by idx, data_id or "
             "observation_id",
         )
-    for one, other in pairs:
-        if one.question != other.question or one.gold != other.gold:
+    for record, other in pairs:
+        if record.question != other.question or record.gold != other.gold:
             raise InputError(
                 "other_questions",
-                f"{one.key} asks {one.question[:80]!r} in one log and {other.question[:80]!r} "
-                "in the other, or wants another answer",
+                f"{record.key} asks {record.question[:80]!r} in one log and "
+                f"{other.question[:80]!r} in the other, or wants another answer",
                 "compare logs of the same question file",
             )
     return pairs
@@ -271,7 +262,7 @@ def _pairs(
 def _compare(
     pairs: Sequence[tuple[AnswerRecord, AnswerRecord]], measure: Measure
 ) -> Comparison | None:
-    judged = [(measure(one), measure(other), hedge_of(other.text)) for one, other in pairs]
+    judged = [(measure(record), measure(other), hedge_of(other.text)) for record, other in pairs]
     both = [(a, b, hedge) for a, b, hedge in judged if a is not None and b is not None]
     here = np.array([a for a, _, _ in both], bool)  # [n]
     there = np.array([b for _, b, _ in both], bool)  # [n]
@@ -284,7 +275,7 @@ def _compare(
         log=float(here.mean()),
         fixed=int((here & ~there).sum()),
         broken=int((there & ~here).sum()),
-        gain=bootstrap(here.astype(np.float64) - there).as_dict(),
+        gain=bootstrap(here.astype(np.float64) - there),
         best=float((here | there).mean()),
         auto=float(np.where(unsure, here, there).mean()),
     )
@@ -302,7 +293,3 @@ def _agreement(log: Sequence[AnswerRecord], measure: Measure) -> dict[str, float
     chance = p * q + (1 - p) * (1 - q)
     kappa = (share - chance) / (1 - chance) if chance < 1 else 0.0
     return {"share": round(share, 4), "kappa": round(kappa, 4)}
-
-
-def _rounded(share: float | None) -> float | None:
-    return None if share is None else round(share, 4)

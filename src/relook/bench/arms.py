@@ -8,19 +8,21 @@ average precision falls or rises by more than .02.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.bench.gallery import Gallery
 from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
-from relook.bench.simulate import Fit, Protocol, Task, Trace, play
+from relook.bench.simulate import Fit, Gallery, Protocol, Task, Trace, play
+from relook.core.converter import JsonValue
+from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints
 from relook.feedback.strategies import STRATEGIES
 
-__all__ = ["MARGIN", "ArmReport", "Stratum", "compare"]
+__all__ = ["MARGIN", "ArmReport", "Stratum", "compare", "plot_found"]
+
 
 MARGIN = 0.02
 """Change of a query's average precision from which it counts as harmed or helped."""
@@ -47,7 +49,7 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmReport:
+class ArmReport(JsonValue):
     """One strategy against the unchanged query.
 
     Args:
@@ -79,10 +81,6 @@ class ArmReport:
     found_at: tuple[tuple[int, float, float], ...]
     found_by_s: tuple[tuple[float, float, float], ...]
     strata: tuple[Stratum, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,3 +212,30 @@ def _groups(
         "ap without feedback >= .5": ap >= 0.5,
     }
     return {name: flags for name, flags in groups.items() if flags.any()}
+
+
+def plot_found(reports: Mapping[str, ArmReport], file: Path) -> None:
+    """Draws the share found over images seen, one curve a strategy, into a PNG or SVG file.
+
+    Raises:
+        MissingExtraError: when matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra", "a plot needs the package 'matplotlib'", "pip install 'relook[plot]'"
+        ) from error
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    first = next(iter(reports.values()))
+    views = [n for n, _, _ in first.found_at]
+    axes.plot(views, [none for _, none, _ in first.found_at], "k--", label="no feedback")
+    for name, report in reports.items():
+        axes.plot(views, [found for _, _, found in report.found_at], marker="o", label=name)
+    axes.set(xlabel="images seen", ylabel="share found", xticks=views)
+    axes.legend(fontsize="small")
+    figure.savefig(file)
+    plt.close(figure)

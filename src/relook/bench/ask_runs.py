@@ -12,10 +12,11 @@ from typing import Any
 
 from relook.bench.answer_log import AnswerRecord, parse_record, read_json
 from relook.bench.judge import Judge, StringJudge
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.providers.base import Subject
 from relook.rag.ask import Asker
-from relook.rag.journal import Journal
+from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 
 __all__ = ["AskRun", "BenchQuestion", "bench_ask", "for_numbers", "read_bench_questions"]
@@ -51,7 +52,7 @@ class BenchQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class AskRun:
+class AskRun(JsonValue):
     """What a run did.
 
     Args:
@@ -64,11 +65,6 @@ class AskRun:
     n_answered: int
     n_before: int
     failed: tuple[Mapping[str, Any], ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        failed = [dict(one) for one in self.failed]
-        return {"n_answered": self.n_answered, "n_before": self.n_before, "failed": failed}
 
 
 def for_numbers(texts: PromptTexts) -> PromptTexts:
@@ -124,33 +120,33 @@ def bench_ask(
     """
     judge, failed = judge or StringJudge(), []
     with Journal(out, lambda row: str(row["idx"])) as journal:
-        for one in questions:
-            _check_same(one, journal.rows.get(str(one.idx)), out)
-        n_before = sum(str(one.idx) in journal for one in questions)
-        for done, one in enumerate(questions):
+        for question in questions:
+            _check_same(question, journal.rows.get(str(question.idx)), out)
+        n_before = sum(str(question.idx) in journal for question in questions)
+        for done, question in enumerate(questions):
             if progress:
                 progress(done, len(questions))
-            if str(one.idx) in journal:
+            if str(question.idx) in journal:
                 continue
             try:
-                journal.add(_answered(asker, one, subject_of, judge))
+                journal.add(_answered(asker, question, subject_of, judge))
             except StorageError:
                 raise  # the next one would meet the same full disk
             except RelookError as error:
-                failed.append({"idx": one.idx, "code": error.code, "message": str(error)})
+                failed.append({"idx": question.idx, "code": error.code, "message": str(error)})
     return AskRun(len(questions) - n_before - len(failed), n_before, tuple(failed))
 
 
 def _answered(
-    asker: Asker, one: BenchQuestion, subject_of: SubjectOf, judge: Judge
+    asker: Asker, question: BenchQuestion, subject_of: SubjectOf, judge: Judge
 ) -> dict[str, Any]:
     """One record of the log."""
-    answer = asker.ask(subject_of(one.picture), one.question)
+    answer = asker.ask(subject_of(question.picture), question.question)
     usage = answer.written.usage
     row = {
-        **one.facts,
-        "idx": one.idx,
-        "question": one.question,
+        **question.facts,
+        "idx": question.idx,
+        "question": question.question,
         "pred": answer.text,
         "model": answer.written.model or answer.answerer,
         "finish": answer.written.finish.value,
@@ -182,10 +178,10 @@ def _question(idx: int, category: str, row: Mapping[str, Any], folder: Path) -> 
     return BenchQuestion(idx, picture, str(facts["question"]), facts)
 
 
-def _check_same(one: BenchQuestion, row: Mapping[str, Any] | None, out: Path) -> None:
-    if row is not None and row.get("question") != one.question:
+def _check_same(question: BenchQuestion, row: Mapping[str, Any] | None, out: Path) -> None:
+    if row is not None and row.get("question") != question.question:
         raise InputError(
             "bad_journal",
-            f"{out} answers another question than number {one.idx}",
+            f"{out} answers another question than number {question.idx}",
             "name another file to write to, or remove that one",
         )

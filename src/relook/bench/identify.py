@@ -23,11 +23,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from relook.bench.tasks import Wanted
+from relook.bench.query_files import Wanted
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
+from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
 from relook.library.records import ImageRecord
 from relook.providers.base import MatchKind, Subject
 from relook.rag.evidence import Evidence, Item
@@ -50,7 +52,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentifyResult:
+class IdentifyResult(JsonValue):
     """How well evidence names photographs.
 
     Args:
@@ -62,28 +64,22 @@ class IdentifyResult:
         evidence_ms: Mean wall time of gathering evidence, in milliseconds.
     """
 
-    name: Mapping[int, float]
-    struck: Mapping[int, float]
-    chance: Mapping[int, float]
+    name: Annotated[Mapping[int, float], HIDDEN]
+    struck: Annotated[Mapping[int, float], HIDDEN]
+    chance: Annotated[Mapping[int, float], HIDDEN]
     n_labelled: int
     n_photographs: int
     n_names: int
     n_images: int
     n_unmatched: int
     n_failed: int
-    evidence_ms: float
+    evidence_ms: Annotated[float, Digits(2)]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        shares: dict[str, Any] = {}
-        for kind, values in (("", self.name), ("_struck", self.struck), ("_chance", self.chance)):
-            shares |= {f"name@{k}{kind}": round(value, 4) for k, value in values.items()}
-        counts = ("n_labelled", "n_photographs", "n_names", "n_images", "n_unmatched", "n_failed")
-        return {
-            **shares,
-            **{name: getattr(self, name) for name in counts},
-            "evidence_ms": round(self.evidence_ms, 2),
-        }
+    @property
+    def shares(self) -> Annotated[dict[str, float], SHOWN, INLINE, Digits(4)]:
+        """All shares under the names they are reported by: `name@1`, `name@1_struck`, ..."""
+        kinds = (("", self.name), ("_struck", self.struck), ("_chance", self.chance))
+        return {f"name@{k}{kind}": share for kind, by_k in kinds for k, share in by_k.items()}
 
 
 def labelled(
@@ -96,12 +92,12 @@ def labelled(
     """
     by_file = {record.path.name: record for record in records}
     names: dict[str, list[str]] = {}
-    for one in wanted:
-        for file in one.files:
-            names.setdefault(file, []).append(one.words)
+    for wish in wanted:
+        for file in wish.files:
+            names.setdefault(file, []).append(wish.words)
     kept = [
-        Labelled(by_file[file].image_id, by_file[file].path, tuple(dict.fromkeys(told)))
-        for file, told in names.items()
+        Labelled(by_file[file].image_id, by_file[file].path, tuple(dict.fromkeys(named)))
+        for file, named in names.items()
         if file in by_file
     ]
     if not kept:
@@ -138,7 +134,7 @@ def bench_identify(
     """
     shown = _shown_by_name(photographs)
     having = _having_by_name(shown, records)
-    found: list[dict[str, dict[int, float]]] = []
+    shares: list[dict[str, dict[int, float]]] = []
     took_s, n_failed = 0.0, 0
     for at, photograph in enumerate(photographs, 1):
         evidence = _evidence(photograph, gather)
@@ -149,15 +145,15 @@ def bench_identify(
             chance = _chances(having[name], photograph.image_id, len(records))
             seen = _shares(items, name)
             kept = _shares(_struck(items, shown[name]), name)
-            found.append({"name": seen, "struck": kept, "chance": chance})
+            shares.append({"name": seen, "struck": kept, "chance": chance})
         if counter is not None:
             counter(at, len(photographs))
     answered = max(len(photographs) - n_failed, 1)
     return IdentifyResult(
-        name=_means([one["name"] for one in found]),
-        struck=_means([one["struck"] for one in found]),
-        chance=_means([one["chance"] for one in found]),
-        n_labelled=len(found),
+        name=_means([share["name"] for share in shares]),
+        struck=_means([share["struck"] for share in shares]),
+        chance=_means([share["chance"] for share in shares]),
+        n_labelled=len(shares),
         n_photographs=len(photographs),
         n_names=len(shown),
         n_images=len(records),
@@ -212,8 +208,8 @@ def _shares(items: Sequence[Item], name: str) -> dict[int, float]:
 
 
 def _words(item: Item) -> str:
-    told = [text for match in (item.match, *item.others) for text in (match.title, match.text)]
-    return " ".join([*told, item.text])
+    texts = [text for match in (item.match, *item.others) for text in (match.title, match.text)]
+    return " ".join([*texts, item.text])
 
 
 def _chances(having: frozenset[int], image_id: int, n_images: int) -> dict[int, float]:

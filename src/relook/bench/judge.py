@@ -94,11 +94,11 @@ class ModelJudge:
             return self._words.judge(record)
         gold = "; ".join(record.accepted[:_GOLD_SHOWN])
         answer = inert(record.text[:_ANSWER_CHARS])
-        asked = _ASKED.format(question=record.question, gold=gold, answer=answer)
-        said = self._answerer.reply(Prompt(_SYSTEM, (asked,), record.question)).text
-        first = said.strip().lower().lstrip("*\"'").split()[:1]
+        request = _ASKED.format(question=record.question, gold=gold, answer=answer)
+        verdict = self._answerer.reply(Prompt(_SYSTEM, (request,), record.question)).text
+        first = verdict.strip().lower().lstrip("*\"'").split()[:1]
         word = first[0].strip(".,!*\"'") if first else ""
-        return Verdict({"yes": True, "no": False}.get(word), said)
+        return Verdict({"yes": True, "no": False}.get(word), verdict)
 
     def close(self) -> None:
         """Closes the model."""

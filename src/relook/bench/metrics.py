@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.converter import JsonValue
+
 __all__ = ["Interval", "bootstrap", "found_share", "ndcg", "sequence_ap"]
 
 Flags = NDArray[np.bool_]
@@ -64,16 +66,12 @@ def ndcg(hits: Flags, n_relevant: int, n: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(JsonValue):
     """A mean with its paired bootstrap interval."""
 
     mean: float
     low: float
     high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return {"mean": self.mean, "low": self.low, "high": self.high}
 
 
 def bootstrap(

@@ -7,13 +7,15 @@ of the library, ranked as `Library.search` ranks them (best tile, weighted), wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from relook.bench.captions import Caption
+from relook.bench.query_files import Caption
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError
+from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits, Key
 from relook.core.vectors import Floats, Ints
 from relook.search.engine import Engine
 
@@ -23,7 +25,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalResult:
+class RetrievalResult(JsonValue):
     """How well captions find their pictures.
 
     Args:
@@ -34,18 +36,17 @@ class RetrievalResult:
         n_unmatched: Captions left out since the library has no picture of that name.
     """
 
-    recall_at: dict[int, float]
-    mrr_at_5: float
+    recall_at: Annotated[dict[int, float], HIDDEN]
+    mrr_at_5: Annotated[float, Digits(4), Key("mrr@5")]
     median_rank: float
     n_queries: int
     n_images: int
     n_unmatched: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        values = asdict(self)
-        recalls = {f"recall@{k}": round(v, 4) for k, v in values.pop("recall_at").items()}
-        return {**recalls, "mrr@5": round(values.pop("mrr_at_5"), 4), **values}
+    @property
+    def recalls(self) -> Annotated[dict[str, float], SHOWN, INLINE, Digits(4)]:
+        """The recalls under the names they are reported by."""
+        return {f"recall@{k}": share for k, share in self.recall_at.items()}
 
 
 def ranks_of(scores: Floats, right: Ints) -> Ints:
@@ -74,22 +75,22 @@ def bench_retrieval(
         InputError: `no_match` when no caption's picture is in the library.
     """
     columns = _columns_by_name(engine)
-    asked = [caption for caption in captions if caption.image in columns]
-    if not asked:
+    queries = [caption for caption in captions if caption.image in columns]
+    if not queries:
         raise InputError(
             "no_match",
             f"none of the {len(captions)} captions is about a picture of this library",
             "captions are matched by file name; index the pictures they are about",
         )
     ranks = []
-    for start in range(0, len(asked), _BATCH):
-        some = asked[start : start + _BATCH]
+    for start in range(0, len(queries), _BATCH):
+        some = queries[start : start + _BATCH]
         vectors = engine.encoder.encode_texts([caption.text for caption in some])  # [b, d]
         right = np.array([columns[caption.image] for caption in some], np.int64)
         ranks.append(ranks_of(engine.score_all(vectors), right))
         if progress:
-            progress(start + len(some), len(asked))
-    return _result(np.concatenate(ranks), len(columns), len(captions) - len(asked))
+            progress(start + len(some), len(queries))
+    return _result(np.concatenate(ranks), len(columns), len(captions) - len(queries))
 
 
 def _columns_by_name(engine: Engine) -> dict[str, int]:

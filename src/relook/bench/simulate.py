@@ -8,17 +8,99 @@ Layer: bench.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from relook.bench.gallery import Gallery, Mark
-from relook.core.vectors import Floats, Ints
-from relook.feedback.evidence import Evidence
+from relook.bench.query_files import Wanted, positions
+from relook.core.errors import InputError
+from relook.core.vectors import Floats, Ints, top
+from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.scorer import Scorer
+from relook.search.engine import Engine
+from relook.search.feedback_evidence import template
 
-__all__ = ["Fit", "Protocol", "Task", "Trace", "play"]
+__all__ = [
+    "Fit",
+    "Gallery",
+    "Mark",
+    "Protocol",
+    "Task",
+    "Trace",
+    "gallery_of",
+    "play",
+    "tasks_of",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the simulated user did to one shown image.
+
+    Args:
+        image: Position of the image in the gallery.
+        sign: 1 relevant, -1 irrelevant.
+    """
+
+    image: int
+    sign: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """A gallery in memory.
+
+    Args:
+        tiles: [n, t, d] unit vectors; tile 0 is the whole picture.
+        template: Evidence with everything but judgements: means, tile weight, background,
+            covariance. Its query is replaced.
+        all_tiles: Whether a click covers all tiles of the image rather than tile 0.
+        captions: [n, d] a text vector for each image, handed in with a relevant click.
+    """
+
+    tiles: Floats
+    template: Evidence
+    all_tiles: bool = True
+    captions: Floats | None = None
+    flat: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flat", self.tiles.reshape(-1, self.tiles.shape[-1]))
+
+    @property
+    def n_images(self) -> int:
+        """How many images there are."""
+        return len(self.tiles)
+
+    def scores(self, scorer: Scorer) -> Floats:
+        """Score of each image, the best of its weighted tiles: [n]."""
+        n, t = self.tiles.shape[0], self.tiles.shape[1]
+        scores = scorer.score(self.flat).reshape(n, t)
+        if t == 1:
+            return scores[:, 0]
+        best = np.asarray(scores[:, 1:].max(axis=1)) * np.float32(self.template.tile_weight)
+        return np.maximum(scores[:, 0], best)
+
+    def rank(self, scorer: Scorer, seen: Ints, limit: int) -> Ints:
+        """Positions of the `limit` best images that are not in `seen`, best first."""
+        scores = self.scores(scorer).copy()
+        scores[seen] = -np.inf
+        return top(scores, min(limit, self.n_images - len(seen)))
+
+    def evidence(self, query: Floats, marks: Sequence[Mark], first_page: Ints) -> Evidence:
+        """The template with this query and these marks."""
+        items = tuple(self._judged(number, mark) for number, mark in enumerate(marks))
+        page = self.tiles[first_page, 0]  # [k, d]
+        return replace(self.template, query=query, items=items, first_page=page)
+
+    def _judged(self, number: int, mark: Mark) -> Judged:
+        tiles = self.tiles[mark.image]  # [t, d]
+        captions = self.captions if mark.sign > 0 else None
+        caption = None if captions is None else captions[mark.image]
+        covered = tiles if self.all_tiles else tiles[:1]
+        return Judged(number, mark.sign, covered, caption=caption)
+
 
 Fit = Callable[[Evidence], Scorer]
 
@@ -31,13 +113,11 @@ class Task:
         name: The words.
         query: [d] their unit vector.
         relevant: Positions of the relevant images.
-        boxes: For box users: image position -> which of its boxes show the thing.
     """
 
     name: str
     query: Floats
     relevant: Ints
-    boxes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +130,7 @@ class Protocol:
         noise: Probability that a label is flipped.
         positives_only: Whether irrelevant images go unmarked.
         marks: At most so many marks a page, relevant ones first; None marks everything.
-        boxes: Whether relevant images are marked with the task's boxes where it has some.
         view_s: Seconds to look at one image.
-        box_s: Seconds to draw one box.
         seed: Of the label noise.
     """
 
@@ -61,9 +139,7 @@ class Protocol:
     noise: float = 0.0
     positives_only: bool = False
     marks: int | None = None
-    boxes: bool = False
     view_s: float = 1.8
-    box_s: float = 2.0
     seed: int = 0
 
 
@@ -101,11 +177,10 @@ def play(gallery: Gallery, task: Task, number: int, fit: Fit, protocol: Protocol
     scorer = fit(gallery.evidence(task.query, (), first_page))
     for _ in range(protocol.rounds):
         page = gallery.rank(scorer, shown, protocol.page)
-        made = _marks(page, label, task, protocol)
+        made = _marks(page, label, protocol)
         for _ in page:
             clock += protocol.view_s
             seconds.append(clock)
-        clock += protocol.box_s * sum(mark.box is not None for mark in made)
         shown = np.concatenate([shown, page])
         marks += made
         scorer = fit(gallery.evidence(task.query, marks, first_page))
@@ -119,13 +194,52 @@ def _labels(n_images: int, task: Task, number: int, protocol: Protocol) -> Ints:
     return np.where(slips, -label, label)
 
 
-def _marks(page: Ints, label: Ints, task: Task, protocol: Protocol) -> list[Mark]:
+def _marks(page: Ints, label: Ints, protocol: Protocol) -> list[Mark]:
     """Marks of one page: relevant ones first, cut at the protocol's number."""
     made = []
     for image in sorted(page.tolist(), key=lambda image: -int(label[image])):
         sign = int(label[image])
         if sign < 0 and protocol.positives_only:
             continue
-        drawn = task.boxes.get(image, ()) if protocol.boxes and sign > 0 else ()
-        made += [Mark(image, sign, box) for box in drawn] or [Mark(image, sign)]
+        made.append(Mark(image, sign))
     return made[: protocol.marks] if protocol.marks is not None else made
+
+
+def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
+    """The library's vectors as a gallery, and file name -> position in it.
+
+    Raises:
+        InputError: `uneven_tiles` when images have different numbers of tiles.
+    """
+    table = engine.files.row_table
+    counts = set(table[:, 1].tolist())
+    if len(counts) != 1:
+        raise InputError(
+            "uneven_tiles",
+            f"images of this library have {sorted(counts)} tiles",
+            "simulated users need a library with equally many tiles an image",
+        )
+    n_tiles = counts.pop()
+    rows = (table[:, :1] + np.arange(n_tiles)).reshape(-1)
+    tiles = engine.files.vectors.rows(rows).reshape(len(table), n_tiles, -1)
+    at = {int(image_id): n for n, image_id in enumerate(table[:, 2])}
+    index = {r.path.name: at[r.image_id] for r in engine.files.catalog.each_image()}
+    return Gallery(tiles, template(engine.files, engine.encoder)), index
+
+
+def tasks_of(engine: Engine, wanted: Sequence[Wanted], index: Mapping[str, int]) -> list[Task]:
+    """What simulated users look for, with vectors; tasks without a picture here are left out.
+
+    Raises:
+        InputError: `no_match` when none is left.
+    """
+    placed = [(wish, positions(wish, index)) for wish in wanted]
+    kept = [(wish, np.array(at, np.int64)) for wish, at in placed if at]
+    if not kept:
+        raise InputError(
+            "no_match",
+            "none of the queries is about a picture of this library",
+            "pictures are matched by file name; index the ones the queries are about",
+        )
+    vectors = engine.encoder.encode_texts([wish.words for wish, _ in kept])  # [q, d]
+    return [Task(wish.words, vector, at) for (wish, at), vector in zip(kept, vectors, strict=True)]

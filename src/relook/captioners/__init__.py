@@ -1,4 +1,7 @@
-"""Captioners: crops to short phrases. Layer: captioners. One adapter a file."""
+"""Captioners: crops to short phrases. Layer: captioners. One adapter a file.
+
+`CAPTIONERS` names them; each class opens itself (`relook.captioners.base`).
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ CAPTIONERS = Registry(
             "ranks a bank of short phrases with the built-in encoder; no download, no network",
         ),
         "hf": Adapter(
-            "relook.captioners.hf:HfCaptioner",
+            "relook.captioners.hf_captioner:HfCaptioner",
             "LLaVA, Qwen-VL, SmolVLM, BLIP and others by hub id or folder: hf:ORG/NAME",
             extra="hf",
         ),
         "openai": Adapter(
-            "relook.captioners.chat:ChatCaptioner",
+            "relook.captioners.chat_captioner:ChatCaptioner",
             "any OpenAI-compatible service, here or elsewhere: openai:MODEL@URL",
             extra="ask",
         ),

@@ -1,4 +1,12 @@
-"""The captioner seam. Layer: captioners."""
+"""The captioner seam: crops to short phrases. Layer: captioners. Values and a protocol only.
+
+A class that `CAPTIONERS` or an entry point names opens itself, and declares facts:
+
+    open(spec, settings, prompt)   what stands behind its name, `CaptionerSettings`, a question
+    remote        whether it may send crops elsewhere; taken for True when it is not declared
+    needs         what it cannot do without: `model`, `key`
+    takes_prompt  whether it can be asked a question; taken for False
+"""
 
 from __future__ import annotations
 
@@ -29,12 +37,12 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known about crops besides their pixels; a captioner may use it.
+    """What is known about crops besides their pixels; a captioner may use it or not.
 
     Args:
         query: Words that were searched for.
         instruction: What the person wants to be told, in their own words.
-        relevant: How the crop was marked; None when nobody said.
+        relevant: How the crop was marked; None when it is not marked.
     """
 
     query: str = ""
@@ -46,11 +54,11 @@ NOTHING_KNOWN = About()
 Captioned = list[Phrase] | AnswerError
 """Phrases of a crop, best first and never empty; or why there are none."""
 Cancelled = Callable[[], bool]
-"""Says whether the work is not wanted any more; asked often."""
+"""Returns True when the work is no longer wanted; called often."""
 
 
 def cancelled() -> AnswerError:
-    """What a crop gets whose turn did not come."""
+    """The error of a crop that was not captioned because the work was stopped."""
     return AnswerError("cancelled", "the captions were cancelled before this one was written")
 
 
@@ -73,7 +81,7 @@ class Captioner(Protocol):
             images: Crops of any size.
             limit: How many phrases a crop gets at most.
             about: What is known about them.
-            stop: When it says True, crops that are not done yet get a `cancelled` error.
+            stop: When it returns True, crops that are not done yet get a `cancelled` error.
 
         Returns:
             For each crop, in order, its phrases or the error that says why it has none: one
@@ -81,7 +89,7 @@ class Captioner(Protocol):
 
         Raises:
             ModelError: when the model itself cannot be used.
-            AccessError: `no_consent` when crops would leave the machine unasked.
+            AccessError: `no_consent` when crops would leave the machine without consent.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""From what a language model says to a short phrase, or to why it is none. Layer: captioners."""
+"""Makes a short phrase of a language model's reply, or says why it is none. Layer: captioners."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _FOREIGN = frozenset(
 )  # fmt: skip
 
 
-def clean(said: str, max_words: int) -> str:
-    """A phrase of what a model said.
+def clean(reply: str, max_words: int) -> str:
+    """The phrase in a model's reply.
 
     Role marks, quotes, bullets, "the image shows" and the final dot go; of more than
     `max_words` words the first clause is kept, and at most so many words of it.
 
     Args:
-        said: What the model wrote, whatever it is.
+        reply: What the model wrote, whatever it is.
         max_words: Longest phrase.
 
     Returns:
@@ -68,29 +68,29 @@ def clean(said: str, max_words: int) -> str:
         AnswerError: `no_caption` for nothing or a refusal, `other_language` for words that
             are not English.
     """
-    text = _last_turn(_SPECIAL.sub(" ", _THOUGHT.sub(" ", said)))
+    text = _last_turn(_SPECIAL.sub(" ", _THOUGHT.sub(" ", reply)))
     if _REFUSAL.search(text[:200]):
-        raise _failed("no_caption", "the model declines", said)
+        raise _failed("no_caption", "the model declines", reply)
     text = _bare(_LABEL.sub("", _first_line(text)))
     text = _bare(_PREAMBLE.sub("", _bare(_LABEL.sub("", text))))
     words = all_words = " ".join(text.split()).lower().split()
     if len(words) > max_words:
         words = _shortened(" ".join(words), max_words)
     if not any(char.isalnum() for word in words for char in word):
-        raise _failed("no_caption", "the model's answer holds no words", said)
-    if _is_foreign(all_words):  # what is cut away tells the language, too
-        raise _failed("other_language", "the model's answer is not in English", said)
+        raise _failed("no_caption", "the model's answer holds no words", reply)
+    if _is_foreign(all_words):  # the words that were cut away show the language, too
+        raise _failed("other_language", "the model's answer is not in English", reply)
     return " ".join(words)
 
 
 def _last_turn(text: str) -> str:
-    """What stands behind the last role mark; before one of the other side, if that is first."""
+    """The text behind the last role mark, or before the first where all marks are a user's."""
     parts = [part for part in _ROLE.split(text) if part.strip()]
     if not parts:
         return ""
     marks = list(_ROLE.finditer(text))
-    asked = [m for m in marks if re.search(r"user|human|system", m.group(), re.IGNORECASE)]
-    if asked and len(asked) == len(marks):  # it goes on with a question of its own
+    users = [m for m in marks if re.search(r"user|human|system", m.group(), re.IGNORECASE)]
+    if users and len(users) == len(marks):  # the model goes on with a question of its own
         return parts[0]
     return parts[-1]
 
@@ -126,8 +126,8 @@ def _is_foreign(words: list[str]) -> bool:
     return n_foreign > 0 and n_foreign > sum(word in _ENGLISH for word in words)
 
 
-def _failed(code: str, why: str, said: str) -> AnswerError:
-    shown = " ".join(said.split())[:80]
+def _failed(code: str, why: str, reply: str) -> AnswerError:
+    shown = " ".join(reply.split())[:80]
     return AnswerError(
         code,
         f"no caption: {why} ({shown!r})" if shown else f"no caption: {why}",

@@ -17,15 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relook.captioners.base import (
-    NOTHING_KNOWN,
-    About,
-    Cancelled,
-    Captioned,
-    Phrase,
-    cancelled,
-)
-from relook.core.errors import ModelError
+from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
+from relook.core.errors import InputError, ModelError
+from relook.core.settings import CaptionerSettings
 from relook.core.vectors import Floats, top, unit
 from relook.encoders.base import encode_images
 from relook.encoders.builtin import BuiltinEncoder
@@ -51,11 +45,12 @@ class PhraseCaptioner:
     """
 
     name = "builtin"
+    remote = False
+    needs = ()
+    takes_prompt = False
 
     def __init__(
-        self,
-        folder: str | os.PathLike[str] | None = None,
-        encoder: BuiltinEncoder | None = None,
+        self, folder: str | os.PathLike[str] | None = None, encoder: BuiltinEncoder | None = None
     ) -> None:
         self.folder = _FOLDER if folder is None else Path(folder)
         self._encoder = encoder or BuiltinEncoder()
@@ -74,6 +69,17 @@ class PhraseCaptioner:
                 "the captioner's phrases were made for other weights of the built-in encoder",
                 "run training/phrases.py again",
             )
+
+    @classmethod
+    def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> PhraseCaptioner:
+        """Opens the package's own bank.
+
+        Raises:
+            InputError: `bad_model` when a model is named: there is none to choose.
+        """
+        if spec:
+            raise InputError("bad_model", f"{cls.name!r} has no {spec!r}", "write builtin alone")
+        return cls()
 
     def caption(
         self,

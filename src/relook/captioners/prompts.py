@@ -1,4 +1,4 @@
-"""What a captioner is asked: prompts as data. Layer: captioners.
+"""Questions for captioners, as data. Layer: captioners. It asks nobody.
 
 Three ship in `prompts.toml`; a person's own is a file of the same form, or the words.
 """
@@ -20,7 +20,7 @@ __all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts"]
 
 DEFAULT = "short"
 _FILE = Path(__file__).with_name("prompts.toml")
-_MAX_CHARS = 300  # of words that a person gave
+_MAX_CHARS = 300  # of a person's own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Prompt:
     Args:
         name: What it is called.
         text: The question.
-        query: Asked instead when the words of the search are known; holds `{query}`.
-        relevant, irrelevant: Added when the crop was marked so.
+        query: The question when the words of the search are known; holds `{query}`.
+        relevant, irrelevant: Added for a crop with that mark.
         max_words: Longest caption.
         max_tokens: How much a model may write.
     """
@@ -51,8 +51,7 @@ class Prompt:
         if about.relevant is not None:
             parts.append(self.relevant if about.relevant else self.irrelevant)
         parts.append(_line(about.instruction))
-        asked = " ".join(part for part in parts if part)
-        return asked.replace("{query}", query)
+        return " ".join(part for part in parts if part).replace("{query}", query)
 
 
 def shipped_prompts() -> dict[str, Prompt]:
@@ -86,14 +85,14 @@ def find_prompt(named: str) -> Prompt:
 
 
 def _from_file(file: Path, name: str) -> Prompt:
-    found = _read(file)
-    if not name and len(found) == 1:
-        return next(iter(found.values()))
-    if name not in found:
-        told = f"it has: {', '.join(found)}"
-        what = f"{file} has no prompt {name!r}" if name else f"{file} has {len(found)} prompts"
-        raise NotFoundError("unknown_prompt", what, f"{told}; write {file.name}#NAME")
-    return found[name]
+    prompts = _read(file)
+    if not name and len(prompts) == 1:
+        return next(iter(prompts.values()))
+    if name not in prompts:
+        what = f"{file} has no prompt {name!r}" if name else f"{file} has {len(prompts)} prompts"
+        hint = f"it has: {', '.join(prompts)}; write {file.name}#NAME"
+        raise NotFoundError("unknown_prompt", what, hint)
+    return prompts[name]
 
 
 @lru_cache(maxsize=8)

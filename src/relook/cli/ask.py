@@ -1,205 +1,229 @@
-"""`relook ask` and `relook consent`. Layer: cli."""
+"""`relook ask` and `relook consent`. Layer: cli. Defaults of the options are the settings'."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relook.cli import ask_options as options
-from relook.cli.asked import Stages, print_answer
 from relook.cli.configured import ConfigOption, config_of, open_library
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.cli.print_answer import Stages, print_answer
 from relook.core.errors import InputError
 from relook.core.settings import (
     AskSettings,
     EvidenceSettings,
     GatherSettings,
     ModelSettings,
-    WebLimits,
 )
 from relook.library.report import Progress
 
 if TYPE_CHECKING:
-    from relook.app.asking import Asking
-    from relook.app.facade import Library
-    from relook.core.config import Config
+    from relook.app.asking import AskedLibrary, Asking
+    from relook.core.config_file import Config
     from relook.providers import Subject
-    from relook.rag.ask import Asker
+    from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
-    from relook.rag.prompt import PromptTexts
+    from relook.serving.questions import Questions
 
-__all__ = ["ask", "asking_of", "consent", "numbers", "picture_of", "read_evidence"]
+__all__ = [
+    "BaseUrlOption", "FormOption", "ModelOption", "PromptOption", "ProviderOption",
+    "UploadOption", "WhenOption", "ask", "asking_of", "consent", "numbers", "picture_of",
+    "read_evidence",
+]  # fmt: skip
 
 _ID = "id:"
 
 
+ProviderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider", "-p", metavar="NAME",
+        help="What looks the picture up; repeat for several (relook doctor lists them).",
+    ),
+]  # fmt: skip
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", envvar="RELOOK_MODEL",
+        help="gpt-4o, openai:MODEL@URL, hf:FOLDER, or evidence-only (no model; the default).",
+    ),
+]  # fmt: skip
+BaseUrlOption = Annotated[str | None, typer.Option(help=help_sentence(ModelSettings, "base_url"))]
+WhenOption = Annotated[
+    str | None, typer.Option(help=help_sentence(AskSettings, "when"), metavar="always|never|auto")
+]
+FormOption = Annotated[
+    str | None,
+    typer.Option(help=help_sentence(AskSettings, "form"), metavar="text|sheet|screenshot"),
+]
+UploadOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-upload",
+        help="The services named here may get pictures of this machine; remembered for each.",
+    ),
+]
+PromptOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TOML file with other sentences of the prompt.")
+]
+PictureArgument = Annotated[
+    str | None, typer.Argument(metavar="PICTURE", help="A file, an address, or id:NUMBER.")
+]
+QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION")]
+CompareOption = Annotated[
+    bool | None, typer.Option("--compare", help=help_sentence(AskSettings, "compare"))
+]
+StrikeOption = Annotated[
+    str, typer.Option(metavar="2,3", help="Evidence that the model does not see.")
+]
+PinOption = Annotated[str, typer.Option(metavar="1", help="Evidence that it sees first.")]
+EvidenceOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Ask again with what an earlier --json output found."),
+]
+PagesOption = Annotated[int | None, typer.Option(help=help_sentence(EvidenceSettings, "pages"))]
+TimeoutOption = Annotated[
+    float | None, typer.Option(help=help_sentence(GatherSettings, "timeout_s"))
+]
+BudgetOption = Annotated[
+    float | None, typer.Option(help=help_sentence(GatherSettings, "budget_usd"))
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(help=help_sentence(ModelSettings, "max_tokens"))
+]
+ModelTimeoutOption = Annotated[
+    float | None, typer.Option(help=help_sentence(ModelSettings, "timeout_s"))
+]
+StreamOption = Annotated[
+    bool | None, typer.Option("--stream/--no-stream", help=help_sentence(ModelSettings, "stream"))
+]
+BatchOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Questions as JSONL, instead of one.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where a batch's answers go, as JSONL.")
+]
+
+
 def ask(
-    picture: options.PictureArgument = None,
-    question: options.QuestionArgument = "",
+    picture: PictureArgument = None,
+    question: QuestionArgument = "",
     library: LibraryOption = None,
-    provider: options.ProviderOption = None,
-    model: options.ModelOption = None,
-    base_url: options.BaseUrlOption = None,
-    when: options.WhenOption = None,
-    compare: options.CompareOption = None,
-    form: options.FormOption = None,
-    strike: options.StrikeOption = "",
-    pin: options.PinOption = "",
-    evidence: options.EvidenceOption = None,
-    allow_upload: options.UploadOption = False,
-    pages: options.PagesOption = None,
-    timeout: options.TimeoutOption = None,
-    budget: options.BudgetOption = None,
-    max_tokens: options.MaxTokensOption = None,
-    model_timeout: options.ModelTimeoutOption = None,
-    stream: options.StreamOption = None,
-    prompt: options.PromptOption = None,
-    batch: options.BatchOption = None,
-    out: options.OutOption = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    when: WhenOption = None,
+    compare: CompareOption = None,
+    form: FormOption = None,
+    strike: StrikeOption = "",
+    pin: PinOption = "",
+    evidence: EvidenceOption = None,
+    allow_upload: UploadOption = False,
+    pages: PagesOption = None,
+    timeout: TimeoutOption = None,
+    budget: BudgetOption = None,
+    max_tokens: MaxTokensOption = None,
+    model_timeout: ModelTimeoutOption = None,
+    stream: StreamOption = None,
+    prompt: PromptOption = None,
+    batch: BatchOption = None,
+    out: OutOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a question about a picture; similar pictures and their pages become evidence."""
+    from relook.serving.questions import Question, Questions, Uploads
+
     if (picture is None) == (batch is None) or (batch is None) != (out is None):
         raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
     asking = asking_of(
         config,
+        prompt,
         ask={"when": when, "compare": compare, "form": form, "model": model,
-             "providers": () if evidence else tuple(provider) if provider else None},
+             "providers": tuple(provider) if provider else None},
         model={"base_url": base_url, "max_tokens": max_tokens, "timeout_s": model_timeout,
                "stream": stream},
         gather={"timeout_s": timeout, "budget_usd": budget},
         evidence={"pages": pages},
-        prompt=prompt,
     )  # fmt: skip
-    if picture is None and batch is not None and out is not None:
-        with _open(asking, library, config, True, allow_upload) as (lib, asker):
-            _batch(asker, asking, lib, (batch, out), as_json)
-        return
-    asked = _One(str(picture), question, evidence, strike, pin)
-    with _open(asking, library, config, asked.by_id, allow_upload) as (lib, asker):
-        _ask_one(asker, asking, lib, asked, as_json)
-
-
-@dataclass(frozen=True)
-class _One:
-    """One question as the flags say it."""
-
-    picture: str
-    question: str
-    evidence: Path | None
-    strike: str
-    pin: str
-
-    @property
-    def by_id(self) -> bool:
-        return self.picture.startswith(_ID)
-
-
-@contextmanager
-def _open(
-    asking: Asking, library: Path | None, config: Config | None, with_ids: bool, upload: bool
-) -> Iterator[tuple[Library | None, Asker]]:
-    """The library, where one is needed, and what answers."""
-    from relook.app.asking import needs_library, open_asker
-
     with ExitStack() as stack:
+        by_id = picture is None or picture.startswith(_ID)
         lib = None
-        if with_ids or needs_library(asking):
+        if by_id or (evidence is None and asking.needs_library):
             lib = stack.enter_context(open_library(library, config))
-        opened = open_asker(asking, library=lib, allow_upload=upload, remember=True)
-        yield lib, stack.enter_context(opened)
+        uploads = Uploads.REMEMBERED if allow_upload else Uploads.PERSON
+        questions = stack.enter_context(closing(Questions(asking, uploads)))
+        if batch is not None and out is not None:
+            _answer_batch(questions, lib, (batch, out), as_json)
+            return
+        stages = Stages(as_json, sys.stdout.isatty() and not asking.ask.compare)
+        wanted = Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin"))
+        known = read_evidence(evidence) if evidence else None
+        answer = questions.answer(wanted, picture_of(str(picture), lib, asking), lib, known, stages)
+        _print(answer, stages, as_json)
 
 
-def _ask_one(
-    asker: Asker, asking: Asking, library: Library | None, asked: _One, as_json: bool
-) -> None:
-    from relook.app.asking import edited
-
-    stages = Stages(as_json, sys.stdout.isatty() and not asking.ask.compare)
-    answer = asker.ask(
-        picture_of(asked.picture, library, asking),
-        asked.question,
-        evidence=read_evidence(asked.evidence) if asked.evidence else None,
-        edit=edited(numbers(asked.strike, "--strike"), numbers(asked.pin, "--pin")),
-        hear=stages,
-    )
+def _print(answer: Answer, stages: Stages, as_json: bool) -> None:
     if as_json:
         print_json(answer.as_dict())
     else:
         print_answer(answer, stages.streamed)
 
 
-def _batch(
-    asker: Asker, asking: Asking, library: Library | None, files: tuple[Path, Path], as_json: bool
+def _answer_batch(
+    questions: Questions, library: AskedLibrary | None, files: tuple[Path, Path], as_json: bool
 ) -> None:
     from relook.rag.batch import read_questions, run_batch
 
-    questions, out = read_questions(files[0]), files[1]
+    batch, out = read_questions(files[0]), files[1]
 
     def subject_of(picture: str | int) -> Subject:
         named = picture if isinstance(picture, str) else f"{_ID}{picture}"
-        return picture_of(named, library, asking)
+        return picture_of(named, library, questions.asking)
 
-    with progress_bar(as_json) as bar:
-        told = (lambda n, total: bar(Progress("asking", n, total))) if bar else None
-        done = run_batch(asker, questions, out, subject_of, told)
+    with questions.asker(library=library) as asker, progress_bar(as_json) as bar:
+        progress = (lambda n, total: bar(Progress("asking", n, total))) if bar else None
+        done = run_batch(asker, batch, out, subject_of, progress)
     if as_json:
         print_json(done.as_dict())
     else:
         before = f" ({done.n_before} were before)" if done.n_before else ""
         sys.stdout.write(f"{done.n_answered} questions answered{before}: {out}\n")
-        for one in done.failed:
-            sys.stderr.write(clean_lines(f"not answered: {one.key}: {one.message}\n"))
+        for failed in done.failed:
+            sys.stderr.write(clean_lines(f"not answered: {failed.key}: {failed.message}\n"))
     if done.failed:
         raise typer.Exit(3)
 
 
 def asking_of(
-    config: Config | None,
-    *,
-    ask: dict[str, Any],
-    model: dict[str, Any],
-    gather: dict[str, Any] | None = None,
-    evidence: dict[str, Any] | None = None,
-    prompt: Path | None = None,
+    config: Config | None, prompt: Path | None = None, **overrides: dict[str, Any]
 ) -> Asking:
-    """The settings of a question: what flags say (None: nothing) over the configuration.
+    """The settings of a question: flags over the configuration.
+
+    Args:
+        config: Of the command; what the environment and the user's file say when None.
+        prompt: File with other sentences of the prompt.
+        overrides: What flags say, as for `Asking.with_`.
 
     Raises:
         InputError: `bad_prompt` for a file of sentences that cannot be read.
     """
-    from relook.app.asking import Asking, for_sheet
-    from relook.rag.prompt import PromptTexts, read_texts
+    from relook.app.asking import Asking
+    from relook.rag.prompt import read_texts
 
-    found = config or config_of(None)
-    texts: PromptTexts = read_texts(prompt) if prompt else found.settings(PromptTexts)
-    return for_sheet(
-        Asking(
-            ask=_over(found.settings(AskSettings), ask),
-            model=_over(found.settings(ModelSettings), model),
-            gather=_over(found.settings(GatherSettings), gather or {}),
-            evidence=_over(found.settings(EvidenceSettings), evidence or {}),
-            web=WebLimits(),
-            texts=texts,
-        )
-    )
+    asking = Asking.of(config or config_of(None)).with_(**overrides)
+    return replace(asking, texts=read_texts(prompt)) if prompt else asking
 
 
-def _over(settings: Any, said: dict[str, Any]) -> Any:
-    return replace(settings, **{key: value for key, value in said.items() if value is not None})
-
-
-def picture_of(named: str, library: Library | None, asking: Asking) -> Subject:
-    """The subject that a person names: a file, an address, or `id:NUMBER`."""
+def picture_of(named: str, library: AskedLibrary | None, asking: Asking) -> Subject:
+    """The picture that a person names: a file, an address, or `id:NUMBER`."""
     from relook.app.asking import subject_of
 
     # Whoever runs a command may read their own network.
@@ -233,8 +257,8 @@ def read_evidence(file: Path) -> Evidence:
     from relook.rag.evidence import Evidence
 
     try:
-        found = json.loads(file.read_text("utf-8"))
-        return Evidence.from_dict(found.get("evidence", found))
+        values = json.loads(file.read_text("utf-8"))
+        return Evidence.from_dict(values.get("evidence", values))
     except (OSError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -253,15 +277,15 @@ def consent(
     """Which services may get pictures of this machine (relook ask --allow-upload)."""
     from relook.rag.consent import Consent
 
-    kept = Consent()
+    agreements = Consent()
     for service in revoke or []:
-        if not kept.revoke(service):
+        if not agreements.revoke(service):
             raise InputError(
                 "no_consent", f"{service!r} may not get pictures anyway", "see relook consent"
             )
-    given = kept.given()
+    given = agreements.given()
     if as_json:
-        print_json({"consent": given, "file": str(kept.file)})
+        print_json({"consent": given, "file": str(agreements.file)})
     elif given:
         print_table(["service", "since"], list(given.items()))
     else:

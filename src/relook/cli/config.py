@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from relook.app.visualref import read_old, translate
 from relook.cli.configured import SECTIONS, ConfigOption, config_of, shipped, user_file
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
-from relook.core.config import Setting, Value, load_config
-from relook.core.errors import InputError, StorageError
+from relook.compat.visualref import read_old, translate
+from relook.core.config_file import Setting, Value, load_config
+from relook.core.disk_errors import disk_error
+from relook.core.errors import InputError
 
 __all__ = ["app"]
 
@@ -26,17 +27,17 @@ app = typer.Typer(
 @app.command("show")
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Every setting, its value, and where that comes from."""
-    found = config or config_of(None)
-    rows = [(setting, value) for setting, value in found.values()]
+    config = config or config_of(None)
+    rows = list(config.values())
     if as_json:
-        told = {s.key: {"value": _plain(s, v), "source": v.source} for s, v in rows}
-        print_json({"settings": told, "files": [str(file) for file in found.files]})
+        settings = {s.key: {"value": _plain(s, v), "source": v.source} for s, v in rows}
+        print_json({"settings": settings, "files": [str(file) for file in config.files]})
     else:
         shown = [(s.key, _text(_plain(s, v)), _source(v.source)) for s, v in rows]
         print_table(["setting", "value", "from"], shown)
         there = "" if user_file().is_file() else " (not there)"
         sys.stdout.write(f"your own file: {user_file()}{there}\n")
-    print_notes([f"{name} is set, and no setting is called so" for name in found.strangers])
+    print_notes([f"{name} is set, and no setting is called so" for name in config.strangers])
 
 
 @app.command("list")
@@ -61,18 +62,24 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Turn VisualReF's configuration files into one of ours. Says what becomes of every key."""
-    told = translate(*(read_old(file) for file in files))
-    text = told.toml()
+    translation = translate(*(read_old(file) for file in files))
+    text = translation.toml()
     if to is not None:
         _write_new(to, text)
         load_config(SECTIONS, [to], {})  # what was written can be read
     if as_json:
-        print_json({"settings": told.settings, "notes": told.notes, "unknown": told.unknown})
+        print_json(
+            {
+                "settings": translation.settings,
+                "notes": translation.notes,
+                "unknown": translation.unknown,
+            }
+        )
     else:
         sys.stdout.write(text if to is None else f"wrote {to}\n")
-        print_notes(told.notes)
-        print_notes([f"{key}: unknown, and not taken over" for key in told.unknown])
-    if told.unknown:
+        print_notes(translation.notes)
+        print_notes([f"{key}: unknown, and not taken over" for key in translation.unknown])
+    if translation.unknown:
         raise typer.Exit(3)
 
 
@@ -95,7 +102,7 @@ def _write_new(path: Path, text: str) -> None:
             "file_exists", f"{path} is there already", "choose another name, or remove it"
         ) from error
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot write {path}: {error.strerror}") from error
+        raise disk_error(f"cannot write {path}", error) from error
 
 
 def _plain(setting: Setting, value: Value) -> Any:
@@ -103,7 +110,7 @@ def _plain(setting: Setting, value: Value) -> Any:
     if setting.secret:
         return "(set)" if value.value else None
     if isinstance(value.value, tuple):
-        return [str(one) for one in value.value]
+        return [str(part) for part in value.value]
     return str(value.value) if isinstance(value.value, Path) else value.value
 
 

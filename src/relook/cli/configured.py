@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import platformdirs
 import typer
 
-from relook.app.captioning import check_captioner
 from relook.app.facade import Library
-from relook.cli.captioning import CaptionFlags
-from relook.core.config import Config, load_config
+from relook.app.models import check_captioner
+from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
+from relook.core.config_file import Config, load_config
 from relook.core.errors import NotFoundError
 from relook.core.settings import (
     CaptionerSettings,
@@ -27,11 +27,13 @@ from relook.core.settings import (
     ImageLimits,
     PromptSettings,
     SearchSettings,
+    SessionLimits,
 )
 
 __all__ = [
     "ALIASES",
     "SECTIONS",
+    "CaptionFlags",
     "ConfigOption",
     "config_for",
     "config_of",
@@ -53,13 +55,14 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "watch": _CORE + "WatchSettings",
         "images": _CORE + "ImageLimits",
         "search": _CORE + "SearchSettings",
+        "sessions": _CORE + "SessionLimits",
         "feedback": _CORE + "FeedbackSettings",
         "ask": _CORE + "AskSettings",
         "model": _CORE + "ModelSettings",
         "gather": _CORE + "GatherSettings",
         "evidence": _CORE + "EvidenceSettings",
         "answering": "relook.rag.prompt:PromptTexts",
-        "serve": "relook.server.settings:ServerSettings",
+        "serve": "relook.gateway.server_settings:ServerSettings",
         "mcp": "relook.mcp.settings:McpSettings",
     }
 )
@@ -144,20 +147,20 @@ def config_for(context: typer.Context) -> Config:
     """The settings of a command; read once."""
     if _META not in context.meta:
         context.meta[_META] = config_of(None)
-    found: Config = context.meta[_META]
-    return found
+    config: Config = context.meta[_META]
+    return config
 
 
 def _use(context: typer.Context, named: str | None) -> Config:
     """Gives the command's flags the defaults that the configuration says."""
-    context.meta[_META] = found = config_of(named)
+    context.meta[_META] = config = config_of(named)
     flags: dict[str, Any] = {}
     for flag, key in _FLAGS.get(context.info_name or "", {}).items():
-        value = found.given(key)
+        value = config.given(key)
         if value not in (None, "", ()):
             flags[flag] = [value] if key in _SEVERAL else value
     context.default_map = flags
-    return found
+    return config
 
 
 ConfigOption = Annotated[
@@ -169,10 +172,34 @@ ConfigOption = Annotated[
 ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionFlags:
+    """What flags say of the captioner; None and False leave it to the configuration."""
+
+    captioner: str | None = None
+    prompt: str | None = None
+    allow_upload: bool = False
+
+    def applied_to(
+        self, captioner: CaptionerSettings, prompts: PromptSettings
+    ) -> tuple[CaptionerSettings, PromptSettings]:
+        """The configured settings, overridden by the flags.
+
+        A configured prompt belongs to the configured captioner: the built-in one has none.
+        """
+        if self.captioner:
+            captioner = replace(captioner, model=self.captioner)
+            if self.captioner == DEFAULT_CAPTIONER:
+                prompts = replace(prompts, caption="")
+        if self.allow_upload:
+            captioner = replace(captioner, allow_upload=True)
+        return captioner, replace(prompts, caption=self.prompt) if self.prompt else prompts
+
+
 def open_library(
     folder: Path | str | None,
     config: Config | None,
-    words: CaptionFlags | None = None,
+    captions: CaptionFlags | None = None,
     store: str | None = None,
     **encoder: str | None,
 ) -> Library:
@@ -181,35 +208,38 @@ def open_library(
     Args:
         folder: As the flag says it.
         config: Of the command; what the environment and the user's file say when None.
-        words: What flags say of the captioner.
+        captions: What flags say of the captioner.
         store: Collection for the vectors of a new library.
         encoder: What flags say of the encoder (`model`, `revision`, `device`, `dtype`,
             `tiles`); it wins over the configuration.
     """
-    found = config or config_of(None)
-    flags = {name: value for name, value in encoder.items() if value}
-    settings = replace(found.settings(EncoderSettings), **flags)
-    captioner, prompts = (words or CaptionFlags()).over(
-        found.settings(CaptionerSettings), found.settings(PromptSettings)
+    config = config or config_of(None)
+    chosen = {name: value for name, value in encoder.items() if value}
+    settings = replace(config.settings(EncoderSettings), **chosen)
+    captioner, prompts = (captions or CaptionFlags()).applied_to(
+        config.settings(CaptionerSettings), config.settings(PromptSettings)
     )
     return Library(
-        folder or found.given("library.folder"),
+        folder or config.given("library.folder"),
         # Nothing said leaves the choice to the library, which then need not load its encoder.
         encoder=None if settings == EncoderSettings() else settings,
         captioner=captioner,
         prompts=prompts,
-        search=found.settings(SearchSettings),
-        limits=found.settings(ImageLimits),
+        search=config.settings(SearchSettings),
+        limits=config.settings(ImageLimits),
+        sessions=config.settings(SessionLimits),
         store=store,
     )
 
 
-def open_captioned(folder: Path | None, config: Config | None, words: CaptionFlags) -> Library:
+def open_captioned(folder: Path | None, config: Config | None, flags: CaptionFlags) -> Library:
     """As `open_library`, for a command in which boxes are drawn: its captioner can be opened.
 
     Raises:
-        RelookError: when it cannot; nobody should learn that in the middle of a session.
+        RelookError: when it cannot, so that nobody learns it in the middle of a session.
     """
-    found = config or config_of(None)
-    check_captioner(*words.over(found.settings(CaptionerSettings), found.settings(PromptSettings)))
-    return open_library(folder, found, words)
+    config = config or config_of(None)
+    check_captioner(
+        *flags.applied_to(config.settings(CaptionerSettings), config.settings(PromptSettings))
+    )
+    return open_library(folder, config, flags)

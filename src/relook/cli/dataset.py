@@ -1,29 +1,32 @@
-"""`relook dataset`: fetch a public data set, then say how to index it. Layer: cli."""
+"""`relook dataset` and `relook model`: what is downloaded, and from where. Layer: cli."""
 
 from __future__ import annotations
 
-import importlib
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relook.cli.configured import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_report, progress_bar
-from relook.core.errors import InputError, MissingExtraError, NotFoundError
+from relook.core.errors import InputError, NotFoundError
+from relook.core.registry import import_extra
 from relook.datasets.catalogue import COCO, RETAIL, Dataset
+from relook.encoders.checkpoint import fetch as fetch_checkpoint
+from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from relook.datasets.fetch import Plan
+    from relook.datasets.obtain import Plan
 
-__all__ = ["app"]
+__all__ = ["app", "model_app"]
 
 app = typer.Typer(
     help="Fetch a public data set: resumable, checked, unpacked safely.", no_args_is_help=True
 )
+model_app = typer.Typer(help="Fetch models of the hub.", no_args_is_help=True)
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")]
@@ -77,20 +80,22 @@ def _fetch(
     how: tuple[bool, bool, bool],
 ) -> None:
     keep, yes, as_json = how
-    fetching = _fetching()
-    with fetching.open_client() as client:
-        plan = fetching.plan(dataset, folder, client)
+    # Imported only here: other commands do without httpx.
+    download = import_extra("relook.datasets.download", "relook dataset", "datasets")
+    obtain = import_extra("relook.datasets.obtain", "relook dataset", "datasets")
+    with download.open_client() as client:
+        plan = obtain.plan(dataset, folder, client)
         if plan.todo:
             _agree(plan, yes)
         with progress_bar(as_json) as progress:
-            fetching.fetch(plan, client, progress, keep_archives=keep)
+            obtain.fetch(plan, client, progress, keep_archives=keep)
     command = _index_command(plan, *index)
     if as_json:
-        told = {
+        facts = {
             "dataset": plan.dataset.name, "pictures": str(plan.pictures),
             "metadata": [str(file) for file in plan.metadata], "index_command": command,
         }  # fmt: skip
-        print_json(told)
+        print_json(facts)
     else:
         sys.stdout.write(f"{plan.dataset.name} is at {plan.pictures}\n")
         if index[0] is None:
@@ -139,24 +144,39 @@ def _index(plan: Plan, library: Path, encoder: str | None, quiet: bool) -> None:
         raise typer.Exit(3)
 
 
-class _Fetching:
-    """What fetches, imported only here: other commands do without httpx."""
-
-    def __init__(self) -> None:
-        self.open_client: Any = importlib.import_module("relook.datasets.download").open_client
-        module = importlib.import_module("relook.datasets.fetch")
-        self.plan: Any = module.plan
-        self.fetch: Any = module.fetch
+@model_app.callback()
+def _models() -> None:
+    """Fetch models of the hub. No other command downloads one."""
 
 
-def _fetching() -> _Fetching:
-    try:
-        return _Fetching()
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "relook":
-            raise
-        raise MissingExtraError(
-            "missing_extra",
-            f"relook dataset needs the package {error.name!r}",
-            "pip install 'relook[datasets]'",
-        ) from error
+@model_app.command("fetch")
+def fetch(
+    model: Annotated[
+        str, typer.Argument(metavar="ID", help="Hub id, as openai/clip-vit-base-patch32.")
+    ],
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit; the main branch when not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a model into the hub's cache; what is there already stays.
+
+    Asks the hub for the files of this id, and sends nothing else. HF_TOKEN opens gated
+    models, HF_HOME moves the cache, HF_HUB_OFFLINE forbids it.
+    """
+    spec = ModelSpec.parse(model)
+    named = spec.model or model
+    checkpoint = fetch_checkpoint(named, revision or spec.options.get("revision", ""))
+    checkpoint.check()
+    size = sum(path.stat().st_size for path in checkpoint.weight_files())
+    if as_json:
+        print_json(
+            {
+                "model": named, "revision": checkpoint.revision, "folder": str(checkpoint.folder),
+                "n_bytes": size,
+            }
+        )  # fmt: skip
+        return
+    sys.stdout.write(
+        f"{named} {checkpoint.revision}: {size / 1e6:,.0f} MB in {checkpoint.folder}\n"
+    )

@@ -66,16 +66,16 @@ def _command() -> str:
 
 
 def example_photographs() -> Path:
-    """The folder of photographs inside scikit-image's wheel (found, not imported).
+    """The folder of photographs inside scikit-image's wheel (located, not imported).
 
     Raises:
         MissingExtraError: when scikit-image is not installed.
     """
-    found = importlib.util.find_spec("skimage")
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.origin is None:
         raise MissingExtraError(
             "missing_extra",
             "the demo uses the photographs that scikit-image ships, and it is not installed",
             "pip install 'relook[demo]', or name your own: relook demo --pictures FOLDER",
         )
-    return Path(found.origin).parent / "data"
+    return Path(package.origin).parent / "data"

@@ -1,40 +1,94 @@
-"""`relook index`, `attach`, `info` and `forget`. Layer: cli."""
+"""`relook index`, `attach`, `info`, `move`, `forget` and `compact`. Layer: cli."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from relook.app.attaching import attach as attached
+from relook.app.clusters import attach as attach_collection
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
+from relook.app.upkeep import compact_library
 from relook.cli.configured import ConfigOption, config_of, open_library
-from relook.cli.cost import telling_cost
-from relook.cli.index_options import (
-    DeviceOption,
-    DtypeOption,
-    EncoderOption,
-    HiddenOption,
-    MetadataOption,
-    PlacesArgument,
-    PollOption,
-    RayOption,
-    RayWorkersOption,
-    RetryOption,
-    RevisionOption,
-    StoreOption,
-    TilesOption,
-    WatchOption,
-)
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, print_table, progress_bar
-from relook.cli.watching import keep_watching
-from relook.core.settings import IndexSettings, RaySettings, WatchSettings
+from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
+from relook.encoders.crops import TILINGS
+from relook.library.report import IndexReport, Progress, ProgressCallback
 
-__all__ = ["attach", "forget", "index", "info"]
+__all__ = ["attach", "compact", "forget", "index", "info", "move", "telling_cost"]
+
+_INDEX = IndexSettings()
+_AFTER_S = 5.0  # of indexing, when its rate is known
+_LONG_S = 60.0  # what a run takes at least for the time to be worth a note
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Collection for a new library's vectors, shared by several servers:"
+        " milvus://HOST:19530/COLLECTION.",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|HOST:PORT", help="Read and encode on the workers of a Ray cluster."
+    ),
+]
+RayWorkersOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(RaySettings, "workers"))
+]
+PlacesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH...",
+        help="Folders, pictures, archives (tar, zip) or addresses (s3://, gs://, https://);"
+        " none: all added before.",
+    ),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoder of a new library: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME;"
+        " of an old one, where its model is now."
+    ),
+]
+RevisionOption = Annotated[
+    str | None, typer.Option(help=help_sentence(EncoderSettings, "revision"))
+]
+DeviceOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSettings, "device"))]
+DtypeOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSettings, "dtype"))]
+TilesOption = Annotated[
+    str | None, typer.Option(metavar="none|grid|pyramid", help="Crops with vectors of their own.")
+]
+MetadataOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="CSV, JSONL or COCO JSON with titles, captions and more. Repeatable."),
+]
+HiddenOption = Annotated[
+    bool, typer.Option("--hidden", help=help_sentence(IndexSettings, "hidden"))
+]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
+]
+PollOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.1,
+        help="With --watch: look every so often, for drives that tell of no changes.",
+    ),
+]
 
 
 def index(
@@ -46,8 +100,8 @@ def index(
     dtype: DtypeOption = None,
     tiles: TilesOption = None,
     metadata: MetadataOption = None,
-    hidden: HiddenOption = False,
-    retry_skipped: RetryOption = False,
+    hidden: HiddenOption = _INDEX.hidden,
+    retry_skipped: RetryOption = _INDEX.retry_skipped,
     store: StoreOption = None,
     ray: RayOption = None,
     ray_workers: RayWorkersOption = None,
@@ -57,24 +111,24 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
-    said = config or config_of(None)
-    settings = said.settings(IndexSettings)
+    config = config or config_of(None)
+    settings = config.settings(IndexSettings)
     settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
-    cluster = replace(said.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
+    cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
-        library, said, store=store, model=encoder, revision=revision, device=device,
+        library, config, store=store, model=encoder, revision=revision, device=device,
         dtype=dtype, tiles=tiles,
     )  # fmt: skip
     with opened as lib, progress_bar(as_json) as progress:
-        telling = telling_cost(lambda: lib.engine.encoder, progress, quiet=as_json)
+        report_to = progress if as_json else telling_cost(lambda: lib.engine.encoder, progress)
         if watch or poll is not None:
-            watching = said.settings(WatchSettings)
+            watching = config.settings(WatchSettings)
             watching = watching if poll is None else replace(watching, poll_s=poll)
-            options = AddOptions(metadata or (), settings, progress=telling, ray=cluster)
-            report = keep_watching(lib, paths or [], options, watching, as_json=as_json)
+            options = AddOptions(metadata or (), settings, progress=report_to, ray=cluster)
+            report = _keep_watching(lib, paths or [], options, watching, as_json=as_json)
             raise typer.Exit(130 if report.interrupted else 0)
         report = lib.add(
-            *(paths or []), metadata=metadata or [], settings=settings, progress=telling,
+            *(paths or []), metadata=metadata or [], settings=settings, progress=report_to,
             ray=cluster,
         )  # fmt: skip
     if as_json:
@@ -83,7 +137,7 @@ def index(
         print_report(report)
     if report.interrupted:
         raise typer.Exit(130)
-    if report.skipped:
+    if report.skipped or report.unlisted:
         raise typer.Exit(3)
 
 
@@ -95,7 +149,7 @@ def attach(
     as_json: JsonOption = False,
 ) -> None:
     """Make a library here of a collection that another server fills, or bring it up to date."""
-    facts = attached(store, library)
+    facts = attach_collection(store, library)
     if as_json:
         print_json(facts)
     else:
@@ -116,18 +170,18 @@ def info(
         facts = lib.info()
         files = lib.files.catalog.skipped() if skipped else []
     if as_json:
-        listed = {"skipped": [file.as_dict() for file in files]} if skipped else {}
-        print_json({**facts, **listed})
+        print_json({**facts, **({"skipped": [f.as_dict() for f in files]} if skipped else {})})
         return
+    away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
-        for key, value in facts.items()
+        for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
     ]
     print_table(["what", "value"], rows)
     if files:
-        told = [file.as_dict() for file in files]
+        listed = [file.as_dict() for file in files]
         print_table(
-            ["skipped", "code", "reason"], [(f["path"], f["code"], f["message"]) for f in told]
+            ["skipped", "code", "reason"], [(f["path"], f["code"], f["message"]) for f in listed]
         )
 
 
@@ -140,8 +194,138 @@ def forget(
 ) -> None:
     """Take images out of the library. The picture files stay."""
     with Library(library) as lib:
-        n_forgotten = lib.forget(*paths)
+        taken = lib.take_out(*paths)
     if as_json:
-        print_json({"n_forgotten": n_forgotten})
+        print_json({"n_forgotten": taken.n_images, "n_marks": taken.n_marks})
+        return
+    sys.stdout.write(f"forgot {taken.n_images:,} images; the files are where they were\n")
+    if taken.n_marks:
+        sys.stderr.write(
+            f"note: {taken.n_marks:,} marks in sessions are of them; they do not count any more,"
+            " and hold again if the same pictures are indexed again\n"
+        )
+
+
+def move(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Where it was.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Where it is now.")],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again."""
+    with Library(library) as lib:
+        report = lib.move(old, new)
+    if as_json:
+        print_json(report.as_dict())
     else:
-        sys.stdout.write(f"forgot {n_forgotten:,} images; the files are where they were\n")
+        sys.stdout.write(f"moved {report.n_moved:,} images; they keep their words and marks\n")
+        if report.n_missing or report.n_other:
+            sys.stderr.write(
+                f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
+                f" {report.n_missing:,} are not at the new one, {report.n_other:,} are other"
+                " pictures there; relook index looks for them\n"
+            )
+    if report.n_missing or report.n_other:
+        raise typer.Exit(3)
+
+
+def compact(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Free the disk space of pictures that are not in the library any more.
+
+    relook index does it by itself once three rows in ten are dead. Searches may go on.
+    """
+    with Library(library) as lib, progress_bar(as_json) as progress:
+        tell = progress or (lambda _: None)
+        report = compact_library(
+            lib, lambda done, total: tell(Progress("freeing space", done, total))
+        )
+    if as_json:
+        print_json(report.as_dict())
+    elif report.n_bytes_freed:
+        sys.stdout.write(
+            f"freed {report.n_bytes_freed / 1024**2:,.1f} MiB:"
+            f" {report.n_rows_before - report.n_rows:,} of {report.n_rows_before:,} vectors\n"
+        )
+    else:
+        sys.stdout.write("nothing to free: every vector belongs to an image\n")
+
+
+def _keep_watching(
+    library: Library,
+    paths: Sequence[str],
+    options: AddOptions,
+    settings: WatchSettings,
+    *,
+    as_json: bool,
+) -> IndexReport:
+    """Indexes until Ctrl-C and prints each pass; returns the last report."""
+    from relook.app.watching import watch
+
+    report = IndexReport()
+    try:
+        for report in watch(library, paths, options, settings):
+            if as_json:
+                print_json(report.as_dict(), one_line=True)
+            else:
+                sys.stdout.write(time.strftime("%H:%M:%S "))
+                print_report(report)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped watching; everything indexed is kept\n")
+    return report
+
+
+def telling_cost(encoder: Callable[[], Any], progress: ProgressCallback | None) -> ProgressCallback:
+    """A progress callback that also prints two notes, once each.
+
+    The first says how often a picture goes through the model, the second how long the run takes.
+
+    Args:
+        encoder: Gives the encoder that runs.
+        progress: Called as before.
+    """
+    began_s: float | None = None
+    has_passes = has_time = False
+
+    def tell(now: Progress) -> None:
+        nonlocal began_s, has_passes, has_time
+        if not has_passes:
+            has_passes = True
+            _note(_passes(encoder()))
+        if now.stage == "indexing" and not has_time:
+            began_s = time.monotonic() if began_s is None else began_s
+            # Before the listing is over nobody knows how much there is.
+            if now.total and time.monotonic() - began_s >= _AFTER_S:
+                has_time = True
+                _note(_time_left(now))
+        if progress is not None:
+            progress(now)
+
+    return tell
+
+
+def _note(text: str) -> None:
+    if text:
+        sys.stderr.write(f"note: {text}\n")
+
+
+def _passes(encoder: Any) -> str:
+    """How often a picture goes through the model, where that can be chosen; else nothing."""
+    n_passes, tiles = getattr(encoder, "n_passes", 0), getattr(encoder, "tiles", "")
+    if not n_passes:
+        return ""
+    others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
+    several = "pass" if n_passes == 1 else "passes"
+    return f"{n_passes} forward {several} a picture (--tiles {tiles}; {others}), on {encoder.place}"
+
+
+def _time_left(now: Progress) -> str:
+    """How long the rest takes at this rate; nothing for a short one."""
+    left_s = now.left_s
+    if left_s is None or left_s < _LONG_S:
+        return ""
+    minutes = round(left_s / 60)
+    duration = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    rate = f"{now.rate_per_s:.1f} a second"
+    left = f"about {duration} for {now.total - now.done:,} more pictures at {rate}"
+    return f"{left}; Ctrl-C keeps what is done"

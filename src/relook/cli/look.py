@@ -9,24 +9,21 @@ from typing import Annotated
 
 import typer
 
-from relook.cli.captioning import (
-    CaptionerOption,
-    CaptionFlags,
-    InstructionOption,
-    PromptOption,
-    UploadOption,
-)
-from relook.cli.configured import ConfigOption, open_captioned, open_library
+from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop
-from relook.cli.marks import Mark, find_hit, parse_box
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.marks import Mark, parse_box, requests_for, with_captions
+from relook.cli.options import (
+    BoxUploadOption,
+    CaptionerOption,
+    CaptionPromptOption,
+    InstructionOption,
+    JsonOption,
+    LibraryOption,
+)
 from relook.cli.output import print_json, print_notes, print_page, print_table
-from relook.core.errors import InputError, RelookError
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.search.session import Session
-from relook.search.transfer import export_session
 
 __all__ = ["app", "look", "refine"]
 
@@ -53,20 +50,19 @@ def look(
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
+    prompt: CaptionPromptOption = None,
     instruction: InstructionOption = "",
-    allow_upload: UploadOption = False,
+    allow_upload: BoxUploadOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
-    told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_captioned(library, config, told) as lib:
-        asked = " ".join(words or [])
+    captions = CaptionFlags(captioner, prompt, allow_upload)
+    with open_captioned(library, config, captions) as lib:
         if resume:
             session = lib.session(resume)
         else:
-            session = lib.look(asked, limit=limit, instruction=instruction)
+            session = lib.look(" ".join(words or []), limit=limit, instruction=instruction)
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -94,8 +90,8 @@ def refine(
     strategy: StrategyOption = DEFAULT,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
-    allow_upload: UploadOption = False,
+    prompt: CaptionPromptOption = None,
+    allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
         bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
     ] = False,
@@ -103,43 +99,21 @@ def refine(
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
-    told = CaptionFlags(captioner, prompt, allow_upload)
-    with open_library(library, config, told) as lib:
+    captions = CaptionFlags(captioner, prompt, allow_upload)
+    with open_library(library, config, captions) as lib:
         session = lib.session(session_id)
         named_strategy(strategy)
         marks = [Mark(n, True) for n in relevant or []]
         marks += [Mark(n, False) for n in irrelevant or []]
-        _judge_all(session, marks, [parse_box(text) for text in box or []], caption or [])
-        page = session.again(strategy, limit=limit, keep_shown=keep_shown)
+        marks += with_captions([parse_box(text) for text in box or []], caption or [])
+        judging = session.prepare(requests_for(session.page, marks))
+        page = session.again(strategy, judging=judging, limit=limit, keep_shown=keep_shown)
         choice = session.round.record.get("choice", {})
-        judgements = [one.as_dict() for one in session.judgements]
+        judgements = [judgement.as_dict() for judgement in session.judgements]
     if as_json:
         print_json({**page.as_dict(), "judgements": judgements, "choice": choice})
     else:
         print_page(page)
-
-
-def _judge_all(session: Session, marks: list[Mark], boxes: list[Mark], captions: list[str]) -> None:
-    """All or none: a wrong mark leaves the session as it was."""
-    page = session.page
-    if len(captions) > len(boxes):
-        raise InputError("bad_mark", "there are more captions than boxes", "one --caption a --box")
-    chosen = [(mark, find_hit(page, mark.hit)) for mark in (*marks, *boxes)]
-    both = {m.hit for m in marks if m.relevant} & {m.hit for m in marks if not m.relevant}
-    if both:
-        raise InputError(
-            "bad_mark", f"hit {min(both)} is marked relevant and irrelevant", "decide for one"
-        )
-    words = [None] * len(marks) + captions + [None] * (len(boxes) - len(captions))
-    made: list[int] = []
-    try:
-        for (mark, hit), said in zip(chosen, words, strict=True):
-            one = session.judge(hit, mark.relevant, box=mark.box, caption=said)
-            made.append(one.judgement_id)
-    except RelookError:
-        for judgement_id in made:
-            session.remove(judgement_id)
-        raise
 
 
 app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_help=True)
@@ -194,6 +168,8 @@ def export(
     to: Annotated[Path | None, typer.Option(help="File to write; stdout when not given.")] = None,
 ) -> None:
     """A whole session as JSON, to keep or to import elsewhere."""
+    from relook.search.transfer import export_session  # brings the converter
+
     with open_library(library, None) as lib:
         text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
     if to is None:

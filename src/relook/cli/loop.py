@@ -7,11 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from relook.cli.marks import find_hit, parse_marks
-from relook.cli.output import print_error, print_page, print_table
-from relook.cli.thumbnails import show_thumbnails
+from relook.cli.marks import find_hit, parse_marks, requests_for
+from relook.cli.output import print_error, print_page, print_table, show_thumbnails
 from relook.core.errors import InputError, RelookError
-from relook.core.types import Page
+from relook.core.types import Box, Page
 from relook.feedback.strategies import DEFAULT, strategy
 from relook.search.explain import influence, why
 from relook.search.session import Session
@@ -55,7 +54,7 @@ class Loop:
         }  # fmt: skip
 
     def run(self) -> None:
-        """Until `quit` or the end of the input; an error is told, and the loop goes on."""
+        """Until `quit` or the end of the input; an error is printed, and the loop goes on."""
         self._show(self.page)
         sys.stdout.write("+3 -5 marks hits, Enter looks again, ? shows all commands\n")
         while True:
@@ -85,12 +84,12 @@ class Loop:
             self._commands[name](words[1:])
             return
         marks = parse_marks(words)
-        hits = [find_hit(self.page, mark.hit) for mark in marks]
-        for mark, hit in zip(marks, hits, strict=True):
-            made = self.session.judge(hit, mark.relevant, box=mark.box)
+        numbers = {find_hit(self.page, mark.hit).image_id: mark.hit for mark in marks}
+        for made in self.session.judge_all(requests_for(self.page, marks)):
             sign = "relevant" if made.relevant else "irrelevant"
-            said = f', "{made.caption}"' if made.caption else ""
-            sys.stdout.write(f"judgement {made.judgement_id}: hit {mark.hit} {sign}{said}\n")
+            caption = f', "{made.caption}"' if made.caption else ""
+            hit = f"hit {numbers[made.image_id]} {sign}{caption}"
+            sys.stdout.write(f"judgement {made.judgement_id}: {hit}\n")
 
     def _again(self, words: list[str]) -> None:
         self._show(self.session.again(self.strategy))
@@ -114,23 +113,23 @@ class Loop:
         print_table(["adds", "because of"], rows)
 
     def _influence(self, words: list[str]) -> None:
-        found = influence(self.session, _number(words), self.strategy)
+        movements = influence(self.session, _number(words), self.strategy)
         rows = [
             (f"{m.change:+.3f}", str(m.rank_without), str(m.rank), m.path.name)
-            for m in (*found.raised, *found.lowered)
+            for m in (*movements.raised, *movements.lowered)
         ]
         print_table(["change", "rank without", "rank with", "picture"], rows)
 
     def _judged(self, words: list[str]) -> None:
         rows = [
             (
-                str(one.judgement_id),
-                "relevant" if one.relevant else "irrelevant",
-                str(one.image_id),
-                "whole" if one.box is None else ",".join(f"{e:g}" for e in one.box.as_list()),
-                one.caption or "",
+                str(judgement.judgement_id),
+                "relevant" if judgement.relevant else "irrelevant",
+                str(judgement.image_id),
+                _region(judgement.box),
+                judgement.caption or "",
             )
-            for one in self.session.judgements
+            for judgement in self.session.judgements
         ]
         print_table(["judgement", "sign", "image", "region", "caption"], rows)
 
@@ -155,8 +154,8 @@ class Loop:
         sys.stdout.write(f"strategy {self.strategy}\n")
 
     def _caption(self, words: list[str]) -> None:
-        one = self.session.edit_caption(_number(words), " ".join(words[1:]))
-        sys.stdout.write(f'judgement {one.judgement_id}: "{one.caption}"\n')
+        judgement = self.session.edit_caption(_number(words), " ".join(words[1:]))
+        sys.stdout.write(f'judgement {judgement.judgement_id}: "{judgement.caption}"\n')
 
     def _open(self, words: list[str]) -> None:
         path = find_hit(self.page, _number(words)).path
@@ -179,6 +178,10 @@ class Loop:
         if self._thumbnails:
             show_thumbnails([hit.path for hit in page])
         print_page(page)
+
+
+def _region(box: Box | None) -> str:
+    return "whole" if box is None else ",".join(f"{edge:g}" for edge in box.as_list())
 
 
 def _number(words: list[str]) -> int:

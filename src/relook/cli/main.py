@@ -1,14 +1,19 @@
 """`relook`: the commands, and the one place where errors become exit codes. Layer: cli.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files were skipped, 130 stopped.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files were skipped, 130 stopped by
+Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,23 +22,23 @@ import relook
 from relook.cli import (
     ask,
     bench,
-    compact,
     config,
     dataset,
     demo,
     doctor,
+    export_import,
     index,
     look,
     mcp,
-    model,
     search,
     serve,
-    transfer,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
 __all__ = ["app", "main"]
+
+_CTRL_C, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="relook",
@@ -48,8 +53,9 @@ app.command("search")(search.search)
 app.command("similar")(search.similar)
 app.command("attach")(index.attach)
 app.command("info")(index.info)
+app.command("move")(index.move)
 app.command("forget")(index.forget)
-app.command("compact")(compact.compact)
+app.command("compact")(index.compact)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
@@ -60,15 +66,15 @@ app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
-app.add_typer(model.app, name="model")
+app.add_typer(dataset.model_app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
-app.add_typer(transfer.export_app, name="export")
-app.add_typer(transfer.import_app, name="import")
+app.add_typer(export_import.export_app, name="export")
+app.add_typer(export_import.import_app, name="import")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         sys.stdout.write(f"relook {relook.__version__}\n")
         raise typer.Exit
 
@@ -93,14 +99,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(arguments)
+        with _ending_on_sigterm() as signals:
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more to say, and the
         # interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return code
+    return _TERMINATED if code == _CTRL_C and signals else code
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[list[int]]:
+    """SIGTERM ends a command in as good an order as Ctrl-C does; yields what was received.
+
+    A SIGINT that is ignored stays so: it is for what runs in the foreground of a shell. A SIGTERM
+    that is ignored, or that whoever calls `main` sees to, is left alone, too.
+    """
+    received: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield received
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(arguments: list[str]) -> int:

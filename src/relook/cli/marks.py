@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from relook.core.errors import InputError
 from relook.core.types import Box, Hit, Page
+from relook.search.judging import JudgementRequest
 
-__all__ = ["Mark", "find_hit", "parse_box", "parse_marks"]
+__all__ = ["Mark", "find_hit", "parse_box", "parse_marks", "requests_for", "with_captions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,13 @@ class Mark:
         hit: Number on the page, 1 first.
         relevant: Or irrelevant.
         box: A region of it; None for the whole image.
+        caption: Words for the region; None when nobody typed any.
     """
 
     hit: int
     relevant: bool
     box: Box | None = None
+    caption: str | None = None
 
 
 def find_hit(page: Page, number: int) -> Hit:
@@ -36,6 +40,30 @@ def find_hit(page: Page, number: int) -> Hit:
             "no_hit", f"there is no hit {number} on this page", f"it has 1 to {len(page)}"
         )
     return page[number - 1]
+
+
+def requests_for(page: Page, marks: Sequence[Mark]) -> list[JudgementRequest]:
+    """What the marks of a page ask of its session.
+
+    Raises:
+        InputError: `no_hit`.
+    """
+    return [
+        JudgementRequest(find_hit(page, mark.hit).image_id, mark.relevant, mark.box, mark.caption)
+        for mark in marks
+    ]
+
+
+def with_captions(boxes: Sequence[Mark], captions: Sequence[str]) -> list[Mark]:
+    """The boxes with the words typed for them, in their order.
+
+    Raises:
+        InputError: `bad_mark` for more words than boxes.
+    """
+    if len(captions) > len(boxes):
+        raise InputError("bad_mark", "there are more captions than boxes", "one --caption a --box")
+    worded = [replace(box, caption=words) for box, words in zip(boxes, captions, strict=False)]
+    return [*worded, *boxes[len(captions) :]]
 
 
 def parse_box(text: str) -> Mark:

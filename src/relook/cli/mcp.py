@@ -13,19 +13,24 @@ from typing import Annotated, Any
 import typer
 
 from relook.cli.ask import asking_of
-from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption
-from relook.cli.configured import ConfigOption, config_of, open_captioned
-from relook.cli.serve_options import (
+from relook.cli.configured import CaptionFlags, ConfigOption, config_of, open_captioned
+from relook.cli.options import (
     AllowHostOption,
     AskModelOption,
     AskProviderOption,
+    CaptionerOption,
+    CaptionPromptOption,
     LibrariesOption,
     TokenOption,
 )
-from relook.core.errors import MissingExtraError
+from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
+from relook.gateway.server_settings import is_loopback
+from relook.mcp.settings import McpSettings
 
 __all__ = ["mcp"]
+
+_DEFAULTS = McpSettings()
 
 
 def mcp(
@@ -33,10 +38,10 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")
     ] = False,
-    host: Annotated[str, typer.Option(help="Address to listen on, with --http.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on, with --http.")] = _DEFAULTS.host,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="With --http; 0: a free one.")
-    ] = 8766,
+    ] = _DEFAULTS.port,
     token: TokenOption = None,
     allow_host: AllowHostOption = None,
     allow_folder: Annotated[
@@ -46,7 +51,7 @@ def mcp(
     ask_model: AskModelOption = None,
     ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
+    prompt: CaptionPromptOption = None,
     allow_upload: Annotated[
         bool,
         typer.Option(
@@ -59,19 +64,17 @@ def mcp(
 ) -> None:  # fmt: skip
     """Serve libraries to agents over the Model Context Protocol."""
     package = _mcp_package()
-    from relook.server.settings import is_loopback
-
     made_up = secrets.token_urlsafe(24) if http and not is_loopback(host) else None
-    said = {
+    overrides = {
         "host": host, "port": port, "token": token or made_up,
         "allowed_hosts": tuple(allow_host or ()), "folders": tuple(allow_folder or ()),
         "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
     }  # fmt: skip
-    settings = package.McpSettings(**{**(config or config_of(None)).section("mcp"), **said})
-    told = _AgentFlags(captioner, prompt, allow_upload)
-    libraries = [open_captioned(folder, config, told) for folder in library or ()]
-    libraries = libraries or [open_captioned(None, config, told)]
-    asking = asking_of(config, ask={}, model={})
+    settings = McpSettings(**{**(config or config_of(None)).section("mcp"), **overrides})
+    captions = _AgentFlags(captioner, prompt, allow_upload)
+    libraries = [open_captioned(folder, config, captions) for folder in library or ()]
+    libraries = libraries or [open_captioned(None, config, captions)]
+    asking = asking_of(config)
     state = package.McpState(libraries, settings, asking=asking, allow_upload=allow_upload)
     try:
         state.warm_up()
@@ -90,22 +93,26 @@ def mcp(
 class _AgentFlags(CaptionFlags):
     """Only the flag agrees to uploads: a configuration was agreed to for a person's own boxes."""
 
-    def over(
+    def applied_to(
         self, captioner: CaptionerSettings, prompts: PromptSettings
     ) -> tuple[CaptionerSettings, PromptSettings]:
-        found, asked = super().over(captioner, prompts)
-        return replace(found, allow_upload=self.allow_upload), asked
+        captioner, prompts = super().applied_to(captioner, prompts)
+        return replace(captioner, allow_upload=self.allow_upload), prompts
 
 
 def _leave_on_signals(state: Any) -> None:
-    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken."""
+    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken.
+
+    A Ctrl-C that is ignored stays so, as everywhere.
+    """
 
     def leave(number: int, _: object) -> None:
         state.close()
         os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+    signal.signal(signal.SIGTERM, leave)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, leave)
 
 
 def _mcp_package() -> Any:
@@ -114,14 +121,5 @@ def _mcp_package() -> Any:
     Raises:
         MissingExtraError: when the extra is not installed.
     """
-    try:
-        importlib.import_module("relook.mcp.server")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "relook":
-            raise
-        raise MissingExtraError(
-            "missing_extra",
-            f"relook mcp needs the package {error.name.split('.')[0]!r}",
-            "pip install 'relook[mcp]'",
-        ) from error
+    import_extra("relook.mcp.server", "relook mcp", "mcp")
     return importlib.import_module("relook.mcp")

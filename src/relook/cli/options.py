@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from relook.cli.configured import config_for
 from relook.core.settings import SearchSettings, help_of
 
-__all__ = ["JsonOption", "LibraryOption", "LimitOption", "PathOption", "WhereOption", "pairs"]
+__all__ = [
+    "AllowHostOption", "AskModelOption", "AskProviderOption", "BoxUploadOption",
+    "CaptionPromptOption", "CaptionerOption", "InstructionOption", "JsonOption",
+    "LibrariesOption", "LibraryOption", "LimitOption", "PathOption", "TokenOption", "WhereOption",
+    "help_sentence", "pairs",
+]  # fmt: skip
+
+
+def help_sentence(settings: type[Any], name: str) -> str:
+    """The help of a setting, as a flag shows it."""
+    text = help_of(settings, name)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _configured_library(context: typer.Context, folder: Path | None) -> Path | None:
@@ -31,7 +42,7 @@ JsonOption = Annotated[
 ]
 LimitOption = Annotated[
     int,
-    typer.Option("--limit", "-n", min=1, help=help_of(SearchSettings, "limit").capitalize() + "."),
+    typer.Option("--limit", "-n", min=1, help=help_sentence(SearchSettings, "limit")),
 ]
 WhereOption = Annotated[
     list[str] | None,
@@ -44,6 +55,52 @@ PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
 ]
 
+# Of commands that serve libraries: relook serve, relook mcp.
+LibrariesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--library", "-l", metavar="DIR", help="Library folder. Repeatable."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RELOOK_TOKEN",
+        show_envvar=True,
+        help="What requests must show; made up beyond this machine when not given.",
+    ),
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Another name that this server is called. Repeatable."),
+]
+AskModelOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="Questions may be put to this model. Repeatable."),
+]
+AskProviderOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Pictures may be looked up there. Repeatable."),
+]
+
+# Of commands in which boxes are drawn, which a captioner puts words to.
+CaptionerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="What puts words to boxes: builtin, hf:ORG/NAME, hf:FOLDER or openai:MODEL@URL.",
+    ),
+]
+CaptionPromptOption = Annotated[
+    str | None,
+    typer.Option(help="What it is asked: short, query, retail, FILE.toml#NAME or the question."),
+]
+InstructionOption = Annotated[
+    str, typer.Option(help="What captions of this session should tell, in your own words.")
+]
+BoxUploadOption = Annotated[
+    bool,
+    typer.Option("--allow-upload", help="Boxes may be sent to a captioner on another machine."),
+]
+
 
 def pairs(where: list[str] | None) -> dict[str, str]:
     """`KEY=VALUE` options as a dict.
@@ -51,10 +108,10 @@ def pairs(where: list[str] | None) -> dict[str, str]:
     Raises:
         typer.BadParameter: for one without an equals sign.
     """
-    found = {}
+    patterns = {}
     for item in where or []:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"{item!r} is not KEY=VALUE", param_hint="--where")
-        found[key] = value
-    return found
+        patterns[key] = value
+    return patterns

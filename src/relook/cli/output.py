@@ -1,10 +1,14 @@
 """What the command line prints. Layer: cli.
 
 Results go to stdout, everything else to stderr. Rich is imported when something is drawn.
+
+Source: the kitty graphics protocol (sw.kovidgoyal.net/kitty/graphics-protocol) and iTerm2's
+inline images protocol (iterm2.com/documentation-images.html).
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -13,12 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relook.core.errors import RelookError
+from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address
 from relook.core.types import Page
 from relook.library.records import printable
-from relook.library.report import IndexReport, Progress, ProgressCallback
-from relook.library.stages import StageRate
+from relook.library.report import IndexReport, Progress, ProgressCallback, StageRate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,10 +36,15 @@ __all__ = [
     "print_report",
     "print_table",
     "progress_bar",
+    "show_thumbnails",
     "stage_line",
+    "thumbnail_protocol",
+    "thumbnail_sequence",
 ]
 
 _SHOWN_SKIPS = 10
+_THUMBNAIL_PX = 120
+_KITTY_CHUNK = 4096
 _LONG_S = 5.0  # of indexing, from which the rates of its stages are worth a line
 
 
@@ -47,9 +55,43 @@ def out(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-def print_json(values: Mapping[str, Any]) -> None:
-    """One JSON object on stdout, ASCII only, so that odd file names survive any pipe."""
-    sys.stdout.write(json.dumps(values, indent=2) + "\n")
+def print_json(values: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """One JSON object on stdout: ASCII, and Unicode that every program can read.
+
+    A file name need not be UTF-8. What is not becomes U+FFFD, and `KEY_base64` beside it has its
+    bytes: halves of characters would have other programs refuse the whole.
+    """
+    sys.stdout.write(json.dumps(_readable(values), indent=None if one_line else 2) + "\n")
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list | tuple):
+        return [_readable(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    readable = {}
+    for key, item in value.items():
+        readable[key] = _readable(item)
+        if (encoded := _in_base64(item)) is not None:
+            readable[f"{key}_base64"] = encoded
+    return readable
+
+
+def _in_base64(value: Any) -> Any:
+    """The bytes of a text, or of each of several, where one is not UTF-8; else None."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return None
+    if all(text.isascii() or printable(text) == text for text in texts):
+        return None
+    try:
+        data = [text.encode("utf-8", "surrogateescape") for text in texts]
+    except UnicodeEncodeError:  # no file name: a text with half a character
+        return None
+    encoded = [base64.b64encode(part).decode() for part in data]
+    return encoded[0] if isinstance(value, str) else encoded
 
 
 def print_error(error: RelookError, as_json: bool) -> None:
@@ -100,13 +142,14 @@ def print_report(report: IndexReport) -> None:
     """What a run of indexing did."""
     counts = [
         ("added", report.n_added), ("updated", report.n_updated), ("moved", report.n_moved),
-        ("removed", report.n_removed), ("unchanged", report.n_unchanged),
+        ("removed", report.n_removed), ("away", report.n_away), ("back", report.n_back),
+        ("unchanged", report.n_unchanged),
         ("new words for", report.n_metadata), ("skipped", len(report.skipped)),
     ]  # fmt: skip
-    told = ", ".join(f"{name} {n:,}" for name, n in counts if n) or "nothing to do"
+    summary = ", ".join(f"{name} {n:,}" for name, n in counts if n) or "nothing to do"
     if report.n_duplicates:
-        told += f" ({report.n_duplicates:,} of the added are copies)"
-    sys.stdout.write(f"{told}; {report.n_images:,} images in {report.seconds:.1f} s\n")
+        summary += f" ({report.n_duplicates:,} of the added are copies)"
+    sys.stdout.write(f"{summary}; {report.n_images:,} images in {report.seconds:.1f} s\n")
     for file in report.skipped[:_SHOWN_SKIPS]:
         path = _clean(printable(file.facts.path))
         sys.stderr.write(f"skipped[{file.code}]: {path}: {_clean(file.message)}\n")
@@ -121,11 +164,11 @@ def print_report(report: IndexReport) -> None:
 
 
 def stage_line(stages: Sequence[StageRate], *, busy: bool = True) -> str:
-    """What each stage that did something can do in a second, and for how long it was at it."""
+    """The rate of each stage that handled anything, and with `busy` how long it worked."""
     return ", ".join(
-        f"{one.name} {one.rate_per_s:,.0f}/s" + (f" busy {one.busy_s:,.1f} s" if busy else "")
-        for one in stages
-        if one.n_items
+        f"{stage.name} {stage.rate_per_s:,.0f}/s" + (f" busy {stage.busy_s:,.1f} s" if busy else "")
+        for stage in stages
+        if stage.n_items
     )
 
 
@@ -192,3 +235,55 @@ def _where(tile: list[float]) -> str:
     rows = ("top", "middle", "bottom")[min(int((y0 + y1) / 2 * 3), 2)]
     columns = ("left", "centre", "right")[min(int((x0 + x1) / 2 * 3), 2)]
     return f"{rows} {columns}"
+
+
+def thumbnail_protocol(environment: Mapping[str, str]) -> str | None:
+    """`kitty`, `iterm` or None, as the terminal says of itself."""
+    if "KITTY_WINDOW_ID" in environment or environment.get("TERM_PROGRAM") == "ghostty":
+        return "kitty"
+    if environment.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm"):
+        return "iterm"
+    return None
+
+
+def thumbnail_sequence(png: bytes, kind: str) -> str:
+    """The bytes of a PNG as an escape sequence of the protocol."""
+    data = base64.standard_b64encode(png).decode("ascii")
+    if kind == "iterm":
+        return f"\033]1337;File=inline=1;size={len(png)}:{data}\a"
+    chunks = [data[at : at + _KITTY_CHUNK] for at in range(0, len(data), _KITTY_CHUNK)]
+    parts = []
+    for number, chunk in enumerate(chunks):
+        head = "a=T,f=100," if number == 0 else ""
+        more = int(number < len(chunks) - 1)
+        parts.append(f"\033_G{head}m={more};{chunk}\033\\")
+    return "".join(parts)
+
+
+def show_thumbnails(paths: Sequence[Path]) -> bool:
+    """Draws one row of pictures on stdout where the terminal can; returns whether it did.
+
+    A picture that cannot be read any more is left out: the table below still names it.
+    """
+    kind = thumbnail_protocol(os.environ) if sys.stdout.isatty() else None
+    if kind is None:
+        return False
+    from PIL import Image
+
+    from relook.core.images import load, reencoded
+
+    thumbnails = []
+    for path in paths:
+        try:
+            image = load(path, _THUMBNAIL_PX).image
+        except ImageError:
+            continue
+        width = max(round(image.width * _THUMBNAIL_PX / image.height), 1)
+        thumbnails.append(image.resize((min(width, 3 * _THUMBNAIL_PX), _THUMBNAIL_PX)))
+    row = Image.new("RGB", (sum(t.width + 4 for t in thumbnails) or 1, _THUMBNAIL_PX), "white")
+    left = 0
+    for thumbnail in thumbnails:
+        row.paste(thumbnail, (left, 0))
+        left += thumbnail.width + 4
+    sys.stdout.write(thumbnail_sequence(reencoded(row, form="PNG"), kind) + "\n")
+    return True

@@ -23,13 +23,17 @@ from relook.core.types import Page
 
 __all__ = ["search", "similar"]
 
-_LIMIT = SearchSettings().limit
+_DEFAULTS = SearchSettings()
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
 ]
 FilesOption = Annotated[
     bool, typer.Option("--files", "-f", help="Print paths only, for pipes.")
 ]  # fmt: skip
+
+AwayOption = Annotated[
+    bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
+]
 
 
 def search(
@@ -47,11 +51,12 @@ def search(
     unwanted: Annotated[
         list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
     ] = None,
-    limit: LimitOption = _LIMIT,
+    limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
     path: PathOption = None,
-    fold: FoldOption = True,
+    fold: FoldOption = _DEFAULTS.fold,
     files: FilesOption = False,
+    away: AwayOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +64,7 @@ def search(
     with open_library(library, config) as lib:
         page = lib.search(
             " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
-            where=pairs(where), path=path, fold=fold,
+            where=pairs(where), path=path, fold=fold, away=away,
         )  # fmt: skip
     _show(page, files, as_json)
 
@@ -67,16 +72,17 @@ def search(
 def similar(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
     library: LibraryOption = None,
-    limit: LimitOption = _LIMIT,
+    limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
     path: PathOption = None,
     files: FilesOption = False,
+    away: AwayOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
-        page = lib.similar(file, limit=limit, where=pairs(where), path=path)
+        page = lib.similar(file, limit=limit, where=pairs(where), path=path, away=away)
     _show(page, files, as_json)
 
 

@@ -7,32 +7,34 @@ import secrets
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from relook.cli.ask import asking_of
-from relook.cli.captioning import CaptionerOption, CaptionFlags, PromptOption, UploadOption
-from relook.cli.configured import ConfigOption, config_of, open_captioned
-from relook.cli.serve_options import (
+from relook.cli.configured import CaptionFlags, ConfigOption, config_of, open_captioned
+from relook.cli.options import (
     AllowHostOption,
     AskModelOption,
     AskProviderOption,
+    BoxUploadOption,
+    CaptionerOption,
+    CaptionPromptOption,
     LibrariesOption,
     TokenOption,
 )
-from relook.core.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from relook.server.settings import ServerSettings
+from relook.core.registry import import_extra
+from relook.gateway.server_settings import ServerSettings
 
 __all__ = ["serve"]
+
+_DEFAULTS = ServerSettings()
 
 
 def serve(
     library: LibrariesOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8765,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = _DEFAULTS.host,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = _DEFAULTS.port,
     token: TokenOption = None,
     allow_host: AllowHostOption = None,
     allow_folder: Annotated[
@@ -44,8 +46,8 @@ def serve(
     ask_model: AskModelOption = None,
     ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
-    prompt: PromptOption = None,
-    allow_upload: UploadOption = False,
+    prompt: CaptionPromptOption = None,
+    allow_upload: BoxUploadOption = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -54,19 +56,21 @@ def serve(
     """Search, mark and look again in a browser; the same as a REST API for programs."""
     server = _server_package()
     local = server.is_loopback(host)
-    said = {
+    overrides = {
         "host": host, "port": port, "allowed_hosts": tuple(allow_host or ()),
         "folders": tuple(allow_folder or ()),
         "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
         "token": token if token or local else secrets.token_urlsafe(24),
     }  # fmt: skip
-    settings = server.ServerSettings(**{**(config or config_of(None)).section("serve"), **said})
+    settings = server.ServerSettings(
+        **{**(config or config_of(None)).section("serve"), **overrides}
+    )
     sock = server.bind(settings)
     try:
-        told = CaptionFlags(captioner, prompt, allow_upload)
-        folders = [open_captioned(folder, config, told) for folder in library or ()]
-        libraries = folders or [open_captioned(None, config, told)]
-        app = server.create_app(libraries, settings, asking=asking_of(config, ask={}, model={}))
+        captions = CaptionFlags(captioner, prompt, allow_upload)
+        folders = [open_captioned(folder, config, captions) for folder in library or ()]
+        libraries = folders or [open_captioned(None, config, captions)]
+        app = server.create_app(libraries, settings, asking=asking_of(config))
         _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:
         sock.close()
@@ -92,16 +96,7 @@ def _server_package() -> Any:
     Raises:
         MissingExtraError: when the extra is not installed.
     """
-    try:
-        importlib.import_module("relook.server.app")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "relook":
-            raise
-        raise MissingExtraError(
-            "missing_extra",
-            f"relook serve needs the package {error.name!r}",
-            "pip install 'relook[serve]'",
-        ) from error
+    import_extra("relook.server.app", "relook serve", "serve")
     return importlib.import_module("relook.server")
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from relook.core.errors import ImageError
-from relook.core.formats import SUFFIXES
+from relook.core.picture_paths import SUFFIXES
 
 __all__ = ["Archive", "ArchiveError", "Member", "ReadAt", "list_archive"]
 
@@ -117,23 +117,23 @@ def list_archive(name: bytes, file: IO[bytes], n_bytes: int) -> Archive:
     Raises:
         ArchiveError: when it is damaged, or made to cost more than it has.
     """
-    found = Archive()
+    archive = Archive()
     try:
         members = _zip(file, n_bytes) if name.lower().endswith(b".zip") else _tar(file)
         for number, (raw, member, trouble) in enumerate(members):
             if number >= _MOST_MEMBERS:
                 raise ArchiveError(f"it has more than {_MOST_MEMBERS:,} members")
-            _add(found, raw, member, trouble)
+            _add(archive, raw, member, trouble)
     except ArchiveError:
         raise
     # Readers of hostile bytes fail with nearly any exception: this is the per-archive edge.
     except Exception as error:
         raise ArchiveError(f"it is damaged: {error or type(error).__name__}") from error
-    _group(found)
-    return found
+    _group(archive)
+    return archive
 
 
-def _add(found: Archive, raw: bytes, member: Member, trouble: tuple[str, str] | None) -> None:
+def _add(archive: Archive, raw: bytes, member: Member, trouble: tuple[str, str] | None) -> None:
     name = posixpath.normpath(raw) if raw else b""
     lower = name.lower()
     if lower.endswith(_NESTED):
@@ -143,26 +143,32 @@ def _add(found: Archive, raw: bytes, member: Member, trouble: tuple[str, str] | 
     if name.startswith((b"/", b"../")) or b"\0" in name or b"!/" in name:
         trouble = ("unsafe_name", "its name leads out of the archive")
     if trouble is None:
-        kept = found.words if lower.endswith(_WORDS) else found.pictures
+        kept = archive.words if lower.endswith(_WORDS) else archive.pictures
         kept[name] = member  # of two with one name the later counts, as in `tar -r`
     elif not lower.endswith(_WORDS):
-        found.pictures.pop(name, None)
-        found.skips.append((name, *trouble))
+        archive.pictures.pop(name, None)
+        archive.skips.append((name, *trouble))
 
 
-def _group(found: Archive) -> None:
+def _group(archive: Archive) -> None:
     """Says of each picture which word files belong to it."""
     by_key: dict[bytes, list[bytes]] = {}
-    for name in found.words:
+    for name in archive.words:
         by_key.setdefault(_key(name), []).append(name)
     if not by_key:
         return
-    for name, one in found.pictures.items():
+    for name, entry in archive.pictures.items():
         if beside := tuple(sorted(by_key.get(_key(name), ()))):
-            stamps = [found.words[word].stamp for word in beside]
-            stamp = None if one.stamp is None else _stamp(one.stamp, *stamps)
-            found.pictures[name] = Member(
-                one.offset, one.size_bytes, stamp, one.n_packed, one.method, one.crc, beside
+            stamps = [archive.words[word].stamp for word in beside]
+            stamp = None if entry.stamp is None else _stamp(entry.stamp, *stamps)
+            archive.pictures[name] = Member(
+                entry.offset,
+                entry.size_bytes,
+                stamp,
+                entry.n_packed,
+                entry.method,
+                entry.crc,
+                beside,
             )
 
 
@@ -179,19 +185,19 @@ def _stamp(*numbers: object) -> int:
 def _tar(file: IO[bytes]) -> Iterator[tuple[bytes, Member, tuple[str, str] | None]]:
     careful = _Careful(file)
     with tarfile.open(fileobj=careful, mode="r:", encoding="utf-8") as tar:  # type: ignore[call-overload]
-        while (one := tar.next()) is not None:
+        while (entry := tar.next()) is not None:
             tar.members = []  # or it keeps every header
-            name = one.name.encode("utf-8", "surrogateescape")
+            name = entry.name.encode("utf-8", "surrogateescape")
             trouble = None
-            if one.issym() or one.islnk():
-                trouble = ("link_in_archive", f"it is a link to {one.linkname!r}")
-            elif one.isdir():
+            if entry.issym() or entry.islnk():
+                trouble = ("link_in_archive", f"it is a link to {entry.linkname!r}")
+            elif entry.isdir():
                 continue
-            elif not one.isreg():
+            elif not entry.isreg():
                 trouble = ("not_a_file", "it is not a regular file")
-            elif one.sparse is not None:
+            elif entry.sparse is not None:
                 trouble = ("sparse_member", "it is stored with holes, which is not read")
-            yield name, Member(one.offset_data, one.size), trouble
+            yield name, Member(entry.offset_data, entry.size), trouble
         # The reader takes a damaged header for the end.
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -216,29 +222,29 @@ class _Careful:
 def _zip(file: IO[bytes], n_bytes: int) -> Iterable[tuple[bytes, Member, tuple[str, str] | None]]:
     with zipfile.ZipFile(file) as pack:
         several = pack.infolist()
-    if sum(one.compress_size for one in several) > n_bytes:
+    if sum(entry.compress_size for entry in several) > n_bytes:
         raise ArchiveError("its members overlap, as those of a zip bomb do")
-    for one in several:
+    for entry in several:
         trouble = None
-        if one.is_dir():
+        if entry.is_dir():
             continue
-        if one.flag_bits & 1:
+        if entry.flag_bits & 1:
             trouble = ("encrypted", "it is encrypted")
-        elif one.external_attr >> 28 == 0xA:
+        elif entry.external_attr >> 28 == 0xA:
             trouble = ("link_in_archive", "it is a link")
-        elif one.compress_type not in (_STORED, _DEFLATED):
-            trouble = ("unknown_packing", f"packing method {one.compress_type} is not read")
-        name = one.filename.encode("utf-8", "surrogateescape")
-        stamp = _stamp(one.CRC, one.file_size)
+        elif entry.compress_type not in (_STORED, _DEFLATED):
+            trouble = ("unknown_packing", f"packing method {entry.compress_type} is not read")
+        name = entry.filename.encode("utf-8", "surrogateescape")
+        stamp = _stamp(entry.CRC, entry.file_size)
         yield (
             name,
             Member(
-                one.header_offset,
-                one.file_size,
+                entry.header_offset,
+                entry.file_size,
                 stamp,
-                one.compress_size,
-                one.compress_type,
-                one.CRC,
+                entry.compress_size,
+                entry.compress_type,
+                entry.CRC,
             ),
             trouble,
         )

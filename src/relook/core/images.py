@@ -1,8 +1,9 @@
-"""Decoding picture files that nobody vouches for. Layer: core.
+"""Decoding picture files that nobody vouches for, and encoding them for others. Layer: core.
 
-Reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
-scales, and returns an upright RGB picture. It never writes, and reads only the formats
-of `core.formats`.
+`decode` reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
+scales, and returns an upright picture in sRGB with nothing but its pixels. It reads only the
+formats of `core.formats`. `reencoded` is the only place that writes a person's picture as a
+file: whatever is shown or sent to somebody goes through it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import stat
 import threading
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, IptcImagePlugin, UnidentifiedImageError
 
+from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError
-from relook.core.formats import FORMATS
+from relook.core.picture_paths import FORMATS
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.untrusted import limits_at
@@ -32,6 +35,7 @@ __all__ = [
     "dhash",
     "load",
     "read_bytes",
+    "reencoded",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +44,10 @@ _BIG_PIXELS = 24_000_000
 # needs hundreds of megabytes: both are done by one thread at a time.
 _open_lock = threading.Lock()
 _big_lock = threading.Lock()
+# Modes whose pixels a colour profile of this kind describes (ICC.1:2022, table 19).
+_PROFILED = {
+    b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",), b"GRAY": ("L",),
+}  # fmt: skip
 # What undoes each EXIF orientation (EXIF 2.32, tag 0x0112).
 _TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,7 +65,7 @@ class Picture:
     """A decoded picture.
 
     Args:
-        image: Upright RGB, possibly smaller than the original.
+        image: Upright sRGB without `info`, possibly smaller than the original.
         width_px, height_px: Size of the upright original.
         exif: Raw EXIF tags by number (the main directory and the Exif one merged).
         iptc: Raw IPTC fields by (record, field).
@@ -147,7 +155,9 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
     Raises:
         ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`; with
             `limits.isolate` also what `core.isolation` adds.
+        CancelledWork: when this is part of work that is not wanted any more.
     """
+    check_cancelled()
     limits = limits or ImageLimits()
     if limits.isolate:
         from relook.core.isolation import decode_isolated
@@ -173,7 +183,36 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
             raise ImageError("truncated", "the file ends before the picture does") from error
         reason = str(error) or type(error).__name__
         raise ImageError("undecodable", f"the picture cannot be decoded: {reason}") from error
-    return Picture(rgb, width, height, exif, _iptc(image), str(image.format))
+    return Picture(_bare(rgb), width, height, exif, _iptc(image), str(image.format))
+
+
+def reencoded(
+    image: Image.Image,
+    longest_px: int = 0,
+    form: Literal["JPEG", "PNG"] = "JPEG",
+    quality: int = 85,
+) -> bytes:
+    """A picture as a new file for others to see, which holds its pixels and nothing else.
+
+    No comment, tag, profile, text, thumbnail or further frame of the file that it comes from
+    is in it: encoders write only what the picture carries, and the copy carries nothing.
+
+    Args:
+        image: As `decode` returns it, or drawn here; it stays as it is.
+        longest_px: The longer side is at most this; 0 keeps the size.
+        form: The format of the file.
+        quality: Of a JPEG.
+    """
+    if longest_px and max(image.size) > longest_px:
+        image = image.copy()
+        image.thumbnail((longest_px, longest_px))
+    bare = _bare(_to_rgb(_in_srgb(image)))
+    buffer = io.BytesIO()
+    if form == "PNG":
+        bare.save(buffer, "PNG")
+    else:
+        bare.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def dhash(image: Image.Image) -> int:
@@ -254,7 +293,33 @@ def _reduced(image: Image.Image, min_px: int) -> Image.Image:
     factor = min(image.size) // min_px if min_px else 1
     if factor > 1 and image.mode in ("RGB", "RGBA", "L", "CMYK"):
         image = image.reduce(factor)
-    return _to_rgb(image)
+    return _to_rgb(_in_srgb(image))
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """The same pixels in a picture that knows nothing of the file they come from."""
+    bare = Image.new("RGB", image.size)
+    bare.paste(image)
+    return bare
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The colours that its profile means; a damaged or unfit profile counts as none."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or image.mode not in _PROFILED.get(profile[16:20], ()):
+        return image
+    target = "RGBA" if image.mode == "RGBA" else "RGB"
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if (ImageCms.getProfileDescription(source) or "").startswith("sRGB"):
+            return image
+        shown = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode=target
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        _LOG.info("a damaged colour profile is left out: %r", error)
+        return image
+    return image if shown is None else shown
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:

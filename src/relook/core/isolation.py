@@ -27,6 +27,7 @@ from typing import Any
 
 from PIL import Image
 
+from relook.core.cancellation import CancelledWork, when_cancelled
 from relook.core.errors import ImageError, OverloadError
 from relook.core.images import Picture
 from relook.core.settings import ImageLimits
@@ -54,6 +55,7 @@ def decode_isolated(data: bytes, min_px: int, limits: ImageLimits) -> Picture:
         ImageError: as `decode`, and `decoder_died`, `decoder_out_of_memory` or
             `decoder_timeout` when the picture took the process down.
         OverloadError: `too_busy` when no process gets free.
+        CancelledWork: when it is not wanted any more; its process then ends at once.
     """
     return _workers(os.getpid(), limits.isolated_bytes).decode(data, min_px, limits)
 
@@ -75,7 +77,7 @@ class Workers:
 
     Args:
         max_bytes: Memory that each may take.
-        n_workers: At most so many; a few when 0.
+        n_workers: At most so many; a few, and at least two, when 0.
         command: What to start; its last argument is `max_bytes`.
     """
 
@@ -83,25 +85,23 @@ class Workers:
         self, max_bytes: int, n_workers: int = 0, command: Sequence[str] = _COMMAND
     ) -> None:
         self._command = (*command, str(max_bytes))
-        self._free = threading.Semaphore(n_workers or min(os.cpu_count() or 1, _MOST))
+        self._n_free = n_workers or max(min(os.cpu_count() or 1, _MOST), 2)
         self._idle: list[_Worker] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._closed = self._told = False
 
     def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
         """As `decode_isolated`."""
-        if not self._free.acquire(timeout=3 * limits.isolated_s):
-            raise OverloadError(
-                "too_busy", "too many pictures are being decoded just now", "try again in a moment"
-            )
+        self._wait(3 * limits.isolated_s)
         try:
             worker = self._take()
             try:
-                return worker.decode(data, min_px, limits)
+                with when_cancelled(worker.kill):
+                    return worker.decode(data, min_px, limits)
             finally:
                 self._give_back(worker)
         finally:
-            self._free.release()
+            self._release()
 
     def close(self) -> None:
         """Ends the processes; closing twice is fine."""
@@ -109,6 +109,34 @@ class Workers:
             self._closed, idle, self._idle = True, self._idle, []
         for worker in idle:
             worker.end()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Waits until there is a process for this thread, and takes it."""
+        cancelled, taken = threading.Event(), False
+
+        def wake() -> None:
+            cancelled.set()
+            with self._lock:
+                self._lock.notify_all()
+
+        try:
+            with when_cancelled(wake), self._lock:
+                self._lock.wait_for(lambda: self._n_free or cancelled.is_set(), timeout_s)
+                if taken := self._n_free > 0:
+                    self._n_free -= 1
+        except CancelledWork:
+            if taken:
+                self._release()
+            raise
+        if not taken:
+            raise OverloadError(
+                "too_busy", "too many pictures are being decoded just now", "try again in a moment"
+            )
+
+    def _release(self) -> None:
+        with self._lock:
+            self._n_free += 1
+            self._lock.notify()
 
     def _take(self) -> _Worker:
         with self._lock:
@@ -150,7 +178,7 @@ class _Worker:
         with _Deadline(self._process, _START_S):
             try:
                 hello, _ = self._read(0)
-                self.unbounded = tuple(str(one)[:40] for one in hello["unbounded"][:8])
+                self.unbounded = tuple(str(part)[:40] for part in hello["unbounded"][:8])
             except (_EndedError, OSError, KeyError, TypeError) as error:
                 self.end()
                 raise ImageError(
@@ -164,23 +192,23 @@ class _Worker:
         self.n_jobs += 1
         self.is_well = False
         inner = dataclasses.asdict(dataclasses.replace(limits, isolate=False))
-        asked = {"n_bytes": len(data), "min_px": min_px, "limits": inner}
+        request = {"n_bytes": len(data), "min_px": min_px, "limits": inner}
         with _Deadline(self._process, limits.isolated_s) as deadline:
             try:
-                self._write(asked, data)
-                told, pixels = self._read(3 * limits.max_decoded_pixels)
-                found = _refusal(told, limits) if "code" in told else _picture(told, pixels)
+                self._write(request, data)
+                reply, pixels = self._read(3 * limits.max_decoded_pixels)
+                outcome = _refusal(reply, limits) if "code" in reply else _picture(reply, pixels)
             except (_EndedError, OSError, ValueError, TypeError, KeyError) as error:
                 if deadline.is_over:
                     raise _too_slow(limits) from None
                 raise ImageError(
                     "decoder_died", f"the picture took down the process that decodes it: {error}"
                 ) from None
-        if isinstance(found, Picture):
+        if isinstance(outcome, Picture):
             self.is_well = not deadline.is_over
-            return found
-        self.is_well = not deadline.is_over and not found.code.startswith("decoder_")
-        raise found
+            return outcome
+        self.is_well = not deadline.is_over and not outcome.code.startswith("decoder_")
+        raise outcome
 
     def _write(self, head: Mapping[str, Any], data: bytes) -> None:
         assert self._process.stdin is not None
@@ -193,10 +221,10 @@ class _Worker:
         n_head = int.from_bytes(self._exactly(4), "big")
         if n_head > _MAX_HEAD_BYTES:
             raise _EndedError("it says too much")
-        told = json.loads(self._exactly(n_head))
-        if not isinstance(told, dict) or not 0 <= int(told["n_bytes"]) <= max_bytes:
+        reply = json.loads(self._exactly(n_head))
+        if not isinstance(reply, dict) or not 0 <= int(reply["n_bytes"]) <= max_bytes:
             raise _EndedError("it says what it should not")
-        return told, self._exactly(int(told["n_bytes"]))
+        return reply, self._exactly(int(reply["n_bytes"]))
 
     def _exactly(self, n_bytes: int) -> bytes:
         assert self._process.stdout is not None
@@ -204,6 +232,10 @@ class _Worker:
         if len(data) < n_bytes:
             raise _EndedError(f"it ended with {self._process.wait()}")
         return data
+
+    def kill(self) -> None:
+        """Ends the process from another thread; the one that uses it finds that out."""
+        self._process.kill()
 
     def end(self) -> None:
         """Ends the process now."""
@@ -248,8 +280,8 @@ class _Deadline:
         self._timer.join()  # it has killed the process by now, or never will
 
 
-def _refusal(told: Mapping[str, Any], limits: ImageLimits) -> ImageError:
-    code, message = str(told["code"]), str(told["message"])[:500]
+def _refusal(reply: Mapping[str, Any], limits: ImageLimits) -> ImageError:
+    code, message = str(reply["code"]), str(reply["message"])[:500]
     if code == "out_of_memory":
         return ImageError(
             "decoder_out_of_memory",
@@ -267,25 +299,25 @@ def _too_slow(limits: ImageLimits) -> ImageError:
     )
 
 
-def _picture(told: Mapping[str, Any], pixels: bytes) -> Picture:
+def _picture(reply: Mapping[str, Any], pixels: bytes) -> Picture:
     """What a worker said, when it fits together."""
-    width, height = (int(one) for one in told["size"])
-    width_px, height_px = (int(one) for one in told["original"])
+    width, height = (int(part) for part in reply["size"])
+    width_px, height_px = (int(part) for part in reply["original"])
     if min(width, height, width_px, height_px) < 1 or len(pixels) != 3 * width * height:
         raise _EndedError("its pixels do not fit the size it says")
     return Picture(
         Image.frombytes("RGB", (width, height), pixels),
         width_px,
         height_px,
-        exif={int(tag): _value(value) for tag, value in told["exif"]},
-        iptc={(int(record), int(field)): _value(value) for record, field, value in told["iptc"]},
-        format=str(told["format"])[:20],
+        exif={int(tag): _value(value) for tag, value in reply["exif"]},
+        iptc={(int(record), int(field)): _value(value) for record, field, value in reply["iptc"]},
+        format=str(reply["format"])[:20],
     )
 
 
 def _value(value: object) -> object:
     if isinstance(value, list):
-        return [_value(one) for one in value]
+        return [_value(part) for part in value]
     if isinstance(value, dict):
         return base64.b64decode(value["base64"], validate=True)
     return value

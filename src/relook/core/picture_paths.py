@@ -8,6 +8,9 @@
 The only module that puts such paths together or takes them apart. A local path is absolute,
 so none looks like an address. A folder that is called `shard.tar!` stays a folder: where one
 stands beside `shard.tar`, that archive is not read.
+
+Which files are pictures is said here too: raster formats only, and none whose decoder runs another
+program (EPS, for one).
 """
 
 from __future__ import annotations
@@ -17,19 +20,15 @@ import re
 from pathlib import Path, PosixPath
 
 __all__ = [
-    "Address",
-    "as_path",
-    "has_rival",
-    "inside",
-    "is_archive",
-    "is_below",
-    "is_url",
-    "member_path",
+    "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
+    "is_archive", "is_below", "is_url", "member_path", "original_path", "path_bytes",
     "split_member",
-]
+]  # fmt: skip
+
 
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
+_DISPLACED = b"/.relook-away-"
 _ARCHIVES = (b".tar", b".zip")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -100,6 +99,37 @@ def inside(folder: bytes) -> tuple[bytes, ...]:
     return (below, folder + _INSIDE) if is_archive(folder) else (below,)
 
 
+def displaced_path(path: bytes, image_id: int) -> bytes:
+    """What the catalog has for the path of an away image when another one has taken that path.
+
+    No file can be there: the folder would have the name of a picture.
+    """
+    return original_path(path) + _DISPLACED + str(image_id).encode()
+
+
+def original_path(path: bytes) -> bytes:
+    """The inverse of `displaced_path`; any other path as it is."""
+    before, mark, number = path.rpartition(_DISPLACED)
+    return before if mark and number.isdigit() else path
+
+
+def path_bytes(path: str) -> bytes:
+    """A path's bytes, in UTF-8 where the locale has no such letters: names on disk are in it."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape")
+
+
 def as_path(path: bytes) -> Path:
     """The path as this system names it; an `Address` for a remote one."""
+    path = original_path(path)
     return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+_NAMES = (
+    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
+    " ppm pgm pbm pnm ico"
+)
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())

@@ -49,20 +49,20 @@ def plain(text: object, limit: int = 300, *, lines: bool = False) -> str:
     """
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         return ""
-    found = str(text)[: min(limit * 50 + 10_000, _MAX_CHARS)]
-    if found.isascii() and found.isprintable() and "<" not in found and "&" not in found:
-        return _cut(" ".join(found.split()), limit)  # nothing to take out, as in most text
+    clean = str(text)[: min(limit * 50 + 10_000, _MAX_CHARS)]
+    if clean.isascii() and clean.isprintable() and "<" not in clean and "&" not in clean:
+        return _cut(" ".join(clean.split()), limit)  # nothing to take out, as in most text
     for _ in range(3):  # entities may hide tags, and tags other tags
-        before = found
-        found = _without_tags(found)
-        found = html.unescape(found)
-        if found == before:
+        before = clean
+        clean = _without_tags(clean)
+        clean = html.unescape(clean)
+        if clean == before:
             break
-    found = _without_tags(found)
-    if found.isascii():  # most text is, and this is ten times faster
-        return _cut(_spaced(found.translate(_CONTROLS), lines), limit)
-    found = unicodedata.normalize("NFC", "".join(map(_visible, found)))
-    return _cut(_spaced(found, lines), limit)
+    clean = _without_tags(clean)
+    if clean.isascii():  # most text is, and this is ten times faster
+        return _cut(_spaced(clean.translate(_CONTROLS), lines), limit)
+    clean = unicodedata.normalize("NFC", "".join(map(_visible, clean)))
+    return _cut(_spaced(clean, lines), limit)
 
 
 def inert(text: str) -> str:

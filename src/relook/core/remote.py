@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar, cast
 from urllib.parse import unquote
 
 from relook.core.errors import FetchError, ImageError, InputError, MissingExtraError
+from relook.core.retry import Retries
 
 __all__ = [
     "clean_address",
@@ -115,7 +116,8 @@ def retrying(work: Callable[[], T]) -> T:
         FileNotFoundError, PermissionError: at once: they do not pass.
         FetchError: `unreachable` after the last try.
     """
-    for number in range(_TRIES):
+    retries = Retries(_TRIES - 1, _BACKOFF_S, sleep=time.sleep)
+    while True:
         try:
             return work()
         except (PermissionError, MissingExtraError):
@@ -124,14 +126,12 @@ def retrying(work: Callable[[], T]) -> T:
         except Exception as error:
             if is_absent(error):
                 raise FileNotFoundError(str(error)) from error
-            if number + 1 == _TRIES:
-                told = str(error) or type(error).__name__
+            if not retries.wait(retries.pause_s()):
+                reason = str(error) or type(error).__name__
                 raise FetchError(
-                    "unreachable", f"no answer after {_TRIES} tries: {told}",
+                    "unreachable", f"no answer after {_TRIES} tries: {reason}",
                     "check the address, the network and the credentials, and try again",
                 ) from error  # fmt: skip
-            time.sleep(_BACKOFF_S * 2**number)
-    raise AssertionError("unreachable")
 
 
 def is_absent(error: Exception) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "PromptSettings",
     "RaySettings",
     "SearchSettings",
+    "SessionLimits",
     "WatchSettings",
     "WebLimits",
     "help_of",
@@ -126,6 +127,15 @@ class SearchSettings:
         choices=("auto", "exact", "pq4", "sq8", "pq2"),
     )  # fmt: skip
     memory_mib: int = setting(0, "memory that building an index may take; 0: no limit", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What an exported session may hold when it is imported."""
+
+    max_judgements: int = setting(5000, "most judgements in a session file", low=1)
+    max_rounds: int = setting(1000, "most rounds in a session file", low=1)
+    max_file_bytes: int = setting(16 * 1024**2, "largest session file, in bytes", low=1)
 
 
 @dataclass(frozen=True, slots=True)

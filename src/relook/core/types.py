@@ -6,14 +6,26 @@ Frozen dataclasses only: nothing here reads a file or knows an encoder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, ClassVar, overload
 
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, QueryError
+from relook.core.json_form import HIDDEN, Digits, JsonShape
+from relook.core.registry import Adapter, Registry
 
 __all__ = ["WHOLE", "Box", "Hit", "Page", "Part", "Query"]
+
+_VIEWS = Registry(
+    "view",
+    {
+        "html": Adapter("relook.notebook.page_view:page_html", "a page as a grid of pictures"),
+        "text": Adapter("relook.notebook.page_view:page_text", "a page as lines"),
+    },
+)
+"""What draws a page in a notebook; imported when IPython shows one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,8 @@ class Box:
             rectangle has no area (swapped corners included).
     """
 
+    json_shape: ClassVar[JsonShape] = JsonShape(as_list=True, code="bad_box")
+
     x0: float
     y0: float
     x1: float
@@ -35,15 +49,16 @@ class Box:
         if not all(math.isfinite(edge) and 0.0 <= edge <= 1.0 for edge in edges):
             raise InputError(
                 "bad_box",
-                f"box {edges} is not inside the picture",
+                f"box ({', '.join(f'{edge:.9g}' for edge in edges)}) is not inside the picture",
                 "give x0,y0,x1,y1 as fractions of width and height, between 0 and 1",
             )
-        if self.x1 <= self.x0 or self.y1 <= self.y0:
-            raise InputError(
-                "bad_box",
-                f"box {edges} has no area",
-                "x0,y0 is the top left corner and x1,y1 the bottom right one",
-            )
+        for name, low, high in (("x", self.x0, self.x1), ("y", self.y0, self.y1)):
+            if high <= low:
+                raise InputError(
+                    "bad_box",
+                    f"{name}0 {low:.9g} is not below {name}1 {high:.9g}: the box has no area",
+                    "x0,y0 is the top left corner and x1,y1 the bottom right one",
+                )
 
     @classmethod
     def parse(cls, text: str) -> Box:
@@ -71,12 +86,6 @@ class Box:
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         return max(width, 0.0) * max(height, 0.0)
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union, 0..1."""
-        shared = self.intersection(other)
-        union = self.area + other.area - shared
-        return shared / union if union > 0 else 0.0  # areas below 1e-308 vanish
-
     def padded(self, share: float) -> Box:
         """The box grown by `share` of its width and height on every side, cut at the edges."""
         pad_x, pad_y = share * (self.x1 - self.x0), share * (self.y1 - self.y0)
@@ -96,7 +105,7 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(JsonValue):
     """One signed, weighted part of a query: exactly one of words, a file or a library image.
 
     Args:
@@ -106,6 +115,10 @@ class Part:
         box: The region of `image` or `image_id` that is meant; the whole when None.
         weight: How much the part counts; below zero it pushes away.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(
+        leave_out_none=True, code="bad_part", error=QueryError
+    )
 
     text: str | None = None
     image: Path | None = None
@@ -124,48 +137,16 @@ class Part:
         if not math.isfinite(self.weight) or self.weight == 0.0:
             raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form; absent fields are left out."""
-        values: dict[str, Any] = {"weight": self.weight}
-        if self.text is not None:
-            values["text"] = self.text
-        if self.image is not None:
-            values["image"] = str(self.image)
-        if self.image_id is not None:
-            values["image_id"] = self.image_id
-        if self.box is not None:
-            values["box"] = self.box.as_list()
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Part:
-        """The inverse of `as_dict`.
-
-        Raises:
-            InputError: when a field has the wrong kind of value.
-        """
-        try:
-            image, box, image_id = values.get("image"), values.get("box"), values.get("image_id")
-            return cls(
-                text=values.get("text"),
-                image=None if image is None else Path(image),
-                image_id=None if image_id is None else int(image_id),
-                box=None if box is None else Box(*(float(edge) for edge in box)),
-                weight=float(values.get("weight", 1.0)),
-            )
-        except InputError:
-            raise
-        except (TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise QueryError("bad_part", f"not a query part: {values!r}") from error
-
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Query(JsonValue):
     """Signed, weighted parts that together say what is looked for.
 
     Raises:
         QueryError: `empty_query` without parts, `only_negative` when every part pushes away.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(code="bad_query", error=QueryError)
 
     parts: tuple[Part, ...]
 
@@ -184,26 +165,9 @@ class Query:
         """The words looked for (positive text parts, joined); empty when there are none."""
         return ", ".join(part.text for part in self.parts if part.text and part.weight > 0)
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {"parts": [part.as_dict() for part in self.parts]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Query:
-        """The inverse of `as_dict`.
-
-        Raises:
-            InputError: when it is no query.
-        """
-        try:
-            parts = list(values["parts"])
-        except (TypeError, KeyError, IndexError) as error:
-            raise QueryError("bad_query", f"not a query: {values!r}") from error
-        return cls(tuple(Part.from_dict(part) for part in parts))
-
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(JsonValue):
     """An image that a search found.
 
     Args:
@@ -215,36 +179,26 @@ class Hit:
         width_px, height_px: Size of the upright original.
         folded: Image ids of near-duplicates that this hit stands for.
         tile_number: Position of `tile` among the image's tiles; 0 is the whole.
+        away: Why the file cannot be reached now; None when nobody knows that it cannot.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
 
     image_id: int
     path: Path
-    score: float
+    score: Annotated[float, Digits(6)]
     tile: Box
     title: str = ""
     caption: str = ""
     width_px: int = 0
     height_px: int = 0
     folded: tuple[int, ...] = ()
-    tile_number: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {
-            "image_id": self.image_id,
-            "path": str(self.path),
-            "score": round(self.score, 6),
-            "tile": self.tile.as_list(),
-            "title": self.title,
-            "caption": self.caption,
-            "width_px": self.width_px,
-            "height_px": self.height_px,
-            "folded": list(self.folded),
-        }
+    tile_number: Annotated[int, HIDDEN] = 0
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Sequence[Hit]):
+class Page(JsonValue, Sequence[Hit]):
     """Ranked hits of one search, best first; behaves as a sequence of them.
 
     Args:
@@ -259,7 +213,7 @@ class Page(Sequence[Hit]):
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
     session_id: str | None = None
-    took_ms: float = field(default=0.0, compare=False)
+    took_ms: Annotated[float, Digits(2)] = field(default=0.0, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -274,12 +228,10 @@ class Page(Sequence[Hit]):
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "query": self.query.as_dict(),
-            "session_id": self.session_id,
-            "hits": [hit.as_dict() for hit in self.hits],
-            "notes": list(self.notes),
-            "took_ms": round(self.took_ms, 2),
-        }
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(_VIEWS.load("html")(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows in a terminal."""
+        printer.text(_VIEWS.load("text")(self))

@@ -13,9 +13,13 @@ from pathlib import Path
 
 from relook.core.settings import ImageLimits
 
-__all__ = ["MARK", "limits_at", "mark"]
+__all__ = ["MARK", "STRANGERS", "TEMPORARY", "limits_at", "mark"]
 
 MARK = ".relook-untrusted"
+TEMPORARY = "relook-pictures-"
+"""What the names of a server's temporary folders begin with; one holds what people search with."""
+STRANGERS = ("uploads", "query-pictures")
+"""Folders of a library that hold what strangers sent."""
 _TEXT = "Strangers sent the pictures in this folder: Relook decodes them apart. Leave this file.\n"
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import http.client
 import importlib.metadata
-import ipaddress
 import socket
 import ssl
 import threading
@@ -31,13 +30,13 @@ from relook.core.errors import (
     RelookError,
     TooLargeError,
 )
+from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
 
 __all__ = [
     "AGENT",
     "Fetched",
     "Resolver",
-    "check_public",
     "check_url",
     "fetch",
     "host_of",
@@ -50,10 +49,6 @@ AGENT = "relook"
 Resolver = Callable[[str, int], Sequence[str]]
 """A name and a port to addresses, in the order to try them."""
 
-# Azure's wire server (public by number, yet only reachable from inside), and the block of
-# protocol assignments, which some versions of Python take for public.
-_INSIDE = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _CHUNK = 65_536
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -114,7 +109,7 @@ def fetch(
     """
     limits = limits or WebLimits()
     deadline = time.monotonic() + limits.timeout_s
-    asked = url
+    requested = url
     for n_redirects in range(limits.max_redirects + 1):
         parts = check_url(url)
         addresses = _addresses(parts, deadline, resolve or _system)
@@ -129,7 +124,7 @@ def fetch(
         url = urljoin(url, location)
     raise FetchError(
         "too_many_redirects",
-        f"{asked} redirects more than {limits.max_redirects} times",
+        f"{requested} redirects more than {limits.max_redirects} times",
         "open it in a browser and give the address it ends at",
     )
 
@@ -162,54 +157,20 @@ def host_of(url: str) -> str:
         return ""
 
 
-def check_public(address: str, host: str) -> None:
-    """Lets public addresses pass: not loopback, private, link-local, metadata or multicast.
-
-    Args:
-        address: An IP address, as text.
-        host: The name it belongs to, for the message.
-
-    Raises:
-        AccessError: `private_address`.
-    """
-    number = ipaddress.ip_address(address.partition("%")[0])
-    inner = _inner(number)
-    for one in (number, *inner):
-        named = any(one in network for network in _INSIDE)
-        if named or not one.is_global or one.is_multicast or one.is_reserved:
-            raise AccessError(
-                "private_address",
-                f"{host} is {address}, which is not on the public internet",
-                "only public addresses are fetched for others",
-            )
-
-
-def _inner(
-    number: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> list[ipaddress.IPv4Address]:
-    """IPv4 addresses that an IPv6 address stands for."""
-    if isinstance(number, ipaddress.IPv4Address):
-        return []
-    found = [number.ipv4_mapped, number.sixtofour, *(number.teredo or ())]
-    if number in _NAT64 or int(number) >> 32 == 0:  # the latter: the old compatible form
-        found.append(ipaddress.IPv4Address(int(number) & 0xFFFF_FFFF))
-    return [one for one in found if one is not None]
-
-
 def _system(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 def _addresses(parts: SplitResult, deadline: float, resolve: Resolver) -> list[str]:
     """Resolves a name once, in a thread of its own, because the system's resolver has no limit."""
     host, port = str(parts.hostname), _port(parts)
-    found: list[str] = []
+    collected: list[str] = []
     failed: list[Exception] = []
 
     def look() -> None:
         try:
-            found.extend(resolve(host, port))
+            collected.extend(resolve(host, port))
         except (OSError, UnicodeError) as error:
             failed.append(error)
 
@@ -218,9 +179,9 @@ def _addresses(parts: SplitResult, deadline: float, resolve: Resolver) -> list[s
     worker.join(max(deadline - time.monotonic(), 0.0))
     if worker.is_alive():
         raise _timeout(parts)
-    if failed or not found:
+    if failed or not collected:
         raise FetchError("fetch_failed", f"{host} has no address", "check the spelling")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(collected))
 
 
 def _port(parts: SplitResult) -> int:
@@ -243,7 +204,7 @@ def _get(
     timer.start()
     try:
         peer = str(sock.getpeername()[0])
-        if peer.partition("%")[0] not in {one.partition("%")[0] for one in addresses}:
+        if peer.partition("%")[0] not in {address.partition("%")[0] for address in addresses}:
             raise AccessError("private_address", f"{parts.hostname} answered from {peer}")
         if parts.scheme == "https":
             context = ssl.create_default_context()

@@ -19,7 +19,9 @@ from typing import Any
 
 import httpx
 
-from relook.core.errors import FetchError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import FetchError
+from relook.core.retry import Retries, retry_after_s
 from relook.datasets.catalogue import Archive, Dataset
 from relook.library.report import Progress, ProgressCallback
 
@@ -83,39 +85,38 @@ class Downloader:
         except OSError as error:
             if isinstance(error, FetchError):
                 raise
-            raise StorageError(
-                "disk_refused",
-                f"cannot write {part}: {error.strerror or error}",
+            raise disk_error(
+                f"cannot write {part}", error,
                 "make room on the disk and run the same command again; it goes on from there",
-            ) from error
+            ) from error  # fmt: skip
         _mark_of(part).unlink(missing_ok=True)
         return target
 
     def _until_whole(self, part: Path, archive: Archive) -> None:
         """Tries again while there is progress, and a few times without."""
-        most, failures = _size(part), 0
+        retries = Retries(_TRIES - 1, 1.0, _MAX_WAIT_S, sleep=self._sleep)
+        most = _size(part)
         while _size(part) != archive.n_bytes:
             if _size(part) > archive.n_bytes:
                 part.unlink()  # of another version
-            wait_s, reason = 0.0, "sent nothing new"
+            wanted_s, reason = None, "sent nothing new"
             try:
-                wait_s = self._attempt(part, archive)
+                wanted_s = self._attempt(part, archive)
             except httpx.RequestError as error:
                 reason = f"broke off: {error}"
-            failures = 0 if _size(part) > most else failures + 1
-            most = max(most, _size(part))
-            if failures >= _TRIES:
+            if _size(part) > most:
+                most = _size(part)
+                retries.reset()
+            elif not retries.wait(min(retries.pause_s(wanted_s), _MAX_WAIT_S)):
                 raise FetchError(
                     "unreachable",
                     f"{archive.url} {reason}; {_size(part):,} of {archive.n_bytes:,} bytes are"
                     " there",
                     "check the network and run the same command again; it goes on from there",
                 )
-            if failures:
-                self._sleep(min(max(wait_s, 2.0 ** (failures - 1)), _MAX_WAIT_S))
 
-    def _attempt(self, part: Path, archive: Archive) -> float:
-        """One request; returns the seconds to wait that the server asks for."""
+    def _attempt(self, part: Path, archive: Archive) -> float | None:
+        """One request; returns the seconds that the server wants to wait, or None."""
         have, mark = _size(part), _read_mark(part)
         headers = {"Range": f"bytes={have}-"} if have else {}
         if have and mark:
@@ -123,10 +124,10 @@ class Downloader:
         with self._client.stream("GET", archive.url, headers=headers) as answer:
             _check_scheme(archive.url, answer)
             if answer.status_code in _PASSING:
-                return _retry_after(answer)
+                return retry_after_s(answer.headers.get("retry-after", ""))
             if answer.status_code == 416 or (answer.status_code == 206 and not have):
                 part.unlink(missing_ok=True)
-                return 0.0
+                return None
             if answer.status_code not in (200, 206):
                 raise FetchError(
                     "bad_status",
@@ -136,7 +137,7 @@ class Downloader:
             begin = _check_length(answer, archive, have)
             _mark_of(part).write_text(answer.headers.get("etag", ""), "utf-8")
             self._write(answer, part, begin, archive)
-        return 0.0
+        return None
 
     def _write(self, answer: httpx.Response, part: Path, begin: int, archive: Archive) -> None:
         done, began = begin, time.monotonic()
@@ -193,17 +194,17 @@ def read_record(client: httpx.Client, dataset: Dataset) -> Archive:
         raise FetchError("bad_status", f"{dataset.record} answered {answer.status_code}", "later?")
     try:
         files: dict[str, Any] = {file["key"]: file for file in answer.json()["files"]}
-        found = files[dataset.file]
-        url, n_bytes = httpx.URL(found["links"]["self"]), int(found["size"])
-        checksum = _MD5.match(found["checksum"])
+        entry = files[dataset.file]
+        url, n_bytes = httpx.URL(entry["links"]["self"]), int(entry["size"])
+        checksum = _MD5.match(entry["checksum"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, httpx.InvalidURL) as error:
         raise FetchError(
             "bad_record",
             f"{dataset.record} does not tell of {dataset.file}: {error!r}",
             "report it",
         ) from error
-    asked = httpx.URL(dataset.record)
-    if checksum is None or n_bytes <= 0 or (url.scheme, url.host) != (asked.scheme, asked.host):
+    record = httpx.URL(dataset.record)
+    if checksum is None or n_bytes <= 0 or (url.scheme, url.host) != (record.scheme, record.host):
         raise FetchError(
             "bad_record", f"{dataset.record} names an odd size, checksum or address", "report it"
         )
@@ -217,16 +218,16 @@ def _check_length(answer: httpx.Response, archive: Archive, have: int) -> int:
         if length is not None and int(length) != archive.n_bytes:
             raise _wrong_length(archive, f"announces {int(length):,} bytes")
         return 0
-    told = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
-    if told is None or int(told[1]) != have:
+    stated = _CONTENT_RANGE.match(answer.headers.get("content-range", ""))
+    if stated is None or int(stated[1]) != have:
         raise FetchError(
             "bad_range",
             f"{archive.url} was asked from byte {have:,} and answers"
             f" {answer.headers.get('content-range')!r}",
             "remove the .part file and run the same command again",
         )
-    if int(told[3]) != archive.n_bytes:
-        raise _wrong_length(archive, f"announces {int(told[3]):,} bytes")
+    if int(stated[3]) != archive.n_bytes:
+        raise _wrong_length(archive, f"announces {int(stated[3]):,} bytes")
     return have
 
 
@@ -237,17 +238,12 @@ def _check_scheme(url: str, answer: httpx.Response) -> None:
         )
 
 
-def _wrong_length(archive: Archive, told: str) -> FetchError:
+def _wrong_length(archive: Archive, stated: str) -> FetchError:
     return FetchError(
         "bad_length",
-        f"{archive.url} {told}; {archive.name} has {archive.n_bytes:,}",
+        f"{archive.url} {stated}; {archive.name} has {archive.n_bytes:,}",
         "this is another file than the published one; see docs/datasets.md",
     )
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    told = answer.headers.get("retry-after", "")
-    return float(told) if told.isdigit() else 2.0
 
 
 def _size(path: Path) -> int:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.cancellation import check_cancelled
+from relook.core.converter import JsonValue
+from relook.core.json_form import JsonShape
 from relook.core.types import Box
 from relook.core.vectors import Floats
 
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
 
+_AT_ONCE = 16  # pictures between two looks at whether they are still wanted
+
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(JsonValue):
     """What must be equal for two encoders' vectors to be comparable.
 
     Args:
@@ -36,6 +41,8 @@ class Fingerprint:
         dim: Length of a vector.
         dtype: Precision the towers run in.
     """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(ignore_unknown=True, code="bad_fingerprint")
 
     name: str
     revision: str
@@ -55,15 +62,6 @@ class Fingerprint:
         """The encoder as messages name it."""
         return f"{self.name} {self.revision} ({self.digest})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
-        """The inverse of `as_dict`; fields of newer versions are ignored."""
-        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -82,6 +80,11 @@ class Means:
 
 class Encoder(Protocol):
     """Pictures and words to unit vectors.
+
+    A class that `ENCODERS` or an entry point names opens itself: `open(spec, settings)` gets the
+    `ModelSpec` and `EncoderSettings`. It declares `remote` (whether it sends anything elsewhere)
+    and `needs` (`model`, when one has to be named). An encoder that loads its weights late may
+    have a `load()`, which is called before a library is made for it.
 
     Attributes:
         fingerprint: Identity of the space the vectors live in.
@@ -118,7 +121,8 @@ class Encoder(Protocol):
 
         Returns:
             A [t, d] float32 array of unit rows for each picture, t as `tiles_for` says. A
-            picture's vectors do not depend on the batch it comes in (within 1e-4).
+            picture's vectors do not depend on the batch it comes in: within 1e-4, or within
+            what the encoder states where it runs in half precision.
         """
         ...
 
@@ -126,7 +130,8 @@ class Encoder(Protocol):
         """Encodes words.
 
         Returns:
-            [n, d] float32, unit rows.
+            [n, d] float32, unit rows. A text's vector does not depend on the others (within
+            1e-4), on whatever device and processor.
         """
         ...
 
@@ -144,6 +149,13 @@ def encode_images(encoder: Encoder, images: Sequence[Image.Image]) -> Floats:
 
     Returns:
         [n, d] float32, unit rows.
+
+    Raises:
+        CancelledWork: when this is part of work that is not wanted any more.
     """
-    tiles = encoder.encode_prepared([encoder.prepare(image) for image in images])
-    return np.stack([rows[0] for rows in tiles])
+    rows: list[Floats] = []
+    for at in range(0, len(images), _AT_ONCE):
+        check_cancelled()
+        prepared = [encoder.prepare(image) for image in images[at : at + _AT_ONCE]]
+        rows += [tiles[0] for tiles in encoder.encode_prepared(prepared)]
+    return np.stack(rows)

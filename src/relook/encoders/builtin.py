@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,9 +21,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
+from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, Means
+from relook.encoders.spec import ModelSpec
 from relook.encoders.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuiltinEncoder"]
 
+_LOG = logging.getLogger(__name__)
 _AGAIN = "install relook again: the wheel carries the model"
 _FOLDER = Path(__file__).with_name("builtin_model")
 
@@ -46,6 +50,22 @@ class BuiltinEncoder:
     """
 
     batch = 16
+    remote = False
+    needs = ()
+
+    @classmethod
+    def open(cls, spec: ModelSpec, settings: EncoderSettings) -> BuiltinEncoder:
+        """Opens the package's own model; it runs on the processor, whatever the settings say.
+
+        Raises:
+            InputError: `bad_model` for an option: there is none.
+        """
+        spec.check_options(())
+        if (settings.device, settings.dtype) != (EncoderSettings().device, EncoderSettings().dtype):
+            _LOG.warning(
+                "device and precision are for hf: and st: encoders; %s has its own", spec.kind
+            )
+        return cls()
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, n_threads: int = 0) -> None:
         self.folder = _FOLDER if folder is None else Path(folder)
@@ -55,9 +75,7 @@ class BuiltinEncoder:
             self._boxes = tuple(Box(*edges) for edges in self._card["tiles"])
         except OSError as error:
             raise ModelError(
-                "model_missing",
-                f"the built-in encoder's files are not in {self.folder}",
-                _AGAIN,
+                "model_missing", f"the built-in encoder's files are not in {self.folder}", _AGAIN
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise _changed("model.json") from error

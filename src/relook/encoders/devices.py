@@ -12,10 +12,14 @@ from relook.core.errors import InputError, ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DTYPES", "BatchSize", "Place", "in_batches", "is_out_of_memory", "place"]
+__all__ = [
+    "DTYPES", "TOLERANCES", "BatchSize", "Place", "in_batches", "is_out_of_memory", "place",
+]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 2e-3}
+"""How far the numbers of a picture's unit vector may change with its batch, in each precision."""
 _GAIN = 1.08  # a doubled batch must be this much faster to be kept
 _LARGEST = 1024
 T = TypeVar("T")

@@ -11,12 +11,16 @@ from relook.core.errors import MissingExtraError, ModelError
 from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place, is_out_of_memory
 
-__all__ = ["check_loaded", "load_config", "load_model", "load_tokenizer", "quiet"]
+__all__ = [
+    "check_loaded", "load_config", "load_model", "load_tokenizer", "quiet", "set_precision",
+]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 _BOTH_TOWERS = ("get_image_features", "get_text_features")
 # Numbers 0, 1, 2, ...: made anew by the model, not learnt.
 _NOT_LEARNT = ("position_ids", "inv_freq")
+# How the parts that see pictures are called, in every family that has two towers.
+_SEE_PICTURES = ("vision", "visual", "image")
 _OTHER_SHAPES = "ignore_mismatched_sizes"  # in transformers' words for it
 
 
@@ -114,13 +118,14 @@ def load_model(checkpoint: Checkpoint, place: Place) -> Any:
 
     Raises:
         ModelError: `weights_missing` when the files do not hold every weight;
-            `no_text_tower`; `out_of_memory`; `model_changed`.
+            `no_text_tower`; `one_precision`; `out_of_memory`; `model_changed`.
     """
+    import torch
     from transformers import AutoModel
 
     with reporting(checkpoint, place), quiet():
         model, info = AutoModel.from_pretrained(
-            checkpoint.folder, dtype=place.torch_dtype, use_safetensors=True,
+            checkpoint.folder, dtype=torch.float32, use_safetensors=True,
             local_files_only=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
         check_loaded(checkpoint, info)
@@ -132,7 +137,41 @@ def load_model(checkpoint: Checkpoint, place: Place) -> Any:
                     " model that puts pictures and words into one space",
                     "use a CLIP or SigLIP checkpoint",
                 )
+        set_precision(model, checkpoint, place)
         return model.eval().to(place.device)
+
+
+def set_precision(model: Any, checkpoint: Checkpoint, place: Place) -> None:
+    """Has what sees pictures run in the precision of a place, and all else in float32.
+
+    Words are few and their tower is small, so float32 costs little there. In half precision a
+    text's vector would change with the texts it is encoded with and with the processor.
+
+    Args:
+        model: In float32.
+        checkpoint: Whose, for the message.
+        place: Where it runs.
+
+    Raises:
+        ModelError: `one_precision` when the model has no part of its own for pictures.
+    """
+    if place.dtype == "float32":
+        return
+    parts = [
+        part
+        for parent in model.modules()
+        for name, part in parent.named_children()
+        if name.startswith(_SEE_PICTURES)
+    ]
+    if not parts:
+        raise ModelError(
+            "one_precision",
+            f"{checkpoint.model} has no part of its own for pictures that could run in"
+            f" {place.dtype}",
+            "use --dtype float32",
+        )
+    for part in parts:
+        part.to(place.torch_dtype)
 
 
 @contextlib.contextmanager

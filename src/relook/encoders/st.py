@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
-from relook.encoders.loading import quiet, reporting
+from relook.encoders.loading import quiet, reporting, set_precision
 from relook.encoders.towers import TwoTowers
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class StEncoder(TwoTowers):
         self.checkpoint.weight_files()
 
     def _load(self) -> Any:
+        import torch
         from sentence_transformers import SentenceTransformer
 
         heard = _Heard()
@@ -57,7 +58,7 @@ class StEncoder(TwoTowers):
                 model = SentenceTransformer(
                     str(self.checkpoint.folder), device=self.place.device,
                     local_files_only=True, trust_remote_code=False,
-                    model_kwargs={"use_safetensors": True, "dtype": self.place.torch_dtype},
+                    model_kwargs={"use_safetensors": True, "dtype": torch.float32},
                 )  # fmt: skip
             finally:
                 logger.removeHandler(heard)
@@ -74,6 +75,9 @@ class StEncoder(TwoTowers):
                     f"{self.model} has no {wanted} tower, and a library needs both",
                     "use a model of pictures and words",
                 )
+        set_precision(model, self.checkpoint, self.place)
+        for layer in model:
+            layer.register_forward_hook(_in_float32)
         return model.eval()
 
     @property
@@ -127,6 +131,15 @@ class StEncoder(TwoTowers):
         with self._lock:
             tokens = tokenizer(self._clean(text), truncation=False, verbose=False)["input_ids"]
         return max(len(tokens) - int(longest), 0) if longest else 0
+
+
+def _in_float32(_layer: Any, _given: Any, features: dict[str, Any]) -> dict[str, Any]:
+    """What a layer gives, as the layer behind it takes it, whose weights are float32."""
+    return {
+        name: value.float() if hasattr(value, "is_floating_point") and value.is_floating_point()
+        else value
+        for name, value in features.items()
+    }  # fmt: skip
 
 
 class _Heard(logging.Handler):

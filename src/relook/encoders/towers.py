@@ -10,12 +10,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
+from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders import crops
@@ -39,7 +40,8 @@ class TwoTowers(ABC):
         model: Hub id (`openai/clip-vit-base-patch32`) or folder.
         revision: Of the hub; its main branch when empty.
         tiles: `none`, `grid` or `pyramid`.
-        device, dtype: As for `place`; they do not change what the library stores.
+        device: As for `place`; it does not change what the library stores.
+        dtype: As for `place`, of what sees pictures; words are encoded in float32.
 
     Raises:
         ModelError: `model_missing`, `model_incomplete`, `no_safetensors`, `no_text_tower`,
@@ -49,6 +51,8 @@ class TwoTowers(ABC):
 
     kind = ""
     tile_weight = crops.WEIGHT
+    remote = False
+    needs = ("model",)
     means: Means | None = None
 
     def __init__(
@@ -67,6 +71,16 @@ class TwoTowers(ABC):
         self._opened: Any = None
         self.checkpoint: Checkpoint = find(self.model, revision)
         self._check()
+
+    @classmethod
+    def open(cls, spec: ModelSpec, settings: EncoderSettings) -> Self:
+        """Opens a checkpoint; the options are `revision` and `tiles`.
+
+        Raises:
+            InputError: `bad_model` for another option.
+        """
+        spec.check_options(("revision", "tiles"))
+        return cls(spec.model, **spec.options, device=settings.device, dtype=settings.dtype)
 
     # What a subclass says.
 

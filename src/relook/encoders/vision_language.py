@@ -6,6 +6,7 @@ For captioners and answerers alike; it stands here because loading is the encode
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError, ModelError
@@ -14,7 +15,8 @@ from relook.encoders.devices import Place
 from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
 
 __all__ = [
-    "QUANTISED", "check_packages", "check_precision", "load_processor", "load_vlm", "unmarked",
+    "QUANTISED", "chat_turn", "check_packages", "check_precision", "load_processor", "load_vlm",
+    "unmarked",
 ]  # fmt: skip
 
 QUANTISED = ("int8", "int4")
@@ -156,3 +158,23 @@ def _no_vlm(checkpoint: Checkpoint) -> ModelError:
         f"{checkpoint.model} ({checkpoint.family}) is no model that writes about pictures",
         "use a vision-language model, for example llava-hf/llava-1.5-7b-hf",
     )
+
+
+def chat_turn(processor: Any, parts: Sequence[str | None]) -> str:
+    """One turn of a user, in the form that the checkpoint was trained on.
+
+    Args:
+        processor: Of the checkpoint.
+        parts: Texts in order; None stands for a picture.
+    """
+    if getattr(processor, "chat_template", None) is None:
+        mark = getattr(processor, "image_token", "<image>")
+        text = "\n".join(mark if part is None else part for part in parts)
+        return f"USER: {text} ASSISTANT:"
+    content = [
+        {"type": "image"} if part is None else {"type": "text", "text": part} for part in parts
+    ]
+    turn: str = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    return turn

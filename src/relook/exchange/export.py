@@ -1,59 +1,66 @@
-"""Exports: FAISS with its list of paths, NumPy, Parquet, WebDataset. Layer: exchange."""
+"""Exports: FAISS with its list of paths, NumPy, Parquet, WebDataset. Layer: exchange.
+
+Source: the WebDataset format, https://github.com/webdataset/webdataset (files of one sample
+stand together and share their name up to the first dot).
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from relook.core.errors import MissingExtraError, StorageError
+from relook.core.converter import JsonValue
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError, MissingExtraError
+from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
 from relook.exchange.flat_index import FlatWriter
-from relook.exchange.rows import batches, new_folder
+from relook.exchange.image_vectors import batches, new_folder
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, printable
 from relook.library.report import Progress, ProgressCallback
 
 __all__ = [
-    "INDEX",
-    "PATHS",
-    "ExportReport",
-    "about",
-    "export_faiss",
-    "export_npy",
-    "export_parquet",
-]
+    "INDEX", "PATHS", "ExportReport", "LeftOut", "about", "export_faiss", "export_npy",
+    "export_parquet", "export_webdataset",
+]  # fmt: skip
+
 
 INDEX, PATHS = "image_index.faiss", "image_paths.txt"
 _VECTORS, _IMAGES = "vectors.npy", "images.jsonl"
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An image that could not be written, and why."""
+
+    path: str
+    message: str
+
+
 @dataclass(slots=True)
-class ExportReport:
+class ExportReport(JsonValue):
     """What an export wrote.
 
     Args:
         files: The files, in the order they were begun.
         n_images: Images in them.
-        left_out: Path and reason of images that could not be written.
+        left_out: Images that could not be written.
     """
 
     files: list[Path] = field(default_factory=list)
     n_images: int = 0
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "files": [str(file) for file in self.files],
-            "n_images": self.n_images,
-            "left_out": [{"path": path, "message": why} for path, why in self.left_out],
-        }
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def about(image: ImageRecord) -> dict[str, Any]:
@@ -97,7 +104,9 @@ def export_faiss(
                 if fits:
                     paths.write(image.facts.path + b"\n")
                 else:
-                    report.left_out.append((printable(image.facts.path), "its name breaks a line"))
+                    report.left_out.append(
+                        LeftOut(printable(image.facts.path), "its name breaks a line")
+                    )
             report.n_images += sum(fit)
             counted(len(images))
     return report
@@ -168,10 +177,10 @@ def export_parquet(
     report, counted = ExportReport([path]), _counter(files, progress)
     with files.moment(), new_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for images, vectors in batches(files, 8192):
-            told = [{**about(one), "metadata": json.dumps(one.metadata)} for one in images]
+            rows = [{**about(image), "metadata": json.dumps(image.metadata)} for image in images]
             flat = pa.array(vectors.reshape(-1), pa.float32())
             lists = pa.FixedSizeListArray.from_arrays(flat, files.vectors.dim)
-            plain = [pa.array([one[name] for one in told], kind) for name, kind in columns[:-1]]
+            plain = [pa.array([row[name] for row in rows], kind) for name, kind in columns[:-1]]
             writer.write_table(pa.Table.from_arrays([*plain, lists], schema=schema))
             report.n_images += len(images)
             counted(len(images))
@@ -191,11 +200,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         os.replace(new, path)
     except OSError as error:
-        raise StorageError(
-            "disk_refused",
-            f"cannot write {path}: {error.strerror or error}",
-            "make room on the disk",
-        ) from error
+        raise disk_error(f"cannot write {path}", error) from error
     finally:
         new.unlink(missing_ok=True)
 
@@ -211,3 +216,85 @@ def _counter(files: LibraryFiles, progress: ProgressCallback | None) -> Callable
             progress(Progress("writing", done, total))
 
     return count
+
+
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2"}
+
+
+def export_webdataset(
+    files: LibraryFiles,
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    shard_images: int = 10_000,
+    shard_bytes: int = 1024**3,
+) -> ExportReport:
+    """`shard-000000.tar` and so on: the picture's file, `.json` and `.npy` (float16).
+
+    Args:
+        files: The library.
+        folder: New, or without shards.
+        progress: Called now and then.
+        shard_images: Images in a shard at most.
+        shard_bytes: A shard that has as many bytes is full.
+
+    Returns:
+        The report; pictures that are gone or cannot be read are left out, and named.
+
+    Raises:
+        InputError: `file_exists`; StorageError.
+    """
+    new_folder(folder, "shard-*.tar")
+    report = ExportReport()
+    total = files.catalog.count("images") if progress else 0
+    with files.moment(), ExitStack() as shard:
+        shards = _shards(folder, report, shard)
+        tar, n_here, done = next(shards), 0, 0
+        for images, vectors in batches(files):
+            for image, vector in zip(images, vectors.astype(np.float16), strict=True):
+                if n_here >= shard_images or (n_here and tar.offset >= shard_bytes):
+                    shard.close()
+                    tar, n_here = next(shards), 0
+                n_here += _add(tar, image, vector, report)
+            done += len(images)
+            if progress:
+                progress(Progress("writing", done, total))
+    return report
+
+
+def _shards(folder: Path, report: ExportReport, stack: ExitStack) -> Iterator[tarfile.TarFile]:
+    """Tar files, opened one after the other in a stack that closes each."""
+    number = 0
+    while True:
+        path = folder / f"shard-{number:06}.tar"
+        report.files.append(path)
+        file = stack.enter_context(new_file(path))
+        yield stack.enter_context(tarfile.TarFile(fileobj=file, mode="w"))
+        number += 1
+
+
+def _add(
+    tar: tarfile.TarFile, image: ImageRecord, vector: NDArray[np.float16], report: ExportReport
+) -> int:
+    """Adds one sample; returns how many were added."""
+    try:
+        picture = read_bytes(image.facts.path, ImageLimits())
+    except ImageError as error:
+        report.left_out.append(LeftOut(printable(image.facts.path), error.message))
+        return 0
+    name = f"{image.image_id:09}"
+    suffix = _SUFFIXES.get(image.format, image.format.lower())
+    tar.addfile(_member(f"{name}.{suffix}", len(picture)), io.BytesIO(picture))
+    facts = json.dumps(about(image)).encode()
+    tar.addfile(_member(f"{name}.json", len(facts)), io.BytesIO(facts))
+    array = io.BytesIO()
+    np.save(array, vector, allow_pickle=False)
+    tar.addfile(_member(f"{name}.npy", array.tell()), io.BytesIO(array.getvalue()))
+    report.n_images += 1
+    return 1
+
+
+def _member(name: str, n_bytes: int) -> tarfile.TarInfo:
+    """A member that is the same whoever wrote it, and when."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = n_bytes, 0o644
+    return member

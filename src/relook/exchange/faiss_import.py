@@ -23,11 +23,11 @@ from relook.core.types import WHOLE
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
-from relook.exchange.commit import Entry, NewImages
 from relook.exchange.export import INDEX, PATHS
 from relook.exchange.flat_index import FlatFile
-from relook.library.embedded import embedded_words
+from relook.exchange.image_vectors import Entry, NewImages
 from relook.library.files import LibraryFiles
+from relook.library.image_words import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 
@@ -125,8 +125,8 @@ def check_source(source: FaissFolder, encoder: Encoder, limits: ImageLimits | No
             f"the index has vectors of {source.vectors.dim} numbers; {name} makes {encoder.dim}",
             "name the model that made the index with --encoder",
         )
-    found = itertools.islice(_cosines(source, encoder, limits or ImageLimits()), _N_COMPARED)
-    cosines = list(found)
+    compared = itertools.islice(_cosines(source, encoder, limits or ImageLimits()), _N_COMPARED)
+    cosines = list(compared)
     if cosines and float(np.median(cosines)) < _SAME_COSINE:
         raise EncoderMismatchError(
             "other_encoder",

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.core.vectors import Floats
 
@@ -152,4 +153,4 @@ def _bad(path: Path, reason: str) -> InputError:
 
 
 def _refused(path: Path, error: OSError) -> StorageError:
-    return StorageError("disk_refused", f"cannot write {path}: {error.strerror}", "make room")
+    return disk_error(f"cannot write {path}", error)

@@ -18,8 +18,7 @@ from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.exchange.commit import Entry, NewImages
-from relook.exchange.rows import batches
+from relook.exchange.image_vectors import Entry, NewImages, batches
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
@@ -102,9 +101,9 @@ class Retiler:
     def _encode(self, crops: list[NDArray[Any] | None]) -> list[Floats]:
         """The vectors of each picture's crops, [t - 1, d]."""
         given = [crop for crop in crops if crop is not None]
-        found = iter(self._encoder.encode_prepared(given) if given else ())
+        encoded = iter(self._encoder.encode_prepared(given) if given else ())
         none = np.zeros((0, self._encoder.dim), np.float32)
-        return [none if crop is None else next(found) for crop in crops]
+        return [none if crop is None else next(encoded) for crop in crops]
 
     def _crops(self, image: ImageRecord) -> NDArray[Any] | SkippedFile | None:
         """What the encoder needs of a picture but its whole; None when that is nothing."""
@@ -113,8 +112,8 @@ class Retiler:
         try:
             data = read_bytes(image.facts.path, self._limits)
             if content_hash(data) != image.content:
-                told = "the file changed since it was indexed: relook index takes it in"
-                return SkippedFile(image.facts, "changed", told)
+                why = "the file changed since it was indexed: relook index takes it in"
+                return SkippedFile(image.facts, "changed", why)
             picture = decode(
                 data, self._encoder.input_px, limits_at(image.facts.path, self._limits)
             )

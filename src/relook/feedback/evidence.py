@@ -81,7 +81,6 @@ class Evidence:
         first_page: [k, d] whole-picture vectors of the first page, best first.
         covariance: [d, d] of the library's vectors (`metric.covariance`), worked out once
             from a thousand or more; from `background` when None.
-        neighbours: [d, d] smoothness matrix of the library (`metric.neighbourhood`), or None.
         phrasings: [p, d] unit text vectors of how people describe pictures; empty when the
             encoder brings none.
 
@@ -97,7 +96,6 @@ class Evidence:
     background: Floats = field(default_factory=_none)
     first_page: Floats = field(default_factory=_none)
     covariance: NDArray[np.float64] | None = None
-    neighbours: NDArray[np.float64] | None = None
     phrasings: Floats = field(default_factory=_none)
 
     def __post_init__(self) -> None:
@@ -116,7 +114,7 @@ class Evidence:
                 raise InputError("bad_evidence", "a vector has values that are not numbers")
 
     def _arrays(self) -> list[NDArray[np.floating]]:
-        optional = (self.image_mean, self.text_mean, self.covariance, self.neighbours)
+        optional = (self.image_mean, self.text_mean, self.covariance)
         arrays: list[NDArray[np.floating]] = [value for value in optional if value is not None]
         arrays += [self.query, self.background, self.first_page, self.phrasings]
         for item in self.items:

@@ -12,13 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relook.feedback.directions import Flags, Pulls, caption_pulls, image_pulls
+from relook.feedback.directions import Flags, Pulls, caption_pulls, heights, image_pulls, readings
 from relook.feedback.evidence import Evidence
-from relook.feedback.heldout import heights
-from relook.feedback.phrasings import readings
-from relook.feedback.probe import ProbeOptions, probe
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import (
     Contribution,
@@ -49,8 +45,6 @@ class AutoOptions:
         phrasing: Weight of the phrasings that fit, beside the query's own one, where the
             encoder brings phrasings.
         credit: Gain that a full step is trusted with before anything is held out.
-        folds: Parts that the judgements are split into for a fit that is not closed form.
-        probe: Options under which the probe is tried too; None leaves it out.
     """
 
     strength: float = 4.0
@@ -62,8 +56,6 @@ class AutoOptions:
     caption: float = 0.33
     phrasing: float = 0.4
     credit: float = 0.1
-    folds: int = 4
-    probe: ProbeOptions | None = None
 
 
 STANDARD = AutoOptions()
@@ -136,31 +128,29 @@ def _apply(
 
 def _ways(evidence: Evidence, options: AutoOptions) -> Iterator[_Way]:
     """Everything that is tried; the last is what a single relevant picture gets."""
-    if options.probe is not None and evidence.irrelevant:
-        yield _probe_way(evidence, options.probe, options.folds)
     caution, irrelevant = options.caution, options.irrelevant
     shown = image_pulls(
         evidence, shrinkage=options.shrinkage, caution=caution, irrelevant=irrelevant
     )
     yield _read(evidence, _mean_way("rocchio", evidence, [("", options.strength, shown)]), options)
     if any(item.caption is not None for item in evidence.items):
-        said = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
-        captions = ("caption ", options.strength * options.caption, said)
+        words = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
+        captions = ("caption ", options.strength * options.caption, words)
         mixed = _mean_way("caption-rocchio", evidence, [("", options.strength, shown), captions])
         yield _read(evidence, mixed, options)
 
 
 def _read(evidence: Evidence, way: _Way, options: AutoOptions) -> _Way:
     """The way with the phrasings that the judgements fit, weighed again on every fold."""
-    found = readings(evidence)
-    if found is None or not options.phrasing:
+    phrasings = readings(evidence)
+    if phrasings is None or not options.phrasing:
         return way
     everything = np.ones((1, len(evidence.items)), dtype=bool)
-    said = options.phrasing * found.directions(everything)[0]  # [d]
+    pull = options.phrasing * phrasings.directions(everything)[0]  # [d]
     return replace(
         way,
-        directions=way.directions + options.phrasing * found.directions(~way.held),
-        parts=(*way.parts, Contribution("phrasing", said)),
+        directions=way.directions + options.phrasing * phrasings.directions(~way.held),
+        parts=(*way.parts, Contribution("phrasing", pull)),
     )
 
 
@@ -179,27 +169,6 @@ def _mean_way(strategy: str, evidence: Evidence, mix: list[tuple[str, float, Pul
             if share != 0
         ]
     return _Way(strategy, held, directions, tuple(parts))
-
-
-def _probe_way(evidence: Evidence, options: ProbeOptions, n_folds: int) -> _Way:
-    full = probe(evidence, options)
-    held = _folds(np.array([item.sign for item in evidence.items]), n_folds)
-    directions = np.zeros((len(held), evidence.dim))
-    for fold, left_out in enumerate(held):
-        kept = tuple(item for item, out in zip(evidence.items, left_out, strict=True) if not out)
-        fitted = probe(replace(evidence, items=kept), options)
-        directions[fold] = fitted.vector.astype(np.float64) - evidence.query
-    query = full.parts[0].vector - evidence.query
-    return _Way("probe", held, directions, (Contribution("query", query), *full.parts[1:]))
-
-
-def _folds(signs: NDArray[np.int64], n_folds: int) -> Flags:
-    """[f, n] folds that share out each side evenly, in the order of the judgements."""
-    place = np.zeros(len(signs), dtype=np.int64)
-    for sign in (1, -1):
-        place[signs == sign] = np.arange((signs == sign).sum())
-    n_folds = min(n_folds, int((signs > 0).sum()))
-    return np.stack([place % n_folds == fold for fold in range(n_folds)])
 
 
 def _gain(evidence: Evidence, way: _Way, step: float) -> float:

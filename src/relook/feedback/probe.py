@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.feedback.descent import minimise
 from relook.feedback.evidence import Evidence
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 
-__all__ = ["ProbeOptions", "Rows", "probe", "rows_of"]
+__all__ = ["ProbeOptions", "Rows", "minimise", "probe", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,11 @@ class ProbeOptions:
     Args:
         norm: Of the term that keeps the vector's length near one.
         query: Of the term that keeps its direction near the query's.
-        neighbours: Of the smoothness term; without a matrix in the evidence it is nothing.
         iterations: At most so many descent steps.
     """
 
     norm: float = 100.0
     query: float = 10.0
-    neighbours: float = 1000.0
     iterations: int = 100
 
 
@@ -80,7 +78,7 @@ def probe(evidence: Evidence, options: ProbeOptions = STANDARD) -> LinearScorer:
     """The direction that tells relevant tiles from irrelevant ones without leaving the query.
 
     Minimises, over w from q on, with X centred and s balanced:
-    `sum s BCE(w.x, y) + n (cosh(log w.w) - 1) + l (1 - cos(w, q)) / 2 + m w'Mw / 2`.
+    `sum s BCE(w.x, y) + n (cosh(log w.w) - 1) + l (1 - cos(w, q)) / 2`.
     At the minimum the gradient is zero, which makes w a sum of the rows and the query;
     that sum is what `parts` holds.
 
@@ -90,8 +88,7 @@ def probe(evidence: Evidence, options: ProbeOptions = STANDARD) -> LinearScorer:
     if not evidence.items:
         return linear([Contribution("query", query)])
     rows = rows_of(evidence)
-    smooth = None if evidence.neighbours is None else options.neighbours * evidence.neighbours
-    objective = _Loss(rows, query, options, smooth)
+    objective = _Loss(rows, query, options)
     w = minimise(objective, query, iterations=options.iterations, tolerance=1e-5)
     return linear(_parts(evidence, rows, w, objective))
 
@@ -101,7 +98,6 @@ class _Loss:
     rows: Rows
     query: Doubles
     options: ProbeOptions
-    smooth: Doubles | None
 
     def __call__(self, w: Doubles) -> tuple[float, Doubles]:
         length2 = float(w @ w)
@@ -114,10 +110,6 @@ class _Loss:
         cosine = float(w @ self.query) / length
         loss += self.options.query * (1.0 - cosine) / 2
         slope += self.pull(w) * w - self.options.query / (2 * length) * self.query
-        if self.smooth is not None:
-            bent = self.smooth @ w
-            loss += float(w @ bent) / 2
-            slope += bent
         return loss, slope
 
     def residuals(self, w: Doubles) -> Doubles:
@@ -138,13 +130,86 @@ def _parts(evidence: Evidence, rows: Rows, w: Doubles, loss: _Loss) -> list[Cont
     pulled = rows.vectors * loss.residuals(w)[:, None]  # [r, d]
     sums = np.zeros((len(evidence.items), len(w)))
     np.add.at(sums, rows.owner, pulled)
-    factor = loss.pull(w)
-    if loss.smooth is None:
-        shares = np.asarray(sums / factor)
-    else:
-        shares = np.asarray(np.linalg.solve(loss.smooth + factor * np.eye(len(w)), sums.T).T)
+    shares = sums / loss.pull(w)
     moves = [
         Contribution(named(item), share, item.judgement)
         for item, share in zip(evidence.items, shares, strict=True)
     ]
     return [Contribution("query", w - shares.sum(axis=0)), *moves]
+
+
+# ---- minimising the loss
+
+
+Objective = Callable[[Doubles], tuple[float, Doubles]]
+
+
+def minimise(
+    objective: Objective, start: Doubles, *, iterations: int = 100, tolerance: float = 1e-6
+) -> Doubles:
+    """The point that limited-memory BFGS reaches.
+
+    Args:
+        objective: Point [d] -> (value, gradient [d]).
+        start: [d]
+        iterations: At most so many steps.
+        tolerance: Stop when the gradient's largest entry is below this share of its first.
+
+    Returns:
+        [d]
+
+    Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4, with backtracking
+        to the Armijo condition; a pair enters the memory only when it keeps the
+        approximation positive definite.
+    """
+    point = start.astype(np.float64)
+    value, gradient = objective(point)
+    enough = tolerance * max(float(np.abs(gradient).max()), 1e-12)
+    memory: deque[tuple[Doubles, Doubles, float]] = deque(maxlen=10)
+    for _ in range(iterations):
+        if np.abs(gradient).max() <= enough:
+            break
+        step = _direction(gradient, memory)
+        moved = _backtrack(objective, point, value, gradient, step)
+        if moved is None:
+            break
+        new_point, value, new_gradient = moved
+        difference, change = new_point - point, new_gradient - gradient
+        curvature = float(difference @ change)
+        if curvature > 1e-12:
+            memory.append((difference, change, curvature))
+        point, gradient = new_point, new_gradient
+    return point
+
+
+def _direction(gradient: Doubles, memory: deque[tuple[Doubles, Doubles, float]]) -> Doubles:
+    """Minus the approximate inverse Hessian times the gradient (two-loop recursion)."""
+    vector = gradient.copy()
+    factors = []
+    for difference, change, curvature in reversed(memory):
+        factor = float(difference @ vector) / curvature
+        factors.append(factor)
+        vector -= factor * change
+    if memory:
+        _, change, curvature = memory[-1]
+        vector *= curvature / float(change @ change)
+    else:
+        vector /= max(float(np.linalg.norm(vector)), 1.0)
+    for (difference, change, curvature), factor in zip(memory, reversed(factors), strict=True):
+        vector += difference * (factor - float(change @ vector) / curvature)
+    return -vector
+
+
+def _backtrack(
+    objective: Objective, point: Doubles, value: float, gradient: Doubles, step: Doubles
+) -> tuple[Doubles, float, Doubles] | None:
+    """The first of the step, its half, ... that lowers the value enough; None if none does."""
+    slope = float(gradient @ step)
+    length = 1.0
+    for _ in range(30):
+        candidate = point + length * step
+        new_value, new_gradient = objective(candidate)
+        if new_value <= value + 1e-4 * length * slope:
+            return candidate, new_value, new_gradient
+        length /= 2
+    return None

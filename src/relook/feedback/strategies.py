@@ -14,10 +14,17 @@ from relook.core.settings import FeedbackSettings
 from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.evidence import Evidence
 from relook.feedback.gate import AutoOptions, auto
-from relook.feedback.prf import PrfOptions, prf
 from relook.feedback.probe import ProbeOptions, probe
 from relook.feedback.region import RegionOptions, region
-from relook.feedback.rocchio import PAPER, VISUALREF, RocchioOptions, caption_rocchio, rocchio
+from relook.feedback.rocchio import (
+    PAPER,
+    VISUALREF,
+    PrfOptions,
+    RocchioOptions,
+    caption_rocchio,
+    prf,
+    rocchio,
+)
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
 
 __all__ = ["DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "none", "strategy"]

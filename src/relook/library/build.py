@@ -12,28 +12,28 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
-from relook.core.picture_paths import is_below, is_url, split_member
+from relook.core.picture_paths import is_url, original_path, split_member
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library import archive_table
 from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
+from relook.library.homes import Homes, pairs
+from relook.library.image_words import Sidecars
 from relook.library.known import load_known
-from relook.library.once import Once
-from relook.library.reading import PictureReader, Read, said, with_words, words_of
+from relook.library.missing import places_of, sort_missing, tell_missing
+from relook.library.reading import Duplicates, PictureReader, Read, set_words, with_words, words_of
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
-from relook.library.scan import Scan, is_gone
-from relook.library.sidecar import Sidecars
-from relook.library.stages import Clock, StageRate
-from relook.library.survey import Survey
+from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
+from relook.library.scan import Scan
+from relook.library.survey import Survey, remember_archives
+from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
@@ -44,7 +44,8 @@ its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 _FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
-_WAIT_S = 0.2  # for the listing, before the person is told that it goes on
+_CLOSED = ("unreadable", "vanished")  # codes of files that were listed and cannot be opened
+_WAIT_S = 0.2  # for the listing, before the next report of progress
 
 
 class Builder:
@@ -54,9 +55,9 @@ class Builder:
         files: The open library.
         encoder: The one that made its vectors.
         settings, limits: How, and what a picture may cost.
-        sidecars: What is said about pictures elsewhere.
+        sidecars: Titles, captions and metadata from files beside the pictures.
         progress: Called now and then with where the run is.
-        elsewhere: Who reads and encodes the pictures; threads of this process when None.
+        elsewhere: Reads and encodes the pictures in place of threads of this process.
     """
 
     def __init__(
@@ -73,19 +74,25 @@ class Builder:
         self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
-        self._committer = Committer(files, lambda r: encoder.tiles_for(r.width_px, r.height_px))
+        self._committer = Committer(
+            files,
+            lambda r: encoder.tiles_for(r.width_px, r.height_px),
+            lambda place: self._scan.identities.get(place, NOWHERE),
+        )
         self._vectors = files.committed_vectors()  # only this thread reads it
         self._known, contents = load_known(files.catalog)
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         self._reader = PictureReader(encoder, limits, contents, self._n_workers)
-        self._once = Once()
+        self._duplicates = Duplicates()
         self._entries: list[Entry] = []
         self._skips: list[SkippedFile] = []
         self._flight: Future[int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
-        self._moved: set[int] = set()
+        self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
+        self._replaced: list[int] = []  # images in whose place one of these is
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
+        self._unread: dict[bytes, str] = {}
         self._unsettled: set[bytes] = set()  # archives with members to be tried again
         self._clocks = (Clock("encode"), Clock("write"))
 
@@ -101,14 +108,15 @@ class Builder:
         began = time.monotonic()
         self._scan, catalog = scan, self._files.catalog
         survey = Survey(scan, catalog, self._known, self._sidecars, self._settings)
+        self._homes = Homes(survey, places_of(catalog))
         with self._writer:
             try:
                 with survey:
                     self._index(survey)
-                self._remove_gone(survey)
+                self._sort_missing(survey)
                 whole = survey.archives.items()
                 done = {path: facts for path, facts in whole if path not in self._unsettled}
-                archive_table.remember(catalog, done)
+                remember_archives(catalog, done)
             except (KeyboardInterrupt, Stop):
                 self._report.interrupted = True
                 self._commit()
@@ -116,8 +124,7 @@ class Builder:
         report = self._report
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
-        for folder, reason in scan.unlisted.items():
-            report.notes.append(f"cannot list {os.fsdecode(folder)}: {reason}")
+        tell_missing(catalog, scan, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -142,7 +149,7 @@ class Builder:
                 self._take(outcome)
                 n_done += 1
                 self._skips += survey.skips()
-                if self._once.n_waiting >= self._batch:
+                if self._duplicates.n_waiting >= self._batch:
                     self._encode()
                 if len(self._entries) + len(self._skips) >= self._settings.commit_every:
                     self._commit()
@@ -154,6 +161,7 @@ class Builder:
                     self._progress(Progress("indexing", n_done, total, rate, n_bad, rates))
         self._skips += survey.skips()
         self._encode()
+        self._pair()
         self._commit()
         self._settle()
 
@@ -192,18 +200,18 @@ class Builder:
     def _take(self, outcome: Read | SkippedFile) -> None:
         if isinstance(outcome, SkippedFile):
             self._skips.append(outcome)
-        elif self._once.join(outcome):
+        elif self._duplicates.join(outcome):
             return
-        elif twin := self._once.twin(outcome.content):
+        elif twin := self._duplicates.twin(outcome.content):
             self._enter(_as_of(twin.record, outcome), outcome, twin.tiles)
         elif outcome.tiles is not None:
             self._take_encoded(outcome, outcome.tiles)
         elif outcome.record is not None and outcome.content not in self._read_again:
-            self._once.wait(outcome)
+            self._duplicates.wait(outcome)
         elif twins := self._files.catalog.images_with(outcome.content):
             self._take_known(outcome, twins)
         elif outcome.record is not None:
-            self._once.wait(outcome)
+            self._duplicates.wait(outcome)
         else:
             # The image that had this content changed during this run, or the equal file that
             # claimed it comes later or turned out to be none.
@@ -211,59 +219,95 @@ class Builder:
             self._take(self._reader.read(outcome.facts, again=True))
 
     def _take_encoded(self, read: Read, tiles: Floats) -> None:
-        """A picture that was encoded elsewhere, where nobody knows the library."""
+        """Enters a picture that was encoded elsewhere, without knowledge of the library."""
         if twins := self._files.catalog.images_with(read.content):
             self._take_known(read, twins)
             return
         assert read.record is not None
-        self._once.encoded(read.record, tiles)
+        self._duplicates.encoded(read.record, tiles)
         self._enter(read.record, read, tiles, is_copy=False)
 
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
-        """A file whose content the library has: touched, moved, or a copy."""
+        """Enters a file whose content the library has: touched, moved, or a copy."""
         known = self._known_as(read.facts.path)
-        itself = next((twin for twin in twins if twin.image_id == known), None)
-        moved = None if known else next(filter(self._is_moved, twins), None)
-        if itself:
+        if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
-        elif moved:
-            self._moved.add(moved.image_id)
-            self._report.n_moved += 1
-            self._put(replace(moved, facts=read.facts), read)
+            return
+        lost = list(filter(self._homes.may_move, twins))
+        olds = [image.facts.path for image in lost]
+        # A store that does not answer is no proof before everything is listed.
+        if len(olds) == 1 and not is_url(olds[0]) and _name(olds[0]) == _name(read.facts.path):
+            self._move(lost[0], read)
+        elif lost or known or any(map(self._homes.is_changing, twins)):
+            spare = replace(read, prepared=None, record=None, tiles=None)
+            self._waiting.setdefault(read.content, []).append(spare)
+            self._replaced += [known] if known else []
         else:
-            first = twins[0].first_row
-            rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
-            if first + twins[0].n_tiles > len(self._vectors):  # of this run
-                self._vectors = self._files.committed_vectors()
-            self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
+            self._copy(read, twins)
+
+    def _move(self, image: ImageRecord, read: Read) -> None:
+        """Gives an image the new path of its file."""
+        self._homes.displace(self._known_as(read.facts.path))
+        if original_path(image.facts.path) != read.facts.path:
+            self._report.n_moved += 1
+        self._put(replace(image, facts=read.facts), read)
+
+    def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
+        """Enters one more file with a content that the library has."""
+        first = twins[0].first_row
+        rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
+        if first + twins[0].n_tiles > len(self._vectors):  # of this run
+            self._vectors = self._files.committed_vectors()
+        self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
+
+    def _pair(self) -> None:
+        """Gives the files that wait to the images that they are most like."""
+        waiting, self._waiting = self._waiting, {}
+        for image in self._files.catalog.images(self._replaced, missing_ok=True):
+            if image.content in waiting:  # its picture is elsewhere now, and it follows that
+                self._homes.displace(image.image_id)
+        for content, reads in waiting.items():
+            twins = self._files.catalog.images_with(content)
+            if not twins:  # the image that had it changed during this run
+                for read in reads:
+                    self._take(self._reader.read(read.facts, again=True))
+                continue
+            lost = list(filter(self._homes.may_move, twins))
+            paired = dict(pairs([read.facts.path for read in reads], lost))
+            for at, read in enumerate(reads):
+                if at in paired:
+                    self._move(paired[at], read)
+                else:
+                    self._copy(read, twins)
+                if len(self._entries) >= self._settings.commit_every:
+                    self._commit()
+        self._encode()
 
     def _known_as(self, path: bytes) -> int:
-        """Id of the image that was made of a file; 0 for none."""
+        """Id of the image that was made from a file; 0 for none."""
         if not self._known.has(path):
             return 0
-        found = self._files.catalog.ask("SELECT image_id FROM images WHERE path = ?", (path,))
-        return int(str(found[0][0])) if found else 0
-
-    def _is_moved(self, twin: ImageRecord) -> bool:
-        path = twin.facts.path
-        return twin.image_id not in self._moved and self._scan.covers(path) and is_gone(path)
+        rows = self._files.catalog.ask("SELECT image_id FROM images WHERE path = ?", (path,))
+        image_id = int(str(rows[0][0])) if rows else 0
+        return 0 if self._homes.has_left(image_id, path) else image_id
 
     def _put(self, record: ImageRecord, read: Read) -> None:
         """Enters an image that keeps its vectors."""
+        self._homes.settle(record.image_id, record.facts.path)
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), None))
 
     def _encode(self) -> None:
         """Encodes the pictures that wait, and enters them."""
-        groups = self._once.take()
+        groups = self._duplicates.take()
         prepared = [g.first.prepared for g in groups if g.first.prepared is not None]
         with self._clocks[0].work(len(groups)):
             tiles = self._encoder.encode_prepared(prepared)
         for group, rows in zip(groups, tiles, strict=True):
             assert group.first.record is not None
-            self._once.encoded(group.first.record, rows)
+            self._duplicates.encoded(group.first.record, rows)
             self._enter(group.first.record, group.first, rows, is_copy=False)
             for other in group.others:
                 self._enter(_as_of(group.first.record, other), other, rows)
@@ -272,12 +316,18 @@ class Builder:
         self, record: ImageRecord, read: Read, tiles: Floats, *, is_copy: bool = True
     ) -> None:
         known = self._known_as(record.facts.path)
+        if known and self._homes.is_elsewhere(record.facts.path, known):
+            self._homes.displace(known)
+            known = 0
         if known:
             self._report.n_updated += 1
+            self._homes.settle(known, record.facts.path)
             record = replace(record, image_id=known)
             for before in self._files.catalog.images([known], missing_ok=True):
-                # What a sidecar said once stays, where the changed file says nothing.
-                record = said(record, words_of(record).over(words_of(before)))
+                # Words of an earlier sidecar stay where the changed file has none. The catalog's
+                # words of an equal picture, whose rows the record has, are another image's.
+                own, new = words_of(before), words_of(record)
+                record = set_words(record, own.over(new) if record.n_tiles else new.over(own))
         else:
             self._report.n_added += 1
             self._report.n_duplicates += is_copy
@@ -291,9 +341,11 @@ class Builder:
         entries, self._entries = self._entries, []
         skips, self._skips = self._skips, []
         if entries or skips:
-            self._once.commit()
+            self._duplicates.commit()
             self._new_skips.update(skip.facts.path for skip in skips)
             for skip in skips:
+                if skip.code in _CLOSED:
+                    self._unread[skip.facts.path] = _why(skip)
                 if skip.code in PASSING and (member := split_member(skip.facts.path)):
                     self._unsettled.add(member[0])
             self._flight = self._writer.submit(self._write, entries, skips)
@@ -308,27 +360,18 @@ class Builder:
         if flight is not None:
             self._report.n_removed += flight.result()
 
-    def _remove_gone(self, survey: Survey) -> None:
-        """Removes images whose file is gone, unless their whole root looks gone."""
-        gone, n_kept = [], 0
-        for image_id, path in self._not_met():
-            if image_id in self._moved or not self._scan.covers(path) or not _is_away(path):
-                continue
-            if any(is_below(path, root) for root in survey.empty_roots):
-                n_kept += 1
-            else:
-                gone.append((image_id,))
-        if n_kept:
-            self._report.notes.append(
-                f"{n_kept} images are kept although their folder is empty or gone now;"
-                " was a disk unplugged? Remove them with: relook forget PATH"
-            )
+    def _sort_missing(self, survey: Survey) -> None:
+        """Sorts images into away, deleted and back, and drops files that are no longer skipped."""
+        unread = {
+            image_id: (path, reason)
+            for path, reason in self._unread.items()
+            if (image_id := self._known_as(path))
+        }
         catalog = self._files.catalog
-        if gone:
-            with catalog.transaction() as db:
-                db.executemany("DELETE FROM images WHERE image_id = ?", gone)
-                catalog.bump(db)
-        self._report.n_removed += len(gone)
+        sort_missing(
+            catalog, survey, self._homes, unread, self._report,
+            every=self._files.shared is not None,
+        )  # fmt: skip
         met = survey.present | self._new_skips
         absent = (f.facts.path for f in catalog.skipped() if f.facts.path not in met)
         stale = {path for path in absent if self._scan.covers(path)} | survey.mended
@@ -336,23 +379,18 @@ class Builder:
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
 
-    def _not_met(self) -> Iterator[tuple[int, bytes]]:
-        """Id and path of the images whose file the survey has not met."""
-        missing = self._known.not_met()
-        for at in range(0, len(missing), 500):
-            some = self._files.catalog.images(missing[at : at + 500].tolist(), missing_ok=True)
-            yield from ((one.image_id, one.facts.path) for one in some)
+
+def _why(skip: SkippedFile) -> str:
+    """The reason why an image is away whose file is listed and cannot be read."""
+    if os.path.islink(skip.facts.path):
+        return "is a link to what is not there"
+    return f"cannot be read: {skip.message}"
 
 
 def _as_of(record: ImageRecord, read: Read) -> ImageRecord:
-    """The record of an equal picture as a new image's."""
+    """A record for a new image, made from that of an equal picture."""
     return replace(record, facts=read.facts, image_id=0)
 
 
-def _is_away(path: bytes) -> bool:
-    """Whether a file that a scan covers, and has not met, is not there: it may be hidden."""
-    if split_member(path) is not None:
-        return is_gone(path)
-    if is_url(path):  # what a store lists is all that it has
-        return not os.path.basename(path).startswith(b".")
-    return not os.path.lexists(path)
+def _name(path: bytes) -> bytes:
+    return os.path.basename(original_path(path))

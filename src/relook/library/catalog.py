@@ -15,16 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
+from relook.core.cancellation import check_cancelled
+from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.dropped import DROPPED, taken_back
-from relook.library.image_columns import COLUMNS, column_values, read_columns
-from relook.library.matching import matching_sql, plain
+from relook.library.image_table import COLUMNS, column_values, matching_sql, plain, read_columns
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
+from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
+from relook.library.tombstones import DROPPED, TOMBSTONES, taken_back, unburied
+from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
-__all__ = ["DAMAGE", "Catalog"]
+__all__ = ["Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -83,8 +85,6 @@ WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
         ON CONFLICT (name) DO UPDATE SET value = value + 1;
 END;
 """
-# SQLite's words about a damaged file may hold parts of it, which Python then cannot read.
-DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class Catalog:
@@ -107,19 +107,19 @@ class Catalog:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA + DROPPED)
+                self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
-            raise _database_error(path, error) from error
+            raise database_error(path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing: rolls back when the block raises. One inside another is part of it.
 
         Raises:
-            StorageError: `disk_refused` when the disk does not take the change.
-            LibraryFormatError: `bad_catalog` when the file is damaged.
+            LibraryBusyError, StorageError, LibraryFormatError: as `database_error` says.
+            InputError: `bad_text` for a text with half a character in it.
         """
         with self._lock:
             if self._db.in_transaction:
@@ -128,12 +128,15 @@ class Catalog:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-                if self.before_commit is not None:  # a shared library tells the others
+                if self.before_commit is not None:  # a shared library publishes the commit
                     self.before_commit(self._db)
                 self._db.execute("COMMIT")
             except sqlite3.DatabaseError as error:
                 self._roll_back()
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
+            except UnicodeEncodeError as error:
+                self._roll_back()
+                raise bad_text(error) from error
             except BaseException:
                 self._roll_back()
                 raise
@@ -151,13 +154,24 @@ class Catalog:
         """All rows of a SELECT.
 
         Raises:
-            LibraryFormatError: `bad_catalog` when the file is damaged.
+            LibraryBusyError, StorageError, LibraryFormatError: as `database_error` says.
+            InputError: `bad_text` for a value with half a character in it.
+            CancelledWork: when this is part of work that was cancelled.
         """
+        check_cancelled()
         with self._lock:
             try:
                 return self._db.execute(sql, values).fetchall()
             except DAMAGE as error:
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
+            except UnicodeEncodeError as error:
+                raise bad_text(error) from error
+
+    def version(self) -> tuple[int, int]:
+        """Another value after every change, here or by another process."""
+        with self._lock:
+            ((elsewhere,),) = self.ask("PRAGMA data_version")
+            return _int(elsewhere), self._db.total_changes
 
     def count(self, table: str) -> int:
         """Number of rows of `images` or `skipped`."""
@@ -172,7 +186,7 @@ class Catalog:
         return self.counter("end_row")
 
     def vectors_file(self) -> int:
-        """The number of the file that the rows are in, see `moment.vectors_path`."""
+        """The number of the file that holds the rows, see `snapshot.vectors_path`."""
         return self.counter("vectors_file")
 
     def generation(self) -> int:
@@ -180,12 +194,12 @@ class Catalog:
         return self.counter("generation")
 
     def counter(self, name: str) -> int:
-        """A number that the catalog keeps; 0 at first."""
+        """A stored counter; 0 until it is set."""
         counter = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
         return _int(counter[0][0]) if counter else 0
 
     def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
-        """Keeps a number. Inside a transaction."""
+        """Stores a counter. Inside a transaction."""
         db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def images_with(self, content: bytes) -> list[ImageRecord]:
@@ -194,26 +208,30 @@ class Catalog:
         return [read_columns(row) for row in self.ask(sql, (content,))]
 
     def images(self, image_ids: Iterable[int], *, missing_ok: bool = False) -> list[ImageRecord]:
-        """Records of the given images, in the given order; those that are gone may be left out.
+        """Records of the given images, in the given order.
+
+        Args:
+            image_ids: Which.
+            missing_ok: Leave out images that are gone.
 
         Raises:
             NotFoundError: `no_image` naming an id that the library does not have.
         """
         wanted = [int(image_id) for image_id in image_ids]
-        found: dict[int, ImageRecord] = {}
+        records: dict[int, ImageRecord] = {}
         possible = [image_id for image_id in wanted if 0 < image_id < 2**63]
         for at in range(0, len(possible), 500):
             some = possible[at : at + 500]
             marks = ",".join("?" * len(some))
             sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
-                found[_int(row[0])] = read_columns(row)
-        missing = [image_id for image_id in wanted if image_id not in found]
+                records[_int(row[0])] = read_columns(row)
+        missing = [image_id for image_id in wanted if image_id not in records]
         if missing and not missing_ok:
             raise NotFoundError(
                 "no_image", f"the library has no image {missing[0]}", "it may have been removed"
             )
-        return [found[image_id] for image_id in wanted if image_id in found]
+        return [records[image_id] for image_id in wanted if image_id in records]
 
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id; a thousand in memory at once."""
@@ -224,6 +242,12 @@ class Catalog:
                 yield read_columns(row)
             last = _int(rows[-1][0])
 
+    def metadata_keys(self, n_images: int, n_keys: int) -> list[str]:
+        """The first `n_keys` keys, sorted, of the metadata of at most `n_images` images."""
+        some = "(SELECT metadata FROM images LIMIT ?) AS some, json_each(some.metadata) AS each"
+        sql = f"SELECT DISTINCT each.key FROM {some} ORDER BY each.key LIMIT ?"
+        return [str(key) for (key,) in self.ask(sql, (n_images, n_keys))]
+
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
         """The boxes of a tiling, in the order of the rows."""
         rows = self.ask("SELECT boxes FROM tilings WHERE tiling_id = ?", (tiling_id,))
@@ -231,14 +255,22 @@ class Catalog:
 
     def skipped(self) -> list[SkippedFile]:
         """Files that could not be indexed, by path."""
-        rows = self.ask(
-            "SELECT path, size_bytes, mtime_ns, code, message FROM skipped ORDER BY path"
-        )
-        return [SkippedFile(FileFacts(*row[:3]), *row[3:]) for row in rows]  # type: ignore[arg-type]
+        sql = "SELECT path, size_bytes, mtime_ns, code, message FROM skipped ORDER BY path"
+        return [SkippedFile(FileFacts(*row[:3]), *row[3:]) for row in self.ask(sql)]  # type: ignore[arg-type]
 
     def roots(self) -> list[bytes]:
         """Folders and files that were given to index, by path."""
         return [row[0] for row in self.ask("SELECT path FROM roots ORDER BY path")]  # type: ignore[misc]
+
+    def absences(self) -> list[Absence]:
+        """Reasons why images are away, those with the most images first."""
+        with self.reading():
+            return absences(self._db)
+
+    def reasons(self, image_ids: Iterable[int]) -> dict[int, str]:
+        """Image id -> reason, for those of the given images that are away."""
+        with self.reading():
+            return reasons_of(self._db, image_ids)
 
     def row_table(self) -> Ints:
         """[n, 3] int64: first row, number of tiles, image id; sorted by first row."""
@@ -260,10 +292,10 @@ class Catalog:
         return np.array(self.ask(sql, values), np.int64).reshape(-1)
 
     def snapshot(self, known: Snapshot | None = None) -> Snapshot:
-        """Counters and row table of one moment, whatever a writer does meanwhile.
+        """Counters and row table in one consistent state, whatever a writer does meanwhile.
 
         Args:
-            known: An earlier moment; only what was added since is then read.
+            known: An earlier snapshot; only what was added since is then read.
 
         Raises:
             LibraryFormatError: `bad_catalog` when the file is damaged.
@@ -272,11 +304,11 @@ class Catalog:
             try:
                 return read_snapshot(self._db, known)
             except DAMAGE as error:
-                raise _database_error(self.path, error) from error
+                raise database_error(self.path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Everything asked inside the block is answered of one moment."""
+        """Every `ask` inside the block reads the same state of the catalog."""
         with self._lock:
             if self._db.in_transaction:
                 yield  # the outer block decides
@@ -293,7 +325,7 @@ class Catalog:
             db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (path,))
 
     def tiling_id(self, db: sqlite3.Connection, boxes: tuple[Box, ...]) -> int:
-        """The id of a list of boxes, given one when it is new. Inside a transaction."""
+        """The id of a list of boxes; a new list gets a new id. Inside a transaction."""
         text = json.dumps([box.as_list() for box in boxes])
         db.execute("INSERT OR IGNORE INTO tilings (boxes) VALUES (?)", (text,))
         rows = db.execute("SELECT tiling_id FROM tilings WHERE boxes = ?", (text,)).fetchone()
@@ -304,6 +336,8 @@ class Catalog:
         facts, image_id = record.facts, None
         if not record.image_id:
             record, image_id = taken_back(db, record)
+            if image_id is None:
+                record, image_id = unburied(db, record)
         values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
@@ -322,7 +356,7 @@ class Catalog:
         db.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?)", row)
 
     def bump(self, db: sqlite3.Connection, end_row: int | None = None) -> None:
-        """Says that images changed, and how far the vector file is used. Inside a transaction."""
+        """Records that images changed, and how many rows are used. Inside a transaction."""
         db.execute(
             "INSERT INTO counters VALUES ('generation', 1)"
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
@@ -338,22 +372,22 @@ class Catalog:
 
 def _connect(path: Path, writable: bool) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
-    # A folder that we cannot write to may have a writer all the same; where its log cannot be
-    # read either (SQLite then fails), the file is read as it is.
+    # Another process may write to a folder that this one only reads. Where SQLite cannot read
+    # that writer's log, the file is opened without it.
     uris = [uri] if writable else [f"{uri}?mode=ro", f"{uri}?mode=ro&immutable=1"]
     error = sqlite3.OperationalError("cannot open it")
-    for one in uris:
+    for address in uris:
         try:
-            db = sqlite3.connect(one, uri=True, timeout=30, check_same_thread=False)
+            db = sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
         except sqlite3.OperationalError as failed:
             error = failed
             continue
         db.isolation_level = None
         db.create_function("plain", 1, plain, deterministic=True)
-        if len(uris) == 1 or one is uris[-1] or _is_readable(db):
+        if len(uris) == 1 or address is uris[-1] or _is_readable(db):
             return db
         db.close()
-    raise _database_error(path, error) from error
+    raise database_error(path, error) from error
 
 
 def _is_readable(db: sqlite3.Connection) -> bool:
@@ -367,19 +401,3 @@ def _is_readable(db: sqlite3.Connection) -> bool:
 def _int(value: object) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _database_error(path: Path, error: Exception) -> StorageError | LibraryFormatError:
-    text = str(error)
-    damaged = any(words in text for words in ("no such table", "Could not decode"))
-    if isinstance(error, sqlite3.OperationalError) and not damaged:
-        return StorageError(
-            "disk_refused",
-            f"cannot write {path}: {text}",
-            "make room on the disk, check who may write there, and run the same command again",
-        )
-    return LibraryFormatError(
-        "bad_catalog",
-        f"{path} is not a readable catalog: {text}",
-        "restore it from a backup, or index the pictures into a new library",
-    )

@@ -2,33 +2,51 @@
 
 Every image has its rows, every row its vector and its sum, every vector length 1; tilings,
 sessions, the index and the files fit. What a stop may leave behind (rows behind the last
-commit, a file half written) is a note, not damage: nothing refers to it.
+commit, a file half written) is a note, not damage: nothing refers to it. The vector file is read
+from front to back with plain reads: a memory map would end the process where the disk fails.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import zlib
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from relook.core.errors import LibraryFormatError, RelookError, StorageError
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.core.errors import LibraryError, LibraryFormatError, RelookError
+from relook.core.leftovers import ended_files
 from relook.core.settings import SearchSettings
+from relook.core.untrusted import STRANGERS
+from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
-from relook.library.check_sessions import check_sessions
-from relook.library.check_tables import AGAIN, check_images, check_sqlite, images_named, rows_of
-from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors
+from relook.library.check_catalog import (
+    AGAIN,
+    check_images,
+    check_sessions,
+    check_sqlite,
+    images_named,
+)
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.moment import vectors_path
 from relook.library.report import Progress, ProgressCallback
+from relook.library.snapshot import vectors_path
+from relook.library.vector_file import Sum, gaps, read_sums
 
 __all__ = ["CATALOG", "check", "is_leftover"]
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
-# A damaged row: a length that no memory has, or a value of another kind than its column's.
+# A unit row in fp16 is off by less than 5e-4, one taken over from an index by 2e-3 more.
+_OFF = 5e-3
+_PIECE = 65_536  # rows read at once where there is no sum
+# What reading a damaged row raises: a length beyond all memory, a value of a wrong type.
 _ODD = (MemoryError, TypeError, ValueError)
 _SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
 
@@ -38,11 +56,11 @@ def check(
     settings: SearchSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> CheckReport:
-    """Looks at everything in a library and says what is wrong. Others may write meanwhile.
+    """Checks everything in a library. Other processes may write meanwhile.
 
     Args:
         folder: The library.
-        settings: From how many rows on there should be an index.
+        settings: `exact_rows` says from how many rows on there should be an index.
         progress: Called now and then.
 
     Raises:
@@ -52,7 +70,7 @@ def check(
     report = CheckReport()
     for _ in range(_TRIES):
         report = _Check(folder, settings or SearchSettings(), progress or (lambda _: None)).run()
-        # Somebody may have rewritten a file between our looks at it and at the catalog.
+        # Another process may have rewritten a file between the checks of it and of the catalog.
         if report.sound or report.generation == _generation(folder):
             break
     report.seconds = time.monotonic() - began
@@ -60,12 +78,12 @@ def check(
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file of a library's folder was only ever on its way to another name."""
+    """Whether a file of a library's folder is half written: it would have been renamed."""
     return name.endswith(".new")
 
 
 class _Check:
-    """One look at a library."""
+    """One pass over a library."""
 
     def __init__(self, folder: Path, settings: SearchSettings, progress: ProgressCallback) -> None:
         self._folder, self._settings, self._progress = folder, settings, progress
@@ -75,8 +93,8 @@ class _Check:
         manifest = self._manifest()
         rows = self._tables(manifest)
         if manifest is not None and manifest.store:
-            told = f"the vectors are in {manifest.store}: only the catalog was looked at"
-            self._report.note("shared", told, 1, "nothing; Milvus looks after its own")
+            message = f"the vectors are in {manifest.store}: only the catalog was looked at"
+            self._report.note("shared", message, 1, "nothing; Milvus looks after its own")
         elif manifest is not None and rows is not None:
             self._vectors(rows)
             if self._report.sound:
@@ -86,8 +104,8 @@ class _Check:
 
     def _manifest(self) -> Manifest | None:
         if not Manifest.exists(self._folder) and _in_use(self._folder / CATALOG):
-            told = f"{self._folder / 'manifest.json'} is gone"
-            self._report.find("bad_manifest", told, [], self._manifest_repair(), n=1)
+            message = f"{self._folder / 'manifest.json'} is gone"
+            self._report.find("bad_manifest", message, [], self._manifest_repair(), n=1)
             return None
         try:
             return Manifest.read(self._folder)
@@ -101,13 +119,13 @@ class _Check:
             return "use manifest.json.new, if that is whole"
         return "nothing: restore it from a backup, or index the pictures into a new library"
 
-    def _tables(self, manifest: Manifest | None) -> Rows | None:
-        """Looks at the catalog; None when it does not say what the vectors should be."""
+    def _tables(self, manifest: Manifest | None) -> _Rows | None:
+        """Checks the catalog; None when it cannot say what the vectors should be."""
         report = self._report
         self._progress(Progress("checking the catalog"))
         if not (self._folder / CATALOG).exists():
-            told = f"{self._folder / CATALOG} is gone"
-            report.find("bad_catalog", told, [], "begin a new catalog; index again", n=1)
+            message = f"{self._folder / CATALOG} is gone"
+            report.find("bad_catalog", message, [], "begin a new catalog; index again", n=1)
             return None
         try:
             catalog = Catalog(self._folder / CATALOG, writable=False)
@@ -117,27 +135,27 @@ class _Check:
                 check_images(catalog, report)
                 check_sessions(catalog, report)
                 dim = 1 if manifest is None else manifest.fingerprint.dim
-                return rows_of(catalog, dim, report)
+                return _rows_of(catalog, dim, report)
         except (RelookError, *_ODD) as error:
             if not report.has("bad_catalog"):
                 report.find("bad_catalog", _message(error), [], _SALVAGE, n=1)
         return None
 
-    def _vectors(self, rows: Rows) -> None:
+    def _vectors(self, rows: _Rows) -> None:
         report, path = self._report, vectors_path(self._folder, rows.vectors_file)
-        damage = look_at_vectors(path, rows, self._progress)
+        damage = _look_at_vectors(path, rows, self._progress)
         n_bytes = rows.end_row * rows.dim * 2
         short = f"{path} ends too early ({damage.n_bytes:,} bytes of {n_bytes:,})"
-        for code, told, places in (
+        for code, message, places in (
             ("vectors_missing", short, damage.missing),
-            ("unreadable_vectors", f"{path} cannot be read: {damage.told}", damage.unreadable),
+            ("unreadable_vectors", f"{path} cannot be read: {damage.reason}", damage.unreadable),
             ("bad_sum", f"{path} holds other bytes than were written", damage.wrong),
         ):
             if places:
                 ids = sorted({image_id for place in places for image_id in rows.images(*place)})
                 n_rows = sum(end - first for first, end in places)
                 where = [f"rows {first} to {end - 1}" for first, end in places]
-                whole = f"{told}: {n_rows:,} rows of {len(ids):,} images"
+                whole = f"{message}: {n_rows:,} rows of {len(ids):,} images"
                 report.find(code, whole, where, AGAIN, n=n_rows, rows=places, image_ids=ids)
         report.find_images(
             "not_unit", "images with a vector that is no direction",
@@ -150,28 +168,28 @@ class _Check:
         with closing(Catalog(self._folder / CATALOG, writable=False)) as catalog:
             return images_named(catalog, image_ids)
 
-    def _note_rows(self, rows: Rows, damage: VectorDamage, n_bytes: int) -> None:
+    def _note_rows(self, rows: _Rows, damage: _VectorDamage, n_bytes: int) -> None:
         report = self._report
         if damage.n_bytes > n_bytes:
             n_more = damage.n_bytes - n_bytes
-            told = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
-            report.note("orphan_tail", told, n_more, "cut them off; the next writer does, too")
+            message = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
+            report.note("orphan_tail", message, n_more, "cut them off; the next writer does, too")
         if damage.n_unsummed:
-            told = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
-            report.note("no_sum", told, damage.n_unsummed, "add it; the next writer does, too")
+            message = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
+            report.note("no_sum", message, damage.n_unsummed, "add it; the next writer does, too")
         report.counts["dead_rows"] = rows.end_row - int(rows.table[:, 1].sum())
 
     def _index(self, manifest: Manifest) -> None:
-        """Whether the index fits the vectors; none is no damage, a search is then exact."""
+        """Checks the index against the vectors. A missing index is no damage: search is exact."""
         self._progress(Progress("checking the index"))
         catalog = Catalog(self._folder / CATALOG, writable=False)
         with LibraryFiles(self._folder, manifest, catalog) as files:
             fault = files.index_fault(self._settings)
             if fault is None and files.needs_index(self._settings):
-                told = (
+                message = (
                     f"{len(files.vectors):,} rows and no index that covers them: searches are slow"
                 )
-                self._report.note("no_index", told, 1, "build it; relook index does, too")
+                self._report.note("no_index", message, 1, "build it; relook index does, too")
         if fault is not None:
             self._report.find("bad_index", fault, [], "build it anew", n=1)
 
@@ -184,13 +202,19 @@ class _Check:
             for name in sorted(os.listdir(folder))
             if is_leftover(name)
         ]
+        for name in STRANGERS:
+            names += [f"{name}/{file.name}" for file in ended_files(self._folder / name)]
         if names:
-            told = f"{len(names)} files that a stop left half written, or a writer writes just now"
-            self._report.note("leftover", told, len(names), "remove them", names)
+            message = (
+                f"{len(names)} files that a stop left half written, or a writer writes just now"
+            )
+            self._report.note("leftover", message, len(names), "remove them", names)
         kept = [name for name in sorted(os.listdir(self._folder)) if _is_kept(name)]
         if kept:
-            told = f"{len(kept)} files with what was damaged, kept by a repair"
-            self._report.note("kept", told, len(kept), "nothing; delete them when you like", kept)
+            message = f"{len(kept)} files with what was damaged, kept by a repair"
+            self._report.note(
+                "kept", message, len(kept), "nothing; delete them when you like", kept
+            )
 
 
 def _message(error: Exception) -> str:
@@ -207,13 +231,13 @@ def _is_kept(name: str) -> bool:
 
 
 def _in_use(path: Path) -> bool:
-    """Whether a catalog, if there is one, has named rows; a stop while it was made leaves none."""
+    """Whether a catalog has named rows. A stop during `create` leaves one without any."""
     if not path.exists():
         return False
     try:
         with closing(Catalog(path, writable=False)) as catalog:
             return catalog.end_row() > 0
-    except (LibraryFormatError, StorageError):
+    except LibraryError:
         return path.stat().st_size > 0
 
 
@@ -221,5 +245,151 @@ def _generation(folder: Path) -> int:
     try:
         with closing(Catalog(folder / CATALOG, writable=False)) as catalog:
             return catalog.generation()
-    except (LibraryFormatError, StorageError):
+    except LibraryError:
         return 0
+
+
+def _rows_of(catalog: Catalog, dim: int, report: CheckReport) -> _Rows:
+    """The rows and sums that the catalog names; reports a counter that is too low.
+
+    Raises:
+        LibraryFormatError: when the catalog cannot be read.
+    """
+    table, sums, end_row = catalog.row_table(), read_sums(catalog), catalog.end_row()
+    used = max((int(first + n) for first, n, _ in table.tolist()), default=0)
+    used = max([used, *(batch.end_row for batch in sums)])
+    if used > end_row:
+        report.find("bad_counter", f"rows are used up to {used:,}; the catalog says {end_row:,}",
+                    ["end_row"], f"set it to {used:,}", n=1)  # fmt: skip
+    report.counts |= {"rows": max(used, end_row), "sums": len(sums)}
+    return _Rows(dim, max(used, end_row), table, sums, catalog.vectors_file())
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows and checksums that the catalog names.
+
+    Args:
+        dim: Length d of a row.
+        end_row: _Rows from here on do not count.
+        table: [n, 3] int64 as `Catalog.row_table`.
+        sums: Checksums by first row.
+        vectors_file: Number of the file that the rows are in.
+    """
+
+    dim: int
+    end_row: int
+    table: Ints
+    sums: list[Sum]
+    vectors_file: int = 0
+
+    def images(self, first: int, end: int) -> list[int]:
+        """Ids of the images with a row in a range."""
+        table = self.table
+        meets = (table[:, 0] < end) & (table[:, 0] + table[:, 1] > first)
+        return [int(image_id) for image_id in table[meets, 2]]
+
+    def owners(self, rows: Ints) -> list[int]:
+        """Ids of the images that some rows belong to."""
+        if not len(rows) or not len(self.table):
+            return []
+        at = np.searchsorted(self.table[:, 0], rows, side="right") - 1
+        theirs = self.table[np.maximum(at, 0)]  # [n, 3]
+        inside = (at >= 0) & (rows < theirs[:, 0] + theirs[:, 1])
+        return [int(image_id) for image_id in np.unique(theirs[inside, 2])]
+
+
+@dataclass(slots=True)
+class _VectorDamage:
+    """Damaged ranges of rows, each `(first, end)`.
+
+    Args:
+        missing: Behind the end of the file.
+        unreadable: The disk gave an error.
+        wrong: Other bytes than were written.
+        odd_images: Images with a row that is not finite or not of length 1.
+        n_bytes: Size of the file.
+        n_unsummed: _Rows that have no sum.
+        reason: The system's message for the last read that failed.
+    """
+
+    missing: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    wrong: list[tuple[int, int]] = field(default_factory=list)
+    odd_images: list[int] = field(default_factory=list)
+    n_bytes: int = 0
+    n_unsummed: int = 0
+    reason: str = ""
+
+
+def _look_at_vectors(path: Path, rows: _Rows, progress: ProgressCallback) -> _VectorDamage:
+    """Reads every row that counts and compares it with its checksum and with length 1.
+
+    Args:
+        path: The vector file.
+        rows: What the catalog says.
+        progress: Called a few times a second.
+    """
+    damage = _VectorDamage()
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        damage.missing = [(0, rows.end_row)] if rows.end_row else []
+        damage.reason = error.strerror or str(error)
+        return damage
+    try:
+        damage.n_bytes = os.fstat(descriptor).st_size
+        for first, end, crc32 in _ranges(rows):
+            _look(descriptor, rows, (first, end), crc32, damage)
+            progress(Progress("checking vectors", end, rows.end_row))
+    finally:
+        os.close(descriptor)
+    damage.n_unsummed = sum(end - first for first, end in gaps(rows.sums, rows.end_row))
+    return damage
+
+
+def _ranges(rows: _Rows) -> Iterator[tuple[int, int, int | None]]:
+    """Every range with its sum, or None, in the order of the file."""
+    known: list[tuple[int, int, int | None]] = [
+        (batch.first_row, min(batch.end_row, rows.end_row), batch.crc32) for batch in rows.sums
+    ]
+    for first, end in gaps(rows.sums, rows.end_row):
+        known += [(at, min(at + _PIECE, end), None) for at in range(first, end, _PIECE)]
+    yield from sorted(known, key=lambda piece: piece[0])
+
+
+def _look(
+    descriptor: int, rows: _Rows, place: tuple[int, int], crc32: int | None, damage: _VectorDamage
+) -> None:
+    (first, end), size = place, rows.dim * 2
+    try:
+        data = _read(descriptor, first * size, (end - first) * size)
+    except OSError as error:
+        damage.unreadable.append(place)
+        damage.reason = error.strerror or str(error)
+        return
+    if len(data) < (end - first) * size:
+        damage.missing.append(place)
+    elif crc32 is not None and zlib.crc32(data) != crc32:
+        damage.wrong.append(place)
+    else:
+        vectors = np.frombuffer(data, np.float16).reshape(-1, rows.dim)  # [n, d]
+        damage.odd_images += _odd_images(vectors, first, rows)
+
+
+def _odd_images(vectors: NDArray[np.float16], first: int, rows: _Rows) -> list[int]:
+    """Images with a row here that is not a unit vector."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)  # [n]
+        odd = ~(np.abs(lengths - 1.0) <= _OFF)
+    return rows.owners(first + np.flatnonzero(odd))
+
+
+def _read(descriptor: int, start: int, n_bytes: int) -> bytes:
+    """Bytes of the file; fewer only at its end."""
+    parts: list[bytes] = []
+    while n_bytes and (part := os.pread(descriptor, n_bytes, start)):
+        parts.append(part)
+        start += len(part)
+        n_bytes -= len(part)
+    return b"".join(parts)

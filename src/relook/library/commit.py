@@ -12,17 +12,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relook.core.picture_paths import displaced_path
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.sums import add_missing_sums, put_sum
-from relook.library.vector_file import VectorFile
+from relook.library.tombstones import bury
+from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
+from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
 __all__ = ["PASSING", "Committer", "Entry"]
 
 PASSING = ("unreadable", "vanished", "worker_failed")
-"""Codes of what only could not be read just now: it keeps the image it was indexed as."""
+"""Codes of failures that may pass: the file keeps the image that was made from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,22 @@ class Committer:
     Args:
         files: The open library.
         boxes: The tiles of an image, as many as its entry has vectors.
+        identify: Gives the identity of a folder with pictures; None where no files are listed.
     """
 
     def __init__(
-        self, files: LibraryFiles, boxes: Callable[[ImageRecord], tuple[Box, ...]]
+        self,
+        files: LibraryFiles,
+        boxes: Callable[[ImageRecord], tuple[Box, ...]],
+        identify: Callable[[bytes], Identity] | None = None,
     ) -> None:
-        self._catalog, self._boxes = files.catalog, boxes
+        self._catalog, self._boxes, self._identify = files.catalog, boxes, identify
+        with files.catalog.transaction() as db:
+            self._newest = newest_place(db)
+        self._is_shared = files.shared is not None
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
-        # Sums are of the bytes of a file; a collection of Milvus looks after its own.
+        # Checksums cover the bytes of a file; Milvus looks after its own data.
         self._has_sums = isinstance(self._vectors, VectorFile)
         if isinstance(self._vectors, VectorFile):
             add_missing_sums(files.catalog, self._vectors)
@@ -62,7 +71,7 @@ class Committer:
         """Writes images and the files that could not be used; all or nothing.
 
         Returns:
-            How many images went because their file cannot be used any more.
+            How many images were removed because their file cannot be used any more.
 
         Raises:
             StorageError: when the disk refuses; what was committed before stays.
@@ -90,17 +99,36 @@ class Committer:
 
     def _put(self, db: sqlite3.Connection, entry: Entry, row: int) -> int:
         record = entry.record
+        _displace(db, record)
         if entry.tiles is None:
-            self._catalog.put(db, record)
+            self._place(db, self._catalog.put(db, record), record)
             return row
         n_tiles = len(entry.tiles)
         tiling = self._catalog.tiling_id(db, self._boxes(record))
         record = replace(record, first_row=row, n_tiles=n_tiles, tiling_id=tiling)
-        self._catalog.put(db, record)
+        self._place(db, self._catalog.put(db, record), record)
         return row + n_tiles
+
+    def _place(self, db: sqlite3.Connection, image_id: int, record: ImageRecord) -> None:
+        """Records the folder that the image's file is in."""
+        if self._identify is not None:
+            place = place_of(record.facts.path)
+            put_place(db, image_id, place, self._identify(place), self._newest)
 
     def _skip(self, db: sqlite3.Connection, skip: SkippedFile) -> int:
         self._catalog.put_skipped(db, skip)
         if skip.code in PASSING:
             return 0
-        return db.execute("DELETE FROM images WHERE path = ?", (skip.facts.path,)).rowcount
+        rows = db.execute("SELECT image_id FROM images WHERE path = ?", (skip.facts.path,))
+        ids = [row[0] for row in rows.fetchall()]
+        bury(db, ids, words=True, every=self._is_shared)
+        return len(ids)
+
+
+def _displace(db: sqlite3.Connection, record: ImageRecord) -> None:
+    """Frees the path of an image: the image that has it gets a placeholder path."""
+    path = record.facts.path
+    row = db.execute("SELECT image_id FROM images WHERE path = ?", (path,)).fetchone()
+    if row and row[0] != record.image_id:
+        aside = displaced_path(path, row[0])
+        db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))

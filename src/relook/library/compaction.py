@@ -1,9 +1,9 @@
 """Freeing the space of rows that no image names. Layer: library.
 
 A new file of vectors is written under another name, and one transaction names it together with
-every image's new first row. A kill before it costs only the new file, a kill after it only the
-old one's removal; the next writer removes what is left over. Who reads meanwhile keeps the
-old file mapped, and finds the new one when it looks for news.
+every image's new first row. A kill before the transaction leaves the new file over, a kill
+after it the old one; the next writer removes what is left over. Readers keep the old file
+mapped until they refresh.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from relook.core.errors import InputError, LibraryFormatError, StorageError
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
-from relook.library.moment import vectors_path
-from relook.library.sums import renew_sums
-from relook.library.vector_file import VectorFile
+from relook.library.snapshot import vectors_path
+from relook.library.vector_file import VectorFile, renew_sums
 from relook.stores.base import Mask
 
 __all__ = ["CompactReport", "compact", "is_worthwhile"]
 
 _DEAD_SHARE = 0.3
-_FEW = 2_000  # dead rows that are not worth a word
+_FEW = 2_000  # dead rows that are too few to report
 _BLOCK = 65_536
 
 
@@ -55,7 +54,7 @@ class CompactReport:
 
 
 def is_worthwhile(files: LibraryFiles) -> bool:
-    """Whether so many rows are dead that indexing should free their space by itself."""
+    """Whether enough rows are dead that indexing should free their space by itself."""
     n_dead = len(files.vectors) - files.now.n_alive
     return n_dead > max(_FEW, _DEAD_SHARE * len(files.vectors))
 
@@ -67,7 +66,7 @@ def compact(
 
     Args:
         files: The open library.
-        progress: Told how many rows are copied, of how many; may raise to stop.
+        progress: Called with (rows copied, rows in all); may raise to stop.
 
     Raises:
         InputError: `not_for_shared` when the vectors are in a collection of several servers.
@@ -115,7 +114,7 @@ def name_new_rows(
 ) -> None:
     """The one transaction: every image's new first row, the sums, and the file of the rows.
 
-    Whatever else the catalog says of rows by their number has to change in here, too.
+    Any other column that holds row numbers has to be updated here, too.
 
     Args:
         catalog: Of the library.
@@ -127,7 +126,7 @@ def name_new_rows(
     first = new_row[table[:, 0]].tolist()
     moves = zip(first, table[:, 2].tolist(), strict=True)
     with catalog.transaction() as db:
-        # By ascending rows: each goes to where no image is any more.
+        # By ascending rows: each image moves to rows that are free by then.
         db.executemany("UPDATE images SET first_row = ? WHERE image_id = ?", moves)
         db.execute("INSERT OR REPLACE INTO counters VALUES ('vectors_file', ?)", (number,))
         renew_sums(db, vectors)
@@ -158,7 +157,7 @@ def _renumber_index(files: LibraryFiles, alive: Mask, new_row: Ints, number: int
     ann = files.folder / "ann"
     if not ann.is_dir():
         return
-    from relook.stores.ivf_renumber import renumber_index
+    from relook.stores.ivf_files import renumber_index
 
-    with contextlib.suppress(LibraryFormatError):  # damaged or of old: the next run makes one
+    with contextlib.suppress(LibraryFormatError):  # damaged or outdated: the next run builds one
         renumber_index(files.vectors, ann, number, alive, new_row)

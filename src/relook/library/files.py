@@ -24,12 +24,13 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.catalog import Catalog
-from relook.library.founding import found, make_folder
+from relook.library.collection import LibraryVectors, WriterVectors, open_collection
+from relook.library.create import begin_library, make_folder
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
-from relook.library.moment import Moment, read_moment, vectors_path
 from relook.library.records import ImageRecord
 from relook.library.row_table import ROWS_FILE, Snapshot
+from relook.library.snapshot import Moment, read_moment, vectors_path
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
@@ -37,10 +38,7 @@ from relook.stores.ivf_files import index_stamp
 from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
-    from relook.library.shared import Shared
-    from relook.library.shared_vectors import SharedVectors
     from relook.stores.ivf_build import Report
-    from relook.stores.milvus_source import MilvusSource
 
 __all__ = ["LibraryFiles"]
 
@@ -52,19 +50,19 @@ _OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")
 class LibraryFiles:
     """Manifest, catalog, vectors and index of one library.
 
-    Use `create` or `open`. Everything an open library answers is of one moment; `refresh`
-    takes in what another process has committed since. Threads may share it: each wraps what
-    belongs together in `moment`, and another's `refresh` does not show in there.
+    Use `create` or `open`. An open library shows one consistent state; `refresh` takes in what
+    another process has committed since. Threads may share it: inside a `moment` block a thread
+    sees one state, whatever another thread refreshes.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.manifest, self.catalog = folder, manifest, catalog
-        self.limits = ImageLimits()  # what decoding one of its pictures again may cost
+        self.limits = ImageLimits()  # for decoding one of its pictures again
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()
         try:
-            self.shared = _shared(folder, manifest, catalog)
+            self.shared = open_collection(folder, manifest, catalog)
             self._latest = self._read()
         except BaseException:
             catalog.close()
@@ -76,7 +74,7 @@ class LibraryFiles:
         now.index_stamp = self._index_stamp(now.snapshot)
         return now
 
-    def _vectors_of(self, now: Snapshot) -> VectorFile | MilvusSource:
+    def _vectors_of(self, now: Snapshot) -> LibraryVectors:
         """The vectors of a moment: in the collection that the manifest names, or in a file."""
         if self.shared is not None:
             return self.shared.source(now.end_row)
@@ -93,12 +91,12 @@ class LibraryFiles:
 
     @property
     def derived(self) -> dict[str, Any]:
-        """What others worked out from this moment's vectors; gone with it."""
+        """Values derived from this moment's vectors; dropped together with it."""
         return self._now.derived
 
     @contextlib.contextmanager
     def moment(self) -> Iterator[None]:
-        """Takes in what is new, and answers this thread of that one moment inside the block."""
+        """Refreshes, and shows this thread that one state for the whole block."""
         if getattr(self._pinned, "moment", None) is not None:
             yield  # the outer block decides
             return
@@ -132,7 +130,7 @@ class LibraryFiles:
             if Manifest.exists(folder):  # another process was faster
                 return cls.open(folder)
             catalog = Catalog(folder / _CATALOG, writable=True)
-            manifest = found(folder, catalog, encoder_name, fingerprint, store)
+            manifest = begin_library(folder, catalog, encoder_name, fingerprint, store)
         return cls(folder, manifest, catalog)
 
     @classmethod
@@ -168,10 +166,10 @@ class LibraryFiles:
             )
 
     def refresh(self, *, now: bool = False) -> bool:
-        """Takes in what was committed since, and a new index; True when there was something.
+        """Takes in new commits and a new index; returns whether there were any.
 
         Args:
-            now: Ask a collection that several servers share at once; else every two seconds.
+            now: Ask a shared collection at once instead of every two seconds.
         """
         if self.shared is not None:
             self.shared.take_in(now=now)
@@ -183,12 +181,12 @@ class LibraryFiles:
             stamp = self._index_stamp(latest.snapshot)
             if stamp == latest.index_stamp:
                 return False
-            # The moment itself stays as it is for those who are inside it.
+            # Threads inside a `moment` block keep the one they have.
             self._latest = replace(latest, index_stamp=stamp, store=None)
         return True
 
     @property
-    def vectors(self) -> VectorFile | MilvusSource:
+    def vectors(self) -> LibraryVectors:
         """The vectors, [n, d]."""
         return self._now.vectors
 
@@ -198,7 +196,7 @@ class LibraryFiles:
         return self._now.rows
 
     def records(self, image_ids: Iterable[int]) -> list[ImageRecord]:
-        """What the catalog knows of images, in the given order, as far as it fits this moment.
+        """Records of images, in the given order, as far as they fit this moment.
 
         An image that was removed or indexed anew since the vectors were mapped is left out:
         its rows may not be there, or be another picture's.
@@ -223,7 +221,7 @@ class LibraryFiles:
 
     @property
     def now(self) -> Moment:
-        """The moment that this thread is answered of."""
+        """The moment that this thread sees."""
         return self._now
 
     def tiling(self, tiling_id: int) -> tuple[Box, ...]:
@@ -233,7 +231,7 @@ class LibraryFiles:
         return self._tilings[tiling_id]
 
     def store(self, settings: SearchSettings) -> Store:
-        """What searches the vectors: exact while they are few, then the index.
+        """The store that searches the vectors: exact while they are few, then the index.
 
         A damaged or missing index is left aside, and the search is exact until the next
         run of indexing has built it again.
@@ -319,7 +317,7 @@ class LibraryFiles:
         Args:
             settings: What kind, and what memory it may take.
             texts: [n, d] queries by words to measure it with.
-            report: Told how far it is; may raise to stop.
+            report: Called with the progress; may raise to stop.
 
         Raises:
             StorageError: when the disk refuses.
@@ -341,11 +339,11 @@ class LibraryFiles:
     def _file_number(self) -> int:
         return self._now.snapshot.vectors_file
 
-    def committed_vectors(self) -> VectorFile | MilvusSource:
+    def committed_vectors(self) -> LibraryVectors:
         """The vectors that the catalog names now, which no `refresh` replaces; to be read only."""
         return self._vectors_of(self.catalog.snapshot(self._latest.snapshot))
 
-    def writer_vectors(self) -> VectorFile | SharedVectors:
+    def writer_vectors(self) -> WriterVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""
         if self.shared is not None:
             return self.shared.begin_writing()
@@ -353,7 +351,7 @@ class LibraryFiles:
         path = vectors_path(self.folder, now.vectors_file)
         vectors = VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
         for other in self.folder.glob(f"{_VECTORS}*.f16"):
-            if other != path:  # what a compaction that was killed left over
+            if other != path:  # left over by a compaction that was killed
                 other.unlink(missing_ok=True)
         return vectors
 
@@ -387,12 +385,3 @@ class LibraryFiles:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _shared(folder: Path, manifest: Manifest, catalog: Catalog) -> Shared | None:
-    """The collection that the manifest names; None for a library of this machine alone."""
-    if not manifest.store:
-        return None
-    from relook.library.shared import shared_of
-
-    return shared_of(folder, manifest, catalog)

@@ -13,7 +13,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One kind of damage, or one note.
 
     Args:
         code: A stable name in snake_case.
@@ -50,7 +50,7 @@ class CheckReport:
 
     Args:
         findings: Damage; a library is sound without any.
-        notes: What a stop may leave behind and the next writer clears, and what is not known.
+        notes: What a stopped run leaves behind and the next writer clears, and other remarks.
         counts: What was looked at: images, rows, batches with a sum, sessions.
         generation: Of the catalog that was looked at.
         seconds: Wall time.
@@ -79,7 +79,7 @@ class CheckReport:
         image_ids: Sequence[int] = (),
     ) -> None:
         """Adds damage; `n` is the number of places when it is not given."""
-        places = tuple(str(one) for one in where)
+        places = tuple(str(place) for place in where)
         n = n or len(places)
         finding = Finding(
             code, message, n, places[:_SHOWN], repair, tuple(rows), tuple(image_ids)
@@ -90,25 +90,25 @@ class CheckReport:
         self, code: str, message: str, images: Iterable[tuple[int, str]], repair: str
     ) -> None:
         """Adds damage of images, each given as id and path; nothing when there are none."""
-        told = list(images)
-        if told:
-            ids = [image_id for image_id, _ in told]
-            self.find(code, message, [path for _, path in told], repair, image_ids=ids)
+        damaged = list(images)
+        if damaged:
+            ids = [image_id for image_id, _ in damaged]
+            self.find(code, message, [path for _, path in damaged], repair, image_ids=ids)
 
     def note(self, code: str, message: str, n: int, repair: str, where: Iterable[str] = ()) -> None:
-        """Adds what is no damage."""
+        """Adds a note, which is no damage."""
         self.notes.append(Finding(code, message, n, tuple(where)[:_SHOWN], repair))
 
     def has(self, code: str) -> bool:
         """Whether there is such a finding or note."""
-        return any(one.code == code for one in (*self.findings, *self.notes))
+        return any(finding.code == code for finding in (*self.findings, *self.notes))
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `relook doctor --check --json` prints."""
         return {
             "sound": self.sound,
-            "findings": [one.as_dict() for one in self.findings],
-            "notes": [one.as_dict() for one in self.notes],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "notes": [note.as_dict() for note in self.notes],
             "counts": self.counts,
             "seconds": round(self.seconds, 3),
         }
@@ -121,7 +121,7 @@ class RepairReport:
     Args:
         before, after: What a check found.
         done: What was done, one sentence each.
-        kept: Files with what was damaged, as it was.
+        kept: Copies of the damaged files.
     """
 
     before: CheckReport

@@ -1,7 +1,7 @@
-"""The index is made in a thread beside the run of indexing that it is for. Layer: library.
+"""Building the search index in a thread beside a run of indexing. Layer: library.
 
-While pictures are still being encoded, what is committed so far gets its index, so that
-searches in other processes do not slow down; when the run ends, the rest is added.
+While pictures are still being encoded, the committed rows are added to the index, so that
+searches in other processes stay fast. When the run ends, the remaining rows are added.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from relook.core.errors import RelookError
@@ -21,7 +22,6 @@ __all__ = ["IndexWorker"]
 
 _MUCH = 0.25  # of the rows lack the index: worth a turn while the run goes on
 _LOOK_EVERY_S = 5.0
-_TELL_EVERY_S = 0.1
 
 
 class IndexWorker:
@@ -30,7 +30,7 @@ class IndexWorker:
     Args:
         files: The open library; the thread opens files of its own.
         settings: What kind of index, and what memory it may take.
-        texts: Gives [n, d] queries by words to measure it with, when there is one to be made.
+        texts: Returns [n, d] text queries to measure the index with; called when one is built.
     """
 
     def __init__(
@@ -40,9 +40,11 @@ class IndexWorker:
         texts: Callable[[], Floats | None] = lambda: None,
     ) -> None:
         self._files, self._settings, self._texts = files, settings, texts
-        self._ended = threading.Event()  # the run is over: add what is left, and end
+        self._ended = threading.Event()  # the run is over: add the remaining rows, and end
         self._stopped = threading.Event()
-        self._at = ("building the index", 0, 0)
+        self._untold: deque[Progress] = deque()
+        self._changed = threading.Condition()  # of what is untold, and of whether work goes on
+        self._over = False
         self._error: RelookError | None = None
         self._thread = threading.Thread(target=self._work, name="relook-index", daemon=True)
 
@@ -53,23 +55,34 @@ class IndexWorker:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._ended.set()
+        with self._changed:
+            self._changed.notify_all()
         self._thread.join()
 
     def finish(self, progress: ProgressCallback) -> None:
         """Waits until the index has every row; what `progress` raises stops it.
 
+        `progress` is called for every stage, first for those that are over. From then on the
+        thread begins a stage only after `progress` has returned, so that an exception from it
+        stops the work at that stage.
+
         Raises:
             StorageError: when the disk refuses.
         """
         self._ended.set()
-        told = None
-        while self._thread.is_alive():
-            self._thread.join(_TELL_EVERY_S)
-            if self._at[2] and self._at != told:
-                told = self._at
-                progress(Progress(*told))
+        while (now := self._next()) is not None:
+            progress(now)
+            with self._changed:
+                self._untold.popleft()
+                self._changed.notify_all()
         if self._error is not None:
             raise self._error
+
+    def _next(self) -> Progress | None:
+        """Waits for the next stage to report; None when the thread has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._untold or self._over)
+            return self._untold[0] if self._untold else None
 
     def _work(self) -> None:
         try:
@@ -85,21 +98,35 @@ class IndexWorker:
             pass
         except RelookError as error:
             self._error = error
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
 
     def _build(self, own: LibraryFiles) -> None:
         _give_way()
         own.build_index(self._settings, self._texts(), self._report)
 
     def _is_due(self, own: LibraryFiles) -> bool:
-        """Whether so much lacks the index that the run should not be waited for."""
+        """Whether so many rows lack the index that it should not wait for the end of the run."""
         least = max(_MUCH * len(own.vectors), self._settings.exact_rows / 2)
         return own.rows_without_index(self._settings) > least
 
     def _report(self, stage: str, done: int, total: int) -> None:
-        self._at = (stage, done, total)
+        now = Progress(stage, done, total)
+        with self._changed:
+            if len(self._untold) > 1 and self._untold[-1].stage == stage:
+                self._untold[-1] = now  # of a stage that nobody waits for, the last word is enough
+            else:
+                self._untold.append(now)
+            self._changed.notify_all()
+            self._changed.wait_for(self._may_go_on)
         if self._stopped.is_set():
             raise Stop
         time.sleep(0)  # lets the thread that encodes go first
+
+    def _may_go_on(self) -> bool:
+        return self._stopped.is_set() or not self._ended.is_set() or not self._untold
 
 
 def _give_way() -> None:

@@ -1,7 +1,7 @@
-"""What a library has, in memory for a run of indexing: 41 bytes an image. Layer: library.
+"""The files and contents of a library, in memory for one run: 46 bytes an image. Layer: library.
 
-Paths and contents are kept as 64-bit numbers, the paths' with a key that every process draws
-anew. An image is changed only after the catalog has been asked by its whole path or digest.
+Paths and contents are kept as 64-bit hashes; those of paths have a key that every process draws
+anew. As hashes may collide, an image is changed only after a query by its whole path or digest.
 """
 
 from __future__ import annotations
@@ -27,21 +27,29 @@ class KnownFiles:
 
     Args:
         rows: [n, 4] int64: number of the path, image id, size, time.
+        places: [m, 2] int64: image id, and the place its file was seen in; 0 for none.
+        away: [k] int64: ids of images that are away.
     """
 
-    def __init__(self, rows: Ints) -> None:
+    def __init__(self, rows: Ints, places: Ints | None = None, away: Ints | None = None) -> None:
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         self._keys = np.ascontiguousarray(rows[:, 0])
         self._ids = np.ascontiguousarray(rows[:, 1])
         self._facts = np.ascontiguousarray(rows[:, 2:])
         # By image id, so that an archive's images are met at once.
-        self._met = np.zeros(int(self._ids.max(initial=0)) + 1, bool)
+        n_ids = int(self._ids.max(initial=0)) + 1
+        self._met, self._same = np.zeros(n_ids, bool), np.zeros(n_ids, bool)
+        self._places = np.zeros(n_ids, np.int32)
+        if places is not None:
+            placed = places[places[:, 0] < n_ids]
+            self._places[placed[:, 0]] = placed[:, 1]
+        self.away = np.zeros(0, np.int64) if away is None else away
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def compare(self, files: Sequence[FileFacts]) -> tuple[Mask, Ints]:
-        """Meets some files.
+        """Compares listed files with the library's, and marks them as met.
 
         Returns:
             [n] whether each is an image's unchanged file, and [n] the image's id or 0.
@@ -53,11 +61,50 @@ class KnownFiles:
         now = np.array([(file.size_bytes, file.mtime_ns) for file in files], np.int64)
         self._met[self._ids[at[known]]] = True
         same = known & (self._facts[at] == now).all(axis=1)
+        self._same[self._ids[at[same]]] = True
         return same, np.where(known, self._ids[at], 0)
 
     def meet(self, image_ids: Ints) -> None:
-        """Says that the files of some images are there, without looking at each."""
-        self._met[image_ids] = True
+        """Marks the files of some images as met and unchanged, without looking at each."""
+        self._met[image_ids] = self._same[image_ids] = True
+
+    def is_same(self, image_id: int) -> bool:
+        """Whether a listing has met the file of an image, unchanged."""
+        return image_id < len(self._same) and bool(self._same[image_id])
+
+    def is_met(self, image_id: int) -> bool:
+        """Whether a listing has met the file of an image."""
+        return image_id < len(self._met) and bool(self._met[image_id])
+
+    def same_of(self, image_ids: Ints) -> Ints:
+        """Those of the given images whose file a listing has met unchanged."""
+        known = image_ids[image_ids < len(self._same)]
+        return known[self._same[known]]
+
+    @property
+    def newest_place(self) -> int:
+        """The highest id of a place where one of the files was seen."""
+        return int(self._places.max(initial=0))
+
+    def sighted(self, also: Ints, but: Ints) -> tuple[Ints, Ints]:
+        """Ids of the images whose file a run has seen in its place, and of the others.
+
+        Args:
+            also: Ids of images that count as seen, whatever the listing says.
+            but: Ids of images that do not.
+        """
+        seen = self._same.copy()
+        seen[also[also < len(seen)]] = True
+        seen[but[but < len(seen)]] = False
+        mask = seen[self._ids]
+        return self._ids[mask], self._ids[~mask]
+
+    def places_of(self, image_ids: Ints) -> Ints:
+        """[n] the place where the file of each image was seen last; 0 where it is not known."""
+        places = np.zeros(len(image_ids), np.int64)
+        known = image_ids < len(self._places)
+        places[known] = self._places[image_ids[known]]
+        return places
 
     def has(self, path: bytes) -> bool:
         """Whether an image may have this path."""
@@ -75,7 +122,7 @@ class KnownFiles:
 
 
 class Contents:
-    """Which contents are in the library or on their way into it; for any number of threads.
+    """Contents that are in the library or about to be; for any number of threads.
 
     Args:
         keys: [n] int64, as `key` makes them.
@@ -92,7 +139,7 @@ class Contents:
         return int.from_bytes(content[:8], "little", signed=True)
 
     def claim(self, content: bytes) -> bool:
-        """Whether nobody asked for this content before, and the library may lack it."""
+        """Claims a content; False when the library has it or another thread has claimed it."""
         key = self.key(content)
         with self._lock:
             at = int(np.searchsorted(self._keys, key))
@@ -106,7 +153,7 @@ class Contents:
         return True
 
     def release(self, content: bytes) -> None:
-        """Takes a recent claim back: it is no picture."""
+        """Takes a claim back, for a file that turned out to be no picture."""
         with self._lock:
             self._recent.discard(self.key(content))
 
@@ -125,4 +172,22 @@ def load_known(catalog: Catalog) -> tuple[KnownFiles, Contents]:
         files[n : n + len(rows)] = np.array(several, np.int64)
         contents[n : n + len(rows)] = [Contents.key(row[4]) for row in rows]  # type: ignore[arg-type]
         n, last = n + len(rows), several[-1][1]  # type: ignore[assignment]
-    return KnownFiles(files[:n]), Contents(contents[:n])
+    return KnownFiles(files[:n], _places(catalog), _away(catalog)), Contents(contents[:n])
+
+
+def _places(catalog: Catalog) -> Ints:
+    """[n, 2] int64: image id, place."""
+    sql = (
+        "SELECT image_id, place_id FROM whereabouts"
+        " WHERE image_id > ? AND place_id IS NOT NULL ORDER BY image_id LIMIT ?"
+    )
+    parts, last = [np.zeros((0, 2), np.int64)], 0
+    while rows := catalog.ask(sql, (last, _PAGE)):
+        parts.append(np.array(rows, np.int64))
+        last = int(parts[-1][-1, 0])
+    return np.concatenate(parts)
+
+
+def _away(catalog: Catalog) -> Ints:
+    rows = catalog.ask("SELECT image_id FROM whereabouts WHERE absence_id IS NOT NULL")
+    return np.array(rows, np.int64).reshape(-1)

@@ -11,7 +11,8 @@ from types import TracebackType
 
 import filelock
 
-from relook.core.errors import LibraryBusyError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import LibraryBusyError
 
 __all__ = ["WriterLock"]
 
@@ -43,9 +44,7 @@ class WriterLock:
             ) from None
         except OSError as error:
             self._lock.release()
-            raise StorageError(
-                "disk_refused", f"cannot write to {self._owner.parent}: {error.strerror}"
-            ) from error
+            raise disk_error(f"cannot write to {self._owner.parent}", error) from error
         return self
 
     def __exit__(

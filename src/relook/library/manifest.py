@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relook.core.errors import LibraryFormatError, NotFoundError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import LibraryFormatError, NotFoundError
 from relook.encoders.base import Fingerprint
 
 __all__ = ["FORMAT_VERSION", "Manifest", "write_whole"]
@@ -112,7 +113,7 @@ def write_whole(path: Path, values: Mapping[str, Any]) -> None:
     """Writes JSON so that a reader, and a crash, see the old file or the new one.
 
     Raises:
-        StorageError: `disk_refused` when the disk is full, read-only or gone.
+        StorageError: as `disk_error` says.
     """
     new = path.with_name(path.name + ".new")
     try:
@@ -123,4 +124,4 @@ def write_whole(path: Path, values: Mapping[str, Any]) -> None:
         new.replace(path)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise StorageError("disk_refused", f"cannot write {path}: {error.strerror}") from error
+        raise disk_error(f"cannot write {path}", error) from error

@@ -3,15 +3,15 @@
     outcome = PictureReader(encoder, limits).read(facts)
 
 `outcome` is a `Read` or, for a picture that cannot be used, a `SkippedFile` with the reason.
-It knows nothing of the run it is part of: threads of one process call it, and so may actors
-on many machines.
+A reader knows nothing of the run it is part of: threads of one process call it, and so may
+actors on many machines. `Duplicates` lets equal pictures of one run be encoded once.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -24,13 +24,12 @@ from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.embedded import embedded_words
+from relook.library.image_words import embedded_words, words_beside
 from relook.library.known import Contents
-from relook.library.packed_words import words_beside
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
-from relook.library.stages import Clock
+from relook.library.report import Clock
 
-__all__ = ["PictureReader", "Read", "said", "with_words", "words_of"]
+__all__ = ["Duplicates", "PictureReader", "Read", "set_words", "with_words", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class PictureReader:
     Args:
         encoder: Whose input is prepared.
         limits: What a picture may cost.
-        contents: What the library has: that is hashed only. Everything is decoded when None.
+        contents: What the library has; such files are only hashed. None decodes every file.
         n_decoders: Pictures decoded at once; as many as there are threads when 0.
     """
 
@@ -83,7 +82,7 @@ class PictureReader:
 
         Args:
             facts: Its place, and its size and time as they were listed.
-            again: Decode it though its content is known.
+            again: Decode it even if its content is known.
         """
         content = None
         try:
@@ -120,15 +119,73 @@ def _too_large(n_bytes: int, limit: int) -> ImageError:
 
 
 def words_of(record: ImageRecord) -> Words:
-    """What a record says about its image."""
+    """The words of a record."""
     return Words(record.title, record.caption, record.metadata)
 
 
-def said(record: ImageRecord, words: Words) -> ImageRecord:
+def set_words(record: ImageRecord, words: Words) -> ImageRecord:
     """The record with these words in place of its own."""
     return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
 
 
 def with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
-    """The record with these words, and its own where these say nothing."""
-    return record if words is None else said(record, words.over(words_of(record)))
+    """The record with these words, and its own where these are empty."""
+    return record if words is None else set_words(record, words.over(words_of(record)))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Equal pictures: the first is encoded, the others take its vectors."""
+
+    first: Read
+    others: list[Read] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An equal picture that is encoded, and perhaps not committed yet."""
+
+    record: ImageRecord
+    tiles: Floats
+
+
+class Duplicates:
+    """Equal pictures of one run, from reading until the catalog has them."""
+
+    def __init__(self) -> None:
+        self._groups: dict[bytes, Group] = {}
+        self._encoded: dict[bytes, Twin] = {}
+        self._in_flight: dict[bytes, Twin] = {}
+
+    @property
+    def n_waiting(self) -> int:
+        """How many pictures wait to be encoded."""
+        return len(self._groups)
+
+    def join(self, read: Read) -> bool:
+        """Whether an equal picture waits to be encoded; this one then waits beside it."""
+        group = self._groups.get(read.content)
+        if group is not None:
+            group.others.append(read)
+        return group is not None
+
+    def twin(self, content: bytes) -> Twin | None:
+        """The equal picture that was encoded last, until the catalog has it."""
+        return self._encoded.get(content) or self._in_flight.get(content)
+
+    def wait(self, read: Read) -> None:
+        """Lets a picture wait to be encoded."""
+        self._groups[read.content] = Group(read)
+
+    def take(self) -> list[Group]:
+        """Everything that waits, in order."""
+        groups, self._groups = list(self._groups.values()), {}
+        return groups
+
+    def encoded(self, record: ImageRecord, tiles: Floats) -> None:
+        """Keeps the record and vectors of a picture that was encoded."""
+        self._encoded[record.content] = Twin(record, tiles)
+
+    def commit(self) -> None:
+        """Marks what was encoded as being committed; what was in flight before is committed."""
+        self._in_flight, self._encoded = self._encoded, {}

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.picture_paths import as_path
+from relook.core.picture_paths import as_path, original_path
 
 __all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
 
+# Halves of characters that no byte of a file name is decoded to (PEP 383).
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_NS = 2**63 - 1  # of a 64-bit integer
 
 
 def printable(path: bytes | str) -> str:
-    """A path as text that any terminal and JSON reader takes; odd bytes become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    It works in every locale: in some `os.fsencode` refuses letters.
+    """
+    if isinstance(path, str):
+        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
+    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class FileFacts:
 
     @classmethod
     def of(cls, path: bytes, facts: os.stat_result) -> FileFacts:
-        """The facts as the catalog can hold them: years beyond 2262 become that one."""
+        """The facts as the catalog can hold them: a year beyond 2262 becomes 2262."""
         mtime_ns = max(-_MOST_NS, min(facts.st_mtime_ns, _MOST_NS))
         return cls(path, facts.st_size, mtime_ns)
 
@@ -42,7 +50,7 @@ class ImageRecord:
         facts: Path, size and time of its file when it was indexed.
         content: Digest of the file's bytes.
         width_px, height_px: Of the upright original.
-        format: Container, as content says it.
+        format: Container, recognised by content.
         dhash: Perceptual hash of 64 bits.
         first_row, n_tiles: Where its vectors are.
         tiling_id: Which list of boxes its tiles have.
@@ -86,14 +94,14 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said about an image: a title, a caption, and further facts by name."""
+    """Words about an image: a title, a caption, and further facts by name."""
 
     title: str = ""
     caption: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def over(self, other: Words) -> Words:
-        """These words, and the other's where these say nothing."""
+        """These words, and the other's where these are empty."""
         return Words(
             self.title or other.title,
             self.caption or other.caption,

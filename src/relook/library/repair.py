@@ -1,8 +1,8 @@
 """Mending a library without inventing anything. Layer: library.
 
-What is derived is made again; what nobody refers to is removed; an image whose vectors are
-damaged is taken out, with its id and words kept for the next run of indexing. Before rows
-are taken out of the catalog, a copy of it is put beside it. Pictures are not touched.
+Derived data is made again, and what nothing refers to is removed. An image with damaged vectors
+is taken out; its id and words are kept for the next run of indexing. Before rows are taken out
+of the catalog, a copy of it is put beside it. Pictures are not touched.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from relook.core.disk_errors import disk_error
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
@@ -22,21 +23,23 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.leftovers import sweep_files
 from relook.core.settings import SearchSettings
+from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
-from relook.library.check_sessions import mend_sessions
-from relook.library.dropped import drop
+from relook.library.check_catalog import mend_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
-from relook.library.moment import vectors_number, vectors_path
 from relook.library.report import Progress, ProgressCallback
 from relook.library.row_table import ROWS_FILE
 from relook.library.salvage import salvage
-from relook.library.sums import add_missing_sums
-from relook.library.vector_file import VectorFile
+from relook.library.snapshot import vectors_number, vectors_path
+from relook.library.sqlite_errors import database_error
+from relook.library.tombstones import drop
+from relook.library.vector_file import VectorFile, add_missing_sums
 
 __all__ = ["repair"]
 
@@ -54,7 +57,7 @@ def repair(
 
     Args:
         folder: The library.
-        settings: From how many rows on there should be an index.
+        settings: `exact_rows` says from how many rows on there should be an index.
         progress: Called now and then.
 
     Raises:
@@ -65,7 +68,7 @@ def repair(
     """
     settings, progress = settings or SearchSettings(), progress or (lambda _: None)
     if not any((folder / name).exists() for name in (CATALOG, "manifest.json")):
-        Manifest.read(folder)  # says that there is no library
+        Manifest.read(folder)  # raises `no_library`
     _refuse_shared(folder)
     with WriterLock(folder):
         before = check(folder, settings, progress)
@@ -73,23 +76,23 @@ def repair(
             return RepairReport(before, before)
         mending, after = _Mending(folder, settings, progress, before), before
         try:
-            for _ in range(_TURNS):  # what one damage has hidden is found when that is mended
+            for _ in range(_TURNS):  # mending one damage may uncover another
                 mending.run()
                 after = check(folder, settings, progress)
                 if after.sound or after.findings == before.findings:
                     break
-                mending.found = after
+                mending.report = after
         except StorageError:
             raise
-        except (OSError, sqlite3.DatabaseError) as error:
-            told = f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}"
-            hint = "make room, check who may write there, and run it again"
-            raise StorageError("disk_refused", told, hint) from error
+        except sqlite3.DatabaseError as error:
+            raise database_error(folder / CATALOG, error) from error
+        except OSError as error:
+            raise disk_error(f"cannot write to {folder}", error) from error
     return RepairReport(before, after, mending.done, mending.kept)
 
 
 def _refuse_shared(folder: Path) -> None:
-    """Refuses a folder whose catalog can be made anew from the collection that has it all."""
+    """Refuses a shared library: its folder can be made anew from the collection."""
     try:
         store = Manifest.read(folder).store
     except (LibraryFormatError, NotFoundError):
@@ -106,29 +109,33 @@ class _Mending:
     """One repair. The writer's lock is held."""
 
     def __init__(
-        self, folder: Path, settings: SearchSettings, progress: ProgressCallback, found: CheckReport
+        self,
+        folder: Path,
+        settings: SearchSettings,
+        progress: ProgressCallback,
+        report: CheckReport,
     ) -> None:
         self._folder, self._settings, self._progress = folder, settings, progress
-        self.found = found
+        self.report = report
         self.done: list[str] = []
         self.kept: list[str] = []
 
     def run(self) -> None:
         """Mends from the bottom up: what comes later builds on what came before."""
         self._manifest()
-        if self.found.has("bad_catalog"):
+        if self.report.has("bad_catalog"):
             self._salvage()
-            self.found = check(self._folder, self._settings, self._progress)
-        if not self.found.has("bad_catalog"):
+            self.report = check(self._folder, self._settings, self._progress)
+        if not self.report.has("bad_catalog"):
             self._rows()
             self._vectors()
             self._index()
         self._leftovers()
 
     def _manifest(self) -> None:
-        """Takes the manifest that a stop has left beside a damaged one, where that is whole."""
+        """Uses `manifest.json.new` of a stopped run, if it is whole, for a damaged manifest."""
         path, new = self._folder / "manifest.json", self._folder / "manifest.json.new"
-        if not self.found.has("bad_manifest") or not new.exists():
+        if not self.report.has("bad_manifest") or not new.exists():
             return
         with contextlib.suppress(LibraryFormatError):
             Manifest.read(self._folder, new.name)
@@ -136,7 +143,7 @@ class _Mending:
                 self._keep(path)
             new.replace(path)
             self.done.append("took the manifest that a stop had left beside the damaged one")
-            self.found = check(self._folder, self._settings, self._progress)
+            self.report = check(self._folder, self._settings, self._progress)
 
     def _salvage(self) -> None:
         """Puts a new catalog in place of the damaged one, which stays beside it."""
@@ -158,11 +165,11 @@ class _Mending:
         else:
             Catalog(path, writable=True).close()
         self._name_vectors(path)
-        told = ", ".join(f"{n:,} {name}" for name, n in saved.items()) or "nothing"
-        self.done.append(f"began a new catalog with what could be read: {told}")
+        message = ", ".join(f"{n:,} {name}" for name, n in saved.items()) or "nothing"
+        self.done.append(f"began a new catalog with what could be read: {message}")
 
     def _name_vectors(self, path: Path) -> None:
-        """Lets a new catalog name the file of vectors that is there; forgets derived rows."""
+        """Makes a new catalog name the existing file of vectors; drops the kept row table."""
         (self._folder / ROWS_FILE).unlink(missing_ok=True)
         numbers = [vectors_number(file) for file in self._folder.glob("vectors*.f16")]
         with closing(Catalog(path, writable=True)) as catalog:
@@ -173,7 +180,7 @@ class _Mending:
                 self.done.append(f"took {vectors_path(self._folder, row[1]).name} for the vectors")
 
     def _keep(self, path: Path) -> Path:
-        """Copies a file, with SQLite's logs, to a name that tells what it is."""
+        """Copies a damaged file, with SQLite's log, to a name beside it."""
         kept = _free_name(path)
         wal, kept_wal = _logs(path)[0], _logs(kept)[0]
         shutil.copy2(path, kept)
@@ -183,11 +190,11 @@ class _Mending:
         return kept
 
     def _rows(self) -> None:
-        """Takes rows out of the catalog that cannot stand, after keeping a copy of it."""
-        findings, report = self.found.findings, self.found
-        ids = sorted({image_id for one in findings for image_id in one.image_ids})
+        """Takes damaged rows out of the catalog, after keeping a copy of it."""
+        findings, report = self.report.findings, self.report
+        ids = sorted({image_id for finding in findings for image_id in finding.image_ids})
         sessions = any(report.has(code) for code in _OF_SESSIONS)
-        ranges = [place for one in findings for place in one.rows]
+        ranges = [place for finding in findings for place in finding.rows]
         if not (ids or sessions or ranges or report.has("bad_counter")):
             return
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
@@ -201,8 +208,8 @@ class _Mending:
                 self.done += mend_sessions(db) if sessions else []
                 catalog.bump(db, report.counts["rows"])
         if ids:
-            told = f"took out {len(ids):,} images; index them again with: relook index"
-            self.done.append(told)
+            message = f"took out {len(ids):,} images; index them again with: relook index"
+            self.done.append(message)
 
     def _keep_copy(self, catalog: Catalog) -> None:
         kept = _free_name(catalog.path)
@@ -212,18 +219,18 @@ class _Mending:
 
     def _vectors(self) -> None:
         """Clears damaged rows, which no image names by now, and fits the file to the catalog."""
-        if self.found.has("bad_manifest"):
+        if self.report.has("bad_manifest"):
             return
         dim = Manifest.read(self._folder).fingerprint.dim
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
             path, end_row = vectors_path(self._folder, catalog.vectors_file()), catalog.end_row()
-            ranges = [place for one in self.found.findings for place in one.rows]
+            ranges = [place for finding in self.report.findings for place in finding.rows]
             try:
                 n_cut = _fit(path, dim, end_row, ranges)
             except OSError as error:
-                told = f"cannot write {path}: {error.strerror}"
+                message = f"cannot write {path}: {error.strerror}"
                 hint = "if the disk fails, copy the library to another one and mend it there"
-                raise StorageError("disk_refused", told, hint) from error
+                raise StorageError(disk_error(message, error).code, message, hint) from error
             n_summed = add_missing_sums(catalog, VectorFile(path, dim, end_row))
         if ranges:
             self.done.append(f"cleared {sum(end - first for first, end in ranges):,} damaged rows")
@@ -233,7 +240,7 @@ class _Mending:
             self.done.append(f"added the checksums of {n_summed:,} rows")
 
     def _index(self) -> None:
-        if self.found.has("bad_manifest"):
+        if self.report.has("bad_manifest"):
             return
         with LibraryFiles.open(self._folder) as files:
             if files.index_fault(self._settings) or files.needs_index(self._settings):
@@ -247,6 +254,9 @@ class _Mending:
                 if is_leftover(name):
                     (folder / name).unlink(missing_ok=True)
                     self.done.append(f"removed {name}, which a stop had left half written")
+        for name in STRANGERS:
+            if n := sweep_files(self._folder / name):
+                self.done.append(f"removed {n} files in {name}, which a stop had left half written")
 
 
 def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> int:
@@ -272,7 +282,7 @@ def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> i
 
 
 def _alone(path: Path) -> None:
-    """Refuses while another process has the catalog open: it would go on with the old file.
+    """Refuses while another process has the catalog open: that would keep using the old file.
 
     Raises:
         LibraryBusyError: `library_busy`.
@@ -297,7 +307,7 @@ def _logs(path: Path) -> tuple[Path, Path]:
 
 
 def _free_name(path: Path) -> Path:
-    """A name beside a file that says that it is damaged and when that was found."""
+    """An unused name for a copy of a damaged file, with the time in it."""
     stamp = time.strftime("%Y%m%dT%H%M%S")
     name = f"{path.name}.damaged-{stamp}"
     number = 1

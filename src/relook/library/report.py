@@ -1,15 +1,84 @@
-"""What indexing tells while it runs and when it is done. Layer: library."""
+"""What indexing reports while it runs and when it is done: counts, notes, speed. Layer: library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from relook.library.records import SkippedFile
-from relook.library.stages import StageRate
+from relook.library.records import SkippedFile, printable
+from relook.library.whereabouts import Absence
 
-__all__ = ["IndexReport", "Progress", "ProgressCallback", "Stop"]
+__all__ = ["STAGES", "Clock", "IndexReport", "Progress", "ProgressCallback", "StageRate", "Stop"]
+
+STAGES = ("list", "read", "decode", "encode", "write")
+
+
+@dataclass(frozen=True, slots=True)
+class StageRate:
+    """What one stage has done.
+
+    Args:
+        name: One of `STAGES`.
+        n_items: Files so far.
+        busy_s: Seconds in which at least one thread was at it.
+    """
+
+    name: str
+    n_items: int
+    busy_s: float
+
+    @property
+    def rate_per_s(self) -> float:
+        """Files a second while it was busy; 0 before the first."""
+        return self.n_items / self.busy_s if self.busy_s > 0 else 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """A JSON form."""
+        return {
+            "n": self.n_items,
+            "busy_s": round(self.busy_s, 3),
+            "rate_per_s": round(self.rate_per_s, 1),
+        }
+
+
+class Clock:
+    """Counts the work of a stage, in any number of threads.
+
+    Args:
+        name: One of `STAGES`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._n_items, self._n_active = 0, 0
+        self._busy_s, self._since_s = 0.0, 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def work(self, n_items: int = 1) -> Iterator[None]:
+        """Counts the block as work on some files."""
+        with self._lock:
+            if self._n_active == 0:
+                self._since_s = time.perf_counter()
+            self._n_active += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_active -= 1
+                self._n_items += n_items
+                if self._n_active == 0:
+                    self._busy_s += time.perf_counter() - self._since_s
+
+    def rate(self) -> StageRate:
+        """The work so far."""
+        with self._lock:
+            since = time.perf_counter() - self._since_s if self._n_active else 0.0
+            return StageRate(self.name, self._n_items, self._busy_s + since)
 
 
 class Stop(Exception):  # noqa: N818 - a request, not an error
@@ -38,7 +107,7 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left at this rate, or None while nobody can know."""
+        """Seconds left at this rate, or None while the total is not known."""
         if self.rate_per_s <= 0 or not self.total:
             return None
         return (self.total - self.done) / self.rate_per_s
@@ -56,14 +125,20 @@ class IndexReport:
         n_updated: Images whose file changed.
         n_unchanged: Files that cost a stat.
         n_moved: Images whose file got another path.
-        n_removed: Images whose file is gone.
+        n_removed: Images whose file was deleted.
+        n_away: Images of the library that are away: their files cannot be reached now.
+        n_back: Images that were away and are not any more.
         n_duplicates: Added images whose content the library had already.
         n_metadata: Unchanged images whose title, caption or metadata changed.
+        away: Why images are away, by place.
+        unlisted: Folders and archives that are there and could not be read, with the reason.
         skipped: Files that could not be used, with reasons.
         notes: Things the person should know.
         seconds: Wall time.
         interrupted: Stopped before the end; what was done is kept.
         stages: What each stage did, and for how long.
+        n_left: Images that were there before this run, and are away now.
+        links: Folders met that are links.
     """
 
     n_added: int = 0
@@ -71,14 +146,20 @@ class IndexReport:
     n_unchanged: int = 0
     n_moved: int = 0
     n_removed: int = 0
+    n_away: int = 0
+    n_back: int = 0
     n_duplicates: int = 0
     n_metadata: int = 0
     n_images: int = 0
+    away: list[Absence] = field(default_factory=list)
+    unlisted: dict[bytes, str] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
     stages: tuple[StageRate, ...] = ()
+    n_left: int = 0
+    links: list[bytes] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -88,10 +169,17 @@ class IndexReport:
             "n_unchanged": self.n_unchanged,
             "n_moved": self.n_moved,
             "n_removed": self.n_removed,
+            "n_away": self.n_away,
+            "n_back": self.n_back,
             "n_duplicates": self.n_duplicates,
             "n_metadata": self.n_metadata,
             "n_skipped": len(self.skipped),
             "n_images": self.n_images,
+            "away": [absence.as_dict() for absence in self.away],
+            "unlisted": [
+                {"path": printable(path), "message": reason}
+                for path, reason in self.unlisted.items()
+            ],
             "skipped": [file.as_dict() for file in self.skipped],
             "notes": self.notes,
             "seconds": round(self.seconds, 3),

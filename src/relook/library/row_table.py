@@ -1,8 +1,8 @@
 """Which rows of the vectors belong to which image: read fast, and kept beside the catalog.
 
-A library of a million images is open in a blink only when nobody makes a million Python
-tuples: SQLite hands the numbers over as text, only what is new is read when images were only
-added, and a checked file keeps the table between processes. Layer: library.
+A library of a million images opens fast because no Python tuple is made for each of them: SQLite
+returns the numbers as one text, only new images are read when images were only added, and a
+file with a checksum keeps the table between processes. Layer: library.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import logging
 import os
 import sqlite3
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from relook.core.vectors import Ints
+from relook.library.whereabouts import away_ids
 
 __all__ = ["KEPT_FROM", "ROWS_FILE", "Snapshot", "keep_rows", "kept_rows", "read_snapshot"]
 
@@ -31,7 +32,7 @@ _PART = 1_000_000  # images whose numbers are one text: SQLite's texts end at a 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the catalog says of one moment.
+    """The catalog's counters and row table in one consistent state.
 
     Args:
         generation: Grows with every change of images.
@@ -40,6 +41,7 @@ class Snapshot:
         end_row: The row behind the last one that any image has used.
         vectors_file: Which file of vectors the rows are of.
         rows: [n, 3] int64: first row, number of tiles, image id; sorted by first row.
+        away: [k] int64: ids of the images that are away, sorted; None where they were not read.
     """
 
     generation: int
@@ -48,27 +50,31 @@ class Snapshot:
     end_row: int
     vectors_file: int
     rows: Ints
+    away: Ints | None = None
+
+
+_ARRAYS = ("rows", "away")
 
 
 def read_snapshot(db: sqlite3.Connection, known: Snapshot | None = None) -> Snapshot:
-    """The catalog's moment, inside a transaction of the caller.
+    """Reads a snapshot of the catalog, inside a transaction of the caller.
 
     Args:
         db: The open catalog.
-        known: An earlier moment, so that only what was added since is read.
+        known: An earlier snapshot, so that only what was added since is read.
     """
     counters = dict(db.execute("SELECT name, value FROM counters").fetchall())
-    names = [one.name for one in fields(Snapshot)][:-1]
+    names = [field.name for field in fields(Snapshot) if field.name not in _ARRAYS]
     now = {name: int(counters.get(name, 0)) for name in names}
     if known is not None:
         if (known.generation, known.stamp) == (now["generation"], now["stamp"]):
-            return known
+            return known if known.away is not None else replace(known, away=away_ids(db))
         same = (known.rewrites, known.vectors_file) == (now["rewrites"], now["vectors_file"])
         if same and known.generation <= now["generation"] and known.end_row <= now["end_row"]:
             new = _rows(db, known.end_row)
             rows = np.concatenate([known.rows, new]) if len(new) else known.rows
-            return Snapshot(**now, rows=rows)
-    return Snapshot(**now, rows=_rows(db, -(2**62)))
+            return Snapshot(**now, rows=rows, away=away_ids(db))
+    return Snapshot(**now, rows=_rows(db, -(2**62)), away=away_ids(db))
 
 
 def _rows(db: sqlite3.Connection, start: int) -> Ints:
@@ -94,9 +100,10 @@ def _rows(db: sqlite3.Connection, start: int) -> Ints:
 
 
 def keep_rows(folder: Path, now: Snapshot) -> None:
-    """Writes the table of a moment beside the catalog; a disk that refuses only costs time."""
+    """Writes a snapshot beside the catalog. Where the disk refuses, opening takes longer."""
     data = np.ascontiguousarray(now.rows, "<i8").tobytes()
-    facts = {name: value for name, value in asdict(now).items() if name != "rows"}
+    names = [field.name for field in fields(Snapshot) if field.name not in _ARRAYS]
+    facts = {name: getattr(now, name) for name in names}
     header = json.dumps({**facts, "n": len(now.rows), "crc32": zlib.crc32(data)}).encode()
     new = folder / f"{ROWS_FILE}.{os.getpid()}"
     try:
@@ -111,7 +118,7 @@ def keep_rows(folder: Path, now: Snapshot) -> None:
 
 
 def kept_rows(folder: Path) -> Snapshot | None:
-    """The moment that was written last; None when there is none, or the file is damaged."""
+    """The snapshot that was written last; None when there is none or the file is damaged."""
     path = folder / ROWS_FILE
     try:
         with open(path, "rb") as file:

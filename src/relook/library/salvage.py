@@ -13,8 +13,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from relook.library.catalog import DAMAGE, Catalog
+from relook.library.catalog import Catalog
 from relook.library.session_table import SessionTable
+from relook.library.sqlite_errors import DAMAGE
 from relook.library.sqlite_pages import Value, stray_rows
 
 __all__ = ["salvage"]
@@ -23,7 +24,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip
 _FAR = 2**62
-_DAMAGE = (*DAMAGE, MemoryError)  # a damaged length is taken for how much memory is needed
+_DAMAGE = (*DAMAGE, MemoryError)  # SQLite tries to allocate a damaged length
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +133,19 @@ def _copy_from_indexes(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
 
 
 def _distrust(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
-    """Takes out images of which table and index say different things: nobody knows who is right."""
+    """Takes out images whose table row and index entry differ: either may be wrong."""
     for column in ("path", "content"):
-        said = _of_index(old, f"SELECT image_id, {column} FROM images ORDER BY {column}")
+        rows = _of_index(old, f"SELECT image_id, {column} FROM images ORDER BY {column}")
         sql = f"DELETE FROM images WHERE image_id = ? AND {column} IS NOT ?"
-        db.executemany(sql, said)
+        db.executemany(sql, rows)
 
 
 def _of_index(old: sqlite3.Connection, question: str) -> list[tuple[Value, ...]]:
     """Rows of a question that an index alone answers, up to where it is damaged."""
-    found: list[tuple[Value, ...]] = []
+    rows: list[tuple[Value, ...]] = []
     with contextlib.suppress(*_DAMAGE):
-        found.extend(old.execute(question))
-    return found
+        rows.extend(old.execute(question))
+    return rows
 
 
 def _tables(db: sqlite3.Connection) -> list[_Table]:
@@ -217,7 +218,7 @@ def _copy_strays(damaged: Path, db: sqlite3.Connection, torn: list[_Table]) -> d
             last_ids[str(values[0])] = values[1]
             continue
         homes = [table for table in torn if table.fits(values)]
-        if len(homes) == 1:  # a row that could be of two tables is nobody's
+        if len(homes) == 1:  # a row that fits two tables is left out
             _insert(db, homes[0], homes[0].row(rowid, values))
     return last_ids
 
@@ -230,12 +231,15 @@ def _insert(db: sqlite3.Connection, table: _Table, values: tuple[Value, ...]) ->
 
 
 def _never_again(db: sqlite3.Connection, last_ids: dict[str, int]) -> None:
-    """Makes ids go on behind every one that was ever given, so that no mark gets another image."""
-    said = [row[0] for row in db.execute("SELECT image_id FROM judgements")]
-    said += [row[0] for row in db.execute("SELECT image_id FROM dropped")]
+    """Makes new ids follow all that were ever given, so that no mark gets another image."""
+    image_ids = [row[0] for row in db.execute("SELECT image_id FROM judgements")]
+    image_ids += [row[0] for row in db.execute("SELECT image_id FROM dropped")]
+    image_ids += [row[0] for row in db.execute("SELECT image_id FROM tombstones")]
     for (hits,) in db.execute("SELECT hits FROM rounds WHERE json_valid(hits)"):
-        said += [hit[0] for hit in json.loads(hits)]
-    last_ids["images"] = max([last_ids.get("images", 0), *(i for i in said if isinstance(i, int))])
+        image_ids += [hit[0] for hit in json.loads(hits)]
+    last_ids["images"] = max(
+        [last_ids.get("images", 0), *(i for i in image_ids if isinstance(i, int))]
+    )
     for name, last in last_ids.items():
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (name,)).fetchone()
         if row is None:

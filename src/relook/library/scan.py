@@ -1,25 +1,130 @@
 """Listing the picture files below folders and addresses. Layer: library.
 
-Follows links, each real folder once; a folder that cannot be listed is reported, so that
-nobody takes its files for deleted. Files come a folder at a time, while others read them.
+Follows links, each real folder once. A folder that cannot be listed is reported, on a disk or
+in a remote store, so that nobody takes its files for deleted: an unreachable store never looks
+like an empty one. Files come a folder at a time, while others read them.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.formats import SUFFIXES
-from relook.core.picture_paths import is_archive, is_below, is_url, split_member
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
+from relook.core.remote import find_file_system, looked_at, retrying
 from relook.library.records import FileFacts, printable
+from relook.library.whereabouts import Identity, device_of, identity_of
 
-__all__ = ["Scan", "check_root", "is_gone"]
+__all__ = ["RemoteWalk", "Scan", "check_root"]
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
+_WEB = ("http", "https")
 _AT_ONCE = 1000  # files handed on together
 _CONNECTIONS = 16
+
+
+class RemoteWalk:
+    """The pictures below an address.
+
+    Args:
+        root: As `clean_address` gives it.
+        hidden: Whether names that begin with a dot count.
+        leave_out: Whether another root lists a folder or file.
+        connections: Requests at once.
+
+    Raises:
+        MissingExtraError, InputError: as `find_file_system`.
+    """
+
+    def __init__(
+        self, root: bytes, hidden: bool, leave_out: Callable[[bytes], bool], connections: int
+    ) -> None:
+        self._root, self._hidden, self._leave_out = root, hidden, leave_out
+        self._files, self._path = find_file_system(root)
+        self._path = self._path.rstrip("/")
+        self._is_web = root.partition(b"://")[0].decode() in _WEB
+        self._connections = connections
+        self.unlisted: dict[bytes, str] = {}
+
+    def check(self) -> dict[str, Any]:
+        """Facts of the root, from the store.
+
+        Raises:
+            NotFoundError: `no_path`; FetchError: `unreachable`.
+        """
+        try:
+            if self._is_web and not _is_file(self._root):
+                retrying(lambda: self._files.ls(self._path + "/", detail=False))
+                return {"type": "directory"}
+            return dict(retrying(lambda: self._files.info(self._path)))
+        except (FileNotFoundError, PermissionError) as error:
+            closed = isinstance(error, PermissionError)
+            reason = "it may not be read" if closed else "nothing is there"
+            text = os.fsdecode(self._root)
+            raise NotFoundError(
+                "no_path", f"cannot index {text}: {reason}", "check the address and the credentials"
+            ) from error
+        except FetchError as error:
+            text = os.fsdecode(self._root)
+            raise FetchError(error.code, f"{text}: {error.message}", error.hint) from error
+
+    def __iter__(self) -> Iterator[list[FileFacts]]:
+        facts = self.check()
+        if facts.get("type") != "directory":
+            yield [FileFacts(self._root, *looked_at(facts))]
+            return
+        pending, seen = [self._root], {self._root}
+        with ThreadPoolExecutor(self._connections, thread_name_prefix="relook-list") as pool:
+            while pending:
+                folder = pending.pop()
+                try:
+                    entries = self._entries(folder)
+                except (OSError, FetchError) as error:
+                    self.unlisted[folder] = getattr(error, "message", str(error))
+                    continue
+                files = [entry for entry in entries if not entry[2] and _is_file(entry[0])]
+                for at in range(0, len(files), _AT_ONCE):
+                    yield [
+                        facts for facts in pool.map(self._facts, files[at : at + _AT_ONCE]) if facts
+                    ]
+                folders = [url for url, _, is_folder in entries if is_folder and url not in seen]
+                seen.update(folders)
+                pending += reversed(folders)
+
+    def _entries(self, folder: bytes) -> list[tuple[bytes, dict[str, Any], bool]]:
+        """Address, facts and kind of what is in a folder, in order."""
+        path = self._path + os.fsdecode(folder[len(self._root) :])
+        address = path + "/" if self._is_web else path
+        entries = []
+        for info in retrying(lambda: self._files.ls(address, detail=True)):
+            name = str(info["name"]).rstrip("/")
+            url = self._root + os.fsencode(name[len(self._path) :])
+            base = posixpath.basename(unquote(name))
+            odd = not name.startswith(path + "/") or base in ("", ".", "..") or "?" in name
+            if odd or "#" in name or "/" in name[len(path) + 1 :] or self._leave_out(url):
+                continue
+            if not base.startswith(".") or self._hidden:
+                entries.append((url, info, info.get("type") == "directory"))
+        return sorted(entries, key=lambda entry: entry[0])
+
+    def _facts(self, entry: tuple[bytes, dict[str, Any], bool]) -> FileFacts | None:
+        url, info, _ = entry
+        if self._is_web:  # a page of links has no facts of their targets
+            try:
+                info = retrying(lambda: self._files.info(str(info["name"])))
+            except (OSError, FetchError):  # reading it gives the reason
+                return FileFacts(url, 0, 0)
+        return FileFacts(url, *looked_at(info))
+
+
+def _is_file(url: bytes) -> bool:
+    return url.lower().endswith(_SUFFIXES) or is_archive(url)
 
 
 class Scan:
@@ -36,6 +141,9 @@ class Scan:
 
     Attributes:
         unlisted: Folders and archives that could not be read, with the reason.
+        closed: Those of `unlisted` that lead out of the folders in `within`.
+        identities: Folder with pictures or archives -> its file system and inode.
+        links: Folders that are links.
 
     Raises:
         NotFoundError: `no_path` when a root is not there.
@@ -54,6 +162,10 @@ class Scan:
         self.roots = list(dict.fromkeys(roots))
         self.hidden = hidden
         self.unlisted: dict[bytes, str] = {}
+        self.closed: set[bytes] = set()
+        self.identities: dict[bytes, Identity] = {}
+        self.links: set[bytes] = set()
+        self._devices: dict[int, int] = {}
         self._avoid, self._connections = avoid, connections
         self._within = None if within is None else [os.path.realpath(folder) for folder in within]
         for root in self.roots:
@@ -67,8 +179,28 @@ class Scan:
 
     def covers(self, path: bytes) -> bool:
         """Whether the scan would have seen this file if it were there."""
-        under = any(is_below(path, root) for root in self.roots)
-        return under and not any(is_below(path, one) for one in list(self.unlisted))
+        return self.is_below_root(path) and self.unlisted_above(path) is None
+
+    def is_below_root(self, path: bytes) -> bool:
+        """Whether it is one of the roots or in one."""
+        return any(is_below(path, root) for root in self.roots)
+
+    def unlisted_above(self, path: bytes) -> bytes | None:
+        """The folder or archive above a file that could not be read; None when all could."""
+        return next((folder for folder in list(self.unlisted) if is_below(path, folder)), None)
+
+    def identity(self, folder: bytes) -> Identity:
+        """File system and inode of a folder.
+
+        Raises:
+            OSError: when the folder cannot be read.
+        """
+        return self._identity(folder, os.stat(folder))
+
+    def _identity(self, folder: bytes, facts: os.stat_result) -> Identity:
+        if facts.st_dev not in self._devices:
+            self._devices[facts.st_dev] = device_of(folder, facts)
+        return identity_of(self._devices[facts.st_dev], facts)
 
     def __iter__(self) -> Iterator[list[FileFacts]]:
         for root in self.roots:
@@ -88,7 +220,7 @@ class Scan:
                 yield [FileFacts.of(root, facts)]
 
     def _remote(self, root: bytes) -> Iterator[list[FileFacts]]:
-        from relook.library.remote_scan import RemoteWalk
+        from relook.library.scan import RemoteWalk
 
         others = frozenset(self.roots) - {root}
         walk = RemoteWalk(root, self.hidden, others.__contains__, self._connections)
@@ -116,7 +248,9 @@ class Scan:
                 self.unlisted[folder] = error.strerror or str(error)
                 continue
             folders: list[bytes] = []
-            wanted = [one for one in ordered if self._is_wanted(one, others, folders)]
+            wanted = [entry for entry in ordered if self._is_wanted(entry, others, folders)]
+            if wanted:
+                self.identities[folder] = self._identity(folder, facts)
             for at in range(0, len(wanted), _AT_ONCE):
                 yield [_facts(entry) for entry in wanted[at : at + _AT_ONCE]]
             pending.extend(reversed(folders))
@@ -129,8 +263,11 @@ class Scan:
             return False
         if self._within is not None and entry.is_symlink() and _leads_out(entry, self._within):
             self.unlisted[entry.path] = "it leads out of the folders that may be indexed"
+            self.closed.add(entry.path)
         elif _is_folder(entry):
             folders.append(entry.path)
+            if entry.is_symlink():
+                self.links.add(entry.path)
         else:
             return entry.name.lower().endswith(_SUFFIXES) or is_archive(entry.name)
         return False
@@ -144,7 +281,7 @@ def check_root(root: bytes) -> os.stat_result:
         FetchError: `unreachable`; MissingExtraError: for a remote place.
     """
     if is_url(root):
-        from relook.library.remote_scan import RemoteWalk
+        from relook.library.scan import RemoteWalk
 
         RemoteWalk(root, False, lambda _: False, 1).check()
         return os.stat_result((0,) * 10)
@@ -154,57 +291,6 @@ def check_root(root: bytes) -> os.stat_result:
         raise NotFoundError(
             "no_path", f"cannot index {printable(root)}: {error.strerror}", "check the path"
         ) from error
-
-
-def is_gone(path: bytes) -> bool:
-    """Whether a file is not there any more, for sure: its folder can be listed without it."""
-    member = split_member(path)
-    if is_url(path):
-        return _is_gone_there(path)
-    if member is not None:
-        return is_gone(member[0]) or _is_gone_inside(*member)
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return _is_listable(os.path.dirname(path))
-    except OSError:
-        return False
-    return False
-
-
-def _is_gone_inside(archive: bytes, name: bytes) -> bool:
-    from relook.core.errors import ImageError
-    from relook.core.sources import archive_at
-
-    try:
-        return name not in archive_at(archive).pictures
-    except ImageError:
-        return False
-
-
-def _is_gone_there(url: bytes) -> bool:
-    from relook.core.errors import ImageError
-    from relook.core.remote import size_and_stamp
-
-    member = split_member(url)
-    try:
-        size_and_stamp(url if member is None else member[0])
-    except ImageError as error:
-        return error.code == "vanished"
-    return member is not None and _is_gone_inside(*member)
-
-
-def _is_listable(folder: bytes) -> bool:
-    """Whether a folder, or the nearest one above that is there, can be listed."""
-    while folder and folder != os.path.dirname(folder):
-        try:
-            with os.scandir(folder):
-                return True
-        except (FileNotFoundError, NotADirectoryError):
-            folder = os.path.dirname(folder)
-        except OSError:
-            return False
-    return True
 
 
 def _leads_out(entry: os.DirEntry[bytes], within: list[bytes]) -> bool:
@@ -222,6 +308,6 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
 def _facts(entry: os.DirEntry[bytes]) -> FileFacts:
     try:
         facts = entry.stat()
-    except OSError:  # gone, or a dangling link: reading it says which
+    except OSError:  # gone, or a dangling link: reading it gives the reason
         return FileFacts(entry.path, 0, 0)
     return FileFacts.of(entry.path, facts)

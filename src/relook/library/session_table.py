@@ -9,15 +9,17 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
-from relook.core.vectors import Floats
+from relook.library import session_rows
 from relook.library.catalog import Catalog
+from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.library.tombstones import sweep_tombstones
 
 __all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
 
@@ -56,79 +58,6 @@ CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """Relevant or irrelevant, on an image or on a region of it.
-
-    Args:
-        judgement_id: Given by the catalog; grows with time.
-        round: The round on whose page it was made.
-        image_id: The image.
-        relevant: Or irrelevant.
-        box: The region; None means the whole image.
-        caption: What is in it, in words; None when nobody said. Empty means "use none".
-        caption_by: `person` or `captioner`.
-        weight: How much it counts.
-        crop: [d] vector of the region, cut from the original pixels; None for a whole image.
-        led_to: The round that was fitted with it for the first time; None while it waits.
-    """
-
-    judgement_id: int
-    round: int
-    image_id: int
-    relevant: bool
-    box: Box | None = None
-    caption: str | None = None
-    caption_by: str = "captioner"
-    weight: float = 1.0
-    crop: Floats | None = None
-    led_to: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the vector."""
-        return {
-            "judgement_id": self.judgement_id,
-            "round": self.round,
-            "image_id": self.image_id,
-            "relevant": self.relevant,
-            "box": None if self.box is None else self.box.as_list(),
-            "caption": self.caption,
-            "caption_by": self.caption_by,
-            "weight": self.weight,
-            "led_to": self.led_to,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRow:
-    """One page of a session: which round it grew from, how, and what it showed.
-
-    Args:
-        number: 0 is the first query's own page.
-        parent: The round it was refined from; None for round 0.
-        strategy: What was asked for ("auto").
-        hits: `[image_id, score, tile number]` of each hit, best first.
-        record: What the strategy says of itself (what the gate chose, notes).
-    """
-
-    number: int
-    parent: int | None
-    strategy: str
-    hits: tuple[tuple[int, float, int], ...]
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session's own line."""
-
-    session_id: str
-    name: str
-    query: dict[str, Any]
-    current_round: int
-    created_s: float
-
-
 class SessionTable:
     """The sessions of one library.
 
@@ -153,8 +82,16 @@ class SessionTable:
             row = (session_id, name, json.dumps(query), 0, time.time())
             db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
+    def version(self) -> tuple[int, int]:
+        """Another value after every change of the catalog, here or by another process."""
+        return self._catalog.version()
+
     def get(self, session_id: str) -> SessionRow:
-        """One session.
+        """A session's own line; see `read`."""
+        return self.read(session_id).row
+
+    def read(self, session_id: str) -> SessionRows:
+        """All of one session; its line is on its last round where the current one is not there.
 
         Raises:
             NotFoundError: `no_session`.
@@ -166,18 +103,22 @@ class SessionTable:
                 f"this library has no session {session_id!r}",
                 "relook session list shows them; sessions belong to one library",
             )
-        return rows[0]
+        rounds = tuple(self.rounds(session_id))
+        judged = self._judgements(session_id)
+        return SessionRows(
+            _on_a_round(rows[0], [row.number for row in rounds]),
+            rounds,
+            tuple(item for item in judged if isinstance(item, Judgement)),
+            tuple(item for item in judged if isinstance(item, str)),
+        )
 
     def all(self) -> list[SessionRow]:
         """Every session, newest first."""
         return self._sessions("ORDER BY created_s DESC, session_id")
 
     def _sessions(self, which: str, *values: object) -> list[SessionRow]:
-        sql = f"SELECT session_id, name, query, current_round, created_s FROM sessions {which}"
-        return [
-            SessionRow(str(i), str(name), json.loads(str(query)), int(str(now)), float(str(at)))
-            for i, name, query, now, at in self._catalog.ask(sql, values)
-        ]
+        sql = f"SELECT {session_rows.SESSION} FROM sessions {which}"
+        return [session_rows.read_session(row) for row in self._catalog.ask(sql, values)]
 
     def rename(self, session_id: str, name: str) -> None:
         """Gives a session another name."""
@@ -189,6 +130,7 @@ class SessionTable:
         with self._catalog.transaction() as db:
             for table in ("judgements", "rounds", "sessions"):
                 db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+            sweep_tombstones(db)
 
     def go(self, session_id: str, number: int) -> None:
         """Makes a round the current one."""
@@ -196,8 +138,11 @@ class SessionTable:
             values = (number, session_id)
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", values)
 
-    def add_round(self, session_id: str, row: RoundRow) -> None:
+    def add_round(self, session_id: str, row: RoundRow) -> RoundRow:
         """Adds a round, makes it the current one, and gives it its parent's waiting judgements.
+
+        Returns:
+            The round as it is read back.
 
         Raises:
             LibraryBusyError: `session_busy` when another process has just added this round.
@@ -223,31 +168,28 @@ class SessionTable:
                 " WHERE session_id = ? AND round = ? AND led_to IS NULL",
                 (row.number, session_id, row.parent),
             )
+        strategy, hits, record = (text.encode() for text in values[3:6])
+        is_first = row.parent is None
+        kept = session_rows.read_round((row.number, row.parent, strategy, hits, record, is_first))
+        assert kept is not None  # it has a number
+        return kept
 
     def rounds(self, session_id: str) -> list[RoundRow]:
-        """The rounds of a session by number."""
-        sql = (
-            "SELECT number, parent, strategy, hits, record FROM rounds"
-            " WHERE session_id = ? ORDER BY number"
-        )
-        return [
-            RoundRow(
-                int(str(number)),
-                None if parent is None else int(str(parent)),
-                str(strategy),
-                tuple((int(i), float(s), int(t)) for i, s, t in json.loads(str(hits))),
-                json.loads(str(record)),
-            )
-            for number, parent, strategy, hits, record in self._catalog.ask(sql, (session_id,))
-        ]
+        """The rounds of a session by number; each says what of it cannot be read."""
+        sql = f"SELECT {session_rows.ROUND} FROM rounds WHERE session_id = ? ORDER BY number"
+        found = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
+        return [row for row in found if row is not None]
 
     def judgements(self, session_id: str) -> list[Judgement]:
-        """All judgements of a session, oldest first."""
+        """The judgements of a session that can be read, oldest first."""
+        return [item for item in self._judgements(session_id) if isinstance(item, Judgement)]
+
+    def _judgements(self, session_id: str) -> list[Judgement | str]:
         sql = (
-            "SELECT judgement_id, round, image_id, relevant, box, caption, caption_by, weight,"
-            " crop, led_to FROM judgements WHERE session_id = ? ORDER BY judgement_id"
+            f"SELECT {session_rows.JUDGEMENT} FROM judgements WHERE session_id = ?"
+            " ORDER BY judgement_id"
         )
-        return [_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
+        return [session_rows.read_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
 
     def put(self, session_id: str, judgements: Sequence[Judgement]) -> list[int]:
         """Adds judgements (id 0) or replaces them; all or none.
@@ -295,11 +237,12 @@ class SessionTable:
             done = db.execute(sql, [*bound, *map(_stored, (expected or {}).values())])
             return done.rowcount > 0
 
-    def remove_judgement(self, session_id: str, judgement_id: int) -> None:
-        """Takes one judgement back."""
+    def remove_judgement(self, session_id: str, judgement_id: int) -> bool:
+        """Takes one judgement back, readable or not; whether it was there."""
         with self._catalog.transaction() as db:
             values = (session_id, judgement_id)
-            db.execute("DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?", values)
+            sql = "DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?"
+            return db.execute(sql, values).rowcount > 0
 
     def remove_round(self, session_id: str, number: int, parent: int) -> None:
         """Takes a round without successors back, with what was judged on its page.
@@ -317,24 +260,29 @@ class SessionTable:
             db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
 
 
+def _on_a_round(row: SessionRow, numbers: Sequence[int]) -> SessionRow:
+    """The session's line, on its last round where the current one is not there."""
+    problems = []
+    if 0 not in numbers:
+        problems.append("its first page is not there" if numbers else "it has no page")
+    number = row.current_round
+    if numbers and number not in numbers:
+        number = numbers[-1]
+        problems.append(
+            f"its current round {row.current_round} is not there; this is round {number}"
+        )
+    if not problems:
+        return row
+    return replace(
+        row,
+        current_round=number if numbers else 0,
+        problems=(*row.problems, *problems),
+        is_whole=row.is_whole and 0 in numbers,
+    )
+
+
 def _stored(value: object) -> object:
     """A value as its column holds it."""
     if isinstance(value, Box):
         return json.dumps(value.as_list())
     return value.astype(np.float32).tobytes() if isinstance(value, np.ndarray) else value
-
-
-def _judgement(row: tuple[Any, ...]) -> Judgement:
-    judgement_id, number, image_id, relevant, box, caption, caption_by, weight, crop, led_to = row
-    return Judgement(
-        judgement_id,
-        number,
-        image_id,
-        bool(relevant),
-        None if box is None else Box(*json.loads(box)),
-        caption,
-        caption_by,
-        weight,
-        None if crop is None else np.frombuffer(crop, np.float32),
-        led_to,
-    )

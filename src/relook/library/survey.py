@@ -2,7 +2,8 @@
 
 Lists the roots, looks into archives, and compares each file with what the library knows. It
 runs ahead of the reading as far as it likes: a file that waits takes about 30 bytes, so the
-end of a long run is soon known.
+end of a long run is soon known. An archive that was listed whole and has not changed costs one
+`stat`.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ import collections
 import os
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from relook.core.archives import Archive
 from relook.core.errors import ImageError
-from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
+from relook.core.picture_paths import has_rival, is_archive, member_path
 from relook.core.settings import IndexSettings
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
-from relook.library import archive_table
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
+from relook.library.image_words import Sidecars
 from relook.library.known import KnownFiles
 from relook.library.reading import with_words
 from relook.library.records import FileFacts, SkippedFile
+from relook.library.report import Clock
 from relook.library.scan import Scan
-from relook.library.sidecar import Sidecars
-from relook.library.stages import Clock
 
-__all__ = ["Survey"]
+__all__ = ["Survey", "remember_archives"]
 
 _CHUNK = 256
 _RIVAL = "ambiguous_name"
@@ -47,16 +47,19 @@ class Survey:
     Args:
         scan: The roots.
         catalog: What the library has.
-        known: The files of its images; told which of them are there.
-        sidecars: What is said about pictures elsewhere.
+        known: The files of its images; the survey marks those that it meets.
+        sidecars: Titles, captions and metadata from files beside the pictures.
         settings: How to index.
 
     Attributes:
         n_listed, n_todo, n_unchanged, n_metadata: Counts so far, of files.
-        present: Paths of the files met that were skipped once.
-        mended: Those of them that are as an image was indexed.
-        empty_roots: Roots below which nothing has been met.
+        present: Paths of files that an earlier run skipped and this listing has met.
+        mended: Those of `present` that now equal the file of an indexed image.
+        steady: Folder or archive -> the places (see `whereabouts`) of which a file was met in it
+            unchanged; 0 stands for images of which no place is known.
+        unplaced: Folder or archive, and ids of unchanged images of which no place was known.
         archives: Those listed whole, by path.
+        looked_into: Archives whose members are known, as they are now.
     """
 
     def __init__(
@@ -67,14 +70,16 @@ class Survey:
         sidecars: Sidecars,
         settings: IndexSettings,
     ) -> None:
-        self._scan, self._catalog, self._known = scan, catalog, known
+        self.scan, self._catalog, self.known = scan, catalog, known
         self._sidecars, self._settings = sidecars, settings
         self._skipped = {file.facts.path: file for file in catalog.skipped()}
         self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
         self.present: set[bytes] = set()
         self.mended: set[bytes] = set()
-        self.empty_roots = list(scan.roots)
+        self.steady: dict[bytes, set[int]] = {}
+        self.unplaced: list[tuple[bytes, Ints]] = []
         self.archives: dict[bytes, FileFacts] = {}
+        self.looked_into: set[bytes] = set()
         self.listing = Clock("list")
         self._chunks: collections.deque[_Packed] = collections.deque()
         self._open: list[FileFacts] = []  # of the thread
@@ -92,11 +97,11 @@ class Survey:
 
     @property
     def roots(self) -> list[bytes]:
-        """What is gone over."""
-        return self._scan.roots
+        """The folders, files and addresses that are listed."""
+        return self.scan.roots
 
     def is_exhausted(self) -> bool:
-        """Whether nothing more will come; `next` has said None.
+        """Whether nothing more will come, once `next` has returned None.
 
         Raises:
             Whatever ended the listing.
@@ -110,9 +115,9 @@ class Survey:
 
     def next(self, wait_s: float) -> FileFacts | None:
         """The next file to read, or None when none has come within some seconds."""
-        found = next(self._taken, None)
-        if found is not None:
-            return found
+        packed = next(self._taken, None)
+        if packed is not None:
+            return packed
         with self._changed:
             if not self._chunks and not self._over and wait_s > 0:
                 self._changed.wait(wait_s)
@@ -140,7 +145,7 @@ class Survey:
 
     def _run(self) -> None:
         try:
-            batches = iter(self._scan)
+            batches = iter(self.scan)
             while not self._stopped:
                 with self.listing.work(0):
                     files = next(batches, None)
@@ -157,7 +162,6 @@ class Survey:
 
     def _sort(self, files: Sequence[FileFacts]) -> None:
         """Takes in some files that were listed."""
-        self._note_roots(files)
         plain = [file for file in files if not is_archive(file.path)]
         with self.listing.work(len(plain)):
             self._compare(plain)
@@ -165,21 +169,16 @@ class Survey:
             if is_archive(file.path) and not self._stopped:
                 self._look_into(file)
 
-    def _note_roots(self, files: Sequence[FileFacts]) -> None:
-        if self.empty_roots:
-            self.empty_roots = [
-                root
-                for root in self.empty_roots
-                if not any(is_below(file.path, root) for file in files)
-            ]
-
-    def _compare(self, files: Sequence[FileFacts]) -> None:
+    def _compare(self, files: Sequence[FileFacts], archive: bytes | None = None) -> None:
+        """Sorts the files of one folder or archive into unchanged and to be read."""
         if not files:
             return
-        same, ids = self._known.compare(files)
+        same, ids = self.known.compare(files)
         if self._skipped:
             self._note_skipped(files, same.tolist())
         n_same = int(same.sum())
+        if n_same:
+            self._note_steady(archive or os.path.dirname(files[0].path), ids[same])
         if n_same and self._sidecars:
             self._update_words(ids[same])
         todo = files
@@ -196,6 +195,12 @@ class Survey:
         while len(self._open) >= _CHUNK or (self._open and not self._chunks):
             self._hand_on(self._open[:_CHUNK])
             self._open = self._open[_CHUNK:]
+
+    def _note_steady(self, place: bytes, image_ids: Ints) -> None:
+        places = self.known.places_of(image_ids)
+        self.steady.setdefault(place, set()).update(np.unique(places).tolist())
+        if not places.all():
+            self.unplaced.append((place, image_ids[places == 0]))
 
     def _note_skipped(self, files: Sequence[FileFacts], same: list[bool]) -> None:
         for file, is_same in zip(files, same, strict=True):
@@ -219,10 +224,10 @@ class Survey:
             self._changed.notify_all()
 
     def _update_words(self, image_ids: Ints) -> None:
-        """Gives unchanged images what a sidecar says now."""
+        """Gives unchanged images the words that their sidecar has now."""
         for at in range(0, len(image_ids), 500):
             some = self._catalog.images(image_ids[at : at + 500].tolist(), missing_ok=True)
-            new = [with_words(one, self._sidecars.get(one.facts.path)) for one in some]
+            new = [with_words(image, self._sidecars.get(image.facts.path)) for image in some]
             changed = [now for now, before in zip(new, some, strict=True) if now != before]
             if changed:
                 with self._catalog.transaction() as db:
@@ -232,23 +237,23 @@ class Survey:
             self.n_metadata += len(changed)
 
     def _look_into(self, facts: FileFacts) -> None:
-        """Takes in the members of an archive, unless it is as it was."""
+        """Takes in the members of an archive, unless the archive is unchanged."""
         before, settings = self._skipped.get(facts.path), self._settings
         rival = has_rival(facts.path)
         if before is not None:
             self.present.add(facts.path)
             if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
-                self._scan.unlisted[facts.path] = before.message
+                self.scan.unlisted[facts.path] = before.message
                 return
         always = settings.hidden or settings.retry_skipped or rival
-        if not always and archive_table.is_unchanged(self._catalog, facts):
-            self._pass_over(facts.path)
+        unchanged = not always and _is_unchanged(self._catalog, facts)
+        if unchanged and self._pass_over(facts.path):
             return
         try:
             with self.listing.work(0):
                 archive = _listed(facts.path, rival)
         except ImageError as error:
-            self._scan.unlisted[facts.path] = error.message
+            self.scan.unlisted[facts.path] = error.message
             self._skip(SkippedFile(facts, error.code, error.message))
             return
         self._take_members(facts, archive)
@@ -256,6 +261,7 @@ class Survey:
             self.mended.add(facts.path)
 
     def _take_members(self, facts: FileFacts, archive: Archive) -> None:
+        self.looked_into.add(facts.path)
         for name, code, reason in archive.skips:
             path = member_path(facts.path, name)
             if self._is_shown(name):
@@ -263,15 +269,15 @@ class Survey:
         members = [
             FileFacts(
                 member_path(facts.path, name),
-                one.size_bytes,
-                facts.mtime_ns if one.stamp is None else one.stamp,
+                picture.size_bytes,
+                facts.mtime_ns if picture.stamp is None else picture.stamp,
             )
-            for name, one in archive.pictures.items()
+            for name, picture in archive.pictures.items()
             if self._is_shown(name)
         ]
         for at in range(0, len(members), _AT_ONCE):
             with self.listing.work(len(members[at : at + _AT_ONCE])):
-                self._compare(members[at : at + _AT_ONCE])
+                self._compare(members[at : at + _AT_ONCE], facts.path)
         if not self._settings.hidden:
             self.archives[facts.path] = facts
 
@@ -280,15 +286,21 @@ class Survey:
         hides = any(part.startswith(b".") and part != b".." for part in parts)
         return self._settings.hidden or not (hides or parts[0] == b"__MACOSX")
 
-    def _pass_over(self, archive: bytes) -> None:
-        """Takes every member of an unchanged archive for unchanged."""
-        ids = archive_table.images_inside(self._catalog, archive)
-        self._known.meet(ids)
-        self.present.update(archive_table.skipped_inside(self._catalog, archive))
+    def _pass_over(self, archive: bytes) -> bool:
+        """Counts every member of an unchanged archive as unchanged, unless one is away."""
+        ids = _images_inside(self._catalog, archive)
+        if np.isin(ids, self.known.away).any():  # the whole archive was, or this one is not in it
+            return False
+        self.looked_into.add(archive)
+        self.known.meet(ids)
+        if len(ids):
+            self._note_steady(archive, ids)
+        self.present.update(_skipped_inside(self._catalog, archive))
         self.n_unchanged += len(ids)
         self.n_listed += len(ids)
         if self._sidecars:
             self._update_words(ids)
+        return True
 
     def _skip(self, file: SkippedFile) -> None:
         self.present.add(file.facts.path)
@@ -313,3 +325,55 @@ def _packed(files: Sequence[FileFacts]) -> _Packed:
 def _unpacked(packed: _Packed) -> Iterator[FileFacts]:
     paths = zlib.decompress(packed[0]).split(b"\0")
     return iter(list(map(FileFacts, paths, *packed[1].T.tolist())))
+
+
+def _is_unchanged(catalog: Catalog, facts: FileFacts) -> bool:
+    """Whether the library has everything of this archive, as it is now."""
+    sql = "SELECT size_bytes, mtime_ns, n_members FROM archives WHERE path = ?"
+    kept = catalog.ask(sql, (facts.path,))
+    return bool(kept) and kept[0] == (facts.size_bytes, facts.mtime_ns, _n(catalog, facts.path))
+
+
+def _images_inside(catalog: Catalog, archive: bytes) -> Ints:
+    """[n] int64: ids of the images that are members of an archive."""
+    rows = catalog.ask(_inside("SELECT image_id FROM images"), _range(archive))
+    return np.array(rows, np.int64).reshape(-1)
+
+
+def _skipped_inside(catalog: Catalog, archive: bytes) -> list[bytes]:
+    """Paths of an archive's members that could not be used."""
+    rows = catalog.ask(_inside("SELECT path FROM skipped"), _range(archive))
+    return [row[0] for row in rows]  # type: ignore[misc]
+
+
+def remember_archives(catalog: Catalog, listed: Mapping[bytes, FileFacts]) -> None:
+    """Records that the library has every member of some archives.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
+    rows = [
+        (path, facts.size_bytes, facts.mtime_ns, _n(catalog, path))
+        for path, facts in listed.items()
+    ]
+    if rows:
+        with catalog.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO archives VALUES (?, ?, ?, ?)", rows)
+
+
+def _n(catalog: Catalog, archive: bytes) -> int:
+    """How many members are images or could not be used."""
+    counts = [
+        catalog.ask(_inside(f"SELECT count(*) FROM {table}"), _range(archive))[0][0]
+        for table in ("images", "skipped")
+    ]
+    return sum(int(str(n)) for n in counts)
+
+
+def _inside(select: str) -> str:
+    return f"{select} WHERE path >= ? AND path < ?"
+
+
+def _range(archive: bytes) -> tuple[bytes, bytes]:
+    first = member_path(archive, b"")
+    return first, first[:-1] + bytes([first[-1] + 1])

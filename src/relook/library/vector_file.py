@@ -1,23 +1,38 @@
-"""The append-only file of unit vectors: fp16, memory-mapped. Layer: library.
+"""The append-only file of unit vectors and its checksums: fp16, memory-mapped. Layer: library.
 
 Rows are numbered from 0 and never change; compaction writes a new file under another name. The
 catalog names the rows that count; rows behind the last one it names are what a kill left over,
 and the next writer cuts them off.
+
+The catalog holds one checksum for each batch of rows. It is written in the transaction that
+names the rows, from the numbers in memory: it tells what should be on the disk, not what is
+there. Libraries of older versions have no checksums; the next writer adds them. `relook doctor
+--check` compares.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from relook.core.errors import LibraryFormatError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Halves, Ints, singles
+from relook.library.catalog import Catalog
 
-__all__ = ["VectorFile"]
+__all__ = ["Sum", "VectorFile", "add_missing_sums", "gaps", "put_sum", "read_sums", "renew_sums"]
 
 _BYTES = 2
+# Rows under one sum where the batches are not known any more. One damaged byte then costs
+# the pictures of all these rows.
+_ROWS = 1024
+_PUT = "INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"
 
 
 class VectorFile:
@@ -47,7 +62,7 @@ class VectorFile:
                 "restore the file from a backup, or index the pictures into a new library",
             )
         self._n_rows = n_rows
-        self._mapped()  # at once: a file that is replaced stays readable to those who have it
+        self._mapped()  # mapped at once: a file that is replaced stays readable
 
     def __len__(self) -> int:
         return self._n_rows
@@ -90,11 +105,10 @@ class VectorFile:
                 os.fsync(file.fileno())
         except OSError as error:
             self.cut_tail()
-            raise StorageError(
-                "disk_refused",
-                f"cannot write {len(data):,} bytes to {self.path}: {error.strerror}",
+            raise disk_error(
+                f"cannot write {len(data):,} bytes to {self.path}", error,
                 "make room on the disk and run the same command again; nothing is lost",
-            ) from error
+            ) from error  # fmt: skip
         self._n_rows += len(vectors)
         self._map = None
         return first
@@ -116,3 +130,94 @@ class VectorFile:
             else:  # as a plain array: numpy's class of mapped ones makes every access slower
                 self._map = np.asarray(np.memmap(self.path, np.float16, mode="r", shape=shape))
         return self._map
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The checksum of some rows of the vector file.
+
+    Args:
+        first_row, n_rows: Which rows.
+        crc32: Of their bytes, as they are in the file.
+    """
+
+    first_row: int
+    n_rows: int
+    crc32: int
+
+    @property
+    def end_row(self) -> int:
+        """The row behind the last one."""
+        return self.first_row + self.n_rows
+
+
+def put_sum(db: sqlite3.Connection, first_row: int, vectors: Floats | Halves) -> None:
+    """Keeps the sum of a batch. Inside the transaction that names its rows.
+
+    Args:
+        db: Of the transaction.
+        first_row: Where the batch begins in the file.
+        vectors: [n, d] as they were given to `VectorFile.append`, or as they are stored.
+    """
+    if len(vectors):
+        db.execute(_PUT, (first_row, len(vectors), _crc32(vectors)))
+
+
+def read_sums(catalog: Catalog) -> list[Sum]:
+    """Every sum, by first row; none where an older version wrote the library."""
+    if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'sums'"):
+        return []
+
+    rows = catalog.ask("SELECT first_row, n_rows, crc32 FROM sums ORDER BY first_row")
+    return [Sum(*row) for row in rows]  # type: ignore[arg-type]
+
+
+def gaps(sums: list[Sum], end_row: int) -> list[tuple[int, int]]:
+    """Ranges `(first, end)` of rows before `end_row` that have no sum."""
+    missing, at = [], 0
+    for batch in sums:
+        if batch.first_row > at:
+            missing.append((at, min(batch.first_row, end_row)))
+        at = max(at, batch.end_row)
+    if at < end_row:
+        missing.append((at, end_row))
+    return [(first, end) for first, end in missing if first < end]
+
+
+def add_missing_sums(catalog: Catalog, vectors: VectorFile) -> int:
+    """Adds missing sums, of the rows as the file has them now. Writer's lock held.
+
+    Returns:
+        How many rows there were.
+    """
+    missing = gaps(read_sums(catalog), len(vectors))
+    if missing:
+        with catalog.transaction() as db:
+            for first, end in missing:
+                _put_range(db, vectors, first, end)
+    return sum(end - first for first, end in missing)
+
+
+def renew_sums(db: sqlite3.Connection, vectors: VectorFile) -> None:
+    """Replaces every sum by those of a vector file that was written anew (compaction).
+
+    Args:
+        db: Of the transaction that renumbers the rows.
+        vectors: The new file.
+    """
+    db.execute("DELETE FROM sums")
+    _put_range(db, vectors, 0, len(vectors))
+
+
+def _put_range(db: sqlite3.Connection, vectors: VectorFile, first: int, end: int) -> None:
+    for start, stop in _pieces(first, end):
+        put_sum(db, start, vectors.halves(slice(start, stop)))
+
+
+def _pieces(first: int, end: int) -> Iterator[tuple[int, int]]:
+    for start in range(first, end, _ROWS):
+        yield start, min(start + _ROWS, end)
+
+
+def _crc32(vectors: Floats | Halves) -> int:
+    return zlib.crc32(np.ascontiguousarray(vectors, np.float16).tobytes())

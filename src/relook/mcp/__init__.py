@@ -1,8 +1,8 @@
 """`relook mcp`: a library for agents, over the Model Context Protocol. Layer: mcp.
 
-Tools, resources and the two transports; what they answer is what `--json` prints. It shares
-the server's rules of who may ask (`relook.server.guard`) and its open libraries
-(`relook.server.shelf`), and needs neither FastAPI nor a page.
+Tools, resources and the two transports; what they answer is what `--json` prints. It shares with
+the page's server who may ask over HTTP (`relook.gateway`) and the open libraries
+(`relook.serving`), and needs neither FastAPI nor a page.
 
 Source: the Model Context Protocol specification, as the package `mcp` 2 implements it.
 """

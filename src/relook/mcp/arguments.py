@@ -10,6 +10,7 @@ from relook.feedback.strategies import STRATEGIES
 from relook.server.requests import Pattern
 
 __all__ = [
+    "Away",
     "BoxMark",
     "Boxes",
     "Edges",
@@ -96,6 +97,9 @@ PathPattern = Annotated[
 ]
 Limit = Annotated[int, Field(ge=1, le=100, description="How many images at most.")]
 Fold = Annotated[bool, Field(description="Whether near-duplicates become one hit.")]
+Away = Annotated[
+    bool, Field(description="Whether images whose file cannot be reached now are shown, too.")
+]
 SessionId = Annotated[str, Field(min_length=1, max_length=64, description="From begin_session.")]
 StrategyName = Annotated[
     str, Field(max_length=40, description=f"How judgements are used. {_STRATEGIES}.")

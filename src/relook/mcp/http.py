@@ -11,9 +11,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
+from relook.gateway.guard import Guard
+from relook.gateway.listen import bind, uvicorn_config
 from relook.mcp.settings import McpSettings
-from relook.server.guard import Guard
-from relook.server.listen import bind, uvicorn_config
 
 __all__ = ["PATH", "http_app", "http_server", "run_http"]
 

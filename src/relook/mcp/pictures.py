@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 
 from mcp.types import ImageContent
 from PIL import Image
 
 from relook.core.errors import InputError
-from relook.core.images import decode
+from relook.core.images import decode, reencoded
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.library.records import ImageRecord
-from relook.server.originals import original
+from relook.serving.originals import original
 
 __all__ = ["MIME", "content_of", "small_jpeg"]
 
@@ -44,7 +43,7 @@ def small_jpeg(
     while True:
         image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
         for quality in _QUALITIES:
-            made = _jpeg(image, quality)
+            made = reencoded(image, quality=quality)
             if len(made) <= max_bytes:
                 return made
         size_px = max(image.size) * 3 // 4
@@ -55,9 +54,3 @@ def small_jpeg(
 def content_of(jpeg: bytes) -> ImageContent:
     """A JPEG as the content of a tool's answer."""
     return ImageContent(type="image", data=base64.b64encode(jpeg).decode("ascii"), mime_type=MIME)
-
-
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()

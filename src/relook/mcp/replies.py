@@ -18,7 +18,7 @@ from relook.core.errors import RelookError
 from relook.core.plain_text import inert, plain
 from relook.core.types import Hit, Page
 from relook.library.records import ImageRecord, printable
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 
 __all__ = [
     "clean", "error_reply", "image_uri", "image_values", "page_text", "page_values", "quoted",
@@ -65,12 +65,12 @@ def quoted(words: str) -> str:
     return json.dumps(inert(plain(words, _QUOTED_CHARS)), ensure_ascii=False)
 
 
-def image_uri(volume: Volume, image_id: int) -> str:
+def image_uri(volume: ServedLibrary, image_id: int) -> str:
     """The resource that describes an image; with `/picture` behind it, the one that shows it."""
     return f"relook://libraries/{volume.library_id}/images/{image_id}"
 
 
-def image_values(volume: Volume, record: ImageRecord) -> dict[str, Any]:
+def image_values(volume: ServedLibrary, record: ImageRecord) -> dict[str, Any]:
     """Everything the catalog knows of an image."""
     uri = image_uri(volume, record.image_id)
     return {
@@ -88,7 +88,7 @@ def image_values(volume: Volume, record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def page_values(volume: Volume, page: Page) -> dict[str, Any]:
+def page_values(volume: ServedLibrary, page: Page) -> dict[str, Any]:
     """A page as `--json` prints it, with the library and the resources of its images."""
     return {
         **page.as_dict(),
@@ -107,7 +107,7 @@ def page_text(page: Page, lead: str = "") -> str:
     return "\n".join([*lines, *([_DATA] if n else [])])
 
 
-def _hit_values(volume: Volume, hit: Hit) -> dict[str, Any]:
+def _hit_values(volume: ServedLibrary, hit: Hit) -> dict[str, Any]:
     path = printable(bytes(hit.path))
     return {**hit.as_dict(), "path": path, "uri": image_uri(volume, hit.image_id)}
 

@@ -54,17 +54,19 @@ class Resources:
 
     async def libraries(self) -> str:
         """Every library."""
-        return await self._read(lambda: {"libraries": [one.info() for one in self._state.shelf]})
+        return await self._read(
+            lambda: {"libraries": [one.info() for one in self._state.libraries]}
+        )
 
     async def library(self, library_id: str) -> str:
         """What a library holds."""
-        return await self._read(lambda: self._state.shelf.get(library_id).info())
+        return await self._read(lambda: self._state.libraries.get(library_id).info())
 
     async def image(self, library_id: str, image_id: str) -> str:
         """What is known of an image."""
 
         def read() -> dict[str, Any]:
-            volume = self._state.shelf.get(library_id)
+            volume = self._state.libraries.get(library_id)
             return image_values(volume, volume.image(_id(image_id)))
 
         return await self._read(read)
@@ -74,7 +76,7 @@ class Resources:
         settings = self._state.settings
 
         def read() -> bytes:
-            volume = self._state.shelf.get(library_id)
+            volume = self._state.libraries.get(library_id)
             return small_jpeg(
                 volume.image(_id(image_id)), volume.library.limits, settings.picture_px,
                 settings.picture_bytes,
@@ -86,7 +88,7 @@ class Resources:
         """The sessions of a library, newest first."""
 
         def read() -> dict[str, Any]:
-            rows = self._state.shelf.get(library_id).library.sessions()
+            rows = self._state.libraries.get(library_id).library.sessions()
             uri = f"{_ROOT}/{library_id}/sessions"
             return {
                 "sessions": [
@@ -102,7 +104,7 @@ class Resources:
         """A session's current page and its judgements."""
 
         def read() -> dict[str, Any]:
-            volume = self._state.shelf.get(library_id)
+            volume = self._state.libraries.get(library_id)
             with volume.reading(session_id) as session:
                 return session_values(volume, session)
 

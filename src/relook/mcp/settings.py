@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relook.core.settings import setting
-from relook.server.settings import ServerSettings
+from relook.gateway.server_settings import ServerSettings
 
 __all__ = ["McpSettings"]
 

@@ -20,6 +20,7 @@ class LibraryLine(_Open):
     library_id: str
     name: str
     n_images: int
+    n_away: int = Field(description="Images whose file cannot be reached now.")
     n_skipped: int
 
 
@@ -39,6 +40,8 @@ class InfoShape(_Open):
     library_id: str
     n_images: int
     n_tiles: int
+    n_away: int = Field(description="Images whose file cannot be reached now.")
+    away: list[dict[str, Any]] = Field(description="place, reason, n.")
     n_skipped: int
     encoder: str
     dim: int

@@ -10,14 +10,15 @@ from relook.app.facade import Library
 from relook.core.errors import NotFoundError
 from relook.library.records import printable
 from relook.mcp.folders import Folders
-from relook.mcp.questions import Questions
 from relook.mcp.settings import McpSettings
-from relook.server.shelf import Captioning, Shelf, Volume
-from relook.server.work import Pool
+from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
+from relook.serving.pools import Pool
+from relook.serving.questions import Questions, Uploads
 
 __all__ = ["McpState"]
 
 _N_WORKERS, _N_WAITING = 4, 32
+_ASK_S = 600.0
 
 
 class McpState:
@@ -47,30 +48,34 @@ class McpState:
         self.settings = settings or McpSettings()
         for library in libraries:
             _check_there(library)
-        self.shelf = Shelf(libraries, caption)
-        roots = [root for one in self.shelf for root in one.files.catalog.roots()]
+        self.libraries = ServedLibraries(libraries, caption)
+        roots = [root for one in self.libraries for root in one.files.catalog.roots()]
         self.folders = Folders([*map(os.fsdecode, roots), *self.settings.folders])
-        self.questions = Questions(self.settings, asking, allow_upload)
+        uploads = Uploads.ALLOWED if allow_upload else Uploads.NOBODY
+        models, providers = self.settings.ask_models, self.settings.ask_providers
+        self.questions = Questions(asking, uploads, models, providers)
+        self.asking = Pool("question", 2, 16, _ASK_S)
         self.pool = Pool("tool", _N_WORKERS, _N_WAITING, self.settings.timeout_s)
 
-    def volume(self, library_id: str) -> Volume:
+    def volume(self, library_id: str) -> ServedLibrary:
         """A library by its id; the first one when none is named.
 
         Raises:
             NotFoundError: `no_library`.
         """
-        return self.shelf.get(library_id) if library_id else next(iter(self.shelf))
+        return self.libraries.get(library_id) if library_id else next(iter(self.libraries))
 
     def warm_up(self) -> None:
         """Loads the encoders in the background, so that the first search does not wait."""
-        for volume in self.shelf:
+        for volume in self.libraries:
             self.pool.begin(volume.warm_up)
 
     def close(self) -> None:
         """Waits for what runs and closes everything; closing twice is fine."""
         self.pool.close()
+        self.asking.close()
         self.questions.close()
-        self.shelf.close()
+        self.libraries.close()
 
 
 def _check_there(library: Library) -> None:

@@ -19,6 +19,7 @@ from relook.mcp.replies import image_values, page_text, page_values, quoted, rep
 from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
 from relook.mcp.state import McpState
 from relook.search.engine import Filter
+from relook.serving.questions import Uploads
 
 __all__ = ["SearchTools"]
 
@@ -47,9 +48,10 @@ class SearchTools:
 
     def _list_libraries(self) -> CallToolResult:
         state = self._state
-        lines = [volume.info() for volume in state.shelf]
+        lines = [volume.info() for volume in state.libraries]
         text = "\n".join(
-            f"{one['library_id']}: {one['n_images']:,} images, {one['n_skipped']:,} files skipped"
+            f"{one['library_id']}: {one['n_images']:,} images, {one['n_away']:,} of them away,"
+            f" {one['n_skipped']:,} files skipped"
             for one in lines
         )
         values = {
@@ -57,7 +59,7 @@ class SearchTools:
             "folders": list(state.folders.allowed),
             "models": list(state.questions.models),
             "providers": list(state.questions.providers),
-            "allow_upload": state.questions.allow_upload,
+            "allow_upload": state.questions.uploads is Uploads.ALLOWED,
         }
         return reply(text, values)
 
@@ -80,9 +82,13 @@ class SearchTools:
             f"{facts['library_id']}: {facts['n_images']:,} images, {facts['n_tiles']:,} regions,"
             f" {facts['n_skipped']:,} files skipped; encoder {facts['encoder']}"
         )
+        away = [
+            f"away: {one['n']:,} images: {quoted(one['place'])} {one['reason']}"
+            for one in facts["away"]
+        ]
         lines = [f"skipped[{one['code']}]: {quoted(one['path'])}" for one in listed]
         values = {**facts, "fields": volume.fields(), "skipped": listed}
-        return reply("\n".join([text, *lines]), values)
+        return reply("\n".join([text, *away, *lines]), values)
 
     async def search(
         self,
@@ -94,6 +100,7 @@ class SearchTools:
         path: given.PathPattern = "",
         limit: given.Limit = _LIMIT,
         fold: given.Fold = True,
+        away: given.Away = False,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, PageShape]:
         """Finds images of a library by words, by example pictures, or both.
@@ -103,7 +110,7 @@ class SearchTools:
         the page is not good enough, begin_session and look_again beat rewording the query.
         """
         wanted = Wanted(words, image_ids, images, without)
-        only = Filter(where, path or None)
+        only = Filter(where, path or None, away=away)
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from relook.core.errors import AnswerError, InputError, NotFoundError, RelookError
+from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.library.records import printable
-from relook.library.session_table import Judgement
 from relook.mcp import arguments as given
 from relook.mcp.progress import Telling
 from relook.mcp.queries import Wanted, box_of
@@ -23,23 +22,14 @@ from relook.mcp.shapes import ExplanationShape, SessionShape, SessionsShape
 from relook.mcp.state import McpState
 from relook.search.engine import Filter
 from relook.search.explain import Moved, influence, why
+from relook.search.judging import JudgementRequest
 from relook.search.session import Session
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["SessionTools", "session_values"]
 
 _LIMIT = min(SearchSettings().limit, 100)
 _Ids = Annotated[list[given.ImageId], Field(max_length=100)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A judgement as an agent gives it."""
-
-    image_id: int
-    relevant: bool
-    box: list[float] | None = None
-    caption: str | None = None
 
 
 class SessionTools:
@@ -102,8 +92,12 @@ class SessionTools:
         around the thing that matters says more than the whole image. All judgements so far count,
         every time from the first query on, so nothing drifts and undo takes any step back.
         """
-        marks = [_Mark(one, True) for one in relevant] + [_Mark(one, False) for one in irrelevant]
-        marks += [_Mark(one.image_id, one.relevant, one.box, one.caption) for one in boxes]
+        marks = [JudgementRequest(image_id, True) for image_id in relevant]
+        marks += [JudgementRequest(image_id, False) for image_id in irrelevant]
+        marks += [
+            JudgementRequest(one.image_id, one.relevant, box_of(one.box), one.caption)
+            for one in boxes
+        ]
         how = {"strategy": strategy, "limit": limit or None, "keep_shown": keep_shown}
         telling = Telling(ctx)
         shown = await self._state.pool.run(self._again, session_id, marks, how, library_id, telling)
@@ -111,17 +105,19 @@ class SessionTools:
         return shown
 
     def _again(
-        self, session_id: str, marks: list[_Mark], how: dict[str, Any], library_id: str,
+        self, session_id: str, marks: list[JudgementRequest], how: dict[str, Any], library_id: str,
         telling: Telling,
     ) -> CallToolResult:  # fmt: skip
         volume = self._state.volume(library_id)
         named_strategy(how["strategy"])
-        _check_marks(marks)
+        done, total = count(1), sum(one.box is not None for one in marks) + 1
         with volume.session(session_id) as session:
-            total = len(marks) + 1
-            notes = _judge_all(volume, session, marks, lambda n: telling(n, total, "judged"))
-            telling(len(marks), total, "looking again")
-            session.again(**how)
+            judging = session.prepare(
+                marks, volume.caption, lambda: telling(next(done), total, "judged")
+            )
+            telling(total - 1, total, "looking again")
+            session.again(judging=judging, **how)
+            notes = [f"note: {note}" for note in judging.notes]
             lead = "\n".join([f"session {session_id}, round {session.round.number}", *notes])
             return _session_reply(volume, session, lead)
 
@@ -231,7 +227,7 @@ class SessionTools:
         return reply(text, values)
 
 
-def session_values(volume: Volume, session: Session) -> dict[str, Any]:
+def session_values(volume: ServedLibrary, session: Session) -> dict[str, Any]:
     """A session's page as `relook refine --json` prints it, with its round."""
     now = session.round
     return {
@@ -242,47 +238,8 @@ def session_values(volume: Volume, session: Session) -> dict[str, Any]:
     }
 
 
-def _session_reply(volume: Volume, session: Session, lead: str) -> CallToolResult:
+def _session_reply(volume: ServedLibrary, session: Session, lead: str) -> CallToolResult:
     return reply(page_text(session.page, lead), session_values(volume, session))
-
-
-def _check_marks(marks: list[_Mark]) -> None:
-    """Raises before anything is judged for what no session could take."""
-    signs: dict[int, bool] = {}
-    for mark in marks:
-        box_of(mark.box)
-        if mark.box is None and signs.setdefault(mark.image_id, mark.relevant) != mark.relevant:
-            raise InputError(
-                "bad_mark", f"image {mark.image_id} is relevant and irrelevant", "decide for one"
-            )
-
-
-def _judge_all(volume: Volume, session: Session, marks: list[_Mark], tell: Any) -> list[str]:
-    """All or none: a wrong mark leaves the session as it was. Returns notes."""
-    made: list[Judgement] = []
-    notes: list[str] = []
-    try:
-        for mark in marks:
-            tell(len(made))
-            box = box_of(mark.box)
-            one = session.judge(mark.image_id, mark.relevant, box=box, caption=mark.caption)
-            made.append(one)
-            if box is not None and mark.caption is None:
-                notes += _suggest(volume, session, one)
-    except RelookError:
-        for one in made:
-            session.remove(one.judgement_id)
-        raise
-    return notes
-
-
-def _suggest(volume: Volume, session: Session, one: Judgement) -> list[str]:
-    """A box counts without words, too; then a note says why it has none."""
-    try:
-        session.suggest_caption(one.judgement_id, volume.caption)
-    except AnswerError as error:
-        return [f"note: no caption for the box on image {one.image_id}: {error.message}"]
-    return []
 
 
 def _moved_line(way: str, one: Moved) -> str:

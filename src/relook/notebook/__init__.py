@@ -1,17 +1,16 @@
 """Pages and sessions in a notebook. Layer: notebook.
 
-Opening a `relook.Library` inside a notebook is enough: its pages then show themselves as
-grids. `%load_ext relook.notebook` does the same without a library. `session.widget()` marks by
-clicking. Knows HTML and IPython; whatever is below knows neither.
+A `relook.Page` shows itself as a grid of pictures: IPython asks it for HTML, and it asks this
+room. `session.widget()` marks by clicking. Knows HTML; whatever is below does not.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relook.notebook.display import load_ipython_extension, show_pages
     from relook.notebook.page_view import page_html, page_text
     from relook.notebook.widget import SessionWidget
 
@@ -19,11 +18,19 @@ __all__ = ["SessionWidget", "load_ipython_extension", "page_html", "page_text", 
 
 _HOMES = {
     "SessionWidget": "widget",
-    "load_ipython_extension": "display",
     "page_html": "page_view",
     "page_text": "page_view",
-    "show_pages": "display",
 }
+
+
+def show_pages() -> bool:
+    """Whether pages show themselves here: inside IPython they always do."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext relook.notebook` calls; pages show themselves without it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -6,15 +6,17 @@ escaped, and a picture is a JPEG that was made here.
 
 from __future__ import annotations
 
+import base64
 from html import escape
 from pathlib import Path
 
 from relook.core.errors import ImageError
+from relook.core.images import load, reencoded
 from relook.core.types import Box, Hit, Page
 from relook.library.records import printable
-from relook.notebook.thumbnails import thumbnail_uri
 
-__all__ = ["page_html", "page_text", "query_text"]
+__all__ = ["page_html", "page_text", "query_text", "thumbnail_uri"]
+
 
 _THUMBNAIL_PX = 200
 _N_SHOWN = 60
@@ -36,8 +38,8 @@ def page_html(page: Page) -> str:
     n_left = len(page) - len(cards)
     lines = [f"{len(page)} images for {query_text(page)}" if len(page) else "nothing found"]
     lines += [f"and {n_left} more, which are in the page but not drawn"] if n_left else []
-    told = "".join(f'<div style="{_QUIET}">{_words(line)}</div>' for line in (*lines, *page.notes))
-    return f'<div class="relook-page">{told}<div style="{_GRID}">{"".join(cards)}</div></div>'
+    notes = "".join(f'<div style="{_QUIET}">{_words(line)}</div>' for line in (*lines, *page.notes))
+    return f'<div class="relook-page">{notes}<div style="{_GRID}">{"".join(cards)}</div></div>'
 
 
 def page_text(page: Page) -> str:
@@ -100,3 +102,13 @@ def _words(text: str) -> str:
 def _plain(text: str) -> str:
     """Text without what steers a terminal or turns its direction round."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def thumbnail_uri(path: Path, size_px: int) -> str:
+    """A picture file as a `data:` address of a JPEG whose longer side is at most `size_px`.
+
+    Raises:
+        ImageError: when the file is gone or is no picture.
+    """
+    small = reencoded(load(path, size_px).image, size_px, quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")

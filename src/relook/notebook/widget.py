@@ -21,8 +21,7 @@ import traitlets
 from relook.core.errors import ImageError, InputError, RelookError
 from relook.core.types import Box, Hit
 from relook.library.records import printable
-from relook.notebook.page_view import query_text
-from relook.notebook.thumbnails import thumbnail_uri
+from relook.notebook.page_view import query_text, thumbnail_uri
 from relook.search.session import Session
 
 __all__ = ["SessionWidget"]
@@ -77,22 +76,22 @@ class SessionWidget(anywidget.AnyWidget):
         # The browser waits for this one, whatever came of its message.
         self.send({"kind": "done", "of": content.get("n") if isinstance(content, dict) else None})
 
-    def _mark(self, told: Mapping[str, Any]) -> None:
-        image_id, relevant = _number(told, "image_id"), told.get("relevant")
+    def _mark(self, message: Mapping[str, Any]) -> None:
+        image_id, relevant = _number(message, "image_id"), message.get("relevant")
         if not isinstance(relevant, bool):
             raise InputError("bad_message", f"relevant is {relevant!r}")
-        self.session.judge(image_id, relevant, box=_box(told))
+        self.session.judge(image_id, relevant, box=_box(message))
         self._show_marks()
 
-    def _remove(self, told: Mapping[str, Any]) -> None:
-        self.session.remove(_number(told, "judgement_id"))
+    def _remove(self, message: Mapping[str, Any]) -> None:
+        self.session.remove(_number(message, "judgement_id"))
         self._show_marks()
 
-    def _caption(self, told: Mapping[str, Any]) -> None:
-        words = told.get("text")
+    def _caption(self, message: Mapping[str, Any]) -> None:
+        words = message.get("text")
         if not isinstance(words, str):
             raise InputError("bad_message", f"text is {words!r}")
-        self.session.edit_caption(_number(told, "judgement_id"), words)
+        self.session.edit_caption(_number(message, "judgement_id"), words)
         self._show_marks()
 
     def _again(self, _: Mapping[str, Any]) -> None:
@@ -102,23 +101,23 @@ class SessionWidget(anywidget.AnyWidget):
 
     def _undo(self, _: Mapping[str, Any]) -> None:
         before = self.session.round.number
-        told = self.session.undo()
+        undone = self.session.undo()
         if self.session.round.number != before:
             self._show_page()
-        self._show_marks(told)
+        self._show_marks(undone)
 
     def _show_page(self) -> None:
         self.hits = [_hit_values(hit) for hit in self.session.page[:_N_SHOWN]]
 
-    def _show_marks(self, told: str = "") -> None:
+    def _show_marks(self, undone: str = "") -> None:
         page = self.session.page
-        self.judgements = [one.as_dict() for one in self.session.judgements]
+        self.judgements = [judgement.as_dict() for judgement in self.session.judgements]
         self.about = {
             "session_id": self.session.session_id,
             "query": query_text(page),
             "round": self.session.round.number,
             "notes": list(page.notes),
-            "told": told,
+            "told": undone,
         }
 
 
@@ -132,19 +131,19 @@ def _hit_values(hit: Hit) -> dict[str, Any]:
     return values
 
 
-def _number(told: Mapping[str, Any], name: str) -> int:
-    value = told.get(name)
+def _number(message: Mapping[str, Any], name: str) -> int:
+    value = message.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError("bad_message", f"{name} is {value!r}")
     return value
 
 
-def _box(told: Mapping[str, Any]) -> Box | None:
-    edges = told.get("box")
+def _box(message: Mapping[str, Any]) -> Box | None:
+    edges = message.get("box")
     if edges is None:
         return None
     numbers = isinstance(edges, list) and all(
-        isinstance(one, int | float) and math.isfinite(one) for one in edges
+        isinstance(edge, int | float) and math.isfinite(edge) for edge in edges
     )
     if not numbers or len(edges) != 4:
         raise InputError("bad_message", f"box is {edges!r}")

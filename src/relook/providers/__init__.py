@@ -1,6 +1,7 @@
 """Providers: where else a picture is, and what it shows. Layer: providers.
 
-One adapter a file; `PROVIDERS` names them, and `relook.testing` has the checks that each passes.
+One adapter a file; `PROVIDERS` names them, each class opens itself (`relook.providers.base`), and
+`relook.testing` has the checks that each passes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from relook.providers.base import (
     Outcome,
     Provider,
     ProviderResult,
+    ProviderSettings,
     Sent,
     Subject,
+    is_remote,
 )
 
 __all__ = [
@@ -26,15 +29,17 @@ __all__ = [
     "Outcome",
     "Provider",
     "ProviderResult",
+    "ProviderSettings",
     "Sent",
     "Subject",
+    "is_remote",
 ]
 
 DEFAULT = "library"
 PROVIDERS = Registry(
     "provider",
     {
-        "library": Adapter(
+        DEFAULT: Adapter(
             "relook.providers.library:LibraryProvider",
             "your own library: nearest pictures with their titles and captions; nothing is sent",
         ),
@@ -49,15 +54,15 @@ PROVIDERS = Registry(
             "ask",
         ),
         "serpapi-exact": Adapter(
-            "relook.providers.serpapi:lens_exact",
+            "relook.providers.serpapi:LensExactProvider",
             "Google Lens through SerpApi: pages with the same picture; as serpapi",
             "ask",
         ),
         "serpapi-bing": Adapter(
-            "relook.providers.serpapi:bing", "Bing through SerpApi; as serpapi", "ask"
+            "relook.providers.serpapi:BingProvider", "Bing through SerpApi; as serpapi", "ask"
         ),
         "serpapi-yandex": Adapter(
-            "relook.providers.serpapi:yandex", "Yandex through SerpApi; as serpapi", "ask"
+            "relook.providers.serpapi:YandexProvider", "Yandex through SerpApi; as serpapi", "ask"
         ),
         "searxng": Adapter(
             "relook.providers.searxng:SearxngProvider",

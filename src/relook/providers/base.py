@@ -1,44 +1,56 @@
-"""The provider seam. Layer: providers.
+"""The provider seam. Layer: providers. Values and a protocol only.
 
 A provider is a service that, given a picture, says where else it is and what it shows: the
-person's own library, a reverse image search, a real browser on one. It gives typed matches
+person's own library, a reverse image search, a real browser on one. It returns typed matches
 and never mistakes "blocked" for "nothing found". It keeps no result and asks for no consent:
-`rag.gather` does both.
+`relook.rag.lookup` does both. A class that `PROVIDERS` or an entry point names opens itself:
+
+    open(spec, settings)   what stands behind its name, and `ProviderSettings`
+
+and declares the attributes of `Provider` and one fact more:
+
+    needs   what it cannot do without: `library`, `key`, `file`, `address`
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
-from relook.core.errors import InputError
-from relook.core.images import decode, dhash
+from relook.core.converter import JsonValue
+from relook.core.images import decode, dhash, reencoded
+from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
 from relook.core.settings import ImageLimits
-from relook.providers.match import Match, MatchKind, Sent, picture_bytes, picture_text
+from relook.providers.match import Match, MatchKind, Sent
 
 if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "Finder",
     "Lookup",
     "Match",
     "MatchKind",
+    "Near",
     "Outcome",
     "Provider",
     "ProviderResult",
+    "ProviderSettings",
     "Sent",
     "Subject",
+    "is_remote",
 ]
 
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_QUALITY = 90
 _HASH_PX = 64  # a difference hash looks at 9x8 pixels: a JPEG is decoded at a reduced scale
 
 
 class Outcome(enum.StrEnum):
-    """What came of asking a provider. Only `FOUND` and `NOTHING` are about the picture."""
+    """How a look-up ended. Only `FOUND` and `NOTHING` say something about the picture."""
 
     FOUND = "found"
     NOTHING = "nothing"
@@ -48,14 +60,14 @@ class Outcome(enum.StrEnum):
     CONSENT_PAGE = "consent_page"
     """The service showed its own consent page (cookies, terms) instead of results."""
     QUOTA = "quota"
-    """Too many requests, or none left."""
+    """Too many requests, or the account has none left."""
     BAD_KEY = "bad_key"
     """No key is set, or the service refuses it."""
     REFUSED = "refused"
     """The service will not take this picture (format, size, cannot reach its address)."""
     TIMED_OUT = "timed_out"
     NOT_ALLOWED = "not_allowed"
-    """Not asked: the person has not agreed that the picture is sent there."""
+    """Not asked: the person has not agreed that it gets the picture."""
     OVER_BUDGET = "over_budget"
     """Not asked: it would cost more than was allowed."""
     UNSUPPORTED = "unsupported"
@@ -65,7 +77,7 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(JsonValue):
     """The picture that is asked about.
 
     Args:
@@ -80,16 +92,26 @@ class Subject:
         limits: What decoding it may cost, and whether a stranger's picture is decoded apart.
     """
 
-    data: bytes = field(repr=False)
+    data: Annotated[bytes, HIDDEN] = field(repr=False)
     mime: str
     content_hash: str
-    picture_hash: int
+    picture_hash: Annotated[int, HIDDEN]
     width_px: int
     height_px: int
     url: str | None = None
     image_id: int | None = None
     name: str = ""
-    limits: ImageLimits = field(default=ImageLimits(), repr=False)
+    limits: Annotated[ImageLimits, HIDDEN] = field(default=ImageLimits(), repr=False)
+
+    @property
+    def hash_text(self) -> Annotated[str, SHOWN, Key("picture_hash")]:
+        """The picture hash as 16 hexadecimal digits."""
+        return f"{self.picture_hash & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+    @property
+    def n_bytes(self) -> Annotated[int, SHOWN]:
+        """Size of the file."""
+        return len(self.data)
 
     @property
     def local(self) -> bool:
@@ -143,24 +165,24 @@ class Subject:
         """
         return decode(self.data, min_px, self.limits).image
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form, without the bytes."""
-        return {
-            "name": self.name,
-            "url": self.url,
-            "image_id": self.image_id,
-            "mime": self.mime,
-            "content_hash": self.content_hash,
-            "picture_hash": f"{self.picture_hash & 0xFFFFFFFFFFFFFFFF:016x}",
-            "width_px": self.width_px,
-            "height_px": self.height_px,
-            "n_bytes": len(self.data),
-        }
+    def jpeg(self, longest_px: int) -> bytes:
+        """The picture as it is sent elsewhere: a fresh JPEG, upright, pixels only.
+
+        A photograph's file also holds where, when and with what it was taken; a service gets
+        none of that.
+
+        Args:
+            longest_px: Longest side of the JPEG.
+
+        Raises:
+            ImageError: when the picture cannot be decoded.
+        """
+        return reencoded(self.image(longest_px), longest_px, quality=_QUALITY)
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """How to ask.
+    """How a provider is asked.
 
     Args:
         limit: At most so many matches.
@@ -174,23 +196,25 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderResult:
-    """What came of asking one provider.
+class ProviderResult(JsonValue):
+    """How a look-up by one provider ended, and what it returned.
 
     Args:
         provider: Its name.
-        outcome: What came of it.
+        outcome: How it ended.
         matches: Best first; empty unless the outcome is `FOUND`.
-        message: What happened, for people; empty when there is nothing to say. Never has a key.
-        hint: What to do next; empty when there is nothing to do.
+        message: What happened, for people; may be empty. It never has a key in it.
+        hint: What to do next; may be empty.
         sent: What left this machine.
         took_s: Wall time in seconds.
         cost_usd: What it cost, as far as is known.
         retry_after_s: After how many seconds the service wants to be asked again, or None.
         screenshot: A PNG of the provider's page, or None.
         cached_s: Age of the result in seconds when it comes from the cache, or None.
-        passing: Whether the same question may well work in a moment (a busy or broken line).
+        passing: Whether the same question may work in a moment (a busy or broken line).
     """
+
+    json_shape: ClassVar = JsonShape(ignore_unknown=True, code="bad_result")
 
     provider: str
     outcome: Outcome
@@ -198,12 +222,22 @@ class ProviderResult:
     message: str = ""
     hint: str = ""
     sent: tuple[Sent, ...] = ()
-    took_s: float = 0.0
+    took_s: Annotated[float, Digits(4)] = 0.0
     cost_usd: float = 0.0
     retry_after_s: float | None = None
     screenshot: bytes | None = field(default=None, repr=False)
     cached_s: float | None = None
-    passing: bool = False
+    passing: Annotated[bool, HIDDEN] = False
+
+    @property
+    def n_matches(self) -> Annotated[int, SHOWN]:
+        """How many matches it has."""
+        return len(self.matches)
+
+    @property
+    def has_screenshot(self) -> Annotated[bool, SHOWN]:
+        """Whether the provider's page was kept as a picture."""
+        return self.screenshot is not None
 
     @property
     def answered(self) -> bool:
@@ -214,61 +248,48 @@ class ProviderResult:
         """The same result with its wall time."""
         return replace(self, took_s=took_s)
 
-    def as_dict(self, *, pictures: bool = False, matches: bool = True) -> dict[str, Any]:
-        """A JSON form.
 
-        Args:
-            pictures: Whether thumbnails and the screenshot come with it, as base64.
-            matches: Whether the matches come with it.
-        """
-        values: dict[str, Any] = {
-            "provider": self.provider,
-            "outcome": self.outcome.value,
-            "n_matches": len(self.matches),
-            "message": self.message,
-            "hint": self.hint,
-            "sent": [sent.as_dict() for sent in self.sent],
-            "took_s": round(self.took_s, 4),
-            "cost_usd": self.cost_usd,
-            "retry_after_s": self.retry_after_s,
-            "cached_s": self.cached_s,
-            "has_screenshot": self.screenshot is not None,
-        }
-        if matches:
-            values["matches"] = [match.as_dict(pictures=pictures) for match in self.matches]
-        if pictures:
-            values["screenshot"] = picture_text(self.screenshot)
-        return values
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A picture of the library near the one asked about.
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ProviderResult:
-        """The inverse of `as_dict`.
+    Args:
+        image_id: Its id.
+        similarity: Cosine of the two pictures; below zero counts as zero.
+        same: Whether it is the same picture (equal bytes, or a near-duplicate).
+        title, caption: From its metadata; may be empty.
+        file: Name of its file.
+        metadata: Further facts, as text.
+        picture_hash: 64-bit difference hash.
+        thumbnail: Bytes of a small picture, or None.
+    """
 
-        Raises:
-            InputError: `bad_result` or `bad_match` when it is no recorded result.
-        """
-        try:
-            return cls(
-                provider=str(values["provider"]),
-                outcome=Outcome(values["outcome"]),
-                matches=tuple(Match.from_dict(match) for match in values.get("matches", ())),
-                message=str(values.get("message", "")),
-                hint=str(values.get("hint", "")),
-                sent=tuple(Sent(**sent) for sent in values.get("sent", ())),
-                took_s=float(values.get("took_s", 0.0)),
-                cost_usd=float(values.get("cost_usd", 0.0)),
-                retry_after_s=_seconds(values.get("retry_after_s")),
-                screenshot=picture_bytes(values.get("screenshot")),
-                cached_s=_seconds(values.get("cached_s")),
-            )
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InputError("bad_result", f"not a recorded result: {error!r}") from error
+    image_id: int
+    similarity: float
+    same: bool = False
+    title: str = ""
+    caption: str = ""
+    file: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    picture_hash: int | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
 
 
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
+Finder = Callable[[Subject, int], Sequence[Near]]
+"""A picture and a number to the nearest pictures, best first, without the picture itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """What a provider may use when it is opened.
+
+    Args:
+        finder: Finds pictures of the person's library; None when no library is open.
+        min_similarity: Cosine below which a picture of the library is no evidence.
+    """
+
+    finder: Finder | None = None
+    min_similarity: float = 0.0
 
 
 class Provider(Protocol):
@@ -276,7 +297,8 @@ class Provider(Protocol):
 
     Attributes:
         name: Registry name.
-        remote: Whether asking it sends something to a third party.
+        remote: Whether asking it sends something to a third party. A class that does not
+            declare it counts as remote.
         takes_files: Whether it can be asked about a picture without a public address; it then
             sends the bytes.
         cost_usd: What one question is expected to cost, for the budget; 0 when it is free.
@@ -306,3 +328,8 @@ class Provider(Protocol):
     def close(self) -> None:
         """Frees what it holds; closing twice is fine."""
         ...
+
+
+def is_remote(provider: object) -> bool:
+    """Whether asking a provider sends something away; True for one that does not say."""
+    return bool(getattr(provider, "remote", True))

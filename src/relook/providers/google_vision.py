@@ -17,15 +17,15 @@ from relook.core.errors import ImageError
 from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, CallError, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, url_of
-from relook.providers.turns import take_turns
-from relook.providers.upload import for_upload
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
 __all__ = ["KEY_VARIABLES", "GoogleVisionProvider"]
 
 KEY_VARIABLES = ("RELOOK_GOOGLE_VISION_KEY", "GOOGLE_VISION_API_KEY")
+_LONGEST_PX = 1_280
 _URL = "https://vision.googleapis.com"
 # Web detection costs 3.50 dollars a thousand after a thousand free ones a month (Cloud
 # Vision's price page, read in 2026).
@@ -58,6 +58,7 @@ class GoogleVisionProvider(JsonProvider):
     remote = True
     takes_files = True
     variant = "web-detection"
+    needs = ("key",)
 
     def __init__(
         self, secret: Secret | None = None, base_url: str = _URL, cost_usd: float = _COST_USD
@@ -66,6 +67,11 @@ class GoogleVisionProvider(JsonProvider):
         self._url = f"{base_url.rstrip('/')}/v1/images:annotate"
         self.cost_usd = cost_usd
         self._service = JsonService(self.name, self._secret)
+
+    @classmethod
+    def open(cls, spec: str, settings: ProviderSettings) -> GoogleVisionProvider:
+        """Opens the service; `google-vision:URL` is another endpoint."""
+        return cls(base_url=spec or _URL)
 
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if self._secret is None:
@@ -93,7 +99,7 @@ class GoogleVisionProvider(JsonProvider):
             what = "the picture's address"
         else:
             try:
-                data = for_upload(subject)
+                data = subject.jpeg(_LONGEST_PX)
             except ImageError as error:
                 raise self._service.trouble(Outcome.REFUSED, error.message, error.hint) from None
             image, what = {"content": base64.b64encode(data).decode("ascii")}, "the picture"
@@ -128,17 +134,17 @@ class GoogleVisionProvider(JsonProvider):
 
 def _matches(web: Mapping[str, Any], limit: int) -> tuple[Match, ...]:
     labels = [
-        _named(one, "label", {"best guess": "yes"}) for one in rows_of(web, "bestGuessLabels")
+        _named(row, "label", {"best guess": "yes"}) for row in rows_of(web, "bestGuessLabels")
     ]
-    entities = [_named(one, "description", {}) for one in rows_of(web, "webEntities")]
-    pages = [_page(one) for one in rows_of(web, "pagesWithMatchingImages")]
+    entities = [_named(row, "description", {}) for row in rows_of(web, "webEntities")]
+    pages = [_page(row) for row in rows_of(web, "pagesWithMatchingImages")]
     pages.sort(key=lambda match: match.metadata.get("shows") != "the whole picture")
     whole = _pictures(web, "fullMatchingImages", MatchKind.SAME, {})
     part = _pictures(web, "partialMatchingImages", MatchKind.SAME, {"shows": "a part or an edit"})
     similar = _pictures(web, "visuallySimilarImages", MatchKind.SIMILAR, {})
-    names = [one for one in (*labels, *entities) if one.title]
-    pages = [one for one in pages if one.page_url and one.metadata]
-    return take_turns([pages, names, [*whole, *part], similar], limit)
+    names = [match for match in (*labels, *entities) if match.title]
+    pages = [match for match in pages if match.page_url and match.metadata]
+    return interleave([pages, names, [*whole, *part], similar], limit)
 
 
 def _named(values: Mapping[str, Any], field: str, facts: Mapping[str, str]) -> Match:
@@ -155,8 +161,8 @@ def _page(values: Mapping[str, Any]) -> Match:
         ("fullMatchingImages", "the whole picture"),
         ("partialMatchingImages", "a part or an edit"),
     ):
-        if found := rows_of(values, field):
-            picture = next(filter(None, (url_of(one.get("url")) for one in found)), "")
+        if rows := rows_of(values, field):
+            picture = next(filter(None, (url_of(row.get("url")) for row in rows)), "")
             return replace(base, image_url=picture, metadata={"shows": shows})
     return base
 
@@ -165,7 +171,7 @@ def _pictures(
     web: Mapping[str, Any], field: str, kind: MatchKind, facts: Mapping[str, str]
 ) -> list[Match]:
     # Addresses as `x-raw-image:///...` lead nowhere.
-    urls = filter(None, (url_of(one.get("url")) for one in rows_of(web, field)))
+    urls = filter(None, (url_of(row.get("url")) for row in rows_of(web, field)))
     return [
         Match("google-vision", kind, source=host_of(url), image_url=url, metadata=facts)
         for url in urls

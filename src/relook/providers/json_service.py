@@ -1,13 +1,12 @@
-"""Talking to a web service that answers in JSON. Layer: providers.
+"""Calls to a web service that answers in JSON. Layer: providers.
 
-What goes wrong on the way becomes a `CallError` with the result to report: never an exception
-of the HTTP library, never a text with a key in it. A key that a service wants in the address
-is put there below the layer that logs addresses.
+Every failure becomes a `CallError` with the result to report: never an exception of the HTTP
+library, never a text with a key in it. A key that a service wants in the address is put there
+below the layer that logs addresses.
 """
 
 from __future__ import annotations
 
-import email.utils
 import json
 import threading
 import time
@@ -20,14 +19,14 @@ from typing import Any
 import httpx
 
 from relook.core.plain_text import plain
+from relook.core.retry import retry_after_s
 from relook.core.secret import Secret
 from relook.core.web import host_of, user_agent
 from relook.providers.base import Lookup, Outcome, ProviderResult, Sent, Subject
 
-__all__ = ["Call", "CallError", "JsonProvider", "JsonService", "retry_after_s"]
+__all__ = ["Call", "CallError", "JsonProvider", "JsonService"]
 
 _MAX_ANSWER_BYTES = 16 * 1024**2
-_MAX_WAIT_S = 86_400.0
 
 
 class CallError(Exception):
@@ -64,9 +63,9 @@ class JsonService:
 
     Args:
         provider: Name of the provider, for results.
-        secret: The service's key; scrubbed from every text. None when it has none.
+        secret: The service's key, which is scrubbed from every text; None when it has none.
         key_param: Name of the address parameter that carries the key; empty when none does.
-        base_url: The service's address, to find a proxy for it in the environment.
+        base_url: The service's address, to look up its proxy in the environment.
     """
 
     def __init__(
@@ -87,8 +86,8 @@ class JsonService:
                 self._client.close()
 
     def _opened(self) -> httpx.Client:
-        """The client, made by the first call: it reads every certificate authority there is,
-        which takes longer than an answer from the cache, and that needs no client.
+        """The client. The first call makes it, since that reads every certificate authority:
+        a question that the cache answers does without.
         """
         with self._lock:
             if self._closed:
@@ -134,7 +133,7 @@ class JsonService:
     def trouble(
         self, outcome: Outcome, message: str, hint: str = "", *sent: Sent, **more: Any
     ) -> CallError:
-        """A trouble whose texts are plain and have no key in them."""
+        """An error whose texts are plain and have no key in them."""
         scrub = self._secret.scrub if self._secret else (lambda text: text)
         message, hint = plain(scrub(message), 400), plain(scrub(hint), 400)
         return CallError(ProviderResult(self.provider, outcome, (), message, hint, sent, **more))
@@ -155,7 +154,7 @@ class JsonService:
                         raise httpx.ReadTimeout("the answer did not end in time")
             finally:
                 response.close()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # so nothing was sent
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # nothing was sent
             message = f"{sent.host} cannot be reached: {error}"
             hint = "check the network connection"
             raise self.trouble(Outcome.FAILED, message, hint, passing=True) from None
@@ -167,7 +166,11 @@ class JsonService:
             hint = "check the network connection"
             # The chain is cut: the library's exception holds the request, which holds the key.
             raise self.trouble(Outcome.FAILED, message, hint, sent, passing=True) from None
-        return response.status_code, bytes(data), retry_after_s(response.headers)
+        return (
+            response.status_code,
+            bytes(data),
+            retry_after_s(response.headers.get("retry-after", "")),
+        )
 
     def _object(self, status: int, data: bytes, sent: Sent) -> dict[str, Any]:
         try:
@@ -181,8 +184,8 @@ class JsonService:
         return values
 
     def _busy(self, status: int, data: bytes, wait_s: float | None, sent: Sent) -> ProviderResult:
-        told = _error_text(data)
-        message = f"{sent.host} answered {status}" + (f": {told}" if told else "")
+        reason = _error_text(data)
+        message = f"{sent.host} answered {status}" + (f": {reason}" if reason else "")
         if status == 429:
             hint = f"ask again in {wait_s:.0f} s" if wait_s else "ask again later"
             outcome = Outcome.QUOTA
@@ -193,16 +196,16 @@ class JsonService:
 
 
 class JsonProvider(ABC):
-    """What providers share that ask one `JsonService`: trouble as a result, and the time taken."""
+    """Base of providers that ask one `JsonService`: a failure becomes a result, with its time."""
 
     _service: JsonService
 
     @abstractmethod
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Asks the service; a `CallError` holds what went wrong."""
+        """Asks the service; raises `CallError` with what went wrong."""
 
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Looks the picture up; trouble is told in the result."""
+        """See `Provider.find`."""
         began = time.perf_counter()
         try:
             result = self._find(subject, lookup)
@@ -216,7 +219,7 @@ class JsonProvider(ABC):
 
 
 class _KeyedTransport(httpx.BaseTransport):
-    """Adds the key to the address where nothing logs it any more."""
+    """Adds the key to the address below everything that logs addresses."""
 
     def __init__(self, secret: Secret, param: str, proxy: str | None) -> None:
         self._secret, self._param = secret, param
@@ -238,7 +241,7 @@ class _KeyedTransport(httpx.BaseTransport):
 
 
 def _proxy_for(url: str) -> str | None:
-    """The environment's proxy for an address; httpx only looks when it makes the transport."""
+    """The environment's proxy for an address: httpx does not look for one behind a transport."""
     parts = httpx.URL(url)
     if urllib.request.proxy_bypass(parts.host):
         return None
@@ -246,25 +249,8 @@ def _proxy_for(url: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header, in either of its forms; None without a usable one.
-
-    Source: RFC 9110, section 10.2.3.
-    """
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    if value.isdigit():
-        return min(float(value), _MAX_WAIT_S)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return min(max(when.timestamp() - time.time(), 0.0), _MAX_WAIT_S)
-
-
 def _error_text(data: bytes) -> str:
-    """What a JSON error says, in the two shapes that services use."""
+    """The message of a JSON error, in the two shapes that services use."""
     try:
         error = json.loads(data).get("error", "")
     except (ValueError, AttributeError, RecursionError):

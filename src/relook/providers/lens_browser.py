@@ -1,10 +1,9 @@
 """Google Lens in a real browser, through Playwright. Layer: providers.
 
-The way the seed of this idea worked: open the search in a browser, look at the page. Here
-the page is also read: titles, links, small pictures; and a robot check or a consent page is
-told apart from an empty result. It depends on a page that nobody promised to keep, is slow,
-and may be against the service's terms where the person lives: the other providers are better
-wherever they can be had.
+It opens the search in a browser and takes a screenshot, as Reverse Image RAG did. It also reads
+the page (titles, links, small pictures) and tells a robot check or a consent page apart from an
+empty result. It depends on a page that may change at any time, is slow, and may be against the
+service's terms where the person lives: prefer another provider where you have one.
 """
 
 from __future__ import annotations
@@ -25,19 +24,18 @@ from playwright.sync_api import TimeoutError as BrowserTimeout
 from relook.core.errors import ImageError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
-from relook.providers.base import Lookup, Match, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.lens_page import READ_PAGE, matches_of, state_of
-from relook.providers.turns import take_turns
-from relook.providers.upload import for_upload
+from relook.providers.match import Match, Sent, interleave
 
 __all__ = ["BROWSER_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
 
 BROWSER_VARIABLE = "RELOOK_BROWSER"
 _URL = "https://lens.google.com"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The browser's words for: no connection was made.
+# The browser's names for "no connection was made".
 _UNREACHED = ("ERR_NAME_NOT_RESOLVED", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
-_POLL_S, _LEAST_S = 0.25, 1.0
+_POLL_S, _LEAST_S, _LONGEST_PX = 0.25, 1.0, 1_280
 _HINTS = {
     Outcome.BLOCKED: "wait a while, or run it visible (headless=False) and pass the check",
     Outcome.CONSENT_PAGE: "run it visible (headless=False) and answer the page once",
@@ -50,8 +48,8 @@ class BrowserOptions:
 
     Args:
         headless: Whether it has no window. In a window the person can answer a consent page
-            or a robot check; it is waited for until the time limit.
-        delay_s: Seconds to wait after the first results, for what comes late.
+            or a robot check, until the time limit.
+        delay_s: Seconds to wait for late results after the first ones.
         full_page: Whether the screenshot is of the whole page instead of the first screen.
         executable: The browser's program; `$RELOOK_BROWSER`, one on the PATH, or
             Playwright's own when empty.
@@ -79,12 +77,18 @@ class LensBrowserProvider:
     remote = True
     takes_files = True
     cost_usd = 0.0
+    needs = ()
 
     def __init__(self, options: BrowserOptions | None = None, base_url: str = _URL) -> None:
         check_url(base_url)
         self._options = options or BrowserOptions()
         self._base = base_url.rstrip("/")
         self.variant = host_of(base_url)
+
+    @classmethod
+    def open(cls, spec: str, settings: ProviderSettings) -> LensBrowserProvider:
+        """Opens the search; `lens-browser:URL` is another address of it."""
+        return cls(base_url=spec or _URL)
 
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         """Looks the picture up in a browser of its own, which is closed afterwards."""
@@ -149,17 +153,17 @@ class LensBrowserProvider:
         )
 
     def _ask(self, page: Page, subject: Subject, sent: list[Sent]) -> None:
-        """Opens the search: by address where there is one, else by handing over the picture.
+        """Opens the search with the picture's address, or with the picture when it has none.
 
-        What is sent is noted before it goes, so that a page that breaks cannot hide it.
+        It notes what is sent before sending it, so that a page that breaks cannot hide it.
         """
         host = host_of(self._base)
         if subject.url is not None:
-            asked = urlencode({"url": subject.url, "hl": "en"})
+            query = urlencode({"url": subject.url, "hl": "en"})
             sent.append(Sent(host, len(subject.url), "the picture's address"))
-            page.goto(f"{self._base}/uploadbyurl?{asked}", wait_until="domcontentloaded")
+            page.goto(f"{self._base}/uploadbyurl?{query}", wait_until="domcontentloaded")
             return
-        data = for_upload(subject)
+        data = subject.jpeg(_LONGEST_PX)
         action = f"{self._base}/v3/upload?hl=en"
         page.set_content(
             f'<form method="post" enctype="multipart/form-data" action="{action}">'
@@ -172,7 +176,7 @@ class LensBrowserProvider:
             page.evaluate("document.forms[0].submit()")
 
     def _look(self, page: Page, deadline: float) -> Mapping[str, Any]:
-        """Waits until the page says what it is, then a little more, and reads it."""
+        """Waits until the page can be recognised, then a little more, and reads it."""
         may_wait = () if self._options.headless else (Outcome.BLOCKED, Outcome.CONSENT_PAGE)
         seen = self._read(page)
         while (state := state_of(seen)) is None or state in may_wait:
@@ -193,7 +197,7 @@ class LensBrowserProvider:
             raise
         except BrowserError as error:
             if "context was destroyed" in error.message or "navigat" in error.message:
-                return {}  # the page is just being replaced by the next one
+                return {}  # the next page is just replacing this one
             raise
         return seen
 
@@ -202,7 +206,7 @@ class LensBrowserProvider:
         outcome = state_of(seen)
         message, hint = "", ""
         if outcome is None:
-            outcome, message = Outcome.FAILED, "the page is none that is known here"
+            outcome, message = Outcome.FAILED, "the page is of no known kind"
             hint = "look at the screenshot: the service may have changed its page"
         elif outcome is Outcome.BLOCKED:
             message, hint = f"{host} took the browser for a robot", _HINTS[outcome]
@@ -210,7 +214,7 @@ class LensBrowserProvider:
             message, hint = f"{host} wants consent to its terms first", _HINTS[outcome]
         matches: tuple[Match, ...] = ()
         if outcome is Outcome.FOUND:
-            matches = take_turns(matches_of(seen, self.name), lookup.limit)
+            matches = interleave(matches_of(seen, self.name), lookup.limit)
         return ProviderResult(self.name, outcome, matches, message, hint, screenshot=shot)
 
     def _broken(self, error: BrowserError) -> ProviderResult:

@@ -1,9 +1,9 @@
-"""What a results page of Google Lens says, read in a browser. Layer: providers.
+"""Reads a results page of Google Lens in a browser. Layer: providers. It opens no page.
 
-The page's class names change every few months, so nothing here knows one. A result is a
-link to another site, with the picture inside or beside it; its text is what a person would
-read or hear. Whether the page is a robot check, a consent page or an empty result is told by
-its address and by what every version of these pages has.
+The page's class names change every few months, so this module uses none. A result is a link to
+another site, with the picture inside or beside it; its text is what a person would read or hear.
+A robot check, a consent page and an empty result are recognised by their address and by what
+every version of these pages has.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ _SAME = ("exact match", "matching image", "same image", "find image source")
 
 
 def state_of(page: Mapping[str, Any]) -> Outcome | None:
-    """What the page is, or None while it does not say (it may still be loading)."""
+    """What kind of page it is; None while that cannot be seen (it may still be loading)."""
     return _STATES.get(str(page.get("state", "")))
 
 
@@ -131,9 +131,9 @@ def matches_of(page: Mapping[str, Any], provider: str) -> list[list[Match]]:
         Match(provider, MatchKind.ENTITY, plain(name, 120), "Google Lens")
         for name in page.get("names", ())
     ]
-    found = [_match(row, provider) for row in page.get("rows", ())]
-    same = [one for one in found if one.kind is MatchKind.PAGE]
-    similar = [one for one in found if one.kind is not MatchKind.PAGE]
+    matches = [_match(row, provider) for row in page.get("rows", ())]
+    same = [match for match in matches if match.kind is MatchKind.PAGE]
+    similar = [match for match in matches if match.kind is not MatchKind.PAGE]
     return [same, names, similar]
 
 
@@ -162,7 +162,7 @@ def _source(lines: Sequence[object], title: str) -> str:
 
 
 def _inline(picture: str) -> bytes | None:
-    """The bytes of a picture that stands in the page itself, when they are one."""
+    """The bytes of a picture that stands in the page itself; None when they are no picture."""
     head, _, body = picture.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         return None
@@ -173,4 +173,4 @@ def _inline(picture: str) -> bytes | None:
         width, height = decode(data, 64, _STRANGERS).image.size
     except (binascii.Error, ValueError, ImageError):
         return None
-    return data if min(width, height) >= 8 else None  # smaller ones hold a place, no picture
+    return data if min(width, height) >= 8 else None  # smaller ones are placeholders

@@ -1,4 +1,4 @@
-"""Reading JSON whose shape nobody guarantees. Layer: providers."""
+"""Reads JSON of services, which do not guarantee its shape. Layer: providers. It never raises."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def object_of(value: object) -> Mapping[str, Any]:
 
 
 def rows_of(values: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
-    """The objects of a list, without what is none; empty when there is no list."""
-    found = values.get(field)
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    """The objects in a list; empty when there is no list."""
+    rows = values.get(field)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def text_of(value: object) -> str:

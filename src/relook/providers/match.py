@@ -1,17 +1,17 @@
-"""One thing a provider returned, and what was sent for it. Layer: providers."""
+"""One thing a provider returned, and what was sent for it. Layer: providers. Values only."""
 
 from __future__ import annotations
 
 import enum
-import math
-from base64 import b64decode, b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, zip_longest
+from typing import ClassVar
 
-from relook.core.errors import InputError
+from relook.core.converter import JsonValue
+from relook.core.json_form import JsonShape
 
-__all__ = ["Match", "MatchKind", "Sent", "picture_bytes", "picture_text"]
+__all__ = ["Match", "MatchKind", "Sent", "interleave"]
 
 
 class MatchKind(enum.StrEnum):
@@ -28,7 +28,7 @@ class MatchKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(JsonValue):
     """One thing a provider returned. All text is plain and short: no HTML, no control characters.
 
     Args:
@@ -50,6 +50,8 @@ class Match:
         thumbnail: Bytes of a small picture, when they are at hand.
     """
 
+    json_shape: ClassVar = JsonShape(ignore_unknown=True, code="bad_match")
+
     provider: str
     kind: MatchKind
     title: str = ""
@@ -66,38 +68,9 @@ class Match:
     metadata: Mapping[str, str] = field(default_factory=dict)
     thumbnail: bytes | None = field(default=None, repr=False)
 
-    def as_dict(self, *, pictures: bool = False) -> dict[str, Any]:
-        """A JSON form.
-
-        Args:
-            pictures: Whether the thumbnail comes with it, as base64.
-        """
-        values = {name: getattr(self, name) for name in _MATCH_FIELDS}
-        values["kind"] = self.kind.value
-        values["metadata"] = dict(self.metadata)
-        values["thumbnail"] = picture_text(self.thumbnail) if pictures else None
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Match:
-        """The inverse of `as_dict`; fields of newer versions are ignored.
-
-        Raises:
-            InputError: `bad_match` when a field is missing or of the wrong kind.
-        """
-        try:
-            known = {name: values[name] for name in _MATCH_FIELDS if name in values}
-            known["kind"] = MatchKind(known["kind"])
-            known["metadata"] = {str(k): str(v) for k, v in dict(known["metadata"]).items()}
-            known["thumbnail"] = picture_bytes(known.get("thumbnail"))
-            _check_types(known)
-            return cls(**known)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError("bad_match", f"not a recorded match: {error!r}") from error
-
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(JsonValue):
     """What left this machine.
 
     Args:
@@ -110,35 +83,17 @@ class Sent:
     n_bytes: int
     what: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {"host": self.host, "n_bytes": self.n_bytes, "what": self.what}
 
+def interleave(lists: Sequence[Sequence[Match]], limit: int) -> tuple[Match, ...]:
+    """Takes the best of each list in turn, so that no kind of match crowds the others out.
 
-_MATCH_FIELDS = tuple(one.name for one in fields(Match))
-_NUMBERS = ("rank", "image_id", "picture_hash")
-_OTHERS = ("kind", "metadata", "thumbnail", "similarity")
+    Args:
+        lists: Each best first; the first list has the first turn.
+        limit: At most so many.
 
-
-def _check_types(values: Mapping[str, Any]) -> None:
-    """Raises unless text is text and numbers are numbers: a recording may come from anybody."""
-    for name, value in values.items():
-        if name in _NUMBERS:
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            good = whole or (value is None and name != "rank")
-        elif name == "similarity":
-            good = value is None or (isinstance(value, int | float) and math.isfinite(value))
-        else:
-            good = name in _OTHERS or isinstance(value, str)
-        if not good:
-            raise TypeError(f"{name} is {value!r}")
-
-
-def picture_text(data: bytes | None) -> str | None:
-    """The bytes of a picture as text for JSON."""
-    return None if data is None else b64encode(data).decode("ascii")
-
-
-def picture_bytes(text: str | None) -> bytes | None:
-    """The inverse of `picture_text`."""
-    return None if text is None else b64decode(text, validate=True)
+    Returns:
+        Matches with their rank set to their place.
+    """
+    turns = chain.from_iterable(zip_longest(*lists))
+    kept = [match for match in turns if match is not None][:limit]
+    return tuple(replace(match, rank=place) for place, match in enumerate(kept))

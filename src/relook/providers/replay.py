@@ -1,10 +1,10 @@
-"""Recorded answers: for tests, and for research that others can repeat. Layer: providers.
+"""Recorded results: for tests, and for research that others can repeat. Layer: providers.
 
-    recorder = Recorder(provider, "answers.jsonl")     # ask through it once
+    recorder = Recorder(provider, "answers.jsonl")     # look pictures up through it once
     provider = ReplayProvider("answers.jsonl")         # later, anywhere, without a network
 
-One JSON object a line: which picture was asked about (by the hash of its bytes, and its
-address), with which words, and the whole answer, blocked and empty ones included.
+One JSON object a line: the picture (the hash of its bytes, and its address), the words, and the
+whole result, blocked and empty ones included.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import InputError, StorageError
-from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject
+from relook.providers.base import (
+    Lookup,
+    Outcome,
+    Provider,
+    ProviderResult,
+    ProviderSettings,
+    Subject,
+    is_remote,
+)
 
 __all__ = ["FILE_VARIABLE", "Recorder", "ReplayProvider"]
 
@@ -40,6 +48,7 @@ class ReplayProvider:
     remote = False
     takes_files = True
     cost_usd = 0.0
+    needs = ("file",)
 
     def __init__(self, file: str | os.PathLike[str] | None = None, name: str = "replay") -> None:
         named = file or os.environ.get(FILE_VARIABLE, "")
@@ -50,6 +59,11 @@ class ReplayProvider:
         self.name = name
         self.variant = str(named)
         self._answers = _read(Path(named).expanduser())
+
+    @classmethod
+    def open(cls, spec: str, settings: ProviderSettings) -> ReplayProvider:
+        """Opens the recording `replay:FILE`."""
+        return cls(spec or None)
 
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         """The last answer recorded for the picture with these words, or with any words."""
@@ -72,44 +86,21 @@ class ReplayProvider:
 
 
 class Recorder:
-    """A provider that writes down what another one answers.
+    """A provider that records what another one returns.
 
     Args:
-        provider: The one that is asked.
+        provider: The other.
         file: Where answers are appended.
     """
 
     def __init__(self, provider: Provider, file: str | os.PathLike[str]) -> None:
         self._provider, self._file = provider, Path(file).expanduser()
+        self.name, self.remote, self.variant = provider.name, is_remote(provider), provider.variant
+        self.takes_files, self.cost_usd = provider.takes_files, provider.cost_usd
         self._lock = threading.Lock()
 
-    @property
-    def name(self) -> str:
-        """The other's name."""
-        return self._provider.name
-
-    @property
-    def remote(self) -> bool:
-        """As the other."""
-        return self._provider.remote
-
-    @property
-    def takes_files(self) -> bool:
-        """As the other."""
-        return self._provider.takes_files
-
-    @property
-    def cost_usd(self) -> float:
-        """As the other."""
-        return self._provider.cost_usd
-
-    @property
-    def variant(self) -> str:
-        """As the other."""
-        return self._provider.variant
-
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
-        """Asks the other and writes its answer down.
+        """Asks the other and records its result.
 
         Raises:
             StorageError: `not_written`.
@@ -145,7 +136,7 @@ def _read(file: Path) -> dict[_Key, Mapping[str, Any]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("bad_recording", f"{file} cannot be read: {error}") from error
-    found: dict[_Key, Mapping[str, Any]] = {}
+    results: dict[_Key, Mapping[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -154,10 +145,10 @@ def _read(file: Path) -> dict[_Key, Mapping[str, Any]]:
             ProviderResult.from_dict(row["result"])
             for picture in (row["content_hash"], row.get("url")):
                 if picture:
-                    found[picture, str(row.get("words", ""))] = row["result"]
-                    found[picture, None] = row["result"]
+                    results[picture, str(row.get("words", ""))] = row["result"]
+                    results[picture, None] = row["result"]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 "bad_recording", f"{file}, line {number}: not a recorded answer: {error!r}"
             ) from error
-    return found
+    return results

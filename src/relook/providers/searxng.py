@@ -16,10 +16,10 @@ from typing import Any
 from relook.core.errors import InputError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import rows_of, url_of
-from relook.providers.turns import take_turns
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
 __all__ = ["URL_VARIABLE", "SearxngProvider"]
 
@@ -41,6 +41,7 @@ class SearxngProvider(JsonProvider):
     remote = True
     takes_files = False
     cost_usd = 0.0
+    needs = ("address",)
 
     def __init__(self, base_url: str | None = None, engines: str = "tineye") -> None:
         url = base_url or os.environ.get(URL_VARIABLE, "")
@@ -53,6 +54,11 @@ class SearxngProvider(JsonProvider):
         self.variant = f"{host_of(url)} {engines}"
         self._service = JsonService(self.name, None)
 
+    @classmethod
+    def open(cls, spec: str, settings: ProviderSettings) -> SearxngProvider:
+        """Opens the instance `searxng:URL`, or the environment's."""
+        return cls(spec or None)
+
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if subject.url is None:
             message = "searxng can only be asked about a picture with a public address"
@@ -64,7 +70,9 @@ class SearxngProvider(JsonProvider):
             message = f"{sent.host} answered {status}"
             raise self._service.trouble(Outcome.REFUSED, message, "", sent)
         rows = [_match(row) for row in rows_of(values, "results")]
-        matches = take_turns([[one for one in rows if one.page_url or one.image_url]], lookup.limit)
+        matches = interleave(
+            [[match for match in rows if match.page_url or match.image_url]], lookup.limit
+        )
         if not matches:
             self._check(values, sent)
         outcome = Outcome.FOUND if matches else Outcome.NOTHING
@@ -75,17 +83,17 @@ class SearxngProvider(JsonProvider):
         if not isinstance(values.get("results"), list):
             raise self._service.trouble(Outcome.FAILED, "the answer has no results", "", sent)
         troubles = values.get("unresponsive_engines") or []
-        told = "; ".join(": ".join(map(str, one)) for one in troubles if isinstance(one, list))
-        if not told:
+        message = "; ".join(": ".join(map(str, row)) for row in troubles if isinstance(row, list))
+        if not message:
             return
-        said = told.lower()
-        if "captcha" in said or "denied" in said:
+        words = message.lower()
+        if "captcha" in words or "denied" in words:
             outcome = Outcome.BLOCKED
-        elif "too many requests" in said:
+        elif "too many requests" in words:
             outcome = Outcome.QUOTA
         else:
-            outcome = Outcome.TIMED_OUT if "timeout" in said else Outcome.FAILED
-        raise self._service.trouble(outcome, told, "see the instance's log", sent)
+            outcome = Outcome.TIMED_OUT if "timeout" in words else Outcome.FAILED
+        raise self._service.trouble(outcome, message, "see the instance's log", sent)
 
 
 def _match(row: Mapping[str, Any]) -> Match:

@@ -16,12 +16,12 @@ from typing import Any
 from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.json_service import Call, JsonProvider, JsonService
 from relook.providers.loose_json import object_of, rows_of, text_of, url_of
-from relook.providers.turns import take_turns
+from relook.providers.match import Match, MatchKind, Sent, interleave
 
-__all__ = ["KEY_VARIABLES", "SerpApiProvider", "bing", "lens_exact", "yandex"]
+__all__ = ["BingProvider", "LensExactProvider", "SerpApiProvider", "YandexProvider"]
 
 KEY_VARIABLES = ("RELOOK_SERPAPI_KEY", "SERPAPI_API_KEY", "SERPAPI_KEY")
 _URL = "https://serpapi.com"
@@ -33,37 +33,40 @@ Values = Mapping[str, Any]
 
 
 class SerpApiProvider(JsonProvider):
-    """One engine of SerpApi.
+    """Google Lens, look-alikes; its subclasses are other searches of SerpApi.
 
     Args:
-        engine: "google_lens", "bing_reverse_image" or "yandex_images".
         kind: For Google Lens: "visual_matches" (quick), "exact_matches" or "all" (slow).
         secret: The key; looked for in the environment and the keyring when None.
         base_url: Another address of the service, for tests.
         cost_usd: What one search costs under the person's plan, for the budget.
-        name: What the provider is called in results.
     """
 
+    name = "serpapi"
+    engine = "google_lens"
+    kind = "visual_matches"
     remote = True
     takes_files = False
+    needs = ("key", "address")
 
     def __init__(
         self,
-        engine: str = "google_lens",
-        kind: str = "visual_matches",
+        kind: str = "",
         secret: Secret | None = None,
         base_url: str = _URL,
         cost_usd: float = _COST_USD,
-        name: str = "serpapi",
     ) -> None:
-        self.name = name
         self.cost_usd = cost_usd
-        self._engine = _ENGINES[engine]
-        self._kind = kind if engine == "google_lens" else ""
-        self.variant = f"{engine} {self._kind}".strip()
+        self._engine, self._kind = _ENGINES[self.engine], kind or self.kind
+        self.variant = f"{self.engine} {self._kind}".strip()
         self._secret = secret or find_secret("serpapi", KEY_VARIABLES)
         self._url = f"{base_url.rstrip('/')}/search.json"
-        self._service = JsonService(name, self._secret, "api_key", base_url)
+        self._service = JsonService(self.name, self._secret, "api_key", base_url)
+
+    @classmethod
+    def open(cls, spec: str, settings: ProviderSettings) -> SerpApiProvider:
+        """Opens the search; `serpapi:KIND` is another kind of Google Lens."""
+        return cls(spec)
 
     def _find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         if subject.url is None:
@@ -72,14 +75,14 @@ class SerpApiProvider(JsonProvider):
         if self._secret is None:
             message = f"{self.name} needs an API key"
             raise self._service.trouble(Outcome.BAD_KEY, message, f"set ${KEY_VARIABLES[0]}")
-        params = {"engine": self._engine.name, self._engine.url_param: subject.url}
+        params = {"engine": self.engine, self._engine.url_param: subject.url}
         if self._kind:
             params["type"] = self._kind
         if lookup.words and self._engine.takes_words and self._kind != "exact_matches":
             params["q"] = lookup.words
         call = Call("GET", self._url, "the picture's address", params)
         status, values, sent = self._service.call(call, lookup.timeout_s)
-        matches = take_turns(self._engine.read(values, self.name), lookup.limit)
+        matches = interleave(self._engine.read(values, self.name), lookup.limit)
         if not matches:
             self._check(status, values, sent)
         outcome = Outcome.FOUND if matches else Outcome.NOTHING
@@ -89,15 +92,15 @@ class SerpApiProvider(JsonProvider):
     def _check(self, status: int, values: Values, sent: Sent) -> None:
         """Raises unless an answer without matches means that there are none."""
         error = plain(values.get("error"), 300)
-        said = error.lower()
+        words = error.lower()
         trouble = self._service.trouble
-        if status in (401, 403) or "invalid api key" in said:
+        if status in (401, 403) or "invalid api key" in words:
             hint = f"check ${KEY_VARIABLES[0]}"
             raise trouble(Outcome.BAD_KEY, error or f"status {status}", hint, sent)
-        if "run out of searches" in said or "limit" in said or status == 402:
+        if "run out of searches" in words or "limit" in words or status == 402:
             raise trouble(Outcome.QUOTA, error, "see your plan at the service", sent)
         state = object_of(values.get("search_information")).get("images_results_state")
-        if "hasn't returned any results" in said or state == "Fully empty":
+        if "hasn't returned any results" in words or state == "Fully empty":
             return
         if status >= 400:
             raise trouble(Outcome.REFUSED, error or f"status {status}", "", sent)
@@ -135,90 +138,93 @@ def _entity(name: str, title: object, text: object = "", source: str = "") -> Ma
     return Match(name, MatchKind.ENTITY, plain(title, 120), source, text=plain(text))
 
 
+def _rows(values: Values, name: str, field: str, kind: MatchKind, *keys: str) -> Rows:
+    """Matches of a list of rows; the keys name a row's page and its picture."""
+    page, image = keys
+    return [
+        _match(name, kind, row, url_of(row.get(page)), url_of(row.get(image)))
+        for row in rows_of(values, field)
+    ]
+
+
+def _objects(values: Values, field: str) -> list[Values]:
+    """The objects of a field that holds one or a list of them."""
+    value = values.get(field)
+    return [value] if isinstance(value, dict) else rows_of(values, field)
+
+
 def _lens(values: Values, name: str) -> list[Rows]:
-    exact = [
-        _match(name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("image")))
-        for row in rows_of(values, "exact_matches")
-    ]
-    visual = [
-        _match(name, MatchKind.SIMILAR, row, url_of(row.get("link")), url_of(row.get("image")))
-        for row in rows_of(values, "visual_matches")
-    ]
-    known = values.get("knowledge_graph")  # an object, or a list of them
-    graphs = [known] if isinstance(known, dict) else rows_of(values, "knowledge_graph")
-    source = "Google knowledge graph"
+    exact = _rows(values, name, "exact_matches", MatchKind.PAGE, "link", "image")
+    visual = _rows(values, name, "visual_matches", MatchKind.SIMILAR, "link", "image")
     names = [
-        _entity(name, one.get("title"), one.get("description") or one.get("subtitle"), source)
-        for one in graphs
-    ]
-    asked = rows_of(values, "related_content")
-    names += [_entity(name, one.get("query"), source="Google Lens") for one in asked]
+        _entity(
+            name, graph.get("title"), graph.get("description") or graph.get("subtitle"),
+            "Google knowledge graph",
+        )
+        for graph in _objects(values, "knowledge_graph")
+    ]  # fmt: skip
+    related = rows_of(values, "related_content")
+    names += [_entity(name, row.get("query"), source="Google Lens") for row in related]
     return _titled([exact, names, visual])
 
 
 def _bing(values: Values, name: str) -> list[Rows]:
-    def read(field: str, kind: MatchKind) -> Rows:
-        rows = rows_of(values, field)
-        return [
-            _match(name, kind, row, url_of(row.get("source")), url_of(row.get("original")))
-            for row in rows
-        ]
-
-    same = read("pages_with_this_image", MatchKind.PAGE)
-    similar = read("related_content", MatchKind.SIMILAR)
-    # "Looks like" is an object or a list of them.
-    looks = values.get("looks_like")
-    rows = [looks] if isinstance(looks, dict) else rows_of(values, "looks_like")
-    names = [_entity(name, one.get("title"), one.get("snippet"), "Bing") for one in rows]
+    same = _rows(values, name, "pages_with_this_image", MatchKind.PAGE, "source", "original")
+    similar = _rows(values, name, "related_content", MatchKind.SIMILAR, "source", "original")
+    rows = _objects(values, "looks_like")
+    names = [_entity(name, row.get("title"), row.get("snippet"), "Bing") for row in rows]
     return _titled([same, names, similar])
 
 
 def _yandex(values: Values, name: str) -> list[Rows]:
-    same = [
-        _match(
-            name, MatchKind.PAGE, row, url_of(row.get("link")), url_of(row.get("original_image"))
-        )
-        for row in rows_of(values, "image_results")
-    ]
-    similar = [  # its `link` leads to Yandex
-        _match(name, MatchKind.SIMILAR, row, "", url_of(row.get("image")))
-        for row in rows_of(values, "similar_images")
-    ]
+    same = _rows(values, name, "image_results", MatchKind.PAGE, "link", "original_image")
+    # A similar picture's `link` leads to Yandex, so no key names its page.
+    similar = _rows(values, name, "similar_images", MatchKind.SIMILAR, "", "image")
     tags = rows_of(values, "image_tags")
-    names = [_entity(name, text_of(one.get("text")), source="Yandex") for one in tags]
+    names = [_entity(name, text_of(tag.get("text")), source="Yandex") for tag in tags]
     return _titled([same, names, similar])
 
 
 def _titled(lists: list[Rows]) -> list[Rows]:
-    """Without matches that say nothing."""
-    return [[one for one in rows if one.title or one.page_url or one.image_url] for rows in lists]
+    """The lists without matches that say nothing."""
+    return [
+        [match for match in rows if match.title or match.page_url or match.image_url]
+        for rows in lists
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    name: str
     url_param: str
     takes_words: bool
     read: Callable[[Values, str], list[Rows]]
 
 
 _ENGINES = {
-    "google_lens": _Engine("google_lens", "url", True, _lens),
-    "bing_reverse_image": _Engine("bing_reverse_image", "image_url", False, _bing),
-    "yandex_images": _Engine("yandex_images", "url", False, _yandex),
+    "google_lens": _Engine("url", True, _lens),
+    "bing_reverse_image": _Engine("image_url", False, _bing),
+    "yandex_images": _Engine("url", False, _yandex),
 }
 
 
-def lens_exact(**options: Any) -> SerpApiProvider:
+class LensExactProvider(SerpApiProvider):
     """Google Lens, pages with the same picture."""
-    return SerpApiProvider(**{"kind": "exact_matches", "name": "serpapi-exact", **options})
+
+    name = "serpapi-exact"
+    kind = "exact_matches"
 
 
-def bing(**options: Any) -> SerpApiProvider:
+class BingProvider(SerpApiProvider):
     """Bing's reverse image search."""
-    return SerpApiProvider("bing_reverse_image", **{"name": "serpapi-bing", **options})
+
+    name = "serpapi-bing"
+    engine = "bing_reverse_image"
+    kind = ""
 
 
-def yandex(**options: Any) -> SerpApiProvider:
+class YandexProvider(SerpApiProvider):
     """Yandex Images by picture."""
-    return SerpApiProvider("yandex_images", **{"name": "serpapi-yandex", **options})
+
+    name = "serpapi-yandex"
+    engine = "yandex_images"
+    kind = ""

@@ -1,10 +1,11 @@
-"""One question about one picture, from looking it up to an answer with citations. Layer: rag.
+"""Answers one question about one picture, with evidence and citations. Layer: rag.
 
     asker = Asker(answerer, gatherer)
     answer = asker.ask(subject, "What country does this building belong to?")
     again = asker.ask(subject, answer.question, evidence=answer.evidence.strike(2))
 
 Asking again with edited evidence calls no provider. Nothing is sent before consent is checked.
+`lookup` asks providers and `prompt` shows evidence; this module decides when, and adds up costs.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relook.answerers.base import Answerer, Prompt, Reply, Tell
+from relook.core.converter import to_json
 from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.settings import AskSettings, EvidenceSettings
 from relook.providers.base import ProviderResult, Sent, Subject
 from relook.rag.answer import Answer, Written
-from relook.rag.citations import cite
+from relook.rag.answer_text import cite, hedge_of
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
-from relook.rag.gate import hedge_of
-from relook.rag.gather import Gatherer
+from relook.rag.lookup import Gatherer
 from relook.rag.prompt import PromptTexts, build_prompt
 
 __all__ = ["WHEN", "Asker", "Hear"]
@@ -32,9 +33,9 @@ __all__ = ["WHEN", "Asker", "Hear"]
 WHEN = ("always", "never", "auto")
 Edit = Callable[[Evidence], Evidence]
 Hear = Callable[[str, Mapping[str, Any]], None]
-"""Hears of a question's stages: `providers`, `provider`, `evidence`, `model`, `text`, `note`.
+"""Called with each stage: `providers`, `provider`, `evidence`, `model`, `text`, `note`.
 
-What it raises ends the question: providers are not waited for, and a model's stream is closed.
+An exception that it raises ends the question: it waits for no provider and closes a model's stream.
 """
 
 _MAX_QUESTION = 4000
@@ -42,7 +43,7 @@ _MAX_QUESTION = 4000
 
 @dataclass
 class _Run:
-    """What has become of one question so far."""
+    """One question on its way."""
 
     subject: Subject
     question: str
@@ -59,7 +60,7 @@ class Asker:
 
     Args:
         answerer: What writes.
-        gatherer: What looks pictures up; None when evidence is always given or never used.
+        gatherer: Looks pictures up; None when evidence is always given or never used.
         settings: Whether and how evidence is used.
         texts: The prompt's sentences.
         trimmed: How long an item's text may be in a prompt.
@@ -108,10 +109,10 @@ class Asker:
 
         Args:
             subject: The picture.
-            question: May be empty: then what it shows is asked.
-            evidence: Found before and perhaps edited; looked up now when None.
-            edit: Strikes and pins what was found, before a model sees it.
-            hear: Hears of each stage, in this thread and, with `compare`, in one more.
+            question: When empty, the question is what the picture shows.
+            evidence: Of an earlier answer, perhaps edited; looked up now when None.
+            edit: Strikes and pins evidence before a model sees it.
+            hear: Called with each stage, in this thread and, with `compare`, in one more.
 
         Raises:
             InputError: `long_question`, and what `build_prompt` raises.
@@ -124,13 +125,15 @@ class Asker:
                 "long_question", f"the question has {len(question):,} characters",
                 f"at most {_MAX_QUESTION:,}",
             )  # fmt: skip
-        # Half a character, as a terminal may pass on, is in no JSON that a service can read.
+        # A terminal may pass on half a character, which no service can read in JSON.
         question = question.encode("utf-8", "replace").decode()
         if evidence is not None and edit is not None:
             evidence = edit(evidence)
         self._check_consent(subject, evidence)
         known = evidence or Evidence()
-        run = _Run(subject, question, known, hear or (lambda *_: None), edit or (lambda one: one))
+        run = _Run(
+            subject, question, known, hear or (lambda *_: None), edit or (lambda evidence: evidence)
+        )
         answer = self._answer(run, given=evidence is not None)
         took = time.perf_counter() - began
         return self._with_costs(answer, run, took)
@@ -156,12 +159,12 @@ class Asker:
         hedge = hedge_of(first.text)
         if not hedge and first.finish == "done":
             return self._answered(run, first, why="the answer without evidence does not hedge")
-        said = f"the answer without evidence hedges ({hedge!r})" if hedge else "it broke off"
+        why = f"the answer without evidence hedges ({hedge!r})" if hedge else "it broke off"
         self._look_up(run)
         if not run.evidence.shown:
-            return self._answered(run, first, why=f"{said}, but nothing was found")
+            return self._answered(run, first, why=f"{why}, but nothing was found")
         written = self._write(run, run.evidence, "with")
-        return self._answered(run, written, without=first, why=said)
+        return self._answered(run, written, without=first, why=why)
 
     def _look_up(self, run: _Run) -> None:
         if self.gatherer is None:
@@ -172,7 +175,7 @@ class Asker:
         run.hear("providers", {"names": list(self.gatherer.providers)})
 
         def on_result(result: ProviderResult) -> None:
-            run.hear("provider", result.as_dict(matches=False))
+            run.hear("provider", to_json(result, without={"matches"}))
 
         run.evidence = run.edit(self.gatherer.gather(run.subject, on_result=on_result))
         run.looked_up = True
@@ -198,7 +201,7 @@ class Asker:
         return _written(replace(reply, notes=(*note, *reply.notes)), prompt, self._has_model)
 
     def _form(self, evidence: Evidence | None) -> tuple[str, tuple[str, ...]]:
-        """How evidence can be shown, and a note where that is not how it should be."""
+        """How evidence can be shown, and a note where that is not the configured way."""
         form = self.settings.form
         if form != "screenshot" or evidence is None or not evidence.shown:
             return form, ()
@@ -210,7 +213,7 @@ class Asker:
         return form, ()
 
     def _begin_comparison(self, run: _Run, pool: ThreadPoolExecutor) -> Future[Written] | None:
-        """A service answers without evidence while the picture is looked up."""
+        """Starts the answer without evidence while the picture is looked up."""
         if not (self.settings.compare and self.answerer.host):
             return None
         return pool.submit(self._write, run, None, "without")
@@ -223,7 +226,7 @@ class Asker:
         began = time.perf_counter()
         try:
             return beside.result() if beside else self._write(run, None, "without")
-        except AnswerError as error:  # the answer that counts is there
+        except AnswerError as error:  # the main answer does not depend on this one
             return Written("", notes=(f"no answer without evidence: {error}",))
         finally:
             run.others_s += time.perf_counter() - began
@@ -244,14 +247,14 @@ class Asker:
     def _with_costs(self, answer: Answer, run: _Run, took_s: float) -> Answer:
         """The answer with what it sent and how long each stage took."""
         without_s = answer.without.took_s if answer.without else 0.0
-        found_s = max((one.took_s for one in run.evidence.results), default=0.0)
-        providers_s = found_s if run.looked_up else 0.0
+        slowest_s = max((result.took_s for result in run.evidence.results), default=0.0)
+        providers_s = slowest_s if run.looked_up else 0.0
         in_turn_s = without_s if answer.when == "auto" else run.others_s
         ours_s = took_s - providers_s - answer.written.took_s - in_turn_s
         stages = {"providers": providers_s, "model": answer.written.took_s, "without": without_s,
                   "ours": max(ours_s, 0.0)}  # fmt: skip
-        looked = [one for _, one in run.evidence.sent] if run.looked_up else []
-        return replace(answer, sent=(*looked, *run.sent), stages=stages, took_s=took_s)
+        looked_up = [sent for _, sent in run.evidence.sent] if run.looked_up else []
+        return replace(answer, sent=(*looked_up, *run.sent), stages=stages, took_s=took_s)
 
     @property
     def _has_model(self) -> bool:
@@ -264,7 +267,7 @@ class Asker:
             self._check_sheet(evidence)
 
     def _check_sheet(self, evidence: Evidence) -> None:
-        """Small pictures of the person's own library are pictures of this machine, too."""
+        """Checks consent for a contact sheet: its pictures may be of the person's own library."""
         own = any(item.match.image_id is not None for item in evidence.shown)
         if own and self.settings.form == "sheet" and not self._may_send():
             raise _not_allowed(self.answerer.host, "pictures of your library")
@@ -281,9 +284,8 @@ def _not_allowed(host: str, what: str) -> AccessError:
     )
 
 
-def _written(reply: Reply, prompt: Prompt, was_asked: bool) -> Written:
-    known = {number for number, _ in prompt.matches}
-    cited = cite(reply.text, known)
+def _written(reply: Reply, prompt: Prompt, has_model: bool) -> Written:
+    cited = cite(reply.text, {number for number, _ in prompt.matches})
     notes = list(reply.notes)
     if cited.invented:
         gone = ", ".join(map(str, cited.invented))
@@ -295,7 +297,7 @@ def _written(reply: Reply, prompt: Prompt, was_asked: bool) -> Written:
         finish=reply.finish,
         model=reply.model,
         usage=reply.usage,
-        prompt=prompt.as_dict() if was_asked else {},
+        prompt=prompt.as_dict() if has_model else {},
         with_evidence=bool(prompt.matches),
         notes=tuple(notes),
         took_s=reply.took_s,

@@ -1,19 +1,22 @@
-"""Many questions from a file, answered one after the other, resumable. Layer: rag."""
+"""Questions from a file, answered one after the other, resumable. Layer: rag."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Annotated, Any
 
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
+from relook.core.json_form import Key
 from relook.providers.base import Subject
 from relook.rag.ask import Asker
-from relook.rag.journal import Journal
 
-__all__ = ["Batch", "Failed", "Question", "read_questions", "run_batch"]
+__all__ = ["Batch", "Failed", "Journal", "Question", "read_questions", "run_batch"]
 
 SubjectOf = Callable[[str | int], Subject]
 _SHAPE = 'each line looks like {"picture": "a.jpg", "question": "Where is this?", "id": "1"}'
@@ -35,21 +38,17 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(JsonValue):
     """A question that was not answered; running again tries it again."""
 
-    key: str
+    key: Annotated[str, Key("id")]
     code: str
     message: str
 
-    def as_dict(self) -> dict[str, str]:
-        """A JSON form."""
-        return {"id": self.key, "code": self.code, "message": self.message}
-
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What a run did.
+class Batch(JsonValue):
+    """The outcome of a run.
 
     Args:
         n_answered: Questions answered in this run.
@@ -60,11 +59,6 @@ class Batch:
     n_answered: int
     n_before: int
     failed: tuple[Failed, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        failed = [one.as_dict() for one in self.failed]
-        return {"n_answered": self.n_answered, "n_before": self.n_before, "failed": failed}
 
 
 def read_questions(file: Path) -> list[Question]:
@@ -82,14 +76,15 @@ def read_questions(file: Path) -> list[Question]:
         if not line.strip():
             continue
         try:
-            one = _question(json.loads(line), number, file.parent)
+            question = _question(json.loads(line), number, file.parent)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "bad_questions", f"line {number} of {file} is not a question: {error}", _SHAPE
             ) from error
-        if one.key in questions:
-            raise InputError("bad_questions", f"{file} has the id {one.key!r} twice", "rename one")
-        questions[one.key] = one
+        if question.key in questions:
+            message = f"{file} has the id {question.key!r} twice"
+            raise InputError("bad_questions", message, "rename one")
+        questions[question.key] = question
     if not questions:
         raise InputError("bad_questions", f"{file} has no questions", _SHAPE)
     return list(questions.values())
@@ -117,23 +112,23 @@ def run_batch(
     """
     failed: list[Failed] = []
     with Journal(out, lambda row: str(row["id"])) as journal:
-        for one in questions:
-            _check_same(one, journal.rows.get(one.key), out)
-        n_before = sum(one.key in journal for one in questions)
-        for done, one in enumerate(questions):
+        for question in questions:
+            _check_same(question, journal.rows.get(question.key), out)
+        n_before = sum(question.key in journal for question in questions)
+        for done, question in enumerate(questions):
             if progress:
                 progress(done, len(questions))
-            if one.key in journal:
+            if question.key in journal:
                 continue
             try:
-                answer = asker.ask(subject_of(one.picture), one.question)
+                answer = asker.ask(subject_of(question.picture), question.question)
             except StorageError:
                 raise  # the next one would meet the same full disk
             except RelookError as error:
-                failed.append(Failed(one.key, error.code, str(error)))
+                failed.append(Failed(question.key, error.code, str(error)))
                 continue
-            journal.add({"id": one.key, "picture": one.picture, **answer.as_dict()})
-        n_now = sum(one.key in journal for one in questions) - n_before
+            journal.add({"id": question.key, "picture": question.picture, **answer.as_dict()})
+        n_now = sum(question.key in journal for question in questions) - n_before
     return Batch(n_now, n_before, tuple(failed))
 
 
@@ -150,10 +145,95 @@ def _question(row: Any, number: int, folder: Path) -> Question:
     return Question(str(row.get("id", number)), picture, str(row.get("question", "")))
 
 
-def _check_same(one: Question, row: Mapping[str, Any] | None, out: Path) -> None:
-    if row is not None and (row.get("question"), row.get("picture")) != (one.question, one.picture):
+def _check_same(question: Question, row: Mapping[str, Any] | None, out: Path) -> None:
+    expected = (question.question, question.picture)
+    if row is not None and (row.get("question"), row.get("picture")) != expected:
         raise InputError(
             "bad_journal",
-            f"{out} answers another question under the id {one.key!r}",
+            f"{out} answers another question under the id {question.key!r}",
             "name another file to write to, or remove that one",
         )
+
+
+class Journal:
+    """A JSONL file that long work can be stopped at and resumed from.
+
+    One JSON object a line, each with a key; a line that a kill cut short is dropped, and lines
+    are only added. Use it as a context manager, or `close` it.
+
+    Args:
+        file: Where; made when it is not there.
+        key_of: The key of a line.
+
+    Raises:
+        InputError: `bad_journal` when it holds lines of another kind.
+        StorageError: `not_written`.
+    """
+
+    def __init__(self, file: Path, key_of: Callable[[Mapping[str, Any]], str]) -> None:
+        self.file = file
+        self.rows: dict[str, dict[str, Any]] = {}
+        whole = 0
+        try:
+            data = file.read_bytes() if file.exists() else b""
+        except OSError as error:
+            raise InputError(
+                "bad_journal", f"cannot read {file}: {error}", "name a file"
+            ) from error
+        for number, line in enumerate(data.splitlines(keepends=True), start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = json.loads(line)
+                self.rows[key_of(row)] = row
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise InputError(
+                    "bad_journal", f"line {number} of {file} was not written by this command",
+                    "name another file to write to, or remove that one",
+                ) from error  # fmt: skip
+            whole += len(line)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._open = file.open("ab")
+            self._open.truncate(whole)
+        except OSError as error:
+            raise self._refused(error) from error
+        self._key_of = key_of
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.rows
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Adds a line; it is on the disk when this returns.
+
+        Raises:
+            StorageError: `not_written`.
+        """
+        try:
+            self._open.write(json.dumps(row).encode() + b"\n")
+            self._open.flush()
+            os.fsync(self._open.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
+        self.rows[self._key_of(row)] = dict(row)
+
+    def close(self) -> None:
+        """Closes the file; closing twice is fine."""
+        self._open.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _refused(self, error: OSError) -> StorageError:
+        return StorageError(
+            "not_written", f"{self.file} cannot be written: {error.strerror or error}",
+            "name a file in a folder that can be written to",
+        )  # fmt: skip

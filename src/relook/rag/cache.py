@@ -1,7 +1,7 @@
-"""Answers of providers, kept on disk by picture. Layer: rag.
+"""Results of providers, kept on disk by picture. Layer: rag.
 
-One JSON file an answer, named by a digest of what was asked, so nothing of the picture shows
-in its name. Only real answers (found, nothing) are kept, and none longer than its age.
+One JSON file a result, named by a digest of the question, so nothing of the picture shows in its
+name. Only real results (found, nothing) are kept, and none longer than its age.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ResultCache:
         self._now = now
 
     def get(self, provider: Provider, subject: Subject, lookup: Lookup) -> ProviderResult | None:
-        """The recorded answer to the same question, or None.
+        """The recorded result of the same question, or None.
 
         It says how old it is, that nothing was sent for it, and that it cost nothing.
         """
@@ -75,7 +75,7 @@ class ResultCache:
     def put(
         self, provider: Provider, subject: Subject, lookup: Lookup, result: ProviderResult
     ) -> None:
-        """Records an answer; a disk that refuses is logged and otherwise makes no difference."""
+        """Records a result; when the disk refuses, that is logged and nothing else happens."""
         if not result.answered or self.max_age_s <= 0:
             return
         file = self._file(provider, subject, lookup)
@@ -90,7 +90,7 @@ class ResultCache:
             _LOG.warning("an answer cannot be recorded in %s: %s", self.folder, error)
 
     def clear(self) -> int:
-        """Throws every recorded answer away.
+        """Deletes every recorded result.
 
         Returns:
             How many there were.
@@ -101,12 +101,12 @@ class ResultCache:
         return len(files)
 
     def _file(self, provider: Provider, subject: Subject, lookup: Lookup) -> Path:
-        asked = [provider.name, provider.variant, subject.content_hash, lookup.limit, lookup.words]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:40]
+        key = [provider.name, provider.variant, subject.content_hash, lookup.limit, lookup.words]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:40]
         return self.folder / f"{digest}.json"
 
     def _prune(self) -> None:
-        """Keeps the newest answers; looks only when there are clearly too many."""
+        """Keeps the newest files, once there are clearly too many."""
         files = list(self.folder.glob("*.json"))
         if len(files) <= _MAX_FILES * 11 // 10:
             return

@@ -1,8 +1,8 @@
 """Which services a picture of this machine may be sent to. Layer: rag.
 
-A picture without a public address goes to a third party only after the person agreed, for
-that service by name. The agreement is kept in a small file of the person's configuration
-folder and can be taken back.
+A picture without a public address goes to a third party only after the person agreed, for that
+service by name. A small file in the person's configuration folder keeps the agreement, which can
+be taken back. This module sends nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Consent:
 
     Args:
         file: Where they are kept; the per-user file when None.
-        once: Services agreed to for this object's life only.
+        once: Services that this object alone agrees to; the file does not get them.
     """
 
     def __init__(self, file: Path | None = None, once: Iterable[str] = ()) -> None:
@@ -44,7 +44,7 @@ class Consent:
         return provider in self.once or provider in self.given()
 
     def given(self) -> dict[str, str]:
-        """Remembered services, with the day they were agreed to. A damaged file agrees to none."""
+        """Remembered services, with the day of each agreement. A damaged file agrees to none."""
         try:
             values = json.loads(self.file.read_bytes())
             return {str(name): str(day) for name, day in dict(values["upload"]).items()}

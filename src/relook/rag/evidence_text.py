@@ -1,8 +1,7 @@
 """Evidence as text, for a model and for people. Layer: rag.
 
-Everything in it was written by strangers. Each line is made inert (no brackets, tags, fences),
-lengths are capped again here, and `fenced` puts the whole between two lines that nothing in
-it can imitate. Whoever builds a prompt says beside it that it is data.
+Strangers wrote everything in it. This module makes each line inert (no brackets, tags, fences) and
+caps lengths again. `prompt` puts the text between two marked lines and says that it is data.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ from relook.core.web import host_of
 from relook.providers.base import MatchKind
 from relook.rag.evidence import Evidence, Item
 
-__all__ = ["FENCE_END", "FENCE_START", "KIND_WORDS", "evidence_text", "fenced", "item_text"]
-
-FENCE_START = "<<<EVIDENCE"
-FENCE_END = "EVIDENCE>>>"
+__all__ = ["KIND_WORDS", "evidence_text", "item_text"]
 
 KIND_WORDS = {
     MatchKind.SAME: "same picture",
@@ -43,12 +39,6 @@ def evidence_text(evidence: Evidence, settings: EvidenceSettings | None = None) 
     return "\n\n".join(item_text(item, settings) for item in evidence.shown)
 
 
-def fenced(evidence: Evidence, settings: EvidenceSettings | None = None) -> str:
-    """`evidence_text` between the two fence lines."""
-    body = evidence_text(evidence, settings) or "(nothing was found)"
-    return f"{FENCE_START}\n{body}\n{FENCE_END}"
-
-
 def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
     """One item: its number and kind, then what is known, a line each."""
     settings = settings or EvidenceSettings()
@@ -66,7 +56,7 @@ def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
         rows.append(f"    says: {_line(match.text, settings.text_chars)}")
     facts = list(match.metadata.items())[:_N_FACTS]
     rows += [f"    {_line(k, 40)}: {_line(v, 200)}" for k, v in facts]
-    rows += [f"    also: {told}" for told in _also(item, title, settings)]
+    rows += [f"    also: {line}" for line in _also(item, title, settings)]
     if item.text:
         rows.append(f"    page: {_line(item.text, settings.page_chars)}")
     return "\n".join(rows)
@@ -74,10 +64,10 @@ def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
 
 def _also(item: Item, title: str, settings: EvidenceSettings) -> list[str]:
     """Other titles and captions that were merged into an item, each once."""
-    told = (match.title or match.text for match in item.others)
-    lines = dict.fromkeys(_line(text, settings.title_chars) for text in told if text)
-    said = {title, _line(item.match.text, settings.title_chars)}
-    return [line for line in lines if line not in said][:_N_ALSO]
+    texts = (match.title or match.text for match in item.others)
+    lines = dict.fromkeys(_line(text, settings.title_chars) for text in texts if text)
+    shown = {title, _line(item.match.text, settings.title_chars)}
+    return [line for line in lines if line not in shown][:_N_ALSO]
 
 
 def _line(text: str, limit: int) -> str:

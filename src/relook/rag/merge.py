@@ -1,8 +1,8 @@
-"""Many providers' matches to one ranked list without repetitions. Layer: rag.
+"""Merges the matches of several providers into one ranked list without repetitions. Layer: rag.
 
 Two matches are the same when they are the same page (by normalised address), the same
-picture (by address, or by a 64-bit picture hash), or the same name of a thing. What is
-merged is kept beside the best of the group, so no title is lost.
+picture (by address, or by a 64-bit picture hash), or the same name of a thing. A group keeps
+all its matches behind the best one, so no title is lost. Pure values: it fetches nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from relook.providers.base import Match, MatchKind, ProviderResult, Subject
 
 __all__ = ["clean", "merge", "n_bits_apart", "page_key"]
 
-# Parameters that say how somebody came to a page, not which page it is.
+# Parameters that track how a reader came to a page; they do not change the page.
 _TRAILS = frozenset(
     {"gclid", "fbclid", "msclkid", "yclid", "igshid", "mc_cid", "mc_eid", "srsltid"}
 )
 _MAX_URL = 2_000
-# Most addresses; taking them apart to see that they are usable takes ten times as long.
+# Most addresses match this; parsing an address takes ten times as long.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!-~]*)?")
-# How much a match of each kind tells about what the picture shows.
+# How much a match of each kind says about what the picture shows.
 _WORTH = {MatchKind.ENTITY: 1.0, MatchKind.PAGE: 1.0, MatchKind.SAME: 0.9, MatchKind.SIMILAR: 0.6}
 _UNTITLED, _FUSION = 0.3, 5.0
-# Only these are one when they look the same: the titles of pages that show one picture are
-# what evidence is made of, so pages stay apart.
+# Only these kinds are merged by looks: pages that show the same picture stay apart, since their
+# titles are the evidence.
 _PICTURES = (MatchKind.SAME, MatchKind.SIMILAR)
 _64_BITS = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -78,14 +78,12 @@ class _Group:
 
     @property
     def score(self) -> float:
-        """Over providers: copies that one provider returns several times count once."""
+        """Sum over providers: several copies of one provider count once."""
         return sum(self.scores.values())
 
     def ordered(self) -> tuple[Match, ...]:
         """The most telling first; equal ones in the order of providers."""
-        return tuple(
-            sorted(self.matches, key=lambda one: (not one.title, -_WORTH[one.kind], one.rank))
-        )
+        return tuple(sorted(self.matches, key=lambda m: (not m.title, -_WORTH[m.kind], m.rank)))
 
 
 class _Groups:
@@ -101,7 +99,7 @@ class _Groups:
         """Puts a match into its group, or into one of its own."""
         keys = _keys(match)
         hashed = match.picture_hash if match.kind in _PICTURES else None
-        if hashed is not None and not _tells(hashed):
+        if hashed is not None and not _is_telling(hashed):
             hashed = None
         group = next((self._by_key[key] for key in keys if key in self._by_key), None)
         if group is None and hashed is not None:
@@ -119,7 +117,7 @@ class _Groups:
     def _alike(self, hashed: int) -> _Group | None:
         most = self._fold_bits
         return next(
-            (group for one, group in self._pictures if n_bits_apart(one, hashed) <= most), None
+            (group for other, group in self._pictures if n_bits_apart(other, hashed) <= most), None
         )
 
 
@@ -136,12 +134,12 @@ def _keys(match: Match) -> list[str]:
     return keys
 
 
-def n_bits_apart(one: int, other: int) -> int:
+def n_bits_apart(first: int, second: int) -> int:
     """In how many of their 64 bits two picture hashes differ."""
-    return ((one ^ other) & _64_BITS).bit_count()
+    return ((first ^ second) & _64_BITS).bit_count()
 
 
-def _tells(hashed: int) -> bool:
+def _is_telling(hashed: int) -> bool:
     """Whether a hash tells pictures apart: plain surfaces all have nearly the same one."""
     return 4 <= (hashed & _64_BITS).bit_count() <= 60
 
@@ -151,7 +149,7 @@ def _recognised(match: Match | None, subject: Subject, fold_bits: int) -> Match 
     if match is None or match.kind is not MatchKind.SIMILAR:
         return match
     hashed = match.picture_hash
-    if hashed is None or not _tells(hashed):
+    if hashed is None or not _is_telling(hashed):
         return match
     same = n_bits_apart(hashed, subject.picture_hash) <= fold_bits
     return replace(match, kind=MatchKind.SAME) if same else match
@@ -161,7 +159,7 @@ def clean(match: Match, settings: EvidenceSettings | None = None) -> Match | Non
     """A match with plain, short text and usable addresses, or None when nothing is left of it."""
     settings = settings or EvidenceSettings()
     facts = list(match.metadata.items())[:12]
-    made = replace(
+    cleaned = replace(
         match,
         title=plain(match.title, settings.title_chars),
         source=plain(match.source, 80),
@@ -172,8 +170,10 @@ def clean(match: Match, settings: EvidenceSettings | None = None) -> Match | Non
         thumbnail_url=_usable(match.thumbnail_url),
         metadata={plain(name, 40): plain(value, 200) for name, value in facts},
     )
-    told: Sequence[object] = (made.title, made.text, made.page_url, made.image_url, made.thumbnail)
-    return made if any(told) or made.image_id is not None else None
+    content: Sequence[object] = (
+        cleaned.title, cleaned.text, cleaned.page_url, cleaned.image_url, cleaned.thumbnail,
+    )  # fmt: skip
+    return cleaned if any(content) or cleaned.image_id is not None else None
 
 
 def _usable(url: str) -> str:
@@ -190,7 +190,7 @@ def _usable(url: str) -> str:
 
 
 def page_key(url: str) -> str:
-    """What is equal for two addresses of the same page.
+    """A key that two addresses of the same page share.
 
     Scheme, `www.`, default ports, fragments, trailing slashes, the order of parameters and
     parameters that only track make no difference.
@@ -201,7 +201,7 @@ def page_key(url: str) -> str:
         port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
     except ValueError:
         return url
-    asked = parse_qsl(parts.query, keep_blank_values=True) if parts.query else []
-    kept = sorted((k, v) for k, v in asked if k not in _TRAILS and not k.startswith("utm_"))
+    parameters = parse_qsl(parts.query, keep_blank_values=True) if parts.query else []
+    kept = sorted((k, v) for k, v in parameters if k not in _TRAILS and not k.startswith("utm_"))
     query = f"?{urlencode(kept)}" if kept else ""
     return f"{host}{port}{parts.path.rstrip('/')}{query}"

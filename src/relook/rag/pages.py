@@ -1,24 +1,29 @@
-"""Reading the pages of matches, guarded and politely. Layer: rag.
+"""Reads the pages of matches as plain text. Layer: rag.
 
-A page is read only when its site's robots.txt lets `relook` (or everybody) read it, and only
-as text: scripts, styles and markup are gone before anybody sees it.
+A page is read only when its site's robots.txt lets `relook` (or everybody) read it, and only as
+text: scripts, styles and markup are removed. The package `readability-lxml` (Arc90's algorithm)
+finds the article among menus; everything after that is ours.
 """
 
 from __future__ import annotations
 
+import codecs
+import importlib.util
+import logging
+import re
 import threading
 import urllib.robotparser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from relook.core.errors import AccessError, RelookError
+from relook.core.errors import AccessError, InputError, MissingExtraError, RelookError
+from relook.core.plain_text import plain
 from relook.core.settings import WebLimits
 from relook.core.web import AGENT, Resolver, fetch, host_of
 from relook.providers.base import Sent
-from relook.rag.page_text import check_reader, readable
 
-__all__ = ["PageReader"]
+__all__ = ["PageReader", "check_reader", "readable"]
 
 _AT_ONCE, _MAX_SITES, _ROBOTS_BYTES = 4, 500, 512 * 1024
 _NOTHING = ("User-agent: *", "Disallow: /")
@@ -47,7 +52,7 @@ class PageReader:
         Args:
             urls: Which.
             max_chars: At most so many characters of each.
-            fetched: Where each request made is noted.
+            fetched: Gets an entry for each request.
 
         Returns:
             Texts by address, and what went wrong with the others, for people.
@@ -59,11 +64,12 @@ class PageReader:
             return {}, []
         check_reader()
         with ThreadPoolExecutor(min(_AT_ONCE, len(urls)), "page") as pool:
-            found = list(pool.map(lambda url: self._safely(url, max_chars), urls))
-        asked = [url for url, (_, _, was_asked) in zip(urls, found, strict=True) if was_asked]
-        fetched += [Sent(host_of(url), 0, "a request for a page") for url in asked]
-        texts = {url: text for url, (text, _, _) in zip(urls, found, strict=True) if text}
-        return texts, [trouble for _, trouble, _ in found if trouble]
+            results = list(pool.map(lambda url: self._safely(url, max_chars), urls))
+        pairs = list(zip(urls, results, strict=True))
+        requested = [url for url, (_, _, was_sent) in pairs if was_sent]
+        fetched += [Sent(host_of(url), 0, "a request for a page") for url in requested]
+        texts = {url: text for url, (text, _, _) in pairs if text}
+        return texts, [trouble for _, trouble, _ in results if trouble]
 
     def text_of(self, url: str, max_chars: int) -> str:
         """Readable text of one page.
@@ -78,7 +84,7 @@ class PageReader:
         return readable(got.data, got.charset, max_chars)
 
     def _safely(self, url: str, max_chars: int) -> tuple[str, str, bool]:
-        """The text, what went wrong, and whether the site was asked for anything."""
+        """The text, what went wrong, and whether a request was sent."""
         try:
             return self.text_of(url, max_chars), "", True
         except RelookError as error:
@@ -88,14 +94,14 @@ class PageReader:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         with self._lock:
-            known = self._rules.get(site)
-        if known is None:
-            known = self._ask_site(site)
+            rules = self._rules.get(site)
+        if rules is None:
+            rules = self._ask_site(site)
             with self._lock:
                 if len(self._rules) >= _MAX_SITES:
                     self._rules.clear()
-                self._rules[site] = known
-        return known
+                self._rules[site] = rules
+        return rules
 
     def _ask_site(self, site: str) -> urllib.robotparser.RobotFileParser:
         """The site's rules; no file allows all, a broken site allows nothing (RFC 9309, 2.3.1)."""
@@ -118,3 +124,75 @@ class PageReader:
         else:
             rules.parse([] if 400 <= got.status < 500 else _NOTHING)
         return rules
+
+
+_LOG = logging.getLogger(__name__)
+_MAX_CHARS, _FEW_CHARS = 600_000, 80
+_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([a-zA-Z0-9_:.-]{2,30})", re.I)
+_HTML = re.compile(r"<(!doctype|html|head|body|p|div|h1|article|main|table|ul)\b", re.I)
+
+
+def check_reader() -> None:
+    """Checks that pages can be read here.
+
+    Raises:
+        MissingExtraError: when the extra is not installed.
+    """
+    if importlib.util.find_spec("readability") is None:
+        raise MissingExtraError(
+            "missing_extra",
+            "reading pages needs the package 'readability-lxml'",
+            "pip install 'relook[ask]', or ask for no pages",
+        )
+
+
+def readable(data: bytes, charset: str = "", max_chars: int = 800) -> str:
+    """The main text of a page, trimmed.
+
+    Args:
+        data: What the site sent.
+        charset: The encoding it declared; looked for in the page when empty or unknown.
+        max_chars: At most so many characters.
+
+    Raises:
+        InputError: `not_a_page` when it is no HTML and no text, whatever the site declares.
+        MissingExtraError: when the extra is not installed.
+    """
+    if b"\0" in data[:4_096] and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError("not_a_page", "what is there is not text")
+    text = _decoded(data, charset)[:_MAX_CHARS]
+    if not _HTML.search(text[:20_000]):
+        if text.lstrip().startswith("%PDF") or not _mostly_printable(text[:2_000]):
+            raise InputError("not_a_page", "what is there is not text")
+        return plain(text, max_chars, lines=True)
+    check_reader()
+    article = plain(_article(text), max_chars, lines=True)
+    return article if len(article) >= _FEW_CHARS else plain(text, max_chars, lines=True)
+
+
+def _article(text: str) -> str:
+    from readability import Document  # lxml takes 50 ms to import
+
+    try:
+        return str(Document(text).summary(html_partial=True))
+    except Exception as error:  # a hostile page may break the parser in any way
+        _LOG.info("no article found in a page: %s", type(error).__name__)
+        return text
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    named = _META.search(data[:4_096])
+    for name in (charset, named.group(1).decode("ascii") if named else "", "utf-8"):
+        try:
+            if name and codecs.lookup(name)._is_text_encoding:
+                return data.decode(name, "replace")
+        except (LookupError, UnicodeError):
+            continue
+    return data.decode("utf-8", "replace")
+
+
+def _mostly_printable(text: str) -> bool:
+    odd = sum(1 for char in text if char == "\ufffd" or (char < " " and char not in "\t\r\n\f"))
+    return odd <= len(text) // 20

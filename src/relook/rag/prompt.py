@@ -1,14 +1,13 @@
-"""From a picture, a question and evidence to exactly what a model is shown. Layer: rag.
+"""Builds what a model is shown from a picture, a question and evidence. Layer: rag.
 
-Evidence is other people's text. It stands between two lines with a mark that is drawn anew for
-each prompt, so that nothing in it can end it, and the model is told that it is data. That
-lowers the risk of injected instructions; it does not end it, so an answer is text and nothing
-else: no tool, no address and no file is ever opened because of what it says.
+Other people wrote the evidence. It stands between two lines with a mark that is new for each
+prompt, so that nothing in it can end it, and the prompt says that it is data. This lowers the
+risk of injected instructions and does not remove it. So an answer is text and nothing else: it
+never makes this program open a tool, an address or a file.
 """
 
 from __future__ import annotations
 
-import io
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ from relook.rag.evidence_text import evidence_text
 __all__ = ["FORMS", "PromptTexts", "build_prompt", "read_texts"]
 
 FORMS = ("text", "sheet", "screenshot")
-_QUALITY = 90
 _MARK_BYTES = 8
 
 
@@ -75,18 +73,18 @@ def read_texts(file: Path) -> PromptTexts:
     Raises:
         InputError: `bad_prompt` when it cannot be read or has a key that no prompt has.
     """
-    names = [one.name for one in fields(PromptTexts)]
+    names = [field.name for field in fields(PromptTexts)]
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
+        texts = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError("bad_prompt", f"cannot read {file}: {error}", "is it TOML?") from error
-    for name, text in found.items():
+    for name, text in texts.items():
         if name not in names or not isinstance(text, str):
             raise InputError(
                 "bad_prompt", f"{file}: {name} is not a text of a prompt",
                 f"there are: {', '.join(names)}",
             )  # fmt: skip
-    return PromptTexts(**found)
+    return PromptTexts(**texts)
 
 
 def build_prompt(
@@ -115,23 +113,19 @@ def build_prompt(
             struck, which a screenshot would show all the same.
     """
     settings, texts = settings or AskSettings(), texts or PromptTexts()
-    asked = texts.question + (question.strip() or texts.default_question)
-    picture = _picture(subject, settings.picture_px, "the picture asked about")
+    last_line = texts.question + (question.strip() or texts.default_question)
+    picture = Shown(subject.jpeg(settings.picture_px), "image/jpeg", "the picture asked about")
     if evidence is None or not evidence.shown:
-        return Prompt(texts.system, (texts.picture, picture, asked), question)
+        return Prompt(texts.system, (texts.picture, picture, last_line), question)
     mark = mark or secrets.token_hex(_MARK_BYTES)
     system = f"{texts.system}\n\n{texts.evidence.replace('{mark}', mark)}"
     shown = _shown(evidence, settings.form, texts, trimmed, mark)
     matches = tuple((item.number, item.match) for item in evidence.shown)
-    return Prompt(system, (texts.picture, picture, *shown, asked), question, matches)
+    return Prompt(system, (texts.picture, picture, *shown, last_line), question, matches)
 
 
 def _shown(
-    evidence: Evidence,
-    form: str,
-    texts: PromptTexts,
-    trimmed: EvidenceSettings | None,
-    mark: str,
+    evidence: Evidence, form: str, texts: PromptTexts, trimmed: EvidenceSettings | None, mark: str
 ) -> Sequence[str | Shown]:
     if form == "text":
         body = evidence_text(evidence, trimmed)
@@ -151,12 +145,3 @@ def _shown(
             "use the form text or sheet",
         )
     return [texts.screenshot, Shown(evidence.screenshot, "image/png", "the provider's page")]
-
-
-def _picture(subject: Subject, longest_px: int, label: str) -> Shown:
-    """Upright, reduced, and encoded anew: what a camera wrote into the file stays here."""
-    image = subject.image(longest_px)
-    image.thumbnail((longest_px, longest_px))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY)
-    return Shown(out.getvalue(), "image/jpeg", label)

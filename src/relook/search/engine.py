@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +19,19 @@ from relook.core.settings import SearchSettings
 from relook.core.types import Hit, Page, Query
 from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
+from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
-from relook.search.allowed import allowed_rows
+from relook.library.whereabouts import away_note
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
 from relook.stores.base import Mask
 
 __all__ = ["Engine", "Filter", "Ranking"]
+
+_AWAY = "away note"
+_ALLOWED = "allowed rows"
+_REMEMBERED = 8  # filters; each is a byte a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,13 @@ class Filter:
         where: Metadata key -> pattern (see `Catalog.matching`).
         path: Pattern of the path.
         without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
     """
 
     where: Mapping[str, str] = field(default_factory=dict)
     path: str | None = None
     without: frozenset[int] = frozenset()
+    away: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +72,12 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @property
+    def rows(self) -> tuple[tuple[int, float, int], ...]:
+        """`(image_id, score, tile number)` of each, as a round keeps them."""
+        columns = (self.image_ids.tolist(), self.scores.tolist(), self.tiles.tolist())
+        return tuple((int(i), float(s), int(t)) for i, s, t in zip(*columns, strict=True))
 
 
 class Engine:
@@ -127,16 +141,36 @@ class Engine:
             if len(groups) >= limit or n_ranked < ask:
                 break
             ask *= 4  # so many copies that folding left too few
+        reasons = self._reasons(records)
         hits = tuple(
             self._hit(
                 records[first],
                 float(ranking.scores[first]),
                 int(ranking.tiles[first]),
                 tuple(records[at].image_id for at in others),
+                reasons.get(records[first].image_id),
             )
             for first, *others in groups[:limit]
         )
-        return Page(query, hits)
+        return Page(query, hits, self.away_notes(only or Filter()))
+
+    def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
+        """Why those of some images are away that are."""
+        if not self.files.now.n_away:
+            return {}
+        return self.files.catalog.reasons([record.image_id for record in records])
+
+    def away_notes(self, only: Filter) -> tuple[str, ...]:
+        """What is left out of a page because it is away, in a sentence; none when nothing is."""
+        if only.away or not self.files.now.n_away:
+            return ()
+        n_all = self._allowed(replace(only, away=True))[1]
+        if n_all == self._allowed(only)[1]:
+            return ()
+        known = self.files.derived.get(_AWAY)
+        if known is None:
+            known = self.files.derived[_AWAY] = away_note(self.files.catalog.absences())
+        return (known,) if known else ()
 
     def _with_records(self, ranking: Ranking) -> tuple[Ranking, list[ImageRecord]]:
         """What the catalog knows; without images that a writer has just removed or changed."""
@@ -204,7 +238,7 @@ class Engine:
 
     def _allowed(self, only: Filter) -> tuple[Mask | None, int]:
         """Rows that may be found, None for all, and how many images they belong to."""
-        return allowed_rows(self.files, only.where, only.path, only.without)
+        return _allowed_rows(self.files, only.where, only.path, only.without, only.away)
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
@@ -214,8 +248,9 @@ class Engine:
         """
         records = self.files.catalog.images([row[0] for row in rows], missing_ok=True)
         still = {record.image_id: record for record in records}
+        reasons = self._reasons(records)
         return tuple(
-            self._hit(still[image_id], score, tile)
+            self._hit(still[image_id], score, tile, away=reasons.get(image_id))
             for image_id, score, tile in rows
             if image_id in still
         )
@@ -231,15 +266,37 @@ class Engine:
         table = self.files.row_table
         if allowed is not None:
             table = table[allowed[table[:, 0]]]
+        scores = self._scores(score, table)
+        best = top(scores, limit)
+        return Ranking(table[best, 2], scores[best], np.zeros(len(best), np.int64))
+
+    def _scores(self, score: Callable[[Floats], Floats], table: Ints) -> Floats:
+        """[n] scores of the whole-picture vectors of some lines of the row table."""
         scores = np.empty(len(table), np.float32)
         for at in range(0, len(table), 8192):
             some = table[at : at + 8192, 0]
             scores[at : at + len(some)] = score(self.files.vectors.rows(some))
-        best = top(scores, limit)
-        return Ranking(table[best, 2], scores[best], np.zeros(len(best), np.int64))
+        return scores
+
+    def rank_with(self, scorer: Scorer, limit: int, only: Filter | None = None) -> Ranking:
+        """The best `limit` images for a fitted strategy: by its vector where it has one."""
+        if scorer.vector is None:
+            return self.rank_by(scorer.score, limit, only)
+        return self.rank(scorer.vector, limit, only)
+
+    def score_with(self, scorer: Scorer) -> Floats:
+        """[n] the score by which `rank_with` ranks, for every image, by row."""
+        if scorer.vector is None:
+            return self._scores(scorer.score, self.files.row_table)
+        return np.asarray(self.score_all(scorer.vector[None])[0])
 
     def _hit(
-        self, record: ImageRecord, score: float, tile: int, folded: tuple[int, ...] = ()
+        self,
+        record: ImageRecord,
+        score: float,
+        tile: int,
+        folded: tuple[int, ...] = (),
+        away: str | None = None,
     ) -> Hit:
         tiling = self.files.tiling(record.tiling_id)
         tile = tile if tile < len(tiling) else 0  # a page of a time when it had more
@@ -254,4 +311,69 @@ class Engine:
             height_px=record.height_px,
             folded=folded,
             tile_number=tile,
+            away=away,
         )
+
+
+def _allowed_rows(
+    files: LibraryFiles,
+    where: Mapping[str, str],
+    path: str | None,
+    without: frozenset[int] = frozenset(),
+    away: bool = False,
+) -> tuple[Mask | None, int]:
+    """Rows that may be found, and how many images they belong to.
+
+    Args:
+        files: The open library.
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+        without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
+
+    Returns:
+        [n_rows] bool, None when every row may; the number of images.
+    """
+    table = files.row_table
+    rows, images = _fitting(files, where, path, away)
+    n_images = len(table) if images is None else int(np.count_nonzero(images))
+    if not without:
+        return rows, n_images
+    places = files.now.places(np.fromiter(without, np.int64))
+    places = places[places >= 0]
+    left = np.ones(len(files.vectors), np.bool_) if rows is None else rows.copy()
+    for first, n_tiles in table[places, :2].tolist():
+        left[first : first + n_tiles] = False
+    n_left_out = len(places) if images is None else int(np.count_nonzero(images[places]))
+    return left, n_images - n_left_out
+
+
+def _fitting(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask | None, Mask | None]:
+    """Rows [n_rows] and images [n images by row] that fit; None for all of them."""
+    if where or path:
+        return _matching(files, where, path, away)
+    if away or not files.now.n_away:
+        return files.alive(), None
+    return files.now.present()
+
+
+def _matching(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask, Mask]:
+    """Those that a filter lets through; the last few filters are kept."""
+    known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_ALLOWED, {})
+    key = (tuple(sorted(where.items())), path, away)
+    found = known.get(key)
+    if found is None:
+        places = files.now.places(files.catalog.matching(dict(where), path))
+        images = np.zeros(len(files.row_table), np.bool_)
+        images[places[places >= 0]] = True
+        if not away:
+            images &= files.now.present()[1]
+        found = files.rows_of(files.row_table[images]), images
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[key] = found
+    return found

@@ -1,4 +1,6 @@
-"""Why a hit is where it is, what a judgement did, where in a picture the query is. Layer: search.
+"""Why a hit is there, what a judgement or a round changed, where the query is in a picture.
+
+Layer: search.
 
 Contributions are exact: a linear scorer's vector is the sum of named parts, so a score is
 the sum of what each part adds. Influence is exact for every strategy: the fit is done
@@ -9,25 +11,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError
+from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
-from relook.feedback.scorer import Scorer
-from relook.feedback.strategies import DEFAULT
+from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.search.engine import Engine
 from relook.search.session import Session
 from relook.search.vectorise import crop_image, part_vectors
 
-__all__ = ["Influence", "Moved", "Reason", "heat_map", "influence", "why"]
+__all__ = ["Change", "Influence", "Moved", "Reason", "changes", "heat_map", "influence", "why"]
+
+_DEPTH = 1000  # places of the ranking before that are looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(JsonValue):
     """What one part of the query added to a hit's score.
 
     Args:
@@ -37,12 +42,12 @@ class Reason:
     """
 
     name: str
-    amount: float
+    amount: Annotated[float, Digits(6)]
     judgement_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(JsonValue):
     """An image that a judgement moved.
 
     Args:
@@ -53,28 +58,66 @@ class Moved:
 
     image_id: int
     path: Path
-    change: float
+    change: Annotated[float, Digits(6)]
     rank: int
     rank_without: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {
-            "image_id": self.image_id,
-            "path": str(self.path),
-            "change": round(self.change, 6),
-            "rank": self.rank,
-            "rank_without": self.rank_without,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Influence:
+class Influence(JsonValue):
     """The images that one judgement moved most, each list with the largest change first."""
 
     judgement_id: int
     raised: tuple[Moved, ...]
     lowered: tuple[Moved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change(JsonValue):
+    """Places of an image of the current page, 1 is first.
+
+    Args:
+        rank: On the page.
+        rank_before: Where the ranking of the round before puts it, among the same images;
+            None when it is not among the first 1,000.
+    """
+
+    rank: int
+    rank_before: int | None
+
+
+def changes(
+    session: Session, *, keep_shown: bool = False, keep_judged: bool = False
+) -> dict[int, Change]:
+    """How the current page came about: image id -> its places; empty for the first page.
+
+    Both rankings leave out the same images, so that a page that only goes further down the
+    same ranking shows no change.
+
+    Args:
+        session: Just after `again`.
+        keep_shown: As it was given to `again`.
+        keep_judged: As it was given to `again`.
+    """
+    now = session.round
+    rounds = {row.number: row for row in session.rounds}
+    if now.parent not in rounds:
+        return {}
+    before = rounds[now.parent]
+    # Judgements that led to the new round no longer wait on the one before: what counts
+    # there is what it was fitted from.
+    known = before.parent is not None and before.strategy in STRATEGIES
+    strategy = before.strategy if known else "none"  # one of another version says nothing here
+    scorer = session.fitted(strategy, at=before.number).scorer
+    only = session.only_unseen(
+        before.number, session.judgements, keep_shown=keep_shown, keep_judged=keep_judged
+    )
+    ranking = session.engine.rank_with(scorer, _DEPTH, only)
+    places = {image_id: at for at, image_id in enumerate(ranking.image_ids.tolist(), start=1)}
+    return {
+        image_id: Change(at, places.get(image_id))
+        for at, (image_id, _, _) in enumerate(now.hits, start=1)
+    }
 
 
 def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
@@ -148,15 +191,16 @@ def influence(
             "no_influence", f"judgement {judgement_id} does not count on the current branch"
         )
     engine = session.engine
-    with_it = _scores(engine, session.fitted(strategy).scorer)
-    without = _scores(engine, session.fitted(strategy, without=judgement_id).scorer)
+    scorer = session.fitted(strategy).scorer
+    with_it = engine.score_with(scorer)
+    without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
         found = engine.files.catalog.matching(dict(session.only.where), session.only.path)
         chosen = np.isin(ids, found)
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
-    if session.fitted(strategy).scorer.vector is None:
+    if scorer.vector is None:
         change -= change.mean()  # such scores have no level of their own, only an order
     ranks, ranks_without = _ranks(with_it), _ranks(without)
     order = np.argsort(-change, kind="stable")
@@ -174,14 +218,6 @@ def influence(
     return Influence(
         judgement_id, moved(np.array(raised, np.int64)), moved(np.array(lowered, np.int64))
     )
-
-
-def _scores(engine: Engine, scorer: Scorer) -> Floats:
-    """[n] score of every image, in the order of the row table."""
-    if scorer.vector is not None:
-        return np.asarray(engine.score_all(scorer.vector[None])[0])
-    rows = engine.files.row_table[:, 0]
-    return np.asarray(scorer.score(engine.files.vectors.rows(rows)), np.float32)
 
 
 def _ranks(scores: Floats) -> Ints:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 
-__all__ = ["parse_query"]
+__all__ = ["parse_query", "whole_query"]
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 # A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
@@ -79,3 +80,28 @@ def _picture(name: str, weight: float) -> Part:
 def _file(name: str) -> Path:
     # Path.expanduser raises for a user that is not there; the file's own error is clearer.
     return Path(os.path.expanduser(name))
+
+
+def whole_query(
+    query: str | Query, images: Sequence[str | os.PathLike[str]], without: Sequence[str]
+) -> Query:
+    """One query of all that was asked for.
+
+    Args:
+        query: Words in the one-line language, or a query; may be empty when `images` are given.
+        images: Picture files to look like.
+        without: Words for what should not be shown.
+
+    Raises:
+        QueryError: when that makes no query.
+    """
+    if isinstance(query, Query):
+        parts = query.parts
+    elif query.strip() or not images:
+        parts = parse_query(query).parts
+    else:
+        parts = ()
+    # Path.expanduser raises for a user that is not there.
+    pictures = tuple(Part(image=Path(os.path.expanduser(image))) for image in images)
+    unwanted = tuple(Part(text=words, weight=-1.0) for words in without)
+    return Query((*parts, *pictures, *unwanted))

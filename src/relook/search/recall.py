@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import Digits, Key
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.stores.base import Store
@@ -20,7 +23,7 @@ _SAME = 1e-5  # two tiles whose scores differ by less are as good as each other
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(JsonValue):
     """What a search finds of the 20 best tiles.
 
     Args:
@@ -31,18 +34,9 @@ class Recall:
     """
 
     n_queries: int
-    mean: float
-    worst: float
-    p50_ms: float
-
-    def as_dict(self) -> dict[str, float]:
-        """A JSON form."""
-        return {
-            "n_queries": self.n_queries,
-            "recall_at_20": round(self.mean, 4),
-            "worst": round(self.worst, 4),
-            "p50_ms": round(self.p50_ms, 3),
-        }
+    mean: Annotated[float, Key("recall_at_20"), Digits(4)]
+    worst: Annotated[float, Digits(4)]
+    p50_ms: Annotated[float, Digits(3)]
 
 
 def sample_tiles(files: LibraryFiles, n: int, seed: int = 17) -> Floats:

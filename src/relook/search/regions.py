@@ -1,7 +1,8 @@
-"""What a box shows, cut from the original pixels. Layer: search."""
+"""What boxes show, cut from the original pixels. Layer: search."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,13 @@ from relook.search.vectorise import crop_image
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["region", "region_crop"]
+__all__ = ["BoxPlace", "crop_vectors", "region"]
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
+_BATCH = 16  # crops encoded at once
+BoxPlace = tuple[int, Box]
+"""An image and a region of it."""
 
 
 def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Image:
@@ -30,11 +34,45 @@ def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Ima
     return crop_image(path, box.padded(_PADDING), 0, limits)
 
 
-def region_crop(engine: Engine, path: Path, box: Box) -> tuple[Image.Image, Floats]:
-    """What a box shows, cut a little wider from the original pixels, and its vector [d].
+def crop_vectors(
+    engine: Engine,
+    places: Iterable[BoxPlace],
+    see: Callable[[BoxPlace, Image.Image], None] | None = None,
+) -> dict[BoxPlace, Floats]:
+    """The vectors [d] of what boxes show, cut a little wider from the original pixels.
+
+    A picture is decoded once for all its boxes, and equal boxes are encoded once.
+
+    Args:
+        engine: Of the library.
+        places: Images of the library, each with a box.
+        see: Called with each crop as it is cut; what it raises ends the work.
 
     Raises:
-        ImageError: when the picture file cannot be decoded.
+        NotFoundError: `no_image`; ImageError: when a picture file cannot be decoded.
     """
-    image = region(path, box, engine.files.limits)
-    return image, encode_images(engine.encoder, [image])[0]
+    from relook.core.images import load  # a click on a whole picture does without Pillow
+
+    boxes: dict[int, dict[Box, None]] = {}
+    for image_id, box in places:
+        boxes.setdefault(image_id, {})[box] = None
+    vectors: dict[BoxPlace, Floats] = {}
+    batch: list[tuple[BoxPlace, Image.Image]] = []
+    for record in engine.files.catalog.images(boxes):
+        picture = load(record.path, 0, engine.files.limits)
+        for box in boxes[record.image_id]:
+            place = (record.image_id, box)
+            batch.append((place, picture.crop(box.padded(_PADDING))))
+            if see is not None:
+                see(*batch[-1])
+            if len(batch) == _BATCH:
+                vectors |= _encoded(engine, batch)
+                batch = []
+    return vectors | _encoded(engine, batch)
+
+
+def _encoded(engine: Engine, batch: list[tuple[BoxPlace, Image.Image]]) -> dict[BoxPlace, Floats]:
+    if not batch:
+        return {}
+    vectors = encode_images(engine.encoder, [crop for _, crop in batch])
+    return {place: vector for (place, _), vector in zip(batch, vectors, strict=True)}

@@ -8,93 +8,38 @@ library's catalog: a session outlives the process.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
-import numpy as np
-
-from relook.core.errors import InputError, NotFoundError
+from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import Box, Hit, Page, Query
-from relook.core.vectors import Floats
 from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
-from relook.feedback.strategies import strategy as named_strategy
-from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
-from relook.search.captioning import Captioning, about
-from relook.search.engine import Engine, Filter, Ranking
-from relook.search.gather import Fitted, gather
-from relook.search.only import only_of
-from relook.search.regions import region, region_crop
-from relook.search.rows import choice_of, hit_rows
-from relook.search.vectorise import query_vector
+from relook.library.session_table import Judgement, RoundRow, SessionTable
+from relook.search.engine import Engine, Filter
+from relook.search.history import with_round
+from relook.search.judging import (
+    INSTRUCTION,
+    BoxWords,
+    Captioning,
+    JudgementRequest,
+    Prepared,
+    about,
+    checked_caption,
+    checked_weight,
+    prepare,
+)
+from relook.search.regions import crop_vectors, region
+from relook.search.session_view import SessionView, no_judgement, only_record
 
-__all__ = ["Session"]
+__all__ = ["Session", "start"]
+
+_MAX_NAME = 10_000
 
 
-class Session:
-    """An open session of a library.
-
-    Args:
-        engine: Of the library.
-        table: Where sessions are kept.
-        session_id: An existing session.
-        caption: Puts words to a region; captions are then suggested for boxes.
-
-    Raises:
-        NotFoundError: `no_session`.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        table: SessionTable,
-        session_id: str,
-        caption: Captioning | None = None,
-    ) -> None:
-        self.engine, self._table, self._caption = engine, table, caption
-        self.session_id = session_id
-        self._row = table.get(session_id)
-        self.query = Query.from_dict(self._row.query)
-        self._vector: Floats | None = None
-
-    @property
-    def row(self) -> SessionRow:
-        """Name, age and current round, as the catalog has them now."""
-        return self._table.get(self.session_id)
-
-    @property
-    def rounds(self) -> list[RoundRow]:
-        """Every round, by number."""
-        return self._table.rounds(self.session_id)
-
-    @property
-    def round(self) -> RoundRow:
-        """The current round."""
-        return self._round(self.row.current_round)
-
-    @property
-    def page(self) -> Page:
-        """The current round's page; images that left the library since are left out."""
-        return self._page(self.round)
-
-    def round_at(self, number: int) -> tuple[RoundRow, Page]:
-        """Any round and its page; the session stays where it is.
-
-        Raises:
-            NotFoundError: `no_round`.
-        """
-        row = self._round(number)
-        return row, self._page(row)
-
-    @property
-    def judgements(self) -> list[Judgement]:
-        """What counts for the next page: all on the way to the current round, oldest first."""
-        return self._judgements_at(self.row.current_round)
-
-    @property
-    def all_judgements(self) -> list[Judgement]:
-        """Every judgement of every branch, oldest first."""
-        return self._table.judgements(self.session_id)
+class Session(SessionView):
+    """An open session of a library, to judge in, look again and go back."""
 
     def judge(
         self,
@@ -114,39 +59,75 @@ class Session:
             relevant: Or irrelevant.
             box: The region that is meant, in relative coordinates.
             caption: What is in it; suggested by the captioner when None and there is a box.
-            weight: How much it counts, above 0.
+            weight: How much it counts, above 0 and at most 1000.
 
         Returns:
             The judgement as it is kept, with the suggested caption if there is one.
 
         Raises:
             NotFoundError: `no_image` when the library does not have it (any more).
-            InputError: `bad_box` or `bad_weight`.
+            InputError: `bad_box`, `bad_weight` or `bad_caption`.
             ImageError: when a box was drawn and the picture file cannot be read.
         """
-        image_id = image.image_id if isinstance(image, Hit) else int(image)
-        record = self.engine.files.catalog.images([image_id])[0]
-        weight = _weight(weight)
+        image_id = image.image_id if isinstance(image, Hit) else image
         place = box if box is None or isinstance(box, Box) else Box(*map(float, box))
-        crop, said = None, "person"
-        if place is not None:
-            cut, crop = region_crop(self.engine, record.path, place)
-            said = "captioner" if caption is None else "person"
-            if caption is None and self._caption is not None:
-                caption = self._caption(cut, about(self.query, self._round(0), relevant))
-        before = self._same_place(image_id, place)
-        judgement = Judgement(
-            before, self.row.current_round, image_id, relevant, place, caption, said, weight, crop
-        )
-        ids = self._table.put(self.session_id, [judgement])
-        return replace(judgement, judgement_id=ids[0])
+        return self.judge_all([JudgementRequest(image_id, relevant, place, caption, weight)])[0]
 
-    def _same_place(self, image_id: int, box: Box | None) -> int:
-        """Id of a judgement that waits on the current page at this place; 0 for none."""
-        for one in self._waiting():
-            if (one.image_id, one.box) == (image_id, box):
-                return one.judgement_id
-        return 0
+    def judge_all(self, requests: Sequence[JudgementRequest] | Prepared) -> list[Judgement]:
+        """Makes several judgements, each as `judge` does: all of them, or none after an error.
+
+        Args:
+            requests: What to judge, or what `prepare` made of it. An image (or a box) may be
+                there twice only when both say the same.
+
+        Returns:
+            The judgements as they are kept, in the order of the requests.
+
+        Raises:
+            InputError: `bad_mark` naming an image that is judged in two ways; all that `judge`
+                raises. Nothing has changed then.
+            LibraryBusyError: `session_busy` when another process went to another round meanwhile.
+        """
+        prepared = requests if isinstance(requests, Prepared) else self.prepare(requests)
+        with self._table.together():
+            return self._put(prepared)
+
+    def prepare(
+        self,
+        requests: Sequence[JudgementRequest],
+        caption: Captioning | None = None,
+        progress: Callable[[], None] | None = None,
+    ) -> Prepared:
+        """Everything of some judgements that can fail or takes time; nothing is written.
+
+        Args:
+            requests: As for `judge_all`.
+            caption: Puts words to boxes without any; the session's captioner when None.
+            progress: Called for each box that is cut.
+
+        Raises:
+            InputError, NotFoundError, ImageError: as `judge_all`.
+        """
+        self._whole_row()
+        first = self._first
+        words = BoxWords(
+            caption or self._caption, lambda sign: about(self.query, first, sign), progress
+        )
+        return prepare(self.engine, self.row.current_round, requests, words)
+
+    def _put(self, prepared: Prepared) -> list[Judgement]:
+        """Writes what was prepared, in place of what waits at the same places."""
+        if not prepared.judgements:
+            return []
+        if self.row.current_round != prepared.round:
+            raise LibraryBusyError(
+                "session_busy",
+                f"the session has left round {prepared.round} meanwhile",
+                "look at the session as it is now, and do it again",
+            )
+        judgements = self._placed(prepared)
+        ids = self._table.put(self.session_id, judgements)
+        return [replace(one, judgement_id=i) for one, i in zip(judgements, ids, strict=True)]
 
     def edit_caption(self, judgement_id: int, caption: str | None) -> Judgement:
         """Replaces a judgement's caption; an empty one: no words count; None: one is to come.
@@ -154,9 +135,7 @@ class Session:
         Raises:
             NotFoundError: `no_judgement`.
         """
-        values = {"caption": None, "caption_by": "captioner"}
-        if caption is not None:
-            values = {"caption": caption.strip(), "caption_by": "person"}
+        values = _caption_values(caption)
         self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
@@ -181,7 +160,7 @@ class Session:
     def _words(self, one: Judgement, caption: Captioning) -> str:
         assert one.box is not None
         record = self.engine.files.catalog.images([one.image_id])[0]
-        known = about(self.query, self._round(0), one.relevant)
+        known = about(self.query, self._first, one.relevant)
         return caption(region(record.path, one.box, self.engine.files.limits), known)
 
     def revise(
@@ -191,25 +170,29 @@ class Session:
         relevant: bool | None = None,
         box: Box | None = None,
         weight: float | None = None,
+        caption: str | None = None,
     ) -> Judgement:
         """Changes a judgement where it stands; a caption that was suggested goes with its box.
 
         Raises:
             NotFoundError: `no_judgement`.
-            InputError: `bad_weight`.
-            ImageError: when a box is given and the picture file cannot be read.
+            InputError: `bad_weight` or `bad_caption`.
+            ImageError: when a box is given and the picture file cannot be read. Nothing has
+                changed after any of these.
         """
         one = self._judgement(judgement_id)
         values: dict[str, object] = {}
         if relevant is not None:
             values["relevant"] = relevant
         if weight is not None:
-            values["weight"] = _weight(weight)
+            values["weight"] = checked_weight(weight)
         if box is not None and box != one.box:
-            record = self.engine.files.catalog.images([one.image_id])[0]
-            values |= {"box": box, "crop": region_crop(self.engine, record.path, box)[1]}
+            place = (one.image_id, box)
+            values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
             if one.caption_by == "captioner" or one.caption is None:
-                values |= {"caption": None, "caption_by": "captioner"}
+                values |= _caption_values(None)
+        if caption is not None:
+            values |= _caption_values(caption)
         self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
@@ -219,8 +202,8 @@ class Session:
         Raises:
             NotFoundError: `no_judgement`.
         """
-        self._judgement(judgement_id)
-        self._table.remove_judgement(self.session_id, judgement_id)
+        if not self._table.remove_judgement(self.session_id, judgement_id):
+            raise no_judgement(judgement_id)
 
     def undo(self) -> str:
         """Takes the last step back: the newest judgement that waits here, or else this page.
@@ -233,6 +216,10 @@ class Session:
         Raises:
             InputError: `nothing_to_undo` on an unjudged first page.
         """
+        with self._table.together():  # others see the step done, or not begun
+            return self._undo()
+
+    def _undo(self) -> str:
         now = self.round
         here = self._waiting()
         if here:
@@ -261,6 +248,7 @@ class Session:
         self,
         strategy: str = DEFAULT,
         *,
+        judging: Prepared | None = None,
         limit: int | None = None,
         keep_shown: bool = False,
         keep_judged: bool = False,
@@ -269,129 +257,112 @@ class Session:
 
         Args:
             strategy: A name of `relook.feedback.strategies.STRATEGIES`.
+            judging: What `prepare` made of judgements that are made in the same step: they are
+                kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
             keep_shown: Whether images that earlier pages showed may appear again.
             keep_judged: Whether judged images may.
 
         Raises:
             NotFoundError: `unknown_strategy`.
+            LibraryBusyError: `session_busy`, as for `judge_all`.
         """
         began = time.perf_counter()
+        self._whole_row()
         self.engine.files.refresh()
-        fitted = self.fitted(strategy)
         now = self.round
-        size = limit or max(len(self._round(0).hits), 1)
-        only = replace(self.only, without=self._left_out(now.number, keep_shown, keep_judged))
-        ranking = self._rank(fitted.scorer, size, only)
+        judging = judging or Prepared(now.number)
+        judged = self._judgements_at(now.number, judging)
+        fitted = self._fit(strategy, judged)
+        size = limit or max(len(self._first.hits), 1)
+        only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
+        ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
-        record = {"notes": list(fitted.notes), "choice": choice_of(fitted.scorer)}
-        row = RoundRow(number, now.number, strategy, hit_rows(ranking), record)
-        self._table.add_round(self.session_id, row)
+        record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
+        row = self._add(RoundRow(number, now.number, strategy, ranking.rows, record), judging)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 
-    def fitted(
-        self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
-    ) -> Fitted:
-        """A strategy fitted as for the next page, for explanation.
-
-        Args:
-            strategy: Its name.
-            without: A judgement to leave out, as if it had never been made.
-            at: The round whose next page is meant; the current one when None.
-        """
-        counting = self.judgements if at is None else self._judgements_at(at)
-        judgements = [one for one in counting if one.judgement_id != without]
-        first = [image_id for image_id, _, _ in self._round(0).hits]
-        evidence, notes = gather(
-            self.vector, judgements, first, self.engine.files, self.engine.encoder
-        )
-        scorer = named_strategy(strategy)(evidence)
-        return Fitted(evidence, scorer, (*notes, *scorer.notes))
-
-    @property
-    def vector(self) -> Floats:
-        """[d] vector of the first query."""
-        if self._vector is None:
-            self._vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
-        return self._vector
-
-    @property
-    def only(self) -> Filter:
-        """Which images its pages may show."""
-        return only_of(self._round(0).record)
+    def _add(self, row: RoundRow, judging: Prepared) -> RoundRow:
+        """Writes a round and what is judged in the same step; the session is not read again."""
+        with self._table.together():
+            before = self.rows
+            judged = self._put(judging)
+            row = self._table.add_round(self.session_id, row)
+            known = self._table.version(), with_round(before, row, judged)
+        if not before.row.problems:  # the new round may have mended some of them
+            self._known = known
+        return row
 
     def rename(self, name: str) -> None:
         """Gives the session another name.
 
         Raises:
-            InputError: `bad_name` for an empty one.
+            InputError: `bad_name` for an empty or a very long one.
         """
-        if not name.strip():
-            raise InputError("bad_name", "a session's name cannot be empty")
-        self._table.rename(self.session_id, name.strip())
+        self._table.rename(self.session_id, _checked_name(name))
+
+    def change(self, *, name: str | None = None, current_round: int | None = None) -> None:
+        """Renames the session and goes to a round: both, or neither after an error.
+
+        Raises:
+            InputError: `bad_name`; NotFoundError: `no_round`.
+        """
+        with self._table.together():
+            if name is not None:
+                self.rename(name)
+            if current_round is not None:
+                self.go(current_round)
 
     def delete(self) -> None:
         """Removes the session with its rounds and judgements; the library stays as it is."""
         self._table.delete(self.session_id)
 
-    def _left_out(self, number: int, keep_shown: bool, keep_judged: bool) -> frozenset[int]:
-        out: set[int] = set()
-        if not keep_shown:
-            for row in self._path(number):
-                out.update(image_id for image_id, _, _ in row.hits)
-        judged = {one.image_id for one in self._judgements_at(number)}
-        return frozenset(out - judged if keep_judged else out | judged)
 
-    def _rank(self, scorer: Scorer, limit: int, only: Filter) -> Ranking:
-        if scorer.vector is not None:
-            return self.engine.rank(scorer.vector, limit, only)
-        return self.engine.rank_by(scorer.score, limit, only)
+def start(
+    engine: Engine,
+    table: SessionTable,
+    query: Query,
+    limit: int | None = None,
+    caption: Captioning | None = None,
+    name: str = "",
+    only: Filter | None = None,
+    instruction: str = "",
+) -> Session:
+    """Begins a session: asks the first query and keeps its page as round 0.
 
-    def _path(self, number: int) -> list[RoundRow]:
-        """The rounds from the first page to the given one."""
-        rows = {row.number: row for row in self.rounds}
-        path = [rows[number]]
-        while path[-1].parent is not None:
-            path.append(rows[path[-1].parent])
-        return path[::-1]
-
-    def _judgements_at(self, number: int) -> list[Judgement]:
-        """Judgements that a round was made from or that wait on it; the latest on a place."""
-        on_the_way = {row.number for row in self._path(number)}
-        latest: dict[tuple[int, Box | None], Judgement] = {}
-        for one in self.all_judgements:
-            if one.led_to in on_the_way or (one.led_to is None and one.round == number):
-                latest[one.image_id, one.box] = one
-        return sorted(latest.values(), key=lambda one: one.judgement_id)
-
-    def _waiting(self) -> list[Judgement]:
-        """Judgements made on the current page that no round was fitted with yet."""
-        now = self.row.current_round
-        return [one for one in self.all_judgements if one.round == now and one.led_to is None]
-
-    def _judgement(self, judgement_id: int) -> Judgement:
-        for one in self.all_judgements:
-            if one.judgement_id == judgement_id:
-                return one
-        raise NotFoundError("no_judgement", f"this session has no judgement {judgement_id}")
-
-    def _round(self, number: int) -> RoundRow:
-        for row in self.rounds:
-            if row.number == number:
-                return row
-        raise NotFoundError("no_round", f"this session has no round {number}")
-
-    def _page(self, row: RoundRow) -> Page:
-        hits = self.engine.hits(row.hits)
-        notes = tuple(str(note) for note in row.record.get("notes", ()))
-        n_gone = len(row.hits) - len(hits)
-        if n_gone:
-            notes = (*notes, f"{n_gone} images of this page left the library")
-        return Page(self.query, hits, notes, self.session_id)
+    Every later page keeps to `only`, too; `instruction` is what its captioner is told.
+    """
+    only = only or Filter()
+    page = engine.search(query, limit, only)
+    session_id = uuid.uuid4().hex[:12]
+    hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
+    record = {"notes": list(page.notes), "choice": {}, **only_record(only)}
+    if instruction.strip():
+        record[INSTRUCTION] = instruction.strip()
+    with table.together():  # a session without a page is never there
+        table.create(session_id, name or query.text or "picture", query.as_dict())
+        table.add_round(session_id, RoundRow(0, None, "none", hits, record))
+    return Session(engine, table, session_id, caption)
 
 
-def _weight(weight: float) -> float:
-    if not (np.isfinite(weight) and weight > 0):
-        raise InputError("bad_weight", f"weight {weight} is not above 0")
-    return weight
+def _choice_of(scorer: Scorer) -> dict[str, object]:
+    """What the gate says of its choice, for strategies that choose."""
+    record = getattr(scorer, "record", None)
+    return {} if record is None else asdict(record)
+
+
+def _caption_values(caption: str | None) -> dict[str, object]:
+    """The columns of a caption that a person wrote, or, for None, of one that is to come."""
+    if caption is None:
+        return {"caption": None, "caption_by": "captioner"}
+    checked = checked_caption(caption) or ""
+    return {"caption": checked.strip(), "caption_by": "person"}
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip():
+        raise InputError("bad_name", "a session's name cannot be empty")
+    if len(name) > _MAX_NAME:
+        raise InputError("bad_name", f"{len(name):,} characters are too long for a session's name")
+    return name.strip()

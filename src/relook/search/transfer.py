@@ -6,25 +6,30 @@ another library and under other paths.
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relook.core.errors import InputError, NotFoundError
-from relook.core.types import Box, Query
+from relook.core.errors import InputError
+from relook.core.settings import SessionLimits
+from relook.core.types import Query
+from relook.library.records import printable
+from relook.library.session_rows import record_values
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
-from relook.search.only import only_of
-from relook.search.regions import region_crop
+from relook.search.regions import crop_vectors
 from relook.search.session import Session
+from relook.search.session_file import (
+    FORMAT,
+    JudgementEntry,
+    RoundEntry,
+    SessionFile,
+    bad_file,
+    read_file,
+)
 
 __all__ = ["FORMAT", "add_session", "export_session", "import_session"]
-
-FORMAT = "relook-session-1"
-_MAX_ROUNDS = 1_000_000
 
 
 def export_session(session: Session) -> dict[str, Any]:
@@ -32,14 +37,16 @@ def export_session(session: Session) -> dict[str, Any]:
     judgements = session.all_judgements
     rounds = session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    wanted = list(dict.fromkeys([*shown, *(one.image_id for one in judgements)]))
-    images = {}
-    for image_id in wanted:
-        try:
-            record = session.engine.files.catalog.images([image_id])[0]
-        except NotFoundError:
-            continue  # it left the library: the session keeps its number, and has no picture
-        images[str(image_id)] = {"content": record.content.hex(), "path": str(record.path)}
+    wanted = dict.fromkeys([*shown, *(one.image_id for one in judgements)])
+    # One that left the library is left out: the session keeps its number, and has no picture.
+    images = {
+        str(record.image_id): {
+            "content": record.content.hex(),
+            "path": printable(record.facts.path),
+        }
+        for record in session.engine.files.catalog.images(wanted, missing_ok=True)
+    }
+    problems = list(session.problems)
     return {
         "format": FORMAT,
         "name": session.row.name,
@@ -58,32 +65,38 @@ def export_session(session: Session) -> dict[str, Any]:
             for row in rounds
         ],
         "judgements": [one.as_dict() for one in judgements],
+        **({"problems": problems} if problems else {}),
     }
 
 
-def import_session(engine: Engine, table: SessionTable, file: Path) -> tuple[str, tuple[str, ...]]:
+def import_session(
+    engine: Engine, table: SessionTable, file: Path, limits: SessionLimits
+) -> tuple[str, tuple[str, ...]]:
     """Adds an exported session to a library; as `add_session` for a file."""
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(limits.max_file_bytes + 1)
     except OSError as error:
-        raise _bad_file(str(file), error) from error
-    return add_session(engine, table, data, told=str(file))
+        raise bad_file(str(file), error) from error
+    return add_session(engine, table, data, limits, told=str(file))
 
 
 def add_session(
     engine: Engine,
     table: SessionTable,
     data: bytes,
+    limits: SessionLimits,
     *,
     told: str = "it",
     check: Callable[[Query], object] | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Adds an exported session to a library.
+    """Adds an exported session to a library; all of it is checked before any of it is written.
 
     Args:
         engine: Of the library.
         table: Where its sessions are kept.
         data: The session as JSON.
+        limits: How much it may hold.
         told: What to call it in messages.
         check: Raises when the session's query is not welcome.
 
@@ -91,128 +104,73 @@ def add_session(
         The new session's id, and notes about pictures that this library does not have.
 
     Raises:
-        InputError: `bad_session_file` when it cannot be read, `other_library` when the
-            library has none of its pictures.
+        InputError: `bad_session_file` naming the place in the file that is wrong,
+            `other_library` when the library has none of its pictures;
+        TooLargeError: `session_too_large`; ImageError: when the picture of a box cannot be read.
     """
-    read = _read(data, told)
+    file, values = read_file(data, told, limits)
     if check is not None:
-        check(read.query)
-    contents = read.contents
-    ids = _find(engine, contents)
-    if contents and not ids:
+        check(file.query)
+    ids = _find(engine, {int(i): one.content for i, one in file.images.items()})
+    if file.images and not ids:
         raise InputError(
             "other_library",
-            f"the library has none of the {len(contents)} pictures of this session",
+            f"the library has none of the {len(file.images)} pictures of this session",
             "import it into a library that has them",
         )
-    kept = [_renumbered(one, ids, engine) for one in read.judgements if one.image_id in ids]
     n_tiles = {one.image_id: one.n_tiles for one in engine.files.catalog.images(ids.values())}
+    rounds = [
+        _round_row(row, raw["record"], ids, n_tiles)
+        for row, raw in zip(file.rounds, values["rounds"], strict=True)
+    ]
+    judgements = _judgements(file.judgements, ids, engine)
     session_id = uuid.uuid4().hex[:12]
     with table.together():
-        table.create(session_id, read.name, read.query.as_dict())
-        for row in read.rounds:
-            hits = tuple(
-                (ids[i], score, tile if tile < n_tiles[ids[i]] else 0)
-                for i, score, tile in row.hits
-                if i in ids
-            )
-            table.add_round(session_id, replace(row, hits=hits))
-        table.put(session_id, kept)
-        table.go(session_id, read.current)
-    n_missing = len(contents) - len(ids)
-    notes = (f"{n_missing} pictures of the session are not in this library",) if n_missing else ()
-    return session_id, notes
+        table.create(session_id, file.name, file.query.as_dict())
+        for row in rounds:
+            table.add_round(session_id, row)
+        table.put(session_id, judgements)
+        table.go(session_id, file.current_round)
+    return session_id, _notes(file, ids, len(judgements))
 
 
-def _bad_file(told: str, error: Exception) -> InputError:
-    return InputError(
-        "bad_session_file",
-        f"{told} is not an exported session: {error}",
-        "export it again with: relook session export",
-    )
+def _notes(file: SessionFile, ids: Mapping[int, int], n_kept: int) -> tuple[str, ...]:
+    n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - n_kept
+    notes = []
+    if n_missing:
+        notes.append(f"{n_missing} pictures of the session are not in this library")
+    if n_left_out:
+        notes.append(f"{n_left_out} judgements are on pictures that are not here, and left out")
+    return tuple(notes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A session file, checked."""
-
-    name: str
-    query: Query
-    rounds: list[RoundRow]
-    judgements: list[Judgement]
-    contents: dict[int, bytes]
-    current: int
-
-
-def _read(data: bytes, told: str) -> _Read:
-    """Reads a session file; raises as `add_session`."""
-    try:
-        values = json.loads(data.decode("utf-8"))
-        # Neither infinities nor half characters can be kept or told again.
-        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
-        if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']!r}, not {FORMAT!r}")
-        query = Query.from_dict(values["query"])
-        rounds = [_round(row) for row in values["rounds"]]
-        judgements = [_judgement(row) for row in values["judgements"]]
-        contents = {int(i): bytes.fromhex(v["content"]) for i, v in values["images"].items()}
-        current = _check_tree(rounds, judgements, int(values["current_round"]))
-        return _Read(str(values["name"]), query, rounds, judgements, contents, current)
-    except (
-        ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError
-    ) as error:  # fmt: skip
-        raise _bad_file(told, error) from error
+def _round_row(
+    row: RoundEntry, record: Mapping[str, Any], ids: Mapping[int, int], n_tiles: Mapping[int, int]
+) -> RoundRow:
+    """The round with this library's images; two that are one picture here are one hit."""
+    hits: dict[int, tuple[int, float, int]] = {}
+    for image_id, score, tile in row.hits:
+        if image_id in ids:
+            ours = ids[image_id]
+            hits.setdefault(ours, (ours, score, tile if tile < n_tiles[ours] else 0))
+    kept = record_values(row.record, record)
+    return RoundRow(row.number, row.parent, row.strategy, tuple(hits.values()), kept)
 
 
-def _round(row: Mapping[str, Any]) -> RoundRow:
-    parent = row["parent"]
-    number = int(row["number"])
-    only_of(row["record"])
-    if not 0 <= number < _MAX_ROUNDS:
-        raise ValueError(f"round {number} cannot be")
-    if any(int(tile) < 0 for _, _, tile in row["hits"]):
-        raise ValueError(f"round {number} names a tile below 0")
-    return RoundRow(
-        number,
-        None if parent is None else int(parent),
-        str(row["strategy"]),
-        tuple((int(i), float(score), int(tile)) for i, score, tile in row["hits"]),
-        dict(row["record"]),
-    )
-
-
-def _judgement(row: Mapping[str, Any]) -> Judgement:
-    box, caption = row["box"], row["caption"]
-    weight = float(row["weight"])
-    if not 0 < weight < float("inf"):
-        raise ValueError(f"weight {weight} of a judgement is not above 0")
-    return Judgement(
-        0,
-        int(row["round"]),
-        int(row["image_id"]),
-        bool(row["relevant"]),
-        None if box is None else Box(*map(float, box)),
-        None if caption is None else str(caption),
-        str(row["caption_by"]),
-        weight,
-        led_to=None if row["led_to"] is None else int(row["led_to"]),
-    )
-
-
-def _check_tree(rounds: list[RoundRow], judgements: list[Judgement], current: int) -> int:
-    """Refuses rounds whose parents do not lead to round 0; returns the current round."""
-    seen: set[int] = set()
-    for row in rounds:
-        if (row.parent is None) != (row.number == 0) or row.number in seen:
-            raise ValueError(f"round {row.number} has no place in the session")
-        if row.parent is not None and row.parent not in seen:
-            raise ValueError(f"round {row.number} grew from round {row.parent}, which is not there")
-        seen.add(row.number)
-    led_to = [one.led_to for one in judgements if one.led_to is not None]
-    for number in [current, *led_to, *(one.round for one in judgements)]:
-        if number not in seen:
-            raise ValueError(f"there is no round {number}")
-    return current
+def _judgements(
+    entries: Sequence[JudgementEntry], ids: Mapping[int, int], engine: Engine
+) -> list[Judgement]:
+    """The judgements on this library's images, with the crops' vectors of its encoder."""
+    ours = [one for one in entries if one.image_id in ids]
+    places = [(ids[one.image_id], one.box) for one in ours if one.box is not None]
+    crops = crop_vectors(engine, places)
+    return [
+        Judgement(
+            0, one.round, ids[one.image_id], one.relevant, one.box, one.caption, one.caption_by,
+            one.weight, None if one.box is None else crops[ids[one.image_id], one.box], one.led_to,
+        )
+        for one in ours
+    ]  # fmt: skip
 
 
 def _find(engine: Engine, contents: Mapping[int, bytes]) -> dict[int, int]:
@@ -223,13 +181,3 @@ def _find(engine: Engine, contents: Mapping[int, bytes]) -> dict[int, int]:
         if twins:
             found[image_id] = twins[0].image_id
     return found
-
-
-def _renumbered(one: Judgement, ids: Mapping[int, int], engine: Engine) -> Judgement:
-    """The judgement on this library's image, with the crop's vector of this encoder."""
-    image_id = ids[one.image_id]
-    crop = None
-    if one.box is not None:
-        record = engine.files.catalog.images([image_id])[0]
-        crop = region_crop(engine, record.path, one.box)[1]
-    return replace(one, image_id=image_id, crop=crop)

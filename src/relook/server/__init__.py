@@ -11,24 +11,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relook.gateway.listen import bind
+    from relook.gateway.server_settings import ServerSettings, is_loopback
     from relook.server.app import create_app
-    from relook.server.listen import bind
     from relook.server.run import Server
-    from relook.server.settings import ServerSettings, is_loopback
 
 __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
 
 # Its settings are read where FastAPI is not installed, so the rest is imported on first use.
 _HOMES = {
-    "Server": "run",
-    "ServerSettings": "settings",
-    "bind": "listen",
-    "create_app": "app",
-    "is_loopback": "settings",
+    "Server": "server.run",
+    "ServerSettings": "gateway.server_settings",
+    "bind": "gateway.listen",
+    "create_app": "server.app",
+    "is_loopback": "gateway.server_settings",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'relook.server' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"relook.server.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"relook.{_HOMES[name]}"), name)

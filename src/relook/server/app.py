@@ -16,8 +16,10 @@ from threadpoolctl import threadpool_limits
 import relook
 from relook.app.asking import Asking
 from relook.app.facade import Library
+from relook.gateway.error_answers import install
+from relook.gateway.guard import API, Guard
+from relook.gateway.server_settings import ServerSettings
 from relook.server import (
-    errors,
     models,
     routes_ask,
     routes_files,
@@ -27,11 +29,9 @@ from relook.server import (
     routes_meta,
     routes_sessions,
 )
-from relook.server.guard import API, Guard
 from relook.server.reference import reference_page
-from relook.server.settings import ServerSettings
-from relook.server.shelf import Captioning
 from relook.server.state import ServerState
+from relook.serving.libraries import Captioning
 
 __all__ = ["create_app"]
 
@@ -82,8 +82,8 @@ def create_app(
         responses=_ERRORS,
     )
     app.state.relook = state
-    errors.install(app)
-    app.add_middleware(Guard, settings=state.settings)
+    install(app)
+    app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
     modules = (
         routes_meta, routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs,

@@ -12,18 +12,18 @@ from relook.core.errors import NotFoundError, RelookError
 from relook.library.session_table import Judgement
 from relook.search.session import Session
 from relook.server.events import Hub
-from relook.server.shelf import Volume
 from relook.server.views import judgement_view
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["CaptionWorker", "caption_topic", "is_waiting"]
 
 _LOG = logging.getLogger(__name__)
 _QUEUED = 512
 _REMEMBERED = 512  # failures that are still told to who asks later
-Task = tuple[Volume, str, int]
+Task = tuple[ServedLibrary, str, int]
 
 
-def caption_topic(volume: Volume, session_id: str) -> str:
+def caption_topic(volume: ServedLibrary, session_id: str) -> str:
     """What a stream of captions listens to."""
     return f"captions {volume.library_id} {session_id}"
 
@@ -50,7 +50,7 @@ class CaptionWorker:
         self._thread = threading.Thread(target=self._run, name="relook-captions", daemon=True)
         self._thread.start()
 
-    def ask(self, volume: Volume, session_id: str, judgements: list[Judgement]) -> None:
+    def ask(self, volume: ServedLibrary, session_id: str, judgements: list[Judgement]) -> None:
         """Queues those that wait for a caption; a full queue leaves them for the next time."""
         for one in filter(is_waiting, judgements):
             key = (volume.library_id, session_id, one.judgement_id)
@@ -63,7 +63,7 @@ class CaptionWorker:
                     return
                 self._pending.add(key)
 
-    def view(self, volume: Volume, session_id: str, one: Judgement) -> dict[str, Any]:
+    def view(self, volume: ServedLibrary, session_id: str, one: Judgement) -> dict[str, Any]:
         """A judgement, with the `failure` that left it without words, where one did."""
         told = judgement_view(one)
         with self._lock:
@@ -90,7 +90,7 @@ class CaptionWorker:
             with self._lock:
                 self._pending.discard((volume.library_id, session_id, judgement_id))
 
-    def _caption(self, volume: Volume, session_id: str, judgement_id: int) -> None:
+    def _caption(self, volume: ServedLibrary, session_id: str, judgement_id: int) -> None:
         try:
             with volume.reading(session_id) as session:
                 done, failure = self._suggest(volume, session, judgement_id)
@@ -104,7 +104,7 @@ class CaptionWorker:
         self._hub.send(caption_topic(volume, session_id), "caption", told)
 
     def _suggest(
-        self, volume: Volume, session: Session, judgement_id: int
+        self, volume: ServedLibrary, session: Session, judgement_id: int
     ) -> tuple[Judgement, dict[str, str] | None]:
         """The judgement with its words, or without any and with the reason."""
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from relook.server.work import busy
+from relook.serving.pools import busy
 
 __all__ = ["Channel", "Hub", "event_response"]
 

@@ -16,8 +16,8 @@ from relook.core.errors import NotFoundError, RelookError
 from relook.library.records import printable
 from relook.library.report import IndexReport, Progress, Stop
 from relook.server.events import Hub
-from relook.server.shelf import Volume
-from relook.server.work import busy
+from relook.serving.libraries import ServedLibrary
+from relook.serving.pools import busy
 
 __all__ = ["Job", "Jobs", "job_topic"]
 
@@ -42,7 +42,7 @@ class Job:
     """
 
     def __init__(
-        self, volume: Volume, paths: Sequence[Path], within: Sequence[Path], hub: Hub
+        self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path], hub: Hub
     ) -> None:
         self.job_id = uuid.uuid4().hex[:12]
         self.volume, self._paths, self._hub = volume, tuple(paths), hub
@@ -54,7 +54,7 @@ class Job:
         self._may_run = threading.Event()
         self._may_run.set()
         self._stopped = self._has_begun = False
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._began_s, self._paused_s = time.monotonic(), 0.0
         self._ended_s: float | None = None
 
@@ -128,7 +128,8 @@ class Job:
             raise Stop
 
     def _tell(self) -> None:
-        self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
+        with self._telling:  # what is seen last is sent last
+            self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
 
     def view(self) -> dict[str, Any]:
         """The job as answers and events show it."""
@@ -165,7 +166,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, volume: Volume, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+    def start(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
         """Queues a run of indexing; arguments as for `Job`.
 
         Raises:
@@ -218,12 +219,18 @@ class Jobs:
             waiting = self._queues.get(library_id)
             return waiting[0].job_id if waiting else None
 
-    def close(self) -> None:
-        """Stops every job at its next batch and waits for them; closing twice is fine."""
+    def stop(self) -> None:
+        """Stops every job at its next batch and takes no more; a second time is fine."""
         with self._lock:
             self._closed = True
-            jobs, threads = list(self._jobs.values()), list(self._threads.values())
+            jobs = list(self._jobs.values())
         for job in jobs:
             job.stop()
+
+    def close(self) -> None:
+        """Stops every job at its next batch and waits for them; closing twice is fine."""
+        self.stop()
+        with self._lock:
+            threads = list(self._threads.values())
         for thread in threads:
             thread.join()

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from relook.core import types
+from relook.core.json_form import json_entries, shape_of
+from relook.core.types import Box
+from relook.library import session_values
+from relook.search import explain
 
 __all__ = [
     "Changes", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "Hit", "ImageAnswer", "Imported",
-    "Influence", "Job", "Judgement", "Libraries", "Library", "Page", "Part", "Picture", "Round",
-    "RoundAnswer", "RoundMade", "Session", "SessionList", "SkippedFiles", "Status", "Strategies",
-    "Undone", "Version", "Why",
+    "Influence", "Job", "Judgement", "Judgements", "Libraries", "Library", "Page", "Part",
+    "Picture", "Round", "RoundAnswer", "RoundMade", "Session", "SessionList", "SkippedFiles",
+    "Status", "Strategies", "Undone", "Version", "Why",
 ]  # fmt: skip
 
 _MAX_ID = 2**63 - 1
@@ -31,6 +41,65 @@ class Answer(BaseModel):
     """Answers may gain keys; none is ever taken away."""
 
     model_config = ConfigDict(extra="allow")
+
+
+def answer(name: str, doc: str | None = None, /, **kinds: Any) -> type[Answer]:
+    """An answer of its keys and their types; dataclasses inside them as `answer_of` has them.
+
+    A type beside None is of a key that is left out for None.
+    """
+    fields: dict[str, Any] = {
+        key: (_answered(kind[0]), kind[1]) if isinstance(kind, tuple) else (_answered(kind), ...)
+        for key, kind in kinds.items()
+    }
+    model: type[Answer] = create_model(
+        name, __base__=Answer, __doc__=doc and inspect.cleandoc(doc), **fields
+    )
+    return model
+
+
+def answer_of(
+    cls: Any,
+    doc: str | None = None,
+    *,
+    name: str = "",
+    more: Mapping[str, Any] | None = None,
+    **descriptions: str,
+) -> Any:
+    """The answer that a dataclass is as JSON: the keys and types that the converter writes.
+
+    Args:
+        cls: The dataclass.
+        doc: What people read of it.
+        name: In the OpenAPI document; that of the class when empty.
+        more: Further keys, with their types.
+        descriptions: Key -> what people read of it.
+    """
+    kinds: dict[str, Any] = {}
+    for entry in json_entries(cls):
+        kinds[entry.key] = Annotated[entry.kind, Field(description=descriptions.get(entry.key))]
+        if shape_of(cls).leave_out_none and NoneType in get_args(entry.kind):
+            kinds[entry.key] = (kinds[entry.key], None)
+    model = answer(name or cls.__name__, doc, **kinds, **(more or {}))
+    _ANSWERS[cls] = model
+    return model
+
+
+_ANSWERS: dict[Any, Any] = {Box: list[float], Path: str}
+"""What describes a value as JSON; `answer_of` adds the dataclasses."""
+
+
+def _answered(kind: Any) -> Any:
+    """A type as its JSON is described, whatever stands inside it."""
+    origin, members = get_origin(kind), get_args(kind)
+    if origin is None:
+        return _ANSWERS.get(kind, kind)
+    if origin is Annotated:
+        return Annotated[_answered(members[0]), *members[1:]]
+    inner = tuple(_answered(member) for member in members)
+    if origin is tuple:
+        return list[inner[0]]  # type: ignore[valid-type]
+    return Union[inner] if origin in (UnionType, Union) else origin[inner]  # noqa: UP007
 
 
 class ErrorBody(BaseModel):
@@ -66,6 +135,14 @@ class Strategies(Answer):
     strategies: list[StrategyLine]
 
 
+class Absence(Answer):
+    """Pictures that are away for one reason."""
+
+    place: str = Field(description="The folder, archive, file or address.")
+    reason: str = Field(examples=["is not there"])
+    n: int
+
+
 class Library(Answer):
     """One library and what it holds."""
 
@@ -73,6 +150,8 @@ class Library(Answer):
     name: str
     n_images: int
     n_tiles: int
+    n_away: int = Field(description="How many of the images are away: not to be reached now.")
+    away: list[Absence]
     n_skipped: int
     encoder: str = Field(examples=["builtin"])
     dim: int
@@ -110,30 +189,22 @@ class Query(Answer):
     parts: list[Part]
 
 
-class Hit(Answer):
-    """An image that was found."""
-
-    image_id: int
-    path: str
-    score: float = Field(description="Higher is better; comparable within a page only.")
-    tile: list[float] = Field(description="The rectangle that won: x0, y0, x1, y1.")
-    title: str
-    caption: str
-    width_px: int
-    height_px: int
-    folded: list[int] = Field(description="Near-duplicates that this hit stands for.")
-    thumbnail: str = Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
-    file: str = Field(description="Where the picture itself is.")
-
-
-class Page(Answer):
-    """Hits, best first."""
-
-    query: Query
-    session_id: str | None
-    hits: list[Hit]
-    notes: list[str]
-    took_ms: float
+Hit = answer_of(
+    types.Hit,
+    """An image that was found.""",
+    more={
+        "thumbnail": Annotated[
+            str, Field(description="Where its thumbnail is; add &size=160|320|640|1280.")
+        ],
+        "file": Annotated[str, Field(description="Where the picture itself is.")],
+    },
+    score="Higher is better; comparable within a page only.",
+    tile="The rectangle that won: x0, y0, x1, y1.",
+    folded="Near-duplicates that this hit stands for.",
+    away="Why its file cannot be reached now, if so.",
+)
+_ANSWERS[types.Query] = Query
+Page = answer_of(types.Page, """Hits, best first.""")
 
 
 class ImageAnswer(Answer):
@@ -167,112 +238,65 @@ class HeatMap(Answer):
     max: float
 
 
-class Judgement(Answer):
-    """A mark; `caption` null by `captioner` means that it is still being written.
-
-    Where the captioner failed, `caption` is empty and `failure` has code, message and hint.
-    """
-
-    judgement_id: int
-    round: int
-    image_id: int
-    relevant: bool
-    box: list[float] | None
-    caption: str | None
-    caption_by: str
-    weight: float
-
-
-class Round(Answer):
-    number: int
-    parent: int | None
-    strategy: str
-    n_hits: int
-    notes: list[str]
-    choice: dict[str, Any]
-
-
-class Session(Answer):
-    """A search with its rounds and the judgements that count now."""
-
-    session_id: str
-    library_id: str
-    name: str
-    query: Query
-    where: dict[str, str] = Field(description="Metadata key -> pattern that every page keeps to.")
-    path: str | None = Field(description="Pattern of the path that every page keeps to.")
-    current_round: int
-    created_s: float
-    rounds: list[Round]
-    judgements: list[Judgement]
-    page: Page
-
-
-class SessionLine(Answer):
-    session_id: str
-    name: str
-    created_s: float
-    current_round: int
-
-
-class SessionList(Answer):
-    sessions: list[SessionLine]
-
-
 class Imported(Answer):
     session_id: str
     notes: list[str]
 
 
-class Undone(Answer):
-    told: str
-    session: Session
+Judgement = answer_of(
+    session_values.Judgement,
+    """A mark; `caption` null by `captioner` means that it is still being written.
 
-
-class Changes(Answer):
-    """Where an image is now, and where the ranking before would have put it on this page."""
-
-    rank: int
-    rank_before: int | None = Field(description="None: not among the first 1,000.")
-
-
-class RoundMade(Answer):
-    round: Round
-    page: Page
-    session: Session
-    took_ms: float
-    changes: dict[str, Changes]
-
-
-class RoundAnswer(Answer):
-    round: Round
-    page: Page
-
-
-class Reason(Answer):
-    name: str
-    amount: float
-    judgement_id: int | None
-
-
-class Why(Answer):
-    image_id: int
-    score: float
-    reasons: list[Reason]
-
-
-class Moved(Answer):
-    image_id: int
-    path: str
-    change: float
-    rank: int
-    rank_without: int
-
-
-class Influence(Answer):
-    judgement_id: int
-    raised: list[Moved]
-    lowered: list[Moved]
+    Where the captioner failed, `caption` is empty and `failure` has code, message and hint.
+    """,
+)
+Judgements = answer(
+    "Judgements",
+    judgements=Annotated[
+        list[session_values.Judgement],
+        Field(description="In the order in which they were asked for."),
+    ],
+)
+Round = answer_of(session_values.RoundRow, name="Round")
+SessionLine = answer_of(session_values.SessionRow, name="SessionLine")
+Session = answer(
+    "Session",
+    """A search with its rounds and the judgements that count now.""",
+    session_id=str,
+    library_id=str,
+    name=str,
+    query=Query,
+    where=Annotated[
+        dict[str, str], Field(description="Metadata key -> pattern that every page keeps to.")
+    ],
+    path=Annotated[str | None, Field(description="Pattern of the path that every page keeps to.")],
+    current_round=int,
+    created_s=float,
+    rounds=list[session_values.RoundRow],
+    judgements=list[session_values.Judgement],
+    page=Page,
+)
+SessionList = answer("SessionList", sessions=list[session_values.SessionRow])
+Undone = answer("Undone", told=str, session=Session)
+Changes = answer_of(
+    explain.Change,
+    """Where an image is now, and where the ranking before would have put it on this page.""",
+    name="Changes",
+    rank_before="None: not among the first 1,000.",
+)
+RoundMade = answer(
+    "RoundMade",
+    round=session_values.RoundRow,
+    page=Page,
+    session=Session,
+    took_ms=float,
+    changes=dict[str, explain.Change],
+)
+RoundAnswer = answer("RoundAnswer", round=session_values.RoundRow, page=Page)
+Reason = answer_of(explain.Reason)
+Why = answer("Why", image_id=int, score=float, reasons=list[explain.Reason])
+Moved = answer_of(explain.Moved)
+Influence = answer_of(explain.Influence)
 
 
 class Job(Answer):

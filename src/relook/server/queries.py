@@ -10,9 +10,10 @@ from typing import Any
 
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
+from relook.library.records import printable
 from relook.search.grammar import parse_query
-from relook.server.pictures import QueryPictures
 from relook.server.requests import PartBody, PartsBody
+from relook.serving.query_pictures import QueryPictures
 
 __all__ = ["box_of", "no_files", "query_dict", "to_query"]
 
@@ -69,6 +70,6 @@ def query_dict(query: Query, pictures: QueryPictures) -> Mapping[str, Any]:
             del values["image"]
             values["picture"] = pictures.picture_id(part.image)
             if values["picture"] is None:
-                values["name"] = part.image.name
+                values["name"] = printable(part.image.name)
         parts.append(values)
     return {"parts": parts}

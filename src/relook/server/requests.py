@@ -9,11 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from relook.server.models import Edges, Id
 
 __all__ = [
-    "EmbedBody", "IndexBody", "JudgeBody", "ReviseBody", "RoundBody", "SearchBody", "SessionBody",
-    "SessionChange",
+    "EmbedBody", "IndexBody", "JudgeAllBody", "JudgeBody", "ReviseBody", "RoundBody", "SearchBody",
+    "SessionBody", "SessionChange",
 ]  # fmt: skip
 
 _MAX_STARS = 6
+_MAX_MARKS = 1000
 
 
 def _few_stars(pattern: str) -> str:
@@ -74,7 +75,7 @@ class SearchBody(FilterBody):
                 {"query": "dog on a beach - people", "limit": 20},
                 {"query": {"parts": [{"text": "dog"}, {"image_id": 3, "weight": 0.5}]}},
             ]
-        },
+        }
     )
 
     query: Words | PartsBody = Field(
@@ -82,6 +83,9 @@ class SearchBody(FilterBody):
     )
     limit: Limit = 20
     fold: bool = Field(True, description="Whether near-duplicates become one hit.")
+    away: bool = Field(
+        False, description="Whether pictures whose file cannot be reached now are shown, too."
+    )
 
 
 class SessionBody(FilterBody):
@@ -110,6 +114,12 @@ class JudgeBody(Body):
     weight: Weight = 1.0
 
 
+class JudgeAllBody(Body):
+    """Several marks: all of them are made, or none."""
+
+    judgements: Annotated[list[JudgeBody], Field(min_length=1, max_length=_MAX_MARKS)]
+
+
 class ReviseBody(Body):
     """What to change of a judgement; what is absent stays."""
 
@@ -126,6 +136,9 @@ class RoundBody(Body):
     limit: Limit | None = None
     keep_shown: bool = False
     keep_judged: bool = False
+    judgements: Annotated[list[JudgeBody], Field(max_length=_MAX_MARKS)] = Field(
+        default_factory=list, description="Marks that are made in the same step, or not at all."
+    )
 
 
 class IndexBody(Body):

@@ -12,8 +12,8 @@ from relook.core.errors import InputError
 from relook.server import models
 from relook.server.exports import chunks, results_csv, results_json, results_zip, session_json
 from relook.server.queries import no_files
-from relook.server.shelf import Volume
-from relook.server.state import State, VolumeOf
+from relook.server.state import ServedLibraryOf, State
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["router"]
 
@@ -42,7 +42,7 @@ _BODY = {
 
 
 @router.post("/import", response_model=models.Imported, status_code=201, openapi_extra=_BODY)
-async def import_session(volume: VolumeOf, request: Request, state: State) -> dict[str, Any]:
+async def import_session(volume: ServedLibraryOf, request: Request, state: State) -> dict[str, Any]:
     """Adds an exported session; its pictures are found again by their content."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=1, max_fields=10) as form:
@@ -52,7 +52,7 @@ async def import_session(volume: VolumeOf, request: Request, state: State) -> di
             data = await file.read()
     else:
         data = await request.body()
-    session_id, notes = await state.slow.run(
+    session_id, notes = await state.imports.run(
         volume.add_session, data, lambda query: no_files(query, volume.pictures)
     )
     return {"session_id": session_id, "notes": notes}
@@ -60,7 +60,7 @@ async def import_session(volume: VolumeOf, request: Request, state: State) -> di
 
 @router.get("/{session_id}/export", response_class=Response, responses=_FILE)
 async def export(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     session_id: str,
     state: State,
     form: Annotated[Format, Query(alias="format")] = "json",
@@ -71,7 +71,7 @@ async def export(
         raise InputError(
             "bad_request", f"a session is not exported as {form}", "ask for what=results"
         )
-    made = await state.slow.run(_export, volume, session_id, form, what)
+    made = await state.exports.run(_export, volume, session_id, form, what)
     name = f"relook-{what}-{session_id}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if isinstance(made, bytes):
@@ -79,7 +79,7 @@ async def export(
     return StreamingResponse(chunks(made), media_type=_TYPES[form], headers=headers)
 
 
-def _export(volume: Volume, session_id: str, form: Format, what: What) -> bytes | IO[bytes]:
+def _export(volume: ServedLibrary, session_id: str, form: Format, what: What) -> bytes | IO[bytes]:
     with volume.reading(session_id) as session:
         if what == "session":
             return session_json(session)

@@ -15,10 +15,10 @@ from relook.library.records import ImageRecord
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
 from relook.server import models
-from relook.server.originals import browser_picture, original, shrunk
-from relook.server.shelf import Volume
-from relook.server.state import ServerState, State, VolumeOf
+from relook.server.state import ServedLibraryOf, ServerState, State
 from relook.server.views import image_view
+from relook.serving.libraries import ServedLibrary
+from relook.serving.originals import browser_picture, original, shrunk
 
 __all__ = ["router"]
 
@@ -32,7 +32,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/libraries/{library_id}/images/{image_id}", response_model=models.ImageAnswer)
-async def image(volume: VolumeOf, image_id: models.Id, state: State) -> dict[str, Any]:
+async def image(volume: ServedLibraryOf, image_id: models.Id, state: State) -> dict[str, Any]:
     """What the library knows of an image."""
     return image_view(volume, await state.core.run(volume.image, image_id))
 
@@ -41,7 +41,7 @@ async def image(volume: VolumeOf, image_id: models.Id, state: State) -> dict[str
     "/libraries/{library_id}/images/{image_id}/file", response_class=Response, responses=_PICTURE
 )
 async def image_file(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     image_id: models.Id,
     state: State,
     if_none_match: IfNoneMatch = None,
@@ -62,7 +62,7 @@ async def image_file(
     responses=_PICTURE,
 )
 async def thumbnail(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     image_id: models.Id,
     state: State,
     size: Annotated[SizePx, Query(description="Length of the longer side.")] = "320",
@@ -80,7 +80,7 @@ async def thumbnail(
 
 
 def _thumbnail(
-    state: ServerState, volume: Volume, image_id: int, size_px: int, known_tag: str | None
+    state: ServerState, volume: ServedLibrary, image_id: int, size_px: int, known_tag: str | None
 ) -> tuple[ImageRecord, str, bytes | None]:
     """The record, the thumbnail's tag, and the thumbnail unless its tag is known."""
     record, limits = volume.image(image_id), volume.library.limits
@@ -107,18 +107,17 @@ def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
     responses=_PICTURE,
 )
 async def picture_thumbnail(
-    volume: VolumeOf,
-    picture_id: str,
-    state: State,
-    size: SizePx = "320",
+    volume: ServedLibraryOf, picture_id: str, state: State, size: SizePx = "320"
 ) -> Response:
     """A small JPEG of an uploaded query picture."""
-    data = await state.pictures.run(_picture_thumbnail, state, volume, picture_id, int(size))
+    data = await state.decoding.run(_picture_thumbnail, state, volume, picture_id, int(size))
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
-def _picture_thumbnail(state: ServerState, volume: Volume, picture_id: str, size_px: int) -> bytes:
+def _picture_thumbnail(
+    state: ServerState, volume: ServedLibrary, picture_id: str, size_px: int
+) -> bytes:
     path = volume.pictures.path(picture_id)
     data, limits = read_bytes(path), limits_at(path, volume.library.limits)
     return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
@@ -126,7 +125,7 @@ def _picture_thumbnail(state: ServerState, volume: Volume, picture_id: str, size
 
 @router.get("/libraries/{library_id}/images/{image_id}/heatmap", response_model=models.HeatMap)
 async def heatmap(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     image_id: models.Id,
     state: State,
     text: Annotated[str | None, Query(max_length=2000)] = None,
@@ -136,11 +135,11 @@ async def heatmap(
     """Where in an image words are, or what a session looks for."""
     if (text is None) == (session is None):
         raise InputError("bad_request", "a heat map needs either text or session")
-    return await state.slow.run(_heat_map, volume, image_id, text, session, cells)
+    return await state.explaining.run(_heat_map, volume, image_id, text, session, cells)
 
 
 def _heat_map(
-    volume: Volume, image_id: int, text: str | None, session_id: str | None, n_cells: int
+    volume: ServedLibrary, image_id: int, text: str | None, session_id: str | None, n_cells: int
 ) -> dict[str, Any]:
     record = volume.image(image_id)
     if session_id is not None:

@@ -11,7 +11,7 @@ from relook.server import models
 from relook.server.events import event_response
 from relook.server.jobs import job_topic
 from relook.server.requests import IndexBody
-from relook.server.state import State, VolumeOf
+from relook.server.state import ServedLibraryOf, State
 from relook.server.uploads import store_uploads
 
 __all__ = ["router"]
@@ -20,7 +20,9 @@ router = APIRouter(tags=["indexing"])
 
 
 @router.post("/libraries/{library_id}/index", response_model=models.Job, status_code=202)
-async def index(volume: VolumeOf, state: State, body: IndexBody | None = None) -> dict[str, Any]:
+async def index(
+    volume: ServedLibraryOf, state: State, body: IndexBody | None = None
+) -> dict[str, Any]:
     """Indexes folders, or brings the library up to date; answers with a job at once."""
     asked = body.paths if body else []
     paths = [await state.core.run(state.allowed, volume, path) for path in asked]
@@ -29,11 +31,11 @@ async def index(volume: VolumeOf, state: State, body: IndexBody | None = None) -
 
 @router.post("/libraries/{library_id}/uploads", response_model=models.Job, status_code=202)
 async def uploads(
-    volume: VolumeOf, state: State, files: Annotated[list[UploadFile], File()]
+    volume: ServedLibraryOf, state: State, files: Annotated[list[UploadFile], File()]
 ) -> dict[str, Any]:
     """Stores pictures in the library's folder and indexes them."""
     sources = [(file.filename or "", file.file) for file in files]
-    folder, refused = await state.slow.run(store_uploads, volume, sources)
+    folder, refused = await state.decoding.run(store_uploads, volume, sources)
     return {**state.index(volume, [folder]).view(), "refused": refused}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -11,17 +12,24 @@ from fastapi.responses import StreamingResponse
 from relook.core.errors import InputError, NotFoundError
 from relook.library.records import printable
 from relook.library.session_table import Judgement
-from relook.search.changes import changes
 from relook.search.engine import Filter
-from relook.search.explain import influence, why
+from relook.search.explain import changes, influence, why
+from relook.search.judging import JudgementRequest
 from relook.server import models
 from relook.server.captions import caption_topic
 from relook.server.events import event_response
 from relook.server.queries import box_of, to_query
-from relook.server.requests import JudgeBody, ReviseBody, RoundBody, SessionBody, SessionChange
-from relook.server.shelf import Volume
-from relook.server.state import ServerState, State, VolumeOf
+from relook.server.requests import (
+    JudgeAllBody,
+    JudgeBody,
+    ReviseBody,
+    RoundBody,
+    SessionBody,
+    SessionChange,
+)
+from relook.server.state import ServedLibraryOf, ServerState, State
 from relook.server.views import judgement_view, line_view, page_view, round_view, session_view
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["router"]
 
@@ -30,19 +38,19 @@ Strategy = Annotated[str, Query(max_length=100, description="How judgements are 
 
 
 @router.get("", response_model=models.SessionList)
-async def sessions(volume: VolumeOf, state: State) -> dict[str, Any]:
+async def sessions(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
     """The sessions of a library, newest first."""
     rows = await state.core.run(volume.library.sessions)
     return {"sessions": [line_view(row) for row in rows]}
 
 
 @router.post("", response_model=models.Session, status_code=201)
-async def begin(volume: VolumeOf, body: SessionBody, state: State) -> dict[str, Any]:
+async def begin(volume: ServedLibraryOf, body: SessionBody, state: State) -> dict[str, Any]:
     """Begins a session: a search that learns from what is marked."""
-    return await state.core.run(_begin, volume, body)
+    return await state.pool_for(body.query).run(_begin, volume, body)
 
 
-def _begin(volume: Volume, body: SessionBody) -> dict[str, Any]:
+def _begin(volume: ServedLibrary, body: SessionBody) -> dict[str, Any]:
     began = time.perf_counter()
     query = to_query(body.query, volume.pictures)
     only = Filter(body.where, body.path)
@@ -53,12 +61,12 @@ def _begin(volume: Volume, body: SessionBody) -> dict[str, Any]:
 
 
 @router.get("/{session_id}", response_model=models.Session)
-async def show(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any]:
+async def show(volume: ServedLibraryOf, session_id: str, state: State) -> dict[str, Any]:
     """A session as it is now."""
     return await state.core.run(_show, state, volume, session_id)
 
 
-def _show(state: ServerState, volume: Volume, session_id: str) -> dict[str, Any]:
+def _show(state: ServerState, volume: ServedLibrary, session_id: str) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         state.captions.ask(volume, session_id, session.judgements)
         told = [state.captions.view(volume, session_id, one) for one in session.judgements]
@@ -67,63 +75,84 @@ def _show(state: ServerState, volume: Volume, session_id: str) -> dict[str, Any]
 
 @router.patch("/{session_id}", response_model=models.Session)
 async def change(
-    volume: VolumeOf, session_id: str, body: SessionChange, state: State
+    volume: ServedLibraryOf, session_id: str, body: SessionChange, state: State
 ) -> dict[str, Any]:
     """Renames a session, or goes to one of its rounds; looking again from there is a branch."""
-    return await state.core.run(_change, volume, session_id, body)
+    return await state.core.run_to_end(_change, volume, session_id, body)
 
 
-def _change(volume: Volume, session_id: str, body: SessionChange) -> dict[str, Any]:
+def _change(volume: ServedLibrary, session_id: str, body: SessionChange) -> dict[str, Any]:
     with volume.session(session_id) as session:
-        if body.name is not None:
-            session.rename(body.name)
-        if body.current_round is not None:
-            session.go(body.current_round)
+        session.change(name=body.name, current_round=body.current_round)
         return session_view(volume, session)
 
 
 @router.delete("/{session_id}", status_code=204)
-async def delete(volume: VolumeOf, session_id: str, state: State) -> Response:
+async def delete(volume: ServedLibraryOf, session_id: str, state: State) -> Response:
     """Removes a session; the library stays as it is."""
-    await state.core.run(volume.delete_session, session_id)
+    await state.core.run_to_end(volume.delete_session, session_id)
     return Response(status_code=204)
 
 
 @router.post("/{session_id}/judgements", response_model=models.Judgement, status_code=201)
-async def judge(volume: VolumeOf, session_id: str, body: JudgeBody, state: State) -> dict[str, Any]:
+async def judge(
+    volume: ServedLibraryOf, session_id: str, body: JudgeBody, state: State
+) -> dict[str, Any]:
     """Marks an image, or a box in it. A box's caption comes later, as an event."""
-    one = await state.core.run(_judge, volume, session_id, body)
+    one = await state.core.run_to_end(_judge, volume, session_id, body)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
 
-def _judge(volume: Volume, session_id: str, body: JudgeBody) -> Judgement:
+def _judge(volume: ServedLibrary, session_id: str, body: JudgeBody) -> Judgement:
+    return _judge_all(volume, session_id, [body])[0]
+
+
+@router.post("/{session_id}/judgements/several", response_model=models.Judgements, status_code=201)
+async def judge_several(
+    volume: ServedLibraryOf, session_id: str, body: JudgeAllBody, state: State
+) -> dict[str, Any]:
+    """Marks several images and boxes, all of them or none."""
+    made = await state.core.run(_judge_all, volume, session_id, body.judgements)
+    state.captions.ask(volume, session_id, made)
+    return {"judgements": [judgement_view(one) for one in made]}
+
+
+def _judge_all(
+    volume: ServedLibrary, session_id: str, bodies: Sequence[JudgeBody]
+) -> list[Judgement]:
     with volume.session(session_id) as session:
-        return session.judge(
-            body.image_id,
-            body.relevant,
-            box=box_of(body.box),
-            caption=body.caption,
-            weight=body.weight,
-        )
+        return session.judge_all([_request(body) for body in bodies])
+
+
+def _request(body: JudgeBody) -> JudgementRequest:
+    return JudgementRequest(
+        body.image_id, body.relevant, box_of(body.box), body.caption, body.weight
+    )
 
 
 @router.patch("/{session_id}/judgements/{judgement_id}", response_model=models.Judgement)
 async def revise(
-    volume: VolumeOf, session_id: str, judgement_id: models.Id, body: ReviseBody, state: State
+    volume: ServedLibraryOf,
+    session_id: str,
+    judgement_id: models.Id,
+    body: ReviseBody,
+    state: State,
 ) -> dict[str, Any]:
     """Changes a judgement; another box gets another suggested caption."""
-    one = await state.core.run(_revise, volume, session_id, judgement_id, body)
+    one = await state.core.run_to_end(_revise, volume, session_id, judgement_id, body)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
 
-def _revise(volume: Volume, session_id: str, judgement_id: int, body: ReviseBody) -> Judgement:
+def _revise(
+    volume: ServedLibrary, session_id: str, judgement_id: int, body: ReviseBody
+) -> Judgement:
     with volume.session(session_id) as session:
-        if body.caption is not None:
-            session.edit_caption(judgement_id, body.caption)
-        box = box_of(body.box)
-        return session.revise(judgement_id, relevant=body.relevant, box=box, weight=body.weight)
+        return session.revise(
+            judgement_id, relevant=body.relevant, box=box_of(body.box), weight=body.weight,
+            caption=body.caption,
+        )  # fmt: skip
 
 
 @router.post(
@@ -132,15 +161,15 @@ def _revise(volume: Volume, session_id: str, judgement_id: int, body: ReviseBody
     status_code=202,
 )
 async def caption_again(
-    volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
+    volume: ServedLibraryOf, session_id: str, judgement_id: models.Id, state: State
 ) -> dict[str, Any]:
     """Has a box's caption written anew; it comes as an event, as the first one did."""
-    one = await state.core.run(_caption_again, volume, session_id, judgement_id)
+    one = await state.core.run_to_end(_caption_again, volume, session_id, judgement_id)
     state.captions.ask(volume, session_id, [one])
     return judgement_view(one)
 
 
-def _caption_again(volume: Volume, session_id: str, judgement_id: int) -> Judgement:
+def _caption_again(volume: ServedLibrary, session_id: str, judgement_id: int) -> Judgement:
     with volume.session(session_id) as session:
         known = {one.judgement_id: one for one in session.judgements}
         if judgement_id in known and known[judgement_id].box is None:
@@ -152,20 +181,20 @@ def _caption_again(volume: Volume, session_id: str, judgement_id: int) -> Judgem
 
 @router.delete("/{session_id}/judgements/{judgement_id}", status_code=204)
 async def take_back(
-    volume: VolumeOf, session_id: str, judgement_id: models.Id, state: State
+    volume: ServedLibraryOf, session_id: str, judgement_id: models.Id, state: State
 ) -> Response:
     """Takes a judgement back."""
-    await state.core.run(_take_back, volume, session_id, judgement_id)
+    await state.core.run_to_end(_take_back, volume, session_id, judgement_id)
     return Response(status_code=204)
 
 
-def _take_back(volume: Volume, session_id: str, judgement_id: int) -> None:
+def _take_back(volume: ServedLibrary, session_id: str, judgement_id: int) -> None:
     with volume.session(session_id) as session:
         session.remove(judgement_id)
 
 
 @router.get("/{session_id}/events", response_class=StreamingResponse)
-async def events(volume: VolumeOf, session_id: str, state: State) -> StreamingResponse:
+async def events(volume: ServedLibraryOf, session_id: str, state: State) -> StreamingResponse:
     """Server-sent events: `caption`, with a judgement, for every box that has got its words.
 
     Those that came before are sent first, so that a reader misses none.
@@ -176,34 +205,46 @@ async def events(volume: VolumeOf, session_id: str, state: State) -> StreamingRe
     return event_response(state.hub, channel, first, state.settings.keep_alive_s)
 
 
-def _written(state: ServerState, volume: Volume, session_id: str) -> list[Judgement]:
+def _written(state: ServerState, volume: ServedLibrary, session_id: str) -> list[Judgement]:
     with volume.reading(session_id) as session:
         state.captions.ask(volume, session_id, session.judgements)
         return [one for one in session.judgements if one.box and one.caption is not None]
 
 
 @router.post("/{session_id}/undo", response_model=models.Undone)
-async def undo(volume: VolumeOf, session_id: str, state: State) -> dict[str, Any]:
+async def undo(volume: ServedLibraryOf, session_id: str, state: State) -> dict[str, Any]:
     """Takes the last judgement on this page back, or else the page."""
-    return await state.core.run(_undo, volume, session_id)
+    return await state.core.run_to_end(_undo, volume, session_id)
 
 
-def _undo(volume: Volume, session_id: str) -> dict[str, Any]:
+def _undo(volume: ServedLibrary, session_id: str) -> dict[str, Any]:
     with volume.session(session_id) as session:
         return {"told": session.undo(), "session": session_view(volume, session)}
 
 
 @router.post("/{session_id}/rounds", response_model=models.RoundMade)
-async def again(volume: VolumeOf, session_id: str, body: RoundBody, state: State) -> dict[str, Any]:
+async def again(
+    volume: ServedLibraryOf, session_id: str, body: RoundBody, state: State
+) -> dict[str, Any]:
     """Looks again: the next page, from the first query and every judgement on the way here."""
-    return await state.core.run(_again, volume, session_id, body)
+    made = await state.core.run(_again, volume, session_id, body)
+    if body.judgements:
+        counting = await state.core.run(_counting, volume, session_id)
+        state.captions.ask(volume, session_id, counting)
+    return made
 
 
-def _again(volume: Volume, session_id: str, body: RoundBody) -> dict[str, Any]:
+def _counting(volume: ServedLibrary, session_id: str) -> list[Judgement]:
+    with volume.reading(session_id) as session:
+        return session.judgements
+
+
+def _again(volume: ServedLibrary, session_id: str, body: RoundBody) -> dict[str, Any]:
     began = time.perf_counter()
-    keep = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
+    keep: dict[str, Any] = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
     with volume.session(session_id) as session:
-        page = session.again(body.strategy, limit=body.limit, **keep)
+        judging = session.prepare([_request(one) for one in body.judgements])
+        page = session.again(body.strategy, judging=judging, limit=body.limit, **keep)
         moved = changes(session, **keep)
         view = session_view(volume, session)
         view["page"]["took_ms"] = round(page.took_ms, 2)
@@ -223,13 +264,13 @@ def _again(volume: Volume, session_id: str, body: RoundBody) -> dict[str, Any]:
 
 @router.get("/{session_id}/rounds/{number}", response_model=models.RoundAnswer)
 async def one_round(
-    volume: VolumeOf, session_id: str, number: models.Id, state: State
+    volume: ServedLibraryOf, session_id: str, number: models.Id, state: State
 ) -> dict[str, Any]:
     """The page of any round; the session stays where it is."""
     return await state.core.run(_one_round, volume, session_id, number)
 
 
-def _one_round(volume: Volume, session_id: str, number: int) -> dict[str, Any]:
+def _one_round(volume: ServedLibrary, session_id: str, number: int) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         row, page = session.round_at(number)
         return {"round": round_view(row), "page": page_view(volume, page)}
@@ -237,7 +278,7 @@ def _one_round(volume: Volume, session_id: str, number: int) -> dict[str, Any]:
 
 @router.get("/{session_id}/why/{image_id}", response_model=models.Why)
 async def reasons(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     session_id: str,
     image_id: models.Id,
     state: State,
@@ -247,7 +288,7 @@ async def reasons(
     return await state.core.run(_why, volume, session_id, image_id, strategy)
 
 
-def _why(volume: Volume, session_id: str, image_id: int, strategy: str) -> dict[str, Any]:
+def _why(volume: ServedLibrary, session_id: str, image_id: int, strategy: str) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         hits = [hit for hit in session.page if hit.image_id == image_id]
         if not hits:
@@ -269,17 +310,19 @@ def _why(volume: Volume, session_id: str, image_id: int, strategy: str) -> dict[
 
 @router.get("/{session_id}/influence/{judgement_id}", response_model=models.Influence)
 async def influences(
-    volume: VolumeOf,
+    volume: ServedLibraryOf,
     session_id: str,
     judgement_id: models.Id,
     state: State,
     strategy: Strategy = "auto",
 ) -> dict[str, Any]:
     """Which images a judgement moved most, among all images."""
-    return await state.slow.run(_influence, volume, session_id, judgement_id, strategy)
+    return await state.explaining.run(_influence, volume, session_id, judgement_id, strategy)
 
 
-def _influence(volume: Volume, session_id: str, judgement_id: int, strategy: str) -> dict[str, Any]:
+def _influence(
+    volume: ServedLibrary, session_id: str, judgement_id: int, strategy: str
+) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         found = influence(session, judgement_id, strategy)
     return {

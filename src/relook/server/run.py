@@ -15,13 +15,13 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
-from relook.server.listen import bind, uvicorn_config
+from relook.gateway.listen import bind, uvicorn_config
 from relook.server.state import ServerState
 
 __all__ = ["Server", "bind"]
 
 _LOG = logging.getLogger(__name__)
-_STOP_S = 40.0  # for everything: requests, the batch of a job, libraries
+_STOP_S = 5.0  # for everything: requests, the batch of a job, libraries
 
 
 class Server(uvicorn.Server):
@@ -30,7 +30,8 @@ class Server(uvicorn.Server):
     The first SIGTERM or Ctrl-C: no new connections, event streams end, requests under way are
     answered, runs of indexing end at their next batch and can be taken up again, libraries
     close. The second one ends the process at once, and so does a time in which all that is
-    not done; what is on disk is whole either way.
+    not done; what is on disk is whole either way. A Ctrl-C that was ignored when the process
+    began (in the background of a script) stays ignored; SIGTERM always counts.
 
     Args:
         app: From `create_app`.
@@ -47,7 +48,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
+        heard = [one for one in HANDLED_SIGNALS if not _is_for_others(one)]
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
         try:
             yield
         finally:
@@ -64,9 +66,14 @@ class Server(uvicorn.Server):
         last.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the streams first: uvicorn waits for every answer to end."""
-        self._state.hub.close()
+        """Ends streams and long work first: uvicorn waits for every answer to end."""
+        self._state.stop()
         await super().shutdown(sockets)
+
+
+def _is_for_others(number: int) -> bool:
+    """Whether a Ctrl-C is meant for what runs in the foreground, not for this process."""
+    return number == signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _give_up() -> None:

@@ -18,6 +18,7 @@ __all__ = ["SIZES_PX", "ThumbnailCache"]
 
 _LOG = logging.getLogger(__name__)
 SIZES_PX = (160, 320, 640, 1280)
+_VERSION = 2  # of how thumbnails are made; those of 1 could hold comments of their files
 
 
 class ThumbnailCache:
@@ -36,7 +37,7 @@ class ThumbnailCache:
     def get(self, content: bytes, size_px: int, make: Callable[[], bytes]) -> bytes:
         """The thumbnail of a content, made when it is not there; raises what `make` raises."""
         name = content.hex()
-        path = self.folder / name[:2] / f"{name}-{size_px}.jpg"
+        path = self.folder / name[:2] / f"{name}-{size_px}-{_VERSION}.jpg"
         try:
             data = path.read_bytes()
         except OSError:

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from relook.core.errors import ImageError, StorageError
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError
 from relook.core.images import decode
+from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
-from relook.server.pictures import EXTENSIONS
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
+from relook.serving.query_pictures import EXTENSIONS
 
 __all__ = ["safe_stem", "store_uploads"]
 
@@ -28,7 +30,7 @@ def safe_stem(name: str) -> str:
 
 
 def store_uploads(
-    volume: Volume, files: Sequence[tuple[str, BinaryIO]]
+    volume: ServedLibrary, files: Sequence[tuple[str, BinaryIO]]
 ) -> tuple[Path, list[dict[str, str]]]:
     """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
 
@@ -51,7 +53,7 @@ def store_uploads(
                 told = {"code": error.code, "message": error.message}
                 refused.append({"path": safe_stem(name), **told})
     except OSError as error:
-        raise StorageError("disk_refused", f"cannot store it: {error.strerror}") from error
+        raise disk_error("cannot store it", error) from error
     if len(refused) == len(files):
         first = refused[0]
         raise ImageError(
@@ -61,11 +63,10 @@ def store_uploads(
     return folder, refused
 
 
-def _store(folder: Path, name: str, data: bytes, volume: Volume) -> None:
+def _store(folder: Path, name: str, data: bytes, volume: ServedLibrary) -> None:
     picture = decode(data, _MIN_PX, replace(volume.library.limits, isolate=True))
     suffix = EXTENSIONS.get(picture.format, ".img")
     stem = safe_stem(name) or "picture"
     path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"
-    new = path.with_suffix(".new")
-    new.write_bytes(data)
-    new.replace(path)
+    with new_file(path) as file:
+        file.write(data)

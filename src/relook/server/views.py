@@ -6,17 +6,17 @@ import math
 from typing import Any
 
 from relook.core.types import Hit, Page
+from relook.gateway.guard import API
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import Judgement, RoundRow, SessionRow
 from relook.search.session import Session
-from relook.server.guard import API
 from relook.server.queries import query_dict
-from relook.server.shelf import Volume
+from relook.serving.libraries import ServedLibrary
 
 __all__ = ["image_view", "judgement_view", "line_view", "page_view", "round_view", "session_view"]
 
 
-def page_view(volume: Volume, page: Page) -> dict[str, Any]:
+def page_view(volume: ServedLibrary, page: Page) -> dict[str, Any]:
     """A page with the addresses of its pictures."""
     contents = volume.contents([hit.image_id for hit in page])
     return {
@@ -28,20 +28,20 @@ def page_view(volume: Volume, page: Page) -> dict[str, Any]:
     }
 
 
-def _hit(volume: Volume, hit: Hit, content: bytes) -> dict[str, Any]:
+def _hit(volume: ServedLibrary, hit: Hit, content: bytes) -> dict[str, Any]:
     score = round(hit.score, 6) if math.isfinite(hit.score) else 0.0
     values = {**hit.as_dict(), "path": printable(bytes(hit.path)), "score": score}
     return {**values, **_addresses(volume, hit.image_id, content)}
 
 
-def _addresses(volume: Volume, image_id: int, content: bytes) -> dict[str, str]:
+def _addresses(volume: ServedLibrary, image_id: int, content: bytes) -> dict[str, str]:
     """Where a picture is; `v` names its content, so that a browser may keep it for good."""
     base = f"{API}/libraries/{volume.library_id}/images/{image_id}"
     version = f"v={content[:6].hex()}"
     return {"thumbnail": f"{base}/thumbnail?{version}&size=320", "file": f"{base}/file?{version}"}
 
 
-def image_view(volume: Volume, record: ImageRecord) -> dict[str, Any]:
+def image_view(volume: ServedLibrary, record: ImageRecord) -> dict[str, Any]:
     """Everything the catalog knows of an image."""
     return {
         "image_id": record.image_id,
@@ -58,34 +58,22 @@ def image_view(volume: Volume, record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def judgement_view(one: Judgement) -> dict[str, Any]:
+def judgement_view(judgement: Judgement) -> dict[str, Any]:
     """A judgement."""
-    return one.as_dict()
+    return judgement.as_dict()
 
 
 def round_view(row: RoundRow) -> dict[str, Any]:
     """A round without its hits."""
-    return {
-        "number": row.number,
-        "parent": row.parent,
-        "strategy": row.strategy,
-        "n_hits": len(row.hits),
-        "notes": [str(note) for note in row.record.get("notes", ())],
-        "choice": row.record.get("choice") or {},
-    }
+    return row.as_dict()
 
 
 def line_view(row: SessionRow) -> dict[str, Any]:
     """A session as a line of a list."""
-    return {
-        "session_id": row.session_id,
-        "name": row.name,
-        "created_s": row.created_s,
-        "current_round": row.current_round,
-    }
+    return row.as_dict()
 
 
-def session_view(volume: Volume, session: Session) -> dict[str, Any]:
+def session_view(volume: ServedLibrary, session: Session) -> dict[str, Any]:
     """A whole session."""
     row = session.row
     return {
@@ -94,7 +82,7 @@ def session_view(volume: Volume, session: Session) -> dict[str, Any]:
         "query": query_dict(session.query, volume.pictures),
         "where": dict(session.only.where),
         "path": session.only.path,
-        "rounds": [round_view(one) for one in session.rounds],
-        "judgements": [judgement_view(one) for one in session.judgements],
+        "rounds": [round_view(row) for row in session.rounds],
+        "judgements": [judgement_view(item) for item in session.judgements],
         "page": page_view(volume, session.page),
     }

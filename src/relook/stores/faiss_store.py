@@ -50,12 +50,14 @@ class FaissStore:
         self._source = source
         self.card = card = Card.read(folder, number)
         # A writer may have added rows since this moment of the source: theirs are left out.
-        ours = [one for one in card.segments if one.stop <= len(source)]
+        ours = [segment for segment in card.segments if segment.stop <= len(source)]
         fits = bool(ours) and card.dim == source.dim
         if not fits or any(rows_crc32(source, s.start, s.stop) != s.rows_crc32 for s in ours):
             raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
-        self._segments = [open_segment(folder, one) for one in ours]
-        if any(one.d != source.dim or one.nlist != card.n_lists for one in self._segments):
+        self._segments = [open_segment(folder, segment) for segment in ours]
+        if any(
+            segment.d != source.dim or segment.nlist != card.n_lists for segment in self._segments
+        ):
             raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
         self._n_indexed = ours[-1].stop
         self._most = max(int(shortlist * KINDS[card.kind].shortlist), 1)
@@ -80,9 +82,9 @@ class FaissStore:
         tail = exact_search(self._source, queries, limit, allowed, start=self.n_indexed)
         rows, scores = empty_result(len(queries), limit)
         for q in range(len(queries)):
-            found = self._candidates(queries[q : q + 1], limit, bits, n_allowed)
-            near = self._source.rows(found) @ queries[q]  # [s]
-            all_rows = np.concatenate([found, tail[0][q]])
+            candidates = self._candidates(queries[q : q + 1], limit, bits, n_allowed)
+            near = self._source.rows(candidates) @ queries[q]  # [s]
+            all_rows = np.concatenate([candidates, tail[0][q]])
             all_scores = np.concatenate([near, tail[1][q]])
             order = top(all_scores, limit)  # rows ascend: ties come as in an exact search
             rows[q, : len(order)] = all_rows[order]
@@ -121,9 +123,11 @@ class FaissStore:
         n_probe = min(int(n_probe * wider) + 1, n_lists)
         n_short = max(min(n_short * max(limit // _MEASURED_AT, 1), self._most), 3 * limit)
         wanted = lists[:, :n_probe].copy(), near[:, :n_probe].copy()
-        found = [search_lists(one, query, n_short, *wanted, bits) for one in self._segments]
-        rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-        if len(found) > 1:
+        results = [
+            search_lists(segment, query, n_short, *wanted, bits) for segment in self._segments
+        ]
+        rows, scores = (np.concatenate(part) for part in zip(*results, strict=True))
+        if len(results) > 1:
             rows = rows[top(scores, n_short)]
         rows = rows[(rows >= 0) & (rows < len(self))]
         rows.sort()

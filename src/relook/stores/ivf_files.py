@@ -13,19 +13,21 @@ import os
 import uuid
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relook.core.errors import LibraryFormatError
-from relook.stores.base import VectorSource
+from relook.core.vectors import Floats, Ints
+from relook.stores.base import Mask, VectorSource
 
 __all__ = [
-    "Card", "Probes", "Segment", "index_stamp", "open_segment", "rows_crc32", "sweep",
-    "write_segment",
+    "Card", "Probes", "Segment", "index_stamp", "open_segment", "renumber_index", "rows_crc32",
+    "sweep", "write_segment",
 ]  # fmt: skip
+
 
 _FORMAT = 2
 _N_SAMPLED = 32
@@ -112,7 +114,7 @@ class Card:
             values = json.loads(path.read_text("utf-8"))
             if values.pop("format") != _FORMAT:
                 raise ValueError("another version of Relook made it")
-            segments = tuple(Segment(**one) for one in values.pop("segments"))
+            segments = tuple(Segment(**segment) for segment in values.pop("segments"))
             return cls(**{**values, "segments": segments, "probes": Probes(**values["probes"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryFormatError("bad_index", f"cannot read {path}: {error}") from error
@@ -190,7 +192,7 @@ def open_segment(folder: Path, segment: Segment, *, whole: bool = False) -> Any:
 
 def sweep(folder: Path, number: int, card: Card) -> None:
     """Removes what the card of vectors file `number` does not name. Writer's lock held."""
-    kept = {_card_path(folder, number).name, *(one.name for one in card.segments)}
+    kept = {_card_path(folder, number).name, *(segment.name for segment in card.segments)}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in (".faiss", ".json", ".new"):
             with contextlib.suppress(FileNotFoundError):
@@ -222,3 +224,64 @@ def _crc32(path: Path) -> int:
         while data := file.read(1 << 20):
             total = zlib.crc32(data, total)
     return total
+
+
+def renumber_index(
+    source: VectorSource, folder: Path, number: int, alive: Mask, new_row: Ints
+) -> None:
+    """Writes the index of vectors file `number` from that of the file before.
+
+    Args:
+        source: The old rows.
+        folder: Of the index.
+        number: Of the new file of vectors; the old one's is one less.
+        alive: [n] bool: old rows that are in the new file.
+        new_row: [n] their new numbers.
+
+    Raises:
+        LibraryFormatError: `bad_index` when the old index is missing or damaged.
+        OSError, RuntimeError: when the disk refuses.
+    """
+    card = Card.read(folder, number - 1)
+    kept = np.flatnonzero(alive)
+    segments: list[Segment] = []
+    for segment in card.segments:
+        index = open_segment(folder, segment, whole=True)
+        start, stop = (int(np.searchsorted(kept, row)) for row in (segment.start, segment.stop))
+        _renumber(index, alive, new_row)
+        if stop > start:
+            new = _New(source, kept)
+            segments.append(write_segment(index, folder, new, start, stop, segment.closeness))
+    trained = max(int(card.trained_rows * len(kept) / max(len(alive), 1)), 1)
+    replace(card, segments=tuple(segments), trained_rows=trained).write(folder, number)
+
+
+def _renumber(index: Any, alive: Mask, new_row: Ints) -> None:
+    """Takes dead rows out of a segment and gives the others their new numbers."""
+    import faiss
+
+    dead = np.packbits(~alive, bitorder="little")
+    index.remove_ids(faiss.IDSelectorBitmap(dead))
+    lists = index.invlists
+    for number in range(index.nlist):
+        size = lists.list_size(number)
+        if size:
+            ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
+            ids[:] = new_row[ids]
+
+
+class _New:
+    """The rows of the new file, from the old one."""
+
+    def __init__(self, source: VectorSource, kept: Ints) -> None:
+        self._source, self._kept = source, kept
+        self.dim = source.dim
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def block(self, start: int, stop: int) -> Floats:
+        return self._source.rows(self._kept[start:stop])
+
+    def rows(self, rows: Ints) -> Floats:
+        return self._source.rows(self._kept[rows])

@@ -11,6 +11,7 @@ For authors of plugins. A test of theirs is three lines, with any test runner:
         check_store(lambda vectors: MyStore(vectors))
 
     def test_my_provider() -> None:
+        check_adapter(MyProvider)
         check_provider(MyProvider)
 
 Each raises `ContractError`, an AssertionError that says which promise was broken and with
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from relook.testing.answerers import check_answerer
 from relook.testing.captioners import check_captioner
-from relook.testing.contract import ContractError
+from relook.testing.contract import ContractError, check_adapter
 from relook.testing.encoders import check_encoder
 from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid
 from relook.testing.providers import check_provider
@@ -35,6 +36,7 @@ __all__ = [
     "ColourEncoder",
     "ContractError",
     "MemorySource",
+    "check_adapter",
     "check_answerer",
     "check_captioner",
     "check_encoder",

@@ -90,6 +90,7 @@ class ChatServer(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.ended = threading.Event()
         self._lock = threading.Lock()
 
     @property
@@ -132,9 +133,10 @@ def chat_server(*behaviours: Behaviour) -> Iterator[ChatServer]:
     try:
         yield server
     finally:
+        server.ended.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join()
 
 
 def say(text: str, finish: str = "stop", **more: Any) -> Behaviour:
@@ -256,10 +258,10 @@ def trickle(pause_s: float, n: int = 1000) -> Behaviour:
 
 
 def sleep(seconds: float) -> Behaviour:
-    """Says nothing for so long, then answers."""
+    """Says nothing for so long, then answers; the end of the server ends it."""
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
-        time.sleep(seconds)
+        handler.server.ended.wait(seconds)
         with suppress(OSError):  # the other side did not wait
             say("Late.")(handler, body)
 

@@ -1,17 +1,34 @@
-"""How a broken promise is told. Layer: testing."""
+"""How a broken promise is reported, and what every adapter's class declares. Layer: testing."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ContractError", "close_to", "require", "unit_rows"]
+__all__ = ["ContractError", "check_adapter", "close_to", "require", "unit_rows"]
 
 TOLERANCE = 1e-4
 
 
 class ContractError(AssertionError):
     """An adapter breaks a promise of its seam."""
+
+
+def check_adapter(adapter: type) -> None:
+    """Checks what a class declares that an entry point names: how it opens, and its facts.
+
+    Args:
+        adapter: The class; its own suite (`check_provider`, ...) checks what it does.
+
+    Raises:
+        ContractError: with the first declaration that is missing.
+    """
+    opens = getattr(adapter, "open", None)
+    require(getattr(opens, "__self__", None) is adapter, "`open(spec, settings)` is a classmethod")
+    remote, needs = getattr(adapter, "remote", None), getattr(adapter, "needs", None)
+    require(isinstance(remote, bool), "`remote` says whether it may send anything", remote)
+    texts = isinstance(needs, tuple) and all(isinstance(need, str) for need in needs)
+    require(texts, "`needs` is a tuple of words", needs)
 
 
 def require(kept: bool | np.bool_, promise: str, found: object = None) -> None:
@@ -42,8 +59,13 @@ def unit_rows(vectors: NDArray[np.float32], what: str) -> None:
     require(worst <= 1e-3, f"{what}: every row has length 1", f"one is off by {worst:.4f}")
 
 
-def close_to(one: NDArray[np.float32], other: NDArray[np.float32], promise: str) -> None:
-    """Requires two arrays to be equal within the tolerance of the seams, 1e-4."""
+def close_to(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    promise: str,
+    tolerance: float = TOLERANCE,
+) -> None:
+    """Requires two arrays to be equal within a tolerance; that of the seams is 1e-4."""
     require(one.shape == other.shape, promise, f"shapes {one.shape} and {other.shape}")
     apart = float(np.abs(one.astype(np.float64) - other).max(initial=0.0))
-    require(apart <= TOLERANCE, promise, f"they are {apart:.5f} apart")
+    require(apart <= tolerance, promise, f"they are {apart:.5f} apart")

@@ -13,18 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from relook.captioners.base import (
-    NOTHING_KNOWN,
-    About,
-    Cancelled,
-    Captioned,
-    Phrase,
-    cancelled,
-)
+from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.core.errors import AnswerError
+from relook.core.settings import EncoderSettings
 from relook.core.types import WHOLE, Box
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Fingerprint, Means
+from relook.encoders.spec import ModelSpec
 
 __all__ = ["COLOURS", "ColourCaptioner", "ColourEncoder", "noise", "patched", "solid"]
 
@@ -54,6 +49,13 @@ class ColourEncoder:
     dim = 2 * _N
     input_px = 32
     batch = 16
+    remote = False
+    needs = ()
+
+    @classmethod
+    def open(cls, spec: ModelSpec, settings: EncoderSettings) -> ColourEncoder:
+        spec.check_options(())
+        return cls()
 
     def __init__(self, revision: str = "1", tile_weight: float = 0.9, max_words: int = 16) -> None:
         self.revision, self.tile_weight, self.max_words = revision, tile_weight, max_words

@@ -19,15 +19,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from relook.core.plain_text import plain
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    Provider,
-    ProviderResult,
-    Subject,
-)
+from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject
+from relook.providers.match import Match, MatchKind
 from relook.testing.contract import require
 from relook.testing.fakes import noise
 
@@ -48,7 +41,7 @@ def check_provider(
     *,
     finds: bool = True,
     secret: str = "",
-    timeout_s: float = 10.0,
+    timeout_s: float = 60.0,
     brief: bool = False,
 ) -> None:
     """Runs the contract of the provider seam.

@@ -48,7 +48,7 @@ class Reply:
     Args:
         body: Bytes, or an object that becomes JSON.
         status, headers: Of the answer.
-        delay_s: Seconds before anything is sent.
+        delay_s: Seconds before anything is sent; the end of the server ends them.
         drip_s: Seconds between one byte of the body and the next.
         n_bytes_claimed: The Content-Length, when it is to be a lie.
     """
@@ -82,6 +82,7 @@ class WebServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     site: WebServer
+    ended: threading.Event
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients of these tests hang up early on purpose."""
@@ -109,7 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.site.asked.append(asked)
         told = self.server.site.replies.get(parts.path, Reply(b"no such path", 404))
         reply = told(asked) if callable(told) else told
-        time.sleep(reply.delay_s)
+        if reply.delay_s:
+            self.server.ended.wait(reply.delay_s)
         data = reply.data
         self.close_connection = True
         self.send_response(reply.status)
@@ -132,6 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serving(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     """A server on a port of its own; over TLS with a context."""
     server = _Server(("127.0.0.1", 0), _Handler)
+    server.ended = threading.Event()
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
@@ -141,9 +144,10 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     try:
         yield server.site
     finally:
+        server.ended.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join()
 
 
 def picture_bytes(seed: int = 1, width: int = 64, height: int = 48, kind: str = "PNG") -> bytes:

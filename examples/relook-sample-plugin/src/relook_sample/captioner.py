@@ -9,12 +9,21 @@ from PIL import Image
 
 from relook.captioners import About, Captioned, Phrase
 from relook.captioners.base import NOTHING_KNOWN, Cancelled, cancelled
+from relook.core.settings import CaptionerSettings
 
 
 class LightCaptioner:
     """Says `dark and wide`, `bright and tall`, ..."""
 
     name = "light"
+    remote = False  # crops stay on this machine
+    needs = ()
+    takes_prompt = False
+
+    @classmethod
+    def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> LightCaptioner:
+        """What stands behind the colon of `light:MODEL` is the model; this one has none."""
+        return cls()
 
     def caption(
         self,

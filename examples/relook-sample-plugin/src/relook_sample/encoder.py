@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from relook.core.settings import EncoderSettings
 from relook.core.types import WHOLE, Box
 from relook.core.vectors import Floats, unit
 from relook.encoders import Fingerprint
+from relook.encoders.spec import ModelSpec
 
 _SIDE = 3
 _CONSTANT = 0.1  # grey has a direction, too
@@ -25,6 +27,14 @@ class PaletteEncoder:
     tile_weight = 1.0
     means = None
     batch = 64
+    remote = False
+    needs = ()
+
+    @classmethod
+    def open(cls, spec: ModelSpec, settings: EncoderSettings) -> PaletteEncoder:
+        """What `--encoder palette` opens; it has no options."""
+        spec.check_options(())
+        return cls()
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -19,6 +19,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** @param {HTMLElement} node @param {number[]} box x0, y0, x1, y1 in shares of the picture */
 function place(node, [x0, y0, x1, y1]) {
   Object.assign(node.style, {
     left: `${100 * x0}%`,
@@ -43,6 +44,8 @@ class Marks {
     this.grid = element("div", { class: "relook-grid" });
     root.classList.add("relook-widget");
     root.append(element("div", { class: "relook-bar" }, this.again, this.back, this.title, this.status), this.trouble, this.grid);
+    /** Image id -> what is drawn of it. */
+    this.cards = new Map();
     this.listeners = {
       "change:hits": () => this.drawGrid(),
       "change:judgements": () => this.drawMarks(),

@@ -34,6 +34,7 @@ export async function call(path, options = {}) {
  */
 export async function send(path, { method = "GET", body, signal }) {
   const form = body instanceof FormData;
+  /** @type {Record<string, string>} */
   const headers = body === undefined || form ? {} : { "Content-Type": "application/json" };
   let answer;
   try {

@@ -153,7 +153,8 @@ function welcome() {
 
 /** Asks anew: the picture is looked up. */
 async function ask() {
-  if (!subject) {
+  const chosen = subject;
+  if (!chosen) {
     welcome();
     return photo.choose.focus();
   }
@@ -164,8 +165,8 @@ async function ask() {
   clear();
   reviewing = review && form.hasModel;
   await run(async (signal) => {
-    const named = await subject.ready;
-    return request({ library_id: subject.libraryId, ...named, providers }, signal);
+    const named = await chosen.ready;
+    return request({ library_id: chosen.libraryId, ...named, providers }, signal);
   }, ask);
 }
 

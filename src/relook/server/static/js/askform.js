@@ -8,17 +8,15 @@ import { modelName, providerName } from "./stages.js";
 const IDEAS = ["What is this?", "Where is it?", "How old is it?"];
 const NO_MODEL = "evidence-only";
 
-/**
- * @typedef {{name: string, summary: string, remote: boolean}} Provider
- * @typedef {{providers: Provider[], models: string[], default_model: string, default_providers: string[],
- *   may_allow_upload: boolean, consent?: string[], hosts?: Record<string, string>}} Choices
- */
+/** @typedef {Api.AskChoices} Choices */
 
 export class AskForm {
   /** @param {{submit: () => void, stop: () => void}} actions */
   constructor({ submit, stop }) {
     /** @type {Choices|null} */
     this.choices = null;
+    /** @type {{name: string, row: HTMLElement, box: HTMLInputElement}[]} */
+    this.providers = [];
     this.submit = submit;
     this.question = h("textarea", {
       class: "field",
@@ -103,7 +101,7 @@ export class AskForm {
 
   #modelLabel(name) {
     if (name === NO_MODEL) return "No model: what the evidence agrees on";
-    const host = this.choices.hosts?.[name];
+    const host = this.choices?.hosts?.[name];
     return host ? `${modelName(name)} (at ${host})` : modelName(name);
   }
 
@@ -120,7 +118,8 @@ export class AskForm {
 
   /** What the API is asked with. */
   get chosen() {
-    const on = (row) => row.querySelector("input").checked;
+    /** @param {HTMLElement} row */
+    const on = (row) => row.querySelector("input")?.checked ?? false;
     return {
       question: this.question.value.trim() || IDEAS[0],
       providers: this.providers.filter((one) => one.box.checked).map((one) => one.name),
@@ -132,10 +131,10 @@ export class AskForm {
 
   /** Who would get something of the picture, and has not been agreed to. */
   #receivers() {
-    const agreed = new Set(this.choices.consent ?? []);
-    const far = this.choices.providers.filter((one) => one.remote && this.chosen.providers.includes(one.name));
+    const agreed = new Set(this.choices?.consent ?? []);
+    const far = (this.choices?.providers ?? []).filter((one) => one.remote && this.chosen.providers.includes(one.name));
     const told = far.map(({ name, summary }) => ({ name, what: summary }));
-    const host = this.choices.hosts?.[this.model.value];
+    const host = this.choices?.hosts?.[this.model.value];
     if (host) told.push({ name: host, what: "gets the picture, your question and the evidence" });
     return { all: told, open: told.filter((one) => !agreed.has(one.name)) };
   }
@@ -145,7 +144,7 @@ export class AskForm {
     this.agree = null;
     this.consent.hidden = !all.length;
     if (!all.length) return fill(this.consent);
-    if (open.length && this.choices.may_allow_upload)
+    if (open.length && this.choices?.may_allow_upload)
       this.agree = check("I agree: send it there, for this picture", false, () =>
         this.consent.classList.remove("wanted"),
       );

@@ -83,10 +83,10 @@ export class BoxLayer {
     const drafts = state.drafts.filter((one) => one.image_id === this.imageId);
     const all = [...boxesOf(this.imageId), ...drafts];
     const shape = JSON.stringify(
-      all.map((one) => [one.key, one.relevant, one.caption, one.key === state.selected && sideOf(one.box)]),
+      all.map((one) => [one.key, one.relevant, one.caption, one.key === state.selected && one.box && sideOf(one.box)]),
     );
     if (shape === this.shape) {
-      all.forEach((one, at) => place(this.element.children[at], one.box)); // a gesture goes on in the same elements
+      all.forEach((one, at) => one.box && place(this.element.children[at], one.box)); // a gesture goes on in the same elements
       return;
     }
     this.shape = shape;
@@ -183,7 +183,7 @@ export class BoxLayer {
 
   #drag(event, edges) {
     const one = selectedBox();
-    if (!one) return;
+    if (!one?.box) return;
     event.preventDefault();
     const size = this.host.getBoundingClientRect();
     const from = one.box;

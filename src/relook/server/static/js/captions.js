@@ -76,10 +76,11 @@ function apply(known, one) {
 /** An event may have come before the answer, or been missed. */
 export function matchEarly() {
   for (const known of state.judgements) {
-    const one = known.judgement_id !== null && early.get(known.judgement_id);
-    if (!one) continue;
+    if (known.judgement_id === null) continue;
+    const caption = early.get(known.judgement_id);
+    if (!caption) continue;
     early.delete(known.judgement_id);
-    apply(known, one);
+    apply(known, caption);
   }
 }
 

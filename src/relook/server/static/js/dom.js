@@ -51,7 +51,7 @@ export function h(tag, props = {}, ...children) {
     else if (name === "data") Object.assign(made.dataset, value);
     else if (name === "text") made.textContent = value;
     else if (name === "class") made.className = value;
-    else if (name === "value") made.value = value;
+    else if (name === "value") /** @type {HTMLInputElement} */ (made).value = value;
     else made.setAttribute(name, value === true ? "" : String(value));
   }
   made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));

@@ -21,6 +21,7 @@ const KINDS = {
 const SHORT = 150;
 
 /** @param {Item} item */
+/** @param {Item | {number: number, title?: undefined, text?: undefined, metadata?: undefined}} item */
 export const titleOf = (item) => item.title || item.text || item.metadata?.file || `Evidence ${item.number}`;
 
 /**

@@ -72,6 +72,7 @@ export const filtersOpen = () => !panel.hidden;
 
 /** Takes what stands in the fields as the filter of the next search. */
 export function readFilters() {
+  /** @type {Record<string, string>} */
   const where = {};
   for (const row of rows.children) {
     const [key, pattern] = [...row.querySelectorAll("input")].map((one) => one.value.trim());

@@ -36,12 +36,12 @@ export class Grid {
     this.isNear = false;
     this.nearing = new IntersectionObserver(
       (seen) => {
-        this.isNear = seen.at(-1).isIntersecting;
+        this.isNear = seen.at(-1)?.isIntersecting ?? false;
         if (this.isNear) this.#approach();
       },
       { rootMargin: "1200px" },
     );
-    this.seeing = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#arrive());
+    this.seeing = new IntersectionObserver((seen) => seen.at(-1)?.isIntersecting && this.#arrive());
     this.#listen();
   }
 
@@ -110,17 +110,22 @@ export class Grid {
     this.list.classList.toggle("still", still);
     this.list.style.height = `${height}px`;
     shown.forEach((hit, at) => this.#put(hit, at, still));
-    if (known) for (const hit of shown.slice(known)) this.list.append(this.tiles.get(hit.image_id).element);
+    if (known) for (const hit of shown.slice(known)) this.list.append(this.#tile(hit).element);
     else this.#order(shown);
     this.remark(known);
     this.#ending();
   }
 
+  /** The tile of a hit that was put already. @param {import("./state.js").Hit} hit */
+  #tile(hit) {
+    return /** @type {Tile} */ (this.tiles.get(hit.image_id));
+  }
+
   #put(hit, at, still) {
-    let tile = this.tiles.get(hit.image_id);
-    if (tile) tile.update(hit);
+    const known = this.tiles.get(hit.image_id);
+    const tile = known ?? new Tile(hit);
+    if (known) tile.update(hit);
     else {
-      tile = new Tile(hit);
       this.tiles.set(hit.image_id, tile);
       if (!still) {
         tile.element.classList.add("entering");
@@ -134,7 +139,7 @@ export class Grid {
   #order(shown) {
     let at = this.list.firstElementChild;
     for (const hit of shown) {
-      const { element } = this.tiles.get(hit.image_id);
+      const { element } = this.#tile(hit);
       if (element === at) at = at.nextElementSibling;
       else this.list.insertBefore(element, at);
     }

@@ -34,7 +34,8 @@ function wayHere() {
   let at = state.rounds.find((one) => one.number === state.round);
   while (at) {
     way.add(at.number);
-    at = state.rounds.find((one) => one.number === at.parent);
+    const { parent } = at;
+    at = state.rounds.find((one) => one.number === parent);
   }
   return way;
 }
@@ -44,7 +45,7 @@ export function showHistory(host) {
   const places = lanes(state.rounds);
   const way = wayHere();
   const xy = (number) => {
-    const { column, lane } = places.get(number);
+    const { column, lane } = places.get(number) ?? { column: 0, lane: 0 };
     return [column * STEP_PX + 4, lane * LANE_PX + 4];
   };
   const paths = state.rounds

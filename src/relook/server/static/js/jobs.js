@@ -22,7 +22,7 @@ export function follow(job, ended) {
     if (ENDED.has(now.state)) finish(now, ended);
   });
   source.addEventListener("error", () => {
-    if (source?.readyState !== EventSource.CLOSED || ENDED.has(state.job?.state)) return;
+    if (source?.readyState !== EventSource.CLOSED || ENDED.has(state.job?.state ?? "")) return;
     setTimeout(() => poll(job.job_id, ended), 1000);
   });
 }
@@ -69,6 +69,7 @@ export function showJob(host) {
 /** Made once: a button that is replaced between press and release would never be clicked. */
 function card() {
   const steer = (verb) => async () => {
+    if (!state.job) return;
     try {
       set({ job: await api.steerJob(state.job.job_id, verb) }, "job");
     } catch (error) {

@@ -14,6 +14,7 @@ import { edit, focusTray, lift } from "./tray.js";
 import { closeViewer, like, openAt, shownHit, step, toggleHeat, toggleWhy, viewerOpen } from "./viewer.js";
 import { check } from "./share.js";
 
+/** @type {[string, string[][]][]} */
 const HELP = [
   [
     "Find",

@@ -13,6 +13,7 @@ const jobHost = h("div", { "aria-live": "off" });
 let changed = () => undefined;
 /** @type {(id: string) => void} */
 let choose = () => undefined;
+/** @type {() => void} */
 let renderJob = () => undefined;
 
 /** @param {{changed: () => void, choose: (libraryId: string) => void}} actions */
@@ -103,9 +104,27 @@ function facts(library) {
   const fact = (name, value, kind = "") =>
     h("div", { class: "fact" }, h("dt", { text: name }), h("dd", { class: kind, text: value }));
   return h(
+    "div",
+    {},
+    list(fact, library),
+    library.n_away
+      ? h(
+          "p",
+          { class: "note", data: { part: "away" } },
+          `${count(library.n_away)} of the pictures ${library.n_away === 1 ? "is" : "are"} away: `,
+          library.away.map((one) => `${one.place} ${one.reason}`).join("; "),
+          ". They keep their marks and captions, and come back when their files do.",
+        )
+      : null,
+  );
+}
+
+function list(fact, library) {
+  return h(
     "dl",
     { class: "facts" },
     fact("Pictures", count(library.n_images)),
+    library.n_away ? fact("Away", count(library.n_away)) : null,
     fact("Searchable parts", count(library.n_tiles)),
     fact("Skipped files", count(library.n_skipped)),
     fact("On disk", bytes(library.n_bytes)),

@@ -54,8 +54,9 @@ async function route(event) {
       toast(`There is no library “${query.get("library")}” on this server.`, {
         hint: "The first one is shown.",
       });
-    if (query.get("session") && state.library) {
-      await openSession(query.get("session"), false);
+    const sessionId = query.get("session");
+    if (sessionId && state.library) {
+      await openSession(sessionId, false);
       showWords(print(state.session.query.parts ?? []));
     } else await start({ clear: event !== undefined }); // what was typed while the page loaded stays
   } catch (error) {
@@ -122,7 +123,7 @@ watchConnection(() => (state.libraries.length ? null : boot()));
 window.addEventListener("popstate", route);
 window.addEventListener("relook:like", (event) => {
   if (viewerOpen()) closeViewer();
-  searchParts(event.detail);
+  searchParts(/** @type {CustomEvent} */ (event).detail);
 });
 window.addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 4), {
   passive: true,

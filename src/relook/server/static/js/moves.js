@@ -36,8 +36,8 @@ function rankBefore(hit) {
 /** One line for the bar and the live region. @returns {string} */
 export function movesInWords() {
   if (parentOf(state.round) === null) return "";
-  const all = state.hits.map((hit, at) => moveOf(hit, at)).filter(Boolean);
-  const fresh = all.filter((one) => one.fresh).length;
+  const all = state.hits.map((hit, at) => moveOf(hit, at)).filter((move) => move !== null);
+  const fresh = all.filter((move) => move.fresh).length;
   const up = all.length - fresh;
   return [up && `${up} moved up`, fresh && `${fresh} new`].filter(Boolean).join(", ");
 }

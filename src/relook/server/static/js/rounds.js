@@ -70,14 +70,14 @@ async function knowParent() {
   }
 }
 
-/** A round's page, kept once known. @param {number} number */
+/** A round's page, kept once known. @param {number} number @returns {Promise<import("./state.js").Page>} */
 async function pageOf(number) {
-  if (!state.pages.has(number)) {
-    const { page } = await api.round(...where(), number);
-    state.pages.set(number, page);
-    remember(page.hits);
-  }
-  return state.pages.get(number);
+  const known = state.pages.get(number);
+  if (known) return known;
+  const { page } = await api.round(...where(), number);
+  state.pages.set(number, page);
+  remember(page.hits);
+  return page;
 }
 
 /** Begins a session. @param {Part[]} parts @returns {Promise<boolean>} whether there is a page */

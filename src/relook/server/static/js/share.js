@@ -9,7 +9,7 @@ import { keep, recall, set, state } from "./state.js";
 
 /** Opens a menu below its button. @param {HTMLElement} opener @param {HTMLElement[]} items */
 export function openMenu(opener, items) {
-  const open = document.querySelector(".menu");
+  const open = /** @type {HTMLElement|null} */ (document.querySelector(".menu"));
   const same = open?.dataset.opener === opener.textContent;
   open?.hidePopover();
   if (same) return;

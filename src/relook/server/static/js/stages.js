@@ -91,7 +91,7 @@ export class Stages {
 
   #show() {
     this.element.hidden = !this.all.length;
-    const signs = { running: null, done: "tick", bad: "cross" };
+    const signs = { running: "", done: "tick", bad: "cross" };
     fill(
       this.element,
       ...this.all.map((one) =>

@@ -2,27 +2,28 @@
 
 /**
  * @typedef {[number, number, number, number]} Box relative x0, y0, x1, y1 of the upright picture
- * @typedef {{image_id: number, path: string, score: number, tile: Box, title: string, caption: string,
- *   width_px: number, height_px: number, folded: number[], thumbnail: string, file: string}} Hit
- * @typedef {{text?: string, picture?: string, image_id?: number, box?: Box, weight?: number}} Part
- * @typedef {{query: {parts: Part[]}, session_id: string|null, hits: Hit[], notes: string[], took_ms: number}} Page
- * @typedef {{key: string, judgement_id: number|null, round: number, image_id: number, relevant: boolean,
- *   box: Box|null, caption: string|null, caption_by: string, weight: number, gone?: boolean}} Judgement
- * @typedef {{number: number, parent: number|null, strategy: string, n_hits: number, notes: string[], choice: any}} Round
- * @typedef {{key: string, image_id: number, box: Box}} Draft a box that has no sign yet
+ * @typedef {Omit<Api.Hit, "tile"> & {tile: Box}} Hit
+ * @typedef {Api.PartBody} Part
+ * @typedef {Omit<Api.Page, "hits" | "query"> & {query: {parts: Part[]}, hits: Hit[], exhausted?: boolean,
+ *   loading?: boolean}} Page `exhausted`: nothing is below it; `loading`: more is on its way
+ * @typedef {Omit<Api.Judgement, "box" | "judgement_id"> & {key: string, judgement_id: number|null, box: Box|null,
+ *   gone?: boolean}} Judgement `judgement_id` null: the server has not answered yet
+ * @typedef {Api.Round} Round
+ * @typedef {{key: string, image_id: number, box: Box, relevant?: undefined, caption?: undefined}} Draft a box
+ *   that has no sign yet
  * @typedef {{where: Record<string, string>, path: string|null}} Only which pictures may be found
  */
 
 const listeners = new EventTarget();
 
 export const state = {
-  /** @type {any[]} */ libraries: [],
+  /** @type {Api.Library[]} */ libraries: [],
   /** @type {any} */ library: null,
   /** @type {any} */ session: null,
   /** @type {Round[]} */ rounds: [],
   round: 0,
   /** @type {Map<number, Page>} */ pages: new Map(),
-  /** @type {Map<number, Record<string, {rank: number, rank_before: number|null}>>} */ changes: new Map(),
+  /** @type {Map<number, Record<string, Api.Changes>>} */ changes: new Map(),
   /** @type {Hit[]} */ hits: [],
   /** @type {Judgement[]} */ judgements: [],
   /** @type {Draft[]} */ drafts: [],
@@ -33,7 +34,7 @@ export const state = {
   /** What the next search keeps to. @type {Only} */ only: { where: {}, path: null },
   /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
     null,
-  /** @type {any} */ job: null,
+  /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
 

@@ -9,13 +9,14 @@ import { offline, send } from "./api.js";
  */
 export async function stream(path, body, hear, signal) {
   const answer = await send(path, { method: "POST", body, signal });
+  if (!answer.body) throw offline();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { done, value } = await piece(reader);
     if (done) return;
     const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
+    rest = blocks.pop() ?? "";
     for (const block of blocks) tell(block, hear);
   }
 }

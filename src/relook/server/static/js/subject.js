@@ -92,18 +92,19 @@ function photo(subject, host) {
 /** Files dropped on or pasted into the panel. @param {HTMLDialogElement} dialog @param {(file: File) => void} take */
 export function acceptFiles(dialog, take) {
   dialog.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     dialog.classList.add("over");
   });
   dialog.addEventListener("dragleave", (event) => {
-    if (!dialog.contains(event.relatedTarget)) dialog.classList.remove("over");
+    if (!dialog.contains(/** @type {Node|null} */ (event.relatedTarget))) dialog.classList.remove("over");
   });
   dialog.addEventListener("drop", (event) => {
     dialog.classList.remove("over");
-    if (!event.dataTransfer.files.length) return;
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
     event.preventDefault();
-    take(event.dataTransfer.files[0]);
+    take(file);
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));

@@ -27,8 +27,8 @@ const tool = (name, picture, label, props = {}) =>
     icon(picture),
   );
 
-/** @type {HTMLElement|null} */
-let made = null;
+/** @type {HTMLElement|undefined} */
+let made;
 
 /** The tools of every tile, built once: thirty copies are much cheaper than thirty times six buttons. */
 function toolbar() {
@@ -42,7 +42,7 @@ function toolbar() {
     tool("ask", "ask", "Ask about this picture (a)"),
     tool("open", "open", "Larger view (o)"),
   );
-  return made;
+  return /** @type {HTMLElement} */ (made);
 }
 
 /** What a picture is called. @param {Hit} hit */
@@ -53,6 +53,8 @@ export class Tile {
   constructor(hit) {
     this.hit = hit;
     this.src = "";
+    /** When the picture was asked for. */
+    this.asked_ms = 0;
     this.image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
     /** Resolves when the picture is there, or cannot be. @type {Promise<void>} */
     this.arrived = new Promise((done) => {
@@ -101,7 +103,7 @@ export class Tile {
     this.image.classList.add(...(isLate ? ["late", "ready"] : ["ready"]));
   }
 
-  /** Badge, pressed buttons, spoken name. @param {number} at position @param {number} total @param {{text: string, fresh: boolean}|null} moved */
+  /** Badge, pressed buttons, spoken name. @param {number} at position @param {number} total @param {{text: string, spoken: string, fresh: boolean}|null} moved */
   mark(at, total, moved) {
     const whole = markOf(this.hit.image_id);
     this.layer.render();
@@ -124,14 +126,16 @@ export class Tile {
     const [yes, no] = this.tools.children;
     yes.setAttribute("aria-pressed", String(kind === "relevant"));
     no.setAttribute("aria-pressed", String(kind === "irrelevant"));
-    const said = [`${at + 1} of ${total}`, nameOf(this.hit), spoken, moved?.spoken].filter(Boolean);
+    const away = this.hit.away ? "away" : "";
+    if (away) this.photo.title = this.hit.away;
+    const said = [`${at + 1} of ${total}`, nameOf(this.hit), away, spoken, moved?.spoken].filter(Boolean);
     this.photo.setAttribute("aria-label", said.join(", "));
   }
 
   /** Whether Tab stops here, and at its tools. @param {boolean} yes */
   reachable(yes) {
     this.photo.tabIndex = yes ? 0 : -1;
-    for (const one of this.tools.children) one.tabIndex = yes ? 0 : -1;
+    for (const tool of this.tools.querySelectorAll("button")) tool.tabIndex = yes ? 0 : -1;
   }
 
   dispose() {

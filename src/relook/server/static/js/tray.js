@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
 import { failureOf, matchEarly } from "./captions.js";
-import { lookAgain } from "./rounds.js";
+import { lookAgain, undo } from "./rounds.js";
 import { keepsShown, on, set, state } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
@@ -62,7 +62,7 @@ function head() {
       "div",
       { class: "side-head" },
       h("h2", { text: n ? plural(n, "mark") : "Mark what fits" }),
-      iconButton("undo", "Undo (z)", () => import("./rounds.js").then((rounds) => rounds.undo())),
+      iconButton("undo", "Undo (z)", () => undo()),
       iconButton("cross", "Close this list", () => lift(false), { class: "quiet square side-close" }),
     ),
     n || state.drafts.length
@@ -193,7 +193,7 @@ function explain(one) {
 
 /** The picture, or the part in the box, as a small square. */
 function crop(one) {
-  const hit = state.pictures.get(one.image_id) ?? { image_id: one.image_id };
+  const hit = state.pictures.get(one.image_id) ?? { image_id: one.image_id, path: undefined };
   const image = new Image();
   const canvas = h("canvas", { width: 128, height: 128 });
   const [x0, y0, x1, y1] = one.box ?? [0, 0, 1, 1];

@@ -16,8 +16,9 @@ import { heatButton, showReasons } from "./why.js";
 const dialog = h("dialog", { class: "viewer", "aria-label": "Larger view" });
 const stage = h("div", { class: "view-stage" });
 const panel = h("div", { class: "view-panel" });
-/** @type {Hit|null} */
-let hit = null;
+const NONE = /** @type {Hit} */ (/** @type {unknown} */ (null));
+/** The picture that is shown; none while the view is closed, when nothing here reads it. */
+let hit = NONE;
 /** @type {BoxLayer|null} */
 let layer = null;
 let photo = h("div");
@@ -35,7 +36,7 @@ export function setUpViewer(actions) {
   dialog.addEventListener("close", () => {
     layer?.dispose();
     layer = null;
-    hit = null;
+    hit = NONE;
     closed();
   });
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // keys.js decides what Esc means here

@@ -1,0 +1,53 @@
+"""Paths as people type them, and where libraries are by default. Layer: app."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+
+from relook.core.picture_paths import is_url
+
+__all__ = ["PathLike", "absolute", "default_library", "expanded", "library_folder", "several"]
+
+PathLike = str | os.PathLike[str]
+
+
+def default_library() -> Path:
+    """The library used when none is named: `$RELOOK_LIBRARY`, or one place per user."""
+    if folder := os.environ.get("RELOOK_LIBRARY"):
+        return expanded(folder)
+    return platformdirs.user_data_path("relook", appauthor=False) / "library"
+
+
+def library_folder(folder: PathLike | None) -> Path:
+    """The folder of a library, or the default one for None."""
+    return default_library() if folder is None else expanded(folder)
+
+
+def several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
+    """One path or several, as several."""
+    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
+
+
+def expanded(path: PathLike) -> Path:
+    """A path with `~` resolved; Path.expanduser raises for a user that does not exist."""
+    return Path(os.path.expanduser(path))
+
+
+def absolute(path: PathLike) -> bytes:
+    """A path or address as catalogs keep it.
+
+    Raises:
+        InputError: `bad_address`.
+    """
+    text = os.fspath(path)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if is_url(os.fsencode(text)):
+        from relook.core.remote import clean_address
+
+        return clean_address(text)
+    return os.fsencode(os.path.abspath(os.path.expanduser(text)))

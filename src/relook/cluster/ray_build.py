@@ -1,0 +1,172 @@
+"""Bringing a library up to date with the workers of a Ray cluster. Layer: cluster.
+
+Ray Data hands shards of files to workers with an encoder each and holds them back while the
+writer is busy; this process alone writes, in the batches of an ordinary run. What the catalog
+holds is done: a driver that is killed and started again asks only for the rest. A shard that
+fails (an exception, a killed worker) is tried again, then its files one by one; those that
+fail even so are skipped with the reason.
+
+Source: Ray Data, https://docs.ray.io/en/latest/data/ (`map_batches` with a class, streaming
+execution and its back-pressure, `DataContext.max_errored_blocks`).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relook.cluster.ray_work import FAILED, EncodeShard, as_facts, outcomes
+from relook.core.errors import ClusterError
+from relook.core.settings import ImageLimits
+from relook.encoders.base import Encoder, Fingerprint
+from relook.library.build import Outcomes
+from relook.library.reading import Read
+from relook.library.records import FileFacts, SkippedFile
+from relook.library.survey import Survey
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+__all__ = ["RayPlan", "RayWorkers"]
+
+_LOG = logging.getLogger(__name__)
+_TRIES_AGAIN = 1
+_WAIT_S = 0.2  # for the listing, before the person is told that it goes on
+
+
+@dataclass(frozen=True, slots=True)
+class RayPlan:
+    """How a cluster is used. Ray is connected already.
+
+    Args:
+        make: Opens the encoder on a worker; sent there, so it holds plain values only.
+        n_workers: Workers at once; 0 means as many as the cluster has room for.
+        shard: Files in one shard.
+        cpus, gpus: What one worker takes of its machine.
+        window: Files that are handed to Ray at once.
+    """
+
+    make: Callable[[], Encoder]
+    n_workers: int = 0
+    shard: int = 256
+    cpus: float = 1.0
+    gpus: float = 0.0
+    window: int = 200_000
+
+
+class RayWorkers:
+    """Reads and encodes what a survey finds, elsewhere; see `build.ReadElsewhere`.
+
+    Args:
+        plan: How the cluster is used.
+        fingerprint: Of the library's encoder.
+        limits: What a picture may cost.
+    """
+
+    def __init__(self, plan: RayPlan, fingerprint: Fingerprint, limits: ImageLimits) -> None:
+        self._plan, self._fingerprint, self._limits = plan, fingerprint, limits
+
+    def __call__(self, survey: Survey, tell: Callable[[], None]) -> Outcomes:
+        while files := self._window(survey, tell):
+            yield from self._from_workers(files)
+
+    def _window(self, survey: Survey, tell: Callable[[], None]) -> list[FileFacts]:
+        """The next files to read, as many as are handed to Ray at once."""
+        files: list[FileFacts] = []
+        while len(files) < self._plan.window:
+            facts = survey.next(_WAIT_S)
+            if facts is not None:
+                files.append(facts)
+            elif survey.is_exhausted():
+                break
+            else:
+                tell()
+        return files
+
+    def _from_workers(self, files: Sequence[FileFacts]) -> Iterator[Read | SkippedFile]:
+        """Each file's outcome once, in any order."""
+        left = {facts.path: facts for facts in files}
+        for shard in (self._plan.shard, 1):
+            if not left:
+                return
+            for outcome in self._tried(list(left.values()), shard):
+                if left.pop(outcome.facts.path, None) is not None:  # a shard may come twice
+                    yield outcome
+            if left and shard > 1:
+                _LOG.warning("%d files of failed shards are tried one by one", len(left))
+        if 1 < len(left) == len(files):
+            raise ClusterError(
+                "cluster_failed",
+                f"the workers failed on all of {len(files):,} files",
+                "relook and the encoder must open on every machine: see Ray's logs of the workers",
+            )
+        # A file that ended its worker may have taken with it the files that waited there behind it.
+        for facts in list(left.values()):
+            for outcome in self._tried([facts], 1):
+                if left.pop(outcome.facts.path, None) is not None:
+                    yield outcome
+        for facts in left.values():
+            why = f"its worker ended {1 + _TRIES_AGAIN} times, with this file alone"
+            yield SkippedFile(facts, FAILED, why)
+
+    def _tried(self, files: Sequence[FileFacts], shard: int) -> Iterator[Read | SkippedFile]:
+        from ray.exceptions import RayError
+
+        by_path = {facts.path: facts for facts in files}
+        try:
+            for batch in self._data_set(files, shard).iter_batches(
+                batch_size=None, batch_format="numpy", prefetch_batches=1
+            ):
+                yield from outcomes(batch, by_path, self._fingerprint.dim)
+        except RayError as error:
+            raise _cluster_error(error) from error
+
+    def _data_set(self, files: Sequence[FileFacts], shard: int) -> Dataset:
+        import ray.data
+        from ray.util.annotations import RayDeprecationWarning
+
+        plan = self._plan
+        n_shards = -(-len(files) // shard)
+        n_max = min(plan.n_workers or _room(plan), n_shards)
+        n_min = n_max if plan.n_workers else 1
+        context = ray.data.DataContext.get_current().copy()
+        context.max_errored_blocks = -1  # a bad shard does not end the others
+        context.enable_progress_bars = False
+        with ray.data.DataContext.current(context), warnings.catch_warnings():
+            # How often a task is tried again has no named argument up to Ray 2.63, and a file
+            # that ends its worker would be tried for ever.
+            warnings.simplefilter("ignore", RayDeprecationWarning)
+            lines = ray.data.from_items(as_facts(files), override_num_blocks=n_shards)
+            return lines.map_batches(
+                EncodeShard,
+                fn_constructor_args=(plan.make, self._limits, self._fingerprint.digest),
+                batch_size=shard, batch_format="numpy",
+                compute=ray.data.ActorPoolStrategy(min_size=n_min, max_size=n_max),
+                num_cpus=plan.cpus, num_gpus=plan.gpus or None,
+                max_restarts=-1, max_task_retries=_TRIES_AGAIN,
+            )  # fmt: skip
+
+
+def _room(plan: RayPlan) -> int:
+    """Workers that the cluster has room for now."""
+    import ray
+
+    has = ray.cluster_resources()
+    room = has.get("CPU", 1.0) / plan.cpus
+    if plan.gpus:
+        room = min(room, has.get("GPU", 0.0) / plan.gpus)
+    return max(int(room), 1)
+
+
+def _cluster_error(error: Exception) -> ClusterError:
+    """What Ray says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    why = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:400]
+    return ClusterError(
+        "cluster_failed",
+        f"the Ray cluster did not do it: {why}",
+        "see that it runs (ray status), and run the same command again; what is done is kept",
+    )

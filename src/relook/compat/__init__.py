@@ -1,0 +1,4 @@
+"""What keeps older programs and their files working. Layer: compat.
+
+Nothing imports this room but the commands that offer it.
+"""

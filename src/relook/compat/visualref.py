@@ -1,0 +1,214 @@
+"""Configurations of VisualReF, told in the words of this package. Layer: compat.
+
+Every key ends up in one of three lists: settings, notes about what replaces it, or keys
+that nobody here knows. None is dropped without a word.
+
+Source: the configuration files and README of VisualReF (github.com/bulatkh/retrieval_demo).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from relook.core.errors import InputError, MissingExtraError
+
+__all__ = ["Translation", "read_old", "translate"]
+
+_MAX_BYTES = 1024**2
+_TURN = re.compile(r"\A\s*(?:USER|HUMAN)\s*:|<image>|ASSISTANT\s*:\s*\Z", re.IGNORECASE)
+_NEEDLESS = {
+    "IMG_SIZE": "the model's own files say how large a picture it takes",
+    "PATCH_SIZE": "the model's own files say it",
+    "SHOW_IMAGE_GALLERY": "the page always shows the hits",
+    "SHOW_ANNOTATORS": "boxes can be drawn on every hit",
+    "RETRIEVAL_LOGS_PATH": "the library keeps every session: relook session list, relook session"
+    " export",
+    "CONFIG_PATH": "read that file too: relook config import FILE",
+    "CAPTIONING_CONFIG_PATH": "read that file too: relook config import FILE",
+}
+_SUMMARIZER = (
+    "pooler_config", "global_embeddings_vision", "global_embeddings_text", "no_caption_loss",
+    "text_dim", "vision_dim", "learning_rate", "weight_decay", "batch_size", "max_epochs",
+)  # fmt: skip
+_FAMILIES = ("clip", "siglip", "siglip2", "llava")
+
+
+@dataclass(slots=True)
+class Translation:
+    """What old configurations say.
+
+    Args:
+        settings: `section.name` -> value.
+        notes: What became of keys that are no setting here, and what to do.
+        unknown: Keys that nobody knows.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def toml(self) -> str:
+        """The settings as a configuration file."""
+        lines: list[str] = []
+        section = ""
+        for key, value in sorted(self.settings.items()):
+            begun, _, name = key.partition(".")
+            if begun != section:
+                lines += ["", f"[{begun}]"]
+                section = begun
+            # JSON's texts, numbers and lists of texts are TOML's as well.
+            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def read_old(file: Path) -> dict[str, Any]:
+    """The keys of a YAML file, or of a `.env` file of lines KEY=VALUE.
+
+    Raises:
+        InputError: `bad_config` when it cannot be read; MissingExtraError for YAML.
+    """
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise InputError("bad_config", f"{file} is larger than 1 MiB", "name a settings file")
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("bad_config", f"cannot read {file}: {error}", "check the path") from error
+    return _of_env(file, text) if _is_env(file) else _of_yaml(file, text)
+
+
+def translate(*olds: Mapping[str, Any]) -> Translation:
+    """One configuration of several old ones; later ones win."""
+    translation = Translation()
+    old = {key: value for values in olds for key, value in values.items()}
+    for key, value in old.items():
+        if key in _SETTINGS:
+            for name, text in _SETTINGS[key](value):
+                translation.settings[name] = text
+        elif key in _NEEDLESS:
+            translation.notes.append(f"{key}: {_NEEDLESS[key]}")
+        elif key in _SUMMARIZER:
+            translation.notes.append(
+                f"{key}: the trained summarizer (AFS) is not part of relook; its feedback"
+                " strategies need no training (relook look --strategy)"
+            )
+        elif key not in _HANDLED:
+            translation.unknown.append(key)
+    _families(old, translation)
+    _fusing(old, translation)
+    _index(old, translation)
+    return translation
+
+
+def _count(value: object) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not int(text):
+        raise InputError("bad_config", f"TOP_K is {value!r}", "it must be a whole number from 1")
+    return int(str(value))
+
+
+def _model(value: object) -> str:
+    return f"hf:{value}"
+
+
+def _question(value: object) -> str:
+    """The question inside of LLaVA's turn: here the checkpoint's own files say the turn."""
+    bare = _TURN.sub("", str(value)).strip()
+    return bare or str(value)
+
+
+_SETTINGS: dict[str, Any] = {
+    "VLM_MODEL_NAME": lambda v: [("encoder.model", _model(v)), ("encoder.tiles", "none")],
+    "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", [str(v)])],
+    "TOP_K": lambda v: [("search.limit", _count(v))],
+    "MODEL_ID": lambda v: [("captioner.model", _model(v))],
+    "USE_8BIT": lambda v: [("captioner.dtype", "int8")] if _is_true(v) else [],
+    "DEVICE": lambda v: [("captioner.device", str(v))],
+    "PROMPT": lambda v: [("prompts.caption", _question(v))],
+}
+_HANDLED = ("VLM_MODEL_FAMILY", "MODEL_FAMILY", "FUSE_INITIAL_QUERY", "INDEX_PATH")
+
+
+def _families(old: Mapping[str, Any], translation: Translation) -> None:
+    """The model says its family itself; only one that cannot be right is worth a word."""
+    for key in ("VLM_MODEL_FAMILY", "MODEL_FAMILY"):
+        if key in old and str(old[key]).lower() not in _FAMILIES:
+            translation.notes.append(
+                f"{key}: VisualReF has no family {old[key]!r}; check the model"
+            )
+        elif key in old:
+            translation.notes.append(f"{key}: the model's own files say its family")
+
+
+def _fusing(old: Mapping[str, Any], translation: Translation) -> None:
+    if "FUSE_INITIAL_QUERY" in old:
+        kept = "as you have it" if _is_true(old["FUSE_INITIAL_QUERY"]) else "which you had off"
+        translation.settings["feedback.strategy"] = "caption-rocchio"
+        translation.notes.append(
+            f"FUSE_INITIAL_QUERY: every round starts from the first query here, {kept};"
+            " caption-rocchio is VisualReF's own way, auto (the default) is measured to find more"
+        )
+
+
+def _index(old: Mapping[str, Any], translation: Translation) -> None:
+    if "INDEX_PATH" in old:
+        folder = PurePosixPath(str(old["INDEX_PATH"])).parent
+        library = folder / "library.relook"
+        translation.settings["library.folder"] = str(library)
+        encoder = translation.settings.get("encoder.model", "SPEC")
+        translation.notes.append(
+            "INDEX_PATH: make a library of that index, without computing it again:"
+            f" relook import faiss {folder} {library} --encoder {encoder}"
+        )
+
+
+def _is_true(value: object) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes", "on")
+
+
+def _is_env(file: Path) -> bool:
+    return file.suffix == ".env" or file.name.startswith(".env")
+
+
+def _of_env(file: Path, text: str) -> dict[str, Any]:
+    pairs = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        bare = line.strip().removeprefix("export ").strip()
+        if not bare or bare.startswith("#"):
+            continue
+        key, equals, value = bare.partition("=")
+        if not equals or not key.strip().replace("_", "").isalnum():
+            raise InputError("bad_config", f"{file} line {number} is not KEY=VALUE", "correct it")
+        pairs[key.strip()] = _unquoted(value.strip())
+    return pairs
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value.split(" #", maxsplit=1)[0].strip()
+
+
+def _of_yaml(file: Path, text: str) -> dict[str, Any]:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "missing_extra",
+            "reading YAML needs the package 'pyyaml'",
+            "pip install 'relook[migrate]'",
+        ) from error
+    try:
+        values = yaml.safe_load(text)
+    # A date that cannot be or a number without end is a plain ValueError there.
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        first = str(error).replace(os.linesep, " ")
+        raise InputError("bad_config", f"{file} is not YAML: {first}", "correct it") from error
+    if not isinstance(values, dict):
+        raise InputError("bad_config", f"{file} holds no keys", "give VisualReF's own file")
+    return {str(key): value for key, value in values.items()}

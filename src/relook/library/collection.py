@@ -1,0 +1,99 @@
+"""The seam to a collection that several servers share: where such a library's vectors are.
+
+A library on one machine keeps its vectors in a file. The manifest of a shared library names a
+collection instead. Its adapter stands above this layer: a registry names it, and it is
+imported when a manifest asks for it. Layer: library.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from relook.core.registry import Adapter, Registry
+from relook.core.settings import SearchSettings
+from relook.core.vectors import Floats
+from relook.library.catalog import Catalog
+from relook.library.manifest import Manifest
+from relook.stores import Store
+from relook.stores.base import Mask, VectorSource
+
+__all__ = ["LibraryVectors", "WriterVectors", "claim_collection", "open_collection"]
+
+_COLLECTIONS = Registry(
+    "collection",
+    {
+        "milvus": Adapter(
+            "relook.cluster.milvus_library:Shared", "a collection of Milvus", extra="milvus"
+        )
+    },
+)
+
+
+class LibraryVectors(VectorSource, Protocol):
+    """The vectors of one moment of a library."""
+
+    def close(self) -> None:
+        """Frees what it holds; closing twice is fine."""
+
+
+class WriterVectors(LibraryVectors, Protocol):
+    """The vectors of a library for its one writer."""
+
+    def append(self, vectors: Floats) -> int:
+        """Puts rows [n, d] behind the others and returns the number of the first."""
+
+    def take_back(self, n_rows: int) -> None:
+        """Forgets the rows from `n_rows` on, after the catalog refused to name them."""
+
+    def cut_tail(self) -> None:
+        """Removes the rows that a killed writer left behind."""
+
+
+class Collection(Protocol):
+    """The vectors of a library on servers, and what other servers committed."""
+
+    def source(self, n_rows: int) -> LibraryVectors:
+        """The first rows of the collection."""
+
+    def store(self, n_rows: int, alive: Mask | None, settings: SearchSettings) -> Store:
+        """A store over the first rows; `alive` [n_rows] says which of them an image names."""
+
+    def take_in(self, *, now: bool = False) -> None:
+        """Takes in what other servers committed: every few seconds, or at once when `now`."""
+
+    def begin_writing(self) -> WriterVectors:
+        """Becomes the one writer, and mends what a killed one left behind."""
+
+    def close(self) -> None:
+        """Lets others write, and ends the connection; closing twice is fine."""
+
+
+def open_collection(folder: Path, manifest: Manifest, catalog: Catalog) -> Collection | None:
+    """The collection that a manifest names; None for a library of this machine alone.
+
+    Opening it sends no request.
+    """
+    if not manifest.store:
+        return None
+    collection: Collection = _COLLECTIONS.load("milvus").of(folder, manifest, catalog)
+    return collection
+
+
+def claim_collection(folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Manifest:
+    """Makes, or joins, the collection of a new library.
+
+    Args:
+        folder: The library on this machine.
+        manifest: Of the new library.
+        catalog: The new, empty one there; closed when this fails.
+        store: Address of the collection.
+
+    Returns:
+        The manifest that names it.
+
+    Raises:
+        InputError: `bad_store`, `store_taken`; EncoderMismatchError; StoreError.
+    """
+    claimed: Manifest = _COLLECTIONS.load("milvus").claimed(folder, manifest, catalog, store)
+    return claimed

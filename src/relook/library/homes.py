@@ -1,0 +1,162 @@
+"""Whether the files of known images are still where they were. Layer: library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from relook.core.errors import ImageError
+from relook.core.picture_paths import is_url, original_path, split_member
+from relook.core.sources import archive_at
+from relook.core.vectors import Ints
+from relook.library.records import ImageRecord
+from relook.library.survey import Survey
+from relook.library.tombstones import likeness
+from relook.library.whereabouts import NOWHERE, Identity, place_of
+
+__all__ = ["Homes", "pairs"]
+
+
+class Homes:
+    """Where known images are during a run: an image whose path cannot be opened may move.
+
+    Args:
+        survey: What the listing has met so far.
+        places: The places that the catalog knows: path and identity of each.
+    """
+
+    def __init__(self, survey: Survey, places: Mapping[int, tuple[bytes, Identity]]) -> None:
+        self._survey, self._known, self._places = survey, survey.known, places
+        self._silent: set[bytes] = set()  # stores that did not answer
+        self._settled: dict[int, bytes] = {}
+        self._displaced: set[int] = set()
+
+    def settle(self, image_id: int, path: bytes) -> None:
+        """Records that this run has found an image's file, and the folder that holds it."""
+        self._settled[image_id] = path
+        self._survey.steady.setdefault(place_of(path), set()).add(self._place_of(image_id))
+
+    def _place_of(self, image_id: int) -> int:
+        [place] = self._known.places_of(np.array([image_id], np.int64)).tolist()
+        return int(place)
+
+    def is_elsewhere(self, path: bytes, image_id: int) -> bool:
+        """Whether a changed file is in another folder than the image that has its path.
+
+        Another disk may hold other pictures under the same names; these are no edits.
+        """
+        place, known = place_of(path), self._place_of(image_id)
+        identities = self._survey.scan.identities
+        if known not in self._places or place not in identities:
+            return False
+        before = self._places[known][1]
+        is_same = before in (identities[place], NOWHERE)
+        return not is_same and known not in self._survey.steady.get(place, ())
+
+    def displace(self, image_id: int) -> None:
+        """Records that another image has taken this image's path; 0 is no image."""
+        if image_id and image_id not in self._settled:
+            self._displaced.add(image_id)
+
+    def displaced(self) -> Ints:
+        """Ids of the images that lost their path to another one, and were not found elsewhere."""
+        return np.array(sorted(self._displaced - self._settled.keys()), np.int64)
+
+    def settled(self) -> Ints:
+        """Ids of the images whose files this run has found by reading them."""
+        return np.array(sorted(self._settled), np.int64)
+
+    def has_left(self, image_id: int, path: bytes) -> bool:
+        """Whether an image that the catalog has at a path is no longer there in this run."""
+        settled = self._settled.get(image_id)
+        return image_id in self._displaced or (settled is not None and settled != path)
+
+    def is_settled(self, image_id: int) -> bool:
+        """Whether this run has found the image's file."""
+        return image_id in self._settled
+
+    def may_move(self, image: ImageRecord) -> bool:
+        """Whether nothing can be opened at an image's path, and it was not found elsewhere."""
+        if image.image_id in self._settled:
+            return False
+        if image.image_id in self._displaced:
+            return True
+        return not self._known.is_same(image.image_id) and not self._is_there(image)
+
+    def is_changing(self, image: ImageRecord) -> bool:
+        """Whether an image's file was listed with other facts, and nobody has read it yet."""
+        image_id = image.image_id
+        known = self._known
+        return (
+            known.is_met(image_id) and not known.is_same(image_id) and image_id not in self._settled
+        )
+
+    def _is_there(self, image: ImageRecord) -> bool:
+        path = image.facts.path
+        if original_path(path) != path:
+            return False
+        member = split_member(path)
+        place = member[0] if member else path
+        try:
+            if is_url(place):
+                there = self._is_there_remotely(image.image_id, place)
+            else:
+                there = _can_be_opened(place)
+            return there and (member is None or member[1] in archive_at(place).pictures)
+        except ImageError:
+            return False
+
+    def _is_there_remotely(self, image_id: int, url: bytes) -> bool:
+        """Whether a remote file exists; where the store does not answer, its listing decides."""
+        from relook.core.remote import size_and_stamp
+
+        store = b"/".join(url.split(b"/", 3)[:3])
+        if store in self._silent:
+            return self._known.is_met(image_id)
+        try:
+            size_and_stamp(url)
+        except ImageError as error:
+            if error.code == "vanished":
+                return False
+            self._silent.add(store)
+            return self._known.is_met(image_id)
+        return True
+
+
+def _can_be_opened(path: bytes) -> bool:
+    try:
+        os.stat(path)
+    except (OSError, ValueError):  # ValueError: a damaged catalog, no file can be called so
+        return False
+    return os.access(path, os.R_OK)
+
+
+def pairs(arrived: list[bytes], lost: list[ImageRecord]) -> list[tuple[int, ImageRecord]]:
+    """Which lost image each arrived file of one content is: the most alike first.
+
+    Args:
+        arrived: Paths.
+        lost: Images whose files are not where they were.
+
+    Returns:
+        (position in `arrived`, image); each at most once.
+    """
+    ranked = sorted(
+        (
+            (likeness(original_path(image.facts.path), path), at, image)
+            for at, path in enumerate(arrived)
+            for image in lost
+        ),
+        key=lambda pair: ([-int(part) for part in pair[0]], arrived[pair[1]], pair[2].image_id),
+    )
+    taken_files: set[int] = set()
+    taken_images: set[int] = set()
+    paired = []
+    for _, at, image in ranked:
+        if at not in taken_files and image.image_id not in taken_images:
+            taken_files.add(at)
+            taken_images.add(image.image_id)
+            paired.append((at, image))
+    return paired

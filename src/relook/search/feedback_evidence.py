@@ -1,0 +1,171 @@
+"""From judgements to the evidence that a strategy is fitted from. Layer: search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relook.core.types import Box
+from relook.core.vectors import Floats, Ints
+from relook.encoders.base import Encoder, Means
+from relook.feedback.directions import covariance
+from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.scorer import Scorer
+from relook.library.files import LibraryFiles
+from relook.library.records import ImageRecord
+from relook.library.session_table import Judgement
+
+__all__ = ["Fitted", "background", "gather", "template"]
+
+_N_BACKGROUND = 200
+_N_COVARIANCE = 5000
+_SEED = 20_260_101
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A strategy fitted for the next page, with what it was fitted from."""
+
+    evidence: Evidence
+    scorer: Scorer
+    notes: tuple[str, ...]
+
+
+def gather(
+    query: Floats,
+    judgements: Sequence[Judgement],
+    first_page: Sequence[int],
+    files: LibraryFiles,
+    encoder: Encoder,
+) -> tuple[Evidence, tuple[str, ...]]:
+    """Evidence of one round.
+
+    Args:
+        query: [d] vector of the session's first query.
+        judgements: Those on the way to the round, the latest on a place only.
+        first_page: Image ids that the first query showed, best first.
+        files: The open library.
+        encoder: Its encoder.
+
+    Returns:
+        The evidence, and notes about judgements that cannot count at present.
+    """
+    records, notes = _present(judgements, files)
+    items = tuple(
+        _judged(one, records[one.image_id], files) for one in judgements if one.image_id in records
+    )
+    items = _with_captions(items, [j for j in judgements if j.image_id in records], encoder)
+    evidence = replace(
+        template(files, encoder),
+        query=query,
+        items=items,
+        first_page=_wholes(first_page, files),
+    )
+    return evidence, notes
+
+
+def template(files: LibraryFiles, encoder: Encoder) -> Evidence:
+    """Evidence with all that does not depend on a session: means, tile weight, background."""
+    known: Evidence | None = files.derived.get("template")
+    if known is None:
+        known = files.derived["template"] = _template(files, encoder)
+    return known
+
+
+def _template(files: LibraryFiles, encoder: Encoder) -> Evidence:
+    sample = background(files)
+    means = encoder.means
+    return Evidence(
+        query=np.zeros(files.vectors.dim, np.float32),
+        image_mean=means.image if means else _mean(sample[:, 0]),
+        text_mean=means.text if means else None,
+        phrasings=_phrasings(means, files.vectors.dim),
+        tile_weight=encoder.tile_weight,
+        background=sample,
+        covariance=covariance(files.vectors.rows(_sample(files.row_table[:, 0], _N_COVARIANCE))),
+    )
+
+
+def _phrasings(means: Means | None, dim: int) -> Floats:
+    known = means.phrasings if means else None
+    return np.zeros((0, dim), np.float32) if known is None else known
+
+
+def _sample(values: Ints, n: int) -> Ints:
+    """Up to n of the values, in their order, the same ones every time."""
+    chosen = np.random.default_rng(_SEED).permutation(len(values))[:n]
+    return values[np.sort(chosen)]
+
+
+def background(files: LibraryFiles) -> Floats:
+    """[b, t, d] vectors of up to 200 images drawn at random, the same ones every time."""
+    table = files.row_table
+    if not len(table):
+        return np.zeros((0, 1, files.vectors.dim), np.float32)
+    n_tiles = int(np.bincount(table[:, 1]).argmax())  # images with the usual number of tiles
+    usual = table[table[:, 1] == n_tiles]
+    rows = _sample(usual[:, 0], _N_BACKGROUND)[:, None] + np.arange(n_tiles)  # [b, t]
+    return files.vectors.rows(rows.reshape(-1)).reshape(len(rows), n_tiles, -1)
+
+
+def _present(
+    judgements: Sequence[Judgement], files: LibraryFiles
+) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+    """Judged images that the library still has, by id, and a note for each other one."""
+    wanted = dict.fromkeys(one.image_id for one in judgements)
+    records = {record.image_id: record for record in files.records(wanted)}
+    notes = tuple(
+        f"image {image_id} left the library; its judgement is kept, and does not count"
+        for image_id in wanted
+        if image_id not in records
+    )
+    return records, notes
+
+
+def _judged(one: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
+    sign = 1 if one.relevant else -1
+    rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
+    tiles = files.vectors.rows(rows)  # [t, d]
+    if one.box is None or one.crop is None or one.crop.shape != tiles.shape[1:]:
+        return Judged(one.judgement_id, sign, tiles, one.weight, round=one.round)
+    inside = np.array([_is_inside(t, one.box) for t in files.tiling(record.tiling_id)])
+    covered = np.concatenate([one.crop[None], tiles[inside]])
+    return Judged(
+        one.judgement_id,
+        sign,
+        covered,
+        one.weight,
+        context=tiles[~inside],
+        boxed=True,
+        round=one.round,
+    )
+
+
+def _is_inside(tile: Box, box: Box) -> bool:
+    """Whether at least half of a tile lies in the box."""
+    return tile.intersection(box) >= 0.5 * tile.area
+
+
+def _with_captions(
+    items: tuple[Judged, ...], judgements: Sequence[Judgement], encoder: Encoder
+) -> tuple[Judged, ...]:
+    """Adds the text vector of every caption that says something."""
+    captions = [one.caption.strip() if one.caption else "" for one in judgements]
+    texts = [caption for caption in captions if caption]
+    vectors = iter(encoder.encode_texts(texts))
+    return tuple(
+        replace(item, caption=next(vectors)) if caption else item
+        for item, caption in zip(items, captions, strict=True)
+    )
+
+
+def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:
+    """[k, d] whole-picture vectors of those images that are still there."""
+    places = files.now.places(np.array(image_ids, np.int64))
+    return files.vectors.rows(files.row_table[places[places >= 0], 0])
+
+
+def _mean(vectors: Floats) -> Floats | None:
+    return None if not len(vectors) else np.asarray(vectors.mean(axis=0), np.float32)

@@ -1,0 +1,215 @@
+"""Judgements made ready: everything that can fail, before anything is written. Layer: search."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relook.captioners.base import About
+from relook.core.errors import AnswerError, InputError
+from relook.core.types import Box, Query
+from relook.core.vectors import Floats
+from relook.library.records import printable
+from relook.library.session_values import Judgement, RoundRow
+from relook.search.engine import Engine
+from relook.search.history import Place
+from relook.search.regions import BoxPlace, crop_vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "INSTRUCTION", "MAX_CAPTION", "MAX_WEIGHT", "Captioning", "JudgementRequest", "Prepared",
+    "about", "checked_caption", "checked_weight", "prepare",
+]  # fmt: skip
+
+Captioning = Callable[["Image.Image", About], str]
+"""Puts words to a crop, knowing what the person looks for."""
+
+INSTRUCTION = "instruction"
+"""Key of the first round's record under which a session keeps its instruction."""
+
+MAX_CAPTION = 10_000
+MAX_WEIGHT = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementRequest:
+    """A judgement that somebody wants made.
+
+    Args:
+        image_id: The image.
+        relevant: Or irrelevant.
+        box: The region that is meant; None for the whole image.
+        caption: What is in it; None where the captioner is to say, empty for no words.
+        weight: How much it counts, above 0 and at most 1000.
+    """
+
+    image_id: int
+    relevant: bool
+    box: Box | None = None
+    caption: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Judgements that only have to be written.
+
+    Args:
+        round: The round on whose page they are made.
+        judgements: Without ids, in the order of the requests.
+        notes: Why boxes have no words.
+    """
+
+    round: int
+    judgements: tuple[Judgement, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class BoxWords:
+    """Captions the boxes that are to be captioned, as they are cut.
+
+    Args:
+        caption: Puts words to a crop; None where nobody does.
+        about: Relevant or not -> what the captioner is told.
+        progress: Called for each box that is cut.
+    """
+
+    caption: Captioning | None
+    about: Callable[[bool], About]
+    progress: Callable[[], None] | None = None
+
+
+def about(query: Query, first: RoundRow, relevant: bool) -> About:
+    """What a captioner is told of a box of a session.
+
+    Args:
+        query: The first query.
+        first: The first round, whose record may hold an instruction.
+        relevant: How the box is marked.
+    """
+    return About(query.text, str(first.record.get(INSTRUCTION, "")), relevant)
+
+
+def prepare(
+    engine: Engine, number: int, requests: Sequence[JudgementRequest], box_words: BoxWords
+) -> Prepared:
+    """Judgements with the vectors and the words of their boxes; nothing is written.
+
+    Args:
+        engine: Of the library.
+        number: The current round.
+        requests: What is to be judged. The same request twice counts once.
+        box_words: Puts words to boxes without a caption.
+
+    Raises:
+        NotFoundError: `no_image` naming an image that the library does not have (any more).
+        InputError: `bad_weight`, `bad_caption`; `bad_mark` naming an image that is judged twice
+            in different ways.
+        ImageError: when a box is drawn and the picture file cannot be read.
+    """
+    wanted = [_checked(one) for one in dict.fromkeys(requests)]
+    records = {one.image_id: one for one in engine.files.catalog.images(r.image_id for r in wanted)}
+    _refuse_contradictions(wanted, lambda i: printable(records[i].facts.path))
+    boxed: dict[BoxPlace, JudgementRequest] = {
+        (one.image_id, one.box): one for one in wanted if one.box is not None
+    }
+    words: dict[Place, str] = {}
+    notes: list[str] = []
+
+    def see(place: BoxPlace, crop: Image.Image) -> None:
+        request = boxed[place]
+        if request.caption is None and box_words.caption is not None:
+            try:
+                words[place] = box_words.caption(crop, box_words.about(request.relevant))
+            except AnswerError as error:
+                notes.append(f"no caption for the box on image {place[0]}: {error.message}")
+        if box_words.progress is not None:
+            box_words.progress()
+
+    vectors = crop_vectors(engine, boxed, see)
+    judgements = [_judgement(one, number, words, vectors) for one in wanted]
+    return Prepared(number, tuple(judgements), tuple(notes))
+
+
+def checked_weight(weight: float) -> float:
+    """The weight of a judgement.
+
+    Raises:
+        InputError: `bad_weight`.
+    """
+    if not (math.isfinite(weight) and 0 < weight <= MAX_WEIGHT):
+        raise InputError("bad_weight", f"weight {weight} is not above 0 and at most {MAX_WEIGHT:g}")
+    return float(weight)
+
+
+def checked_caption(caption: str | None) -> str | None:
+    """The caption of a judgement.
+
+    Raises:
+        InputError: `bad_caption` when it is no text, or a very long one.
+    """
+    if caption is None:
+        return None
+    if not isinstance(caption, str) or any("\ud800" <= one <= "\udfff" for one in caption):
+        raise InputError("bad_caption", f"caption {caption!r:.80} is no text that can be kept")
+    if len(caption) > MAX_CAPTION:
+        raise InputError(
+            "bad_caption",
+            f"a caption of {len(caption):,} characters is longer than {MAX_CAPTION:,}",
+            "say what is in the box in a few words",
+        )
+    return caption
+
+
+def _checked(request: JudgementRequest) -> JudgementRequest:
+    try:
+        image_id = operator.index(request.image_id)
+    except TypeError:
+        raise InputError("bad_mark", f"{request.image_id!r:.80} is no image id") from None
+    return JudgementRequest(
+        image_id, bool(request.relevant), request.box,
+        checked_caption(request.caption), checked_weight(request.weight),
+    )  # fmt: skip
+
+
+def _refuse_contradictions(
+    requests: Sequence[JudgementRequest], name_of: Callable[[int], str]
+) -> None:
+    """Raises for a place that is judged twice: neither judgement can be the one that is meant."""
+    seen: dict[Place, JudgementRequest] = {}
+    for request in requests:
+        other = seen.setdefault((request.image_id, request.box), request)
+        if other == request:
+            continue
+        place = f"image {request.image_id} ({name_of(request.image_id)})"
+        if request.box is not None:
+            place = f"the box {request.box.as_list()} of {place}"
+        if other.relevant != request.relevant:
+            message = f"{place} is marked relevant and irrelevant"
+        else:
+            message = f"{place} is marked twice, with different words or weights"
+        raise InputError("bad_mark", message, "decide for one; nothing has been marked")
+
+
+def _judgement(
+    request: JudgementRequest,
+    number: int,
+    words: Mapping[Place, str],
+    vectors: Mapping[BoxPlace, Floats],
+) -> Judgement:
+    caption, author, crop = request.caption, "person", None
+    if request.box is not None:
+        place = (request.image_id, request.box)
+        crop = vectors[place]
+        if caption is None:
+            caption, author = words.get(place), "captioner"
+    return Judgement(
+        0, number, request.image_id, request.relevant, request.box, caption, author,
+        request.weight, crop,
+    )  # fmt: skip

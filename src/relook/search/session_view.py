@@ -1,0 +1,258 @@
+"""A session as it stands: its rounds, its pages, and what counts for the next one. Layer: search.
+
+A session that an older import or a torn disk damaged is shown with what can be read of it;
+its `problems` say what cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from relook.core.converter import from_json
+from relook.core.errors import InputError, NotFoundError
+from relook.core.types import Page, Query
+from relook.core.vectors import Floats
+from relook.feedback.strategies import DEFAULT
+from relook.feedback.strategies import strategy as named_strategy
+from relook.library.session_rows import OnlyShape
+from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
+from relook.library.session_values import SessionRows
+from relook.search.engine import Engine, Filter
+from relook.search.feedback_evidence import Fitted, gather
+from relook.search.history import counting, path_to, place_of, waiting, with_judgements
+from relook.search.judging import Captioning, Prepared
+from relook.search.vectorise import query_vector
+
+__all__ = ["SessionView", "no_judgement", "only_record"]
+
+
+class SessionView:
+    """An open session to look at; nothing here changes it.
+
+    Args:
+        engine: Of the library.
+        table: Where sessions are kept.
+        session_id: An existing session.
+        caption: Puts words to a region; captions are then suggested for boxes.
+
+    Raises:
+        NotFoundError: `no_session`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        table: SessionTable,
+        session_id: str,
+        caption: Captioning | None = None,
+    ) -> None:
+        self.engine, self._table, self._caption = engine, table, caption
+        self.session_id = session_id
+        self._known: tuple[tuple[int, int], SessionRows] | None = None
+        self.query = Query.from_dict(self.rows.row.query)
+        self._vector: Floats | None = None
+
+    @property
+    def rows(self) -> SessionRows:
+        """The session as the catalog has it now; it is read again only after a change."""
+        version = self._table.version()
+        if self._known is None or self._known[0] != version:
+            self._known = version, self._table.read(self.session_id)
+        return self._known[1]
+
+    @property
+    def row(self) -> SessionRow:
+        """Name, age and current round."""
+        return self.rows.row
+
+    @property
+    def rounds(self) -> list[RoundRow]:
+        """Every round, by number; an empty one for a session that has lost them all."""
+        return list(self.rows.rounds) or [RoundRow(0, None, "none", (), {})]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What of the session cannot be read, in words; nothing but for a damaged one."""
+        rounds = [problem for row in self.rounds for problem in row.problems]
+        return (*self.row.problems, *rounds, *self.rows.unreadable)
+
+    @property
+    def round(self) -> RoundRow:
+        """The current round."""
+        return self._round(self.row.current_round)
+
+    @property
+    def _first(self) -> RoundRow:
+        """The first query's own page."""
+        return self.rounds[0]
+
+    @property
+    def page(self) -> Page:
+        """The current round's page; images that left the library since are left out."""
+        return self._page(self.round)
+
+    def round_at(self, number: int) -> tuple[RoundRow, Page]:
+        """Any round and its page; the session stays where it is.
+
+        Raises:
+            NotFoundError: `no_round`.
+        """
+        row = self._round(number)
+        return row, self._page(row)
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """What counts for the next page: all on the way to the current round, oldest first."""
+        return self._judgements_at(self.row.current_round)
+
+    @property
+    def all_judgements(self) -> list[Judgement]:
+        """Every judgement of every branch, oldest first."""
+        return list(self.rows.judgements)
+
+    def fitted(
+        self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
+    ) -> Fitted:
+        """A strategy fitted as for the next page, for explanation.
+
+        Args:
+            strategy: Its name.
+            without: A judgement to leave out, as if it had never been made.
+            at: The round whose next page is meant; the current one when None.
+        """
+        found = self.judgements if at is None else self._judgements_at(at)
+        return self._fit(strategy, [one for one in found if one.judgement_id != without])
+
+    def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
+        first = [image_id for image_id, _, _ in self._first.hits]
+        evidence, notes = gather(
+            self.vector, judgements, first, self.engine.files, self.engine.encoder
+        )
+        scorer = named_strategy(strategy)(evidence)
+        return Fitted(evidence, scorer, (*notes, *scorer.notes))
+
+    @property
+    def vector(self) -> Floats:
+        """[d] vector of the first query.
+
+        Raises:
+            InputError: `bad_session` when the query cannot be read.
+        """
+        if self._vector is None:
+            self._whole_row()
+            self._vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
+        return self._vector
+
+    @property
+    def only(self) -> Filter:
+        """Which images its pages may show."""
+        return _only_of(self._first.record)
+
+    def only_unseen(
+        self,
+        number: int,
+        judgements: Sequence[Judgement],
+        *,
+        keep_shown: bool,
+        keep_judged: bool,
+    ) -> Filter:
+        """Which images the next page of a round may show.
+
+        Args:
+            number: The round.
+            judgements: What counts for that page.
+            keep_shown: Whether images that earlier pages showed may appear again.
+            keep_judged: Whether judged images may.
+        """
+        path = [] if keep_shown else path_to(self.rounds, number)
+        shown = {image_id for row in path for image_id, _, _ in row.hits}
+        judged = {judgement.image_id for judgement in judgements}
+        left_out = shown - judged if keep_judged else shown | judged
+        return replace(self.only, without=frozenset(left_out))
+
+    def _placed(self, prepared: Prepared) -> list[Judgement]:
+        """Prepared judgements with the ids of those that wait at their places; 0 for none."""
+        ids = {place_of(one): one.judgement_id for one in self._waiting()}
+        return [replace(one, judgement_id=ids.get(place_of(one), 0)) for one in prepared.judgements]
+
+    def _judgements_at(self, number: int, judging: Prepared | None = None) -> list[Judgement]:
+        """What counts for a round's next page, with what is judged in the same step."""
+        kept = self.all_judgements
+        if judging is not None:
+            last = max((one.judgement_id for one in kept), default=0)
+            fresh = [
+                one if one.judgement_id else replace(one, judgement_id=last + n)
+                for n, one in enumerate(self._placed(judging), start=1)
+            ]
+            kept = list(with_judgements(kept, fresh))
+        return counting(path_to(self.rounds, number), kept)
+
+    def _waiting(self) -> list[Judgement]:
+        """Judgements made on the current page that no round was fitted with yet."""
+        return waiting(self.all_judgements, self.row.current_round)
+
+    def _whole_row(self) -> SessionRow:
+        """The session's line, where something can be fitted from it.
+
+        Raises:
+            InputError: `bad_session`.
+        """
+        row = self.row
+        if not row.is_whole:
+            raise InputError(
+                "bad_session",
+                f"session {self.session_id} is damaged: {'; '.join(row.problems)}",
+                "look at it or export it, and begin a new one; relook doctor --check says more",
+            )
+        return row
+
+    def _judgement(self, judgement_id: int) -> Judgement:
+        for one in self.all_judgements:
+            if one.judgement_id == judgement_id:
+                return one
+        raise no_judgement(judgement_id)
+
+    def _round(self, number: int) -> RoundRow:
+        for row in self.rounds:
+            if row.number == number:
+                return row
+        raise NotFoundError("no_round", f"this session has no round {number}")
+
+    def _page(self, row: RoundRow) -> Page:
+        hits = self.engine.hits(row.hits)
+        notes = tuple(str(note) for note in row.record.get("notes", ()))
+        n_gone = len(row.hits) - len(hits)
+        if n_gone:
+            notes = (*notes, f"{n_gone} images of this page left the library")
+        notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
+        return Page(self.query, hits, notes, self.session_id)
+
+
+def no_judgement(judgement_id: int) -> NotFoundError:
+    """The error for a judgement that the session does not have."""
+    return NotFoundError("no_judgement", f"this session has no judgement {judgement_id}")
+
+
+def only_record(only: Filter) -> dict[str, Any]:
+    """A filter as a round's record keeps it; empty when every image may be found.
+
+    Raises:
+        InputError: `bad_filter` for one that would cost too much to compare, page after page.
+    """
+    if not only.where and not only.path:
+        return {}
+    kept = {"where": dict(only.where), "path": only.path}
+    try:
+        from_json(OnlyShape, kept)
+    except InputError as error:
+        message = f"a session cannot keep this filter: {error.message}"
+        raise InputError("bad_filter", message) from error
+    return {"only": kept}
+
+
+def _only_of(record: Mapping[str, Any]) -> Filter:
+    """The filter of a round's record, as `SessionTable.rounds` reads it."""
+    kept = record.get("only", {})
+    return Filter(dict(kept.get("where") or {}), kept.get("path"))

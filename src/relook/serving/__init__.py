@@ -1,0 +1,1 @@
+"""What the command line, the HTTP API and MCP serve. Layer: serving. It knows no HTTP."""

@@ -1,0 +1,232 @@
+"""The libraries that a server has open. Layer: serving."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from relook.app.facade import Library
+from relook.captioners.base import About
+from relook.core.errors import NotFoundError
+from relook.core.leftovers import sweep_files
+from relook.core.types import Page, Query
+from relook.core.untrusted import STRANGERS, mark
+from relook.encoders.base import Encoder, encode_images
+from relook.library.records import ImageRecord, printable
+from relook.library.session_table import SessionTable
+from relook.search.engine import Engine, Filter
+from relook.search.session import Session
+from relook.search.transfer import add_session
+from relook.serving.pools import busy
+from relook.serving.query_pictures import QueryPictures
+from relook.serving.text_cache import RememberingEncoder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Captioning", "ServedLibraries", "ServedLibrary"]
+
+_LOG = logging.getLogger(__name__)
+Captioning = Callable[["Image.Image", About], str]
+_N_LOCKS = 64
+_LOCK_S = 10.0
+_N_SAMPLED, _N_KEYS = 5000, 200  # images whose metadata is read; names that are listed
+
+
+class ServedLibrary:
+    """One open library, safe to use from several threads.
+
+    Searches run side by side, each on one moment of the files; what changes a session runs
+    under that session's lock.
+
+    Args:
+        library_id: Its name in addresses.
+        library: Open or not yet made; made empty here when it is not there.
+        caption: Puts words to crops; the library's own captioner when None.
+    """
+
+    def __init__(
+        self, library_id: str, library: Library, caption: Captioning | None = None
+    ) -> None:
+        self.library_id, self.library = library_id, library
+        self.files = library.open_or_create()
+        self.engine: Engine = library.engine
+        self.encoder: Encoder = self.engine.encoder
+        self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
+        self.caption: Captioning = caption or library.suggest
+        for name in STRANGERS:
+            _take_over(library.folder / name)
+        self.pictures = QueryPictures(library.folder / "query-pictures", library.limits)
+        self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.library.folder.absolute().name or self.library_id
+
+    def search(
+        self, query: Query, limit: int, only: Filter | None = None, fold: bool | None = None
+    ) -> Page:
+        """As `Engine.search`, on one moment of the files."""
+        with self.files.moment():
+            return self.engine.search(query, limit, only, fold)
+
+    def image(self, image_id: int) -> ImageRecord:
+        """What the catalog knows of an image.
+
+        Raises:
+            NotFoundError: `no_image`.
+        """
+        return self.files.catalog.images([image_id])[0]
+
+    def begin(
+        self, query: Query, limit: int, name: str, only: Filter, instruction: str = ""
+    ) -> Session:
+        """A new session; uploaded pictures of its query are kept as long as it is."""
+        with self.pictures.kept(query) as asked, self.files.moment():
+            return self.library.look(
+                asked, limit=limit, name=name, captions=False, where=only.where, path=only.path,
+                instruction=instruction,
+            )  # fmt: skip
+
+    def delete_session(self, session_id: str) -> None:
+        """Removes a session, and the uploaded pictures that no other session asks with.
+
+        Raises:
+            NotFoundError: `no_session`.
+        """
+        with self.session(session_id) as session:
+            session.delete()
+        self.pictures.sweep(lambda: [Query.from_dict(row.query) for row in self.library.sessions()])
+
+    @contextmanager
+    def session(self, session_id: str) -> Iterator[Session]:
+        """A session that only this thread changes inside the block, on one moment of the files.
+
+        Raises:
+            NotFoundError: `no_session`.
+            OverloadError: when another thread keeps it for too long.
+        """
+        lock = self._locks[zlib.crc32(session_id.encode("utf-8", "replace")) % _N_LOCKS]
+        if not lock.acquire(timeout=_LOCK_S):
+            raise busy("another request works on this session")
+        try:
+            with self.reading(session_id) as session:
+                yield session
+        finally:
+            lock.release()
+
+    @contextmanager
+    def reading(self, session_id: str) -> Iterator[Session]:
+        """A session to look at, on one moment of the files.
+
+        Raises:
+            NotFoundError: `no_session`.
+        """
+        with self.files.moment():
+            yield self.library.session(session_id, captions=False)
+
+    def add_session(self, data: bytes, check: Callable[[Query], object]) -> tuple[str, list[str]]:
+        """A session from an exported one; its id, and notes.
+
+        Raises:
+            InputError: `bad_session_file` or `other_library`; TooLargeError; what `check` raises.
+        """
+        table = SessionTable(self.files.catalog)
+        with self.files.moment():
+            session_id, notes = add_session(
+                self.engine, table, data, self.library.session_limits, told="the file", check=check
+            )
+        return session_id, list(notes)
+
+    def contents(self, image_ids: Sequence[int]) -> dict[int, bytes]:
+        """Content digests of images."""
+        records = self.files.catalog.images(image_ids, missing_ok=True)
+        return {record.image_id: record.content for record in records}
+
+    def fields(self) -> list[str]:
+        """Names that a filter may use; those of the metadata as some images have them."""
+        keys = self.files.catalog.metadata_keys(_N_SAMPLED, _N_KEYS)
+        return ["title", "caption", "format", *(key for key in keys if '"' not in key)]
+
+    def warm_up(self) -> None:
+        """Loads what the first search and the first box need.
+
+        Not the captioner: one elsewhere would be sent a picture that nobody asked about.
+        """
+        from PIL import Image
+
+        self.engine.encoder.encode_texts(["a"])
+        encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
+
+    def info(self) -> dict[str, Any]:
+        """What it holds."""
+        return {**self.library.info(), "library_id": self.library_id, "name": self.name}
+
+    def close(self) -> None:
+        """Closes the files; closing twice is fine."""
+        self.pictures.close()
+        self.library.close()
+
+
+def _take_over(folder: Path) -> None:
+    """Marks a folder of strangers' pictures that older versions made, and sweeps it."""
+    try:
+        if folder.is_dir():
+            mark(folder)
+            sweep_files(folder)
+    except OSError as error:
+        _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
+                     printable(bytes(folder)), error)  # fmt: skip
+
+
+class ServedLibraries:
+    """Every library of a server, by id.
+
+    Args:
+        libraries: In the order in which they are listed.
+        caption: As for `ServedLibrary`.
+    """
+
+    def __init__(self, libraries: Sequence[Library], caption: Captioning | None = None) -> None:
+        self._volumes: dict[str, ServedLibrary] = {}
+        for library in libraries:
+            library_id = _slug(library.folder, self._volumes)
+            self._volumes[library_id] = ServedLibrary(library_id, library, caption)
+
+    def __iter__(self) -> Iterator[ServedLibrary]:
+        return iter(self._volumes.values())
+
+    def get(self, library_id: str) -> ServedLibrary:
+        """One library.
+
+        Raises:
+            NotFoundError: `no_library`.
+        """
+        if library_id not in self._volumes:
+            raise NotFoundError(
+                "no_library",
+                f"this server has no library {library_id!r}",
+                f"it has: {', '.join(self._volumes)}",
+            )
+        return self._volumes[library_id]
+
+    def close(self) -> None:
+        """Closes them all; closing twice is fine."""
+        for volume in self:
+            volume.close()
+
+
+def _slug(folder: Path, taken: Mapping[str, Any]) -> str:
+    """A name for addresses: letters, digits and dashes, and no other library's."""
+    plain = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-") or "library"
+    number, slug = 2, plain
+    while slug in taken:
+        slug, number = f"{plain}-{number}", number + 1
+    return slug

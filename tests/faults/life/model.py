@@ -1,0 +1,369 @@
+"""What must be true of a library, whatever people did. Knows nothing of how Relook does it.
+
+The model holds every image with the picture it shows, and every session with its marks. A run
+of indexing is judged by what the folders show: `settle` says what each image may have become,
+and takes over what was free (the ids of new images, which of two equal copies an image is).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from .world import INSIDE, ROOTS
+
+__all__ = ["BrokenError", "Image", "Mark", "Model", "Round", "SessionModel"]
+
+Words = tuple[str, str]
+"""Title and caption."""
+
+
+class BrokenError(AssertionError):
+    """Something that must be true is not."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the library.
+
+    Args:
+        place: Where its file was when it was last seen.
+        picture: What it shows.
+        words: What was said about it.
+        state: `here`, `away`, or `gone`: deleted, and kept only for what refers to it.
+    """
+
+    place: str
+    picture: int
+    words: Words = ("", "")
+    state: str = "here"
+
+    def __str__(self) -> str:
+        return f"{self.place} (picture {self.picture}, {self.state})"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A judgement as the person made it."""
+
+    judgement_id: int
+    image_id: int
+    relevant: bool
+    box: tuple[float, ...] | None
+    caption: str | None
+    round: int
+    led_to: int | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """A page: which one it grew from, and the images it showed."""
+
+    number: int
+    parent: int | None
+    hits: tuple[int, ...]
+
+
+@dataclass
+class SessionModel:
+    """A session: its pages, and its marks by id."""
+
+    session_id: str
+    current: int = 0
+    rounds: list[Round] = field(default_factory=list)
+    marks: dict[int, Mark] = field(default_factory=dict)
+
+
+class Model:
+    """What a library must hold."""
+
+    def __init__(self) -> None:
+        self.images: dict[int, Image] = {}
+        self.sessions: dict[str, SessionModel] = {}
+        self.is_settled = False  # whether the last run saw everything
+
+    def referred(self) -> set[int]:
+        """Images that a mark or words refer to: these must never be lost."""
+        ids = {image_id for image_id, image in self.images.items() if any(image.words)}
+        for session in self.sessions.values():
+            ids.update(mark.image_id for mark in session.marks.values())
+        return ids
+
+    def here(self) -> dict[str, int]:
+        """Place -> id of the images that the last run found in their places."""
+        return {image.place: i for i, image in self.images.items() if image.state == "here"}
+
+    def check_sessions(self, actual: Mapping[str, SessionModel]) -> None:
+        """Sessions, pages and marks are exactly those that people made."""
+        for name, expected in self.sessions.items():
+            session = actual.get(expected.session_id)
+            if session is None:
+                raise BrokenError(f"session {name} is gone")
+            if session != expected:
+                raise BrokenError(f"session {name} is\n    {session}\n  and not\n    {expected}")
+        if len(actual) != len(self.sessions):
+            raise BrokenError(f"there are {len(actual)} sessions, not {len(self.sessions)}")
+
+    def check_images(self, actual: Mapping[int, Image]) -> None:
+        """Images are exactly what they were: for steps that do not index."""
+        for image_id, image in self.images.items():
+            now = actual.get(image_id)
+            if now is None and image.state == "gone":
+                continue
+            if now is None:
+                raise BrokenError(f"image {image_id} of {image} is gone")
+            if (now.place, now.picture, now.words) != (image.place, image.picture, image.words):
+                raise BrokenError(f"image {image_id} of {image} {image.words} is {now} {now.words}")
+        if strange := actual.keys() - self.images.keys():
+            raise BrokenError(f"images {sorted(strange)} came from nowhere")
+
+    def below(self, place: str) -> set[int]:
+        """Images at a place or below it."""
+        images = ((i, image) for i, image in self.images.items() if image.state != "gone")
+        return {i for i, image in images if image.place == place or _is_below(image.place, place)}
+
+    def forget(self, place: str, actual: Mapping[int, Image]) -> None:
+        """A person took out what is at a place: nothing is promised about it any more."""
+        forgotten = self.below(place) - actual.keys()
+        here = {i for i in self.below(place) if self.images[i].state == "here"}
+        if not forgotten or here - forgotten:
+            raise BrokenError(f"images {sorted(here - forgotten)} of {place} are not forgotten")
+        gone = {
+            i for i, o in self.images.items() if o.state == "gone" and _is_below(o.place, place)
+        }
+        for image_id in forgotten | gone:
+            del self.images[image_id]
+
+    def are_at(self, disk: Mapping[str, int], source: str, target: str) -> set[int]:
+        """Images below a folder whose pictures are below another now."""
+        images = ((i, self.images[i]) for i in self.below(source))
+        return {i for i, o in images if disk.get(_moved(o.place, source, target)) == o.picture}
+
+    def relabel(
+        self, disk: Mapping[str, int], actual: Mapping[int, Image], source: str, target: str
+    ) -> None:
+        """A person said that a folder is another now: images there have their new places."""
+        there = self.are_at(disk, source, target)
+        for image_id in self.below(source):
+            image = self.images[image_id]
+            moved = replace(image, place=_moved(image.place, source, target))
+            now = actual[image_id]
+            if image_id in there or now.place == moved.place:
+                self.images[image_id] = moved
+        self.is_settled = False
+
+    def settle(
+        self,
+        disk: Mapping[str, int],
+        actual: Mapping[int, Image],
+        roots: Collection[str],
+        *,
+        said: Mapping[str, Words] | None = None,
+        whole: bool = True,
+    ) -> None:
+        """Judges what a run of indexing did, and takes it over.
+
+        Args:
+            disk: The pictures that can be reached now, by place.
+            actual: The images of the library after the run.
+            roots: What the run went over.
+            said: What a sidecar said, by place.
+            whole: Whether the run came to its end.
+
+        Raises:
+            BrokenError: with the first thing that must not be.
+        """
+        referred = self.referred()
+        before = {i: o for i, o in self.images.items() if o.state != "gone" or i in referred}
+        run = _Run(before, referred, disk, actual, tuple(roots), said or {}, whole)
+        run.check()
+        kept = {i: replace(self.images[i], state="gone") for i in run.kept_gone()}
+        self.images = {**kept, **run.images_now()}
+        self.is_settled = whole and set(roots) == set(ROOTS)
+
+
+@dataclass
+class _Run:
+    """One run of indexing: the images before, the folders, and the images after."""
+
+    before: Mapping[int, Image]
+    referred: set[int]
+    disk: Mapping[str, int]
+    after: Mapping[int, Image]
+    roots: tuple[str, ...]
+    said: Mapping[str, Words]
+    whole: bool
+
+    def __post_init__(self) -> None:
+        self.within = {p: n for p, n in self.disk.items() if self._is_covered(p)}
+        self.n_owners = Counter(image.place for image in self.before.values())
+        owned = {i.place for i in self.before.values() if self.disk.get(i.place) == i.picture}
+        # Pictures at places where the library did not have them.
+        self.arrivals: dict[int, set[str]] = defaultdict(set)
+        for place, picture in self.within.items():
+            if place not in owned:
+                self.arrivals[picture].add(place)
+        # Images that do not show in their old place what they did.
+        self.lost: dict[int, set[int]] = defaultdict(set)
+        for image_id, image in self.before.items():
+            if self.disk.get(image.place) != image.picture:
+                self.lost[image.picture].add(image_id)
+
+    def check(self) -> None:
+        for image_id, image in self.before.items():
+            self._check_one(image_id, image, self.after.get(image_id))
+        for image_id in self.after.keys() - self.before.keys():
+            new = self.after[image_id]
+            if self.within.get(new.place) != new.picture:
+                raise BrokenError(f"new image {image_id} of {new}: no such file")
+        for image_id, now in self.after.items():
+            self._check_words(image_id, now)
+        if self.whole:
+            self._check_every_file()
+            self._check_moves()
+
+    def _check_one(self, image_id: int, image: Image, now: Image | None) -> None:
+        """What has become of one image."""
+        title = f"image {image_id} of {image}"
+        there = self.disk.get(image.place)
+        if there == image.picture:
+            settled = self._is_covered(image.place) or image.state != "gone"
+            alone = self.n_owners[image.place] == 1
+            same = now is not None and (now.place, now.picture) == (image.place, image.picture)
+            if settled and alone and (self.whole or image.state == "here") and not same:
+                raise BrokenError(f"{title}: its file is there, but it is {now or 'gone'}")
+        if now is None:
+            self._check_missing(image_id, image, title)
+        elif now.picture == image.picture:
+            stays = now.place == image.place
+            if not stays and now.place not in self.arrivals[image.picture]:
+                raise BrokenError(f"{title} says that it is {now}, which is another's or no file")
+            if stays and there not in (None, image.picture) and self._must_be_edited(image):
+                raise BrokenError(f"{title}: its place shows picture {there} now")
+            if stays and there is None and self._must_be_deleted(image_id, image):
+                raise BrokenError(f"{title} was deleted, and is kept though nothing refers to it")
+        elif now.place == image.place and now.picture == there:
+            self._check_edit(image, title)
+        else:
+            raise BrokenError(f"{title} shows another picture: {now}")
+
+    def _must_be_edited(self, image: Image) -> bool:
+        """Whether a file with another picture is an edit: its folder is the one it was.
+
+        Another disk in the place of one that went may have files of the same names, and a
+        picture that was moved over another stays itself.
+        """
+        read = self.whole and self._is_covered(image.place) and image.state == "here"
+        return read and not self.lost[self.disk[image.place]] and self._shows_another(image)
+
+    def _check_missing(self, image_id: int, image: Image, title: str) -> None:
+        if image.state == "gone":
+            return
+        if image.place in self.disk:
+            there = self.disk[image.place]
+            displaced = image.state == "away"  # by another's picture, before this run
+            came = self.lost[there] or self.arrivals[image.picture]
+            if not (displaced or came or there == image.picture):
+                raise BrokenError(f"{title}: its file was edited, and it is gone")
+        elif self._must_be_away(image.place):
+            raise BrokenError(f"{title} is away, and was deleted")
+
+    def _check_edit(self, image: Image, title: str) -> None:
+        """Another picture at the image's place: an edit, unless it came from somewhere else."""
+        there = self.disk[image.place]
+        if image.state == "gone":
+            raise BrokenError(f"{title} was deleted, and became picture {there}")
+        came = any(self.before[i].state != "gone" for i in self.lost[there])
+        if came and self.arrivals[image.picture]:
+            raise BrokenError(
+                f"{title} and picture {there} changed places; the marks did not follow"
+            )
+
+    def _check_words(self, image_id: int, now: Image) -> None:
+        """Words stay, unless a sidecar has others; those of an equal picture may be added."""
+        before, said = self.before.get(image_id), self.said.get(now.place, ("", ""))
+        own = ("", "") if before is None else before.words
+        is_read = self.whole and self.within.get(now.place) == now.picture
+        if now.words == own and not is_read:
+            return
+        allowed = [own]
+        if before is None or before.picture != now.picture:
+            both = (*self.before.values(), *self.after.values())
+            equal = [i.words for i in both if i.picture == now.picture and i is not now]
+            allowed += [(own[0] or words[0], own[1] or words[1]) for words in equal]
+        if now.words not in [(said[0] or title, said[1] or about) for title, about in allowed]:
+            raise BrokenError(f"image {image_id} of {now} is called {now.words}, not {allowed[0]}")
+
+    def _check_every_file(self) -> None:
+        shown = Counter((image.place, image.picture) for image in self.after.values())
+        for place, picture in self.within.items():
+            if shown[place, picture] != 1:
+                raise BrokenError(
+                    f"{shown[place, picture]} images are of {place} with picture {picture}"
+                )
+
+    def _check_moves(self) -> None:
+        """Pictures that arrived are images whose files cannot be reached, where there are any."""
+        for picture, places in self.arrivals.items():
+            lost = self.lost[picture]
+            waiting = [i for i in lost if self.before[i].place not in self.disk]
+            waiting = [i for i in waiting if self._is_kept(i)]
+            free = [place for place in places if not self.n_owners[place]]
+            placed = [i for i in lost if i in self.after and self.after[i].place in places]
+            if len(placed) < min(len(waiting), len(free)):
+                told = ", ".join(f"{i} of {self.before[i]}" for i in sorted(waiting))
+                raise BrokenError(
+                    f"{sorted(places)} show picture {picture} of image {told}: a new id"
+                )
+
+    def _is_kept(self, image_id: int) -> bool:
+        return self.before[image_id].state != "gone" or image_id in self.referred
+
+    def _must_be_away(self, place: str) -> bool:
+        """Whether nothing that was indexed in the folder of a file is there any more."""
+        folder = _folder(place)
+        known = {image.place for image in self.before.values()}
+        shown = {o.picture for o in self.before.values() if _is_below(o.place, folder)}
+        there = {p: n for p, n in self.disk.items() if _is_below(p, folder)}
+        return not any(p in known or picture in shown for p, picture in there.items())
+
+    def _must_be_deleted(self, image_id: int, image: Image) -> bool:
+        """Whether a file is missing from a folder that shows another as it was."""
+        if image.state != "here" or image_id in self.referred or not self.whole:
+            return False
+        return self._is_covered(image.place) and self._shows_another(image)
+
+    def _shows_another(self, image: Image) -> bool:
+        """Whether the folder of an image shows another one that was seen there with it."""
+        folder = _folder(image.place)
+        return any(
+            _folder(other.place) == folder and self.disk.get(other.place) == other.picture
+            for other in self.before.values()
+            if other.state == "here"
+        )
+
+    def _is_covered(self, place: str) -> bool:
+        return any(_is_below(place, root) for root in self.roots)
+
+    def kept_gone(self) -> set[int]:
+        """Images that left the library, and must come back with their pictures."""
+        return (self.before.keys() - self.after.keys()) & self.referred
+
+    def images_now(self) -> dict[int, Image]:
+        """The images of the library, with the state that the folders say."""
+        images = {}
+        for image_id, now in self.after.items():
+            is_here = self.disk.get(now.place) == now.picture
+            images[image_id] = replace(now, state="here" if is_here else "away")
+        return images
+
+
+def _moved(place: str, source: str, target: str) -> str:
+    return target + place.removeprefix(source)
+
+
+def _folder(place: str) -> str:
+    return place.rpartition(INSIDE if INSIDE in place else "/")[0]
+
+
+def _is_below(place: str, folder: str) -> bool:
+    return place.startswith((folder + "/", folder + INSIDE))

@@ -1,0 +1,39 @@
+"""Whatever people do, nothing that they made is lost.
+
+`make faults` runs 500 sequences, `make test` 20 ($RELOOK_LIVES says how many, $RELOOK_SEED
+which come first). A sequence that fails is shortened, and printed as a script.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..parts import victims
+from .sequences import draw_and_run, script, shorten
+
+N_LIVES = int(os.environ.get("RELOOK_LIVES", "20"))
+SEED = int(os.environ.get("RELOOK_SEED", "5"))
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Any]:
+    """Where commands are killed."""
+    with victims() as running:
+        yield running
+
+
+def test_lives(tmp_path: Path, process: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    for n_done in range(N_LIVES):
+        seed = SEED + n_done
+        failure = draw_and_run(seed, tmp_path / "life", process)
+        if failure is not None:
+            shortest = shorten(failure, tmp_path / "life", process)
+            pytest.fail(f"seed {seed}:\n{script(shortest)}", pytrace=False)
+        if n_done % 25 == 24:
+            with capfd.disabled():
+                sys.stdout.write(f"\n{n_done + 1} of {N_LIVES} lives, nothing lost")
+                sys.stdout.flush()

@@ -1,0 +1,561 @@
+"""A picture that cannot be seen is away: it keeps its id, words and marks, and comes back."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from archive_parts import picture, write_tar, write_zip
+from conftest import ids, many, names
+from test_incremental import counts
+
+import relook
+from relook.app.sessions import LibrarySession
+from relook.core.errors import InputError, NotFoundError
+from relook.core.types import Box
+from relook.library import reading, scan
+from relook.library.tombstones import buried
+from relook.testing import ColourEncoder, noise, patched, solid
+
+CORNER = Box(0.5, 0.5, 1.0, 1.0)
+
+
+@pytest.fixture
+def usb(pictures: Path) -> Path:
+    """A folder with two pictures below the indexed one, as a disk would be."""
+    (pictures / "usb").mkdir()
+    solid("yellow").save(pictures / "usb" / "chelsea.png")
+    patched("black", "yellow", CORNER).save(pictures / "usb" / "horse.png")
+    (pictures / "words.csv").write_text("path,caption\nusb/chelsea.png,Minka\n")
+    return pictures / "usb"
+
+
+def marked(library: relook.Library, *names: str) -> LibrarySession:
+    """A session with a mark on each of some pictures."""
+    session = library.look("red", limit=50)
+    for hit in session.page:
+        if hit.path.name in names:
+            session.judge(hit, relevant=True)
+    assert len(session.judgements) == len(names)
+    return session
+
+
+def assert_marks_hold(library: relook.Library, session: LibrarySession, *names: str) -> None:
+    """Every mark is of an image that is there, and of the right one."""
+    kept = library.session(session.session_id)
+    found = [library.image(mark.image_id).path.name for mark in kept.judgements]
+    assert sorted(found) == sorted(names)
+
+
+@pytest.fixture
+def never_decoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on no picture may be decoded."""
+    return lambda: monkeypatch.setattr(reading, "decode", None)
+
+
+def take_away(usb: Path, how: str) -> Callable[[], None]:
+    """Makes a folder look as if its disk were gone; returns what brings it back."""
+    aside = usb.parent.parent / "aside"
+    usb.rename(aside)
+    if how in ("empty", "stray"):
+        usb.mkdir()
+    if how == "stray":
+        noise(9).save(usb / "stray.png")
+    if how == "dangling":
+        usb.symlink_to(usb.parent.parent / "nowhere")
+    if how == "loop":
+        usb.symlink_to(usb)
+
+    def back() -> None:
+        if usb.is_symlink():
+            usb.unlink()
+        elif usb.exists():
+            shutil.rmtree(usb)
+        aside.rename(usb)
+
+    return back
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "stray", "dangling", "loop"])
+def test_e1_a_disk_below_an_indexed_folder(
+    library: relook.Library,
+    pictures: Path,
+    usb: Path,
+    how: str,
+    never_decoded: Callable[[], None],
+) -> None:
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png", "red.png")
+    back = take_away(usb, how)
+    for _ in range(3):  # again and again: no run makes a deletion of it
+        report = library.add()
+        assert (report.n_removed, report.n_away) == (0, 2)
+        assert before.items() <= ids(library).items()
+        assert_marks_hold(library, session, "chelsea.png", "red.png")
+    assert "2 pictures are away" in report.notes[-1]
+    page = library.search("yellow", limit=50)
+    assert not {"chelsea.png", "horse.png"} & set(names(page))
+    assert any("2 pictures are away" in note and "usb" in note for note in page.notes)
+    shown = library.search("yellow", limit=50, away=True)
+    assert [(hit.path.name, hit.caption) for hit in shown if hit.away][:1] == [
+        ("chelsea.png", "Minka")
+    ]
+    assert not shown.notes
+    assert (library.info()["n_away"], len(library.info()["away"])) == (2, 1)
+    library.session(session.session_id).again()  # the marks still count
+    back()
+    never_decoded()
+    report = library.add()
+    assert (report.n_added, report.n_back, report.n_removed) == (0, 2, 0)
+    assert before.items() <= ids(library).items()
+    assert library.info()["n_away"] == (1 if how == "stray" else 0)
+    assert [hit.caption for hit in library.search("yellow", limit=1)] == ["Minka"]
+    assert_marks_hold(library, session, "chelsea.png", "red.png")
+
+
+def test_f1_a_root_with_nothing_but_a_stray_picture(
+    library: relook.Library, pictures: Path, usb: Path, never_decoded: Callable[[], None]
+) -> None:
+    """A mount point that is itself the root, with something left on it."""
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png", "red.png", "blue.png")
+    back = take_away(pictures, "stray")
+    for n_added in (1, 0, 0):
+        report = library.add()
+        assert (report.n_added, report.n_removed, report.n_away) == (n_added, 0, len(before))
+        assert before.items() <= ids(library).items()
+        assert_marks_hold(library, session, "chelsea.png", "red.png", "blue.png")
+    assert names(library.search("red", limit=50)) == ["stray.png"]
+    back()
+    never_decoded()
+    report = library.add()
+    assert (report.n_added, report.n_back, report.n_removed) == (0, len(before), 0)
+    assert before.items() <= ids(library).items()
+    assert [hit.caption for hit in library.search("yellow", limit=1)] == ["Minka"]
+    assert_marks_hold(library, session, "chelsea.png", "red.png", "blue.png")
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_what_came_later_is_no_proof_of_a_deletion(
+    library: relook.Library, pictures: Path, kind: str
+) -> None:
+    """However many runs see it; once the picture is back, both were seen together."""
+    place = pictures / ("usb" if kind == "folder" else "usb.zip")
+
+    def show(*seeds: int) -> None:
+        files = {f"{seed}.png": picture(noise(seed)) for seed in seeds}
+        if kind == "archive":
+            return write_zip(place, files)
+        place.mkdir(exist_ok=True)
+        for path in place.iterdir():
+            if path.name not in files:
+                path.unlink()
+        for name, data in files.items():
+            if not (place / name).exists():
+                (place / name).write_bytes(data)
+        return None
+
+    show(1)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "1.png")
+    for seeds in ((2,), (2,), (2, 3), (3, 4), (4,)):
+        show(*seeds)
+        report = library.add()
+        assert before.items() <= ids(library).items()
+        assert not library.add().n_removed, "the same run again changes nothing"
+        assert "1.png" in {path.split("/")[-1] for path in ids(library)}
+    assert (report.n_away, report.n_removed) == (1, 1), "3.png was seen with 4.png"
+    show(1, 4)
+    assert library.add().n_back == 1
+    assert_marks_hold(library, session, "1.png")
+    show(1)
+    assert (report := library.add()).n_removed == 1, "4.png was seen with 1.png"
+    assert report.n_away == 0
+
+
+def test_a_picture_over_another_leaves_it_away_for_good(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    (usb / "horse.png").unlink()
+    library.add(pictures)
+    before = ids(library)
+    (pictures / "red.png").replace(usb / "chelsea.png")
+    for _ in range(3):
+        report = library.add()
+        assert (report.n_removed, report.n_away, len(library)) == (0, 1, len(before))
+    assert ids(library)["usb/chelsea.png"] == before["red.png"]
+
+
+@pytest.fixture
+def mounted(usb: Path, tmp_path: Path) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """The pictures of `usb` on a bind mount: what mounts it, and what unmounts it."""
+    disk = tmp_path / "disk"
+    usb.rename(disk)
+    usb.mkdir()
+
+    def mount() -> None:
+        done = subprocess.run(
+            ["mount", "--bind", str(disk), str(usb)], check=False, capture_output=True
+        )
+        if done.returncode:
+            pytest.skip(f"mounting is refused: {done.stderr.decode().strip()}")
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", str(usb)], check=True)
+
+    mount()
+    try:
+        yield mount, unmount
+    finally:
+        subprocess.run(["umount", "-l", str(usb)], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("stray", [False, True])
+def test_e1_a_mount_point(
+    library: relook.Library,
+    pictures: Path,
+    usb: Path,
+    mounted: tuple[Callable[[], None], Callable[[], None]],
+    stray: bool,
+) -> None:
+    mount, unmount = mounted
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png", "horse.png")
+    unmount()
+    if stray:
+        noise(9).save(usb / "stray.png")
+    for _ in range(3):
+        assert (report := library.add()).n_removed == 0
+        assert report.n_away == 2
+    mount()
+    report = library.add()
+    assert (report.n_added, report.n_back, report.n_away) == (0, 2, int(stray))
+    assert before.items() <= ids(library).items()
+    assert_marks_hold(library, session, "chelsea.png", "horse.png")
+
+
+def test_another_device_is_no_deletion(
+    library: relook.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder on another file system that holds some of the pictures is another disk."""
+    library.add(pictures)
+    monkeypatch.setattr(scan, "device_of", lambda folder, facts: 77)
+    (pictures / "red.png").unlink()
+    for _ in range(2):
+        assert counts(library.add()) == {"n_unchanged": 2, "n_away": 1}
+    assert "is on another disk now" in library.info()["away"][0]["reason"]
+
+
+def test_an_archive_that_is_not_there(library: relook.Library, pictures: Path) -> None:
+    write_zip(pictures / "a.zip", {"1.png": picture(noise(1)), "2.png": picture(noise(2))})
+    library.add(pictures)
+    before, session = ids(library), marked(library, "1.png")
+    (pictures / "a.zip").rename(pictures.parent / "a.zip")
+    assert counts(library.add()) == {"n_unchanged": 3, "n_away": 2}
+    assert_marks_hold(library, session, "1.png")
+    (pictures.parent / "a.zip").rename(pictures / "a.zip")
+    assert counts(library.add()) == {"n_unchanged": 5, "n_back": 2}
+    assert ids(library) == before
+    write_zip(pictures / "a.zip", {"2.png": picture(noise(2))})
+    report = library.add()
+    assert (report.n_removed, report.n_away) == (1, 0)
+
+
+def test_another_disk_at_the_same_place(library: relook.Library, pictures: Path, usb: Path) -> None:
+    """Pictures of another disk that have the names of this one's are no edits of them."""
+    library.add(pictures)
+    before, session = ids(library), marked(library, "chelsea.png")
+    other, aside = pictures.parent / "other", pictures.parent / "aside"
+    other.mkdir()
+    noise(21).save(other / "chelsea.png")
+    noise(22).save(other / "horse.png")
+    usb.rename(aside)
+    other.rename(usb)
+    report = library.add()
+    assert (report.n_added, report.n_updated, report.n_removed, report.n_away) == (2, 0, 0, 2)
+    second = marked(library, "chelsea.png")
+    [mark] = second.judgements
+    usb.rename(other)
+    aside.rename(usb)
+    report = library.add()
+    assert (report.n_added, report.n_removed, report.n_back, report.n_away) == (0, 0, 2, 2)
+    assert before.items() <= ids(library).items()
+    assert_marks_hold(library, session, "chelsea.png")
+    usb.rename(aside)
+    other.rename(usb)
+    assert (report := library.add()).n_back == 2
+    assert library.image(mark.image_id).path == usb / "chelsea.png"
+    assert report.n_moved == 0
+
+
+def test_single_files_are_deleted_and_a_marked_one_comes_back(
+    library: relook.Library, pictures: Path
+) -> None:
+    many(pictures, 4)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "0001.png")
+    aside = pictures.parent / "aside.png"
+    (pictures / "0001.png").rename(aside)
+    (pictures / "0002.png").unlink()
+    assert counts(library.add()) == {"n_removed": 2, "n_unchanged": 5}
+    assert len(library) == 5
+    with pytest.raises(NotFoundError):
+        library.image(before["0001.png"])
+    aside.rename(pictures / "sub" / "other name.png")
+    assert counts(library.add()) == {"n_added": 1, "n_unchanged": 5}
+    assert ids(library)["sub/other name.png"] == before["0001.png"]
+    assert_marks_hold(library, session, "other name.png")
+
+
+def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: Path) -> None:
+    many(pictures, 3)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "0001.png")
+    (pictures / "0001.png").unlink()
+    library.add()
+
+    def kept() -> dict[int, bytes]:
+        with library.files.catalog.transaction() as db:
+            return buried(db, before.values())
+
+    assert kept() == {before["0001.png"]: bytes(pictures / "0001.png")}
+    session.delete()
+    assert kept() == {}
+
+
+def test_words_of_a_deleted_picture_come_back_with_it(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, data = ids(library), (usb / "chelsea.png").read_bytes()
+    (usb / "chelsea.png").unlink()
+    assert library.add().n_removed == 1
+    (usb / "again.png").write_bytes(data)
+    library.add()
+    assert ids(library)["usb/again.png"] == before["usb/chelsea.png"]
+    assert [hit.caption for hit in library.search("yellow", limit=1)] == ["Minka"]
+
+
+@pytest.mark.parametrize("index", ["new", "both", "all"])
+def test_e12_f2_a_renamed_folder(
+    library: relook.Library, pictures: Path, index: str, never_decoded: Callable[[], None]
+) -> None:
+    many(pictures, 6)
+    library.add(pictures)
+    before = {Path(name).name: image_id for name, image_id in ids(library).items()}
+    session = marked(library, "0001.png", "0002.png", "blue.png")
+    new = pictures.rename(pictures.parent / "album")
+    never_decoded()
+    if index == "all":
+        pictures.parent.joinpath("empty").mkdir()
+        library.add(pictures.parent / "empty")
+        library.add()
+    report = library.add(new)
+    assert (report.n_added, report.n_moved, report.n_away) == (0, 9, 0)
+    assert {image.path.name: image.image_id for image in library.files.catalog.each_image()} == (
+        before
+    )
+    assert all(hit.path.exists() for hit in library.search("red", limit=50))
+    assert_marks_hold(library, session, "0001.png", "0002.png", "blue.png")
+    if index == "both":  # the old place is forgotten already, and takes nothing along
+        with pytest.raises(NotFoundError):
+            library.forget(pictures)
+    assert_marks_hold(library, session, "0001.png", "0002.png", "blue.png")
+    assert bytes(pictures) not in library.files.catalog.roots()
+
+
+def test_forgetting_the_old_place_leaves_what_has_moved(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    session = marked(library, "red.png", "blue.png")
+    other = pictures.parent / "other"
+    other.mkdir()
+    (pictures / "red.png").rename(other / "red.png")
+    (pictures / "sub").rename(other / "sub")
+    assert library.add(other).n_moved == 2
+    assert library.forget(pictures) == 1
+    assert_marks_hold(library, session, "red.png", "blue.png")
+
+
+def test_copies_go_to_the_paths_that_are_most_alike(
+    library: relook.Library, pictures: Path
+) -> None:
+    for folder in ("a/x", "a/y", "b/x"):
+        (pictures / folder).mkdir(parents=True)
+        solid("yellow").save(pictures / folder / "1.png")
+    library.add(pictures)
+    before = ids(library)
+    (pictures / "a").rename(pictures / "zz")
+    (pictures / "b" / "x" / "1.png").rename(pictures / "2.png")
+    report = library.add()
+    assert (report.n_moved, report.n_added, report.n_removed, report.n_away) == (3, 0, 0, 0)
+    after = ids(library)
+    assert {name: after[name] for name in ("zz/x/1.png", "zz/y/1.png", "2.png")} in (
+        {"zz/x/1.png": before["a/x/1.png"], "zz/y/1.png": before["a/y/1.png"],
+         "2.png": before["b/x/1.png"]},
+    )  # fmt: skip
+
+
+def test_marks_follow_a_picture_whose_place_a_copy_takes(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png", "green.png")
+    green = (pictures / "green.png").read_bytes()
+    (pictures / "red.png").replace(pictures / "green.png")
+    (pictures / "zz.png").write_bytes((pictures / "green.png").read_bytes())
+    (pictures / "sub" / "elsewhere.png").write_bytes(green)
+    report = library.add()
+    assert (report.n_moved, report.n_added, report.n_updated, report.n_removed) == (2, 1, 0, 0)
+    assert ids(library)["sub/elsewhere.png"] == before["green.png"]
+    assert_marks_hold(library, session, "elsewhere.png", "green.png")
+
+
+def test_a_copy_over_a_picture_leaves_it_the_words_that_it_has(
+    library: relook.Library, pictures: Path
+) -> None:
+    rows = "path,title,caption\nred.png,Red,of red\ngreen.png,Green,\n"
+    (pictures / "words.csv").write_text(rows)
+    library.add(pictures, metadata=pictures / "words.csv")
+    before = ids(library)
+    (pictures / "green.png").write_bytes((pictures / "red.png").read_bytes())
+    assert counts(library.add()) == {"n_updated": 1, "n_unchanged": 2}
+    assert ids(library) == before
+    image = library.image(before["green.png"])
+    assert (image.title, image.caption) == ("Green", "of red")
+
+
+def test_forget_deletes_for_good_and_says_what_was_marked(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    library.add(pictures, metadata=pictures / "words.csv")
+    before = ids(library)
+    session = marked(library, "chelsea.png", "horse.png")
+    back = take_away(usb, "gone")
+    library.add()
+    taken = library.take_out(usb)
+    assert (taken.n_images, taken.n_marks) == (2, 2)
+    assert library.info()["n_away"] == 0
+    back()
+    assert library.add().n_added == 2  # the sessions are still there, so their marks hold again
+    assert_marks_hold(library, session, "chelsea.png", "horse.png")
+    assert library.image(before["usb/chelsea.png"]).caption == ""
+
+
+def test_move_relabels_without_reading(
+    library: relook.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(pictures / "a.tar", {"1.png": picture(noise(1))})
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png", "1.png")
+    new = pictures.rename(pictures.parent / "pictures on a disk")
+    monkeypatch.setattr(reading, "read_bytes", None)
+    report = library.move(pictures, new)
+    assert (report.n_moved, report.n_missing, report.n_other) == (4, 0, 0)
+    assert report.roots == (bytes(new),)
+    after = {os.fsdecode(i.facts.path): i.image_id for i in library.files.catalog.each_image()}
+    assert after == {f"{new}/{name}": image_id for name, image_id in before.items()}
+    assert counts(library.add()) == {"n_unchanged": 4}
+    assert_marks_hold(library, session, "red.png", "1.png")
+    # One file, and a folder below a root.
+    (new / "red.png").rename(new / "sub" / "rose.png")
+    assert library.move(new / "red.png", new / "sub" / "rose.png").n_moved == 1
+    (new / "sub").rename(new / "below")
+    assert library.move(new / "sub", new / "below").roots == (bytes(new),)
+    assert counts(library.add()) == {"n_unchanged": 4}
+
+
+def test_move_says_what_is_not_there(library: relook.Library, pictures: Path) -> None:
+    library.add(pictures)
+    before = ids(library)
+    with pytest.raises(NotFoundError, match="none of the 3 pictures") as raised:
+        library.move(pictures, pictures.parent / "elsewhere")
+    assert raised.value.code == "no_path"
+    with pytest.raises(NotFoundError) as raised:
+        library.move(pictures.parent / "elsewhere", pictures)
+    assert raised.value.code == "no_image"
+    with pytest.raises(InputError) as wrong:
+        library.move(pictures, "s3://bucket")
+    assert wrong.value.code == "bad_move"
+    assert ids(library) == before
+    new = pictures.parent / "new"
+    new.mkdir()
+    (pictures / "red.png").rename(new / "red.png")
+    noise(5).save(new / "green.png")
+    report = library.move(pictures, new)
+    assert (report.n_moved, report.n_missing, report.n_other) == (1, 1, 1)
+    assert set(report.roots) == {bytes(pictures), bytes(new)}
+
+
+def test_move_takes_marks_from_a_copy_that_was_indexed_first(
+    library: relook.Library, pictures: Path
+) -> None:
+    """As an older Relook left them: the new place's images are copies with marks of their own."""
+    library.add(pictures)
+    first = marked(library, "red.png")
+    new = pictures.parent / "new"
+    shutil.copytree(pictures, new)
+    assert library.add(new).n_duplicates == 3
+    second = library.look("red", limit=50)
+    second.judge(next(h for h in second.page if h.path == new / "red.png"), relevant=True)
+    shutil.rmtree(pictures)
+    assert library.move(pictures, new).n_moved == 3
+    assert len(library) == 3
+    for session in (first, second):
+        assert_marks_hold(library, session, "red.png")
+
+
+@pytest.mark.parametrize("place", ["inside", "beside"])
+def test_a_library_that_moves_with_its_pictures(tmp_path: Path, place: str) -> None:
+    disk = tmp_path / "disk"
+    (disk / "pictures").mkdir(parents=True)
+    solid("red").save(disk / "pictures" / "red.png")
+    solid("blue").save(disk / "pictures" / "blue.png")
+    folder = Path("pictures/relook") if place == "inside" else Path("relook")
+    with relook.Library(disk / folder, encoder=ColourEncoder()) as library:
+        library.add(disk / "pictures")
+        before, session = ids(library), marked(library, "red.png")
+    new = disk.rename(tmp_path / "mounted elsewhere")
+    with relook.Library(new / folder, encoder=ColourEncoder()) as library:
+        assert [hit.path for hit in library.search("red", limit=1)] == [new / "pictures/red.png"]
+        assert ids(library) == before
+        assert library.files.catalog.roots() == [bytes(new / "pictures")]
+        assert counts(library.add()) == {"n_unchanged": 2}
+        assert_marks_hold(library, session, "red.png")
+
+
+def test_a_library_that_moves_without_its_pictures_leaves_them(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    solid("red").save(tmp_path / "pictures" / "red.png")
+    with relook.Library(tmp_path / "relook", encoder=ColourEncoder()) as library:
+        library.add(tmp_path / "pictures")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "relook").rename(tmp_path / "far" / "relook")
+    (tmp_path / "far" / "pictures").mkdir()  # of that name, with other pictures
+    noise(3).save(tmp_path / "far" / "pictures" / "red.png")
+    with relook.Library(tmp_path / "far" / "relook", encoder=ColourEncoder()) as library:
+        assert library.files.catalog.roots() == [bytes(tmp_path / "pictures")]
+        assert counts(library.add()) == {"n_unchanged": 1}
+
+
+def test_a_catalog_of_before_gets_the_tables(
+    open_library: Callable[..., relook.Library], pictures: Path, usb: Path
+) -> None:
+    library = open_library()
+    library.add(pictures)
+    before = ids(library)
+    with library.files.catalog.transaction() as db:
+        for table in ("whereabouts", "places", "absences", "tombstones", "home"):
+            db.execute(f"DROP TABLE {table}")
+    library.close()
+    library = open_library()
+    back = take_away(usb, "stray")
+    assert (report := library.add()).n_away == 2
+    assert report.n_removed == 0
+    back()
+    library.add()
+    assert before.items() <= ids(library).items()
+    assert library.info()["n_away"] == 1
