@@ -2,7 +2,7 @@
 
 Embeds captions of the training sets with the shipped text tower and keeps the centres of their
 clusters. Feedback reads a short query by them
-(`relook.feedback.phrasings`); no caption's words are kept.
+(`relook.feedback.directions`); no caption's words are kept.
 
     python training/phrasings.py --data DATA --model src/relook/encoders/builtin_model
 
