@@ -130,7 +130,7 @@ def measure(model, tiles: np.ndarray, captions: list[list[str]]) -> dict[str, fl
     weights = np.array([1.0] + [model.card["tile_weight"]] * (seen.shape[1] - 1))
 
     def scores(texts: tuple[str, ...]) -> np.ndarray:
-        return (np.einsum("ptd,pd->pt", seen, model.read(list(texts))) * weights).max(1)
+        return (np.einsum("abc,ac->ab", seen, model.read(list(texts))) * weights).max(1)
 
     return shares(list(kinds), scores(right), scores(wrong))
 

@@ -4,7 +4,7 @@
 
 Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
 directions in which pictures and captions vary most. The picture tower is the integer graph that
-made the features, with the heads behind it; the weights of heads and words are stored as bytes.
+made the features, with the heads behind it; weights of heads and words are stored as bytes.
 """
 
 import argparse

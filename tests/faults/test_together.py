@@ -3,6 +3,7 @@
 import random
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server_parts import serving
@@ -11,7 +12,7 @@ import relook
 from relook.core.errors import LibraryBusyError
 from relook.library.check import check
 from relook.library.repair import repair
-from relook.library.session_table import RoundRow
+from relook.search.engine import Ranking
 from relook.testing import ColourEncoder
 
 from .parts import assert_sound, killer, make_album, stored, told, whole_vectors
@@ -132,13 +133,13 @@ def test_a_round_that_another_process_was_faster_with(
         one.add(album)
         slow = one.look("red", limit=2)
         fast = two.session(slow.session_id)
-        add_round = slow._table.add_round
+        rank = slow.engine.rank_with
 
-        def late(session_id: str, row: RoundRow) -> None:
+        def late(*values: Any) -> Ranking:
             fast.again("rocchio")
-            add_round(session_id, row)
+            return rank(*values)
 
-        monkeypatch.setattr(slow._table, "add_round", late)
+        monkeypatch.setattr(slow.engine, "rank_with", late)
         with pytest.raises(LibraryBusyError, match="has just added round 1") as raised:
             slow.again("rocchio")
         assert raised.value.code == "session_busy"

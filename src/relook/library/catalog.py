@@ -131,19 +131,14 @@ class Catalog:
                 if self.before_commit is not None:  # a shared library publishes the commit
                     self.before_commit(self._db)
                 self._db.execute("COMMIT")
-            except sqlite3.DatabaseError as error:
-                self._roll_back()
-                raise database_error(self.path, error) from error
-            except UnicodeEncodeError as error:
-                self._roll_back()
-                raise bad_text(error) from error
-            except BaseException:
-                self._roll_back()
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.DatabaseError):
+                    raise database_error(self.path, error) from error
+                if isinstance(error, UnicodeEncodeError):
+                    raise bad_text(error) from error
                 raise
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
 
     def listen(self, triggers: str) -> None:
         """Makes temporary triggers, which end with this connection."""
