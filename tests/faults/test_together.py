@@ -2,6 +2,7 @@
 
 import random
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import relook
 from relook.core.errors import LibraryBusyError
 from relook.library.check import check
 from relook.library.repair import repair
-from relook.search.engine import Ranking
 from relook.testing import ColourEncoder
 
 from .parts import assert_sound, killer, make_album, stored, told, whole_vectors
@@ -133,13 +133,13 @@ def test_a_round_that_another_process_was_faster_with(
         one.add(album)
         slow = one.look("red", limit=2)
         fast = two.session(slow.session_id)
-        rank = slow.engine.rank_with
+        together = slow._table.together
 
-        def late(*values: Any) -> Ranking:
+        def late() -> AbstractContextManager[Any]:
             fast.again("rocchio")
-            return rank(*values)
+            return together()
 
-        monkeypatch.setattr(slow.engine, "rank_with", late)
+        monkeypatch.setattr(slow._table, "together", late)
         with pytest.raises(LibraryBusyError, match="has just added round 1") as raised:
             slow.again("rocchio")
         assert raised.value.code == "session_busy"

@@ -132,13 +132,16 @@ class Catalog:
                     self.before_commit(self._db)
                 self._db.execute("COMMIT")
             except BaseException as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                self._roll_back()
                 if isinstance(error, sqlite3.DatabaseError):
                     raise database_error(self.path, error) from error
                 if isinstance(error, UnicodeEncodeError):
                     raise bad_text(error) from error
                 raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def listen(self, triggers: str) -> None:
         """Makes temporary triggers, which end with this connection."""
@@ -337,8 +340,7 @@ class Catalog:
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
             marks = ", ".join(f"{name.strip()} = ?" for name in COLUMNS.split(","))
-            sql = f"UPDATE images SET {marks} WHERE image_id = ?"
-            db.execute(sql, (*values, record.image_id))
+            db.execute(f"UPDATE images SET {marks} WHERE image_id = ?", (*values, record.image_id))
             return record.image_id
         marks = ", ".join("?" * (len(values) + 2))
         sql = f"INSERT INTO images ({COLUMNS}, added_s, image_id) VALUES ({marks})"
