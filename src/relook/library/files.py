@@ -162,7 +162,8 @@ class LibraryFiles:
             raise EncoderMismatchError(
                 "other_encoder",
                 f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
-                "index the pictures into a new library, or use the encoder it was made with",
+                "index the pictures into a new library (relook index FOLDER --library NEW), or use"
+                " the encoder it was made with; this library stays as it is",
             )
 
     def refresh(self, *, now: bool = False) -> bool:
