@@ -98,7 +98,8 @@ class Box:
 
     def as_list(self) -> list[float]:
         """`[x0, y0, x1, y1]`, for JSON."""
-        return [self.x0, self.y0, self.x1, self.y1]
+        edges = (self.x0, self.y0, self.x1, self.y1)
+        return [float(edge) for edge in edges]  # 0 and 0.0 are one edge in the catalog, too
 
 
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)

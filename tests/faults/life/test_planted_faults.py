@@ -65,10 +65,11 @@ def mark_lost_by_looking_again(patch: pytest.MonkeyPatch) -> None:
     """A page takes the oldest mark with it."""
     add_round = SessionTable.add_round
 
-    def clearing(table: SessionTable, session_id: str, row: Any) -> None:
-        add_round(table, session_id, row)
+    def clearing(table: SessionTable, session_id: str, row: Any) -> Any:
+        kept = add_round(table, session_id, row)
         for judgement in table.judgements(session_id)[:1] if row.number else ():
             table.remove_judgement(session_id, judgement.judgement_id)
+        return kept
 
     patch.setattr(SessionTable, "add_round", clearing)
 

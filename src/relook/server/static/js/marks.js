@@ -49,6 +49,7 @@ export function mark(imageId, relevant, box = null, key = newKey()) {
     key,
     judgement_id: null,
     round: state.round,
+    led_to: null,
     image_id: imageId,
     relevant,
     box,
