@@ -5,7 +5,9 @@ exception but a `RelookError`, or an answer that breaks a promise. `run.py` driv
 coverage as its guide, tests/unit/test_fuzz.py with hypothesis for a short while.
 """
 
+import atexit
 import json
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -48,6 +50,7 @@ from relook.search.grammar import parse_query
 from relook.search.session_file import FORMAT, read_file
 
 PLACE = Path(tempfile.mkdtemp(prefix="relook-fuzz-"))
+atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
 SUBJECT = Subject(b"x", "image/png", "00", 0, 1, 1, url="https://pictures.example.org/a.png")
 SECRET = Secret("a-key-of-the-fuzzer", "here")
 
