@@ -189,7 +189,8 @@ def _refuse_contradictions(
             continue
         place = f"image {request.image_id} ({name_of(request.image_id)})"
         if request.box is not None:
-            place = f"the box {request.box.as_list()} of {place}"
+            edges = ", ".join(f"{edge:g}" for edge in request.box.as_list())
+            place = f"the box [{edges}] of {place}"
         if other.relevant != request.relevant:
             message = f"{place} is marked relevant and irrelevant"
         else:
