@@ -17,6 +17,8 @@ from typing import Any
 
 from relook.core.errors import ModelError
 from relook.encoders import hub
+from relook.encoders.onnx_layout import has_towers
+from relook.encoders.spec import has_only_onnx
 
 __all__ = ["Checkpoint", "fetch", "find"]
 
@@ -127,6 +129,11 @@ class Checkpoint:
             raise self._incomplete("model.safetensors")
         return sorted(found)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the weights."""
+        return sum(path.stat().st_size for path in self.weight_files())
+
     def check(self) -> None:
         """Looks for every file that loading needs.
 
@@ -171,12 +178,8 @@ class Checkpoint:
 
     def _without_weights(self, name: str) -> ModelError:
         pickles = sorted(path.name for glob in _PICKLES for path in self.folder.glob(glob))
-        if any(self.folder.glob("onnx/*.onnx")) or any(self.folder.glob("visual/*.onnx")):
-            return ModelError(
-                "model_incomplete",
-                f"{self.model} has no {name} (in {self.folder}), but its towers in ONNX",
-                f"write onnx:{self.model}",
-            )
+        if has_only_onnx(self.folder):
+            return _only_onnx(self.model, name)
         if not pickles:
             return self._incomplete(name)
         return ModelError(
@@ -211,13 +214,24 @@ def fetch(model: str, revision: str = "") -> Checkpoint:
     Raises:
         ModelError, FetchError, StorageError, MissingExtraError: as `hub.fetch`.
     """
-    folder = hub.fetch(model, revision, _wanted)
+
+    def choose(names: list[str]) -> list[str]:
+        """The files of a repository that loading reads."""
+        wanted = [name for name in names if any(fnmatch(name, p) for p in _PATTERNS)]
+        if not any(name.endswith(".safetensors") for name in names) and has_towers(names):
+            raise _only_onnx(model, "safetensors")
+        return wanted
+
+    folder = hub.fetch(model, revision, choose)
     return Checkpoint(folder, model, folder.name)
 
 
-def _wanted(names: list[str]) -> list[str]:
-    """The files of a repository that loading reads."""
-    return [name for name in names if any(fnmatch(name, pattern) for pattern in _PATTERNS)]
+def _only_onnx(model: str, missing: str) -> ModelError:
+    return ModelError(
+        "model_incomplete",
+        f"{model} has no {missing}, but its towers in ONNX",
+        f"write onnx:{model}",
+    )
 
 
 def _tensor_sums(path: Path) -> list[str]:

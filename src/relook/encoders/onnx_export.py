@@ -193,7 +193,12 @@ def _write_graph(tower: Any, example: dict[str, Any], path: Path, output: str, o
 
     try:
         # In a folder of its own: a graph over 2 GB has a file for each weight beside it.
-        with TemporaryDirectory(dir=path.parent) as place, warnings.catch_warnings(), quiet(), torch.no_grad():
+        with (
+            TemporaryDirectory(dir=path.parent) as place,
+            warnings.catch_warnings(),
+            quiet(),
+            torch.no_grad(),
+        ):
             warnings.simplefilter("ignore")  # the tracer's, about values that are constant here
             raw = Path(place) / path.name
             torch.onnx.export(
@@ -252,12 +257,16 @@ def _checked(
 
 def _quantise(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    prepared = target.with_suffix(".prepared")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True, skip_optimization=True)
     # Convolutions stay: the image tower has one, which costs little and loses much.
     quantize_dynamic(
-        source, target, weight_type=QuantType.QInt8, per_channel=True,
+        prepared, target, weight_type=QuantType.QInt8, per_channel=True,
         op_types_to_quantize=["MatMul", "Gemm", "Gather"],
     )  # fmt: skip
+    prepared.unlink()
 
 
 def _vectors_of(made: Path, variant: str) -> Floats:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from relook.core.errors import InputError, ModelError
 
-__all__ = ["VARIANTS", "Layout", "layout_of"]
+__all__ = ["VARIANTS", "Layout", "has_towers", "layout_of"]
 
 VARIANTS = ("fp16", "int8", "uint8", "quantized", "q4", "q4f16", "bnb4")
 """Endings of a tower's name; a tower without one is in float32."""
@@ -135,6 +135,12 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
     return Layout(
         kind.name, "" if variant == _FLOAT32 else variant, *towers, *configs, tuple(extras)
     )
+
+
+def has_towers(names: Iterable[str]) -> bool:
+    """Whether a tower of any layout is among some relative paths."""
+    there = set(names)
+    return any(kind.variants(there) for kind in _KINDS)
 
 
 def _kind_of(there: set[str], model: str, again: str) -> _Kind:
