@@ -46,7 +46,8 @@ def list_models(as_json: JsonOption = False) -> None:
         [
             (
                 fact["name"], fact["shape"].removeprefix("ViT-").removesuffix(" px"),
-                f"{fact['n_mb']:,}", fact["languages"].removesuffix(" languages"),
+                f"{fact['n_mb']:,}",
+                fact["languages"].removesuffix(" languages").replace("about ", "~"),
                 _shown(fact["coco_recall_1"]), _shown(fact["ms"]), fact["licence"],
                 "yes" if fact["here"] else "no",
             )
