@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from relook.cli.options import JsonOption
-from relook.cli.output import print_json, print_table
+from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.errors import MissingExtraError, NotFoundError
 from relook.core.registry import import_extra
 from relook.encoders.checkpoint import fetch as fetch_checkpoint
@@ -101,9 +101,12 @@ def fetch(
     if spec.kind == "onnx":
         spec.check_options(("revision", "variant", "tiles"))
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
-        found = onnx_folder.fetch(spec.model, revision, spec.options.get("variant", ""))
+        variant = spec.options.get("variant", "")
+        with progress_bar(as_json) as progress:
+            found = onnx_folder.fetch(spec.model, revision, variant, progress)
     elif spec.model:
-        found = fetch_checkpoint(spec.model, revision)
+        with progress_bar(as_json) as progress:
+            found = fetch_checkpoint(spec.model, revision, progress)
     else:
         raise NotFoundError(
             "unknown_model", f"no model is called {model!r}",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import ModelError
+from relook.core.progress import ProgressCallback
 from relook.encoders import hub
 from relook.encoders.onnx_layout import has_towers
 from relook.encoders.spec import has_only_onnx
@@ -208,7 +209,7 @@ def find(model: str, revision: str = "") -> Checkpoint:
     return Checkpoint(folder, model, folder.name)
 
 
-def fetch(model: str, revision: str = "") -> Checkpoint:
+def fetch(model: str, revision: str = "", progress: ProgressCallback | None = None) -> Checkpoint:
     """Downloads a checkpoint from the hub into its cache; what is there already stays.
 
     Raises:
@@ -222,7 +223,7 @@ def fetch(model: str, revision: str = "") -> Checkpoint:
             raise _only_onnx(model, "safetensors")
         return wanted
 
-    folder = hub.fetch(model, revision, choose)
+    folder = hub.fetch(model, revision, choose, progress)
     return Checkpoint(folder, model, folder.name)
 
 

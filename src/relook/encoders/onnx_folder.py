@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import ModelError
+from relook.core.progress import ProgressCallback
 from relook.encoders import hub
 from relook.encoders.onnx_layout import Layout, layout_of
 from relook.encoders.onnx_words import WordRules
@@ -222,7 +223,9 @@ def find(model: str, revision: str = "", variant: str = "") -> OnnxFolder:
     return OnnxFolder(folder, model, variant, folder.name)
 
 
-def fetch(model: str, revision: str = "", variant: str = "") -> OnnxFolder:
+def fetch(
+    model: str, revision: str = "", variant: str = "", progress: ProgressCallback | None = None
+) -> OnnxFolder:
     """Downloads what `find` needs from the hub, checked; other variants are left there.
 
     Raises:
@@ -234,7 +237,7 @@ def fetch(model: str, revision: str = "", variant: str = "") -> OnnxFolder:
         again = "look at its files on the hub; some models have their ONNX files in another place"
         return list(layout_of(names, model, variant, again).files)
 
-    folder = hub.fetch(model, revision, choose)
+    folder = hub.fetch(model, revision, choose, progress)
     return OnnxFolder(folder, model, variant, folder.name)
 
 
