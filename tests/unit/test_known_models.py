@@ -65,7 +65,7 @@ def test_a_name_that_was_not_fetched_says_what_to_run(monkeypatch: pytest.Monkey
 
     installed(monkeypatch, "onnx")
     monkeypatch.setattr(
-        hub, "_client", lambda: type("Client", (), {"snapshot_download": staticmethod(absent)})
+        hub, "_client", lambda _: type("Client", (), {"snapshot_download": staticmethod(absent)})
     )
     with pytest.raises(ModelError) as raised:
         make_encoder("siglip2-base")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
-    "DECODINGS",
     "AskSettings",
     "CaptionerSettings",
     "EncoderSettings",
@@ -30,9 +29,6 @@ __all__ = [
     "help_of",
     "setting",
 ]
-
-DECODINGS = ("full", "reduced")
-"""How much of a picture's file an encoder sees."""
 
 
 def setting(default: Any, text: str, **more: Any) -> Any:
@@ -246,7 +242,7 @@ class EncoderSettings:
     )  # fmt: skip
     decode: str = setting(
         "full", "every pixel of a file (full), or a JPEG's faster, reduced scales (reduced)",
-        choices=DECODINGS,
+        choices=("full", "reduced"),
     )  # fmt: skip
 
 

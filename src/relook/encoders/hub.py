@@ -63,7 +63,7 @@ def cached(model: str, revision: str = "", kind: str = "hf") -> Path:
         ModelError: `model_missing` with what to run.
         MissingExtraError: when the hub's client is not installed.
     """
-    hub = _client()
+    hub = _client(kind)
     try:
         return Path(hub.snapshot_download(model, revision=revision or None, local_files_only=True))
     except Exception as error:
@@ -99,6 +99,7 @@ def fetch(
     revision: str,
     choose: Callable[[list[str]], list[str]],
     progress: ProgressCallback | None = None,
+    kind: str = "hf",
 ) -> Path:
     """Downloads a model into the hub's cache; what is there already stays.
 
@@ -107,6 +108,7 @@ def fetch(
         revision: Branch, tag or commit; the main branch when empty.
         choose: Which of a repository's files are wanted.
         progress: Called with megabytes so far.
+        kind: As for `local_folder`.
 
     Returns:
         Its folder; its name is the commit.
@@ -118,11 +120,11 @@ def fetch(
         StorageError: when the disk refuses.
         MissingExtraError: when the hub's client or httpx is not installed.
     """
-    hub = _client()
-    download = import_extra("relook.core.download", "relook model fetch", "onnx")
+    hub = _client(kind)
+    download = import_extra("relook.core.download", "relook model fetch", kind)
     if hub.constants.HF_HUB_OFFLINE:
         with contextlib.suppress(ModelError):
-            return cached(model, revision)
+            return cached(model, revision, kind)
     try:
         facts = hub.HfApi().model_info(model, revision=revision or None, files_metadata=True)
         stated = {entry.rfilename: entry for entry in facts.siblings or []}
@@ -175,14 +177,14 @@ def _writing(home: Path) -> Iterator[None]:
         raise disk_error(f"cannot write into {home}", error) from error
 
 
-def _client() -> Any:
+def _client(kind: str) -> Any:
     try:
         import huggingface_hub
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "missing_extra",
             f"models of the hub need the package {error.name!r}",
-            "pip install 'relook[onnx]', or 'relook[hf]' with torch",
+            f"pip install 'relook[{kind}]'",
         ) from error
     return huggingface_hub
 

@@ -47,7 +47,7 @@ class OnnxFolder:
     def __init__(self, folder: Path, model: str, variant: str = "", revision: str = "") -> None:
         self.folder, self.model, self.revision = folder, model, revision
         names = _names(folder)
-        self.layout: Layout = layout_of(names, f"{model} (in {folder})", variant, self._again)
+        self.layout: Layout = layout_of(names, self._named, variant, self._again)
         for name in self.layout.files:
             self._check_content(name)
 
@@ -170,7 +170,7 @@ class OnnxFolder:
         if head == _POINTER:
             raise ModelError(
                 "model_incomplete",
-                f"{name} of {self.model} (in {self.folder}) is a pointer of Git LFS, not the file",
+                f"{name} of {self._named} is a pointer of Git LFS, not the file",
                 "git lfs pull" if not self.revision else self._again,
             )
         if not head:
@@ -190,12 +190,16 @@ class OnnxFolder:
         return self._damaged(path.relative_to(self.folder).as_posix(), why)
 
     def _damaged(self, name: str, why: object) -> ModelError:
-        told = " ".join(str(why).split())[:300]
+        told = " ".join(str(why).split()).replace(f"{self.folder}{os.sep}", "")[:300]
         return ModelError(
-            "model_changed",
-            f"{name} of {self.model} (in {self.folder}) cannot be used: {told}",
-            self._again,
+            "model_changed", f"{name} of {self._named} cannot be used: {told}", self._again
         )
+
+    @property
+    def _named(self) -> str:
+        """The model as messages name it."""
+        here = str(self.folder)
+        return here if self.model == here else f"{self.model} (in {here})"
 
     @property
     def _again(self) -> str:
@@ -237,7 +241,7 @@ def fetch(
         again = "look at its files on the hub; some models have their ONNX files in another place"
         return list(layout_of(names, model, variant, again).files)
 
-    folder = hub.fetch(model, revision, choose, progress)
+    folder = hub.fetch(model, revision, choose, progress, "onnx")
     return OnnxFolder(folder, model, variant, folder.name)
 
 

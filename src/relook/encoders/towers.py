@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError
-from relook.core.settings import DECODINGS, EncoderSettings
+from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, unit
 from relook.encoders import crops
@@ -34,6 +34,8 @@ _TEXTS_AT_ONCE = 64  # words are short, and their number is seldom large
 _FULL_PX = 4096
 """Pictures of up to twice this on their shorter side keep every pixel; larger ones keep at least
 this, which is far above what any tower sees, and fit into memory."""
+
+_DECODINGS: tuple[str, ...] = EncoderSettings.__dataclass_fields__["decode"].metadata["choices"]
 
 
 class ModelFiles(Protocol):
@@ -87,16 +89,16 @@ class TwoTowers(ABC):
         tiles: str = crops.DEFAULT,
         device: str = "auto",
         dtype: str = "auto",
-        decode: str = DECODINGS[0],
+        decode: str = _DECODINGS[0],
     ) -> None:
         self.model, self.revision, self.tiles = os.fspath(model), revision, tiles
         self.device, self.dtype, self.decode = device, dtype, decode
         self._boxes = crops.tiling(tiles)
-        if decode not in DECODINGS:
+        if decode not in _DECODINGS:
             raise InputError(
                 "bad_decode",
                 f"pictures cannot be decoded {decode!r}",
-                f"use {' or '.join(DECODINGS)}",
+                f"use {' or '.join(_DECODINGS)}",
             )
         self._lock = threading.RLock()
         self._opened: Any = None
