@@ -12,7 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,7 +275,7 @@ class Tower:
             n_some = min(step, n - at)
             if self._n_fixed > n_some:
                 some = {name: _filled(values, self._n_fixed) for name, values in some.items()}
-            found = self._guarded(lambda some=some: self._session.run([self._output], some)[0])
+            found = self._guarded(partial(self._session.run, [self._output], some))[0]
             rows.append(np.asarray(found, np.float32)[:n_some])  # [n_some, d]
         return np.concatenate(rows)
 

@@ -133,7 +133,8 @@ def _fast_siglip(tokenizer: Any) -> Any:
     from tokenizers import normalizers, processors
     from transformers import convert_slow_tokenizer
 
-    base: Any = convert_slow_tokenizer.SpmConverter
+    module: Any = convert_slow_tokenizer
+    base: Any = module.SpmConverter
 
     class Converter(base):  # type: ignore[misc]
         def normalizer(self, proto: Any) -> Any:

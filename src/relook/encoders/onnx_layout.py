@@ -124,7 +124,8 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
     kind = _kind_of(there, model, again)
     variant = _chosen(kind, there, model, variant)
     ending = "" if variant == _FLOAT32 else f"_{variant}"
-    towers = tuple(f"{tower}{ending}.onnx" for tower in (kind.image, kind.text))
+    image, text = (f"{tower}{ending}.onnx" for tower in (kind.image, kind.text))
+    towers = (image, text)
     configs = [next((n for n in places if n in there), "") for places in kind.configs]
     missing = [tower for tower in towers if tower not in there]
     missing += [kind.configs[at][0] for at, name in enumerate(configs) if not name]
@@ -132,9 +133,9 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
         raise ModelError("model_incomplete", f"{model} has no {' and no '.join(missing)}", again)
     extras = [name for name in kind.extras if name in there]
     extras += sorted(name for tower in towers for name in there if _is_beside(name, tower))
-    return Layout(
-        kind.name, "" if variant == _FLOAT32 else variant, *towers, *configs, tuple(extras)
-    )
+    config, pixels, tokenizer = configs
+    shown = "" if variant == _FLOAT32 else variant
+    return Layout(kind.name, shown, image, text, config, pixels, tokenizer, tuple(extras))
 
 
 def has_towers(names: Iterable[str]) -> bool:
