@@ -80,6 +80,31 @@ def test_an_export_has_the_vectors_of_its_checkpoint(
     assert_same(encoder_of(exported[family]), checkpoints[family])
 
 
+@pytest.mark.parametrize("family", parts.FAMILIES)
+def test_pixels_and_tokens_are_those_of_transformers(
+    family: str, checkpoints: dict[str, Path], exported: dict[str, Path]
+) -> None:
+    """Number by number, against its own processors used as its documentation says."""
+    from transformers import AutoImageProcessor, AutoTokenizer
+
+    encoder = encoder_of(exported[family])
+    processor = AutoImageProcessor.from_pretrained(checkpoints[family], use_fast=False)
+    for picture in PICTURES:
+        theirs = processor(picture, return_tensors="np")["pixel_values"]
+        ours = encoder.files.pixels.normalised(encoder.prepare(picture))
+        assert np.abs(ours - theirs).max() < 1e-5
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints[family])
+    texts = TEXTS if family == "clip" else [text.lower() for text in TEXTS]
+    theirs = tokenizer(
+        texts, padding="max_length", truncation=True, return_tensors="np",
+        max_length=77 if family == "clip" else 64,
+    )  # fmt: skip
+    ids, mask = encoder._words.encode(TEXTS)
+    assert np.array_equal(ids, theirs["input_ids"])
+    if "attention_mask" in theirs:
+        assert np.array_equal(mask, theirs["attention_mask"])
+
+
 @pytest.mark.parametrize("family", ["clip", "siglip"])
 def test_immichs_layout_keeps_the_contract(
     family: str, checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path

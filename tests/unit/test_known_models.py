@@ -82,6 +82,7 @@ def test_a_name_that_was_not_fetched_says_what_to_run(monkeypatch: pytest.Monkey
         ("hf:openai/clip-vit-base-patch32", "English"),
         ("onnx:google/siglip2-base-patch16-224", ""),
         ("hf:/some/folder", ""),
+        ("my own, really", ""),
     ],
 )
 def test_languages_are_told_where_they_are_known(spec: str, languages: str) -> None:

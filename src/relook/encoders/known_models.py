@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from relook.core.errors import MissingExtraError, ModelError
+from relook.core.errors import InputError, MissingExtraError, ModelError
 from relook.encoders import hub
 from relook.encoders.spec import ModelSpec
 
@@ -139,7 +139,10 @@ def languages_of(spec: str) -> str:
     Args:
         spec: As a library keeps it.
     """
-    model = ModelSpec.parse(spec)
+    try:
+        model = ModelSpec.parse(spec)
+    except InputError:  # an encoder of somebody's own, under any name
+        return ""
     if model.kind == "builtin":
         return BUILTIN.languages
     for known in KNOWN.values():
