@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxEncoder"]
 
+T = TypeVar("T")
 _VECTORS = ("image_embeds", "text_embeds", "embedding", "pooler_output")
 _PROJECTED = ("clip", "metaclip_2", "chinese_clip")  # a pooled output is no vector there
 _IMAGE_INPUTS = ("pixel_values", "image", "input")
@@ -66,6 +67,7 @@ class OnnxEncoder(TwoTowers):
     def __init__(self, model: str | os.PathLike[str], *, variant: str = "", **more: Any) -> None:
         self.variant = variant
         self.n_threads = 0
+        self._parts: dict[str, Any] = {}
         super().__init__(model, **more)
         self.variant = self.files.layout.variant
 
@@ -99,9 +101,6 @@ class OnnxEncoder(TwoTowers):
 
     def _check(self) -> None:
         self.files.check()
-
-    def _load(self) -> None:
-        """Each tower is loaded when it is first used: a search by words does without the other."""
 
     @property
     def _preprocessing(self) -> str:
@@ -146,8 +145,11 @@ class OnnxEncoder(TwoTowers):
         """How many tokens at the end of `text` the tower cannot take."""
         return self._words.n_cut(text)
 
-    @cached_property
+    @property
     def _words(self) -> Words:
+        return self._once("words", self._open_words)
+
+    def _open_words(self) -> Words:
         tower, rules = self._text_tower, self.files.words
         path = self.files.folder / self.files.layout.tokenizer
         length = tower.fixed(tower.named(_ID_INPUTS), 1)
@@ -160,19 +162,30 @@ class OnnxEncoder(TwoTowers):
         except ValueError as error:
             raise self.files.damaged(path, error) from error
 
-    @cached_property
+    @property
     def _image_tower(self) -> Tower:
-        return self._tower(self.files.image_tower, (_IMAGE_INPUTS,))
+        return self._once("image", lambda: self._tower(self.files.image_tower, _IMAGE_INPUTS))
 
-    @cached_property
+    @property
     def _text_tower(self) -> Tower:
-        return self._tower(self.files.text_tower, (_ID_INPUTS, (_MASK,), (_TYPES,)))
+        known = (*_ID_INPUTS, _MASK, _TYPES)
+        return self._once("text", lambda: self._tower(self.files.text_tower, known))
 
-    def _tower(self, path: Path, known: tuple[tuple[str, ...], ...]) -> Tower:
-        with self._lock:  # threads that begin together load it once
-            tower = Tower(path, self.place.device, self.n_threads, self.files)
-            tower.check_inputs(known)
-            return tower
+    def _tower(self, path: Path, known: tuple[str, ...]) -> Tower:
+        tower = Tower(path, self.place.device, self.n_threads, self.files)
+        tower.check_inputs(known)
+        return tower
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """A part that is opened when it is first used, by one thread.
+
+        A search by words does without the image tower.
+        """
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = make()
+            part: T = self._parts[name]
+            return part
 
     @property
     def _more_precise(self) -> str:
@@ -180,8 +193,8 @@ class OnnxEncoder(TwoTowers):
 
     def close(self) -> None:
         """Frees the towers; closing twice is fine."""
-        for name in ("_image_tower", "_text_tower", "_words"):
-            self.__dict__.pop(name, None)
+        with self._lock:
+            self._parts.clear()
 
 
 class Tower:
@@ -233,17 +246,16 @@ class Tower:
         """The first of some names that an input has."""
         return next((name for name in names if name in self.inputs), next(iter(self.inputs)))
 
-    def check_inputs(self, known: tuple[tuple[str, ...], ...]) -> None:
+    def check_inputs(self, known: tuple[str, ...]) -> None:
         """Refuses a graph that wants more than is known here.
 
         Raises:
             ModelError: `unknown_inputs`.
         """
-        names = {name for group in known for name in group}
-        more = sorted(set(self.inputs) - names)
+        more = sorted(set(self.inputs) - set(known))
         odd = [p.name for p in self.inputs.values() if p.type not in _DTYPES]
         if odd or (more and len(self.inputs) > 1):
-            wanted = ", ".join(f"{self.inputs[name].name}" for name in odd or more)
+            wanted = ", ".join(odd or more)
             raise ModelError(
                 "unknown_inputs",
                 f"{self._path.name} of {self._files.model} wants {wanted}, which is not known here",

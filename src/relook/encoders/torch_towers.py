@@ -20,6 +20,8 @@ __all__ = ["TorchTowers"]
 class TorchTowers(TwoTowers):
     """Two towers on torch; words are encoded in float32 whatever `dtype` says. See `TwoTowers`."""
 
+    _opened: Any = None
+
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The model's files.
@@ -42,6 +44,22 @@ class TorchTowers(TwoTowers):
     def place(self) -> Place:
         """See `relook.encoders.devices.place`."""
         return place(self.device, self.dtype)
+
+    @abstractmethod
+    def _load(self) -> Any:
+        """Loads the model onto `place`."""
+
+    @property
+    def _model(self) -> Any:
+        with self._lock:  # threads that begin together load it once
+            if self._opened is None:
+                self._opened = self._load()
+            return self._opened
+
+    def close(self) -> None:
+        """Frees the model; closing twice is fine."""
+        with self._lock:
+            self._opened = None
 
     @abstractmethod
     def _image_features(self, some: NDArray[Any]) -> Any:

@@ -101,7 +101,6 @@ class TwoTowers(ABC):
                 f"use {' or '.join(_DECODINGS)}",
             )
         self._lock = threading.RLock()
-        self._opened: Any = None
         self._check()
 
     @classmethod
@@ -127,10 +126,6 @@ class TwoTowers(ABC):
     @abstractmethod
     def _check(self) -> None:
         """Looks for what loading needs, without loading."""
-
-    @abstractmethod
-    def _load(self) -> Any:
-        """Loads the model onto `place`."""
 
     @property
     @abstractmethod
@@ -221,13 +216,6 @@ class TwoTowers(ABC):
     def _batch(self) -> BatchSize:
         return BatchSize(self.place.first_batch)
 
-    @property
-    def _model(self) -> Any:
-        with self._lock:  # threads that begin together load it once
-            if self._opened is None:
-                self._opened = self._load()
-            return self._opened
-
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         """The same rectangles for every picture."""
         return self._boxes
@@ -303,7 +291,6 @@ class TwoTowers(ABC):
         self.encode_texts(["a"])
         self._encode_crops([self._fit(Image.new("RGB", (64, 64)))])
 
+    @abstractmethod
     def close(self) -> None:
         """Frees the model; closing twice is fine."""
-        with self._lock:
-            self._opened = None
