@@ -141,9 +141,11 @@ def test_a_variant_and_a_model_that_are_not_there(hub: Hub, run: Run) -> None:
     assert error["code"] == "no_variant"
     assert "float32, int8" in error["hint"]
     assert run("model", "fetch", "onnx:org/none", code=1)["error"]["code"] == "model_missing"
-    error = run("model", "fetch", "nobody", code=1)["error"]
+    error = run("model", "fetch", "builtin", code=1)["error"]
     assert error["code"] == "unknown_model"
     assert "siglip2-base" in error["hint"]
+    error = run("model", "fetch", "siglp2-base", code=1)["error"]
+    assert (error["code"], error["hint"]) == ("unknown_encoder", "did you mean 'siglip2-base'?")
     assert not hub.n_sent
 
 

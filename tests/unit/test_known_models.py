@@ -6,7 +6,7 @@ import pytest
 
 from relook.app.models import make_encoder
 from relook.cli.main import main
-from relook.core.errors import MissingExtraError, ModelError
+from relook.core.errors import MissingExtraError, ModelError, NotFoundError
 from relook.encoders import ENCODERS, known_models
 from relook.encoders.known_models import KNOWN, languages_of, resolve
 from relook.encoders.spec import ModelSpec
@@ -53,8 +53,20 @@ def test_a_library_keeps_the_form_that_it_was_made_with(monkeypatch: pytest.Monk
 
 def test_other_specs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
-    for text in ("builtin", "hf:org/name", "siglip2-base:odd", "nobody"):
+    for text in ("builtin", "hf:org/name", "siglip2-base:odd"):
         assert str(resolve(ModelSpec.parse(text))) == text
+
+
+def test_a_name_of_nothing_says_what_is_near() -> None:
+    with pytest.raises(NotFoundError) as raised:
+        resolve(ModelSpec("siglip3-base"))
+    assert (raised.value.code, raised.value.hint) == (
+        "unknown_encoder", "did you mean 'siglip-base'?",
+    )  # fmt: skip
+    with pytest.raises(NotFoundError, match="'qqq'") as raised:
+        resolve(ModelSpec("qqq"))
+    assert "builtin" in raised.value.hint
+    assert "siglip2-so400m" in raised.value.hint
 
 
 def test_a_name_that_was_not_fetched_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def fetch(
             found = fetch_checkpoint(spec.model, revision, progress)
     else:
         raise NotFoundError(
-            "unknown_model", f"no model is called {model!r}",
+            "unknown_model", f"{model} is not fetched from anywhere",
             f"there are: {', '.join(KNOWN)}; or name a hub id, ORG/NAME",
         )  # fmt: skip
     found.check()

@@ -8,13 +8,14 @@ published for the very model, there is none here. Milliseconds: `benchmarks/back
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from relook.core.errors import InputError, MissingExtraError, ModelError
-from relook.encoders import hub
+from relook.core.errors import InputError, MissingExtraError, ModelError, NotFoundError
+from relook.encoders import ENCODERS, hub
 from relook.encoders.spec import ModelSpec
 
 __all__ = ["BUILTIN", "KNOWN", "KnownModel", "is_here", "languages_of", "resolve"]
@@ -115,9 +116,12 @@ def resolve(spec: ModelSpec, kept: ModelSpec | None = None) -> ModelSpec:
         kept: What a library keeps; the form that it was made with is the one that is meant.
 
     Raises:
+        NotFoundError: `unknown_encoder` for a name that is neither a model's nor an adapter's.
         MissingExtraError: when no form can be run with what is installed.
     """
     known = KNOWN.get(spec.kind)
+    if known is None and not spec.model and spec.kind not in ENCODERS.adapters():
+        raise _unknown(spec.kind)
     if known is None or spec.model:
         return spec
     forms = {kind: ModelSpec(kind, name, spec.options) for kind, name in known.forms.items()}
@@ -131,6 +135,13 @@ def resolve(spec: ModelSpec, kept: ModelSpec | None = None) -> ModelSpec:
             " or ".join(f"pip install 'relook[{kind}]'" for kind in reversed(forms)),
         )
     return next((form for form in runs if is_here(form)), runs[0])
+
+
+def _unknown(name: str) -> NotFoundError:
+    names = [*ENCODERS.adapters(), *KNOWN]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+    return NotFoundError("unknown_encoder", f"no encoder is called {name!r}", hint)
 
 
 def languages_of(spec: str) -> str:
