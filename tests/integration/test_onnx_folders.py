@@ -14,6 +14,7 @@ import relook
 from relook.cli.main import main
 from relook.core.errors import InputError, ModelError
 from relook.core.images import decode
+from relook.encoders import onnx_export
 from relook.encoders.hf import HfEncoder
 from relook.encoders.onnx import OnnxEncoder
 from relook.encoders.onnx_export import export
@@ -298,3 +299,34 @@ def test_indexing_sees_every_pixel_of_a_jpeg(
         assert max(seen.size) < max(size)
     with pytest.raises(InputError, match="'half'"):
         OnnxEncoder(made, decode="half")
+
+
+def test_weights_of_a_large_export_become_one_file(made: Path, tmp_path: Path) -> None:
+    """The exporter writes a file for each weight where a graph would have over 2 GB."""
+    import onnx
+
+    (tmp_path / "raw").mkdir()
+    raw, target = tmp_path / "raw" / "text_model.onnx", tmp_path / "text_model.onnx"
+    graph = onnx.load(made / "onnx" / "text_model.onnx")
+    onnx.save_model(
+        graph, raw, save_as_external_data=True, all_tensors_to_one_file=False, size_threshold=0
+    )
+    assert len(list(raw.parent.iterdir())) > 2
+    onnx_export._move_graph(raw, target)
+    there = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert there == ["text_model.onnx", "text_model.onnx_data"]
+    onnx.checker.check_model(str(target))
+
+
+def test_weights_in_a_towers_folder_belong_to_it() -> None:
+    """Immich's large models have a file for each weight, under any name."""
+    names = [
+        "config.json", "visual/model.onnx", "visual/preprocess_cfg.json", "visual/fp16/model.armnn",
+        "visual/onnx__MatMul_123", "textual/model.onnx", "textual/tokenizer.json",
+        "textual/tokenizer_config.json", "textual/vocab.json", "textual/positional_embedding",
+        "README.md",
+    ]  # fmt: skip
+    layout = layout_of(names, "m", "", "again")
+    assert set(names) - set(layout.files) == {
+        "visual/fp16/model.armnn", "textual/vocab.json", "README.md",
+    }  # fmt: skip
