@@ -322,7 +322,8 @@ def _passes(encoder: Any) -> str:
     others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
     several = "pass" if n_passes == 1 else "passes"
     cost = f"{n_passes} forward {several} a picture (--tiles {tiles}; {others})"
-    return f"{cost}, on {encoder.place}, with {encoder.spec.partition('?')[0]}"
+    model = getattr(encoder, "spec", "").partition("?")[0]
+    return f"{cost}, on {encoder.place}" + (f", with {model}" if model else "")
 
 
 def _time_left(now: Progress) -> str:

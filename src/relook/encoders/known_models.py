@@ -70,7 +70,7 @@ KNOWN: Mapping[str, KnownModel] = MappingProxyType(
         ),
         "clip-base-32": KnownModel(
             "ViT-B/32, 224 px", 605, "English", None, "MIT",
-            "openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32",
+            "openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32", ms=57,
         ),
         "clip-base-16": KnownModel(
             "ViT-B/16, 224 px", 599, "English", 33.1, "MIT",
@@ -87,6 +87,7 @@ KNOWN: Mapping[str, KnownModel] = MappingProxyType(
         "xlm-clip-base": KnownModel(
             "ViT-B/32, 224 px", 1464, "about 100 languages", None, "MIT",
             onnx="immich-app/XLM-Roberta-Base-ViT-B-32__laion5b_s13b_b90k",
+            ms=57,
         ),
         "siglip2-base": KnownModel(
             "ViT-B/16, 224 px", 1501, _MULTILINGUAL, 52.1, "Apache-2.0",
