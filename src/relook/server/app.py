@@ -21,24 +21,24 @@ from relook.gateway.error_answers import install
 from relook.gateway.guard import API, Guard
 from relook.gateway.server_settings import ServerSettings
 from relook.server import (
-    models,
     routes_ask,
     routes_files,
     routes_images,
     routes_jobs,
     routes_libraries,
-    routes_meta,
     routes_sessions,
 )
+from relook.server.answers import ErrorAnswer
 from relook.server.state import ServerState
 from relook.serving.libraries import Captioning
+from relook.serving.schemas import answer_model
 
 __all__ = ["create_app", "reference_page"]
 
 _STATIC = Path(__file__).with_name("static")
 _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 501, 502, 503, 507)
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": models.ErrorAnswer, "description": "Error"} for status in _STATUSES
+    status: {"model": answer_model(ErrorAnswer), "description": "Error"} for status in _STATUSES
 }
 
 
@@ -86,11 +86,10 @@ def create_app(
     app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
     modules = (
-        routes_meta, routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs,
-        routes_ask,
+        routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs, routes_ask,
     )  # fmt: skip
-    for module in modules:
-        api.include_router(module.router)
+    for router in (routes_libraries.server_router, *(module.router for module in modules)):
+        api.include_router(router)
     app.include_router(api)
 
     @app.get(f"{API}/docs", include_in_schema=False, response_class=HTMLResponse)

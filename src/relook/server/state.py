@@ -20,10 +20,10 @@ from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
 from relook.server.picture_caches import Screenshots, ThumbnailCache
-from relook.server.requests import PartsBody
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
+from relook.serving.requests import PartsRequest, QueryRequest
 
 __all__ = ["ServedLibraryOf", "ServerState", "State"]
 
@@ -133,9 +133,9 @@ class ServerState:
             f"run: relook index {printable(path)}, and start the server again",
         )
 
-    def pool_for(self, query: str | PartsBody) -> Pool:
+    def pool_for(self, query: QueryRequest) -> Pool:
         """Where a query is worked on: beside the searches when it has pictures to decode."""
-        has_pictures = isinstance(query, PartsBody) and any(part.picture for part in query.parts)
+        has_pictures = isinstance(query, PartsRequest) and any(part.picture for part in query.parts)
         return self.decoding if has_pictures else self.core
 
     def warm_up(self) -> None:

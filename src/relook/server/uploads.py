@@ -14,6 +14,7 @@ from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
+from relook.serving.answers import SkippedLine
 from relook.serving.libraries import ServedLibrary
 from relook.serving.query_pictures import EXTENSIONS
 
@@ -31,11 +32,11 @@ def safe_stem(name: str) -> str:
 
 def store_uploads(
     volume: ServedLibrary, files: Sequence[tuple[str, BinaryIO]]
-) -> tuple[Path, list[dict[str, str]]]:
+) -> tuple[Path, list[SkippedLine]]:
     """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
 
     Returns:
-        The folder, and what was refused: name, code and message of each.
+        The folder, and which files were refused.
 
     Raises:
         ImageError: when none of them is a picture.
@@ -50,14 +51,13 @@ def store_uploads(
             try:
                 _store(folder, name, file.read(), volume)
             except ImageError as error:
-                told = {"code": error.code, "message": error.message}
-                refused.append({"path": safe_stem(name), **told})
+                refused.append(SkippedLine(safe_stem(name), error.code, error.message))
     except OSError as error:
         raise disk_error("cannot store it", error) from error
     if len(refused) == len(files):
         first = refused[0]
         raise ImageError(
-            first["code"], f"no picture among {len(files)} files: {first['message']}",
+            first.code, f"no picture among {len(files)} files: {first.message}",
             "send JPEG, PNG, WebP or another raster format",
         )  # fmt: skip
     return folder, refused

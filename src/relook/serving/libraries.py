@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from relook.app.facade import Library
+from relook.app.upkeep import library_facts
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.leftovers import sweep_files
@@ -23,6 +24,7 @@ from relook.library.session_table import SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
+from relook.serving.answers import ServedFacts
 from relook.serving.pools import busy
 from relook.serving.query_pictures import QueryPictures
 from relook.serving.text_cache import RememberingEncoder
@@ -165,9 +167,9 @@ class ServedLibrary:
         self.engine.encoder.encode_texts(["a"])
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
-    def info(self) -> dict[str, Any]:
+    def facts(self) -> ServedFacts:
         """What it holds."""
-        return {**self.library.info(), "library_id": self.library_id, "name": self.name}
+        return ServedFacts(self.library_id, self.name, library_facts(self.files))
 
     def close(self) -> None:
         """Closes the files; closing twice is fine."""

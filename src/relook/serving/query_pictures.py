@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from relook.core.disk_errors import disk_error
 from relook.core.errors import NotFoundError, OverloadError
 from relook.core.images import Picture, decode
+from relook.core.json_form import HIDDEN, JsonShape
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.settings import ImageLimits
 from relook.core.types import Query
@@ -38,10 +40,12 @@ _MIN_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An uploaded picture."""
+    """A picture that was uploaded to search with."""
+
+    json_shape: ClassVar = JsonShape(name="Picture")
 
     picture_id: str
-    path: Path
+    path: Annotated[Path, HIDDEN]
     width_px: int
     height_px: int
 
