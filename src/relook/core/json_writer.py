@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, is_dataclass
@@ -33,7 +34,8 @@ def to_json(
         value: A dataclass, a collection of them, or anything a field of one may hold.
         pictures: Whether bytes are given, as base64; they are null otherwise.
         without: Keys that the outermost objects leave out.
-        text: Makes what is written of each text and of each path's bytes; as they are when None.
+        text: Makes what any reader takes of each text and of each path's bytes; numbers without
+            end are null then. All are written as they are when None.
 
     Raises:
         TypeError: the value has no JSON form.
@@ -48,24 +50,26 @@ class _Form:
     pictures: bool
     text: Text | None
 
-    def words(self, value: str) -> str:
-        return value if self.text is None else self.text(value)
+    def plain(self, value: Any) -> Any:
+        """A text, a number, a truth value, nothing, or what an enum stands for."""
+        if isinstance(value, enum.Enum):
+            return value.value
+        if self.text is not None and isinstance(value, str):
+            return self.text(value)
+        has_no_end = isinstance(value, float) and not math.isfinite(value)
+        return None if has_no_end and self.text is not None else value
 
 
 _EVERY_KEY: frozenset[str] = frozenset()
 
 
 def _json(value: object, form: _Form, without: AbstractSet[str] = _EVERY_KEY) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, str):
-        return form.words(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
+    if value is None or isinstance(value, str | bool | int | float | enum.Enum):
+        return form.plain(value)
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value, form, without)
     if isinstance(value, Mapping):
-        return {form.words(str(key)): _json(item, form) for key, item in value.items()}
+        return {form.plain(str(key)): _json(item, form) for key, item in value.items()}
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, bytes):
         return [_json(item, form, without) for item in value]
     return _leaf(value, form)

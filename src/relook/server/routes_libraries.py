@@ -34,6 +34,7 @@ from relook.serving.schemas import Checked, answer_model
 
 __all__ = ["router", "server_router"]
 
+_LIMIT = SearchSettings().limit
 router = APIRouter(tags=["libraries and search"])
 server_router = APIRouter(tags=["server"])
 
@@ -109,7 +110,7 @@ async def search_picture(
     state: State,
     file: Annotated[UploadFile, File(description="The picture.")],
     query: Annotated[Words, Form(description="Words beside it.")] = "",
-    limit: Annotated[Limit, Form()] = SearchSettings().limit,
+    limit: Annotated[Limit, Form()] = _LIMIT,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
     page = await state.decoding.run(_search_picture, volume, file.file, query, limit)

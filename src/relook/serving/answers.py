@@ -17,12 +17,16 @@ from relook.search.explain import Reason, why
 from relook.search.session import Session
 
 __all__ = [
-    "ErrorBody", "ImageFacts", "ServedFacts", "SkippedLine", "Why", "finite", "served", "skipped_lines",
+    "ErrorBody", "ImageFacts", "ServedFacts", "SkippedLine", "Why", "finite", "served",
+    "skipped_lines",
 ]  # fmt: skip
 
 
 def served(value: object) -> dict[str, Any]:
-    """A dataclass as JSON for any reader: odd bytes of paths and texts become U+FFFD."""
+    """A value as a JSON object for any reader.
+
+    Odd bytes of paths and texts become U+FFFD, numbers without end null.
+    """
     answer: dict[str, Any] = to_json(value, text=printable)
     return answer
 

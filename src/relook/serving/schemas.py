@@ -77,7 +77,7 @@ def answer_model(cls: Any, without: AbstractSet[str] = _NOTHING) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A mark by which pydantic reads a dataclass of requests: `Annotated[SearchRequest, Checked()]`.
+    """A mark by which pydantic reads a dataclass: `Annotated[SearchRequest, Checked()]`.
 
     Types and bounds of its fields are checked first, then the converter makes the value. What the
     class itself refuses is its own `InputError` inside pydantic's error.
