@@ -127,6 +127,16 @@ declare namespace Api {
     fields: string[];
   };
 
+  /** A part that is a picture file and no upload: answers show only its name. */
+  type FilePart = {
+    text?: string | null;
+    image_id?: number | null;
+    box?: [number, number, number, number] | null;
+    weight: number;
+    picture: null;
+    name: string;
+  };
+
   /** Where in a picture something is; row 0 of the cells is at the top. */
   type HeatMap = {
     cells: number[][];
@@ -145,7 +155,7 @@ declare namespace Api {
     width_px: number;
     height_px: number;
     folded: number[];
-    away?: string | null;
+    away: string | null;
     thumbnail: string;
     file: string;
   };
@@ -326,8 +336,7 @@ declare namespace Api {
     image_id?: number | null;
     box?: [number, number, number, number] | null;
     weight: number;
-    picture: string | null;
-    name: string | null;
+    picture?: string | null;
   };
 
   /** One part: words, an uploaded picture, or an image of the library. */
@@ -369,7 +378,7 @@ declare namespace Api {
 
   /** Signed, weighted parts that together say what is looked for. */
   type Query = {
-    parts: Part[];
+    parts: (Part | FilePart)[];
   };
 
   /** What one part of the query added to a hit's score. */

@@ -134,8 +134,9 @@ def _read(kind: Any, data: Any, place: _Place) -> Any:
     """A value of any type that a field may have, within the bounds that its marks give."""
     kind, marks = split_marks(kind)
     for mark in marks:  # lengths first: nothing large is built of what is refused
-        is_length = isinstance(mark, Bound) and not isinstance(mark, Between)
-        if is_length and (problem := mark.problem(data)):
+        if isinstance(mark, Between) or not isinstance(mark, Bound):
+            continue
+        if problem := mark.problem(data):
             place.refuse(problem)
     reader = _read_hex if HEX in marks else _reader(typing.get_origin(kind) or kind)
     value = reader(kind, data, place)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import enum
 import functools
 import typing
-from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any
 
@@ -80,7 +79,7 @@ class Bound:
         """The bound as pydantic's own limits; empty when `problem` has to be called."""
         return {}
 
-    def __get_pydantic_core_schema__(self, kind: Any, handler: Callable[[Any], Any]) -> Any:
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
         """How pydantic checks a value with this mark."""
         if limits := self.limits():
             return {**handler(kind), **limits}

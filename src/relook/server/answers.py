@@ -137,16 +137,31 @@ class PartAnswer:
     """One part of an answer's query: `text`, `picture` or `image_id`, and its weight.
 
     Args:
-        part: The part; of a file that is no upload only the name is shown.
+        part: The part.
         picture: picture_id of an upload.
-        name: Of a file that is none.
     """
 
-    json_shape: ClassVar = JsonShape(name="Part")
+    json_shape: ClassVar = JsonShape(leave_out_none=True, name="Part")
 
     part: Annotated[Part, INLINE, Without("image")]
-    picture: str | None
-    name: str | None
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePartAnswer:
+    """A part that is a picture file and no upload: answers show only its name.
+
+    Args:
+        part: The part.
+        picture: Always null.
+        name: Of the file.
+    """
+
+    json_shape: ClassVar = JsonShape(name="FilePart")
+
+    part: Annotated[Part, INLINE, Without("image")]
+    picture: None
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +170,21 @@ class QueryAnswer:
 
     json_shape: ClassVar = JsonShape(name="Query")
 
-    parts: tuple[PartAnswer, ...]
+    parts: tuple[PartAnswer | FilePartAnswer, ...]
 
     @classmethod
     def of(cls, query: Query, pictures: QueryPictures) -> Self:
         """A query with its uploads by their ids."""
-        parts = []
-        for part in query.parts:
-            picture = part.image and pictures.picture_id(part.image)
-            name = part.image.name if part.image and picture is None else None
-            parts.append(PartAnswer(part, picture, name))
-        return cls(tuple(parts))
+        return cls(tuple(_part(part, pictures) for part in query.parts))
+
+
+def _part(part: Part, pictures: QueryPictures) -> PartAnswer | FilePartAnswer:
+    if part.image is None:
+        return PartAnswer(part)
+    picture = pictures.picture_id(part.image)
+    if picture is None:
+        return FilePartAnswer(part, None, part.image.name)
+    return PartAnswer(part, picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +223,18 @@ class ImageAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HitAnswer:
-    """An image that was found."""
+    """An image that was found.
+
+    Args:
+        hit: The image.
+        away: Why its file cannot be reached now, if so.
+        addresses: Where its picture is.
+    """
 
     json_shape: ClassVar = JsonShape(name="Hit")
 
-    hit: Annotated[Hit, INLINE]
+    hit: Annotated[Hit, INLINE, Without("away")]
+    away: str | None
     addresses: Annotated[Addresses, INLINE]
 
 
@@ -226,13 +252,12 @@ class PageAnswer:
     def of(cls, volume: ServedLibrary, page: Page) -> Self:
         """A page with the addresses of its pictures."""
         contents = volume.contents([hit.image_id for hit in page])
-        hits = tuple(
-            HitAnswer(
-                finite(hit), Addresses.of(volume, hit.image_id, contents.get(hit.image_id, b""))
-            )
-            for hit in page
-        )
-        return cls(QueryAnswer.of(page.query, volume.pictures), hits, page)
+
+        def addresses(image_id: int) -> Addresses:
+            return Addresses.of(volume, image_id, contents.get(image_id, b""))
+
+        hits = [HitAnswer(finite(hit), hit.away, addresses(hit.image_id)) for hit in page]
+        return cls(QueryAnswer.of(page.query, volume.pictures), tuple(hits), page)
 
 
 @dataclass(frozen=True, slots=True)

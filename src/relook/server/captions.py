@@ -116,8 +116,9 @@ class CaptionWorker:
         except (RelookError, OSError) as error:
             # An empty caption means "use no words": nobody waits for it any longer.
             _LOG.warning("judgement %d gets no caption: %s", judgement_id, error)
-            is_ours = isinstance(error, RelookError)
-            failure = ErrorBody.of(error) if is_ours else ErrorBody("unreadable", str(error), "")
+            failure = ErrorBody("unreadable", str(error), "")
+            if isinstance(error, RelookError):
+                failure = ErrorBody.of(error)
             return session.suggest_caption(judgement_id, ""), failure
 
     def close(self) -> None:

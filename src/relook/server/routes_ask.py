@@ -26,7 +26,7 @@ from relook.rag.ask import Hear
 from relook.rag.evidence import Evidence
 from relook.server.answers import AskAnswer
 from relook.server.events import event_response
-from relook.server.state import ServerState, State
+from relook.server.state import AnswerRoute, ServerState, State
 from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Choices
@@ -37,7 +37,7 @@ __all__ = ["router"]
 
 _LOG = logging.getLogger(__name__)
 _LEFT = 499  # for the log only, as nginx has it: the reader is gone
-router = APIRouter(tags=["ask"])
+router = APIRouter(tags=["ask"], route_class=AnswerRoute)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -20,7 +20,7 @@ from relook.core.types import Page
 from relook.library.records import printable
 from relook.search.transfer import export_session
 from relook.server.answers import Imported, PageAnswer
-from relook.server.state import ServedLibraryOf, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.server.uploads import safe_stem
 from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
@@ -31,7 +31,9 @@ from relook.serving.schemas import answer_model
 
 __all__ = ["results_csv", "results_zip", "router"]
 
-router = APIRouter(tags=["sessions"], prefix="/libraries/{library_id}/sessions")
+router = APIRouter(
+    tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute
+)
 Format = Literal["json", "csv", "zip"]
 What = Literal["session", "results"]
 _TYPES = {"json": "application/json", "csv": "text/csv", "zip": "application/zip"}

@@ -16,7 +16,7 @@ from relook.library.session_rows import ImageId
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
 from relook.server.answers import HeatMap, ImageAnswer
-from relook.server.state import ServedLibraryOf, ServerState, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.originals import browser_picture, original, shrunk
@@ -25,7 +25,7 @@ from relook.serving.schemas import answer_model
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["images"])
+router = APIRouter(tags=["images"], route_class=AnswerRoute)
 SizePx = Literal["160", "320", "640", "1280"]
 IfNoneMatch = Annotated[str | None, Header()]
 _PICTURE: dict[int | str, dict[str, Any]] = {

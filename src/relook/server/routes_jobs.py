@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from relook.server.answers import JobAnswer, UploadJob
 from relook.server.events import event_response
 from relook.server.jobs import job_topic
-from relook.server.state import ServedLibraryOf, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.server.uploads import store_uploads
 from relook.serving.answers import served
 from relook.serving.requests import IndexRequest
@@ -18,7 +18,7 @@ from relook.serving.schemas import Checked, answer_model
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["indexing"])
+router = APIRouter(tags=["indexing"], route_class=AnswerRoute)
 
 
 @router.post(

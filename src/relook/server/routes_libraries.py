@@ -25,7 +25,7 @@ from relook.server.answers import (
     StrategyLine,
     Version,
 )
-from relook.server.state import ServedLibraryOf, ServerState, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.answers import served, skipped_lines
 from relook.serving.libraries import ServedLibrary
 from relook.serving.query_pictures import Stored
@@ -35,8 +35,8 @@ from relook.serving.schemas import Checked, answer_model
 __all__ = ["router", "server_router"]
 
 _LIMIT = SearchSettings().limit
-router = APIRouter(tags=["libraries and search"])
-server_router = APIRouter(tags=["server"])
+router = APIRouter(tags=["libraries and search"], route_class=AnswerRoute)
+server_router = APIRouter(tags=["server"], route_class=AnswerRoute)
 
 
 @server_router.get("/health", response_model=answer_model(Status))

@@ -28,7 +28,7 @@ from relook.server.answers import (
 )
 from relook.server.captions import caption_topic
 from relook.server.events import event_response
-from relook.server.state import ServedLibraryOf, ServerState, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.answers import Why, served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.requests import (
@@ -44,7 +44,9 @@ from relook.serving.schemas import Checked, answer_model
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["sessions"], prefix="/libraries/{library_id}/sessions")
+router = APIRouter(
+    tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute
+)
 Strategy = Annotated[StrategyName, Query(description="How judgements are used.")]
 
 

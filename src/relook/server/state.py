@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from relook.app.asking import Asking
 from relook.app.facade import Library
@@ -25,7 +26,7 @@ from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
 from relook.serving.requests import PartsRequest, QueryRequest
 
-__all__ = ["ServedLibraryOf", "ServerState", "State"]
+__all__ = ["AnswerRoute", "ServedLibraryOf", "ServerState", "State"]
 
 _SLOW_S = 300.0  # for work that takes its time: imports, exports, decoding, explanations
 _ASK_S = 600.0
@@ -161,6 +162,15 @@ class ServerState:
                      self.exports, self.warming):  # fmt: skip
             pool.close()
         self.libraries.close()
+
+
+class AnswerRoute(APIRoute):
+    """A route that answers with the keys it was given, and adds none of its model's."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As FastAPI's."""
+        self.response_model_exclude_unset = True
+        return super().get_route_handler()
 
 
 async def _state(request: Request) -> ServerState:

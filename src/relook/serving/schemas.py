@@ -142,6 +142,8 @@ def _default(cls: Any, entry: JsonEntry) -> Any:
     [field] = [field for field in fields(cls) if field.name == entry.name]
     if field.default_factory is not MISSING:
         return Field(default_factory=field.default_factory)
+    if isinstance(field.default, tuple):  # JSON has lists
+        return list(field.default)
     return ... if field.default is MISSING else field.default
 
 
@@ -186,7 +188,7 @@ def _described_plain(kind: Any, model_of: Callable[[Any], Any]) -> Any:
     if issubclass(origin, Mapping):
         return dict[inner[0], inner[1]]  # type: ignore[valid-type]
     if origin is tuple and inner[-1] is not ...:
-        return tuple[tuple(inner)]
+        return tuple[tuple(inner)]  # type: ignore[misc]
     return list[inner[0]]  # type: ignore[valid-type]
 
 
