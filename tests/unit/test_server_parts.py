@@ -110,7 +110,7 @@ def test_query_pictures_make_room_and_are_found_by_id_only(tmp_path: Path) -> No
                 pictures.path(odd)
         query = Query((Part(image=kept), Part(image=Path("/home/me/dog.jpg"))))
         assert served(QueryAnswer.of(query, pictures))["parts"] == [
-            {"weight": 1.0, "picture": stored[2].picture_id, "name": None},
+            {"weight": 1.0, "picture": stored[2].picture_id},
             {"weight": 1.0, "picture": None, "name": "dog.jpg"},
         ]
         with pytest.raises(QueryError, match="read a file of the server"):

@@ -275,7 +275,7 @@ def _arguments(
             reads[entry.name] = partial(_read_object, entry.kind, own, place)
         elif entry.key in data:
             reads[entry.name] = partial(_read, entry.marked, data[entry.key], inner)
-        elif entry.required:
+        elif entry.required or entry.key in place.shape.needs:
             reads[entry.name] = partial(inner.refuse, "it is missing")
     return reads
 

@@ -195,6 +195,7 @@ class JsonShape:
         as_list: A list of the fields' values instead of an object.
         leave_out_none: A field that is None has no key.
         ignore_unknown: Keys that no field has are skipped when reading (a newer version's).
+        needs: Keys that a document must have though their fields have defaults.
         code, error: Of the error when a document does not fit.
         name: Of the class in schemas, where it is not its own.
     """
@@ -202,6 +203,7 @@ class JsonShape:
     as_list: bool = False
     leave_out_none: bool = False
     ignore_unknown: bool = False
+    needs: frozenset[str] = frozenset()
     code: str = "bad_document"
     error: type[InputError] = InputError
     name: str = ""

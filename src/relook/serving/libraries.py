@@ -143,7 +143,12 @@ class ServedLibrary:
         table = SessionTable(self.files.catalog)
         with self.files.moment():
             session_id, notes = add_session(
-                self.engine, table, data, self.library.session_limits, told="the file", check=check
+                self.engine,
+                table,
+                data,
+                self.library.session_limits,
+                source="the file",
+                check=check,
             )
         return session_id, list(notes)
 
