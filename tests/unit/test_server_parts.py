@@ -15,13 +15,12 @@ from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.answers import QueryAnswer
 from relook.server.picture_caches import ThumbnailCache
 from relook.server.routes_files import _cell
-from relook.server.uploads import safe_stem
 from relook.serving.answers import served
-from relook.serving.libraries import _slug
+from relook.serving.libraries import RememberingEncoder, _slug
+from relook.serving.originals import safe_stem
 from relook.serving.pools import Pool
 from relook.serving.query_pictures import QueryPictures
 from relook.serving.requests import no_files
-from relook.serving.text_cache import RememberingEncoder
 from relook.testing import ColourEncoder
 
 

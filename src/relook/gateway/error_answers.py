@@ -128,15 +128,15 @@ def install(app: FastAPI) -> None:
 
 def _methods(app: FastAPI, path: str) -> list[str]:
     """Every method of a path; a router knows only those of the first route that fits."""
-    found: set[str] = set()
+    allowed: set[str] = set()
     for template, methods in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
-            found.update(method.upper() for method in methods)
-    return sorted(found)
+            allowed.update(method.upper() for method in methods)
+    return sorted(allowed)
 
 
 def _shaped(
     status: int, code: str, message: str, hint: str, headers: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    told = {"code": code, "message": printable(message), "hint": printable(hint)}
-    return JSONResponse({"error": told}, status, dict(headers or {}))
+    body = {"code": code, "message": printable(message), "hint": printable(hint)}
+    return JSONResponse({"error": body}, status, dict(headers or {}))

@@ -10,9 +10,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from relook.core.errors import InputError, NotFoundError, RelookError
+from relook.mcp.mcp_state import McpState
 from relook.mcp.pictures import MIME, small_jpeg
 from relook.mcp.replies import ROOT, ImageReply, SessionReply, SessionsReply
-from relook.mcp.state import McpState
 from relook.serving.answers import served
 
 __all__ = ["Resources"]

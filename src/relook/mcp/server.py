@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 import relook
 from relook.core.errors import InputError, NotFoundError, RelookError
+from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import error_reply
 from relook.mcp.resources import Resources
-from relook.mcp.state import McpState
 from relook.mcp.tools_ask import AskTools
 from relook.mcp.tools_search import SearchTools
 from relook.mcp.tools_sessions import SessionTools

@@ -19,8 +19,8 @@ from relook.app.asking import subject_of
 from relook.core.errors import AccessError
 from relook.mcp import arguments as given
 from relook.mcp.examples import Example
+from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import ProgressReports, quoted, reply
-from relook.mcp.state import McpState
 from relook.providers import Subject
 from relook.rag.answer import Answer
 from relook.rag.evidence import Item

@@ -14,6 +14,7 @@ from relook.core.types import Box, Query
 from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
 from relook.mcp.examples import Example, Wanted
+from relook.mcp.mcp_state import McpState
 from relook.mcp.pictures import content_of, small_jpeg
 from relook.mcp.replies import (
     ImageReply,
@@ -27,7 +28,6 @@ from relook.mcp.replies import (
     quoted,
     reply,
 )
-from relook.mcp.state import McpState
 from relook.search.engine import Filter
 from relook.serving.answers import skipped_lines
 from relook.serving.questions import Uploads

@@ -15,6 +15,7 @@ from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.mcp import arguments as given
 from relook.mcp.examples import Wanted
+from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import (
     Explanation,
     ProgressReports,
@@ -24,7 +25,6 @@ from relook.mcp.replies import (
     quoted,
     reply,
 )
-from relook.mcp.state import McpState
 from relook.search.engine import Filter
 from relook.search.explain import Moved, influence
 from relook.search.judging import JudgementRequest

@@ -75,7 +75,7 @@ class BoxWords:
 
     Args:
         caption: Puts words to a crop; None where nobody does.
-        about: Relevant or not -> what the captioner is told.
+        about: Relevant or not -> what the captioner knows of the search.
         progress: Called for each box that is cut.
     """
 
@@ -85,7 +85,7 @@ class BoxWords:
 
 
 def about(query: Query, first: RoundRow, relevant: bool) -> About:
-    """What a captioner is told of a box of a session.
+    """What a captioner gets to know with a box of a session.
 
     Args:
         query: The first query.
@@ -112,11 +112,12 @@ def prepare(
             in different ways.
         ImageError: when a box is drawn and the picture file cannot be read.
     """
-    wanted = [_checked(one) for one in dict.fromkeys(requests)]
-    records = {one.image_id: one for one in engine.files.catalog.images(r.image_id for r in wanted)}
+    wanted = [_checked(request) for request in dict.fromkeys(requests)]
+    known = engine.files.catalog.images(request.image_id for request in wanted)
+    records = {record.image_id: record for record in known}
     _refuse_contradictions(wanted, lambda i: printable(records[i].facts.path))
     boxed: dict[BoxPlace, JudgementRequest] = {
-        (one.image_id, one.box): one for one in wanted if one.box is not None
+        (request.image_id, request.box): request for request in wanted if request.box is not None
     }
     words: dict[Place, str] = {}
     notes: list[str] = []
@@ -132,7 +133,7 @@ def prepare(
             box_words.progress()
 
     vectors = crop_vectors(engine, boxed, see)
-    judgements = [_judgement(one, number, words, vectors) for one in wanted]
+    judgements = [_judgement(request, number, words, vectors) for request in wanted]
     return Prepared(number, tuple(judgements), tuple(notes))
 
 
@@ -155,7 +156,7 @@ def checked_caption(caption: str | None) -> str | None:
     """
     if caption is None:
         return None
-    if not isinstance(caption, str) or any("\ud800" <= one <= "\udfff" for one in caption):
+    if not isinstance(caption, str) or any("\ud800" <= letter <= "\udfff" for letter in caption):
         raise InputError("bad_caption", f"caption {caption!r:.80} is no text that can be kept")
     if len(caption) > MAX_TEXT:
         raise InputError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from relook.core.converter import JsonValue
-from relook.core.json_form import INLINE, Digits, JsonShape, Without
+from relook.core.json_form import INLINE, Digits, JsonShape, Key, Without
 from relook.core.types import Hit, Page, Part, Query
 from relook.gateway.guard import API
 from relook.library.records import ImageRecord
@@ -330,7 +330,7 @@ class SessionAnswer:
 class Undone:
     """What was taken back, in words, and the session without it."""
 
-    told: str
+    undone: Annotated[str, Key("told")]
     session: SessionAnswer
 
 

@@ -22,7 +22,7 @@ from relook.core.images import read_bytes
 from relook.core.untrusted import limits_at
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
-from relook.rag.ask import Hear
+from relook.rag.asker import Hear
 from relook.rag.evidence import Evidence
 from relook.server.answers import AskAnswer
 from relook.server.events import event_response

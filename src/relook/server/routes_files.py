@@ -21,10 +21,9 @@ from relook.library.records import printable
 from relook.search.transfer import export_session
 from relook.server.answers import Imported, PageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
-from relook.server.uploads import safe_stem
 from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
-from relook.serving.originals import original
+from relook.serving.originals import original, safe_stem
 from relook.serving.query_pictures import EXTENSIONS
 from relook.serving.requests import no_files
 from relook.serving.schemas import answer_model

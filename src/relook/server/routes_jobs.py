@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, File, UploadFile
 from fastapi.responses import StreamingResponse
 
+from relook.core.disk_errors import disk_error
+from relook.core.errors import ImageError
+from relook.core.images import decode
+from relook.core.leftovers import new_file
+from relook.core.untrusted import mark
 from relook.server.answers import JobAnswer, UploadJob
 from relook.server.events import event_response
 from relook.server.jobs import job_topic
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
-from relook.server.uploads import store_uploads
-from relook.serving.answers import served
+from relook.serving.answers import SkippedLine, served
+from relook.serving.libraries import ServedLibrary
+from relook.serving.originals import safe_stem
+from relook.serving.query_pictures import EXTENSIONS
 from relook.serving.requests import IndexRequest
 from relook.serving.schemas import Checked, answer_model
 
-__all__ = ["router"]
+__all__ = ["router", "store_uploads"]
 
+_MIN_PX = 256
 router = APIRouter(tags=["indexing"], route_class=AnswerRoute)
 
 
@@ -45,6 +57,48 @@ async def uploads(
     sources = [(file.filename or "", file.file) for file in files]
     folder, refused = await state.decoding.run(store_uploads, volume, sources)
     return served(UploadJob(state.index(volume, [folder]).answer(), tuple(refused)))
+
+
+def store_uploads(
+    volume: ServedLibrary, files: Sequence[tuple[str, BinaryIO]]
+) -> tuple[Path, list[SkippedLine]]:
+    """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
+
+    Returns:
+        The folder, and which files were refused.
+
+    Raises:
+        ImageError: when none of them is a picture.
+        StorageError: when the disk refuses.
+    """
+    folder = volume.library.folder / "uploads"
+    refused = []
+    try:
+        folder.mkdir(exist_ok=True)
+        mark(folder)
+        for name, file in files:
+            try:
+                _store(folder, name, file.read(), volume)
+            except ImageError as error:
+                refused.append(SkippedLine(safe_stem(name), error.code, error.message))
+    except OSError as error:
+        raise disk_error("cannot store it", error) from error
+    if len(refused) == len(files):
+        first = refused[0]
+        raise ImageError(
+            first.code, f"no picture among {len(files)} files: {first.message}",
+            "send JPEG, PNG, WebP or another raster format",
+        )  # fmt: skip
+    return folder, refused
+
+
+def _store(folder: Path, name: str, data: bytes, volume: ServedLibrary) -> None:
+    picture = decode(data, _MIN_PX, replace(volume.library.limits, isolate=True))
+    suffix = EXTENSIONS.get(picture.format, ".img")
+    stem = safe_stem(name) or "picture"
+    path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"
+    with new_file(path) as file:
+        file.write(data)
 
 
 @router.get("/jobs/{job_id}", response_model=answer_model(JobAnswer))

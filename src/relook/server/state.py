@@ -99,14 +99,14 @@ class ServerState:
             NotFoundError: `no_path`.
         """
         try:
-            asked = os.fsencode(path.replace("\0", ""))
+            as_bytes = os.fsencode(path.replace("\0", ""))
         except UnicodeEncodeError as error:
             raise NotFoundError(
                 "no_path",
                 f"no file can be called {printable(path)!r} in this server's locale",
                 "check the path, or start the server with PYTHONUTF8=1",
             ) from error
-        if is_url(asked):
+        if is_url(as_bytes):
             return self._allowed_address(volume, path)
         named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))
         real = os.path.realpath(named)

@@ -166,7 +166,7 @@ class QueryPictures:
             queries: All that are asked by sessions.
         """
         with self._lock:
-            used = {part.image.name for one in queries() for part in one.parts if part.image}
+            used = {part.image.name for query in queries() for part in query.parts if part.image}
             for file in self._kept.iterdir() if self._kept.is_dir() else ():
                 ours = _ID.fullmatch(file.stem) and file.suffix != NEW
                 if ours and file.name not in used and not self._held[file.name]:

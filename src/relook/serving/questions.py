@@ -25,7 +25,7 @@ from relook.core.json_form import Between, JsonShape, Key, Longest, Shortest
 from relook.providers import DEFAULT as OWN_LIBRARY
 from relook.providers import PROVIDERS, Subject
 from relook.rag.answer import Answer
-from relook.rag.ask import Asker, Hear
+from relook.rag.asker import Asker, Hear
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 
