@@ -25,8 +25,8 @@ from relook.library.records import ImageRecord, printable
 from relook.library.session_values import Judgement, SessionRow
 from relook.search.explain import Moved, Reason
 from relook.search.session import Session
-from relook.serving.answers import ImageFacts, ServedFacts, SkippedLine, finite, served
 from relook.serving.libraries import ServedLibrary
+from relook.serving.served_values import ImageFacts, ServedFacts, SkippedLine, finite, served
 
 __all__ = [
     "Explanation", "ImageReply", "InfoReply", "LibrariesReply", "PageReply", "PictureReply",

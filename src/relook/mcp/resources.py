@@ -13,7 +13,7 @@ from relook.core.errors import InputError, NotFoundError, RelookError
 from relook.mcp.mcp_state import McpState
 from relook.mcp.pictures import MIME, small_jpeg
 from relook.mcp.replies import ROOT, ImageReply, SessionReply, SessionsReply
-from relook.serving.answers import served
+from relook.serving.served_values import served
 
 __all__ = ["Resources"]
 

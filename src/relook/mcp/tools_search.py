@@ -29,9 +29,9 @@ from relook.mcp.replies import (
     reply,
 )
 from relook.search.engine import Filter
-from relook.serving.answers import skipped_lines
 from relook.serving.questions import Uploads
 from relook.serving.schemas import answer_model
+from relook.serving.served_values import skipped_lines
 
 __all__ = ["SearchTools"]
 

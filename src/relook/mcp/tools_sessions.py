@@ -29,9 +29,9 @@ from relook.search.engine import Filter
 from relook.search.explain import Moved, influence
 from relook.search.judging import JudgementRequest
 from relook.search.session import Session
-from relook.serving.answers import Why
 from relook.serving.libraries import ServedLibrary
 from relook.serving.schemas import answer_model
+from relook.serving.served_values import Why
 
 __all__ = ["SessionTools"]
 

@@ -28,7 +28,7 @@ from relook.server import (
     routes_libraries,
     routes_sessions,
 )
-from relook.server.answers import ErrorAnswer
+from relook.server.api_answers import ErrorAnswer
 from relook.server.state import ServerState
 from relook.serving.libraries import Captioning
 from relook.serving.schemas import answer_model

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from relook.core.errors import NotFoundError, RelookError
 from relook.library.session_values import Judgement
 from relook.search.session import Session
-from relook.server.answers import JudgementAnswer
+from relook.server.api_answers import JudgementAnswer
 from relook.server.events import Hub
-from relook.serving.answers import ErrorBody, served
 from relook.serving.libraries import ServedLibrary
+from relook.serving.served_values import ErrorBody, served
 
 __all__ = ["CaptionWorker", "caption_topic", "is_waiting"]
 

@@ -10,20 +10,21 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError, RelookError
+from relook.core.json_form import Digits, JsonShape
 from relook.library.report import IndexReport, Progress, Stop
-from relook.server.answers import JobAnswer
 from relook.server.events import Hub
-from relook.serving.answers import ErrorBody, served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pools import busy
+from relook.serving.served_values import ErrorBody, served
 
-__all__ = ["Job", "Jobs", "job_topic"]
+__all__ = ["Job", "JobAnswer", "Jobs", "job_topic"]
 
 _LOG = logging.getLogger(__name__)
 State = Literal["running", "paused", "done", "failed", "stopped"]
@@ -34,6 +35,39 @@ _REMEMBERED = 200
 def job_topic(job_id: str) -> str:
     """What a stream of a job's progress listens to."""
     return f"job {job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """A run of indexing.
+
+    Args:
+        job_id: To ask for it by.
+        library_id: What it changes.
+        state: What it does.
+        stage: Of the run: `waiting`, `listing`, `indexing`, ...
+        done: How many files so far.
+        total: How many in all; 0 while it is not known.
+        rate_per_s: Files a second.
+        left_s: Seconds left, where that can be said.
+        n_skipped: Files that could not be used so far.
+        report: What `relook index --json` prints, when it is done.
+        error: Why it failed.
+    """
+
+    json_shape: ClassVar = JsonShape(name="Job")
+
+    job_id: str
+    library_id: str
+    state: State
+    stage: str
+    done: int
+    total: int
+    rate_per_s: Annotated[float, Digits(2)]
+    left_s: Annotated[float | None, Digits(1)]
+    n_skipped: int
+    report: Mapping[str, Any] | None
+    error: ErrorBody | None
 
 
 class Job:

@@ -17,27 +17,44 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from relook.app.asking import subject_of
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
+from relook.core.json_form import INLINE
 from relook.core.untrusted import limits_at
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
+from relook.rag.answer import Answer
 from relook.rag.asker import Hear
 from relook.rag.evidence import Evidence
-from relook.server.answers import AskAnswer
 from relook.server.events import event_response
 from relook.server.state import AnswerRoute, ServerState, State
-from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Choices
 from relook.serving.requests import AskRequest
 from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import served
 
 __all__ = ["router"]
 
 _LOG = logging.getLogger(__name__)
 _LEFT = 499  # for the log only, as nginx has it: the reader is gone
 router = APIRouter(tags=["ask"], route_class=AnswerRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class AskAnswer(JsonValue):
+    """An answer; the same object is the event `answer` of a stream.
+
+    Args:
+        ask_id: To ask again with the same evidence.
+        answer: The answer and what it rests on. A provider's `screenshot` is null, and
+            `screenshot_url` says where it is.
+    """
+
+    ask_id: str
+    answer: Annotated[Answer, INLINE]
+
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -19,14 +19,14 @@ from relook.core.errors import ImageError, InputError, NotFoundError, TooLargeEr
 from relook.core.types import Page
 from relook.library.records import printable
 from relook.search.transfer import export_session
-from relook.server.answers import Imported, PageAnswer
+from relook.server.api_answers import Imported, PageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
-from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.originals import original, safe_stem
 from relook.serving.query_pictures import EXTENSIONS
 from relook.serving.requests import no_files
 from relook.serving.schemas import answer_model
+from relook.serving.served_values import served
 
 __all__ = ["results_csv", "results_zip", "router"]
 

@@ -15,13 +15,13 @@ from relook.library.records import ImageRecord
 from relook.library.session_rows import ImageId
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
-from relook.server.answers import HeatMap, ImageAnswer
+from relook.server.api_answers import HeatMap, ImageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
-from relook.serving.answers import served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.originals import browser_picture, original, shrunk
 from relook.serving.requests import SessionId, Words
 from relook.serving.schemas import answer_model
+from relook.serving.served_values import served
 
 __all__ = ["router"]
 

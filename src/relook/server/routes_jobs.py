@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -14,18 +14,18 @@ from fastapi.responses import StreamingResponse
 from relook.core.disk_errors import disk_error
 from relook.core.errors import ImageError
 from relook.core.images import decode
+from relook.core.json_form import INLINE
 from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
-from relook.server.answers import JobAnswer, UploadJob
 from relook.server.events import event_response
-from relook.server.jobs import job_topic
+from relook.server.jobs import JobAnswer, job_topic
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
-from relook.serving.answers import SkippedLine, served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.originals import safe_stem
 from relook.serving.query_pictures import EXTENSIONS
 from relook.serving.requests import IndexRequest
 from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import SkippedLine, served
 
 __all__ = ["router", "store_uploads"]
 
@@ -45,6 +45,14 @@ async def index(
     named = body.paths if body else ()
     paths = [await state.core.run(state.allowed, volume, path) for path in named]
     return served(state.index(volume, paths).answer())
+
+
+@dataclass(frozen=True, slots=True)
+class UploadJob:
+    """A run of indexing over uploads; `refused` has those that are no pictures."""
+
+    job: Annotated[JobAnswer, INLINE]
+    refused: tuple[SkippedLine, ...]
 
 
 @router.post(

@@ -13,7 +13,7 @@ from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.search.engine import Filter
-from relook.server.answers import (
+from relook.server.api_answers import (
     Embeddings,
     Fields,
     Libraries,
@@ -26,11 +26,11 @@ from relook.server.answers import (
     Version,
 )
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
-from relook.serving.answers import served, skipped_lines
 from relook.serving.libraries import ServedLibrary
 from relook.serving.query_pictures import Stored
 from relook.serving.requests import EmbedRequest, Limit, SearchRequest, Words, to_query
 from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import served, skipped_lines
 
 __all__ = ["router", "server_router"]
 

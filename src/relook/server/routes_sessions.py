@@ -16,7 +16,7 @@ from relook.library.session_values import Judgement
 from relook.search.engine import Filter
 from relook.search.explain import Influence, changes, influence
 from relook.search.judging import JudgementRequest
-from relook.server.answers import (
+from relook.server.api_answers import (
     JudgementAnswer,
     Judgements,
     PageAnswer,
@@ -29,7 +29,6 @@ from relook.server.answers import (
 from relook.server.captions import caption_topic
 from relook.server.events import event_response
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
-from relook.serving.answers import Why, served
 from relook.serving.libraries import ServedLibrary
 from relook.serving.requests import (
     JudgementsRequest,
@@ -41,6 +40,7 @@ from relook.serving.requests import (
     to_query,
 )
 from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import Why, served
 
 __all__ = ["router"]
 

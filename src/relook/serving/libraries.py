@@ -28,9 +28,9 @@ from relook.library.session_table import SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
-from relook.serving.answers import ServedFacts
 from relook.serving.pools import busy
 from relook.serving.query_pictures import QueryPictures
+from relook.serving.served_values import ServedFacts
 
 if TYPE_CHECKING:
     from PIL import Image

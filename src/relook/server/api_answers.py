@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from relook.core.converter import JsonValue
 from relook.core.json_form import INLINE, Digits, JsonShape, Key, Without
 from relook.core.types import Hit, Page, Part, Query
 from relook.gateway.guard import API
 from relook.library.records import ImageRecord
 from relook.library.session_values import Judgement, RoundRow, SessionRow
-from relook.rag.answer import Answer
 from relook.search.explain import Change
 from relook.search.session import Session
-from relook.serving.answers import ErrorBody, ImageFacts, ServedFacts, SkippedLine, finite
 from relook.serving.libraries import ServedLibrary
 from relook.serving.query_pictures import QueryPictures
+from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, SkippedLine, finite
 
 __all__ = [
-    "AskAnswer", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
-    "JobAnswer", "JudgementAnswer", "Judgements", "Libraries", "LibraryAnswer", "PageAnswer",
+    "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
+    "JudgementAnswer", "Judgements", "Libraries", "LibraryAnswer", "PageAnswer",
     "QueryAnswer", "RoundAnswer", "RoundMade", "SessionAnswer", "SessionList", "SkippedFiles",
     "Status", "Strategies", "StrategyLine", "Undone", "Version",
 ]  # fmt: skip
@@ -359,58 +357,3 @@ class RoundAnswer:
 
     round: RoundRow
     page: PageAnswer
-
-
-@dataclass(frozen=True, slots=True)
-class JobAnswer:
-    """A run of indexing.
-
-    Args:
-        job_id: To ask for it by.
-        library_id: What it changes.
-        state: What it does.
-        stage: Of the run: `waiting`, `listing`, `indexing`, ...
-        done: How many files so far.
-        total: How many in all; 0 while it is not known.
-        rate_per_s: Files a second.
-        left_s: Seconds left, where that can be said.
-        n_skipped: Files that could not be used so far.
-        report: What `relook index --json` prints, when it is done.
-        error: Why it failed.
-    """
-
-    json_shape: ClassVar = JsonShape(name="Job")
-
-    job_id: str
-    library_id: str
-    state: Literal["running", "paused", "done", "failed", "stopped"]
-    stage: str
-    done: int
-    total: int
-    rate_per_s: Annotated[float, Digits(2)]
-    left_s: Annotated[float | None, Digits(1)]
-    n_skipped: int
-    report: Mapping[str, Any] | None
-    error: ErrorBody | None
-
-
-@dataclass(frozen=True, slots=True)
-class UploadJob:
-    """A run of indexing over uploads; `refused` has those that are no pictures."""
-
-    job: Annotated[JobAnswer, INLINE]
-    refused: tuple[SkippedLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AskAnswer(JsonValue):
-    """An answer; the same object is the event `answer` of a stream.
-
-    Args:
-        ask_id: To ask again with the same evidence.
-        answer: The answer and what it rests on. A provider's `screenshot` is null, and
-            `screenshot_url` says where it is.
-    """
-
-    ask_id: str
-    answer: Annotated[Answer, INLINE]
