@@ -186,7 +186,8 @@ def _described_plain(kind: Any, model_of: Callable[[Any], Any]) -> Any:
     if origin in (UnionType, Union):
         return Union[tuple(inner)]  # noqa: UP007
     if issubclass(origin, Mapping):
-        return dict[inner[0], inner[1]]  # type: ignore[valid-type]
+        key = str if members[0] is int else inner[0]  # JSON has no other keys
+        return dict[key, inner[1]]  # type: ignore[valid-type]
     if origin is tuple and inner[-1] is not ...:
         return tuple[tuple(inner)]  # type: ignore[misc]
     return list[inner[0]]  # type: ignore[valid-type]
