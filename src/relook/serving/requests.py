@@ -13,7 +13,7 @@ from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
 from relook.core.settings import SearchSettings
 from relook.core.types import Box, Part, Query
-from relook.library.session_rows import ImageId, OnlyShape, Weight
+from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
 from relook.search.grammar import parse_query
 from relook.search.judging import JudgementRequest
 from relook.serving.query_pictures import QueryPictures
@@ -75,7 +75,7 @@ class SearchRequest:
 
     Args:
         query: The one-line language (`dog + 0.5:snow - people`, `id:3`), or parts.
-        only: Which images may be found.
+        only: Which images may be found: those whose metadata (key -> pattern) and path fit.
         limit: How many hits at most.
         fold: Whether near-duplicates become one hit.
         away: Whether pictures whose file cannot be reached now are shown, too.
@@ -94,7 +94,7 @@ class SessionRequest:
 
     Args:
         query: As a search has it.
-        only: Which images its pages may show.
+        only: Which images its pages may show: those whose metadata (key -> pattern) and path fit.
         limit: How many hits a page has at most.
         name: What to call it.
         instruction: What captions of boxes should tell, in the person's own words.
@@ -129,9 +129,16 @@ class JudgementsRequest:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRequest:
-    """What to change of a judgement; what is absent stays."""
+    """What to change of a judgement; what is absent stays.
 
-    caption: Words | None = None
+    Args:
+        caption: A few words for what is in its box; none when empty.
+        relevant: Whether this is what is looked for.
+        box: Another region; it gets another suggested caption.
+        weight: How much it counts.
+    """
+
+    caption: Caption | None = None
     relevant: bool | None = None
     box: Box | None = None
     weight: Weight | None = None

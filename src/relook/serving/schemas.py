@@ -68,10 +68,10 @@ def answer_model(cls: Any, without: AbstractSet[str] = _NOTHING) -> Any:
         without: Keys that are left out.
     """
     keys: dict[str, Any] = {}
-    for owner, entry in _entries(cls, without):
+    for owner, entry, note in _entries(cls, without):
         model_of = functools.partial(answer_model, without=entry.without)
         may_miss = shape_of(owner).leave_out_none and NoneType in get_args(entry.kind)
-        keys[entry.key] = (_noted(owner, entry, model_of), None if may_miss else ...)
+        keys[entry.key] = (_noted(entry, note, model_of), None if may_miss else ...)
     return _model(cls, AnswerModel, keys)
 
 
@@ -108,23 +108,29 @@ class Checked:
 
     def _model(self, cls: Any) -> Any:
         keys: dict[str, Any] = {}
-        for owner, entry in _entries(cls, self.without):
+        for owner, entry, note in _entries(cls, self.without):
             default = dict(self.defaults).get(entry.key, _default(owner, entry))
             needed = entry.key in self.required
             keys[entry.key] = (
-                _noted(owner, entry, Checked(strict=self.strict)._model),
+                _noted(entry, note, Checked(strict=self.strict)._model),
                 ... if needed else default,
             )
         return _model(cls, _Strict if self.strict else _Lax, keys, self.name)
 
 
-def _entries(cls: Any, without: AbstractSet[str]) -> Iterator[tuple[Any, JsonEntry]]:
-    """Each key with the class that has it, which may be inside an inline field."""
+def _entries(
+    cls: Any, without: AbstractSet[str], note: str | None = None
+) -> Iterator[tuple[Any, JsonEntry, str | None]]:
+    """Each key with the class that has it and with its note.
+
+    A key inside an inline field that has no note of its own has that field's.
+    """
+    notes = _notes(cls)
     for entry in json_entries(cls):
         if entry.inline:
-            yield from _entries(entry.kind, entry.without | without)
+            yield from _entries(entry.kind, entry.without | without, notes.get(entry.name))
         elif entry.key not in without:
-            yield cls, entry
+            yield cls, entry, notes.get(entry.name, note)
 
 
 def _model(cls: Any, base: type[BaseModel], keys: dict[str, Any], name: str = "") -> Any:
@@ -147,9 +153,8 @@ def _default(cls: Any, entry: JsonEntry) -> Any:
     return ... if field.default is MISSING else field.default
 
 
-def _noted(cls: Any, entry: JsonEntry, model_of: Callable[[Any], Any]) -> Any:
+def _noted(entry: JsonEntry, note: str | None, model_of: Callable[[Any], Any]) -> Any:
     """The type of a key, with what people read of it."""
-    note = _notes(cls).get(entry.name)
     return Annotated[_described(entry.marked, model_of), Field(description=note)]
 
 
