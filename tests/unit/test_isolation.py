@@ -34,7 +34,8 @@ HELLO = (
     "    sys.stdout.buffer.write(len(head).to_bytes(4, 'big') + head + more)\n"
     "    sys.stdout.buffer.flush()\n"
     "say({'unbounded': UNBOUNDED})\n"
-    "good = {'size': [2, 1], 'original': [2, 1], 'format': 'PNG', 'exif': [], 'iptc': []}\n"
+    "good = {'size': [2, 1], 'original': [2, 1], 'format': 'PNG', 'exif': [], 'iptc': [],"
+    " 'xmp': '', 'texts': {}}\n"
     "sys.stdin.buffer.read(4)\n"
 )
 

@@ -127,9 +127,15 @@ def as_path(path: bytes) -> Path:
     return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))
 
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+# TGA has no signature, so that it comes last.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "TGA",
+)  # fmt: skip
+"""Formats that Pillow reads; `core.decoders` has the others."""
 _NAMES = (
     "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
-    " ppm pgm pbm pnm ico"
+    " ppm pgm pbm pnm ico tga heic heif hif heics heifs jxl"
+    " 3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf"
+    " srw x3f"
 )
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())

@@ -99,7 +99,8 @@ class PictureReader:
         except ImageError as error:
             if self._contents is not None and content is not None:
                 self._contents.release(content)
-            return SkippedFile(facts, error.code, error.message)
+            reason = f"{error.message}; {error.hint}" if error.hint else error.message
+            return SkippedFile(facts, error.code, reason)
 
     def _decoded(self, read: Read, data: bytes) -> Read:
         limits = limits_at(read.facts.path, self._limits)

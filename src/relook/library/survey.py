@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from relook.core.archives import Archive
+from relook.core.decoders import NO_DECODER, is_now_read
 from relook.core.errors import ImageError
 from relook.core.picture_paths import has_rival, is_archive, member_path
 from relook.core.settings import IndexSettings
@@ -210,6 +211,8 @@ class Survey:
     def _is_skipped_still(self, facts: FileFacts) -> bool:
         before = self._skipped.get(facts.path)
         if before is None or self._settings.retry_skipped:
+            return False
+        if before.code == NO_DECODER and is_now_read(before.message):
             return False
         return before.facts == facts and before.code not in PASSING
 
