@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from relook.app.indexing import text_queries
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
+from relook.library.other_files import others_of
 from relook.search.recall import measure_recall, sample_tiles
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def library_facts(files: LibraryFiles) -> dict[str, Any]:
         "n_away": sum(absence.n for absence in away),
         "away": [absence.as_dict() for absence in away],
         "n_skipped": catalog.count("skipped"),
+        "others": [files.as_dict() for files in others_of(catalog.ask)],
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint.digest,
         "dim": manifest.fingerprint.dim,

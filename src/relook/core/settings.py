@@ -86,6 +86,12 @@ class IndexSettings:
     )
     connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
+    exclude: tuple[str, ...] = setting(
+        (), "what is left out below each folder, as lines of a .gitignore"
+    )
+    default_excludes: bool = setting(
+        True, "leave out trash, thumbnails, .nomedia folders, node_modules and the like"
+    )
     retry_skipped: bool = setting(False, "try files again that were skipped before")
 
 

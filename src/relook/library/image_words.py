@@ -1,10 +1,9 @@
-"""Titles, captions and metadata of pictures: in files beside them or in them. Layer: library.
+"""Titles, captions and metadata of pictures in files beside them. Layer: library.
 
-Sidecar files are CSV and JSON lines with a `path` column, and COCO annotation JSON. Picture
-files carry words themselves, and an archive may hold some beside each picture.
+Sidecar files are CSV and JSON lines with a `path` column, and COCO annotation JSON. XMP and
+Google Takeout's JSON lie beside a picture in its folder; an archive may hold further words.
 
-Sources: EXIF 2.32 (CIPA DC-008) tags; IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80, 2:116, 2:120; the
-WebDataset format, https://github.com/webdataset/webdataset: `key.jpg` with `key.txt` (a
+Source: the WebDataset format, https://github.com/webdataset/webdataset: `key.jpg` with `key.txt` (a
 caption), `key.json` (facts) and `key.cls` (a class) in one archive.
 """
 
@@ -16,29 +15,21 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags
-
 from relook.core.errors import MetadataError
-from relook.core.images import Picture
-from relook.core.picture_paths import path_bytes, split_member
+from relook.core.picture_paths import path_bytes
 from relook.core.sources import read_beside
+from relook.library.picture_facts import xmp_words
 from relook.library.records import Words, printable
+from relook.library.takeout import is_takeout, takeout_words
 
-__all__ = ["Sidecars", "embedded_words", "words_beside"]
+__all__ = ["Beside", "Sidecars", "words_beside"]
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
-_EXIF_KEYS = {
-    "taken_at": ExifTags.Base.DateTimeOriginal,
-    "camera_make": ExifTags.Base.Make,
-    "camera": ExifTags.Base.Model,
-    "artist": ExifTags.Base.Artist,
-    "copyright": ExifTags.Base.Copyright,
-}
-_IPTC_TITLE, _IPTC_CAPTION, _IPTC_KEYWORDS = (2, 5), (2, 120), (2, 25)
-_IPTC_KEYS = {"artist": (2, 80), "copyright": (2, 116)}
+_OF_PEOPLE = ("keywords", "rating", "artist", "copyright")
 _LOG = logging.getLogger(__name__)
 _TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
 _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
@@ -179,67 +170,57 @@ def _no_number(_: str) -> None:
     """Reads NaN and Infinity, which are no JSON, as null."""
 
 
-def embedded_words(picture: Picture) -> Words:
-    """Reads IPTC first (people write it), then EXIF (cameras do)."""
-    metadata: dict[str, Any] = {}
-    for key, tag in _EXIF_KEYS.items():
-        if text := _clean(picture.exif.get(tag)):
-            metadata[key] = text
-    for key, dataset in _IPTC_KEYS.items():
-        if text := _clean(picture.iptc.get(dataset)):
-            metadata[key] = text
-    if keywords := picture.iptc.get(_IPTC_KEYWORDS):
-        several = keywords if isinstance(keywords, list) else [keywords]
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What files beside a picture say of it.
 
-        metadata["keywords"] = ", ".join(filter(None, map(_clean, several)))
-    caption = picture.iptc.get(_IPTC_CAPTION)
-    caption = caption or picture.exif.get(ExifTags.Base.ImageDescription)
-    return Words(_clean(picture.iptc.get(_IPTC_TITLE)), _clean(caption), metadata)
+    Args:
+        words: That count before the picture's own: people wrote them.
+        fills: That count where the picture says nothing: a time, a place.
+    """
+
+    words: Words | None = None
+    fills: Words = field(default_factory=Words)
 
 
-def _clean(value: object) -> str:
-    """Clean text of a field; cameras pad with NULs and write Latin-1 now and then."""
-    if isinstance(value, bytes):
-        value = _decoded(value)
-    if not isinstance(value, str):
-        return ""
-    return " ".join(value.replace("\0", " ").split())
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def words_beside(path: bytes) -> Words | None:
-    """The words that stand beside a picture in its archive, or None.
+def words_beside(path: bytes) -> Beside:
+    """The words in files that stand beside a picture, in its folder or archive.
 
     Raises:
         ImageError: when the archive cannot be read.
     """
-    if split_member(path) is None:
-        return None
-    words = None
-    for suffix, data in read_beside(path).items():
+    words, fills = None, Words()
+    for name, data in read_beside(path).items():
         try:
-            more = _member_words(suffix, data.decode("utf-8").strip())
+            more = _words_in(os.path.splitext(name)[1].lower(), data)
         except ValueError as error:
-            _LOG.info("%s beside %s says nothing: %s", suffix, printable(path), error)
+            _LOG.info("%s beside %s says nothing: %s", printable(name), printable(path), error)
             continue
-        words = more if words is None else words.over(more)
-    return words
+        if more.words is not None:
+            words = more.words if words is None else words.over(more.words)
+        fills = fills.over(more.fills)
+    return Beside(words, fills)
 
 
-def _member_words(suffix: bytes, text: str) -> Words:
+def _words_in(suffix: bytes, data: bytes) -> Beside:
+    if suffix == b".xmp":
+        said = xmp_words(data)
+        of_people = {key: said.metadata[key] for key in _OF_PEOPLE if key in said.metadata}
+        return Beside(Words(said.title, said.caption, of_people), Words(metadata=said.metadata))
+    text = data.decode("utf-8").strip()
     if suffix == b".txt":
-        return Words(caption=text)
+        return Beside(Words(caption=text))
     if suffix == b".cls":
-        return Words(metadata={"class": text})
+        return Beside(Words(metadata={"class": text}))
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError("it is no object")
+    if is_takeout(values):
+        return Beside(fills=takeout_words(values))
+    return Beside(_member_words(values))
+
+
+def _member_words(values: dict[str, Any]) -> Words:
     inner = values.get("metadata")
     facts = {
         key: value

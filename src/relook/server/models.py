@@ -143,6 +143,15 @@ class Absence(Answer):
     n: int
 
 
+class OtherFiles(Answer):
+    """Files below the roots that are no pictures that can be read."""
+
+    suffix: str = Field(examples=[".mp4"])
+    n: int
+    what: str = Field(description="What they are, where a person may miss them.")
+    advice: str
+
+
 class Library(Answer):
     """One library and what it holds."""
 
@@ -153,6 +162,7 @@ class Library(Answer):
     n_away: int = Field(description="How many of the images are away: not to be reached now.")
     away: list[Absence]
     n_skipped: int
+    others: list[OtherFiles]
     encoder: str = Field(examples=["builtin"])
     dim: int
     roots: list[str] = Field(description="Folders and files that were indexed.")
