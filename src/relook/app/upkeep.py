@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.library.files import LibraryFiles
 
-__all__ = ["compact_library", "index_recall", "library_facts"]
+__all__ = ["compact_library", "index_recall", "library_facts", "library_fields"]
 
 _N_QUERIES = 100
 
@@ -42,6 +42,19 @@ def library_facts(files: LibraryFiles) -> dict[str, Any]:
         "n_bytes": files.n_bytes(),
         **({"store": manifest.store} if manifest.store else {}),
     }
+
+
+def library_fields(files: LibraryFiles) -> list[dict[str, Any]]:
+    """What `where` may name: each key with how many images have it, and a value.
+
+    Returns:
+        `key`, `n`, `example`; the most frequent first.
+    """
+    rows = files.catalog.ask(
+        "SELECT each.key, count(*) AS n, min(each.value) FROM images, json_each(images.metadata)"
+        " AS each GROUP BY each.key ORDER BY n DESC, each.key"
+    )
+    return [{"key": key, "n": n, "example": example} for key, n, example in rows]
 
 
 def compact_library(

@@ -14,7 +14,7 @@ import typer
 from relook.app.clusters import attach as attach_collection
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
-from relook.app.upkeep import compact_library
+from relook.app.upkeep import compact_library, library_fields
 from relook.cli.configured import ConfigOption, config_of, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
@@ -179,14 +179,25 @@ def info(
     skipped: Annotated[
         bool, typer.Option("--skipped", help="List the skipped files with their reasons.")
     ] = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List what --where may name, with an example of each.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What a library holds."""
     with Library(library) as lib:
         facts = lib.info()
         files = lib.files.catalog.skipped() if skipped else []
+        keys = library_fields(lib.files) if fields else []
     if as_json:
-        print_json({**facts, **({"skipped": [f.as_dict() for f in files]} if skipped else {})})
+        listed = {"skipped": [file.as_dict() for file in files]} if skipped else {}
+        print_json({**facts, **listed, **({"fields": keys} if fields else {})})
+        return
+    if fields:
+        print_table(
+            ["field", "images", "example"],
+            [(key["key"], f"{key['n']:,}", str(key["example"])) for key in keys],
+        )
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     others = others_note([OtherFiles(**files) for files in facts.pop("others")])

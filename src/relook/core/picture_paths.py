@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path, PosixPath
+from typing import Literal
 
 __all__ = [
     "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
     "is_archive", "is_below", "is_misnamed", "is_url", "member_path", "original_path", "path_bytes",
-    "split_member",
+    "spellings", "split_member",
 ]  # fmt: skip
 
 
@@ -119,6 +121,13 @@ def path_bytes(path: str) -> bytes:
         return os.fsencode(path)
     except UnicodeEncodeError:
         return path.encode("utf-8", "surrogateescape")
+
+
+def spellings(path: str) -> list[str]:
+    """A path in the Unicode form in which it is given, then in the others."""
+    forms: list[Literal["NFC", "NFD"]] = ["NFC", "NFD"]
+    others = [] if path.isascii() else [unicodedata.normalize(form, path) for form in forms]
+    return list(dict.fromkeys((path, *others)))
 
 
 def as_path(path: bytes) -> Path:

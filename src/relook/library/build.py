@@ -126,7 +126,7 @@ class Builder:
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
         tell_missing(catalog, scan, self._report)
-        tell_unread(catalog, scan, self._reader.misnamed, self._report)
+        tell_unread(catalog, scan, self._reader.misnamed, self._sidecars, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")

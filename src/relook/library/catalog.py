@@ -19,7 +19,13 @@ from relook.core.cancellation import check_cancelled
 from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.image_table import COLUMNS, column_values, matching_sql, plain, read_columns
+from relook.library.image_table import (
+    COLUMNS,
+    add_functions,
+    column_values,
+    matching_sql,
+    read_columns,
+)
 from relook.library.other_files import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
@@ -279,7 +285,7 @@ class Catalog:
 
         Args:
             where: Metadata key -> value; `title` and `caption` are keys too. `*` and `?` in a
-                value stand for anything, and case does not count.
+                value stand for anything, and case does not count. Or a comparison: `rating>=`.
             path: A pattern for the whole path, with `*` and `?`; without a `*` it may stand
                 anywhere in the path.
 
@@ -380,7 +386,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             error = failed
             continue
         db.isolation_level = None
-        db.create_function("plain", 1, plain, deterministic=True)
+        add_functions(db)
         if len(uris) == 1 or address is uris[-1] or _is_readable(db):
             return db
         db.close()

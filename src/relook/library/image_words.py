@@ -14,6 +14,8 @@ import io
 import json
 import logging
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,8 @@ __all__ = ["Beside", "Sidecars", "words_beside"]
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
 _OF_PEOPLE = ("keywords", "rating", "artist", "copyright")
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_SHOWN = 5
 _LOG = logging.getLogger(__name__)
 _TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
 _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
@@ -39,7 +43,8 @@ class Sidecars:
     """Titles, captions and metadata from sidecar files, by picture.
 
     A path in a sidecar is absolute or relative to the sidecar's folder; where neither is
-    there, a picture is known by its bare file name if no other entry has the same one.
+    there, a picture is known by its bare file name if no other entry has the same one. Second
+    choices are paths of Windows, and paths that differ in case or in the Unicode form only.
 
     Args:
         files: CSV, JSONL or COCO JSON; later ones win.
@@ -51,6 +56,9 @@ class Sidecars:
     def __init__(self, files: list[Path]) -> None:
         self._by_path: dict[bytes, Words] = {}
         self._by_name: dict[bytes, bytes | None] = {}
+        self._by_likeness: dict[str, bytes | None] = {}
+        self._texts: dict[bytes, str] = {}  # of the paths, as they stand in the file
+        self._used: set[bytes] = set()
         self.n_entries = 0
         for file in files:
             for path, words in _entries(file):
@@ -66,16 +74,48 @@ class Sidecars:
 
     def get(self, path: bytes) -> Words | None:
         """The words for the picture at an absolute path, or None."""
-        named = self._by_name.get(os.path.basename(path))
-        return self._by_path.get(path if named is None or path in self._by_path else named)
+        if not self._by_path:
+            return None
+        name = os.path.basename(path)
+        for key in (path, self._by_name.get(name), self._alike(path), self._alike(name)):
+            if key is not None and key in self._by_path:
+                self._used.add(key)
+                return self._by_path[key]
+        return None
+
+    def unused_note(self) -> str:
+        """A sentence on the rows that named no picture so far; empty when all did."""
+        unused = [text for full, text in self._texts.items() if full not in self._used]
+        if not unused:
+            return ""
+        n, shown = len(self._texts), ", ".join(printable(text) for text in unused[:_SHOWN])
+        more = f" and {len(unused) - _SHOWN:,} more" if len(unused) > _SHOWN else ""
+        return f"{len(unused):,} of {n:,} rows name no picture: {shown}{more}"
+
+    def _alike(self, path: bytes) -> bytes | None:
+        return self._by_likeness.get(_likeness(path))
 
     def _add(self, folder: Path, path: str, words: Words) -> None:
         self.n_entries += 1
         full = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
         self._by_path[full] = words
-        name = os.path.basename(full)
-        if self._by_name.setdefault(name, full) != full or os.path.lexists(full):
+        self._texts[full] = path
+        name, is_there = os.path.basename(full), os.path.lexists(full)
+        if self._by_name.setdefault(name, full) != full or is_there:
             self._by_name[name] = None
+        if is_there:
+            return
+        plain = path.strip().replace("\\", "/")
+        plain = "/" + plain[3:] if _DRIVE.match(plain) else plain
+        place = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), plain)))
+        for key in {_likeness(place), _likeness(os.path.basename(place))}:
+            if self._by_likeness.setdefault(key, full) != full:
+                self._by_likeness[key] = None
+
+
+def _likeness(path: bytes) -> str:
+    """What is equal of paths that differ in case or in the Unicode form only."""
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")).casefold()
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Words]]:
@@ -117,6 +157,7 @@ def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]
 def _rows(file: Path, rows: Any) -> Iterator[tuple[str, Words]]:
     for number, row in rows:
         values = dict(row) if isinstance(row, Mapping) else {}
+        values = {k.strip() if isinstance(k, str) else k: value for k, value in values.items()}
         key = next((name for name in _PATH_KEYS if values.get(name)), None)
         if key is None:
             raise MetadataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from relook.library.catalog import Catalog
+from relook.library.image_words import Sidecars
 from relook.library.left_out import left_out_note
 from relook.library.other_files import other_files, others_note, put_others
 from relook.library.records import printable
@@ -18,7 +19,11 @@ _SHOWN = 3
 
 
 def tell_unread(
-    catalog: Catalog, scan: Scan, misnamed: list[tuple[bytes, str]], report: IndexReport
+    catalog: Catalog,
+    scan: Scan,
+    misnamed: list[tuple[bytes, str]],
+    sidecars: Sidecars,
+    report: IndexReport,
 ) -> None:
     """Adds to the report what was left out, and counts files that are no pictures.
 
@@ -28,6 +33,7 @@ def tell_unread(
         catalog: Of the library.
         scan: It is over.
         misnamed: Path and format of pictures whose suffix says another format.
+        sidecars: All their rows were looked up.
         report: Gets counts and notes.
     """
     total: Counter[str] = Counter()
@@ -39,6 +45,7 @@ def tell_unread(
         report.notes.append(_misnamed_note(sorted(misnamed)))
     report.notes += filter(None, (others_note(report.others), left_out_note(report.left_out)))
     if not report.interrupted:
+        report.notes += filter(None, (sidecars.unused_note(),))
         with catalog.transaction() as db:
             for root, counts in scan.others.items():
                 put_others(db, root, counts)

@@ -25,6 +25,7 @@ from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
+from relook.search.why_empty import why_empty
 from relook.stores.base import Mask
 
 __all__ = ["Engine", "Filter", "Ranking"]
@@ -152,7 +153,9 @@ class Engine:
             )
             for first, *others in groups[:limit]
         )
-        return Page(query, hits, self.away_notes(only or Filter()))
+        only = only or Filter()
+        reason = "" if hits else why_empty(self.files.catalog, only.where, only.path)
+        return Page(query, hits, (*filter(None, (reason,)), *self.away_notes(only)))
 
     def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
         """Why those of some images are away that are."""
