@@ -137,7 +137,12 @@ def test_exif_gives_caption_camera_and_time() -> None:
     assert embedded(exif=exif) == Words(
         "",
         "A dog runs",
-        {"taken_at": "2020-01-02T03:04:05", "taken_from": "original", "camera_make": "Maker", "camera": "Model X"},
+        {
+            "taken_at": "2020-01-02T03:04:05",
+            "taken_from": "original",
+            "camera_make": "Maker",
+            "camera": "Model X",
+        },
     )
 
 

@@ -35,7 +35,7 @@ __all__ = [
     "real_kind",
 ]
 
-Kind = Literal["", "heif", "jxl", "raw", "deep_tiff"]
+Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar"]
 """A format that needs another package than Pillow; empty for the others."""
 
 NO_DECODER = "no_decoder"
@@ -57,6 +57,7 @@ _PACKAGES = {
     "heif": _Package("HEIC/HEIF", "pi_heif"),
     "raw": _Package("camera RAW", "rawpy"),
     "deep_tiff": _Package("a TIFF with colours of more than 8 bits", "tifffile"),
+    "packed_tar": _Package("a tar packed by gzip", "indexed_gzip"),
     "jxl": _Package(
         "JPEG XL",
         "pillow_jxl.JpegXLImagePlugin",

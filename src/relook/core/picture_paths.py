@@ -31,7 +31,7 @@ __all__ = [
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
-_ARCHIVES = (b".tar", b".zip")
+_ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 
 

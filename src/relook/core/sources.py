@@ -130,15 +130,20 @@ def _version(path: bytes) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _listed(path: bytes, n_bytes: int, _stamp: int) -> Archive:
+def _listed(path: bytes, n_bytes: int, stamp: int) -> Archive:
     from relook.core.archives import ArchiveError, list_archive
+    from relook.core.packed_tars import is_packed, packed_tar
 
     try:
         if is_url(path):
             from relook.core.remote import open_file
 
+            if is_packed(path):
+                raise ArchiveError("a packed tar is read from this machine's disks only")
             with open_file(path) as file:
                 return list_archive(path, file, n_bytes)
+        if is_packed(path):
+            return list_archive(path, packed_tar(path, n_bytes, stamp).file, n_bytes)
         with open(path, "rb") as file:
             return list_archive(path, file, n_bytes)
     except ArchiveError as error:
@@ -153,6 +158,10 @@ def _reader(path: bytes) -> Callable[[int, int], bytes]:
         from relook.core.remote import read_range
 
         return lambda offset, n_bytes: read_range(path, offset, n_bytes)
+    from relook.core.packed_tars import is_packed, packed_tar
+
+    if is_packed(path):
+        return packed_tar(path, *_version(path)).read_at
     return lambda offset, n_bytes: _read_at(path, offset, n_bytes)
 
 

@@ -19,13 +19,7 @@ from relook.core.cancellation import check_cancelled
 from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.image_table import (
-    COLUMNS,
-    add_functions,
-    column_values,
-    matching_sql,
-    read_columns,
-)
+from relook.library.image_table import COLUMNS, column_values, matching_sql, prepare, read_columns
 from relook.library.other_files import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
@@ -386,7 +380,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             error = failed
             continue
         db.isolation_level = None
-        add_functions(db)
+        prepare(db)
         if len(uris) == 1 or address is uris[-1] or _is_readable(db):
             return db
         db.close()

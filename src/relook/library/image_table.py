@@ -17,7 +17,13 @@ from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
 __all__ = [
-    "COLUMNS", "NEAR", "add_functions", "column_values", "key_of", "matching_sql", "plain",
+    "COLUMNS",
+    "NEAR",
+    "column_values",
+    "key_of",
+    "matching_sql",
+    "plain",
+    "prepare",
     "read_columns",
 ]  # fmt: skip
 
@@ -67,7 +73,7 @@ _TAKEN = (
 )
 
 
-def add_functions(db: sqlite3.Connection) -> None:
+def prepare(db: sqlite3.Connection) -> None:
     """Gives a connection the functions that filters call."""
     db.create_function("plain", 1, plain, deterministic=True)
     db.create_function("km_between", 4, _km_between, deterministic=True)
