@@ -217,6 +217,7 @@ declare namespace Api {
     n_away: number;
     away: Absence[];
     n_skipped: number;
+    others: OtherFiles[];
     encoder: string;
     dim: number;
     roots: string[];
@@ -231,6 +232,14 @@ declare namespace Api {
     change: number;
     rank: number;
     rank_without: number;
+  };
+
+  /** Files below the roots that are no pictures that can be read. */
+  type OtherFiles = {
+    suffix: string;
+    n: number;
+    what: string;
+    advice: string;
   };
 
   /** Hits, best first. */

@@ -89,7 +89,8 @@ def test_relookignore_follows_the_rules_of_gitignore(library: relook.Library, fo
 
 def test_excluded_members_of_archives(library: relook.Library, folder: Path) -> None:
     write_zip(folder / "a.zip", {
-        "in/1.png": picture(noise(1)), "@eaDir/2.png": picture(noise(2)), "raw/3.png": picture(noise(3)),
+        name: picture(noise(seed))
+        for seed, name in enumerate(("in/1.png", "@eaDir/2.png", "raw/3.png"))
     })  # fmt: skip
 
     assert library.add(folder, settings=excluding("raw/")).n_images == 1

@@ -29,7 +29,7 @@ _NO_MEDIA = b".nomedia"
 _MOST_BYTES = 1024**2
 _NAMES = frozenset(
     b"$recycle.bin recycler recycled @eadir @recycle #recycle #snapshot lost+found .trash .trashes"
-    b" .dtrash .thumbnails .thumbs .@__thumb node_modules bower_components __macosx __pycache__"
+    b" .dtrash .thumbnails .thumbs .@__thumb node_modules bower_components __pycache__"
     b" .appledouble".split()
 ) | {b"system volume information"}
 _BEGINNINGS = (b".trash-",)
