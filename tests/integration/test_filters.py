@@ -127,3 +127,19 @@ def test_info_lists_the_fields(library: relook.Library) -> None:
 
     assert "taken_at" in shown
     assert {field["key"]: field["n"] for field in fields}["rating"] == 3
+
+
+def test_dates_of_files_are_told(library: relook.Library) -> None:
+    of_files = library.search("red", where={"taken_at<": "2016"})
+    own = library.search("red", where={"taken_at>=": "2021"})
+
+    assert of_files.notes == ("1 of these say no time of their own: the date of the file counts",)
+    assert own.notes == ()
+
+
+def test_what_was_shown_before_is_no_reason(library: relook.Library) -> None:
+    session = library.look("red", where={"rating>=": "1", "camera": "*"}, limit=50)
+    for hit in session.page:
+        session.judge(hit, relevant=True)
+
+    assert not any("no picture" in note for note in session.again().notes)

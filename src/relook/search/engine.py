@@ -23,9 +23,9 @@ from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
+from relook.search.filter_notes import file_date_note, why_empty
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
-from relook.search.why_empty import why_empty
 from relook.stores.base import Mask
 
 __all__ = ["Engine", "Filter", "Ranking"]
@@ -154,7 +154,9 @@ class Engine:
             for first, *others in groups[:limit]
         )
         only = only or Filter()
-        reason = "" if hits else why_empty(self.files.catalog, only.where, only.path)
+        shown = [records[first] for first, *_ in groups[:limit]]
+        reason = file_date_note(shown, only.where)
+        reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
         return Page(query, hits, (*filter(None, (reason,)), *self.away_notes(only)))
 
     def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:

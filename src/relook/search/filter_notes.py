@@ -1,16 +1,17 @@
-"""Why a page is empty: one sentence a person can act on. Layer: search."""
+"""What a person should know of a filter: why a page is empty, whose dates count. Layer: search."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from relook.library.image_table import NEAR, key_of
 
 if TYPE_CHECKING:
     from relook.library.catalog import Catalog
+    from relook.library.records import ImageRecord
 
-__all__ = ["why_empty"]
+__all__ = ["file_date_note", "why_empty"]
 
 _OWN = ("title", "caption", "format", "taken_at")
 _FIELDS = "relook info --fields lists what there is"
@@ -26,6 +27,8 @@ def why_empty(catalog: Catalog, where: Mapping[str, str], path: str | None) -> s
     """
     if not catalog.count("images"):
         return "the library has no pictures yet: relook index FOLDER"
+    if len(catalog.matching(dict(where), path)):
+        return ""  # what fits was shown before, or is away
     for key in where:
         names = ("latitude", "longitude") if key == NEAR else (key_of(key)[0],)
         for name in names:
@@ -39,7 +42,15 @@ def why_empty(catalog: Catalog, where: Mapping[str, str], path: str | None) -> s
         if not len(catalog.matching(part, pattern)):
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
             return f"no picture fits {text}"
-    return "no picture fits all filters together" if len(alone) > 1 else ""
+    return "no picture fits all filters together"
+
+
+def file_date_note(records: Sequence[ImageRecord], where: Mapping[str, str]) -> str:
+    """How many of some images were compared by the date of their file; empty when none was."""
+    if not any(key_of(key)[0] == "taken_at" and key_of(key)[1] for key in where):
+        return ""
+    n = sum("taken_at" not in record.metadata for record in records)
+    return f"{n:,} of these say no time of their own: the date of the file counts" if n else ""
 
 
 def _written(key: str, value: str) -> str:
