@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import relook
 from relook.cli.main import app
+from relook.cli.options import pairs
 from relook.core.errors import InputError
 from relook.testing import noise
 
@@ -108,16 +110,24 @@ def test_an_empty_library_says_so(open_library, tmp_path: Path) -> None:
 
 
 def test_the_commands_options(library: relook.Library) -> None:
-    def found(*options: str) -> set[str]:
-        arguments = ["search", "--image", picture, "--library", str(library.folder), "--files"]
-        done = CliRunner().invoke(app, [*arguments, *options])
-        return {Path(line).stem for line in done.stdout.splitlines()}
+    def found(**options: object) -> set[str]:
+        return fitting(library, **pairs(options.pop("where", None), **options))
 
-    picture = os.fsdecode(next(iter(library.files.catalog.each_image())).facts.path)
-    assert found("--after", "2019-07", "--before", "2019-08") == {"paris"}
-    assert found("--near", "48.86,2.34,2km") == {"louvre"}
-    assert found("--camera", "canon") == {"paris"}
-    assert found("--where", "rating>=4", "--where", "camera=Canon*") == {"paris"}
+    assert found(after="2019-07", before="2019-08") == {"paris"}
+    assert found(near="48.86,2.34,2km") == {"louvre"}
+    assert found(camera="canon") == {"paris"}
+    assert found(where=["rating>=4", "camera=Canon*"]) == {"paris"}
+    assert found(where=["rating<=3"]) == {"louvre"}
+    with pytest.raises(typer.BadParameter):
+        pairs(["rating"])
+
+
+@pytest.mark.parametrize("command", ["search", "similar"])
+def test_the_commands_take_them(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+
+    for option in ("--after", "--before", "--near", "--camera", "--where"):
+        assert option in shown
 
 
 def test_info_lists_the_fields(library: relook.Library) -> None:

@@ -164,11 +164,10 @@ def _group(archive: Archive) -> None:
     by_stem, by_key = _pictures_by(archive, _stem), _pictures_by(archive, _key)
     for word in archive.words:
         stem = _stem(word)
-        own = [stem] if stem in archive.pictures else by_stem.get(stem)
-        if own is None:  # several pictures with that key: nobody can say whose it is
-            own = by_key.get(_key(word), ())
-            own = own if len(own) == 1 else ()
-        for name in own:
+        own = [stem] if stem in archive.pictures else by_stem.get(stem, [])
+        of_key = by_key.get(_key(word), [])
+        # Of several pictures with that key nobody can say whose it is.
+        for name in own or (of_key if len(of_key) == 1 else []):
             beside.setdefault(name, set()).add(word)
     _add_takeout(archive, beside)
     for name, words in beside.items():

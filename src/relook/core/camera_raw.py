@@ -84,8 +84,10 @@ def _preview(rawpy: Any, raw: Any, min_px: int, limits: ImageLimits) -> _Preview
         picture = decode(found.data, min_px, replace(limits, isolate=False))
     except ImageError:
         return None
-    upright = turn is None or picture.exif.get(_ORIENTATION, 1) != 1
-    return _Preview(picture.image if upright else picture.image.transpose(turn), picture.exif)
+    image = picture.image
+    if turn is not None and picture.exif.get(_ORIENTATION, 1) == 1:
+        image = image.transpose(turn)
+    return _Preview(image, picture.exif)
 
 
 _ORIENTATION = 0x0112

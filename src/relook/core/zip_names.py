@@ -16,7 +16,10 @@ from collections.abc import Sequence
 __all__ = ["names_of", "old_name"]
 
 _UTF8_FLAG = 0x800
-_EAST_ASIAN = ("cp932", "gbk", "cp949", "big5")  # of Windows; the first that makes words
+# Of Windows; the first that makes words. Some Chinese words look like Korean ones, so that
+# Korean comes first where there are several characters, all of them Hangul.
+_EAST_ASIAN = ("cp932", "cp949", "gbk", "big5")
+_SOME = 4
 _WORDS = ("HIRAGANA", "KATAKANA", "CJK UNIFIED", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH")
 _LATIN = "FULLWIDTH LATIN"
 
@@ -54,16 +57,21 @@ def _encoding(names: Sequence[bytes]) -> str:
             texts = [name.decode(encoding) for name in names]
         except UnicodeDecodeError:
             continue
-        if encoding == "utf-8" or _makes_words(texts):
+        if encoding == "utf-8" or _makes_words(texts, korean=encoding == "cp949"):
             return encoding
     return "cp437"
 
 
-def _makes_words(texts: Sequence[str]) -> bool:
+def _makes_words(texts: Sequence[str], *, korean: bool) -> bool:
     """Whether texts are East Asian, and not Western letters read by the wrong table."""
     n_pairs = 0
+    letters = [char for char in "".join(texts) if not char.isascii()]
+    if korean and (
+        len(letters) < _SOME or not all("\uac00" <= char <= "\ud7a3" for char in letters)
+    ):
+        return False
     for text in texts:
-        kinds = [not char.isascii() and unicodedata.name(char, "") for char in text]
+        kinds = ["" if char.isascii() else unicodedata.name(char, "?") for char in text]
         for kind in filter(None, kinds):
             if not kind.startswith(_WORDS) or kind.startswith(_LATIN):
                 return False

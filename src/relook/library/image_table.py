@@ -92,7 +92,7 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
     clauses, values = ["1"], list[object]()
     for key, value in where.items():
         name, operator = key_of(key)
-        if not name or '"' in name or "\0" in name or printable(name) != name:
+        if not name.strip("<>=!") or '"' in name or "\0" in name or printable(name) != name:
             raise InputError("bad_filter", f"{key!r} is not a metadata key")
         _check_pattern(value)
         if key == NEAR:

@@ -231,9 +231,10 @@ def words_beside(path: bytes) -> Beside:
         ImageError: when the archive cannot be read.
     """
     words, fills = None, Words()
+    in_archive = split_member(path) is not None
     for name, data in read_beside(path).items():
         try:
-            more = _words_in(os.path.splitext(name)[1].lower(), data)
+            more = _words_in(os.path.splitext(name)[1].lower(), data, in_archive)
         except ValueError as error:
             _LOG.info("%s beside %s says nothing: %s", printable(name), printable(path), error)
             continue
@@ -243,7 +244,7 @@ def words_beside(path: bytes) -> Beside:
     return Beside(words, fills)
 
 
-def _words_in(suffix: bytes, data: bytes) -> Beside:
+def _words_in(suffix: bytes, data: bytes, in_archive: bool) -> Beside:
     if suffix == b".xmp":
         said = xmp_words(data)
         of_people = {key: said.metadata[key] for key in _OF_PEOPLE if key in said.metadata}
@@ -258,7 +259,8 @@ def _words_in(suffix: bytes, data: bytes) -> Beside:
         raise ValueError("it is no object")
     if is_takeout(values):
         return Beside(fills=takeout_words(values))
-    return Beside(_member_words(values))
+    # In folders many programs keep JSON of their own beside pictures.
+    return Beside(_member_words(values) if in_archive else None)
 
 
 def _member_words(values: dict[str, Any]) -> Words:

@@ -204,8 +204,9 @@ def _coordinate(text: str) -> float | None:
 def clean(value: object) -> str:
     """Clean text of a field; cameras pad with NULs and write Latin-1 now and then."""
     if isinstance(value, bytes):
+        data = value
         try:
-            value = value.decode("utf-8")
+            value = data.decode("utf-8")
         except UnicodeDecodeError:
-            value = value.decode("latin-1")
+            value = data.decode("latin-1")
     return " ".join(value.replace("\0", " ").split()) if isinstance(value, str) else ""

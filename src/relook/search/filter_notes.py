@@ -37,7 +37,9 @@ def why_empty(catalog: Catalog, where: Mapping[str, str], path: str | None) -> s
                 what = "a place" if key == NEAR else f"the field {name!r}"
                 return f"no picture has {what}; {_FIELDS}"
     parts = [{key: where[key]} for key in where]
-    alone = [(part, None) for part in parts] + ([({}, path)] if path else [])
+    alone: list[tuple[dict[str, str], str | None]] = [(part, None) for part in parts] + (
+        [({}, path)] if path else []
+    )
     for part, pattern in alone:
         if not len(catalog.matching(part, pattern)):
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
