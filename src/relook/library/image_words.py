@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import MetadataError
-from relook.core.picture_paths import path_bytes
+from relook.core.picture_paths import path_bytes, split_member
 from relook.core.sources import read_beside
 from relook.library.picture_facts import xmp_words
 from relook.library.records import Words, printable
