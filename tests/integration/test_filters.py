@@ -110,14 +110,14 @@ def test_an_empty_library_says_so(open_library, tmp_path: Path) -> None:
 
 
 def test_the_commands_options(library: relook.Library) -> None:
-    def found(**options: object) -> set[str]:
+    def fitting_by(**options: object) -> set[str]:
         return fitting(library, **pairs(options.pop("where", None), **options))
 
-    assert found(after="2019-07", before="2019-08") == {"paris"}
-    assert found(near="48.86,2.34,2km") == {"louvre"}
-    assert found(camera="canon") == {"paris"}
-    assert found(where=["rating>=4", "camera=Canon*"]) == {"paris"}
-    assert found(where=["rating<=3"]) == {"louvre"}
+    assert fitting_by(after="2019-07", before="2019-08") == {"paris"}
+    assert fitting_by(near="48.86,2.34,2km") == {"louvre"}
+    assert fitting_by(camera="canon") == {"paris"}
+    assert fitting_by(where=["rating>=4", "camera=Canon*"]) == {"paris"}
+    assert fitting_by(where=["rating<=3"]) == {"louvre"}
     with pytest.raises(typer.BadParameter):
         pairs(["rating"])
 

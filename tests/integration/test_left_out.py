@@ -147,8 +147,8 @@ def test_every_file_is_accounted_for(library: relook.Library, folder: Path) -> N
     on_disk = [Path(at) / name for at, _, files in os.walk(folder) for name in files]
     not_hidden = [file for file in on_disk if file.name != ".relookignore"]
     n_others, n_left_out = sum(f.n for f in report.others), sum(report.left_out.values())
-    told = {"indexed": report.n_images, "skipped": len(report.skipped), "left_out": n_left_out}
-    assert {**told, "others": n_others, "archives": 3} == expected
+    counted = {"indexed": report.n_images, "skipped": len(report.skipped), "left_out": n_left_out}
+    assert {**counted, "others": n_others, "archives": 3} == expected
     n_in_archives = 3
     accounted = report.n_images - n_in_archives + len(report.skipped) + n_left_out + n_others
     assert accounted + expected["archives"] == len(not_hidden)

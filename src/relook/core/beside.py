@@ -61,8 +61,8 @@ def takeout_beside(name: bytes, names: Collection[bytes]) -> bytes | None:
     counted = _COUNTED.fullmatch(name)
     plain, count = (counted[1] + counted[3], counted[2]) if counted else (name, b"")
     for target, number in ((plain, count), (name, b"")):
-        if found := _takeout_of(target, number, names):
-            return found
+        if takeout := _takeout_of(target, number, names):
+            return takeout
     edited = _EDITED.fullmatch(name)
     return takeout_beside(edited[1] + edited[2], names) if edited else None
 

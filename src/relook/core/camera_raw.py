@@ -72,16 +72,16 @@ def decode_raw(data: bytes, min_px: int, limits: ImageLimits) -> Picture:
 def _preview(rawpy: Any, raw: Any, min_px: int, limits: ImageLimits) -> _Preview | None:
     """The largest preview that can be read; None without one."""
     try:
-        found = raw.extract_thumb()
+        thumbnail = raw.extract_thumb()
     except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
         return None
     turn = _FLIPS.get(raw.sizes.flip)
-    if found.format != rawpy.ThumbFormat.JPEG:
-        image = Image.fromarray(np.asarray(found.data)).convert("RGB")
+    if thumbnail.format != rawpy.ThumbFormat.JPEG:
+        image = Image.fromarray(np.asarray(thumbnail.data)).convert("RGB")
         return _Preview(image if turn is None else image.transpose(turn), {})
     try:
         # A preview is not longer than its file, and takes no isolation of its own.
-        picture = decode(found.data, min_px, replace(limits, isolate=False))
+        picture = decode(thumbnail.data, min_px, replace(limits, isolate=False))
     except ImageError:
         return None
     image = picture.image

@@ -246,9 +246,11 @@ def words_beside(path: bytes) -> Beside:
 
 def _words_in(suffix: bytes, data: bytes, in_archive: bool) -> Beside:
     if suffix == b".xmp":
-        said = xmp_words(data)
-        of_people = {key: said.metadata[key] for key in _OF_PEOPLE if key in said.metadata}
-        return Beside(Words(said.title, said.caption, of_people), Words(metadata=said.metadata))
+        packet = xmp_words(data)
+        of_people = {key: packet.metadata[key] for key in _OF_PEOPLE if key in packet.metadata}
+        return Beside(
+            Words(packet.title, packet.caption, of_people), Words(metadata=packet.metadata)
+        )
     text = data.decode("utf-8").strip()
     if suffix == b".txt":
         return Beside(Words(caption=text))
