@@ -75,7 +75,7 @@ def _degrees(parts: Sequence[Any]) -> float:
     Raises:
         TypeError, ValueError, ZeroDivisionError: when they are none.
     """
-    degrees = sum(float(part) / 60.0 ** float(power) for power, part in enumerate(parts))
+    degrees = float(sum(float(part) / 60**power for power, part in enumerate(parts)))
     if not math.isfinite(degrees):
         raise ValueError("no number")
     return degrees
