@@ -28,7 +28,7 @@ IGNORE_FILE = ".relookignore"
 _NO_MEDIA = b".nomedia"
 _MOST_BYTES = 1024**2
 _NAMES = frozenset(
-    b"$recycle.bin recycler recycled @eadir @recycle #recycle #snapshot lost+found .trash .trashes"
+    b"$recycle.bin recycler @eadir @recycle #recycle #snapshot lost+found .trash .trashes"
     b" .dtrash .thumbnails .thumbs .@__thumb node_modules bower_components __pycache__"
     b" .appledouble".split()
 ) | {b"system volume information"}
