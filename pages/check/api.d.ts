@@ -282,6 +282,7 @@ declare namespace Api {
     n_away: number;
     away: Absence[];
     n_skipped: number;
+    others: OtherFiles[];
     encoder: string;
     languages: string;
     fingerprint: string;
@@ -320,6 +321,14 @@ declare namespace Api {
     change: number;
     rank: number;
     rank_without: number;
+  };
+
+  /** Files with one suffix that are not indexed. */
+  type OtherFiles = {
+    suffix: string;
+    n: number;
+    what: string;
+    advice: string;
   };
 
   /** Hits, best first. */

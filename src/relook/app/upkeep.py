@@ -14,13 +14,14 @@ from relook.core.picture_paths import as_path
 from relook.encoders.known_models import languages_of
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
+from relook.library.other_files import OtherFiles, others_of
 from relook.search.recall import measure_recall, sample_tiles
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.library.files import LibraryFiles
 
-__all__ = ["LibraryFacts", "compact_library", "index_recall", "library_facts"]
+__all__ = ["LibraryFacts", "compact_library", "index_recall", "library_facts", "library_fields"]
 
 _N_QUERIES = 100
 
@@ -52,6 +53,7 @@ class LibraryFacts(JsonValue):
         n_away: How many of the images are away: not to be reached now.
         away: Why, by place.
         n_skipped: Files that could not be indexed.
+        others: Files below the roots that are no pictures that can be read, by suffix.
         encoder: The encoder's name.
         languages: Which it reads words in, or "not known".
         fingerprint: Digest of what must be equal for vectors to be compared.
@@ -70,6 +72,7 @@ class LibraryFacts(JsonValue):
     n_away: int
     away: tuple[AwayPlace, ...]
     n_skipped: int
+    others: tuple[OtherFiles, ...]
     encoder: str
     languages: str
     fingerprint: str
@@ -92,6 +95,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         n_away=sum(absence.n for absence in absences),
         away=tuple(AwayPlace(**absence.as_dict()) for absence in absences),
         n_skipped=catalog.count("skipped"),
+        others=tuple(others_of(catalog.ask)),
         encoder=manifest.encoder,
         languages=languages_of(manifest.encoder) or "not known",
         fingerprint=manifest.fingerprint.digest,
@@ -101,6 +105,19 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         n_bytes=files.n_bytes(),
         store=manifest.store or None,
     )
+
+
+def library_fields(files: LibraryFiles) -> list[dict[str, Any]]:
+    """What `where` may name: each key with how many images have it, and a value.
+
+    Returns:
+        `key`, `n`, `example`; the most frequent first.
+    """
+    rows = files.catalog.ask(
+        "SELECT each.key, count(*) AS n, min(each.value) FROM images, json_each(images.metadata)"
+        " AS each GROUP BY each.key ORDER BY n DESC, each.key"
+    )
+    return [{"key": key, "n": n, "example": example} for key, n, example in rows]
 
 
 def compact_library(
