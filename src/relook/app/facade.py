@@ -214,6 +214,7 @@ class Library:
         path: str | None = None,
         fold: bool | None = None,
         away: bool = False,
+        min_fit: float = 0.0,
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -227,12 +228,14 @@ class Library:
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
             away: Whether images whose file cannot be reached now are shown, too.
+            min_fit: Least probability, 0 to 1, that an image shows the words.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
+            InputError: `bad_min_fit`; `no_fit` where fit is not known.
         """
         parsed = whole_query(query, images, without)
-        only = Filter(where or {}, path, away=away)
+        only = Filter(where or {}, path, away=away, min_fit=min_fit)
         return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:

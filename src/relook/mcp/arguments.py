@@ -22,6 +22,7 @@ __all__ = [
     "Images",
     "LibraryId",
     "Limit",
+    "MinFit",
     "Numbers",
     "PathPattern",
     "Region",
@@ -58,6 +59,10 @@ Words = Annotated[
         "with + and - between spaces: 'dog + snow - people'. Leave it empty to search with "
         "pictures only.",
     ),
+]
+MinFit = Annotated[
+    float,
+    Field(ge=0, le=1, description="Least probability, 0 to 1, that an image shows the words."),
 ]
 ImageId = Annotated[int, Field(ge=1, le=_MAX_ID, description="An image of the library.")]
 ExampleId = Annotated[

@@ -53,6 +53,7 @@ class HitShape(_Open):
     image_id: int
     path: str
     score: float | None = Field(description="Higher is better; comparable within a page only.")
+    fit: float | None = Field(None, description="Probability that it shows the words.")
     tile: list[float] = Field(description="The region that won, x0 y0 x1 y1, 0..1.")
     title: str
     caption: str
@@ -67,6 +68,7 @@ class PageShape(_Open):
     library_id: str
     hits: list[HitShape]
     notes: list[str]
+    n_fitting: int | None = Field(description="Hits before they stop fitting; 0: nothing fits.")
 
 
 class JudgementShape(_Open):

@@ -24,7 +24,7 @@ from relook.encoders.base import encode_images
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.search.engine import Engine
 from relook.search.session import Session
-from relook.search.vectorise import crop_image, part_vectors
+from relook.search.vectorise import crop_image, part_vectors, part_weights
 
 __all__ = ["Change", "Influence", "Moved", "Reason", "changes", "heat_map", "influence", "why"]
 
@@ -158,10 +158,10 @@ def _query_reasons(
     if len(names) == 1 or not multiple:
         return [Reason(", ".join(names), amount)]
     vectors, _ = part_vectors(session.query, session.engine.encoder, session.engine.files)
-    weights = np.array([part.weight for part in session.query.parts], np.float32)
+    weights = part_weights(session.query)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True)]
+    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True) if one]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:

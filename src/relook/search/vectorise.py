@@ -17,13 +17,16 @@ from relook.library.files import LibraryFiles
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["crop_image", "crop_vector", "part_vectors", "query_vector"]
+__all__ = ["combined", "crop_image", "crop_vector", "part_vectors", "part_weights", "query_vector"]
 
 
 def query_vector(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
     """The unit vector of a query: the signed, weighted sum of its parts' unit vectors.
+
+    Words to leave out are no part of it: they act by their own fit (`Filter.unwanted`), and the
+    other pictures keep their order.
 
     Returns:
         The vector [d], and notes for the person.
@@ -33,15 +36,24 @@ def query_vector(
         ImageError, NotFoundError: when a picture cannot be had.
     """
     vectors, notes = part_vectors(query, encoder, files)
-    weights = np.array([part.weight for part in query.parts], np.float32)
-    total = weights @ vectors  # [d]
+    return combined(query, vectors), notes
+
+
+def combined(query: Query, vectors: Floats) -> Floats:
+    """The unit vector [d] of a query from its parts' [p, d]; raises as `query_vector`."""
+    total = part_weights(query) @ vectors  # [d]
     if float(np.linalg.norm(total)) < 1e-3:
         raise QueryError(
             "cancelled_query",
             "the parts of the query cancel each other out",
             "change a part, or its weight",
         )
-    return unit(total), notes
+    return unit(total)
+
+
+def part_weights(query: Query) -> Floats:
+    """[p] how much each part adds to the query's vector; nothing for words to leave out."""
+    return np.array([0.0 if part.leaves_out else part.weight for part in query.parts], np.float32)
 
 
 def part_vectors(

@@ -86,6 +86,9 @@ class SearchBody(FilterBody):
     away: bool = Field(
         False, description="Whether pictures whose file cannot be reached now are shown, too."
     )
+    min_fit: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Least probability that a picture shows the words."
+    )
 
 
 class SessionBody(FilterBody):

@@ -66,7 +66,7 @@ async def search(volume: ServedLibraryOf, body: SearchBody, state: State) -> dic
 
 def _search(volume: ServedLibrary, body: SearchBody) -> dict[str, Any]:
     query = to_query(body.query, volume.pictures)
-    only = Filter(body.where, body.path, away=body.away)
+    only = Filter(body.where, body.path, away=body.away, min_fit=body.min_fit)
     page = volume.search(query, body.limit, only, body.fold)
     return page_view(volume, page)
 

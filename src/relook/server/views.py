@@ -25,6 +25,7 @@ def page_view(volume: ServedLibrary, page: Page) -> dict[str, Any]:
         "hits": [_hit(volume, hit, contents.get(hit.image_id, b"")) for hit in page],
         "notes": [printable(note) for note in page.notes],
         "took_ms": round(page.took_ms, 2),
+        "n_fitting": page.n_fitting,
     }
 
 
