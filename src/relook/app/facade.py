@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
@@ -43,6 +43,18 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
 
 __all__ = ["Library", "ask"]
+
+
+class More(TypedDict, total=False):
+    """What else a search may be told.
+
+    Args:
+        away: Whether images whose file cannot be reached now are shown, too.
+        min_fit: Least probability, 0 to 1, that an image shows the words.
+    """
+
+    away: bool
+    min_fit: float
 
 
 class Library:
@@ -213,8 +225,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
-        away: bool = False,
-        min_fit: float = 0.0,
+        **more: Unpack[More],
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -227,15 +238,14 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
-            away: Whether images whose file cannot be reached now are shown, too.
-            min_fit: Least probability, 0 to 1, that an image shows the words.
+            more: `away` and `min_fit`, see `More`.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
             InputError: `bad_min_fit`; `no_fit` where fit is not known.
         """
         parsed = whole_query(query, images, without)
-        only = Filter(where or {}, path, away=away, min_fit=min_fit)
+        only = Filter(where or {}, path, **more)
         return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:

@@ -1,4 +1,4 @@
-"""Whether fit is what it says: calibration, and whether "nothing fits" is told rightly. Layer: bench.
+"""Whether fit is calibrated, and whether "nothing fits" is told rightly. Layer: bench.
 
 Every query is asked of the whole library twice: as it is, and with every picture that shows it
 taken out. What a picture shows is told by the query file, and by captions where they are given:
