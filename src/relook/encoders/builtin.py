@@ -50,6 +50,7 @@ class BuiltinEncoder:
     """
 
     batch = 16
+    english_only = True
     remote = False
     needs = ()
 

@@ -24,7 +24,7 @@ from relook.search.feedback_evidence import Fitted, gather
 from relook.search.fit import is_words
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
-from relook.search.vectorise import query_vector
+from relook.search.vectorise import query_vector, read_words
 
 __all__ = ["SessionView", "no_judgement", "only_record"]
 
@@ -151,7 +151,7 @@ class SessionView:
     def words(self) -> Floats | None:
         """[w, d] vectors of the words looked for; None where more than words is."""
         if self._words is None and is_words(self.query):
-            texts = [part.text for part in self.query.parts if part.text and part.weight > 0]
+            texts = [read_words(part) for part in self.query.parts if part.weight > 0]
             self._words = self.engine.encoder.encode_texts(texts)
         return self._words
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,25 @@ from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
+from relook.search.wording import looks_foreign, negation_of, suggestion
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["combined", "crop_image", "crop_vector", "part_vectors", "part_weights", "query_vector"]
+__all__ = [
+    "combined",
+    "crop_image",
+    "crop_vector",
+    "part_vectors",
+    "part_weights",
+    "query_vector",
+    "read_words",
+]
+
+_WORDS = "words of the library"
+_N_READ = 20_000  # images whose words are read: a second's work at most
+_ENGLISH_ONLY = "this library's encoder reads English; for other languages index again"
+_MULTILINGUAL = "relook index FOLDER --encoder hf:google/siglip2-base-patch16-224 --library NEW"
 
 
 def query_vector(
@@ -60,18 +76,68 @@ def part_vectors(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
-    texts = [part.text for part in query.parts if part.text is not None]
+    texts = [read_words(part) for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = tuple(
+    notes = [
         f"the query is long: its last {n_cut} tokens were not read"
         for n_cut in map(encoder.n_tokens_cut, texts)
         if n_cut
-    )
+    ]
+    notes += advice(query, encoder, files)
     rows = [
         next(vectors) if part.text is not None else _picture(part, encoder, files)
         for part in query.parts
     ]
-    return np.stack(rows), notes
+    return np.stack(rows), tuple(notes)
+
+
+def read_words(part: Part) -> str:
+    """The words of a part that are encoded: without "no people", which would find people.
+
+    Raises:
+        QueryError: `only_negative` when nothing is left.
+    """
+    assert part.text is not None
+    negation = negation_of(part.text) if part.weight > 0 else None
+    if negation is None:
+        return part.text
+    if not negation.wanted:
+        raise QueryError(
+            "only_negative",
+            f"{part.text!r} only says what not to show",
+            f"say what to look for, too: {negation.line}",
+        )
+    return negation.wanted
+
+
+def advice(query: Query, encoder: Encoder, files: LibraryFiles) -> list[str]:
+    """What to know of the words of a query: negation, mistyping, a language that is not read."""
+    notes = []
+    for part in query.parts:
+        if part.text is None:
+            continue
+        if part.weight > 0 and (negation := negation_of(part.text)):
+            left = " and ".join(f'"{one}"' for one in negation.unwanted)
+            notes.append(
+                f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
+                f"type: {negation.line}"
+            )
+        if getattr(encoder, "english_only", False) and looks_foreign(part.text):
+            notes.append(f"{_ENGLISH_ONLY}: {_MULTILINGUAL}")
+        elif better := suggestion(part.text, lambda: _words_of(files)):
+            notes.append(f'Did you mean "{better}"?')
+    return list(dict.fromkeys(notes))
+
+
+def _words_of(files: LibraryFiles) -> frozenset[str]:
+    """Words of the titles and captions of a library's first images; read once a moment."""
+    known: frozenset[str] | None = files.derived.get(_WORDS)
+    if known is None:
+        records = itertools.islice(files.catalog.each_image(), _N_READ)
+        texts = (f"{record.title} {record.caption} {record.path.stem}" for record in records)
+        known = frozenset(word for text in texts for word in re.findall(r"[a-z]+", text.lower()))
+        files.derived[_WORDS] = known
+    return known
 
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:
