@@ -123,6 +123,7 @@ declare namespace Api {
     height_px: number;
     folded: number[];
     away?: string | null;
+    fit?: number | null;
     thumbnail: string;
     file: string;
   };
@@ -240,6 +241,7 @@ declare namespace Api {
     notes: string[];
     session_id: string | null;
     took_ms: number;
+    n_fitting: number | null;
   };
 
   /** One part of an answer's query: `text`, `picture` or `image_id`, and its weight. */
@@ -324,6 +326,7 @@ declare namespace Api {
     limit?: number;
     fold?: boolean;
     away?: boolean;
+    min_fit?: number;
   };
 
   /** A search with its rounds and the judgements that count now. */

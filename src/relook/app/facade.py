@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
 from relook.app.models import Captions, make_encoder, spec_of
@@ -33,6 +33,7 @@ from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
 from relook.search.engine import Engine, Filter
+from relook.search.filtering import FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
 
@@ -43,18 +44,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
 
 __all__ = ["Library", "ask"]
-
-
-class More(TypedDict, total=False):
-    """What else a search may be told.
-
-    Args:
-        away: Whether images whose file cannot be reached now are shown, too.
-        min_fit: Least probability, 0 to 1, that an image shows the words.
-    """
-
-    away: bool
-    min_fit: float
 
 
 class Library:
@@ -225,7 +214,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
-        **more: Unpack[More],
+        **more: Unpack[FilterOptions],
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -238,7 +227,7 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
-            more: `away` and `min_fit`, see `More`.
+            more: `away` and `min_fit`, see `FilterOptions`.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.

@@ -97,11 +97,20 @@ class Engine:
         began = time.perf_counter()
         self.files.refresh()
         vectors, notes = part_vectors(query, self.encoder, self.files)
-        vector, words = combined(query, vectors), looked_for(query, vectors)
-        only = replace(only or Filter(), unwanted=query.unwanted)
+        vector, words = combined(query, vectors, self.acts_by_fit), looked_for(query, vectors)
+        only = replace(only or Filter(), unwanted=self.unwanted(query))
         page = self.page(query, vector, limit, only, fold_duplicates, words)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(page, notes=(*page.notes, *notes), took_ms=took_ms)
+
+    @property
+    def acts_by_fit(self) -> bool:
+        """Whether words to leave out act by their own fit: where fit is known."""
+        return fit_scale(self.files, self.encoder).is_known
+
+    def unwanted(self, query: Query) -> tuple[str, ...]:
+        """Words of a query whose pictures are left out."""
+        return query.unwanted if self.acts_by_fit else ()
 
     def page(
         self,

@@ -158,7 +158,8 @@ def _query_reasons(
     if len(names) == 1 or not multiple:
         return [Reason(", ".join(names), amount)]
     vectors, _ = part_vectors(session.query, session.engine.encoder, session.engine.files)
-    weights = part_weights(session.query)
+    engine = session.engine
+    weights = part_weights(session.query, engine.acts_by_fit)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
     return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True) if one]

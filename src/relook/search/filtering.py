@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from relook.core.errors import InputError
 from relook.library.files import LibraryFiles
 from relook.stores.base import Mask
 
-__all__ = ["Filter", "allowed_rows"]
+__all__ = ["Filter", "FilterOptions", "allowed_rows"]
 
 _ALLOWED = "allowed rows"
 _REMEMBERED = 8  # filters; each is a byte a row
@@ -53,6 +53,18 @@ class Filter:
     def is_open(self) -> bool:
         """Whether every image may be found."""
         return not (self.where or self.path or self.without or self.unwanted)
+
+
+class FilterOptions(TypedDict, total=False):
+    """What else a search may be told.
+
+    Args:
+        away: Whether images whose file cannot be reached now are shown, too.
+        min_fit: Least probability, 0 to 1, that an image shows the words.
+    """
+
+    away: bool
+    min_fit: float
 
 
 def allowed_rows(

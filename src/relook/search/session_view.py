@@ -158,7 +158,7 @@ class SessionView:
     @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return replace(_only_of(self._first.record), unwanted=self.query.unwanted)
+        return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
 
     def only_unseen(
         self,

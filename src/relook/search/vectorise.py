@@ -15,6 +15,7 @@ from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
+from relook.search.fit import fit_scale
 from relook.search.wording import looks_foreign, negation_of, suggestion
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def query_vector(
 ) -> tuple[Floats, tuple[str, ...]]:
     """The unit vector of a query: the signed, weighted sum of its parts' unit vectors.
 
-    Words to leave out are no part of it: they act by their own fit (`Filter.unwanted`), and the
-    other pictures keep their order.
+    Words to leave out are no part of it where they act by their own fit (`Filter.unwanted`):
+    the other pictures keep their order.
 
     Returns:
         The vector [d], and notes for the person.
@@ -52,12 +53,12 @@ def query_vector(
         ImageError, NotFoundError: when a picture cannot be had.
     """
     vectors, notes = part_vectors(query, encoder, files)
-    return combined(query, vectors), notes
+    return combined(query, vectors, fit_scale(files, encoder).is_known), notes
 
 
-def combined(query: Query, vectors: Floats) -> Floats:
+def combined(query: Query, vectors: Floats, acts_by_fit: bool) -> Floats:
     """The unit vector [d] of a query from its parts' [p, d]; raises as `query_vector`."""
-    total = part_weights(query) @ vectors  # [d]
+    total = part_weights(query, acts_by_fit) @ vectors  # [d]
     if float(np.linalg.norm(total)) < 1e-3:
         raise QueryError(
             "cancelled_query",
@@ -67,9 +68,16 @@ def combined(query: Query, vectors: Floats) -> Floats:
     return unit(total)
 
 
-def part_weights(query: Query) -> Floats:
-    """[p] how much each part adds to the query's vector; nothing for words to leave out."""
-    return np.array([0.0 if part.leaves_out else part.weight for part in query.parts], np.float32)
+def part_weights(query: Query, acts_by_fit: bool) -> Floats:
+    """[p] how much each part adds to the query's vector.
+
+    Words to leave out add nothing where they act by their own fit; where that is not known,
+    as in a handful of pictures and without a map, they are taken away from the vector.
+    """
+    return np.array(
+        [0.0 if part.leaves_out and acts_by_fit else part.weight for part in query.parts],
+        np.float32,
+    )
 
 
 def part_vectors(
