@@ -1,4 +1,4 @@
-"""Negation, mistyped words and other languages: which words are told of, and which are left alone."""
+"""Negation, mistyped words, other languages: what is told of, and what is left alone."""
 
 import pytest
 

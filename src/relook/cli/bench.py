@@ -312,16 +312,16 @@ def _print_fit(report: FitReport) -> None:
         for one in report.bins
     ]
     print_table(["fit between", "hits", "mean fit", "share that shows it"], rows)
-    rows = [
+    measures = [
         ("expected calibration error", f"{report.calibration_error:.3f}"),
         ("told 'nothing fits': something is here", f"{report.told_with:.1%}"),
         ("told 'nothing fits': its pictures taken out", f"{report.told_without:.1%}"),
     ]
     if report.told_absent is not None:
-        rows.append(("told 'nothing fits': nothing shows it", f"{report.told_absent:.1%}"))
+        measures.append(("told 'nothing fits': nothing shows it", f"{report.told_absent:.1%}"))
     counts = (report.n_queries, report.n_absent, report.n_images, report.n_unmatched)
     names = ("queries", "queries that nothing shows", "images", "queries left out")
-    print_table(["measure", "value"], [*rows, *zip(names, map(str, counts), strict=True)])
+    print_table(["measure", "value"], [*measures, *zip(names, map(str, counts), strict=True)])
 
 
 @app.command("feedback")

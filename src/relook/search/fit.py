@@ -109,9 +109,11 @@ class FitScale:
 
     def _level(self, vectors: Floats, against: Floats | None) -> tuple[Floats, Floats]:
         """Mean and deviation [q] of the background's scores; few pictures count as few."""
-        n = len(self.background) if against is None else against.shape[1]
         if against is None:
-            against = self.best(vectors, self.background) if n else np.zeros((len(vectors), 1))
+            against = self.best(vectors, self.background)
+        n = against.shape[1]
+        if not n:
+            against = np.zeros((len(vectors), 1), np.float32)
         mean, deviation = against.mean(axis=1), against.std(axis=1)
         if self.means is None or self.means.fit is None:
             return mean, deviation

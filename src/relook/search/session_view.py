@@ -54,7 +54,7 @@ class SessionView:
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: Floats | None = None
-        self._words: Floats | None = None
+        self._wanted: Floats | None = None
 
     @property
     def rows(self) -> SessionRows:
@@ -150,10 +150,10 @@ class SessionView:
     @property
     def words(self) -> Floats | None:
         """[w, d] vectors of the words looked for; None where more than words is."""
-        if self._words is None and is_words(self.query):
+        if self._wanted is None and is_words(self.query):
             texts = [read_words(part) for part in self.query.parts if part.weight > 0]
-            self._words = self.engine.encoder.encode_texts(texts)
-        return self._words
+            self._wanted = self.engine.encoder.encode_texts(texts)
+        return self._wanted
 
     @property
     def only(self) -> Filter:
