@@ -141,7 +141,8 @@ def _edits_in_turn(word: str) -> Iterator[set[str]]:
     yield once
     if len(word) >= _TWICE:
         _, seen = _vocabulary()
-        yield {two for one in once for two in _edits(one) if two in seen}
+        alike = (one for one in seen if one[0] == word[0] and abs(len(one) - len(word)) <= 2)
+        yield {one for one in alike if not once.isdisjoint(_edits(one))}
 
 
 def _edits(word: str) -> set[str]:
