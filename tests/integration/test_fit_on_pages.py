@@ -121,11 +121,6 @@ def test_words_are_suggested_and_not_replaced(photographs: relook.Library) -> No
     assert page[0].score != photographs.search("bicycle")[0].score
 
 
-def test_other_languages_are_told_where_to_go(photographs: relook.Library) -> None:
-    notes = photographs.search("un perro en la playa").notes
-    assert any("reads English" in note and "--encoder" in note for note in notes)
-
-
 def test_the_bench_takes_pictures_out(colours: relook.Library) -> None:
     wanted = [Wanted("red", ("red.png", "crimson.png")), Wanted("blue", ("blue.png",))]
     report = bench_fit(colours.engine, wanted, absent=["white"])

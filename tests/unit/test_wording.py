@@ -2,7 +2,8 @@
 
 import pytest
 
-from relook.search.wording import looks_foreign, negation_of, suggestion
+from relook.core.english import may_be_foreign, words_of
+from relook.search.wording import negation_of, suggestion
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_librarys_own_words_are_right() -> None:
      "海滩上的狗", "浜辺の犬", "كلب على الشاطئ", "कुत्ता"],
 )  # fmt: skip
 def test_other_languages_are_noticed(words: str) -> None:
-    assert looks_foreign(words)
+    assert may_be_foreign(words_of(words))
 
 
 @pytest.mark.parametrize(
@@ -92,4 +93,4 @@ def test_other_languages_are_noticed(words: str) -> None:
      "dog snow", "a man and his dog", "I ❤ dogs"],
 )  # fmt: skip
 def test_english_is_not_taken_for_another_language(words: str) -> None:
-    assert not looks_foreign(words)
+    assert not may_be_foreign(words_of(words))

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relook.core.english import may_be_foreign, words_of
 from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
+from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
-from relook.search.wording import looks_foreign, negation_of, suggestion
+from relook.search.wording import negation_of, suggestion
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,8 +35,6 @@ __all__ = [
 
 _WORDS = "words of the library"
 _N_READ = 20_000  # images whose words are read: a second's work at most
-_ENGLISH_ONLY = "this library's encoder reads English; for other languages index again"
-_MULTILINGUAL = "relook index FOLDER --encoder hf:google/siglip2-base-patch16-224 --library NEW"
 
 
 def query_vector(
@@ -86,17 +86,12 @@ def part_vectors(
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
     texts = [read_words(part) for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = [
-        f"the query is long: its last {n_cut} tokens were not read"
-        for n_cut in map(encoder.n_tokens_cut, texts)
-        if n_cut
-    ]
-    notes += advice(query, encoder, files)
+    notes = (*_cut(texts, encoder), *_foreign(texts, files), *_reworded(query, files))
     rows = [
         next(vectors) if part.text is not None else _picture(part, encoder, files)
         for part in query.parts
     ]
-    return np.stack(rows), tuple(notes)
+    return np.stack(rows), notes
 
 
 def read_words(part: Part) -> str:
@@ -118,8 +113,8 @@ def read_words(part: Part) -> str:
     return negation.wanted
 
 
-def advice(query: Query, encoder: Encoder, files: LibraryFiles) -> list[str]:
-    """What to know of the words of a query: negation, mistyping, a language that is not read."""
+def _reworded(query: Query, files: LibraryFiles) -> list[str]:
+    """A note for words that are not read as they are: negated ones, and mistyped ones."""
     notes = []
     for part in query.parts:
         if part.text is None:
@@ -130,11 +125,11 @@ def advice(query: Query, encoder: Encoder, files: LibraryFiles) -> list[str]:
                 f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
                 f"type: {negation.line}"
             )
-        if getattr(encoder, "english_only", False) and looks_foreign(part.text):
-            notes.append(f"{_ENGLISH_ONLY}: {_MULTILINGUAL}")
-        elif better := suggestion(part.text, lambda: _words_of(files)):
+        if may_be_foreign(words_of(part.text)):
+            continue
+        if better := suggestion(part.text, lambda: _words_of(files)):
             notes.append(f'Did you mean "{better}"?')
-    return list(dict.fromkeys(notes))
+    return notes
 
 
 def _words_of(files: LibraryFiles) -> frozenset[str]:
@@ -146,6 +141,25 @@ def _words_of(files: LibraryFiles) -> frozenset[str]:
         known = frozenset(word for text in texts for word in re.findall(r"[a-z]+", text.lower()))
         files.derived[_WORDS] = known
     return known
+
+
+def _cut(texts: list[str], encoder: Encoder) -> list[str]:
+    """A note for each text that is too long."""
+    return [
+        f"the query is long: its last {n_cut} tokens were not read"
+        for n_cut in map(encoder.n_tokens_cut, texts)
+        if n_cut
+    ]
+
+
+def _foreign(texts: list[str], files: LibraryFiles) -> list[str]:
+    """A note for words that are not English, where the model reads English."""
+    if not any(may_be_foreign(words_of(text)) for text in texts):
+        return []
+    if languages_of(files.manifest.encoder) != "English":
+        return []
+    return ["the query is not in English, which is all that this library's model reads;"
+            " `relook model list` names models of many languages"]  # fmt: skip
 
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:

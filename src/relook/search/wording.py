@@ -1,7 +1,7 @@
-"""What the words of a query say that vectors do not: negation, mistyping, other languages.
+"""What the words of a query say that vectors do not: negation and mistyping.
 
-Encoders do not hear "without people" (they find people), read a mistyped word as some other one,
-and know the languages they were trained on. Nothing here changes words silently: what is not
+Encoders do not hear "without people" (they find people) and read a mistyped word as some other
+one. Nothing here changes words silently: what is not
 read is told, with what to type instead. Layer: search.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import re
 import string
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files as resources
 
-__all__ = ["Negation", "looks_foreign", "negation_of", "suggestion"]
+__all__ = ["Negation", "negation_of", "suggestion"]
 
 _NEGATOR = re.compile(
     r"\b(?:without|no|not|except|excluding|minus|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?)\b"
@@ -168,43 +167,3 @@ def _vocabulary() -> tuple[dict[str, int], frozenset[str]]:
     bank = resources("relook.captioners") / "phrase_bank" / "phrases.json"
     phrases: list[str] = json.loads(bank.read_text("utf-8"))["phrases"]
     return usual, frozenset(word for phrase in phrases for word in phrase.split())
-
-
-# Words that hold sentences together, of languages in Latin letters; none is common in English.
-_FOREIGN = frozenset(
-    """
-    un una unos unas el la los las del y con sobre en por para bajo junto al une le les des
-    du dans sur avec et sous aux chez près ein eine einen einem einer der das dem den des und
-    auf mit im am unter neben vor beim il lo gli uno della dello nel nella sul sulla di che
-    accanto um uma os dos da das na nas com em sob perto ao een het op naast onder voor bij
-    aan na z ze przy pod nad obok jest się ett och på med bredvid vid av bir ve ile üzerinde
-    altında yanında og ved på
-    """.split()  # noqa: RUF001, SIM905
-)
-_ENGLISH = frozenset(
-    """
-    the of and with from by on at this that their his her near under over into while is are
-    two three some without
-    """.split()  # noqa: SIM905
-)
-
-
-def looks_foreign(text: str) -> bool:
-    """Whether words are likely not English: by their letters, or by what holds them together.
-
-    A single word in Latin letters cannot be told.
-    """
-    letters = [char for char in text if char.isalpha()]
-    strange = [char for char in letters if not unicodedata.name(char, "").startswith("LATIN")]
-    if strange and len(strange) * 2 >= len(letters):
-        return True
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    if len(words) < 2 or _ENGLISH & set(words):
-        return False
-    n_foreign = sum(word in _FOREIGN for word in words)
-    _, seen = _vocabulary()
-    content = [word for word in words if word not in _FOREIGN and len(word) > 1]
-    n_known = sum(word in seen for word in content)
-    if not n_foreign or 2 * n_known > len(content):
-        return False
-    return n_foreign > 1 or n_known < len(content)
