@@ -66,7 +66,9 @@ def test_what_fits_stands_before_the_line(colours: relook.Library) -> None:
     assert set(names(page)[:2]) == {"red.png", "crimson.png"}
     assert page.n_fitting == 2
     assert NOTHING_FITS not in page.notes
-    assert set(names(colours.search("red", min_fit=0.5))) == {"red.png", "crimson.png"}
+    enough = page[1].fit
+    assert enough is not None
+    assert set(names(colours.search("red", min_fit=enough))) == {"red.png", "crimson.png"}
 
 
 def test_a_session_says_the_same_on_each_page(colours: relook.Library) -> None:
