@@ -338,6 +338,7 @@ declare namespace Api {
     notes: string[];
     session_id: string | null;
     took_ms: number;
+    n_fitting: number | null;
   };
 
   /** One part of an answer's query: `text`, `picture` or `image_id`, and its weight. */
@@ -448,6 +449,7 @@ declare namespace Api {
     limit?: number;
     fold?: boolean;
     away?: boolean;
+    min_fit?: number;
   };
 
   /** What left this machine. */

@@ -94,7 +94,7 @@ class Client:
             library_id: Where.
             query: The one-line language, or `{"parts": [...]}`.
             limit: How many.
-            only: `where`, `path`, `fold` and `away`, as in the API.
+            only: `where`, `path`, `fold`, `away` and `min_fit`, as in the API.
         """
         body = {"query": query, "limit": limit, **only}
         return self._ask("POST", f"/libraries/{library_id}/search", json=body)

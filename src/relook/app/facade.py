@@ -33,6 +33,7 @@ from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
 from relook.search.engine import Engine, Filter
+from relook.search.filtering import FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
 
@@ -213,7 +214,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
-        away: bool = False,
+        **more: Unpack[FilterOptions],
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -226,13 +227,14 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
-            away: Whether images whose file cannot be reached now are shown, too.
+            more: `away` and `min_fit`, see `FilterOptions`.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
+            InputError: `bad_min_fit`; `no_fit` where fit is not known.
         """
         parsed = whole_query(query, images, without)
-        only = Filter(where or {}, path, away=away)
+        only = Filter(where or {}, path, **more)
         return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:

@@ -16,7 +16,7 @@ from relook.serving.schemas import Checked
 
 __all__ = [
     "Away", "Boxes", "Example", "ExampleId", "Fold", "ImageId", "ImageIds", "Images", "LibraryId",
-    "Limit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When", "Where",
+    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When", "Where",
     "Without", "Words",
 ]  # fmt: skip
 
@@ -36,6 +36,11 @@ Words = Annotated[
         "with + and - between spaces: 'dog + snow - people'. Leave it empty to search with "
         "pictures only.",
     ),
+]
+MinFit = Annotated[
+    float,
+    Between(0, 1),
+    Field(description="Least probability, 0 to 1, that an image shows the words."),
 ]
 ImageId = Annotated[Id, Field(description="An image of the library.")]
 ExampleId = Annotated[

@@ -252,6 +252,7 @@ def page_text(page: Page, lead: str = "") -> str:
 
 def _hit_line(at: int, hit: Hit) -> str:
     line = f"{at}. image_id {hit.image_id}, score {hit.score:.3f}, {quoted(hit.path.name)}"
+    line += "" if hit.fit is None else f", fit {hit.fit:.2f}"
     if hit.tile_number:
         line += f", best region {[round(edge, 3) for edge in hit.tile.as_list()]}"
     words = hit.title or hit.caption

@@ -111,16 +111,18 @@ class SearchTools:
         limit: given.Limit = _LIMIT,
         fold: given.Fold = True,
         away: given.Away = False,
+        min_fit: given.MinFit = 0.0,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(PageReply)]:
         """Finds images of a library by words, by example pictures, or both.
 
         Returns hits, best first, each with the region that fits best. Look at hits with
-        show_images before you trust them: scores order one page and are no probabilities. When
+        show_images before you trust them: scores order one page; fit is the probability that a hit
+        shows the words, and n_fitting how many hits stand before they stop fitting. When
         the page is not good enough, begin_session and look_again beat rewording the query.
         """
         wanted = Wanted(words, image_ids, images, without)
-        only = Filter(where, path or None, away=away)
+        only = Filter(where, path or None, away=away, min_fit=min_fit)
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(

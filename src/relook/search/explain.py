@@ -24,7 +24,7 @@ from relook.encoders.base import encode_images
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.search.engine import Engine
 from relook.search.session import Session
-from relook.search.vectorise import crop_image, part_vectors
+from relook.search.vectorise import crop_image, part_vectors, part_weights
 
 __all__ = ["Change", "Influence", "Moved", "Reason", "changes", "heat_map", "influence", "why"]
 
@@ -158,10 +158,11 @@ def _query_reasons(
     if len(names) == 1 or not multiple:
         return [Reason(", ".join(names), amount)]
     vectors, _ = part_vectors(session.query, session.engine.encoder, session.engine.files)
-    weights = np.array([part.weight for part in session.query.parts], np.float32)
+    engine = session.engine
+    weights = part_weights(session.query, engine.acts_by_fit)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True)]
+    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True) if share]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from relook.core.errors import InputError, LibraryBusyError
-from relook.core.types import Box, Hit, Page, Query
+from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import DEFAULT
 from relook.library.session_table import Judgement, RoundRow, SessionTable
@@ -343,7 +343,8 @@ def start(
     page = engine.search(query, limit, only)
     session_id = uuid.uuid4().hex[:12]
     hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
-    record = {"notes": list(page.notes), "choice": {}, **only_record(only)}
+    notes = [note for note in page.notes if note != NOTHING_FITS]  # told of the page as it is shown
+    record = {"notes": notes, "choice": {}, **only_record(only)}
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there

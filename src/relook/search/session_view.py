@@ -21,9 +21,10 @@ from relook.library.session_table import Judgement, RoundRow, SessionRow, Sessio
 from relook.library.session_values import SessionRows
 from relook.search.engine import Engine, Filter
 from relook.search.feedback_evidence import Fitted, gather
+from relook.search.fit import is_words
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
-from relook.search.vectorise import query_vector
+from relook.search.vectorise import query_vector, read_words
 
 __all__ = ["SessionView", "no_judgement", "only_record"]
 
@@ -53,6 +54,7 @@ class SessionView:
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: Floats | None = None
+        self._wanted: Floats | None = None
 
     @property
     def rows(self) -> SessionRows:
@@ -146,9 +148,17 @@ class SessionView:
         return self._vector
 
     @property
+    def words(self) -> Floats | None:
+        """[w, d] vectors of the words looked for; None where more than words is."""
+        if self._wanted is None and is_words(self.query):
+            texts = [read_words(part) for part in self.query.parts if part.weight > 0]
+            self._wanted = self.engine.encoder.encode_texts(texts)
+        return self._wanted
+
+    @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return _only_of(self._first.record)
+        return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
 
     def only_unseen(
         self,
@@ -230,7 +240,8 @@ class SessionView:
         if n_gone:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
-        return Page(self.query, hits, notes, self.session_id)
+        page = Page(self.query, hits, notes, self.session_id)
+        return self.engine.fitted(page, self.words)
 
 
 def no_judgement(judgement_id: int) -> NotFoundError:

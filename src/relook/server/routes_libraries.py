@@ -99,7 +99,7 @@ async def search(
 
 def _search(volume: ServedLibrary, body: SearchRequest) -> dict[str, Any]:
     query = to_query(body.query, volume.pictures)
-    only = Filter(body.only.where, body.only.path, away=body.away)
+    only = Filter(body.only.where, body.only.path, away=body.away, min_fit=body.min_fit)
     page = volume.search(query, body.limit, only, body.fold)
     return served(PageAnswer.of(volume, page))
 

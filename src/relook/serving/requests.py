@@ -79,6 +79,7 @@ class SearchRequest:
         limit: How many hits at most.
         fold: Whether near-duplicates become one hit.
         away: Whether pictures whose file cannot be reached now are shown, too.
+        min_fit: Least probability that a picture shows the words.
     """
 
     query: QueryRequest
@@ -86,6 +87,7 @@ class SearchRequest:
     limit: Limit = SearchSettings().limit
     fold: bool = True
     away: bool = False
+    min_fit: Annotated[float, Between(0, 1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import * as marks from "./marks.js";
 import { movesInWords, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { keepsShown, pageSize, remember, set, state } from "./state.js";
+import { NOTHING_FITS, keepsShown, pageSize, remember, set, state } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -102,7 +102,9 @@ export async function search(parts) {
 }
 
 function remind() {
-  for (const note of state.pages.get(state.round)?.notes ?? []) toast(note);
+  const page = state.pages.get(state.round);
+  // That nothing fits stands above the pictures.
+  for (const note of page?.notes ?? []) if (page.n_fitting !== 0 || note !== NOTHING_FITS) toast(note);
 }
 
 /** The page's own address: open it again, or share it. */
@@ -224,7 +226,7 @@ export async function more() {
     return false;
   page.loading = true;
   try {
-    const { hits } = await api.search(state.library.library_id, {
+    const { hits, n_fitting } = await api.search(state.library.library_id, {
       query: page.query ?? state.session.query,
       limit: 1000,
       where: state.session.where,
@@ -234,6 +236,7 @@ export async function more() {
     const extra = hits.filter((hit) => !known.has(hit.image_id));
     page.hits = [...page.hits, ...extra];
     page.exhausted = true;
+    page.n_fitting = n_fitting;
     remember(extra);
     if (state.round === 0 && state.pages.get(0) === page) set({ hits: page.hits }, "view");
     return extra.length > 0;

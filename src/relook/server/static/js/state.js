@@ -54,6 +54,15 @@ export function on(topics, run) {
 /** Resolves when the server has told its libraries; what is typed before that waits. */
 export const librariesKnown = new Promise((known) => on("library", () => known(undefined)));
 
+/** The server's note of a page on which nothing fits. */
+export const NOTHING_FITS = "No close match. Nearest below.";
+
+/** How many pictures stand before the line where they stop fitting; null where nobody knows. */
+export function nFitting() {
+  const page = state.showing === "before" ? undefined : state.pages.get(state.round);
+  return page?.n_fitting ?? null;
+}
+
 /** Hits become known pictures, so that the tray can show them on later pages. @param {Hit[]} hits */
 export function remember(hits) {
   for (const hit of hits) state.pictures.set(hit.image_id, hit);
