@@ -18,7 +18,14 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    create_model,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from relook.core.converter import from_json
@@ -109,12 +116,11 @@ class Checked:
     def _model(self, cls: Any) -> Any:
         keys: dict[str, Any] = {}
         for owner, entry, note in _entries(cls, self.without):
+            kind = _noted(entry, note, Checked(strict=self.strict)._model)
             default = dict(self.defaults).get(entry.key, _default(owner, entry))
-            needed = entry.key in self.required
-            keys[entry.key] = (
-                _noted(entry, note, Checked(strict=self.strict)._model),
-                ... if needed else default,
-            )
+            if entry.key in self.required:
+                kind, default = Annotated[kind, BeforeValidator(_not_null)], ...
+            keys[entry.key] = (kind, default)
         return _model(cls, _Strict if self.strict else _Lax, keys, self.name)
 
 
@@ -141,6 +147,12 @@ def _model(cls: Any, base: type[BaseModel], keys: dict[str, Any], name: str = ""
         __doc__=summary.partition("\nRaises:")[0].strip(),
         **keys,
     )
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("it must not be null")
+    return value
 
 
 def _default(cls: Any, entry: JsonEntry) -> Any:
