@@ -283,6 +283,7 @@ declare namespace Api {
     away: Absence[];
     n_skipped: number;
     encoder: string;
+    languages: string;
     fingerprint: string;
     dim: number;
     format_version: number;

@@ -11,6 +11,7 @@ from relook.app.indexing import text_queries
 from relook.core.converter import JsonValue
 from relook.core.json_form import JsonShape
 from relook.core.picture_paths import as_path
+from relook.encoders.known_models import languages_of
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
 from relook.search.recall import measure_recall, sample_tiles
@@ -52,6 +53,7 @@ class LibraryFacts(JsonValue):
         away: Why, by place.
         n_skipped: Files that could not be indexed.
         encoder: The encoder's name.
+        languages: Which it reads words in, or "not known".
         fingerprint: Digest of what must be equal for vectors to be compared.
         dim: Length of a vector.
         format_version: Of the library on disk.
@@ -69,6 +71,7 @@ class LibraryFacts(JsonValue):
     away: tuple[AwayPlace, ...]
     n_skipped: int
     encoder: str
+    languages: str
     fingerprint: str
     dim: int
     format_version: int
@@ -90,6 +93,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         away=tuple(AwayPlace(**absence.as_dict()) for absence in absences),
         n_skipped=catalog.count("skipped"),
         encoder=manifest.encoder,
+        languages=languages_of(manifest.encoder) or "not known",
         fingerprint=manifest.fingerprint.digest,
         dim=manifest.fingerprint.dim,
         format_version=manifest.format_version,

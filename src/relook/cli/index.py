@@ -56,8 +56,8 @@ PlacesArgument = Annotated[
 EncoderOption = Annotated[
     str | None,
     typer.Option(
-        help="Encoder of a new library: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME;"
-        " of an old one, where its model is now."
+        help="Encoder of a new library: builtin, a name of relook model list, onnx:FOLDER,"
+        " hf:ORG/NAME, st:ORG/NAME; of an old one, where its model is now."
     ),
 ]
 RevisionOption = Annotated[
@@ -67,6 +67,10 @@ DeviceOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSett
 DtypeOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSettings, "dtype"))]
 TilesOption = Annotated[
     str | None, typer.Option(metavar="none|grid|pyramid", help="Crops with vectors of their own.")
+]
+DecodeOption = Annotated[
+    str | None,
+    typer.Option(metavar="full|reduced", help=help_sentence(EncoderSettings, "decode")),
 ]
 MetadataOption = Annotated[
     list[Path] | None,
@@ -99,6 +103,7 @@ def index(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     tiles: TilesOption = None,
+    decode: DecodeOption = None,
     metadata: MetadataOption = None,
     hidden: HiddenOption = _INDEX.hidden,
     retry_skipped: RetryOption = _INDEX.retry_skipped,
@@ -117,7 +122,7 @@ def index(
     cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
         library, config, store=store, model=encoder, revision=revision, device=device,
-        dtype=dtype, tiles=tiles,
+        dtype=dtype, tiles=tiles, decode=decode,
     )  # fmt: skip
     with opened as lib, progress_bar(as_json) as progress:
         report_to = progress if as_json else telling_cost(lambda: lib.engine.encoder, progress)
@@ -316,7 +321,9 @@ def _passes(encoder: Any) -> str:
         return ""
     others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
     several = "pass" if n_passes == 1 else "passes"
-    return f"{n_passes} forward {several} a picture (--tiles {tiles}; {others}), on {encoder.place}"
+    cost = f"{n_passes} forward {several} a picture (--tiles {tiles}; {others})"
+    model = getattr(encoder, "spec", "").partition("?")[0]
+    return f"{cost}, on {encoder.place}" + (f", with {model}" if model else "")
 
 
 def _time_left(now: Progress) -> str:
