@@ -19,6 +19,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,7 +27,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     create_model,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from relook.core.converter import from_json
 from relook.core.json_form import (
@@ -103,15 +103,15 @@ class Checked:
     required: frozenset[str] = _NOTHING
     defaults: tuple[tuple[str, Any], ...] = ()
 
-    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> Any:
         """How pydantic reads it."""
 
         def read(checked: Any) -> Any:
             data = checked.model_dump() if isinstance(checked, BaseModel) else checked
             return from_json(kind, data)
 
-        inner = handler.generate_schema(_Edges if kind is Box else self._model(kind))
-        return core_schema.no_info_after_validator_function(read, inner)
+        inner = _Edges if kind is Box else self._model(kind)
+        return AfterValidator(read).__get_pydantic_core_schema__(inner, handler)
 
     def _model(self, cls: Any) -> Any:
         keys: dict[str, Any] = {}
