@@ -3,8 +3,9 @@
     python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
 
 Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
-directions in which pictures and captions vary most; two more numbers take hubs down. The picture tower is the integer graph that
-made the features, with the heads behind it; weights of heads and words are stored as bytes.
+directions in which pictures and captions vary most; two more numbers take hubs down. The picture
+tower is the integer graph that made the features, with the heads behind it; weights of heads and
+words are stored as bytes.
 """
 
 import argparse

@@ -155,6 +155,7 @@ declare namespace Api {
     width_px: number;
     height_px: number;
     folded: number[];
+    fit?: number | null;
     away: string | null;
     thumbnail: string;
     file: string;

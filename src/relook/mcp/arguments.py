@@ -16,8 +16,8 @@ from relook.serving.schemas import Checked
 
 __all__ = [
     "Away", "Boxes", "Example", "ExampleId", "Fold", "ImageId", "ImageIds", "Images", "LibraryId",
-    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When", "Where",
-    "Without", "Words",
+    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When",
+    "Where", "Without", "Words",
 ]  # fmt: skip
 
 _MAX_ID = 2**53

@@ -90,7 +90,7 @@ class FitScale:
         if self.means is not None and self.means.fit is not None:
             learnt = self.means.fit
             columns = features(vectors, scores, mean, deviation, self.means)  # [q, k, f]
-            return _logistic(columns @ learnt.weights + learnt.bias)
+            return _logistic(np.asarray(columns @ learnt.weights + learnt.bias, np.float32))
         above = (scores - mean[:, None]) / np.maximum(deviation, 1e-6)[:, None]
         return _logistic(_BY_SCORE_SLOPE * (above - _BY_SCORE_MIDDLE))
 
