@@ -9,8 +9,8 @@ import pytest
 from conftest import many
 
 import relook
+from relook.app.configured import SECTIONS, config_of, shipped, user_file
 from relook.captioners.prompts import shipped_prompts
-from relook.cli.configured import SECTIONS, config_of, shipped, user_file
 from relook.cli.main import main
 from relook.core.config_file import Setting
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings

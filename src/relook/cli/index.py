@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.clusters import attach as attach_collection
+from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library
-from relook.cli.configured import ConfigOption, config_of, open_library
+from relook.cli.configured import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, print_table, progress_bar
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings

@@ -22,13 +22,18 @@ from relook.cli.options import (
 )
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
-from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 
 __all__ = ["app", "look", "refine"]
 
 StrategyOption = Annotated[
-    str, typer.Option("--strategy", "-s", help=f"How marks are used: {', '.join(STRATEGIES)}.")
+    str | None,
+    typer.Option(
+        "--strategy",
+        "-s",
+        help=f"How marks are used: {', '.join(STRATEGIES)}; as configured when not given.",
+    ),
 ]
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of the session.")]
 HitsOption = list[int] | None
@@ -45,7 +50,7 @@ def look(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits on a page.")] = (
         SearchSettings().limit
     ),
-    strategy: StrategyOption = DEFAULT,
+    strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
@@ -66,7 +71,7 @@ def look(
         if as_json:
             print_json(session.page.as_dict())
         else:
-            Loop(session, strategy, thumbnails).run()
+            Loop(session, strategy or lib.feedback.strategy, thumbnails).run()
 
 
 def refine(
@@ -87,14 +92,15 @@ def refine(
     caption: Annotated[
         list[str] | None, typer.Option(help="Words for the boxes, in their order.")
     ] = None,
-    strategy: StrategyOption = DEFAULT,
+    strategy: StrategyOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
     allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
-        bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
-    ] = False,
+        bool | None,
+        typer.Option("--keep-shown/--leave-out-shown", help="Images already shown may come again."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,7 +108,7 @@ def refine(
     captions = CaptionFlags(captioner, prompt, allow_upload)
     with open_library(library, config, captions) as lib:
         session = lib.session(session_id)
-        named_strategy(strategy)
+        named_strategy(strategy or lib.feedback.strategy)
         marks = [Mark(n, True) for n in relevant or []]
         marks += [Mark(n, False) for n in irrelevant or []]
         marks += with_captions([parse_box(text) for text in box or []], caption or [])

@@ -11,7 +11,7 @@ from relook.cli.marks import find_hit, parse_marks, requests_for
 from relook.cli.output import print_error, print_page, print_table, show_thumbnails
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Page
-from relook.feedback.strategies import DEFAULT, strategy
+from relook.feedback.strategies import strategy
 from relook.search.explain import influence, why
 from relook.search.session import Session
 
@@ -150,7 +150,7 @@ class Loop:
         self._show(self.session.go(_number(words)))
 
     def _set_strategy(self, words: list[str]) -> None:
-        self.strategy = strategy(words[0] if words else DEFAULT).name
+        self.strategy = strategy(words[0] if words else self.session.feedback.strategy).name
         sys.stdout.write(f"strategy {self.strategy}\n")
 
     def _caption(self, words: list[str]) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from relook.app.configured import config_of
 from relook.cli.ask import asking_of
-from relook.cli.configured import CaptionFlags, ConfigOption, config_of, open_captioned
+from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned
 from relook.cli.options import (
     AllowHostOption,
     AskModelOption,

@@ -10,6 +10,7 @@ from relook.feedback.strategies import STRATEGIES
 from relook.server.requests import Pattern
 
 __all__ = [
+    "MAX_LIMIT",
     "Away",
     "BoxMark",
     "Boxes",
@@ -34,6 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MAX_ID = 2**53
+MAX_LIMIT = 100
 _STRATEGIES = "; ".join(f"{name}: {one.summary}" for name, one in STRATEGIES.items())
 
 Id = Annotated[int, Field(ge=1, le=_MAX_ID)]
@@ -95,14 +97,22 @@ Where = Annotated[
 PathPattern = Annotated[
     Pattern, Field(description="Only images whose path fits, for example '*/2019/*'.")
 ]
-Limit = Annotated[int, Field(ge=1, le=100, description="How many images at most.")]
-Fold = Annotated[bool, Field(description="Whether near-duplicates become one hit.")]
+Limit = Annotated[
+    int, Field(ge=0, le=MAX_LIMIT, description="How many images at most; 0: as configured.")
+]
+Fold = Annotated[
+    bool | None, Field(description="Whether near-duplicates become one hit; null: as configured.")
+]
 Away = Annotated[
     bool, Field(description="Whether images whose file cannot be reached now are shown, too.")
 ]
 SessionId = Annotated[str, Field(min_length=1, max_length=64, description="From begin_session.")]
 StrategyName = Annotated[
-    str, Field(max_length=40, description=f"How judgements are used. {_STRATEGIES}.")
+    str,
+    Field(
+        max_length=40,
+        description=f"How judgements are used; as configured when empty. {_STRATEGIES}.",
+    ),
 ]
 When = Annotated[
     Literal["", "always", "never", "auto"],

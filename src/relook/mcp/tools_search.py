@@ -9,13 +9,12 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.errors import InputError
-from relook.core.settings import SearchSettings
 from relook.core.types import Query
 from relook.mcp import arguments as given
 from relook.mcp.examples import Example, Wanted, box_of
 from relook.mcp.pictures import content_of, small_jpeg
 from relook.mcp.progress import Telling
-from relook.mcp.replies import image_values, page_text, page_values, quoted, reply
+from relook.mcp.replies import image_values, limit_of, page_text, page_values, quoted, reply
 from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
 from relook.mcp.state import McpState
 from relook.search.engine import Filter
@@ -23,7 +22,6 @@ from relook.serving.questions import Uploads
 
 __all__ = ["SearchTools"]
 
-_LIMIT = min(SearchSettings().limit, 100)
 _MAX_SKIPPED = 200
 _MAX_PX = 2048
 
@@ -98,8 +96,8 @@ class SearchTools:
         without: given.Without = [],
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
-        fold: given.Fold = True,
+        limit: given.Limit = 0,
+        fold: given.Fold = None,
         away: given.Away = False,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, PageShape]:
@@ -114,11 +112,11 @@ class SearchTools:
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(
-        self, wanted: Wanted, only: Filter, limit: int, fold: bool, library_id: str
+        self, wanted: Wanted, only: Filter, limit: int, fold: bool | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = wanted.query(self._state.folders)
-        page = volume.search(query, limit, only, fold)
+        page = volume.search(query, limit_of(volume, limit), only, fold)
         return reply(page_text(page), page_values(volume, page))
 
     async def similar(
@@ -128,7 +126,7 @@ class SearchTools:
         box: given.Region = None,
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
+        limit: given.Limit = 0,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, PageShape]:
         """Finds images that look like one picture, or like a region (box) of it.
@@ -142,7 +140,7 @@ class SearchTools:
     def _similar(self, asked: Example, only: Filter, limit: int, library_id: str) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = Query((asked.part(self._state.folders),))
-        page = volume.search(query, limit, only)
+        page = volume.search(query, limit_of(volume, limit), only)
         return reply(page_text(page), page_values(volume, page))
 
     async def show_images(

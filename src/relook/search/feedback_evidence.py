@@ -28,6 +28,7 @@ _SEED = 20_260_101
 class Fitted:
     """A strategy fitted for the next page, with what it was fitted from."""
 
+    strategy: str
     evidence: Evidence
     scorer: Scorer
     notes: tuple[str, ...]

@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
-from relook.feedback.strategies import DEFAULT
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine, Filter
 from relook.search.history import with_round
@@ -252,22 +251,23 @@ class Session(SessionView):
 
     def again(
         self,
-        strategy: str = DEFAULT,
+        strategy: str | None = None,
         *,
         judging: Prepared | None = None,
         limit: int | None = None,
-        keep_shown: bool = False,
-        keep_judged: bool = False,
+        keep_shown: bool | None = None,
+        keep_judged: bool | None = None,
     ) -> Page:
         """The next page, fitted from the first query and all judgements on the way here.
 
         Args:
-            strategy: A name of `relook.feedback.strategies.STRATEGIES`.
+            strategy: A name of `relook.feedback.strategies.STRATEGIES`; the configured one
+                when None.
             judging: What `prepare` made of judgements that are made in the same step: they are
                 kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
             keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may.
+            keep_judged: Whether judged images may. Both are as configured when None.
 
         Raises:
             NotFoundError: `unknown_strategy`.
@@ -285,7 +285,8 @@ class Session(SessionView):
         ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
-        row = self._add(RoundRow(number, now.number, strategy, ranking.rows, record), judging)
+        row = RoundRow(number, now.number, fitted.strategy, ranking.rows, record)
+        row = self._add(row, judging)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 

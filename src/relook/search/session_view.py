@@ -12,10 +12,10 @@ from typing import Any
 
 from relook.core.converter import from_json
 from relook.core.errors import InputError, NotFoundError
+from relook.core.settings import FeedbackSettings
 from relook.core.types import Page, Query
 from relook.core.vectors import Floats
-from relook.feedback.strategies import DEFAULT
-from relook.feedback.strategies import strategy as named_strategy
+from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
 from relook.library.session_values import SessionRows
@@ -36,6 +36,7 @@ class SessionView:
         table: Where sessions are kept.
         session_id: An existing session.
         caption: Puts words to a region; captions are then suggested for boxes.
+        feedback: How judgements are used where a call does not say; the defaults when None.
 
     Raises:
         NotFoundError: `no_session`.
@@ -47,8 +48,10 @@ class SessionView:
         table: SessionTable,
         session_id: str,
         caption: Captioning | None = None,
+        feedback: FeedbackSettings | None = None,
     ) -> None:
         self.engine, self._table, self._caption = engine, table, caption
+        self.feedback = feedback or FeedbackSettings()
         self.session_id = session_id
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
@@ -113,25 +116,27 @@ class SessionView:
         return list(self.rows.judgements)
 
     def fitted(
-        self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
+        self, strategy: str | None = None, without: int | None = None, at: int | None = None
     ) -> Fitted:
         """A strategy fitted as for the next page, for explanation.
 
         Args:
-            strategy: Its name.
+            strategy: Its name; the configured one when None.
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
         """
         found = self.judgements if at is None else self._judgements_at(at)
         return self._fit(strategy, [one for one in found if one.judgement_id != without])
 
-    def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
+    def _fit(self, strategy: str | None, judgements: Sequence[Judgement]) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
         evidence, notes = gather(
             self.vector, judgements, first, self.engine.files, self.engine.encoder
         )
-        scorer = named_strategy(strategy)(evidence)
-        return Fitted(evidence, scorer, (*notes, *scorer.notes))
+        chosen = configured(self.feedback, strategy)
+        scorer = chosen(evidence)
+        idle = unused(self.feedback, chosen.name)
+        return Fitted(chosen.name, evidence, scorer, (*notes, *scorer.notes, *idle))
 
     @property
     def vector(self) -> Floats:
@@ -155,8 +160,8 @@ class SessionView:
         number: int,
         judgements: Sequence[Judgement],
         *,
-        keep_shown: bool,
-        keep_judged: bool,
+        keep_shown: bool | None,
+        keep_judged: bool | None,
     ) -> Filter:
         """Which images the next page of a round may show.
 
@@ -164,8 +169,10 @@ class SessionView:
             number: The round.
             judgements: What counts for that page.
             keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may.
+            keep_judged: Whether judged images may. Both are as configured when None.
         """
+        keep_shown = self.feedback.keep_shown if keep_shown is None else keep_shown
+        keep_judged = self.feedback.keep_judged if keep_judged is None else keep_judged
         path = [] if keep_shown else path_to(self.rounds, number)
         shown = {image_id for row in path for image_id, _, _ in row.hits}
         judged = {judgement.image_id for judgement in judgements}

@@ -159,6 +159,9 @@ class Library(Answer):
     folders: list[str] = Field(description="Folders below which more may be indexed.")
     n_bytes: int
     job_id: str | None = Field(description="The job that is changing it now, if there is one.")
+    limit: int = Field(description="Hits of a page, as the server is configured.")
+    strategy: str = Field(description="How judgements are used, as the server is configured.")
+    keep_shown: bool = Field(description="Whether shown images may appear again, as configured.")
 
 
 class Libraries(Answer):

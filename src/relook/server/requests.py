@@ -81,8 +81,10 @@ class SearchBody(FilterBody):
     query: Words | PartsBody = Field(
         description="The one-line language (`dog + 0.5:snow - people`, `id:3`), or parts."
     )
-    limit: Limit = 20
-    fold: bool = Field(True, description="Whether near-duplicates become one hit.")
+    limit: Limit | None = Field(None, description="How many; as the server is configured if null.")
+    fold: bool | None = Field(
+        None, description="Whether near-duplicates become one hit; as configured if null."
+    )
     away: bool = Field(
         False, description="Whether pictures whose file cannot be reached now are shown, too."
     )
@@ -92,7 +94,7 @@ class SessionBody(FilterBody):
     """A new session; its filter holds for every page."""
 
     query: Words | PartsBody
-    limit: Limit = 20
+    limit: Limit | None = Field(None, description="How many; as the server is configured if null.")
     name: Annotated[str, Field(max_length=200)] = ""
     instruction: Annotated[str, Field(max_length=300)] = Field(
         "", description="What captions of boxes should tell, in the person's own words."
@@ -132,10 +134,12 @@ class ReviseBody(Body):
 class RoundBody(Body):
     """How to look again."""
 
-    strategy: Annotated[str, Field(max_length=100)] = "auto"
+    strategy: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="How judgements are used; as the server is configured if null."
+    )
     limit: Limit | None = None
-    keep_shown: bool = False
-    keep_judged: bool = False
+    keep_shown: bool | None = None
+    keep_judged: bool | None = None
     judgements: Annotated[list[JudgeBody], Field(max_length=_MAX_MARKS)] = Field(
         default_factory=list, description="Marks that are made in the same step, or not at all."
     )

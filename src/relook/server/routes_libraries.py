@@ -77,14 +77,14 @@ async def search_picture(
     state: State,
     file: Annotated[UploadFile, File(description="The picture.")],
     query: Annotated[str, Form(max_length=2000, description="Words beside it.")] = "",
-    limit: Annotated[int, Form(ge=1, le=1000)] = 20,
+    limit: Annotated[int | None, Form(ge=1, le=1000)] = None,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
     page = await state.decoding.run(_search_picture, volume, file.file, query, limit)
     return await state.core.run(page_view, volume, page)
 
 
-def _search_picture(volume: ServedLibrary, file: BinaryIO, words: str, limit: int) -> Page:
+def _search_picture(volume: ServedLibrary, file: BinaryIO, words: str, limit: int | None) -> Page:
     stored = volume.pictures.add(file.read())
     beside = to_query(words, volume.pictures).parts if words.strip() else ()
     return volume.search(CoreQuery((Part(image=stored.path), *beside)), limit)

@@ -34,7 +34,9 @@ from relook.serving.libraries import ServedLibrary
 __all__ = ["router"]
 
 router = APIRouter(tags=["sessions"], prefix="/libraries/{library_id}/sessions")
-Strategy = Annotated[str, Query(max_length=100, description="How judgements are used.")]
+Strategy = Annotated[
+    str | None, Query(max_length=100, description="How judgements are used; as configured if null.")
+]
 
 
 @router.get("", response_model=models.SessionList)
@@ -282,13 +284,15 @@ async def reasons(
     session_id: str,
     image_id: models.Id,
     state: State,
-    strategy: Strategy = "auto",
+    strategy: Strategy = None,
 ) -> dict[str, Any]:
     """What raised and lowered an image of the current page."""
     return await state.core.run(_why, volume, session_id, image_id, strategy)
 
 
-def _why(volume: ServedLibrary, session_id: str, image_id: int, strategy: str) -> dict[str, Any]:
+def _why(
+    volume: ServedLibrary, session_id: str, image_id: int, strategy: str | None
+) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         hits = [hit for hit in session.page if hit.image_id == image_id]
         if not hits:
@@ -314,14 +318,14 @@ async def influences(
     session_id: str,
     judgement_id: models.Id,
     state: State,
-    strategy: Strategy = "auto",
+    strategy: Strategy = None,
 ) -> dict[str, Any]:
     """Which images a judgement moved most, among all images."""
     return await state.explaining.run(_influence, volume, session_id, judgement_id, strategy)
 
 
 def _influence(
-    volume: ServedLibrary, session_id: str, judgement_id: int, strategy: str
+    volume: ServedLibrary, session_id: str, judgement_id: int, strategy: str | None
 ) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         found = influence(session, judgement_id, strategy)

@@ -71,7 +71,7 @@ class ServedLibrary:
         return self.library.folder.absolute().name or self.library_id
 
     def search(
-        self, query: Query, limit: int, only: Filter | None = None, fold: bool | None = None
+        self, query: Query, limit: int | None, only: Filter | None = None, fold: bool | None = None
     ) -> Page:
         """As `Engine.search`, on one moment of the files."""
         with self.files.moment():
@@ -86,7 +86,7 @@ class ServedLibrary:
         return self.files.catalog.images([image_id])[0]
 
     def begin(
-        self, query: Query, limit: int, name: str, only: Filter, instruction: str = ""
+        self, query: Query, limit: int | None, name: str, only: Filter, instruction: str = ""
     ) -> Session:
         """A new session; uploaded pictures of its query are kept as long as it is."""
         with self.pictures.kept(query) as asked, self.files.moment():
@@ -166,8 +166,16 @@ class ServedLibrary:
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
     def info(self) -> dict[str, Any]:
-        """What it holds."""
-        return {**self.library.info(), "library_id": self.library_id, "name": self.name}
+        """What it holds, and how many hits and which strategy it is configured for."""
+        library = self.library
+        return {
+            **library.info(),
+            "library_id": self.library_id,
+            "name": self.name,
+            "limit": library.search_settings.limit,
+            "strategy": library.feedback.strategy,
+            "keep_shown": library.feedback.keep_shown,
+        }
 
     def close(self) -> None:
         """Closes the files; closing twice is fine."""

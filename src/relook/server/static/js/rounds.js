@@ -7,7 +7,7 @@ import * as marks from "./marks.js";
 import { movesInWords, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { keepsShown, pageSize, remember, set, state } from "./state.js";
+import { keepsShown, pageSize, remember, set, state, strategy } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -133,7 +133,7 @@ export async function lookAgain() {
     const said = state.drafts.length;
     await busy(
       marks.settled().then(async () => {
-        const body = { limit: pageSize(), keep_shown: keepsShown() };
+        const body = { strategy: strategy(), limit: pageSize(), keep_shown: keepsShown() };
         const answer = await api.lookAgain(...where(), body);
         state.changes.set(answer.session.current_round, answer.changes ?? {});
         adopt(answer.session, answer.page);

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
+import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
 import { lookAgain, undo } from "./rounds.js";
-import { keepsShown, on, set, state } from "./state.js";
+import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
 
@@ -313,6 +314,31 @@ function againLabel() {
   return n ? `Look again with ${plural(n, "mark")}` : "Look again";
 }
 
+/** The ways of using marks, as the server has them; asked for once. @type {{name: string, summary: string}[]} */
+let ways = [];
+
+function wayField() {
+  const field = h("select", {
+    class: "field",
+    "aria-label": "How marks are used",
+    on: { change: () => set({ strategy: field.value }, "view") },
+  });
+  if (!ways.length)
+    api.strategies().then(({ strategies }) => {
+      ways = strategies;
+      showWays(field);
+    }, complain);
+  return field;
+}
+
+/** @param {HTMLSelectElement} field */
+function showWays(field) {
+  if (field.options.length !== ways.length)
+    fill(field, ...ways.map(({ name, summary }) => h("option", { value: name, text: name, title: summary })));
+  field.value = strategy();
+  field.title = ways.find(({ name }) => name === field.value)?.summary ?? "";
+}
+
 function renderFoot() {
   const again = button(againLabel(), lookAgain, "primary", "again");
   again.title = "Look again (Enter)";
@@ -321,10 +347,15 @@ function renderFoot() {
     on: { change: (event) => set({ keepShown: !event.target.checked }, "view") },
   });
   box.checked = !keepsShown();
-  const parts = [again, h("label", { class: "check small" }, box, "Leave out pictures already shown")];
+  const parts = [
+    again,
+    h("label", { class: "check small" }, box, "Leave out pictures already shown"),
+    h("label", { class: "check small" }, "Strategy", wayField()),
+  ];
   if (foot.children.length) {
     foot.querySelector(".primary span").textContent = againLabel();
     foot.querySelector("input").checked = !keepsShown();
+    showWays(foot.querySelector("select"));
   } else fill(foot, ...parts);
 }
 
