@@ -105,8 +105,7 @@ def surface(name: str, seen: Seen, file: str) -> None:
     if name == "python":
         seen.libraries = [relook.configured(file)]
     else:
-        with pytest.raises(SystemExit):
-            main([name, "--config", file])
+        main([name, "--config", file])
 
 
 def reached(name: str, section: str, seen: Seen) -> Any:
@@ -209,8 +208,8 @@ def test_weights_change_what_a_strategy_does(library: relook.Library) -> None:
     paper = session.fitted().scorer.parts
     ratio = (parts[1].vector @ parts[1].vector) ** 0.5 / (parts[0].vector @ parts[0].vector) ** 0.5
     told = (paper[1].vector @ paper[1].vector) ** 0.5 / (paper[0].vector @ paper[0].vector) ** 0.5
-    assert ratio == pytest.approx(0.3 / 0.8)
-    assert told == pytest.approx(0.1 / 0.8)
+    assert ratio == pytest.approx(0.3 / 0.8, rel=1e-3)
+    assert told == pytest.approx(0.1 / 0.8, rel=1e-3)
 
 
 def test_weights_of_a_strategy_without_any_are_told(library: relook.Library) -> None:
@@ -229,4 +228,3 @@ def test_an_unknown_strategy_in_a_file_is_told_before_any_work(
     with pytest.raises(relook.RelookError, match="rochio") as raised:
         library_of(config, tmp_path / "lib")
     assert raised.value.code == "unknown_strategy"
-

@@ -92,6 +92,8 @@ class CaptionFlags:
     captioner: str | None = None
     prompt: str | None = None
     allow_upload: bool = False
+    max_words: int | None = None
+    max_tokens: int | None = None
 
     def applied_to(
         self, captioner: CaptionerSettings, prompts: PromptSettings
@@ -104,6 +106,10 @@ class CaptionFlags:
             captioner = replace(captioner, model=self.captioner)
             if self.captioner == DEFAULT_CAPTIONER:
                 prompts = replace(prompts, caption="")
+        limits = {"max_words": self.max_words, "max_tokens": self.max_tokens}
+        captioner = replace(
+            captioner, **{name: limit for name, limit in limits.items() if limit is not None}
+        )
         if self.allow_upload:
             captioner = replace(captioner, allow_upload=True)
         return captioner, replace(prompts, caption=self.prompt) if self.prompt else prompts

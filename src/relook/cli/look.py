@@ -19,6 +19,8 @@ from relook.cli.options import (
     InstructionOption,
     JsonOption,
     LibraryOption,
+    MaxTokensOption,
+    MaxWordsOption,
 )
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
@@ -56,13 +58,15 @@ def look(
     ] = True,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     instruction: InstructionOption = "",
     allow_upload: BoxUploadOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
-    captions = CaptionFlags(captioner, prompt, allow_upload)
+    captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_captioned(library, config, captions) as lib:
         if resume:
             session = lib.session(resume)
@@ -92,10 +96,16 @@ def refine(
     caption: Annotated[
         list[str] | None, typer.Option(help="Words for the boxes, in their order.")
     ] = None,
+    words: Annotated[
+        str, typer.Option(help="What fits, in words without a picture; commas part several.")
+    ] = "",
+    not_words: Annotated[str, typer.Option(help="The same for what does not fit.")] = "",
     strategy: StrategyOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
         bool | None,
@@ -105,7 +115,7 @@ def refine(
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
-    captions = CaptionFlags(captioner, prompt, allow_upload)
+    captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_library(library, config, captions) as lib:
         session = lib.session(session_id)
         named_strategy(strategy or lib.feedback.strategy)
@@ -113,7 +123,10 @@ def refine(
         marks += [Mark(n, False) for n in irrelevant or []]
         marks += with_captions([parse_box(text) for text in box or []], caption or [])
         judging = session.prepare(requests_for(session.page, marks))
-        page = session.again(strategy, judging=judging, limit=limit, keep_shown=keep_shown)
+        page = session.again(
+            strategy, judging=judging, limit=limit, keep_shown=keep_shown,
+            relevant_words=words, irrelevant_words=not_words,
+        )  # fmt: skip
         choice = session.round.record.get("choice", {})
         judgements = [judgement.as_dict() for judgement in session.judgements]
     if as_json:

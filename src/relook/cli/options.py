@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from relook.cli.configured import config_for
-from relook.core.settings import SearchSettings, help_of
+from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 
 __all__ = [
     "AllowHostOption", "AskModelOption", "AskProviderOption", "BoxUploadOption",
     "CaptionPromptOption", "CaptionerOption", "InstructionOption", "JsonOption",
-    "LibrariesOption", "LibraryOption", "LimitOption", "PathOption", "TokenOption", "WhereOption",
-    "help_sentence", "pairs",
+    "LibrariesOption", "LibraryOption", "LimitOption", "MaxTokensOption", "MaxWordsOption",
+    "PathOption", "TokenOption", "WhereOption", "help_sentence", "pairs",
 ]  # fmt: skip
 
 
@@ -92,6 +92,12 @@ CaptionerOption = Annotated[
 CaptionPromptOption = Annotated[
     str | None,
     typer.Option(help="What it is asked: short, query, retail, FILE.toml#NAME or the question."),
+]
+MaxWordsOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_words"))
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_tokens"))
 ]
 InstructionOption = Annotated[
     str, typer.Option(help="What captions of this session should tell, in your own words.")

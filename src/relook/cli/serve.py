@@ -22,6 +22,8 @@ from relook.cli.options import (
     CaptionerOption,
     CaptionPromptOption,
     LibrariesOption,
+    MaxTokensOption,
+    MaxWordsOption,
     TokenOption,
 )
 from relook.core.registry import import_extra
@@ -48,6 +50,8 @@ def serve(
     ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     allow_upload: BoxUploadOption = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
@@ -68,7 +72,7 @@ def serve(
     )
     sock = server.bind(settings)
     try:
-        captions = CaptionFlags(captioner, prompt, allow_upload)
+        captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
         folders = [open_captioned(folder, config, captions) for folder in library or ()]
         libraries = folders or [open_captioned(None, config, captions)]
         app = server.create_app(libraries, settings, asking=asking_of(config))

@@ -246,7 +246,11 @@ class CaptionerSettings:
     )
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
-    dtype: str = setting("auto", "as for the encoder; int8 or int4 on CUDA")
+    dtype: str = setting(
+        "auto", "as for the encoder; int8 or int4 on CUDA; int8-or-auto: int8 where it can be had"
+    )
+    max_words: int = setting(0, "longest caption, in words; 0: as the prompt says", low=0)
+    max_tokens: int = setting(0, "most that a captioner writes; 0: as the prompt says", low=0)
     allow_upload: bool = setting(
         False, "boxes that are drawn may be sent to a captioner on another machine"
     )

@@ -21,6 +21,7 @@ from relook.feedback.rocchio import (
     VISUALREF,
     PrfOptions,
     RocchioOptions,
+    by_words,
     caption_rocchio,
     prf,
     rocchio,
@@ -62,8 +63,10 @@ class Strategy:
     summary: str
 
     def __call__(self, evidence: Evidence) -> Scorer:
-        """Fits with the row's own options."""
-        return self.function(evidence, self.options)
+        """Fits with the row's own options; typed words move the query of ways without words."""
+        if not evidence.words or self.function in (caption_rocchio, none):
+            return self.function(evidence, self.options)
+        return by_words(evidence, lambda moved: self.function(moved, self.options))
 
 
 DEFAULT = FeedbackSettings().strategy

@@ -76,6 +76,12 @@ class SessionTools:
         relevant: Annotated[_Ids, Field(description="Images that are what is looked for.")] = [],
         irrelevant: Annotated[_Ids, Field(description="Images that are not.")] = [],
         boxes: given.Boxes = [],
+        relevant_words: Annotated[
+            str, Field(max_length=2000, description="What fits, in words; commas part several.")
+        ] = "",
+        irrelevant_words: Annotated[
+            str, Field(max_length=2000, description="The same for what does not; without 'not'.")
+        ] = "",
         strategy: given.StrategyName = "",
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
@@ -95,7 +101,10 @@ class SessionTools:
             JudgementRequest(one.image_id, one.relevant, box_of(one.box), one.caption)
             for one in boxes
         ]
-        how = {"strategy": strategy or None, "limit": limit or None, "keep_shown": keep_shown}
+        how = {
+            "strategy": strategy or None, "limit": limit or None, "keep_shown": keep_shown,
+            "relevant_words": relevant_words, "irrelevant_words": irrelevant_words,
+        }  # fmt: skip
         telling = Telling(ctx)
         shown = await self._state.pool.run(self._again, session_id, marks, how, library_id, telling)
         await telling.settled()

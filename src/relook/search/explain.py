@@ -133,7 +133,7 @@ def why(session: Session, hit: Hit, strategy: str | None = None) -> list[Reason]
     if scorer.vector is None:
         raise InputError(
             "not_linear",
-            f"the strategy {fitted.strategy!r} compares whole pictures; its score is no sum of parts",
+            f"the strategy {fitted.strategy!r} compares whole pictures; its score is not a sum",
             "ask why with another strategy, or for the influence of a judgement",
         )
     tile = _tile_vector(session.engine, hit)

@@ -20,12 +20,16 @@ from relook.library.session_rows import OnlyShape
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
 from relook.library.session_values import SessionRows
 from relook.search.engine import Engine, Filter
-from relook.search.feedback_evidence import Fitted, gather
+from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.vectorise import query_vector
 
-__all__ = ["SessionView", "no_judgement", "only_record"]
+__all__ = ["WORD_KEYS", "SessionView", "no_judgement", "only_record", "typed_words"]
+
+
+WORD_KEYS = ("relevant_words", "irrelevant_words")
+"""Keys of a round's record under which it keeps the words that were typed for it."""
 
 
 class SessionView:
@@ -125,13 +129,20 @@ class SessionView:
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
         """
-        found = self.judgements if at is None else self._judgements_at(at)
-        return self._fit(strategy, [one for one in found if one.judgement_id != without])
+        number = self.row.current_round if at is None else at
+        judgements = [one for one in self._judgements_at(number) if one.judgement_id != without]
+        return self._fit(strategy, judgements, self._typed_at(number))
 
-    def _fit(self, strategy: str | None, judgements: Sequence[Judgement]) -> Fitted:
+    def _typed_at(self, number: int) -> list[TypedWords]:
+        """Words that were typed on the way to a round."""
+        return [typed_words(row) for row in path_to(self.rounds, number)]
+
+    def _fit(
+        self, strategy: str | None, judgements: Sequence[Judgement], typed: Sequence[TypedWords]
+    ) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
         evidence, notes = gather(
-            self.vector, judgements, first, self.engine.files, self.engine.encoder
+            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder
         )
         chosen = configured(self.feedback, strategy)
         scorer = chosen(evidence)
@@ -235,6 +246,12 @@ class SessionView:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         return Page(self.query, hits, notes, self.session_id)
+
+
+def typed_words(row: RoundRow) -> TypedWords:
+    """The words that a round was made with, as its record keeps them."""
+    words = (str(row.record.get(key, "")) for key in WORD_KEYS)
+    return TypedWords(*words, round=row.parent or 0)
 
 
 def no_judgement(judgement_id: int) -> NotFoundError:

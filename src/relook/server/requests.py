@@ -140,6 +140,10 @@ class RoundBody(Body):
     limit: Limit | None = None
     keep_shown: bool | None = None
     keep_judged: bool | None = None
+    relevant_words: Words = Field(
+        "", description="What fits, in words without a picture; commas part several."
+    )
+    irrelevant_words: Words = Field("", description="The same for what does not fit.")
     judgements: Annotated[list[JudgeBody], Field(max_length=_MAX_MARKS)] = Field(
         default_factory=list, description="Marks that are made in the same step, or not at all."
     )
