@@ -25,8 +25,8 @@ from relook.testing import ColourEncoder
 SETTINGS = [setting for setting, _ in Config(SECTIONS, {}).values()]
 # What a library carries: section -> its attribute.
 CARRIED = {
-    "encoder": "encoder", "search": "search_settings", "images": "limits", "index": "index_settings",
-    "sessions": "session_limits", "feedback": "feedback",
+    "encoder": "encoder", "search": "search_settings", "images": "limits",
+    "index": "index_settings", "sessions": "session_limits", "feedback": "feedback",
 }  # fmt: skip
 ASKED = {"ask": "ask", "model": "model", "gather": "gather", "evidence": "evidence",
          "answering": "texts"}  # fmt: skip
@@ -110,6 +110,8 @@ def surface(name: str, seen: Seen, file: str) -> None:
 
 def reached(name: str, section: str, seen: Seen) -> Any:
     """The settings of a section that a surface works with; None where it has no use for them."""
+    if (name, section) == ("index", "index"):
+        return seen.added["settings"]
     if section in CARRIED:
         return getattr(seen.libraries[0], CARRIED[section])
     if section in ("captioner", "prompts"):

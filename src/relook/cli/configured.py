@@ -33,7 +33,8 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "index": {
             "paths": "library.pictures", "metadata": "library.metadata",
-            "hidden": "index.hidden", "retry_skipped": "index.retry_skipped",
+            "batch_size": "index.batch", "hidden": "index.hidden",
+            "retry_skipped": "index.retry_skipped",
             "store": "library.store", "ray": "ray.address", "ray_workers": "ray.workers",
         },
         "search": {"limit": "search.limit", "fold": "search.fold"},

@@ -73,6 +73,9 @@ MetadataOption = Annotated[
     list[Path] | None,
     typer.Option(help="CSV, JSONL or COCO JSON with titles, captions and more. Repeatable."),
 ]
+BatchOption = Annotated[
+    int, typer.Option("--batch-size", min=0, help=help_sentence(IndexSettings, "batch"))
+]
 HiddenOption = Annotated[
     bool, typer.Option("--hidden", help=help_sentence(IndexSettings, "hidden"))
 ]
@@ -101,6 +104,7 @@ def index(
     dtype: DtypeOption = None,
     tiles: TilesOption = None,
     metadata: MetadataOption = None,
+    batch_size: BatchOption = _INDEX.batch,
     hidden: HiddenOption = _INDEX.hidden,
     retry_skipped: RetryOption = _INDEX.retry_skipped,
     store: StoreOption = None,
@@ -114,7 +118,7 @@ def index(
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
     config = config or config_of(None)
     settings = config.settings(IndexSettings)
-    settings = replace(settings, hidden=hidden, retry_skipped=retry_skipped)
+    settings = replace(settings, batch=batch_size, hidden=hidden, retry_skipped=retry_skipped)
     cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
         library, config, store=store, model=encoder, revision=revision, device=device,

@@ -62,6 +62,11 @@ class Strategy:
     options: Any
     summary: str
 
+    @property
+    def is_chained(self) -> bool:
+        """Whether a round starts from the query of the round before."""
+        return getattr(self.options, "rounds", "refit") != "refit"
+
     def __call__(self, evidence: Evidence) -> Scorer:
         """Fits with the row's own options; typed words move the query of ways without words."""
         if not evidence.words or self.function in (caption_rocchio, none):

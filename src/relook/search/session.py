@@ -286,7 +286,7 @@ class Session(SessionView):
         self.engine.files.refresh()
         now = self.round
         judging = judging or Prepared(now.number)
-        judged = self._judgements_at(now.number, judging)
+        judged = self._judgements_at(now.number, judging, by_round=self._is_chained(strategy))
         typed = TypedWords(
             checked_words(relevant_words), checked_words(irrelevant_words), now.number
         )

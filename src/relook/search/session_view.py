@@ -130,7 +130,8 @@ class SessionView:
             at: The round whose next page is meant; the current one when None.
         """
         number = self.row.current_round if at is None else at
-        judgements = [one for one in self._judgements_at(number) if one.judgement_id != without]
+        found = self._judgements_at(number, by_round=self._is_chained(strategy))
+        judgements = [one for one in found if one.judgement_id != without]
         return self._fit(strategy, judgements, self._typed_at(number))
 
     def _typed_at(self, number: int) -> list[TypedWords]:
@@ -195,7 +196,12 @@ class SessionView:
         ids = {place_of(one): one.judgement_id for one in self._waiting()}
         return [replace(one, judgement_id=ids.get(place_of(one), 0)) for one in prepared.judgements]
 
-    def _judgements_at(self, number: int, judging: Prepared | None = None) -> list[Judgement]:
+    def _is_chained(self, strategy: str | None) -> bool:
+        return configured(self.feedback, strategy).is_chained
+
+    def _judgements_at(
+        self, number: int, judging: Prepared | None = None, *, by_round: bool = False
+    ) -> list[Judgement]:
         """What counts for a round's next page, with what is judged in the same step."""
         kept = self.all_judgements
         if judging is not None:
@@ -205,7 +211,7 @@ class SessionView:
                 for n, one in enumerate(self._placed(judging), start=1)
             ]
             kept = list(with_judgements(kept, fresh))
-        return counting(path_to(self.rounds, number), kept)
+        return counting(path_to(self.rounds, number), kept, by_round=by_round)
 
     def _waiting(self) -> list[Judgement]:
         """Judgements made on the current page that no round was fitted with yet."""

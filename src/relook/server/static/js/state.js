@@ -35,6 +35,7 @@ export const state = {
   /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
     null,
   /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
+  /** What captions of the next search should tell. */ instruction: "",
   /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
   /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),

@@ -314,6 +314,21 @@ function againLabel() {
   return n ? `Look again with ${plural(n, "mark")}` : "Look again";
 }
 
+/** A field for words without a picture. @param {"relevant"|"irrelevant"} which @param {string} label */
+function wordsField(which, label) {
+  return h("input", {
+    class: "field",
+    name: which,
+    "aria-label": label,
+    placeholder: label,
+    maxlength: "2000",
+    on: {
+      input: (event) => (state.words[which] = event.target.value),
+      keydown: (event) => event.key === "Enter" && (event.preventDefault(), lookAgain()),
+    },
+  });
+}
+
 /** The ways of using marks, as the server has them; asked for once. @type {{name: string, summary: string}[]} */
 let ways = [];
 
@@ -339,24 +354,30 @@ function showWays(field) {
   field.title = ways.find(({ name }) => name === field.value)?.summary ?? "";
 }
 
-function renderFoot() {
-  const again = button(againLabel(), lookAgain, "primary", "again");
+function makeFoot() {
+  const again = button("", lookAgain, "primary", "again");
   again.title = "Look again (Enter)";
   const box = h("input", {
     type: "checkbox",
     on: { change: (event) => set({ keepShown: !event.target.checked }, "view") },
   });
-  box.checked = !keepsShown();
-  const parts = [
+  fill(
+    foot,
     again,
+    wordsField("relevant", "What fits, in words"),
+    wordsField("irrelevant", "What does not fit, in words"),
     h("label", { class: "check small" }, box, "Leave out pictures already shown"),
     h("label", { class: "check small" }, "Strategy", wayField()),
-  ];
-  if (foot.children.length) {
-    foot.querySelector(".primary span").textContent = againLabel();
-    foot.querySelector("input").checked = !keepsShown();
-    showWays(foot.querySelector("select"));
-  } else fill(foot, ...parts);
+  );
+}
+
+function renderFoot() {
+  if (!foot.children.length) makeFoot();
+  foot.querySelector(".primary span").textContent = againLabel();
+  /** @type {HTMLInputElement} */ (foot.querySelector("[type=checkbox]")).checked = !keepsShown();
+  for (const which of ["relevant", "irrelevant"])
+    /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
+  showWays(foot.querySelector("select"));
 }
 
 function renderDock() {
