@@ -67,7 +67,7 @@ declare namespace Api {
   type Body_search_picture_api_v1_libraries__library_id__search_picture_post = {
     file: string;
     query?: string;
-    limit?: number;
+    limit?: number | null;
   };
 
   type Body_uploads_api_v1_libraries__library_id__uploads_post = {
@@ -223,6 +223,9 @@ declare namespace Api {
     folders: string[];
     n_bytes: number;
     job_id: string | null;
+    limit: number;
+    strategy: string;
+    keep_shown: boolean;
   };
 
   type Moved = {
@@ -301,10 +304,12 @@ declare namespace Api {
 
   /** How to look again. */
   type RoundBody = {
-    strategy?: string;
+    strategy?: string | null;
     limit?: number | null;
-    keep_shown?: boolean;
-    keep_judged?: boolean;
+    keep_shown?: boolean | null;
+    keep_judged?: boolean | null;
+    relevant_words?: string;
+    irrelevant_words?: string;
     judgements?: JudgeBody[];
   };
 
@@ -321,8 +326,8 @@ declare namespace Api {
     where?: Record<string, string>;
     path?: string | null;
     query: string | PartsBody;
-    limit?: number;
-    fold?: boolean;
+    limit?: number | null;
+    fold?: boolean | null;
     away?: boolean;
   };
 
@@ -346,7 +351,7 @@ declare namespace Api {
     where?: Record<string, string>;
     path?: string | null;
     query: string | PartsBody;
-    limit?: number;
+    limit?: number | null;
     name?: string;
     instruction?: string;
   };

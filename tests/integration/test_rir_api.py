@@ -94,7 +94,7 @@ def test_every_call_looks_up_anew_unless_a_cache_is_asked_for() -> None:
         provider = FakeProvider(remote=True, screenshot=b"a page")
         with chat_server(say("Yes.")) as server, serving() as site:
             site.replies["/red.png"] = Reply(png())
-            one = api(server, provider, cache=cached)
+            one = api(server, provider, cache=cached, allow_upload=True)
             for _ in range(2):
                 one.query_with_image(f"{site.address}/red.png")
             one.close()

@@ -110,19 +110,16 @@ def surface(name: str, seen: Seen, file: str) -> None:
 
 def reached(name: str, section: str, seen: Seen) -> Any:
     """The settings of a section that a surface works with; None where it has no use for them."""
-    if (name, section) == ("index", "index"):
-        return seen.added["settings"]
-    if section in CARRIED:
-        return getattr(seen.libraries[0], CARRIED[section])
+    library = seen.libraries[0]
+    if name == "index" and section in ("index", "ray"):
+        return seen.added["settings" if section == "index" else "ray"]
     if section in ("captioner", "prompts"):
-        return captioned(seen.libraries[0], section)
+        return captioned(library, section)
     if section in ASKED and name in ("serve", "mcp"):
         return getattr(seen.asking, ASKED[section])
     if section == name:
         return seen.server
-    if (name, section) == ("index", "ray"):
-        return seen.added["ray"]
-    return None
+    return getattr(library, CARRIED[section]) if section in CARRIED else None
 
 
 def expected(setting: Setting, value: Any) -> Any:

@@ -124,6 +124,7 @@ def index(
         library, config, store=store, model=encoder, revision=revision, device=device,
         dtype=dtype, tiles=tiles,
     )  # fmt: skip
+    _write_labels(paths or [], metadata or [])
     with opened as lib, progress_bar(as_json) as progress:
         report_to = progress if as_json else telling_cost(lambda: lib.engine.encoder, progress)
         if watch or poll is not None:
@@ -144,6 +145,17 @@ def index(
         raise typer.Exit(130)
     if report.skipped or report.unlisted:
         raise typer.Exit(3)
+
+
+def _write_labels(paths: Sequence[str], metadata: Sequence[Path]) -> None:
+    """Labels of a known data set that was unpacked by hand: its folders say them."""
+    from relook.datasets.obtain import write_missing_labels
+
+    for sidecar in metadata:
+        for path in paths:
+            n_labels = write_missing_labels(Path(path).expanduser(), sidecar.expanduser())
+            if n_labels:
+                sys.stderr.write(f"wrote the labels of {n_labels:,} pictures: {sidecar}\n")
 
 
 def attach(

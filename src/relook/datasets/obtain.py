@@ -173,6 +173,24 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
+def write_missing_labels(pictures: Path, sidecar: Path) -> int:
+    """Writes the labels of a data set that was unpacked by hand; 0 when there is nothing to do.
+
+    Args:
+        pictures: A folder that is to be indexed.
+        sidecar: Where a configuration says that its labels are.
+
+    Raises:
+        InputError: `no_labels`, as `write_labels`.
+    """
+    known = any(
+        pictures.name == one.pictures and sidecar.name in one.metadata for one in RETAIL.values()
+    )
+    if not known or sidecar.exists() or not pictures.is_dir():
+        return 0
+    return write_labels(pictures, sidecar)
+
+
 def write_labels(pictures: Path, sidecar: Path) -> int:
     """Writes lines path, entity, split of every picture; written whole or not at all.
 
