@@ -336,7 +336,8 @@ class Library:
 
     def ask(self, picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> Answer:
         """Answers a question about a picture or an image id; arguments as for `relook.ask`."""
-        return ask(picture, question, **{"library": self, **options})
+        options.setdefault("library", self)
+        return ask(picture, question, **options)
 
     def image(self, image_id: int) -> ImageRecord:
         """What the catalog knows of an image; NotFoundError `no_image` when nothing."""

@@ -73,8 +73,12 @@ def sized_prompt(named: str, settings: CaptionerSettings) -> Prompt:
     Raises:
         NotFoundError, InputError: as `find_prompt`.
     """
-    limits = {"max_words": settings.max_words, "max_tokens": settings.max_tokens}
-    return replace(find_prompt(named), **{name: limit for name, limit in limits.items() if limit})
+    prompt = find_prompt(named)
+    return replace(
+        prompt,
+        max_words=settings.max_words or prompt.max_words,
+        max_tokens=settings.max_tokens or prompt.max_tokens,
+    )
 
 
 def find_prompt(named: str) -> Prompt:

@@ -107,10 +107,10 @@ class CaptionFlags:
             captioner = replace(captioner, model=self.captioner)
             if self.captioner == DEFAULT_CAPTIONER:
                 prompts = replace(prompts, caption="")
-        limits = {"max_words": self.max_words, "max_tokens": self.max_tokens}
-        captioner = replace(
-            captioner, **{name: limit for name, limit in limits.items() if limit is not None}
-        )
+        if self.max_words is not None:
+            captioner = replace(captioner, max_words=self.max_words)
+        if self.max_tokens is not None:
+            captioner = replace(captioner, max_tokens=self.max_tokens)
         if self.allow_upload:
             captioner = replace(captioner, allow_upload=True)
         return captioner, replace(prompts, caption=self.prompt) if self.prompt else prompts

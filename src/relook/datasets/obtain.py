@@ -26,7 +26,7 @@ import httpx
 from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.core.picture_paths import SUFFIXES
-from relook.datasets.catalogue import Archive, Dataset
+from relook.datasets.catalogue import RETAIL, Archive, Dataset
 from relook.datasets.download import Downloader, read_record
 from relook.library.manifest import write_whole
 from relook.library.report import Progress, ProgressCallback

@@ -256,8 +256,8 @@ class SessionView:
 
 def typed_words(row: RoundRow) -> TypedWords:
     """The words that a round was made with, as its record keeps them."""
-    words = (str(row.record.get(key, "")) for key in WORD_KEYS)
-    return TypedWords(*words, round=row.parent or 0)
+    relevant, irrelevant = (str(row.record.get(key, "")) for key in WORD_KEYS)
+    return TypedWords(relevant, irrelevant, row.parent or 0)
 
 
 def no_judgement(judgement_id: int) -> NotFoundError:

@@ -246,10 +246,10 @@ def _again(volume: ServedLibrary, session_id: str, body: RoundBody) -> dict[str,
     keep: dict[str, Any] = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
     with volume.session(session_id) as session:
         judging = session.prepare([_request(one) for one in body.judgements])
-        words = {
-            "relevant_words": body.relevant_words, "irrelevant_words": body.irrelevant_words,
-        }  # fmt: skip
-        page = session.again(body.strategy, judging=judging, limit=body.limit, **words, **keep)
+        page = session.again(
+            body.strategy, judging=judging, limit=body.limit, **keep,
+            relevant_words=body.relevant_words, irrelevant_words=body.irrelevant_words,
+        )  # fmt: skip
         moved = changes(session, **keep)
         view = session_view(volume, session)
         view["page"]["took_ms"] = round(page.took_ms, 2)
