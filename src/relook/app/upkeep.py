@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from relook.app.indexing import text_queries
+from relook.encoders.known_models import languages_of
 from relook.library.compaction import CompactReport, compact
 from relook.library.lock import WriterLock
 from relook.search.recall import measure_recall, sample_tiles
@@ -33,6 +34,7 @@ def library_facts(files: LibraryFiles) -> dict[str, Any]:
         "away": [absence.as_dict() for absence in away],
         "n_skipped": catalog.count("skipped"),
         "encoder": manifest.encoder,
+        "languages": languages_of(manifest.encoder) or "not known",
         "fingerprint": manifest.fingerprint.digest,
         "dim": manifest.fingerprint.dim,
         "format_version": manifest.format_version,

@@ -57,8 +57,8 @@ PlacesArgument = Annotated[
 EncoderOption = Annotated[
     str | None,
     typer.Option(
-        help="Encoder of a new library: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME;"
-        " of an old one, where its model is now."
+        help="Encoder of a new library: builtin, a name of relook model list, onnx:FOLDER,"
+        " hf:ORG/NAME, st:ORG/NAME; of an old one, where its model is now."
     ),
 ]
 RevisionOption = Annotated[
@@ -68,6 +68,10 @@ DeviceOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSett
 DtypeOption = Annotated[str | None, typer.Option(help=help_sentence(EncoderSettings, "dtype"))]
 TilesOption = Annotated[
     str | None, typer.Option(metavar="none|grid|pyramid", help="Crops with vectors of their own.")
+]
+DecodeOption = Annotated[
+    str | None,
+    typer.Option(metavar="full|reduced", help=help_sentence(EncoderSettings, "decode")),
 ]
 MetadataOption = Annotated[
     list[Path] | None,
@@ -103,6 +107,7 @@ def index(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     tiles: TilesOption = None,
+    decode: DecodeOption = None,
     metadata: MetadataOption = None,
     batch_size: BatchOption = _INDEX.batch,
     hidden: HiddenOption = _INDEX.hidden,
@@ -122,7 +127,7 @@ def index(
     cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
         library, config, store=store, model=encoder, revision=revision, device=device,
-        dtype=dtype, tiles=tiles,
+        dtype=dtype, tiles=tiles, decode=decode,
     )  # fmt: skip
     _write_labels(paths or [], metadata or [])
     with opened as lib, progress_bar(as_json) as progress:
@@ -333,7 +338,9 @@ def _passes(encoder: Any) -> str:
         return ""
     others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
     several = "pass" if n_passes == 1 else "passes"
-    return f"{n_passes} forward {several} a picture (--tiles {tiles}; {others}), on {encoder.place}"
+    cost = f"{n_passes} forward {several} a picture (--tiles {tiles}; {others})"
+    model = getattr(encoder, "spec", "").partition("?")[0]
+    return f"{cost}, on {encoder.place}" + (f", with {model}" if model else "")
 
 
 def _time_left(now: Progress) -> str:

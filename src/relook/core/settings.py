@@ -227,13 +227,22 @@ class LibrarySettings:
 class EncoderSettings:
     """What turns pictures and words into vectors."""
 
-    model: str = setting("", "builtin, hf:ORG/NAME or hf:FOLDER; the library's own when empty")
+    model: str = setting(
+        "", "builtin, a name of relook model list, hf: or onnx: with ORG/NAME or FOLDER; the"
+        " library's own when empty",
+    )  # fmt: skip
     revision: str = setting("", "branch, tag or commit of the model on the hub")
-    device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
+    device: str = setting(
+        "auto", "auto (the fastest there is), cpu, cuda, cuda:1, mps; for onnx: coreml, openvino"
+    )
     dtype: str = setting("auto", "auto (what the device is fast at), float32, bfloat16 or float16")
     tiles: str = setting(
         "", "parts of a picture with vectors of their own; the encoder's choice when empty",
         choices=("", "none", "grid", "pyramid"),
+    )  # fmt: skip
+    decode: str = setting(
+        "full", "every pixel of a file (full), or a JPEG's faster, reduced scales (reduced)",
+        choices=("full", "reduced"),
     )  # fmt: skip
 
 
