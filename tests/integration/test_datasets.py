@@ -13,6 +13,7 @@ import pytest
 from file_server import Served, serving
 
 import relook
+from relook.app.configured import shipped
 from relook.cli import dataset as command
 from relook.cli.main import main
 from relook.core.errors import InputError, StorageError
@@ -251,7 +252,10 @@ def test_retail_unpacked_by_hand_gets_its_labels_when_it_is_indexed(
         folder = tmp_path / "data" / "retail-786k_256" / split / entity
         folder.mkdir(parents=True)
         noise(int(entity)).save(folder / f"{entity}.png")
-    shown = ["--config", "retail-786k-clip-large", "--encoder", "builtin", "--tiles", "grid"]
+    ours = shipped()["retail-786k-clip-large"].read_text("utf-8")  # with the encoder that is here
+    kept = [line for line in ours.splitlines() if not line.startswith(("model", "tiles", "dtype"))]
+    Path("retail.toml").write_text("\n".join(kept))
+    shown = ["--config", "retail.toml"]
     assert main(["index", *shown]) == 0
     assert "wrote the labels of 2 pictures" in capsys.readouterr().err
     with relook.Library("retail-786k-clip-large.relook") as library:

@@ -169,8 +169,8 @@ class Library:
         """
         from relook.app.indexing import AddOptions, add
 
-        told = (within, progress)
-        options = AddOptions(several(metadata), settings or self.index_settings, *told, ray=ray)
+        how = settings or self.index_settings
+        options = AddOptions(several(metadata), how, within, progress, ray=ray)
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
@@ -293,14 +293,11 @@ class Library:
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
-        """A session begun before, in this process or another.
+        """A session begun before, in this process or another; NotFoundError `no_session`.
 
         Args:
             session_id: Its id.
             captions: Whether boxes get a suggested caption.
-
-        Raises:
-            NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
         return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
