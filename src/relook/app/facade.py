@@ -344,7 +344,7 @@ class Library:
         """What the library holds; the object that `relook info --json` prints."""
         from relook.app.upkeep import library_facts  # a search does without it
 
-        return library_facts(self.files)
+        return library_facts(self.files).as_dict()
 
     def __len__(self) -> int:
         return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")

@@ -16,7 +16,7 @@ from relook.core.converter import JsonValue
 from relook.core.errors import AnswerError, InputError, RelookError, StorageError
 from relook.core.json_form import SHOWN
 from relook.providers.base import Outcome, ProviderResult, Subject
-from relook.rag.ask import Asker
+from relook.rag.asker import Asker
 from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 

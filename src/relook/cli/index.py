@@ -15,12 +15,13 @@ from relook.app.clusters import attach as attach_collection
 from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
-from relook.app.upkeep import compact_library
+from relook.app.upkeep import compact_library, library_fields
 from relook.cli.configured import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
-from relook.cli.output import print_json, print_report, print_table, progress_bar
+from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.encoders.crops import TILINGS
+from relook.library.other_files import OtherFiles, others_note
 from relook.library.report import IndexReport, Progress, ProgressCallback
 
 __all__ = ["attach", "compact", "forget", "index", "info", "move", "telling_cost"]
@@ -83,6 +84,15 @@ BatchOption = Annotated[
 HiddenOption = Annotated[
     bool, typer.Option("--hidden", help=help_sentence(IndexSettings, "hidden"))
 ]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help=help_sentence(IndexSettings, "exclude") + " Repeatable."),
+]
+DefaultsOption = Annotated[
+    bool,
+    typer.Option("--default-excludes/--no-default-excludes",
+                 help=help_sentence(IndexSettings, "default_excludes")),
+]  # fmt: skip
 RetryOption = Annotated[
     bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
 ]
@@ -111,6 +121,8 @@ def index(
     metadata: MetadataOption = None,
     batch_size: BatchOption = _INDEX.batch,
     hidden: HiddenOption = _INDEX.hidden,
+    exclude: ExcludeOption = None,
+    default_excludes: DefaultsOption = _INDEX.default_excludes,
     retry_skipped: RetryOption = _INDEX.retry_skipped,
     store: StoreOption = None,
     ray: RayOption = None,
@@ -123,7 +135,11 @@ def index(
     """Index pictures, or bring the index up to date. Picture files are only ever read."""
     config = config or config_of(None)
     settings = config.settings(IndexSettings)
-    settings = replace(settings, batch=batch_size, hidden=hidden, retry_skipped=retry_skipped)
+    settings = replace(
+        settings, batch=batch_size, hidden=hidden, retry_skipped=retry_skipped,
+        exclude=(*settings.exclude, *(exclude or ())),
+        default_excludes=settings.default_excludes and default_excludes,
+    )  # fmt: skip
     cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
         library, config, store=store, model=encoder, revision=revision, device=device,
@@ -185,21 +201,34 @@ def info(
     skipped: Annotated[
         bool, typer.Option("--skipped", help="List the skipped files with their reasons.")
     ] = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List what --where may name, with an example of each.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What a library holds."""
     with Library(library) as lib:
         facts = lib.info()
         files = lib.files.catalog.skipped() if skipped else []
+        keys = library_fields(lib.files) if fields else []
     if as_json:
-        print_json({**facts, **({"skipped": [f.as_dict() for f in files]} if skipped else {})})
+        unread = {"skipped": [file.as_dict() for file in files]} if skipped else {}
+        print_json({**facts, **unread, **({"fields": keys} if fields else {})})
+        return
+    if fields:
+        print_table(
+            ["field", "images", "example"],
+            [(key["key"], f"{key['n']:,}", str(key["example"])) for key in keys],
+        )
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
+    others = others_note([OtherFiles(**files) for files in facts.pop("others")])
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
         for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
     ]
     print_table(["what", "value"], rows)
+    print_notes([others] if others else [])
     if files:
         listed = [file.as_dict() for file in files]
         print_table(

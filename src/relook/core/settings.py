@@ -56,11 +56,15 @@ def help_of(settings: type[Any], name: str) -> str:
 class ImageLimits:
     """What a picture file may cost before it is refused."""
 
-    max_pixels: int = setting(178_956_970, "largest picture, in pixels, that is opened at all")
+    max_pixels: int = setting(1_000_000_000, "largest picture, in pixels, that is opened at all")
     max_decoded_pixels: int = setting(
-        128_000_000, "largest picture, in pixels, after a JPEG's reduced scale is used"
+        128_000_000,
+        "largest picture, in pixels of 3 bytes, after a JPEG's reduced scale is used",
     )
     max_file_bytes: int = setting(512 * 1024**2, "largest picture file, in bytes")
+    develop_raw: bool = setting(
+        False, "develop camera RAW from the sensor's values, not show the camera's own preview"
+    )
     isolate: bool = setting(
         False, "decode every picture in a process with bounds, as those that strangers send are"
     )
@@ -82,6 +86,12 @@ class IndexSettings:
     )
     connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
+    exclude: tuple[str, ...] = setting(
+        (), "what is left out below each folder, as lines of a .gitignore"
+    )
+    default_excludes: bool = setting(
+        True, "leave out trash, thumbnails, .nomedia folders, node_modules and the like"
+    )
     retry_skipped: bool = setting(False, "try files again that were skipped before")
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from relook.feedback.evidence import Evidence, Judged, Words
+from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, Scorer, linear
 
 __all__ = [

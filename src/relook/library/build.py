@@ -33,6 +33,7 @@ from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
+from relook.library.unread import tell_unread
 from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
@@ -125,6 +126,7 @@ class Builder:
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
         tell_missing(catalog, scan, self._report)
+        tell_unread(catalog, scan, self._reader.misnamed, self._sidecars, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")

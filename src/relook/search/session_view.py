@@ -193,8 +193,11 @@ class SessionView:
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""
-        ids = {place_of(one): one.judgement_id for one in self._waiting()}
-        return [replace(one, judgement_id=ids.get(place_of(one), 0)) for one in prepared.judgements]
+        ids = {place_of(earlier): earlier.judgement_id for earlier in self._waiting()}
+        return [
+            replace(judgement, judgement_id=ids.get(place_of(judgement), 0))
+            for judgement in prepared.judgements
+        ]
 
     def _is_chained(self, strategy: str | None) -> bool:
         return configured(self.feedback, strategy).is_chained
@@ -205,10 +208,10 @@ class SessionView:
         """What counts for a round's next page, with what is judged in the same step."""
         kept = self.all_judgements
         if judging is not None:
-            last = max((one.judgement_id for one in kept), default=0)
+            last = max((judgement.judgement_id for judgement in kept), default=0)
             fresh = [
-                one if one.judgement_id else replace(one, judgement_id=last + n)
-                for n, one in enumerate(self._placed(judging), start=1)
+                judgement if judgement.judgement_id else replace(judgement, judgement_id=last + n)
+                for n, judgement in enumerate(self._placed(judging), start=1)
             ]
             kept = list(with_judgements(kept, fresh))
         return counting(path_to(self.rounds, number), kept, by_round=by_round)
@@ -233,9 +236,9 @@ class SessionView:
         return row
 
     def _judgement(self, judgement_id: int) -> Judgement:
-        for one in self.all_judgements:
-            if one.judgement_id == judgement_id:
-                return one
+        for judgement in self.all_judgements:
+            if judgement.judgement_id == judgement_id:
+                return judgement
         raise no_judgement(judgement_id)
 
     def _round(self, number: int) -> RoundRow:

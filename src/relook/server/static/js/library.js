@@ -116,6 +116,20 @@ function facts(library) {
           ". They keep their marks and captions, and come back when their files do.",
         )
       : null,
+    unread(library),
+  );
+}
+
+/** What is not read though a person may miss it, by suffix, with what to do. */
+function unread(library) {
+  const missed = library.others.filter((files) => files.what);
+  if (!missed.length) return null;
+  return h(
+    "p",
+    { class: "note", data: { part: "unread" } },
+    "Not read: ",
+    missed.map((files) => `${count(files.n)} ${files.suffix} (${files.what}; ${files.advice})`).join("; "),
+    ".",
   );
 }
 
