@@ -76,7 +76,7 @@ declare namespace Api {
   type Body_search_picture_api_v1_libraries__library_id__search_picture_post = {
     file: string;
     query?: string;
-    limit?: number;
+    limit?: number | null;
   };
 
   type Body_uploads_api_v1_libraries__library_id__uploads_post = {
@@ -292,6 +292,9 @@ declare namespace Api {
     roots: string[];
     n_bytes: number;
     store?: string | null;
+    limit: number;
+    strategy: string;
+    keep_shown: boolean;
     folders: string[];
     job_id: string | null;
   };
@@ -425,10 +428,12 @@ declare namespace Api {
 
   /** How to look again. */
   type RoundRequest = {
-    strategy?: string;
+    strategy?: string | null;
     limit?: number | null;
-    keep_shown?: boolean;
-    keep_judged?: boolean;
+    keep_shown?: boolean | null;
+    keep_judged?: boolean | null;
+    relevant_words?: string;
+    irrelevant_words?: string;
     judgements?: JudgementRequest[];
   };
 
@@ -447,8 +452,8 @@ declare namespace Api {
     query: string | PartsRequest;
     where?: Record<string, string>;
     path?: string | null;
-    limit?: number;
-    fold?: boolean;
+    limit?: number | null;
+    fold?: boolean | null;
     away?: boolean;
     min_fit?: number;
   };
@@ -491,7 +496,7 @@ declare namespace Api {
     query: string | PartsRequest;
     where?: Record<string, string>;
     path?: string | null;
-    limit?: number;
+    limit?: number | null;
     name?: string;
     instruction?: string;
   };

@@ -137,9 +137,12 @@ class Job:
         state: State = "failed"
         try:
             self._on_progress(Progress("listing"))
-            files, settings = self.volume.files, self.volume.engine.settings
+            files, served = self.volume.files, self.volume.library
             # A library of its own: searches go on with theirs, and see what is committed.
-            with Library(files.folder, encoder=self.volume.encoder, search=settings) as own:
+            with Library(
+                files.folder, encoder=self.volume.encoder, search=served.search_settings,
+                limits=served.limits, index=served.index_settings,
+            ) as own:  # fmt: skip
                 self._report = own.add(
                     *self._paths, within=self._within, progress=self._on_progress
                 )
