@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = ["COLUMNS", "column_values", "matching_sql", "plain", "read_columns"]
+__all__ = ["COLUMNS", "UNENCODED", "column_values", "matching_sql", "plain", "read_columns"]
 
 COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
 """What the table keeps of a record."""
+UNENCODED = "first_row < 0 AND first_row = -image_id AND n_tiles = 0"
+"""Which images have no vectors, in SQL: an upgrade to another encoder could not read them."""
 
 
 def column_values(record: ImageRecord) -> tuple[object, ...]:
