@@ -21,13 +21,17 @@ from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
+from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
 from relook.stores.base import Mask
 
-__all__ = ["Engine", "Filter", "Ranking"]
+__all__ = ["EncoderOf", "Engine", "Filter", "Ranking"]
+
+EncoderOf = Callable[[Manifest], Encoder]
+"""Opens the encoder that made a library's vectors."""
 
 _AWAY = "away note"
 _ALLOWED = "allowed rows"
@@ -85,12 +89,23 @@ class Engine:
 
     Args:
         files: The library.
-        encoder: The one that made its vectors.
+        encoder_of: Opens the encoder that a manifest names; raises where it cannot be had.
         settings: Defaults of a search.
     """
 
-    def __init__(self, files: LibraryFiles, encoder: Encoder, settings: SearchSettings) -> None:
-        self.files, self.encoder, self.settings = files, encoder, settings
+    def __init__(
+        self, files: LibraryFiles, encoder_of: EncoderOf, settings: SearchSettings
+    ) -> None:
+        self.files, self.encoder_of, self.settings = files, encoder_of, settings
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that made the vectors of this moment of the files.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` when it cannot be had any more.
+        """
+        return self.encoder_of(self.files.manifest)
 
     def search(
         self,
@@ -109,11 +124,12 @@ class Engine:
 
         Raises:
             QueryError, ImageError, NotFoundError: when a part cannot be read.
+            EncoderMismatchError: as `encoder`.
         """
         began = time.perf_counter()
-        self.files.refresh()
-        vector, notes = query_vector(query, self.encoder, self.files)
-        page = self.page(query, vector, limit, only, fold_duplicates)
+        with self.files.moment():
+            vector, notes = query_vector(query, self.encoder, self.files)
+            page = self.page(query, vector, limit, only, fold_duplicates)
         took_ms = (time.perf_counter() - began) * 1e3
         return Page(query, page.hits, (*notes, *page.notes), took_ms=took_ms)
 
