@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
-from relook.app.models import Captions, make_encoder, spec_of
+from relook.app.library_encoders import LibraryEncoders
+from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from relook.app.asking import AskOptions, Picture
+    from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
 
 __all__ = ["Library", "ask"]
@@ -81,7 +83,7 @@ class Library:
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
-        self.encoder = encoder
+        self.encoders = LibraryEncoders(self.folder, encoder)
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
         self.session_limits = sessions or SessionLimits()
@@ -105,8 +107,7 @@ class Library:
         files = LibraryFiles.open(self.folder)
         try:
             check_store(files.manifest, self._store)
-            if self.encoder is not None:
-                files.check_encoder(self._encoder)
+            self.encoders.check(files.manifest)
         except BaseException:
             files.close()
             raise
@@ -114,22 +115,17 @@ class Library:
         self._files = files
         return files
 
-    @cached_property
+    @property
     def _encoder(self) -> Encoder:
-        if not isinstance(self.encoder, str | EncoderSettings | None):
-            return self.encoder
-        kept = Manifest.read(self.folder).encoder if Manifest.exists(self.folder) else None
-        return make_encoder(self.encoder, kept)
+        """The library's encoder, or the one that a new library will have."""
+        if self._files is None and not Manifest.exists(self.folder):
+            return self.encoders.for_new()
+        return self.encoders.of(self.files.manifest)
 
     @cached_property
     def engine(self) -> Engine:
-        """What ranks this library by vectors, for code that builds on the layers below.
-
-        Raises:
-            EncoderMismatchError: when another encoder made the library.
-        """
-        self.files.check_encoder(self._encoder)
-        return Engine(self.files, self._encoder, self.search_settings)
+        """What ranks this library by vectors, for code that builds on the layers below."""
+        return Engine(self.files, self.encoders.of, self.search_settings)
 
     def add(
         self,
@@ -174,6 +170,25 @@ class Library:
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
             follow_library(self._files)
         return self.files
+
+    def upgrade(
+        self,
+        encoder: str | EncoderSettings | Encoder | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> UpgradeReport:
+        """Makes all vectors again with another encoder; ids, words, marks and sessions are kept.
+
+        Args:
+            encoder: The new one; the present version of the library's own when None.
+            progress: Called now and then; may raise `Stop`, and the next run goes on there.
+
+        Raises:
+            RelookError: as `relook.app.upgrading.upgrade`; the library is then as it was.
+        """
+        from relook.app.upgrading import upgrade  # a search does without Pillow
+
+        return upgrade(self, encoder, progress)
 
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
@@ -351,9 +366,7 @@ class Library:
             self._files = None
         self.__dict__.pop("engine", None)
         self._captions.close()
-        ours = self.__dict__.get("_encoder")
-        if ours is not None and ours is not self.encoder:
-            ours.close()
+        self.encoders.close()
 
     def __enter__(self) -> Library:
         return self

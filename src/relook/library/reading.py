@@ -43,6 +43,7 @@ __all__ = [
 _FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
 _WAIT_S = 0.2  # for the listing, before the next report of progress
 
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A picture that was read: its input for the encoder, unless its content is known.

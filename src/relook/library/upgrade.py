@@ -23,6 +23,7 @@ from typing import Any
 from relook.core.disk_errors import disk_error
 from relook.core.picture_paths import split_member
 from relook.core.settings import ImageLimits
+from relook.core.types import Box
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.manifest import FORMAT_VERSION, Manifest
@@ -30,10 +31,10 @@ from relook.library.reading import PictureReader, Read
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Progress, ProgressCallback
 from relook.library.snapshot import vectors_path
-from relook.library.upgrade_staging import StagedImage, Staging, staged_for
+from relook.library.upgrade_staging import StagedImage, Staging, settle_upgrade, staged_for
 from relook.library.vector_file import VectorFile, renew_sums
 
-__all__ = ["Restaging", "UpgradeReport", "new_number", "settle_upgrade", "switch"]
+__all__ = ["Restaging", "UpgradeReport", "new_number", "switch"]
 
 _COMMIT_EVERY = 256
 _LISTED = 1000  # unread pictures that a report lists
@@ -254,18 +255,6 @@ def switch(files: LibraryFiles, staging: Staging, encoder: str, encoder_number: 
     files.writer_vectors()  # removes the old file
 
 
-def settle_upgrade(files: LibraryFiles) -> None:
-    """Ends what a kill right after a switch left: the manifest names one encoder again.
-
-    Writer's lock held; the files are refreshed.
-    """
-    if Manifest.read(files.folder).next is not None:
-        files.manifest.write(files.folder)
-    target = staged_for(files.folder)
-    if target is not None and target.fingerprint.digest == files.manifest.fingerprint.digest:
-        Staging.remove(files.folder)
-
-
 def _put_in_place(files: LibraryFiles, staging: Staging, number: int) -> None:
     """The files of the new vectors under the names that the catalog will say."""
     path = vectors_path(files.folder, number)
@@ -325,7 +314,9 @@ def _move_tiles(db: sqlite3.Connection, before: Mapping[int, int]) -> None:
         pair: _new_tiles(_boxes(texts[pair[0]]), _boxes(texts[pair[1]]))
         for pair in set(changed.values())
     }
-    for session_id, number, text in db.execute("SELECT session_id, number, hits FROM rounds").fetchall():
+    for session_id, number, text in db.execute(
+        "SELECT session_id, number, hits FROM rounds"
+    ).fetchall():
         try:
             hits = [
                 (image_id, score, _new_tile(tile, pairs.get(changed.get(image_id))))  # type: ignore[arg-type]
@@ -339,7 +330,7 @@ def _move_tiles(db: sqlite3.Connection, before: Mapping[int, int]) -> None:
         )
 
 
-def _new_tiles(old: Sequence[Any], new: Sequence[Any]) -> list[int]:
+def _new_tiles(old: Sequence[Box], new: Sequence[Box]) -> list[int]:
     """The number of each old tile among the new ones; 0 where it is not there."""
     return [new.index(box) if box in new else 0 for box in old]
 
@@ -358,9 +349,7 @@ def _renew_boxes(db: sqlite3.Connection, staging: Staging) -> None:
     db.executemany("UPDATE judgements SET crop = ? WHERE image_id = ? AND box = ?", staging.crops())
 
 
-def _boxes(text: str) -> tuple[Any, ...]:
-    from relook.core.types import Box
-
+def _boxes(text: str) -> tuple[Box, ...]:
     return tuple(Box(*edges) for edges in json.loads(text))
 
 

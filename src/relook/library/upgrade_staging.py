@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,15 +20,16 @@ from relook.core.errors import LibraryFormatError
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint
+from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest, write_whole
 from relook.library.records import ImageRecord
 from relook.library.sqlite_errors import DAMAGE, database_error
 from relook.library.vector_file import VectorFile
 
-__all__ = ["FOLDER", "StagedImage", "Staging", "staged_for"]
+__all__ = ["FOLDER", "StagedImage", "Staging", "settle_upgrade", "staged_for"]
 
 FOLDER = "upgrade"
-_TARGET = "target.json"
+_TARGET, _DATABASE, _VECTORS = "target.json", "staged.sqlite3", "vectors.f16"
 StagedImage = tuple[ImageRecord, Floats, Sequence[Box]]
 """An image, its vectors [t, d], and the rectangles that they stand for."""
 _SCHEMA = """
@@ -80,7 +82,7 @@ class Staging:
             self.folder.mkdir(exist_ok=True)
             values = {"encoder": encoder, "fingerprint": fingerprint.as_dict()}
             write_whole(self.folder / _TARGET, {"format_version": 1, **values})
-        self._path = self.folder / "staged.sqlite3"
+        self._path = self.folder / _DATABASE
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
             self._db.executescript(_SCHEMA)
@@ -96,7 +98,7 @@ class Staging:
         (end_row,) = self._db.execute(
             "SELECT coalesce(max(first_row + n_tiles), 0) FROM staged"
         ).fetchone()
-        vectors = VectorFile(self.folder / "vectors.f16", dim, end_row)
+        vectors = VectorFile(self.folder / _VECTORS, dim, end_row)
         vectors.cut_tail()
         return vectors
 
@@ -161,7 +163,9 @@ class Staging:
 
     def put_crops(self, crops: Iterable[tuple[int, str, Floats]]) -> None:
         """Adds vectors [d] of boxes: image id, the box as judgements keep it, vector."""
-        rows = [(image_id, box, vector.astype(np.float32).tobytes()) for image_id, box, vector in crops]
+        rows = [
+            (image_id, box, vector.astype(np.float32).tobytes()) for image_id, box, vector in crops
+        ]
         try:
             self._db.execute("BEGIN")
             self._db.executemany("INSERT OR REPLACE INTO crops VALUES (?, ?, ?)", rows)
@@ -210,8 +214,43 @@ class Staging:
         self._db.close()
 
     @staticmethod
+    def n_bytes(library: Path, fingerprint: Fingerprint) -> int:
+        """Size of the vectors that an earlier run has made for an encoder."""
+        target = staged_for(library)
+        if target is None or target.fingerprint.digest != fingerprint.digest:
+            return 0
+        try:
+            return (library / FOLDER / _VECTORS).stat().st_size
+        except OSError:
+            return 0
+
+    @staticmethod
+    def count(library: Path, fingerprint: Fingerprint) -> int:
+        """How many images an earlier run has done for an encoder; nothing is changed."""
+        path = library / FOLDER / _DATABASE
+        if not Staging.n_bytes(library, fingerprint) or not path.exists():
+            return 0
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+                return int(db.execute("SELECT count(*) FROM staged").fetchone()[0])
+        except DAMAGE:
+            return 0
+
+    @staticmethod
     def remove(library: Path) -> None:
         """Throws away what was made; fine where nothing was."""
         folder = library / FOLDER
         (folder / _TARGET).unlink(missing_ok=True)  # first: without it the rest counts for nothing
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def settle_upgrade(files: LibraryFiles) -> None:
+    """Ends what a kill right after a switch left: the manifest names one encoder again.
+
+    Writer's lock held; the files are refreshed.
+    """
+    if Manifest.read(files.folder).next is not None:
+        files.manifest.write(files.folder)
+    target = staged_for(files.folder)
+    if target is not None and target.fingerprint.digest == files.manifest.fingerprint.digest:
+        Staging.remove(files.folder)

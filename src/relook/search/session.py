@@ -30,7 +30,7 @@ from relook.search.judging import (
     checked_weight,
     prepare,
 )
-from relook.search.regions import crop_vectors, region
+from relook.search.regions import check_current, crop_vectors, region
 from relook.search.session_view import SessionView, no_judgement, only_record
 
 __all__ = ["Session", "start"]
@@ -119,6 +119,8 @@ class Session(SessionView):
         """Writes what was prepared, in place of what waits at the same places."""
         if not prepared.judgements:
             return []
+        if any(judgement.crop is not None for judgement in prepared.judgements):
+            check_current(self.engine.files)
         if self.row.current_round != prepared.round:
             raise LibraryBusyError(
                 "session_busy",
@@ -199,7 +201,10 @@ class Session(SessionView):
                 values |= _caption_values(None)
         if caption is not None:
             values |= _caption_values(caption)
-        self._table.change(self.session_id, judgement_id, values)
+        with self._table.together():
+            if "crop" in values:
+                check_current(self.engine.files)
+            self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
     def remove(self, judgement_id: int) -> None:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from relook.core.converter import from_json
-from relook.core.errors import InputError, NotFoundError
-from relook.core.types import Page, Query
+from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
@@ -23,6 +23,7 @@ from relook.search.engine import Engine, Filter
 from relook.search.feedback_evidence import Fitted, gather
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
+from relook.search.regions import check_current, crop_vectors
 from relook.search.vectorise import query_vector
 
 __all__ = ["SessionView", "no_judgement", "only_record"]
@@ -52,7 +53,7 @@ class SessionView:
         self.session_id = session_id
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
-        self._vector: Floats | None = None
+        self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
 
     @property
     def rows(self) -> SessionRows:
@@ -127,11 +128,38 @@ class SessionView:
 
     def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
+        judgements = self._with_crops(judgements)
         evidence, notes = gather(
             self.vector, judgements, first, self.engine.files, self.engine.encoder
         )
+        check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
         scorer = named_strategy(strategy)(evidence)
         return Fitted(evidence, scorer, (*notes, *scorer.notes))
+
+    def _with_crops(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+        """The judgements, with vectors for boxes that an upgrade of the library left without."""
+        kept = []
+        for judgement in judgements:
+            if judgement.box is not None and judgement.crop is None:
+                judgement = self._with_crop(judgement, judgement.box)
+            kept.append(judgement)
+        return kept
+
+    def _with_crop(self, judgement: Judgement, box: Box) -> Judgement:
+        files = self.engine.files
+        if not files.records([judgement.image_id]):
+            return judgement
+        place = (judgement.image_id, box)
+        try:
+            crop = crop_vectors(self.engine, [place])[place]
+        except ImageError:
+            return judgement  # the tiles that the box covers stand for it
+        if files.catalog.writable:
+            with self._table.together():
+                check_current(files)
+                still = {"box": box, "crop": None}
+                self._table.change(self.session_id, judgement.judgement_id, {"crop": crop}, still)
+        return replace(judgement, crop=crop)
 
     @property
     def vector(self) -> Floats:
@@ -140,10 +168,12 @@ class SessionView:
         Raises:
             InputError: `bad_session` when the query cannot be read.
         """
-        if self._vector is None:
+        number = self.engine.files.manifest.fingerprint.number
+        if self._vector is None or self._vector[0] != number:
             self._whole_row()
-            self._vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
-        return self._vector
+            vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
+            self._vector = number, vector
+        return self._vector[1]
 
     @property
     def only(self) -> Filter:

@@ -1,0 +1,132 @@
+"""The encoders of one library: the one that made its vectors, also after an upgrade. Layer: app."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from relook import encoders
+from relook.app.models import make_encoder
+from relook.core.errors import EncoderMismatchError
+from relook.core.settings import EncoderSettings
+from relook.encoders import ENCODERS, Encoder
+from relook.encoders.spec import ModelSpec
+from relook.library.manifest import Manifest, check_encoder
+
+__all__ = ["LibraryEncoders", "newer_encoder", "upgrade_encoder"]
+
+Chosen = str | EncoderSettings | Encoder | None
+
+
+class LibraryEncoders:
+    """Opens the encoder of a library, once, and another one when the library has gone over to it.
+
+    Args:
+        folder: The library.
+        chosen: A model, settings, or an open encoder, which then stays open; the library's own
+            when None.
+    """
+
+    def __init__(self, folder: Path, chosen: Chosen) -> None:
+        self._folder, self.chosen = folder, chosen
+        self._opened: dict[str, Encoder] = {}  # by the digest of the manifest's fingerprint
+        self._lock = threading.Lock()
+
+    def for_new(self) -> Encoder:
+        """The encoder of a library that is not made yet."""
+        return self._open("", None)
+
+    def of(self, manifest: Manifest) -> Encoder:
+        """The encoder that made the vectors of a library.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` when it is not the one at hand.
+        """
+        encoder = self._open(manifest.fingerprint.digest, manifest.encoder)
+        check_encoder(manifest, encoder, self._folder)
+        return encoder
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuses a named encoder that did not make the library, when the library is opened.
+
+        Raises:
+            EncoderMismatchError: `other_encoder`; InputError: `other_tiles`.
+        """
+        if self.chosen is None:
+            return
+        try:
+            self.of(manifest)
+        except EncoderMismatchError:
+            if not isinstance(self.chosen, EncoderSettings) or self.chosen.model:
+                raise  # else only a search needs it
+
+    def use(self, encoder: Encoder) -> None:
+        """Has the library use an encoder that it has gone over to, from now on."""
+        if not isinstance(self.chosen, str | EncoderSettings | None):
+            self.chosen = encoder
+        elif isinstance(self.chosen, EncoderSettings):
+            self.chosen = replace(self.chosen, model="", revision="", tiles="", dtype="auto")
+        else:
+            self.chosen = None
+        with self._lock:
+            self._opened[encoder.fingerprint.digest] = encoder
+
+    def _open(self, digest: str, spec: str | None) -> Encoder:
+        if not isinstance(self.chosen, str | EncoderSettings | None):
+            return self.chosen
+        with self._lock:
+            if digest not in self._opened and not digest:
+                encoder = make_encoder(self.chosen, None)
+                self._opened[""] = self._opened[encoder.fingerprint.digest] = encoder
+            elif digest not in self._opened:
+                self._opened[digest] = make_encoder(self.chosen, spec)
+            return self._opened[digest]
+
+    def close(self) -> None:
+        """Frees the models that were opened here; closing twice is fine."""
+        with self._lock:
+            opened, self._opened = list(self._opened.values()), {}
+        for encoder in {id(encoder): encoder for encoder in opened}.values():
+            if encoder is not self.chosen:
+                encoder.close()
+
+
+def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
+    """Opens the encoder that a library is to go over to, and loads it.
+
+    What the library keeps holds for the new one, too, unless the settings say otherwise: its
+    tiles, and its precision where it is a model of the same kind.
+
+    Args:
+        chosen: A model, settings, or an open encoder; what the library names when None.
+        manifest: Of the library.
+
+    Raises:
+        RelookError: when it cannot be opened, as `make_encoder`.
+    """
+    if not isinstance(chosen, str | EncoderSettings | None):
+        return chosen
+    settings = chosen if isinstance(chosen, EncoderSettings) else EncoderSettings(chosen or "")
+    kept = ModelSpec.parse(manifest.encoder)
+    spec = ModelSpec.parse(settings.model) if settings.model else kept
+    if "model" in ENCODERS.fact(spec.kind, "needs", ()):  # else its tiles are part of it
+        tiles = settings.tiles or spec.options.get("tiles") or kept.options.get("tiles")
+        spec = spec.with_options(tiles=tiles)
+        if spec.kind == kept.kind and settings.dtype == EncoderSettings().dtype:
+            settings = replace(settings, dtype=manifest.fingerprint.dtype)
+    return make_encoder(replace(settings, model=str(spec), tiles=""), None)
+
+
+def newer_encoder(manifest: Manifest) -> Encoder | None:
+    """The encoder of this Relook where it is another version of the one that made a library.
+
+    Only for encoders that come with the package: to look at any other takes loading it.
+    """
+    if ModelSpec.parse(manifest.encoder).kind != encoders.DEFAULT or manifest.store:
+        return None
+    encoder = make_encoder(manifest.encoder, manifest.encoder)
+    if encoder.fingerprint.digest == manifest.fingerprint.digest:
+        encoder.close()
+        return None
+    return encoder
