@@ -66,8 +66,7 @@ class Library:
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
     Raises:
-        LibraryFormatError: when the library there is newer or damaged.
-        EncoderMismatchError: when another encoder made it.
+        LibraryFormatError: it is newer or damaged; EncoderMismatchError: another encoder made it.
     """
 
     def __init__(
@@ -114,6 +113,11 @@ class Library:
         follow_library(files)
         self._files = files
         return files
+
+    @property
+    def encoder(self) -> str | EncoderSettings | Encoder | None:
+        """As it was chosen; None leaves the choice to the library."""
+        return self.encoders.chosen
 
     @property
     def _encoder(self) -> Encoder:
@@ -177,15 +181,7 @@ class Library:
         *,
         progress: ProgressCallback | None = None,
     ) -> UpgradeReport:
-        """Makes all vectors again with another encoder; ids, words, marks and sessions are kept.
-
-        Args:
-            encoder: The new one; the present version of the library's own when None.
-            progress: Called now and then; may raise `Stop`, and the next run goes on there.
-
-        Raises:
-            RelookError: as `relook.app.upgrading.upgrade`; the library is then as it was.
-        """
+        """All vectors again, by another encoder: as `relook.app.upgrading.upgrade`."""
         from relook.app.upgrading import upgrade  # a search does without Pillow
 
         return upgrade(self, encoder, progress)
@@ -379,8 +375,6 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     """Answers a question about a picture with evidence about it.
 
         answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
-        print(answer.text, answer.citations)
-        answer.evidence.items[0].match.title
 
     Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
     unless a provider or a model elsewhere is named; a picture of this machine goes there only

@@ -12,9 +12,11 @@ from relook.core.errors import EncoderMismatchError
 from relook.core.settings import EncoderSettings
 from relook.encoders import ENCODERS, Encoder
 from relook.encoders.spec import ModelSpec
+from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest, check_encoder
+from relook.library.upgrade_staging import staged_for
 
-__all__ = ["LibraryEncoders", "newer_encoder", "upgrade_encoder"]
+__all__ = ["LibraryEncoders", "upgrade_encoder", "upgrade_offer"]
 
 Chosen = str | EncoderSettings | Encoder | None
 
@@ -118,15 +120,24 @@ def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
     return make_encoder(replace(settings, model=str(spec), tiles=""), None)
 
 
-def newer_encoder(manifest: Manifest) -> Encoder | None:
-    """The encoder of this Relook where it is another version of the one that made a library.
+def upgrade_offer(files: LibraryFiles) -> dict[str, object] | None:
+    """What there is to say of an upgrade to the encoder of this Relook; None where there is none.
 
-    Only for encoders that come with the package: to look at any other takes loading it.
+    Only for encoders that come with the package: to look at another takes loading it.
+
+    Returns:
+        `after`: the new encoder, as messages name it; `begun`: whether a run was stopped.
     """
+    manifest = files.manifest
     if ModelSpec.parse(manifest.encoder).kind != encoders.DEFAULT or manifest.store:
         return None
     encoder = make_encoder(manifest.encoder, manifest.encoder)
-    if encoder.fingerprint.digest == manifest.fingerprint.digest:
+    try:
+        fingerprint = encoder.fingerprint
+    finally:
         encoder.close()
+    if fingerprint.digest == manifest.fingerprint.digest:
         return None
-    return encoder
+    target = staged_for(files.folder)
+    begun = target is not None and target.fingerprint.digest == fingerprint.digest
+    return {"after": fingerprint.told, "begun": begun}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relook.app.indexing import text_queries
-from relook.app.library_encoders import newer_encoder, upgrade_encoder
+from relook.app.library_encoders import upgrade_encoder
 from relook.app.models import spec_of
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, NotFoundError, StorageError
@@ -21,7 +21,7 @@ from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
 from relook.library.report import Progress, ProgressCallback, Stop
 from relook.library.upgrade import Restaging, UpgradeReport, new_number, switch
-from relook.library.upgrade_staging import Staging, settle_upgrade, staged_for
+from relook.library.upgrade_staging import Staging, settle_upgrade
 from relook.search.regions import encoded_boxes
 from relook.stores.plan import plan_index
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.library.files import LibraryFiles
 
-__all__ = ["UpgradeCost", "upgrade", "upgrade_cost", "upgrade_offer"]
+__all__ = ["UpgradeCost", "upgrade", "upgrade_cost"]
 
 _N_TIMED = 4  # pictures that are encoded to learn how long one takes
 _ROOM = 1.2  # times the size of the new vectors: what the catalog needs beside them
@@ -83,16 +83,6 @@ def upgrade_cost(
     finally:
         if new is not encoder:
             new.close()
-
-
-def upgrade_offer(files: LibraryFiles) -> dict[str, object] | None:
-    """What `relook info` says of an upgrade to the encoder of this Relook; None for none."""
-    encoder = newer_encoder(files.manifest)
-    if encoder is None:
-        return None
-    target = staged_for(files.folder)
-    begun = target is not None and target.fingerprint.digest == encoder.fingerprint.digest
-    return {"after": encoder.fingerprint.told, "begun": begun}
 
 
 def upgrade(

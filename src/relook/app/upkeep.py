@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from relook.app.indexing import text_queries
+from relook.app.library_encoders import upgrade_offer
 from relook.library.compaction import CompactReport, compact
+from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
 from relook.search.recall import measure_recall, sample_tiles
 
@@ -32,7 +34,10 @@ def library_facts(files: LibraryFiles) -> dict[str, Any]:
         "n_away": sum(absence.n for absence in away),
         "away": [absence.as_dict() for absence in away],
         "n_skipped": catalog.count("skipped"),
+        "n_unencoded": catalog.count(f"images WHERE {UNENCODED}"),
         "encoder": manifest.encoder,
+        "encoder_revision": manifest.fingerprint.revision,
+        "upgrade": upgrade_offer(files),
         "fingerprint": manifest.fingerprint.digest,
         "dim": manifest.fingerprint.dim,
         "format_version": manifest.format_version,

@@ -29,7 +29,14 @@ from relook.library.image_words import Sidecars
 from relook.library.known import load_known
 from relook.library.missing import places_of, sort_missing, tell_missing
 from relook.library.reading import (
-    Duplicates, Outcomes, PictureReader, Read, read_ahead, set_words, with_words, words_of,
+    Duplicates,
+    Outcomes,
+    PictureReader,
+    Read,
+    read_ahead,
+    set_words,
+    with_words,
+    words_of,
 )  # fmt: skip
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
@@ -312,7 +319,9 @@ class Builder:
         if known and self._homes.is_elsewhere(record.facts.path, known):
             self._homes.displace(known)
             known = 0
-        known = known or self._bare_twin(read)
+        if not known and self._has_bare:
+            twins = self._files.catalog.images_with(read.content)
+            known = self._homes.unencoded(read.facts.path, twins)
         if known:
             self._report.n_updated += 1
             self._homes.settle(known, record.facts.path)
@@ -329,15 +338,6 @@ class Builder:
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), tiles))
-
-    def _bare_twin(self, read: Read) -> int:
-        """Id of the image without vectors whose picture this is at another path; 0 for none."""
-        if not self._has_bare:
-            return 0
-        twins = self._files.catalog.images_with(read.content)
-        lost = [twin for twin in twins if not twin.n_tiles and self._homes.may_move(twin)]
-        paired = pairs([read.facts.path], lost)
-        return paired[0][1].image_id if paired else 0
 
     def _commit(self) -> None:
         """Hands what is finished to the writer, once the batch before is on disk."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -84,6 +84,17 @@ class Homes:
         if image.image_id in self._displaced:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)
+
+    def unencoded(self, path: bytes, twins: Sequence[ImageRecord]) -> int:
+        """Id of the image without vectors whose file this is, at another path; 0 for none.
+
+        Args:
+            path: Of a file that was read.
+            twins: The images with its content.
+        """
+        lost = [twin for twin in twins if not twin.n_tiles and self.may_move(twin)]
+        paired = pairs([path], lost)
+        return paired[0][1].image_id if paired else 0
 
     def is_changing(self, image: ImageRecord) -> bool:
         """Whether an image's file was listed with other facts, and nobody has read it yet."""

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -150,7 +150,7 @@ class Restaging:
             self._n_done += len(some) - len(missing)
             yield from missing
 
-    def _read_ahead(self) -> Iterator[tuple[ImageRecord, Read | SkippedFile]]:
+    def _read_ahead(self) -> Generator[tuple[ImageRecord, Read | SkippedFile], None, None]:
         """Reads pictures in threads, a few batches ahead; results in order."""
         pending: collections.deque[tuple[ImageRecord, Future[Read | SkippedFile]]]
         pending = collections.deque()
@@ -304,7 +304,7 @@ def _name_rows(files: LibraryFiles, db: sqlite3.Connection, staging: Staging) ->
 
 
 def _move_tiles(db: sqlite3.Connection, before: Mapping[int, int]) -> None:
-    """Has the pages of sessions name the tiles by their new numbers; the whole where one is gone."""
+    """Has the pages of sessions name tiles by their new numbers; the whole where one is gone."""
     after = dict(db.execute("SELECT image_id, tiling_id FROM images").fetchall())
     changed = {i: (before[i], after[i]) for i in after if before[i] != after[i]}
     if not changed or not _has(db, "rounds"):

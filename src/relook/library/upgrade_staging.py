@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np

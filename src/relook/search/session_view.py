@@ -138,12 +138,12 @@ class SessionView:
 
     def _with_crops(self, judgements: Sequence[Judgement]) -> list[Judgement]:
         """The judgements, with vectors for boxes that an upgrade of the library left without."""
-        kept = []
-        for judgement in judgements:
-            if judgement.box is not None and judgement.crop is None:
-                judgement = self._with_crop(judgement, judgement.box)
-            kept.append(judgement)
-        return kept
+        return [
+            self._with_crop(judgement, judgement.box)
+            if judgement.box is not None and judgement.crop is None
+            else judgement
+            for judgement in judgements
+        ]
 
     def _with_crop(self, judgement: Judgement, box: Box) -> Judgement:
         files = self.engine.files
