@@ -48,10 +48,7 @@ class NewEncoder(ColourEncoder):
         return tuple(boxes[at] for at in ORDER)
 
     def encode_prepared(self, prepared: Sequence[Any]) -> list[Floats]:
-        counted = []
-        for rows in _OLD.encode_prepared(prepared):
-            counted.append(self._moved(rows[list(ORDER)]))
-        return counted
+        return [self._moved(rows[list(ORDER)]) for rows in _OLD.encode_prepared(prepared)]
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         return self._moved(_OLD.encode_texts(texts))

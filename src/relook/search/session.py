@@ -109,6 +109,7 @@ class Session(SessionView):
             InputError, NotFoundError, ImageError: as `judge_all`.
         """
         self._whole_row()
+        self.engine.files.refresh()
         first = self._first
         words = BoxWords(
             caption or self._caption, lambda sign: about(self.query, first, sign), progress
@@ -195,6 +196,7 @@ class Session(SessionView):
         if weight is not None:
             values["weight"] = checked_weight(weight)
         if box is not None and box != judgement.box:
+            self.engine.files.refresh()
             place = (judgement.image_id, box)
             values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
             if judgement.caption_by == "captioner" or judgement.caption is None:

@@ -123,6 +123,7 @@ class SessionView:
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
         """
+        self.engine.files.refresh()
         found = self.judgements if at is None else self._judgements_at(at)
         return self._fit(strategy, [one for one in found if one.judgement_id != without])
 
