@@ -31,7 +31,7 @@ from relook.bench.arms import compare
 from relook.bench.simulate import Gallery, Protocol, Task
 from relook.core.vectors import unit
 from relook.feedback.directions import covariance
-from relook.feedback.evidence import Evidence
+from relook.feedback.judged import Evidence
 from relook.feedback.strategies import strategy
 
 FOLDS, MEMBERS, GALLERY, PHRASINGS = 3, 2, 1000, 2000

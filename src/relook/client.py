@@ -67,7 +67,7 @@ class Client:
     ) -> None:
         self._timeout_s = timeout_s
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # Without `trust_env` no proxy of the environment hears of local pictures.
+        # A proxy that the environment names would get local pictures.
         self._http = httpx.Client(
             base_url=address, headers=headers, timeout=timeout_s, transport=transport,
             trust_env=False,
@@ -75,8 +75,8 @@ class Client:
 
     def libraries(self) -> list[Json]:
         """Every library of the server."""
-        found: list[Json] = self._ask("GET", "/libraries")["libraries"]
-        return found
+        libraries: list[Json] = self._ask("GET", "/libraries")["libraries"]
+        return libraries
 
     def library(self, library_id: str) -> Json:
         """One library and what it holds."""
@@ -84,8 +84,8 @@ class Client:
 
     def fields(self, library_id: str) -> list[str]:
         """Names that `where` of a search may use."""
-        found: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
-        return found
+        names: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
+        return names
 
     def search(self, library_id: str, query: str | Json, *, limit: int = 20, **only: Any) -> Json:
         """Finds images.
@@ -146,8 +146,8 @@ class Client:
 
     def sessions(self, library_id: str) -> list[Json]:
         """The sessions of a library, newest first."""
-        found: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
-        return found
+        lines: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
+        return lines
 
     def begin(
         self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "", **only: Any
@@ -251,6 +251,14 @@ class Client:
         body = {"paths": [os.fspath(path) for path in paths]}
         return self._ask("POST", f"/libraries/{library_id}/index", json=body)
 
+    def upgrade_cost(self, library_id: str) -> Json:
+        """What an upgrade to the present version of the library's encoder would take."""
+        return self._ask("GET", f"/libraries/{library_id}/upgrade")
+
+    def upgrade(self, library_id: str) -> Json:
+        """Starts making all vectors again by that encoder; returns the job."""
+        return self._ask("POST", f"/libraries/{library_id}/upgrade")
+
     def upload(self, library_id: str, files: Sequence[PathLike]) -> Json:
         """Adds picture files of this machine to the library; returns the job."""
         paths = [Path(file) for file in files]
@@ -328,8 +336,8 @@ def _check(response: httpx.Response) -> None:
     if not response.is_error:
         return
     try:
-        told = response.json()["error"]
-        code, message, hint = told["code"], told["message"], told["hint"]
+        body = response.json()["error"]
+        code, message, hint = body["code"], body["message"], body["hint"]
     except (ValueError, KeyError, TypeError):
         code, message, hint = "bad_answer", f"status {response.status_code}", ""
     raise _CLASSES.get(response.status_code, RelookError)(code, message, hint)

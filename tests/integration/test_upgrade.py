@@ -80,8 +80,8 @@ def made(library: relook.Library, session_id: str) -> tuple:
 def crop_of(folder: Path, name: str) -> np.ndarray | None:
     """The vector of the box on a picture, as it stands in the catalog."""
     with sqlite3.connect(folder / "catalog.sqlite3") as db:
-        sql = "SELECT crop FROM judgements JOIN images USING (image_id) WHERE CAST(path AS TEXT) LIKE ?"
-        crop = db.execute(sql, (f"%/{name}",)).fetchone()[0]
+        sql = "SELECT crop FROM judgements JOIN images USING (image_id) WHERE path LIKE ?"
+        crop = db.execute(sql.replace("path", "CAST(path AS TEXT)"), (f"%/{name}",)).fetchone()[0]
     return None if crop is None else np.frombuffer(crop, np.float32)
 
 

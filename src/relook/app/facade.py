@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
-from relook.app.library_encoders import LibraryEncoders
+from relook.app.library_encoders import Chosen, LibraryEncoders
 from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
@@ -176,10 +176,7 @@ class Library:
         return self.files
 
     def upgrade(
-        self,
-        encoder: str | EncoderSettings | Encoder | None = None,
-        *,
-        progress: ProgressCallback | None = None,
+        self, encoder: Chosen = None, progress: ProgressCallback | None = None
     ) -> UpgradeReport:
         """All vectors again, by another encoder: as `relook.app.upgrading.upgrade`."""
         from relook.app.upgrading import upgrade  # a search does without Pillow
@@ -350,7 +347,7 @@ class Library:
         """What the library holds; the object that `relook info --json` prints."""
         from relook.app.upkeep import library_facts  # a search does without it
 
-        return library_facts(self.files)
+        return library_facts(self.files).as_dict()
 
     def __len__(self) -> int:
         return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")

@@ -31,6 +31,7 @@ from relook.library.compaction import compact, is_worthwhile
 from relook.library.files import LibraryFiles
 from relook.library.image_words import Sidecars
 from relook.library.index_worker import IndexWorker
+from relook.library.left_out import LeftOut
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Scan, check_root
@@ -86,6 +87,7 @@ def add(
 
     settings = options.settings or IndexSettings()
     sidecars = Sidecars([expanded(file) for file in options.metadata])
+    left_out = LeftOut(settings.exclude, defaults=settings.default_excludes)
     given = [absolute(path) for path in paths]
     for root in () if options.missing_ok else given:
         check_root(root)  # a mistyped path must not leave an empty library
@@ -113,6 +115,7 @@ def add(
             must_exist=bool(given) and not options.missing_ok,
             within=None if within is None else _local(within),
             connections=settings.connections,
+            left_out=left_out,
         )
         for root in given:
             files.catalog.add_root(root)

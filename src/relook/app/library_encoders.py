@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relook import encoders
 from relook.app.models import make_encoder
+from relook.core.converter import JsonValue
 from relook.core.errors import EncoderMismatchError
 from relook.core.settings import EncoderSettings
 from relook.encoders import ENCODERS, Encoder
+from relook.encoders.known_models import resolve
 from relook.encoders.spec import ModelSpec
 from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest, check_encoder
 from relook.library.upgrade_staging import staged_for
 
-__all__ = ["LibraryEncoders", "upgrade_encoder", "upgrade_offer"]
+__all__ = ["Chosen", "LibraryEncoders", "UpgradeOffer", "upgrade_encoder", "upgrade_offer"]
 
 Chosen = str | EncoderSettings | Encoder | None
+"""A model by name, settings, an open encoder, or the library's own."""
 
 
 class LibraryEncoders:
@@ -111,7 +114,7 @@ def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
         return chosen
     settings = chosen if isinstance(chosen, EncoderSettings) else EncoderSettings(chosen or "")
     kept = ModelSpec.parse(manifest.encoder)
-    spec = ModelSpec.parse(settings.model) if settings.model else kept
+    spec = resolve(ModelSpec.parse(settings.model), kept) if settings.model else kept
     if "model" in ENCODERS.fact(spec.kind, "needs", ()):  # else its tiles are part of it
         tiles = settings.tiles or spec.options.get("tiles") or kept.options.get("tiles")
         spec = spec.with_options(tiles=tiles)
@@ -120,13 +123,23 @@ def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
     return make_encoder(replace(settings, model=str(spec), tiles=""), None)
 
 
-def upgrade_offer(files: LibraryFiles) -> dict[str, object] | None:
+@dataclass(frozen=True, slots=True)
+class UpgradeOffer(JsonValue):
+    """A newer version of the encoder that made a library.
+
+    Args:
+        after: The new encoder, as messages name it.
+        begun: Whether an upgrade to it was begun, and stopped.
+    """
+
+    after: str
+    begun: bool
+
+
+def upgrade_offer(files: LibraryFiles) -> UpgradeOffer | None:
     """What there is to say of an upgrade to the encoder of this Relook; None where there is none.
 
     Only for encoders that come with the package: to look at another takes loading it.
-
-    Returns:
-        `after`: the new encoder, as messages name it; `begun`: whether a run was stopped.
     """
     manifest = files.manifest
     if ModelSpec.parse(manifest.encoder).kind != encoders.DEFAULT or manifest.store:
@@ -140,4 +153,4 @@ def upgrade_offer(files: LibraryFiles) -> dict[str, object] | None:
         return None
     target = staged_for(files.folder)
     begun = target is not None and target.fingerprint.digest == fingerprint.digest
-    return {"after": fingerprint.told, "begun": begun}
+    return UpgradeOffer(fingerprint.told, begun)

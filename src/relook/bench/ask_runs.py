@@ -15,7 +15,7 @@ from relook.bench.judge import Judge, StringJudge
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.providers.base import Subject
-from relook.rag.ask import Asker
+from relook.rag.asker import Asker
 from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 

@@ -16,7 +16,7 @@ import numpy as np
 from relook.bench.query_files import Wanted, positions
 from relook.core.errors import InputError
 from relook.core.vectors import Floats, Ints, top
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template

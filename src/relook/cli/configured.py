@@ -63,7 +63,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "evidence": _CORE + "EvidenceSettings",
         "answering": "relook.rag.prompt:PromptTexts",
         "serve": "relook.gateway.server_settings:ServerSettings",
-        "mcp": "relook.mcp.settings:McpSettings",
+        "mcp": "relook.mcp.mcp_settings:McpSettings",
     }
 )
 """Section of a configuration file -> the settings that it holds, imported on use."""

@@ -30,6 +30,7 @@ from relook.cli import (
     index,
     look,
     mcp,
+    model,
     search,
     serve,
     upgrade,
@@ -68,7 +69,7 @@ app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
-app.add_typer(dataset.model_app, name="model")
+app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(export_import.export_app, name="export")

@@ -26,7 +26,7 @@ from relook.cli.options import (
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
 from relook.gateway.server_settings import is_loopback
-from relook.mcp.settings import McpSettings
+from relook.mcp.mcp_settings import McpSettings
 
 __all__ = ["mcp"]
 

@@ -25,6 +25,7 @@ from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, Means
+from relook.encoders.onnx_session import open_session
 from relook.encoders.spec import ModelSpec
 from relook.encoders.wordpiece import WordPiece
 
@@ -206,20 +207,8 @@ class BuiltinEncoder:
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         path = self.folder / name
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.n_threads
-        options.log_severity_level = 3
-        # Idle threads would otherwise spin and take the core from the decoding threads.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Processors with AVX2 or AVX-512 but without VNNI add pairs of 8-bit products in 16 bits,
-        # which saturate: vectors then stand at .93 to what they are elsewhere. This asks for the
-        # instructions that do not, on such processors only.
-        # Source: ONNX Runtime, "Quantize ONNX models", on U8S8 and saturation.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            return onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            return open_session(path, n_threads=self.n_threads)
         except Exception as error:
             raise _missing(name, error) from error
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 
 __all__ = [

@@ -12,8 +12,8 @@ import numpy as np
 from relook.core.errors import NotFoundError
 from relook.core.settings import FeedbackSettings
 from relook.feedback.bayes import BayesOptions, bayes
-from relook.feedback.evidence import Evidence
 from relook.feedback.gate import AutoOptions, auto
+from relook.feedback.judged import Evidence
 from relook.feedback.probe import ProbeOptions, probe
 from relook.feedback.region import RegionOptions, region
 from relook.feedback.rocchio import (

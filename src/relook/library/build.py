@@ -42,6 +42,7 @@ from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
+from relook.library.unread import tell_unread
 from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
@@ -132,6 +133,7 @@ class Builder:
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
         tell_missing(catalog, scan, self._report)
+        tell_unread(catalog, scan, self._reader.misnamed, self._sidecars, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -217,9 +219,10 @@ class Builder:
         self._enter(read.record, read, tiles, is_copy=False)
 
     def _encoded(self, content: bytes) -> list[ImageRecord]:
-        """The images with a content, where one of them has vectors; else none."""
+        """The images with a content, one that has vectors first; none where none has any."""
         twins = self._files.catalog.images_with(content)
-        return twins if any(twin.n_tiles for twin in twins) else []
+        twins.sort(key=lambda twin: not twin.n_tiles)
+        return twins if twins and twins[0].n_tiles else []
 
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters a file whose content the library has: touched, moved, or a copy."""
@@ -249,12 +252,10 @@ class Builder:
 
     def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters one more file with a content that the library has."""
-        twin = next(twin for twin in twins if twin.n_tiles)
-        self._enter(_as_of(twin, read), read, self._tiles_of([twin]))
+        self._enter(_as_of(twins[0], read), read, self._tiles_of(twins[0]))
 
-    def _tiles_of(self, twins: list[ImageRecord]) -> Floats:
-        """[t, d] vectors of equal pictures, of which one at least has them."""
-        twin = next(twin for twin in twins if twin.n_tiles)
+    def _tiles_of(self, twin: ImageRecord) -> Floats:
+        """[t, d] vectors of an image that has some."""
         end = twin.first_row + twin.n_tiles
         if end > len(self._vectors):  # of this run
             self._vectors = self._files.committed_vectors()
@@ -294,7 +295,7 @@ class Builder:
     def _put(self, record: ImageRecord, read: Read) -> None:
         """Enters an image that keeps its vectors; one without gets those of an equal picture."""
         self._homes.settle(record.image_id, record.facts.path)
-        tiles = None if record.n_tiles else self._tiles_of(self._encoded(record.content))
+        tiles = None if record.n_tiles else self._tiles_of(self._encoded(record.content)[0])
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), tiles))
@@ -320,8 +321,7 @@ class Builder:
             self._homes.displace(known)
             known = 0
         if not known and self._has_bare:
-            twins = self._files.catalog.images_with(read.content)
-            known = self._homes.unencoded(read.facts.path, twins)
+            known = self._homes.unencoded(self._files.catalog, read.facts.path, read.content)
         if known:
             self._report.n_updated += 1
             self._homes.settle(known, record.facts.path)

@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
 from relook.core.images import content_hash, decode, dhash
-from relook.core.picture_paths import is_url
+from relook.core.picture_paths import is_misnamed, is_url
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.image_words import embedded_words, words_beside
+from relook.library.image_words import words_beside
 from relook.library.known import Contents
+from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import Clock
 
@@ -73,6 +74,9 @@ class PictureReader:
         limits: What a picture may cost.
         contents: What the library has; such files are only hashed. None decodes every file.
         n_decoders: Pictures decoded at once; as many as there are threads when 0.
+
+    Attributes:
+        misnamed: Path and format of pictures whose suffix says another format.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class PictureReader:
         self._slots: AbstractContextManager[object] = (
             threading.BoundedSemaphore(n_decoders) if n_decoders else nullcontext()
         )
+        self.misnamed: list[tuple[bytes, str]] = []
         self.reading, self.decoding = Clock("read"), Clock("decode")
 
     def read(self, facts: FileFacts, again: bool = False) -> Read | SkippedFile:
@@ -103,20 +108,23 @@ class PictureReader:
             with self.reading.work():
                 data = read_bytes(facts.path, self._limits)
                 content = content_hash(data)
-                words = words_beside(facts.path)
+                beside = words_beside(facts.path)
             if self._contents is not None and not self._contents.claim(content) and not again:
-                return Read(facts, content, words)
+                return Read(facts, content, beside.words)
             with self._slots, self.decoding.work():
-                return self._decoded(Read(facts, content, words), data)
+                return self._decoded(Read(facts, content, beside.words), data, beside.fills)
         except ImageError as error:
             if self._contents is not None and content is not None:
                 self._contents.release(content)
-            return SkippedFile(facts, error.code, error.message)
+            reason = f"{error.message}; {error.hint}" if error.hint else error.message
+            return SkippedFile(facts, error.code, reason)
 
-    def _decoded(self, read: Read, data: bytes) -> Read:
+    def _decoded(self, read: Read, data: bytes, fills: Words) -> Read:
         limits = limits_at(read.facts.path, self._limits)
         picture = decode(data, self._encoder.input_px, limits)
-        inside = embedded_words(picture)
+        if is_misnamed(read.facts.path, picture.format):
+            self.misnamed.append((read.facts.path, picture.format))
+        inside = embedded_words(picture).over(fills)
         record = ImageRecord(
             read.facts, read.content, picture.width_px, picture.height_px, picture.format,
             dhash(picture.image), title=inside.title, caption=inside.caption,

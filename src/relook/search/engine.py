@@ -24,6 +24,7 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
+from relook.search.filter_notes import file_date_note, why_empty
 from relook.search.fold import fold
 from relook.search.vectorise import query_vector
 from relook.stores.base import Mask
@@ -168,7 +169,11 @@ class Engine:
             )
             for first, *others in groups[:limit]
         )
-        return Page(query, hits, self.away_notes(only or Filter()))
+        only = only or Filter()
+        shown = [records[first] for first, *_ in groups[:limit]]
+        reason = file_date_note(shown, only.where)
+        reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
+        return Page(query, hits, (*filter(None, (reason,)), *self.away_notes(only)))
 
     def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
         """Why those of some images are away that are."""

@@ -104,10 +104,10 @@ def changes(
     if now.parent not in rounds:
         return {}
     before = rounds[now.parent]
-    # Judgements that led to the new round no longer wait on the one before: what counts
-    # there is what it was fitted from.
+    # The judgements behind the new round are no longer waiting, so the round before is fitted
+    # with exactly those that its own page was made from.
     known = before.parent is not None and before.strategy in STRATEGIES
-    strategy = before.strategy if known else "none"  # one of another version says nothing here
+    strategy = before.strategy if known else "none"  # unknown: made by another version
     scorer = session.fitted(strategy, at=before.number).scorer
     only = session.only_unseen(
         before.number, session.judgements, keep_shown=keep_shown, keep_judged=keep_judged
@@ -161,7 +161,7 @@ def _query_reasons(
     weights = np.array([part.weight for part in session.query.parts], np.float32)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True)]
+    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True)]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:
@@ -192,7 +192,7 @@ def influence(
     Raises:
         InputError: `no_influence` when the judgement does not count on this branch.
     """
-    if judgement_id not in {one.judgement_id for one in session.judgements}:
+    if judgement_id not in {judgement.judgement_id for judgement in session.judgements}:
         raise InputError(
             "no_influence", f"judgement {judgement_id} does not count on the current branch"
         )
@@ -202,8 +202,8 @@ def influence(
     without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
-        found = engine.files.catalog.matching(dict(session.only.where), session.only.path)
-        chosen = np.isin(ids, found)
+        matching = engine.files.catalog.matching(dict(session.only.where), session.only.path)
+        chosen = np.isin(ids, matching)
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
     if scorer.vector is None:

@@ -11,7 +11,7 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.feedback.directions import covariance
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord

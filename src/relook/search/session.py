@@ -241,7 +241,7 @@ class Session(SessionView):
             return f"image {here[-1].image_id} is not {sign} any more"
         if now.parent is None:
             raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
-        if any(one.parent == now.number for one in self.rounds):
+        if any(row.parent == now.number for row in self.rounds):
             self._table.go(self.session_id, now.parent)
             return f"back on round {now.parent}; round {now.number} is kept, others grew from it"
         self._table.remove_round(self.session_id, now.number, now.parent)

@@ -124,8 +124,8 @@ class SessionView:
             at: The round whose next page is meant; the current one when None.
         """
         self.engine.files.refresh()
-        found = self.judgements if at is None else self._judgements_at(at)
-        return self._fit(strategy, [one for one in found if one.judgement_id != without])
+        judgements = self.judgements if at is None else self._judgements_at(at)
+        return self._fit(strategy, [j for j in judgements if j.judgement_id != without])
 
     def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
@@ -205,17 +205,20 @@ class SessionView:
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""
-        ids = {place_of(one): one.judgement_id for one in self._waiting()}
-        return [replace(one, judgement_id=ids.get(place_of(one), 0)) for one in prepared.judgements]
+        ids = {place_of(earlier): earlier.judgement_id for earlier in self._waiting()}
+        return [
+            replace(judgement, judgement_id=ids.get(place_of(judgement), 0))
+            for judgement in prepared.judgements
+        ]
 
     def _judgements_at(self, number: int, judging: Prepared | None = None) -> list[Judgement]:
         """What counts for a round's next page, with what is judged in the same step."""
         kept = self.all_judgements
         if judging is not None:
-            last = max((one.judgement_id for one in kept), default=0)
+            last = max((judgement.judgement_id for judgement in kept), default=0)
             fresh = [
-                one if one.judgement_id else replace(one, judgement_id=last + n)
-                for n, one in enumerate(self._placed(judging), start=1)
+                judgement if judgement.judgement_id else replace(judgement, judgement_id=last + n)
+                for n, judgement in enumerate(self._placed(judging), start=1)
             ]
             kept = list(with_judgements(kept, fresh))
         return counting(path_to(self.rounds, number), kept)
@@ -240,9 +243,9 @@ class SessionView:
         return row
 
     def _judgement(self, judgement_id: int) -> Judgement:
-        for one in self.all_judgements:
-            if one.judgement_id == judgement_id:
-                return one
+        for judgement in self.all_judgements:
+            if judgement.judgement_id == judgement_id:
+                return judgement
         raise no_judgement(judgement_id)
 
     def _round(self, number: int) -> RoundRow:

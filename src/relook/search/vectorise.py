@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relook.core.english import is_foreign, words_of
 from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box, Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
+from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 
 if TYPE_CHECKING:
@@ -50,16 +52,31 @@ def part_vectors(
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
     texts = [part.text for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = tuple(
-        f"the query is long: its last {n_cut} tokens were not read"
-        for n_cut in map(encoder.n_tokens_cut, texts)
-        if n_cut
-    )
+    notes = (*_cut(texts, encoder), *_foreign(texts, files))
     rows = [
         next(vectors) if part.text is not None else _picture(part, encoder, files)
         for part in query.parts
     ]
     return np.stack(rows), notes
+
+
+def _cut(texts: list[str], encoder: Encoder) -> list[str]:
+    """A note for each text that is too long."""
+    return [
+        f"the query is long: its last {n_cut} tokens were not read"
+        for n_cut in map(encoder.n_tokens_cut, texts)
+        if n_cut
+    ]
+
+
+def _foreign(texts: list[str], files: LibraryFiles) -> list[str]:
+    """A note for words that are not English, where the model reads English."""
+    if not any(is_foreign(words_of(text)) for text in texts):
+        return []
+    if languages_of(files.manifest.encoder) != "English":
+        return []
+    return ["the query is not in English, which is all that this library's model reads;"
+            " `relook model list` names models of many languages"]  # fmt: skip
 
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:

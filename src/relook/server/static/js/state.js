@@ -3,12 +3,12 @@
 /**
  * @typedef {[number, number, number, number]} Box relative x0, y0, x1, y1 of the upright picture
  * @typedef {Omit<Api.Hit, "tile"> & {tile: Box}} Hit
- * @typedef {Api.PartBody} Part
+ * @typedef {Api.PartRequest} Part
  * @typedef {Omit<Api.Page, "hits" | "query"> & {query: {parts: Part[]}, hits: Hit[], exhausted?: boolean,
  *   loading?: boolean}} Page `exhausted`: nothing is below it; `loading`: more is on its way
  * @typedef {Omit<Api.Judgement, "box" | "judgement_id"> & {key: string, judgement_id: number|null, box: Box|null,
  *   gone?: boolean}} Judgement `judgement_id` null: the server has not answered yet
- * @typedef {Api.Round} Round
+ * @typedef {Api.RoundRow} Round
  * @typedef {{key: string, image_id: number, box: Box, relevant?: undefined, caption?: undefined}} Draft a box
  *   that has no sign yet
  * @typedef {{where: Record<string, string>, path: string|null}} Only which pictures may be found
@@ -23,7 +23,7 @@ export const state = {
   /** @type {Round[]} */ rounds: [],
   round: 0,
   /** @type {Map<number, Page>} */ pages: new Map(),
-  /** @type {Map<number, Record<string, Api.Changes>>} */ changes: new Map(),
+  /** @type {Map<number, Record<string, Api.Change>>} */ changes: new Map(),
   /** @type {Hit[]} */ hits: [],
   /** @type {Judgement[]} */ judgements: [],
   /** @type {Draft[]} */ drafts: [],
