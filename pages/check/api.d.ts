@@ -220,9 +220,10 @@ declare namespace Api {
     providers: string[];
   };
 
-  /** A run of indexing. */
+  /** A run of indexing, or an upgrade to another encoder. */
   type Job = {
     job_id: string;
+    kind: "index" | "upgrade";
     library_id: string;
     state: "running" | "paused" | "done" | "failed" | "stopped";
     stage: string;
@@ -283,8 +284,11 @@ declare namespace Api {
     n_away: number;
     away: Absence[];
     n_skipped: number;
+    n_unencoded: number;
     others: OtherFiles[];
     encoder: string;
+    encoder_revision: string;
+    upgrade?: UpgradeOffer | null;
     languages: string;
     fingerprint: string;
     dim: number;
@@ -544,9 +548,29 @@ declare namespace Api {
     session: Session;
   };
 
+  /** What an upgrade would take. */
+  type UpgradeCost = {
+    before: string;
+    after: string;
+    n_images: number;
+    n_left: number;
+    n_away: number;
+    n_bytes: number;
+    free_bytes: number;
+    seconds: number | null;
+    is_needed: boolean;
+  };
+
+  /** A newer version of the encoder that made a library. */
+  type UpgradeOffer = {
+    after: string;
+    begun: boolean;
+  };
+
   /** A run of indexing over uploads; `refused` has those that are no pictures. */
   type UploadJob = {
     job_id: string;
+    kind: "index" | "upgrade";
     library_id: string;
     state: "running" | "paused" | "done" | "failed" | "stopped";
     stage: string;

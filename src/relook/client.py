@@ -260,6 +260,14 @@ class Client:
         body = {"paths": [os.fspath(path) for path in paths]}
         return self._ask("POST", f"/libraries/{library_id}/index", json=body)
 
+    def upgrade_cost(self, library_id: str) -> Json:
+        """What an upgrade to the present version of the library's encoder would take."""
+        return self._ask("GET", f"/libraries/{library_id}/upgrade")
+
+    def upgrade(self, library_id: str) -> Json:
+        """Starts making all vectors again by that encoder; returns the job."""
+        return self._ask("POST", f"/libraries/{library_id}/upgrade")
+
     def upload(self, library_id: str, files: Sequence[PathLike]) -> Json:
         """Adds picture files of this machine to the library; returns the job."""
         paths = [Path(file) for file in files]

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
-from relook.app.models import Captions, make_encoder, spec_of
+from relook.app.library_encoders import Chosen, LibraryEncoders
+from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
@@ -22,7 +23,7 @@ from relook.core.settings import (
     RaySettings,
     SearchSettings,
     SessionLimits,
-)
+)  # fmt: skip
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.feedback.strategies import configured
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from relook.app.asking import AskOptions, Picture
+    from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
 
 __all__ = ["Library", "ask"]
@@ -69,8 +71,7 @@ class Library:
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
     Raises:
-        LibraryFormatError: when the library there is newer or damaged.
-        EncoderMismatchError: when another encoder made it.
+        LibraryFormatError: it is newer or damaged; EncoderMismatchError: another encoder made it.
     """
 
     def __init__(  # noqa: PLR0913 (one settings object for each section)
@@ -88,7 +89,7 @@ class Library:
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
-        self.encoder = encoder
+        self.encoders = LibraryEncoders(self.folder, encoder)
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
         self.session_limits = sessions or SessionLimits()
@@ -115,8 +116,7 @@ class Library:
         files = LibraryFiles.open(self.folder)
         try:
             check_store(files.manifest, self._store)
-            if self.encoder is not None:
-                files.check_encoder(self._encoder)
+            self.encoders.check(files.manifest)
         except BaseException:
             files.close()
             raise
@@ -124,22 +124,22 @@ class Library:
         self._files = files
         return files
 
-    @cached_property
+    @property
+    def encoder(self) -> str | EncoderSettings | Encoder | None:
+        """As it was chosen; None leaves the choice to the library."""
+        return self.encoders.chosen
+
+    @property
     def _encoder(self) -> Encoder:
-        if not isinstance(self.encoder, str | EncoderSettings | None):
-            return self.encoder
-        kept = Manifest.read(self.folder).encoder if Manifest.exists(self.folder) else None
-        return make_encoder(self.encoder, kept)
+        """The library's encoder, or the one that a new library will have."""
+        if self._files is None and not Manifest.exists(self.folder):
+            return self.encoders.for_new()
+        return self.encoders.of(self.files.manifest)
 
     @cached_property
     def engine(self) -> Engine:
-        """What ranks this library by vectors, for code that builds on the layers below.
-
-        Raises:
-            EncoderMismatchError: when another encoder made the library.
-        """
-        self.files.check_encoder(self._encoder)
-        return Engine(self.files, self._encoder, self.search_settings)
+        """What ranks this library by vectors, for code that builds on the layers below."""
+        return Engine(self.files, self.encoders.of, self.search_settings)
 
     def add(
         self,
@@ -185,6 +185,14 @@ class Library:
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)
             follow_library(self._files)
         return self.files
+
+    def upgrade(
+        self, encoder: Chosen = None, progress: ProgressCallback | None = None
+    ) -> UpgradeReport:
+        """All vectors again, by another encoder: as `relook.app.upgrading.upgrade`."""
+        from relook.app.upgrading import upgrade  # a search does without Pillow
+
+        return upgrade(self, encoder, progress)
 
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
@@ -358,9 +366,7 @@ class Library:
             self._files = None
         self.__dict__.pop("engine", None)
         self._captions.close()
-        ours = self.__dict__.get("_encoder")
-        if ours is not None and ours is not self.encoder:
-            ours.close()
+        self.encoders.close()
 
     def __enter__(self) -> Library:
         return self
@@ -373,8 +379,6 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     """Answers a question about a picture with evidence about it.
 
         answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
-        print(answer.text, answer.citations)
-        answer.evidence.items[0].match.title
 
     Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
     unless a provider or a model elsewhere is named; a picture of this machine goes there only

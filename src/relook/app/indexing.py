@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from relook.app.clusters import workers_of
+from relook.app.library_encoders import LibraryEncoders
 from relook.app.models import remember
 from relook.app.paths import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
 from relook.core.settings import (
-    EncoderSettings,
     ImageLimits,
     IndexSettings,
     RaySettings,
@@ -35,6 +35,7 @@ from relook.library.left_out import LeftOut
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Scan, check_root
+from relook.library.upgrade_staging import settle_upgrade
 
 __all__ = ["AddOptions", "add", "run_with_index", "text_queries"]
 
@@ -63,7 +64,7 @@ class AddOptions:
 class IndexedLibrary(Protocol):
     """What indexing needs of a `Library`."""
 
-    encoder: str | EncoderSettings | Encoder | None
+    encoders: LibraryEncoders
     folder: Path
     limits: ImageLimits
     search_settings: SearchSettings
@@ -94,10 +95,12 @@ def add(
     files.check_encoder(encoder)
     report_to = options.progress or (lambda _: None)
     with (
-        workers_of(options.ray, library.encoder, encoder, library.limits) as elsewhere,
+        workers_of(options.ray, library.encoders.chosen, encoder, library.limits) as elsewhere,
         WriterLock(library.folder),
     ):
         files.refresh()
+        files.check_encoder(encoder)  # another process may just have changed that
+        settle_upgrade(files)
         remember(files, encoder)
         roots = given or files.catalog.roots()
         if not roots:

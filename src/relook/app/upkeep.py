@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from relook.app.indexing import text_queries
+from relook.app.library_encoders import UpgradeOffer, upgrade_offer
 from relook.core.converter import JsonValue
 from relook.core.json_form import JsonShape
 from relook.core.picture_paths import as_path
 from relook.encoders.known_models import languages_of
 from relook.library.compaction import CompactReport, compact
+from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
 from relook.library.other_files import OtherFiles, others_of
 from relook.search.recall import measure_recall, sample_tiles
@@ -53,8 +55,11 @@ class LibraryFacts(JsonValue):
         n_away: How many of the images are away: not to be reached now.
         away: Why, by place.
         n_skipped: Files that could not be indexed.
+        n_unencoded: Images without vectors: their picture could not be read at an upgrade.
         others: Files below the roots that are no pictures that can be read, by suffix.
         encoder: The encoder's name.
+        encoder_revision: Which version of it.
+        upgrade: The newer version that relook upgrade would make the vectors with, if there is one.
         languages: Which it reads words in, or "not known".
         fingerprint: Digest of what must be equal for vectors to be compared.
         dim: Length of a vector.
@@ -72,8 +77,11 @@ class LibraryFacts(JsonValue):
     n_away: int
     away: tuple[AwayPlace, ...]
     n_skipped: int
+    n_unencoded: int
     others: tuple[OtherFiles, ...]
     encoder: str
+    encoder_revision: str
+    upgrade: UpgradeOffer | None
     languages: str
     fingerprint: str
     dim: int
@@ -95,8 +103,11 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         n_away=sum(absence.n for absence in absences),
         away=tuple(AwayPlace(**absence.as_dict()) for absence in absences),
         n_skipped=catalog.count("skipped"),
+        n_unencoded=catalog.count(f"images WHERE {UNENCODED}"),
         others=tuple(others_of(catalog.ask)),
         encoder=manifest.encoder,
+        encoder_revision=manifest.fingerprint.revision,
+        upgrade=upgrade_offer(files),
         languages=languages_of(manifest.encoder) or "not known",
         fingerprint=manifest.fingerprint.digest,
         dim=manifest.fingerprint.dim,

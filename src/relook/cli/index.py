@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -223,17 +223,23 @@ def info(
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     others = others_note([OtherFiles(**files) for files in facts.pop("others")])
+    offer = facts.pop("upgrade")
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
         for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
     ]
     print_table(["what", "value"], rows)
-    print_notes([others] if others else [])
+    print_notes([*([others] if others else []), *([_upgrade_note(offer)] if offer else [])])
     if files:
         listed = [file.as_dict() for file in files]
         print_table(
             ["skipped", "code", "reason"], [(f["path"], f["code"], f["message"]) for f in listed]
         )
+
+
+def _upgrade_note(offer: Mapping[str, Any]) -> str:
+    what = "goes on with the upgrade" if offer["begun"] else "makes the vectors again"
+    return f"an older encoder made this library: relook upgrade {what}, to {offer['after']}"
 
 
 def forget(

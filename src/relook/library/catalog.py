@@ -172,7 +172,7 @@ class Catalog:
             return _int(elsewhere), self._db.total_changes
 
     def count(self, table: str) -> int:
-        """Number of rows of `images` or `skipped`."""
+        """Number of rows of `images` or `skipped`, with a WHERE perhaps."""
         return _int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
 
     def n_tiles(self) -> int:

@@ -19,6 +19,7 @@ from relook.library.records import FileFacts, ImageRecord, printable
 __all__ = [
     "COLUMNS",
     "NEAR",
+    "UNENCODED",
     "column_values",
     "key_of",
     "matching_sql",
@@ -32,6 +33,8 @@ COLUMNS = (
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
 """What the table keeps of a record."""
+UNENCODED = "first_row < 0 AND first_row = -image_id AND n_tiles = 0"
+"""Which images have no vectors, in SQL: an upgrade to another encoder could not read them."""
 
 
 def column_values(record: ImageRecord) -> tuple[object, ...]:

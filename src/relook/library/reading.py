@@ -9,10 +9,13 @@ actors on many machines. `Duplicates` lets equal pictures of one run be encoded 
 
 from __future__ import annotations
 
+import collections
 import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -30,7 +33,16 @@ from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import Clock
 
-__all__ = ["Duplicates", "PictureReader", "Read", "set_words", "with_words", "words_of"]
+if TYPE_CHECKING:
+    from relook.library.survey import Survey
+
+__all__ = [
+    "Duplicates", "Outcomes", "PictureReader", "Read", "read_ahead", "set_words", "with_words",
+    "words_of",
+]  # fmt: skip
+
+_FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
+_WAIT_S = 0.2  # for the listing, before the next report of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,49 @@ class PictureReader:
         )  # fmt: skip
         prepared = self._encoder.prepare(picture.image)
         return replace(read, prepared=prepared, record=with_words(record, read.words))
+
+
+Outcomes = Generator[Read | SkippedFile, None, None]
+"""What became of each file: once each."""
+
+
+def read_ahead(
+    survey: Survey,
+    read: Callable[[FileFacts], Read | SkippedFile],
+    n_threads: int,
+    n_ahead: Callable[[], int],
+    tell: Callable[[], None],
+) -> Outcomes:
+    """Reads what a survey finds in threads; results in order.
+
+    Args:
+        survey: Lists the files.
+        read: Reads one.
+        n_threads: How many at once.
+        n_ahead: How many files at most are read before they are asked for.
+        tell: Called now and then while the listing is waited for.
+    """
+    pending: collections.deque[Future[Read | SkippedFile]] = collections.deque()
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="relook-read")
+    wait_s = _FIRST_WAIT_S  # so that the total of a short listing is known from the start
+    try:
+        while True:
+            # One more than is needed: whether there is one more tells whether it is over.
+            while len(pending) <= n_ahead():
+                facts = survey.next(wait_s if wait_s or not pending else 0.0)
+                if facts is None:
+                    break
+                pending.append(pool.submit(read, facts))
+            if pending:
+                wait_s = 0.0
+                yield pending.popleft().result()
+            elif survey.is_exhausted():
+                return
+            else:
+                wait_s = _WAIT_S
+                tell()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _too_large(n_bytes: int, limit: int) -> ImageError:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError
+from relook.core.errors import InputError, NotFoundError
 from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
@@ -167,7 +167,13 @@ def _query_reasons(
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:
-    record = engine.files.catalog.images([hit.image_id])[0]
+    records = engine.files.records([hit.image_id])
+    if not records:
+        raise NotFoundError(
+            "no_vectors", f"image {hit.image_id} has no vectors at present",
+            "relook index makes them when its picture can be read",
+        )  # fmt: skip
+    record = records[0]
     row = np.array([record.first_row + hit.tile_number], np.int64)
     weight = engine.encoder.tile_weight if hit.tile_number else 1.0
     vector: Floats = weight * engine.files.vectors.rows(row)[0]

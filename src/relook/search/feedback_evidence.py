@@ -136,10 +136,14 @@ def _present(
     """Judged images that the library still has, by id, and a note for each other one."""
     wanted = dict.fromkeys(judgement.image_id for judgement in judgements)
     records = {record.image_id: record for record in files.records(wanted)}
+    absent = [image_id for image_id in wanted if image_id not in records]
+    bare = {
+        one.image_id for one in files.catalog.images(absent, missing_ok=True) if not one.n_tiles
+    }
     notes = tuple(
-        f"image {image_id} left the library; its judgement is kept, and does not count"
-        for image_id in wanted
-        if image_id not in records
+        f"image {image_id} {'has no vectors' if image_id in bare else 'left the library'};"
+        " its judgement is kept, and does not count"
+        for image_id in absent
     )
     return records, notes
 
@@ -148,10 +152,15 @@ def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> J
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
-    if judgement.box is None or judgement.crop is None or judgement.crop.shape != tiles.shape[1:]:
-        return Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    whole = Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    if judgement.box is None:
+        return whole
     inside = np.array([_is_inside(t, judgement.box) for t in files.tiling(record.tiling_id)])
-    covered = np.concatenate([judgement.crop[None], tiles[inside]])
+    covered = tiles[inside]
+    if judgement.crop is not None and judgement.crop.shape == tiles.shape[1:]:
+        covered = np.concatenate([judgement.crop[None], covered])
+    if not len(covered):
+        return whole
     return Judged(
         judgement.judgement_id,
         sign,

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from relook.core.types import Hit, Query
 from relook.core.vectors import Floats
@@ -90,7 +92,7 @@ class FitScale:
         if self.means is not None and self.means.fit is not None:
             learnt = self.means.fit
             columns = features(vectors, scores, mean, deviation, self.means)  # [q, k, f]
-            return _logistic(np.asarray(columns @ learnt.weights + learnt.bias, np.float32))
+            return _logistic(columns @ learnt.weights + learnt.bias)
         above = (scores - mean[:, None]) / np.maximum(deviation, 1e-6)[:, None]
         return _logistic(_BY_SCORE_SLOPE * (above - _BY_SCORE_MIDDLE))
 
@@ -240,5 +242,5 @@ def n_leading(hits: Sequence[Hit], line: float) -> int | None:
     return max(reached, default=0)
 
 
-def _logistic(values: Floats) -> Floats:
+def _logistic(values: npt.NDArray[np.floating[Any]]) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -30, 30))), np.float32)

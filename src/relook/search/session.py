@@ -31,7 +31,7 @@ from relook.search.judging import (
     checked_words,
     prepare,
 )
-from relook.search.regions import crop_vectors, region
+from relook.search.regions import check_current, crop_vectors, region
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
 
 __all__ = ["Session", "start"]
@@ -110,6 +110,7 @@ class Session(SessionView):
             InputError, NotFoundError, ImageError: as `judge_all`.
         """
         self._whole_row()
+        self.engine.files.refresh()
         first = self._first
         words = BoxWords(
             caption or self._caption, lambda sign: about(self.query, first, sign), progress
@@ -120,6 +121,8 @@ class Session(SessionView):
         """Writes what was prepared, in place of what waits at the same places."""
         if not prepared.judgements:
             return []
+        if any(judgement.crop is not None for judgement in prepared.judgements):
+            check_current(self.engine.files)
         if self.row.current_round != prepared.round:
             raise LibraryBusyError(
                 "session_busy",
@@ -194,13 +197,17 @@ class Session(SessionView):
         if weight is not None:
             values["weight"] = checked_weight(weight)
         if box is not None and box != judgement.box:
+            self.engine.files.refresh()
             place = (judgement.image_id, box)
             values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
             if judgement.caption_by == "captioner" or judgement.caption is None:
                 values |= _caption_values(None)
         if caption is not None:
             values |= _caption_values(caption)
-        self._table.change(self.session_id, judgement_id, values)
+        with self._table.together():
+            if "crop" in values:
+                check_current(self.engine.files)
+            self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
     def remove(self, judgement_id: int) -> None:

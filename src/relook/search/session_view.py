@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from relook.core.converter import from_json
-from relook.core.errors import InputError, NotFoundError
+from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.settings import FeedbackSettings
-from relook.core.types import Page, Query
+from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
@@ -24,6 +24,7 @@ from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.fit import is_words
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
+from relook.search.regions import check_current, crop_vectors
 from relook.search.vectorise import query_vector, read_words
 
 __all__ = ["WORD_KEYS", "SessionView", "no_judgement", "only_record", "typed_words"]
@@ -60,8 +61,8 @@ class SessionView:
         self.session_id = session_id
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
-        self._vector: Floats | None = None
-        self._wanted: Floats | None = None
+        self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
+        self._looked_for: tuple[int, Floats] | None = None  # the same of the words looked for
 
     @property
     def rows(self) -> SessionRows:
@@ -131,9 +132,13 @@ class SessionView:
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
         """
+        self.engine.files.refresh()
         number = self.row.current_round if at is None else at
-        found = self._judgements_at(number, by_round=self._is_chained(strategy))
-        judgements = [one for one in found if one.judgement_id != without]
+        judgements = [
+            judgement
+            for judgement in self._judgements_at(number, by_round=self._is_chained(strategy))
+            if judgement.judgement_id != without
+        ]
         return self._fit(strategy, judgements, self._typed_at(number))
 
     def _typed_at(self, number: int) -> list[TypedWords]:
@@ -144,13 +149,40 @@ class SessionView:
         self, strategy: str | None, judgements: Sequence[Judgement], typed: Sequence[TypedWords]
     ) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
+        judgements = self._with_crops(judgements)
         evidence, notes = gather(
             self.vector, judgements, typed, first, self.engine.files, self.engine.encoder
         )
+        check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
         chosen = configured(self.feedback, strategy)
         scorer = chosen(evidence)
         idle = unused(self.feedback, chosen.name)
         return Fitted(chosen.name, evidence, scorer, (*notes, *scorer.notes, *idle))
+
+    def _with_crops(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+        """The judgements, with vectors for boxes that an upgrade of the library left without."""
+        return [
+            self._with_crop(judgement, judgement.box)
+            if judgement.box is not None and judgement.crop is None
+            else judgement
+            for judgement in judgements
+        ]
+
+    def _with_crop(self, judgement: Judgement, box: Box) -> Judgement:
+        files = self.engine.files
+        if not files.records([judgement.image_id]):
+            return judgement
+        place = (judgement.image_id, box)
+        try:
+            crop = crop_vectors(self.engine, [place])[place]
+        except ImageError:
+            return judgement  # the tiles that the box covers stand for it
+        if files.catalog.writable:
+            with self._table.together():
+                check_current(files)
+                still = {"box": box, "crop": None}
+                self._table.change(self.session_id, judgement.judgement_id, {"crop": crop}, still)
+        return replace(judgement, crop=crop)
 
     @property
     def vector(self) -> Floats:
@@ -159,18 +191,23 @@ class SessionView:
         Raises:
             InputError: `bad_session` when the query cannot be read.
         """
-        if self._vector is None:
+        number = self.engine.files.manifest.fingerprint.number
+        if self._vector is None or self._vector[0] != number:
             self._whole_row()
-            self._vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
-        return self._vector
+            vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
+            self._vector = number, vector
+        return self._vector[1]
 
     @property
     def words(self) -> Floats | None:
         """[w, d] vectors of the words looked for; None where more than words is."""
-        if self._wanted is None and is_words(self.query):
+        if not is_words(self.query):
+            return None
+        number = self.engine.files.manifest.fingerprint.number
+        if self._looked_for is None or self._looked_for[0] != number:
             texts = [read_words(part) for part in self.query.parts if part.weight > 0]
-            self._wanted = self.engine.encoder.encode_texts(texts)
-        return self._wanted
+            self._looked_for = number, self.engine.encoder.encode_texts(texts)
+        return self._looked_for[1]
 
     @property
     def only(self) -> Filter:

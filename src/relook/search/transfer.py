@@ -18,7 +18,7 @@ from relook.library.records import printable
 from relook.library.session_rows import record_values
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
-from relook.search.regions import crop_vectors
+from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
 from relook.search.session_file import (
     FORMAT,
@@ -47,7 +47,7 @@ def export_session(session: Session) -> dict[str, Any]:
         name=session.row.name,
         query=session.query,
         current_round=session.row.current_round,
-        encoder=session.engine.encoder.fingerprint.digest,
+        encoder=session.engine.files.manifest.fingerprint.digest,
         images={
             str(record.image_id): PictureEntry(record.content, printable(record.facts.path))
             for record in records
@@ -117,6 +117,7 @@ def add_session(
     judgements = _judgements(file.judgements, ids, engine)
     session_id = uuid.uuid4().hex[:12]
     with table.together():
+        check_current(engine.files)
         table.create(session_id, file.name, file.query.as_dict())
         for row in rounds:
             table.add_round(session_id, row)

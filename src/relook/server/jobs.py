@@ -1,4 +1,4 @@
-"""Runs of indexing on request: one at a time for each library, with progress, pause and stop.
+"""Indexing and upgrades on request: one at a time for each library, with pause and stop.
 
 Layer: server.
 """
@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,7 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError, RelookError
 from relook.core.json_form import Digits, JsonShape
-from relook.library.report import IndexReport, Progress, Stop
+from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+from relook.library.upgrade import UpgradeReport
 from relook.server.events import Hub
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pools import busy
@@ -27,6 +28,10 @@ from relook.serving.served_values import ErrorBody, served
 __all__ = ["Job", "JobAnswer", "Jobs", "job_topic"]
 
 _LOG = logging.getLogger(__name__)
+Kind = Literal["index", "upgrade"]
+_OF_PICTURES = ("indexing", "encoding")  # stages that tell how long the run takes
+Run = Callable[[ProgressCallback], IndexReport | UpgradeReport]
+"""What a job does."""
 State = Literal["running", "paused", "done", "failed", "stopped"]
 _QUEUED = 8
 _REMEMBERED = 200
@@ -39,25 +44,27 @@ def job_topic(job_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
-    """A run of indexing.
+    """A run of indexing, or an upgrade to another encoder.
 
     Args:
         job_id: To ask for it by.
+        kind: Which of them.
         library_id: What it changes.
         state: What it does.
-        stage: Of the run: `waiting`, `listing`, `indexing`, ...
+        stage: Of the run: `waiting`, `listing`, `indexing`; `encoding`, `marks`, ...
         done: How many files so far.
         total: How many in all; 0 while it is not known.
         rate_per_s: Files a second.
         left_s: Seconds left, where that can be said.
         n_skipped: Files that could not be used so far.
-        report: What `relook index --json` prints, when it is done.
+        report: What `relook index --json`, or `upgrade`, prints, when it is done.
         error: Why it failed.
     """
 
     json_shape: ClassVar = JsonShape(name="Job")
 
     job_id: str
+    kind: Kind
     library_id: str
     state: State
     stage: str
@@ -71,24 +78,21 @@ class JobAnswer:
 
 
 class Job:
-    """One run of indexing; every method but `run` may be called from any thread.
+    """One run; every method but `run` may be called from any thread.
 
     Args:
         volume: The library.
-        paths: What to index; everything added before when empty.
-        within: Folders that links below them may not lead out of.
+        kind: What is done to it.
+        run: Does it.
         hub: Sends its progress to the streams that listen.
     """
 
-    def __init__(
-        self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path], hub: Hub
-    ) -> None:
+    def __init__(self, volume: ServedLibrary, kind: Kind, run: Run, hub: Hub) -> None:
         self.job_id = uuid.uuid4().hex[:12]
-        self.volume, self._paths, self._hub = volume, tuple(paths), hub
-        self._within = tuple(within)
+        self.volume, self.kind, self._run, self._hub = volume, kind, run, hub
         self.state: State = "running"
         self._progress = Progress("waiting")
-        self._report: IndexReport | None = None
+        self._report: IndexReport | UpgradeReport | None = None
         self._error: RelookError | None = None
         self._may_run = threading.Event()
         self._may_run.set()
@@ -137,16 +141,8 @@ class Job:
         state: State = "failed"
         try:
             self._on_progress(Progress("listing"))
-            files, served = self.volume.files, self.volume.library
-            # A library of its own: searches go on with theirs, and see what is committed.
-            with Library(
-                files.folder, encoder=self.volume.encoder, search=served.search_settings,
-                limits=served.limits, index=served.index_settings,
-            ) as own:  # fmt: skip
-                self._report = own.add(
-                    *self._paths, within=self._within, progress=self._on_progress
-                )
-            files.refresh()
+            self._report = self._run(self._on_progress)
+            self.volume.files.refresh()
             state = "stopped" if self._report.interrupted else "done"
         except Stop:
             state = "stopped"
@@ -178,10 +174,11 @@ class Job:
         """The job as answers and events have it."""
         now = self._progress
         active_s = (self._ended_s or time.monotonic()) - self._began_s - self._paused_s
-        rate = now.done / active_s if now.stage == "indexing" and active_s > 0 else 0.0
+        rate = now.done / active_s if now.stage in _OF_PICTURES and active_s > 0 else 0.0
         left_s = (now.total - now.done) / rate if rate and now.total else None
         return JobAnswer(
             job_id=self.job_id,
+            kind=self.kind,
             library_id=self.volume.library_id,
             state=self.state,
             stage=now.stage,
@@ -206,13 +203,43 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
-        """Queues a run of indexing; arguments as for `Job`.
+    def index(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+        """Queues a run of indexing.
+
+        Args:
+            volume: The library.
+            paths: What to index; everything added before when empty.
+            within: Folders that links below them may not lead out of.
 
         Raises:
             OverloadError: when too many wait for this library.
         """
-        job = Job(volume, paths, within, self._hub)
+
+        def run(progress: ProgressCallback) -> IndexReport:
+            folder, served = volume.files.folder, volume.library
+            # A library of its own: searches go on with theirs, and see what is committed.
+            with Library(
+                folder, encoder=volume.encoder, search=served.search_settings,
+                limits=served.limits, index=served.index_settings,
+            ) as own:  # fmt: skip
+                return own.add(*paths, within=within, progress=progress)
+
+        return self._start(Job(volume, "index", run, self._hub))
+
+    def upgrade(self, volume: ServedLibrary) -> Job:
+        """Queues an upgrade of a library to the present version of its encoder.
+
+        Raises:
+            OverloadError: when too many wait for this library.
+        """
+
+        def run(progress: ProgressCallback) -> UpgradeReport:
+            return volume.library.upgrade(progress=progress)
+
+        return self._start(Job(volume, "upgrade", run, self._hub))
+
+    def _start(self, job: Job) -> Job:
+        volume = job.volume
         with self._lock:
             waiting = self._queues.setdefault(volume.library_id, collections.deque())
             if self._closed or len(waiting) >= _QUEUED:

@@ -1,4 +1,4 @@
-"""Indexing and uploads, with progress. Layer: server."""
+"""Indexing, uploads and upgrades, with progress. Layer: server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Annotated, Any, BinaryIO, Literal
 from fastapi import APIRouter, File, UploadFile
 from fastapi.responses import StreamingResponse
 
+from relook.app.upgrading import UpgradeCost
+from relook.app.upgrading import upgrade_cost as cost_of_upgrade
 from relook.core.disk_errors import disk_error
 from relook.core.errors import ImageError
 from relook.core.images import decode
@@ -107,6 +109,24 @@ def _store(folder: Path, name: str, data: bytes, volume: ServedLibrary) -> None:
     path = folder / f"{stem}-{uuid.uuid4().hex[:12]}{suffix}"
     with new_file(path) as file:
         file.write(data)
+
+
+@router.get("/libraries/{library_id}/upgrade", response_model=answer_model(UpgradeCost))
+async def upgrade_cost(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
+    """What an upgrade to the present version of the library's encoder would take; a few seconds."""
+    return served(await state.explaining.run(cost_of_upgrade, volume.library))
+
+
+@router.post(
+    "/libraries/{library_id}/upgrade", response_model=answer_model(JobAnswer), status_code=202
+)
+async def upgrade(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
+    """Makes all vectors again by the present version of the library's encoder, as a job.
+
+    Searches go on; ids, words, marks and sessions are kept. A job that is stopped, and begun
+    again, goes on where it was.
+    """
+    return served(state.jobs.upgrade(volume).answer())
 
 
 @router.get("/jobs/{job_id}", response_model=answer_model(JobAnswer))

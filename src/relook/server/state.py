@@ -89,7 +89,7 @@ class ServerState:
             OverloadError: when too many wait for this library.
         """
         uploads = volume.library.folder / "uploads"
-        return self.jobs.start(volume, paths, [*self.folders(volume), uploads])
+        return self.jobs.index(volume, paths, [*self.folders(volume), uploads])
 
     def allowed(self, volume: ServedLibrary, path: str) -> Path:
         """A path from a request, when it may be indexed.

@@ -23,9 +23,10 @@ from relook.core.types import Page, Query
 from relook.core.untrusted import STRANGERS, mark
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
+from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
-from relook.search.engine import Engine, Filter
+from relook.search.engine import EncoderOf, Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
 from relook.serving.pools import busy
@@ -62,13 +63,21 @@ class ServedLibrary:
         self.library_id, self.library = library_id, library
         self.files = library.open_or_create()
         self.engine: Engine = library.engine
-        self.encoder: Encoder = self.engine.encoder
-        self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
+        self.engine.encoder_of = _remembering(self.engine.encoder_of)
         self.caption: Captioning = caption or library.suggest
         for name in STRANGERS:
             _take_over(library.folder / name)
         self.pictures = QueryPictures(library.folder / "query-pictures", library.limits)
         self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the library, which may be upgraded while it is served.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` when it is not there any more.
+        """
+        return self.engine.encoder
 
     @property
     def name(self) -> str:
@@ -187,6 +196,21 @@ class ServedLibrary:
         """Closes the files; closing twice is fine."""
         self.pictures.close()
         self.library.close()
+
+
+def _remembering(encoder_of: EncoderOf) -> EncoderOf:
+    """As before, with the vectors of words kept; those of an encoder that is left go."""
+    last: list[RememberingEncoder] = []
+
+    def of(manifest: Manifest) -> Encoder:
+        encoder = encoder_of(manifest)
+        known = next((one for one in last if one.inner is encoder), None)
+        if known is None:
+            known = RememberingEncoder(encoder)
+            last[:] = [known, *last[:1]]  # requests under way may still use the one before
+        return cast(Encoder, known)
+
+    return of
 
 
 def _take_over(folder: Path) -> None:

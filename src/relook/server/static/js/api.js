@@ -110,6 +110,8 @@ export const captionAgain = (L, S, J) => call(`${ses(L, S)}/judgements/${J}/capt
 export const removeJudgement = (L, S, J) => call(`${ses(L, S)}/judgements/${J}`, { method: "DELETE" });
 
 export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });
+export const upgradeCost = (L) => call(`${lib(L)}/upgrade`);
+export const upgrade = (L) => call(`${lib(L)}/upgrade`, { method: "POST" });
 export const upload = (L, files) =>
   call(`${lib(L)}/uploads`, { method: "POST", body: form(files.map((file) => ["files", file])) });
 export const job = (id) => call(`/jobs/${id}`);

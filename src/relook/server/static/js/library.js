@@ -6,6 +6,7 @@ import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
 import { showSessions } from "./sessions.js";
 import { on, state } from "./state.js";
+import { showUpgrade } from "./upgrade.js";
 
 const dialog = h("dialog", { class: "sheet library", "aria-labelledby": "library-title" });
 const jobHost = h("div", { "aria-live": "off" });
@@ -68,6 +69,7 @@ function render() {
       { class: "sheet-body" },
       h("div", { data: { part: "facts" } }),
       jobHost,
+      h("section", { data: { part: "upgrade" }, "aria-label": "Upgrade" }),
       adding(library),
       h("section", { data: { part: "folders" } }),
       h("section", { data: { part: "skipped" } }),
@@ -83,7 +85,11 @@ async function showContents() {
   fill(section("facts"), library ? facts(library) : null);
   fill(section("folders"), ...folders(library));
   section("changes").hidden = !library?.n_images;
-  await Promise.allSettled([showSkipped(), library && showSessions(section("sessions"), { close: closeLibrary, choose })]);
+  await Promise.allSettled([
+    showUpgrade(section("upgrade"), () => start(() => api.upgrade(libraryId()))),
+    showSkipped(),
+    library && showSessions(section("sessions"), { close: closeLibrary, choose }),
+  ]);
 }
 
 function picker() {
@@ -115,6 +121,12 @@ function facts(library) {
           library.away.map((one) => `${one.place} ${one.reason}`).join("; "),
           ". They keep their marks and captions, and come back when their files do.",
         )
+      : null,
+    library.n_unencoded
+      ? h("p", {
+          class: "note",
+          text: `${count(library.n_unencoded)} pictures could not be read at the last upgrade, and are not found. “Look for changes” tries again.`,
+        })
       : null,
     unread(library),
   );
