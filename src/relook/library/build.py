@@ -33,6 +33,7 @@ from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
+from relook.library.tombstones import lies_buried
 from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
@@ -233,6 +234,9 @@ class Builder:
         if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
+            return
+        if not known and lies_buried(self._files.catalog.ask, read.facts.path, read.content):
+            self._copy(read, twins)  # what was deleted here is back, whatever else is away
             return
         lost = list(filter(self._homes.may_move, twins))
         olds = [image.facts.path for image in lost]
