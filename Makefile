@@ -32,10 +32,11 @@ demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the
 	@$(BIN)/relook demo --library demo-library --page
 
 # Two workers with one thread each for matrices: OpenMP's threads wait for each other by spinning,
-# which takes three times the work where they have to share their cores.
+# which takes three times the work where they have to share their cores. Files are drawn in their
+# order: those of few and long tests would come last otherwise, and one worker would wait for them.
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $$(sh tests/e2e/browser.sh --ignore)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $$(sh tests/e2e/browser.sh --ignore)
 
 faults: $(VENV)/dev.stamp ## Kill it 200 times, live 500 lives, fill its disk, tear its catalog (half an hour)
 	@RELOOK_KILLS=200 RELOOK_LIVES=500 $(BIN)/python -m pytest tests/faults

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relook.core.errors import ImageError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.vectors import Floats
@@ -38,6 +39,7 @@ def crop_vectors(
     engine: Engine,
     places: Iterable[BoxPlace],
     see: Callable[[BoxPlace, Image.Image], None] | None = None,
+    unreadable: Callable[[ImageError], None] | None = None,
 ) -> dict[BoxPlace, Floats]:
     """The vectors [d] of what boxes show, cut a little wider from the original pixels.
 
@@ -47,6 +49,8 @@ def crop_vectors(
         engine: Of the library.
         places: Images of the library, each with a box.
         see: Called with each crop as it is cut; what it raises ends the work.
+        unreadable: Called for each picture file that cannot be decoded, whose boxes are left out
+            of the answer then; such a file is an error when None.
 
     Raises:
         NotFoundError: `no_image`; ImageError: when a picture file cannot be decoded.
@@ -59,7 +63,13 @@ def crop_vectors(
     vectors: dict[BoxPlace, Floats] = {}
     batch: list[tuple[BoxPlace, Image.Image]] = []
     for record in engine.files.catalog.images(boxes):
-        picture = load(record.path, 0, engine.files.limits)
+        try:
+            picture = load(record.path, 0, engine.files.limits)
+        except ImageError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
         for box in boxes[record.image_id]:
             place = (record.image_id, box)
             batch.append((place, picture.crop(box.padded(_PADDING))))
