@@ -278,7 +278,7 @@ class Session(SessionView):
         self.engine.files.refresh()
         now = self.round
         judging = judging or Prepared(now.number)
-        self._see_boxes(now.number)
+        self._see_boxes()
         judged = self._judgements_at(now.number, judging)
         fitted = self._fit(strategy, judged)
         size = limit or max(len(self._first.hits), 1)
@@ -290,19 +290,19 @@ class Session(SessionView):
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 
-    def _see_boxes(self, number: int) -> None:
+    def _see_boxes(self) -> None:
         """Makes the vectors that boxes lack, whose pictures could not be read at an import."""
-        blind = [j for j in self._judgements_at(number) if j.box is not None and j.crop is None]
-        here = {record.image_id for record in self.engine.files.records({j.image_id for j in blind})}
+        blind = [j for j in self.all_judgements if j.box is not None and j.crop is None]
+        here = {
+            record.image_id for record in self.engine.files.records({j.image_id for j in blind})
+        }
         places = {(j.image_id, j.box) for j in blind if j.box is not None and j.image_id in here}
         crops = crop_vectors(self.engine, places, unreadable=lambda error: None)
         for judgement in blind:
             crop = crops.get((judgement.image_id, judgement.box)) if judgement.box else None
             if crop is not None:
                 unseen = {"box": judgement.box, "crop": None}
-                self._table.change(
-                    self.session_id, judgement.judgement_id, {"crop": crop}, unseen
-                )
+                self._table.change(self.session_id, judgement.judgement_id, {"crop": crop}, unseen)
 
     def _add(self, row: RoundRow, judging: Prepared) -> RoundRow:
         """Writes a round and what is judged in the same step; the session is not read again."""
