@@ -1,12 +1,12 @@
 """Indexing with full-size CLIP towers, against the seed's way. Not part of `run.py`.
 
-Measures: pictures a second of `Library.add` with a ViT-B/32 or ViT-L/14 of random weights
-(speed does not depend on them), of the seed's way (transformers in float32, its processor,
-one thread that opens 64 pictures and then encodes them), of the bare forward pass on inputs
-that are ready, and of decoding alone in all threads. Rounds alternate, and the median counts.
-Read it: ours / seed is the figure with a target (2 on a processor with bfloat16, 3 on a GPU);
-ours / bare says how much of what the device can do is used (0.6 on a GPU). --pictures names a
-folder of JPEG files; nothing is downloaded.
+Measures: pictures a second of `Library.add` with a ViT-B/32, B/16 or L/14 of random weights (speed
+does not depend on them) on torch in float32 and bfloat16, and from ONNX files in float32 and int8;
+of the seed's way (transformers in float32, its processor, one thread that opens 64 pictures and
+then encodes them); of each encoder alone, on inputs that are ready; and of decoding alone in all
+threads, every pixel of a file. Rounds alternate, and the median counts.
+Read it: `x seed` is the figure with a target (2 on a processor with bfloat16, 3 on a GPU); `ms` is
+what `relook model list` shows. --pictures names a folder of JPEG files; nothing is downloaded.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,13 @@ from transformers import AutoModel, CLIPConfig, CLIPModel
 import relook
 from relook.core.images import decode, read_bytes
 from relook.encoders.hf import HfEncoder
+from relook.encoders.onnx import OnnxEncoder
+from relook.encoders.onnx_export import export
 from relook.testing.checkpoints import tiny_clip
 
 SIZES = {
     "b32": (768, 12, 12, 32, 512, 512, 8),
+    "b16": (768, 12, 12, 16, 512, 512, 8),
     "l14": (1024, 24, 16, 14, 768, 768, 12),
 }
 """Width, layers, heads and patch of the image tower; dimension; width and heads of the text's."""
@@ -53,9 +57,8 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--pictures", type=Path, required=True, help="a folder of JPEG files")
     made.add_argument("--n", type=int, default=128, help="pictures a round")
     made.add_argument("--rounds", type=int, default=3, help="of each way")
-    made.add_argument("--model", nargs="+", choices=SIZES, default=["b32"])
+    made.add_argument("--model", nargs="+", choices=SIZES, default=["b32", "b16"])
     made.add_argument("--device", default="auto")
-    made.add_argument("--dtype", default="auto")
     return made.parse_args()
 
 
@@ -85,15 +88,15 @@ def measure(
     name: str, folder: Path, paths: list[Path], options: argparse.Namespace
 ) -> list[Figure]:
     """All ways over the same pictures, one after the other, several times."""
-    encoder = HfEncoder(folder, tiles="none", device=options.device, dtype=options.dtype)
-    encoder.load()
-    seeds = AutoModel.from_pretrained(folder).eval().to(encoder.place.device)
-    ways: dict[str, Callable[[], None]] = {
-        "seed": lambda: seeds_way(seeds, folder, paths),
-        "ours": lambda: ours(encoder, paths),
-        "bare": lambda: bare(encoder, len(paths)),
-        "decoding": lambda: decoding(encoder, paths),
-    }
+    encoders = opened(folder, options.device)
+    first = next(iter(encoders.values()))
+    seeds = AutoModel.from_pretrained(folder).eval().to(first.place.device)
+    ways: dict[str, Callable[[], None]] = {"seed": lambda: seeds_way(seeds, folder, paths)}
+    for way, encoder in encoders.items():
+        ready = [encoder.prepare(decode(read_bytes(path)).image) for path in paths]
+        ways[way] = partial(ours, encoder, paths)
+        ways[f"{way} alone"] = partial(encoder.encode_prepared, ready)
+    ways["decoding"] = partial(decoding, first, paths)
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(options.rounds + 1):
         for way, run in ways.items():
@@ -103,13 +106,31 @@ def measure(
                 rates[way].append(len(paths) / (time.perf_counter() - began))
         say(f"{name}: round {number} of {options.rounds}")
     middle = {way: float(np.median(some)) for way, some in rates.items()}
-    return [
-        Figure(f"{name} on {encoder.place}, batches of {encoder.batch}", 0.0, ""),
-        *(Figure(f"  {way}", rate, "pictures/s") for way, rate in middle.items()),
-        Figure("  ours / seed", middle["ours"] / middle["seed"], "x"),
-        Figure("  ours / bare", middle["ours"] / middle["bare"], "x"),
-        Figure("  decoding / ours", middle["decoding"] / middle["ours"], "x"),
-    ]
+    figures = [Figure(f"{name} on {first.place.device}", 0.0, "")]
+    for way, rate in middle.items():
+        figures.append(Figure(f"  {way}", rate, "pictures/s"))
+        if way.endswith(" alone"):
+            figures.append(Figure(f"  {way}, a picture", 1e3 / rate, "ms"))
+        elif way in encoders:
+            figures.append(Figure(f"  {way} x seed", rate / middle["seed"], "x"))
+    return figures
+
+
+def opened(folder: Path, device: str) -> dict[str, HfEncoder | OnnxEncoder]:
+    """The same model in every form."""
+    say("exporting it to ONNX")
+    made = folder.with_name(f"{folder.name}-onnx")
+    exported = export(str(folder), made, int8=True)
+    say(f"int8: cosine to float32 at least {exported.int8_cosine:.4f}")
+    encoders: dict[str, HfEncoder | OnnxEncoder] = {
+        "torch float32": HfEncoder(folder, tiles="none", device=device, dtype="float32"),
+        "torch bfloat16": HfEncoder(folder, tiles="none", device=device, dtype="bfloat16"),
+        "onnx float32": OnnxEncoder(made, tiles="none"),
+        "onnx int8": OnnxEncoder(made, tiles="none", variant="int8"),
+    }
+    for encoder in encoders.values():
+        encoder.load()
+    return encoders
 
 
 def seeds_way(model: torch.nn.Module, folder: Path, paths: list[Path]) -> None:
@@ -128,7 +149,7 @@ def seeds_way(model: torch.nn.Module, folder: Path, paths: list[Path]) -> None:
     assert len(np.concatenate(rows)) == len(paths)
 
 
-def ours(encoder: HfEncoder, paths: list[Path]) -> None:
+def ours(encoder: HfEncoder | OnnxEncoder, paths: list[Path]) -> None:
     """`Library.add`, which also hashes, writes and commits."""
     with (
         tempfile.TemporaryDirectory() as place,
@@ -137,25 +158,13 @@ def ours(encoder: HfEncoder, paths: list[Path]) -> None:
         assert library.add(*paths).n_added == len(paths)
 
 
-def bare(encoder: HfEncoder, n: int) -> None:
-    """The image tower on inputs that are on the device already, in our batches."""
-    model, here = encoder._model, encoder.place
-    size = min(encoder._batch.size, n)
-    values = torch.randn(size, 3, 224, 224, device=here.device, dtype=here.torch_dtype)
-    with torch.inference_mode():
-        for at in range(0, n, size):
-            model.get_image_features(pixel_values=values[: min(size, n - at)])
-    if here.device.startswith("cuda"):
-        torch.cuda.synchronize()
-
-
-def decoding(encoder: HfEncoder, paths: list[Path]) -> None:
+def decoding(encoder: HfEncoder | OnnxEncoder, paths: list[Path]) -> None:
     """Reading, decoding and resizing in as many threads as indexing uses."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda path: one(encoder, path), paths))
 
 
-def one(encoder: HfEncoder, path: Path) -> None:
+def one(encoder: HfEncoder | OnnxEncoder, path: Path) -> None:
     """One picture up to the tower's input."""
     encoder.prepare(decode(read_bytes(path), encoder.input_px).image)
 

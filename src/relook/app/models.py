@@ -16,6 +16,7 @@ from relook.captioners.base import NOTHING_KNOWN
 from relook.core.errors import AnswerError, InputError, MissingExtraError, ModelError
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.encoders import ENCODERS, Encoder
+from relook.encoders.known_models import resolve
 from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def make_encoder(chosen: str | EncoderSettings | None, remembered: str | None = 
     """Opens an encoder.
 
     Args:
-        chosen: Spec (`hf:org/name`), settings, or None for the remembered one.
+        chosen: Spec (`hf:org/name`), short name (`siglip2-base`), settings, or None for the
+            remembered one.
         remembered: Spec that a library keeps; None for a new library, whose encoder is then
             loaded at once, so that one which cannot be loaded leaves no empty library.
 
@@ -55,6 +57,7 @@ def _wanted(settings: EncoderSettings, remembered: str | None) -> ModelSpec:
     spec = (
         ModelSpec.parse(settings.model) if settings.model else kept or ModelSpec(encoders.DEFAULT)
     )
+    spec = resolve(spec, kept)
     spec = spec.with_options(revision=settings.revision or None, tiles=settings.tiles or None)
     if kept is None:
         return spec
@@ -65,10 +68,11 @@ def _wanted(settings: EncoderSettings, remembered: str | None) -> ModelSpec:
             f"this library's pictures are tiled by {tiles!r}, not {spec.options['tiles']!r}",
             "leave --tiles out, or index the pictures into a new library",
         )
-    if spec.kind == kept.kind and tiles:
-        spec = spec.with_options(tiles=tiles)
-    if spec.model == kept.model and "revision" not in spec.options:
-        spec = spec.with_options(revision=kept.options.get("revision"))
+    if spec.kind == kept.kind:  # a model that was moved is still the same variant of it
+        same_place = spec.model == kept.model
+        for name, value in kept.options.items():
+            if name not in spec.options and (same_place or name != "revision"):
+                spec = spec.with_options(**{name: value})
     return spec
 
 

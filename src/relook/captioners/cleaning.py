@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
+from relook.core.english import SMALL_WORDS, is_foreign
 from relook.core.errors import AnswerError
 
 __all__ = ["clean"]
@@ -34,21 +34,8 @@ _REFUSAL = re.compile(
     r"|as an ai)\b",
     re.IGNORECASE,
 )
-_SMALL = (
-    ("a", "an", "the", "of", "with", "and", "or", "in", "on", "at", "by", "for", "to", "from"),
-    ("near", "its", "his", "her", "is", "are"),
-)
-_ENGLISH = frozenset(word for words in _SMALL for word in words)
 # Words that no phrase ends with.
-_DANGLING = _ENGLISH | {"that", "which"}
-# Frequent small words of languages that models fall into; none that is a word, a name or an
-# abbreviation in English ("van", "met", "con", "los", "un", "mit").
-_FOREIGN = frozenset(
-    (
-        "der", "das", "und", "ein", "eine", "einer", "einem", "auf", "zwei", "une", "dans",
-        "avec", "una", "gli", "sul", "della", "het", "een", "uma", "por", "pela", "sulla", "nella",
-    )
-)  # fmt: skip
+_DANGLING = SMALL_WORDS | {"that", "which"}
 
 
 def clean(reply: str, max_words: int) -> str:
@@ -78,7 +65,7 @@ def clean(reply: str, max_words: int) -> str:
         words = _shortened(" ".join(words), max_words)
     if not any(char.isalnum() for word in words for char in word):
         raise _failed("no_caption", "the model's answer holds no words", reply)
-    if _is_foreign(all_words):  # the words that were cut away show the language, too
+    if is_foreign(all_words):  # the words that were cut away show the language, too
         raise _failed("other_language", "the model's answer is not in English", reply)
     return " ".join(words)
 
@@ -115,15 +102,6 @@ def _shortened(text: str, max_words: int) -> list[str]:
     while len(words) > 1 and words[-1] in _DANGLING:
         words.pop()
     return words
-
-
-def _is_foreign(words: list[str]) -> bool:
-    letters = [char for word in words for char in word if char.isalpha()]
-    latin = sum("LATIN" in unicodedata.name(char, "") for char in letters)
-    if 2 * latin < len(letters):
-        return True
-    n_foreign = sum(word in _FOREIGN for word in words)
-    return n_foreign > 0 and n_foreign > sum(word in _ENGLISH for word in words)
 
 
 def _failed(code: str, why: str, reply: str) -> AnswerError:

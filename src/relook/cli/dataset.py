@@ -1,4 +1,4 @@
-"""`relook dataset` and `relook model`: what is downloaded, and from where. Layer: cli."""
+"""`relook dataset`: which data sets are downloaded, and from where. Layer: cli."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ from relook.cli.output import print_json, print_report, progress_bar
 from relook.core.errors import InputError, NotFoundError
 from relook.core.registry import import_extra
 from relook.datasets.catalogue import COCO, RETAIL, Dataset
-from relook.encoders.checkpoint import fetch as fetch_checkpoint
-from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
     from relook.datasets.obtain import Plan
 
-__all__ = ["app", "model_app"]
+__all__ = ["app"]
 
 app = typer.Typer(
     help="Fetch a public data set: resumable, checked, unpacked safely.", no_args_is_help=True
 )
-model_app = typer.Typer(help="Fetch models of the hub.", no_args_is_help=True)
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")]
@@ -142,41 +139,3 @@ def _index(plan: Plan, library: Path, encoder: str | None, quiet: bool) -> None:
         raise typer.Exit(130)
     if report.skipped:
         raise typer.Exit(3)
-
-
-@model_app.callback()
-def _models() -> None:
-    """Fetch models of the hub. No other command downloads one."""
-
-
-@model_app.command("fetch")
-def fetch(
-    model: Annotated[
-        str, typer.Argument(metavar="ID", help="Hub id, as openai/clip-vit-base-patch32.")
-    ],
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit; the main branch when not given.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Download a model into the hub's cache; what is there already stays.
-
-    Asks the hub for the files of this id, and sends nothing else. HF_TOKEN opens gated
-    models, HF_HOME moves the cache, HF_HUB_OFFLINE forbids it.
-    """
-    spec = ModelSpec.parse(model)
-    named = spec.model or model
-    checkpoint = fetch_checkpoint(named, revision or spec.options.get("revision", ""))
-    checkpoint.check()
-    size = sum(path.stat().st_size for path in checkpoint.weight_files())
-    if as_json:
-        print_json(
-            {
-                "model": named, "revision": checkpoint.revision, "folder": str(checkpoint.folder),
-                "n_bytes": size,
-            }
-        )  # fmt: skip
-        return
-    sys.stdout.write(
-        f"{named} {checkpoint.revision}: {size / 1e6:,.0f} MB in {checkpoint.folder}\n"
-    )

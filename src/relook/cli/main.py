@@ -30,8 +30,10 @@ from relook.cli import (
     index,
     look,
     mcp,
+    model,
     search,
     serve,
+    upgrade,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
@@ -56,6 +58,7 @@ app.command("info")(index.info)
 app.command("move")(index.move)
 app.command("forget")(index.forget)
 app.command("compact")(index.compact)
+app.command("upgrade")(upgrade.upgrade)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
@@ -66,7 +69,7 @@ app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
-app.add_typer(dataset.model_app, name="model")
+app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(export_import.export_app, name="export")

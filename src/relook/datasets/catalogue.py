@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from relook.core.checksum import Checksum
+
 __all__ = ["COCO", "RETAIL", "Archive", "Dataset"]
 
 # The bucket's own TLS name: images.cocodataset.org has no certificate for itself.
@@ -36,6 +38,11 @@ class Archive:
     md5: str
     keep: tuple[str, ...] = ()
     grows: float = 1.2
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """What it sums up to."""
+        return Checksum("MD5", self.md5) if self.md5 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ ENCODERS = Registry(
             "CLIP, SigLIP, SigLIP 2 and their kin by hub id or folder: hf:ORG/NAME",
             extra="hf",
         ),
+        "onnx": Adapter(
+            "relook.encoders.onnx:OnnxEncoder",
+            "the same from ONNX files, without torch, by hub id or folder: onnx:ORG/NAME",
+            extra="onnx",
+        ),
         "st": Adapter(
             "relook.encoders.st:StEncoder",
             "image-text models of sentence-transformers: st:ORG/NAME",

@@ -24,7 +24,8 @@ from relook.core.errors import ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
-from relook.encoders.base import Fingerprint, Means
+from relook.encoders.base import Fingerprint, FitMap, Means
+from relook.encoders.onnx_session import open_session
 from relook.encoders.spec import ModelSpec
 from relook.encoders.wordpiece import WordPiece
 
@@ -112,7 +113,7 @@ class BuiltinEncoder:
         if means is None:
             return None
         image, text = (np.array(means[side], np.float32) for side in ("image", "text"))
-        return Means(image, text, self._phrasings())
+        return Means(image, text, self._phrasings(), self._fit())
 
     def _phrasings(self) -> Floats | None:
         """[p, d] of the model folder; None for a model without them."""
@@ -127,6 +128,23 @@ class BuiltinEncoder:
         if not of_this_tower or vectors.shape != (made["n"], self.dim):
             raise _changed("phrasings.npy")
         return np.asarray(vectors, np.float32)
+
+    def _fit(self) -> FitMap | None:
+        """What scores are worth; None for a model that nobody learnt it for."""
+        made = self._card.get("fit")
+        if made is None:
+            return None
+        sums = self._card["sha256"]
+        if made["towers"] != [sums["image.onnx"], sums["text.onnx"]]:
+            raise _changed("fit in model.json")
+        return FitMap(
+            np.array(made["weights"], np.float32),
+            float(made["bias"]),
+            np.array(made["expected"], np.float32),
+            float(made["expected_bias"]),
+            (float(made["usual"][0]), float(made["usual"][1])),
+            float(made["nothing"]),
+        )
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         return self._boxes
@@ -206,20 +224,8 @@ class BuiltinEncoder:
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         path = self.folder / name
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.n_threads
-        options.log_severity_level = 3
-        # Idle threads would otherwise spin and take the core from the decoding threads.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Processors with AVX2 or AVX-512 but without VNNI add pairs of 8-bit products in 16 bits,
-        # which saturate: vectors then stand at .93 to what they are elsewhere. This asks for the
-        # instructions that do not, on such processors only.
-        # Source: ONNX Runtime, "Quantize ONNX models", on U8S8 and saturation.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            return onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            return open_session(path, n_threads=self.n_threads)
         except Exception as error:
             raise _missing(name, error) from error
 

@@ -10,11 +10,16 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from relook.core.errors import MissingExtraError, ModelError
+from relook.core.errors import ModelError
+from relook.core.progress import ProgressCallback
+from relook.encoders import hub
+from relook.encoders.onnx_layout import has_towers
+from relook.encoders.spec import has_only_onnx
 
 __all__ = ["Checkpoint", "fetch", "find"]
 
@@ -125,6 +130,11 @@ class Checkpoint:
             raise self._incomplete("model.safetensors")
         return sorted(found)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the weights."""
+        return sum(path.stat().st_size for path in self.weight_files())
+
     def check(self) -> None:
         """Looks for every file that loading needs.
 
@@ -169,6 +179,8 @@ class Checkpoint:
 
     def _without_weights(self, name: str) -> ModelError:
         pickles = sorted(path.name for glob in _PICKLES for path in self.folder.glob(glob))
+        if has_only_onnx(self.folder):
+            return _only_onnx(self.model, name)
         if not pickles:
             return self._incomplete(name)
         return ModelError(
@@ -190,69 +202,36 @@ def find(model: str, revision: str = "") -> Checkpoint:
         ModelError: `model_missing` with what to run.
         MissingExtraError: when the hub's client is not installed.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return Checkpoint(folder.absolute(), model)
-    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        raise ModelError(
-            "model_missing",
-            f"there is no folder {model}",
-            "check the path (a model of the hub is ORG/NAME); if a library's model was moved, name"
-            " its new place: relook index --encoder hf:FOLDER",
-        )
-    return _snapshot(model, revision, download=False)
-
-
-def fetch(model: str, revision: str = "") -> Checkpoint:
-    """Downloads a checkpoint from the hub into its cache; what is there already stays.
-
-    Raises:
-        ModelError: `model_missing` when the hub does not give it, or `HF_HUB_OFFLINE` is set.
-        MissingExtraError: when the hub's client is not installed.
-    """
-    return _snapshot(model, revision, download=True)
-
-
-def _snapshot(model: str, revision: str, download: bool) -> Checkpoint:
-    hub = _hub()
-    try:
-        found = hub.snapshot_download(
-            model, revision=revision or None, local_files_only=not download,
-            allow_patterns=list(_PATTERNS),
-        )  # fmt: skip
-    # The hub's client raises a dozen kinds of its own, of several HTTP stacks, and OSError.
-    except Exception as error:
-        raise _not_found(model, revision, download, error) from error
-    folder = Path(found)
+    folder = hub.local_folder(model, "hf")
+    if folder is not None:
+        return Checkpoint(folder, model)
+    folder = hub.cached(model, revision)
     return Checkpoint(folder, model, folder.name)
 
 
-def _hub() -> Any:
-    try:
-        import huggingface_hub
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "missing_extra",
-            f"models of the hub need the package {error.name!r}",
-            "pip install 'relook[hf]'",
-        ) from error
-    return huggingface_hub
+def fetch(model: str, revision: str = "", progress: ProgressCallback | None = None) -> Checkpoint:
+    """Downloads a checkpoint from the hub into its cache; what is there already stays.
+
+    Raises:
+        ModelError, FetchError, StorageError, MissingExtraError: as `hub.fetch`.
+    """
+
+    def choose(names: list[str]) -> list[str]:
+        """The files of a repository that loading reads."""
+        wanted = [name for name in names if any(fnmatch(name, p) for p in _PATTERNS)]
+        if not any(name.endswith(".safetensors") for name in names) and has_towers(names):
+            raise _only_onnx(model, "safetensors")
+        return wanted
+
+    folder = hub.fetch(model, revision, choose, progress)
+    return Checkpoint(folder, model, folder.name)
 
 
-def _not_found(model: str, revision: str, download: bool, error: Exception) -> ModelError:
-    which = f"{model} (revision {revision})" if revision else model
-    if not download:
-        option = f" --revision {revision}" if revision else ""
-        return ModelError(
-            "model_missing",
-            f"the model {which} is not on this machine",
-            f"fetch it: relook model fetch {model}{option}",
-        )
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+def _only_onnx(model: str, missing: str) -> ModelError:
     return ModelError(
-        "model_missing",
-        f"the hub does not give {which}: {reason}",
-        "check the id, the network and HF_HUB_OFFLINE; a gated model needs HF_TOKEN",
+        "model_incomplete",
+        f"{model} has no {missing}, but its towers in ONNX",
+        f"write onnx:{model}",
     )
 
 

@@ -1,8 +1,9 @@
-"""Where a torch model runs, in what precision, and how many at once. Layer: encoders."""
+"""Where a model runs, in what precision, and how many at once. Layer: encoders."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -107,10 +108,9 @@ def _told(names: Sequence[str]) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch failed because memory is short, on a GPU, MPS or the processor."""
-    import torch
-
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    """Whether a model failed because memory is short, on a GPU, MPS or the processor."""
+    torch = sys.modules.get("torch")  # an error of torch comes from a torch that is loaded
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     told = str(error).lower()
     return isinstance(error, RuntimeError) and any(
@@ -193,10 +193,9 @@ def in_batches(
 def _free(place: Place) -> None:
     import gc
 
-    import torch
-
     gc.collect()
-    if place.device.startswith("cuda"):
+    torch = sys.modules.get("torch")
+    if torch and place.device.startswith("cuda"):
         torch.cuda.empty_cache()
 
 

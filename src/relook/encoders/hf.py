@@ -21,7 +21,7 @@ from relook.core.errors import ModelError
 from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.loading import load_config, load_model, load_tokenizer
 from relook.encoders.pixels import Pixels
-from relook.encoders.towers import TwoTowers
+from relook.encoders.torch_towers import TorchTowers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,7 +34,7 @@ _PADDED = ("siglip", "siglip2")
 _FOR_EXAMPLE = "use a model of pictures and words, for example openai/clip-vit-base-patch32"
 
 
-class HfEncoder(TwoTowers):
+class HfEncoder(TorchTowers):
     """A CLIP-like checkpoint of a folder or of the hub's cache; see `TwoTowers`."""
 
     kind = "hf"
@@ -76,12 +76,23 @@ class HfEncoder(TwoTowers):
         return _pooled(self._model.get_image_features(pixel_values=values))
 
     def _text_features(self, some: Sequence[str]) -> Any:
+        tokens = self.tokens(some, padding="max_length" if self._is_padded else True)
+        on_device = {name: value.to(self.place.device) for name, value in tokens.items()}
+        return _pooled(self._model.get_text_features(**on_device))
+
+    def tokens(self, texts: Sequence[str], padding: str | bool) -> dict[str, Any]:
+        """What the text tower is given: tensors [n, l] by name.
+
+        Args:
+            texts: Cleaned.
+            padding: As transformers' tokenizers take it.
+        """
         with self._lock:  # a tokenizer keeps its padding: two threads trip over each other
             tokens = self._tokenizer(
-                list(some), padding="max_length" if self._is_padded else True, truncation=True,
-                max_length=self._max_tokens, return_tensors="pt",
+                list(texts), padding=padding, truncation=True, max_length=self._max_tokens,
+                return_tensors="pt",
             )  # fmt: skip
-        return _pooled(self._model.get_text_features(**tokens.to(self.place.device)))
+        return dict(tokens)
 
     def n_tokens_cut(self, text: str) -> int:
         with self._lock:

@@ -1,11 +1,13 @@
 """From a picture to a tower's input, as a checkpoint's own processor says. Layer: encoders.
 
 Resizing and cropping run in decoding threads, with Pillow, and give bytes; scaling to the
-tower's range runs in torch on whole batches. The result is what transformers' Pillow
+tower's range runs in torch or numpy on whole batches. The result is what transformers' Pillow
 processors make (a test compares), without their cost a picture and without torchvision.
 
 Source: the keys of `preprocessor_config.json` as Hugging Face transformers 5 documents them;
-its `get_resize_output_image_size` and `center_crop` for how sizes are rounded.
+its `get_resize_output_image_size` and `center_crop` for how sizes are rounded. The keys of
+`preprocess_cfg` as OpenCLIP writes them (`open_clip.transform.PreprocessCfg` and
+`image_transform_v2`); torchvision's `center_crop`, which it uses, for how a crop is rounded.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.core.errors import ModelError
+from relook.core.vectors import Floats
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +49,8 @@ class Pixels:
         resample: Pillow's number of the filter.
         scale: What bytes are multiplied with.
         mean, std: Of the channels, after that.
+        rounds: Whether half a pixel beside a crop is rounded to an even number, as torchvision
+            does, and not down, as transformers does.
     """
 
     shortest_px: int
@@ -55,6 +60,7 @@ class Pixels:
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    rounds: bool = False
 
     @classmethod
     def read(cls, config: Mapping[str, Any], image_px: int) -> Pixels:
@@ -104,10 +110,44 @@ class Pixels:
             std=_channels(config["image_std"]) if normal else (1.0,) * n_channels,
         )
 
+    @classmethod
+    def read_open_clip(cls, config: Mapping[str, Any]) -> Pixels:
+        """Reads OpenCLIP's `preprocess_cfg`.
+
+        Raises:
+            ModelError: `unknown_preprocessing` for steps that are not known here.
+        """
+        try:
+            return cls._read_open_clip(config)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise _unknown(f"a preprocess_cfg that cannot be read ({error!r})") from error
+
+    @classmethod
+    def _read_open_clip(cls, config: Mapping[str, Any]) -> Pixels:
+        size, mode = _size(config["size"], squash=True), config.get("resize_mode", "shortest")
+        if config.get("mode", "RGB") != "RGB":
+            raise ValueError(f"mode {config['mode']!r}")
+        if mode not in ("shortest", "squash") or set(size) != {"height", "width"}:
+            raise ValueError(f"resize_mode {mode!r} with size {config['size']!r}")
+        if mode == "shortest" and size["height"] != size["width"]:
+            raise ValueError(f"the shortest side of {dict(size)}")
+        return cls(
+            shortest_px=size["height"] if mode == "shortest" else 0,
+            height_px=size["height"],
+            width_px=size["width"],
+            resample=int(Image.Resampling[str(config.get("interpolation", "bicubic")).upper()]),
+            scale=1 / 255,
+            mean=_channels(config["mean"]),
+            std=_channels(config["std"]),
+            rounds=True,
+        )
+
     @property
     def digest(self) -> str:
         """Words for a fingerprint: the sizes, and a digest of everything."""
-        fields = json.dumps([getattr(self, name) for name in self.__slots__])
+        # Without `rounds` where it is off: libraries keep digests from before it was there.
+        names = [name for name in self.__slots__ if name != "rounds" or self.rounds]
+        fields = json.dumps([getattr(self, name) for name in names])
         sha = hashlib.sha256(fields.encode()).hexdigest()[:8]
         how = f"shortest {self.shortest_px} crop" if self.shortest_px else "squash"
         return f"{how} {self.width_px}x{self.height_px} {sha}"
@@ -145,7 +185,10 @@ class Pixels:
         """Size of the resized picture, and where its centre crop begins."""
         longest = int(self.shortest_px * max(width, height) / min(width, height))
         wide, high = (self.shortest_px, longest) if width <= height else (longest, self.shortest_px)
-        return wide, high, (wide - self.width_px) // 2, (high - self.height_px) // 2
+        beside, above = wide - self.width_px, high - self.height_px
+        if self.rounds:
+            return wide, high, round(beside / 2), round(above / 2)
+        return wide, high, beside // 2, above // 2
 
     def normalise(self, pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Bytes [n, h, w, 3] to the tower's input [n, 3, h, w]."""
@@ -155,6 +198,15 @@ class Pixels:
         std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
         values = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         return values.mul_(self.scale).sub_(mean).div_(std).to(dtype)
+
+    def normalised(self, pixels: NDArray[np.uint8]) -> Floats:
+        """As `normalise`, in numpy and float32."""
+        mean, std = (np.array(side, np.float32).reshape(3, 1, 1) for side in (self.mean, self.std))
+        values = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+        values *= np.float32(self.scale)
+        values -= mean
+        values /= std
+        return values
 
 
 def _size(value: Any, squash: bool) -> Mapping[str, int]:

@@ -17,6 +17,7 @@ __all__ = ["ModelSpec"]
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
+_ONNX = ("visual/*.onnx", "onnx/*.onnx", "*.onnx")
 _OPTION = re.compile(r"[a-z]+=[^&?]*(&[a-z]+=[^&?]*)*\Z")
 
 
@@ -36,7 +37,8 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Reads a spec. `org/name` and a folder with a config.json mean `hf:`.
+        """Reads a spec. A folder with towers in ONNX means `onnx:`, `org/name` and a folder with a
+        config.json mean `hf:`.
 
         Raises:
             InputError: `bad_model` when nothing can be made of it.
@@ -52,8 +54,9 @@ class ModelSpec:
             if not model:
                 raise _bad(text, f"no model behind {kind + ':'!r}")
             return cls(kind, model, options)
-        if (Path(text).expanduser() / "config.json").is_file() or _HUB_ID.match(text):
-            return cls("hf", text, options)
+        folder = Path(text).expanduser()
+        if (folder / "config.json").is_file() or _HUB_ID.match(text):
+            return cls("onnx" if has_only_onnx(folder) else "hf", text, options)
         if not _KIND.match(text):
             raise _bad(text, "neither a name, a hub id (org/name) nor a folder with a config.json")
         return cls(text, "", options)
@@ -86,9 +89,15 @@ class ModelSpec:
                 )
 
 
+def has_only_onnx(folder: Path) -> bool:
+    """Whether a folder has towers in ONNX, and no weights for transformers."""
+    towers = (path for place in _ONNX for path in folder.glob(place))
+    return any(towers) and not any(folder.glob("*.safetensors"))
+
+
 def _bad(text: str, reason: str) -> InputError:
     return InputError(
         "bad_model",
         f"{text!r} names no model: {reason}",
-        "write builtin, hf:ORG/NAME, hf:FOLDER or st:ORG/NAME",
+        "write builtin, a name of relook model list, or hf:, onnx: or st: and ORG/NAME or a folder",
     )

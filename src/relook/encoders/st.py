@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
 from relook.encoders.loading import quiet, reporting, set_precision
-from relook.encoders.towers import TwoTowers
+from relook.encoders.torch_towers import TorchTowers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ __all__ = ["StEncoder"]
 _SIDE_PX = 224  # of most towers; it only says how far a large JPEG may be decoded reduced
 
 
-class StEncoder(TwoTowers):
+class StEncoder(TorchTowers):
     """A sentence-transformers model of pictures and words; see `TwoTowers`."""
 
     kind = "st"

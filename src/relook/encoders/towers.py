@@ -1,6 +1,6 @@
-"""What every torch encoder of crops shares: tiles, batches, devices, unit rows. Layer: encoders.
+"""What encoders of crops share: tiles, batches, decoding, unit rows. Layer: encoders.
 
-A subclass opens its checkpoint and says how a crop and a text go through it.
+A subclass opens its model's files and says how a crop and a text go through them.
 """
 
 from __future__ import annotations
@@ -10,46 +10,72 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.errors import ModelError
+from relook.core.errors import InputError, ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
-from relook.core.vectors import Floats
+from relook.core.vectors import Floats, unit
 from relook.encoders import crops
 from relook.encoders.base import Fingerprint, Means
-from relook.encoders.checkpoint import Checkpoint, find
-from relook.encoders.devices import BatchSize, Place, in_batches, place
+from relook.encoders.devices import BatchSize, Place, in_batches
 from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["TwoTowers"]
+__all__ = ["ModelFiles", "TwoTowers"]
 
 _TEXTS_AT_ONCE = 64  # words are short, and their number is seldom large
+_FULL_PX = 4096
+"""Pictures of up to twice this on their shorter side keep every pixel; larger ones keep at least
+this, which is far above what any tower sees, and fit into memory."""
+
+_DECODINGS: tuple[str, ...] = EncoderSettings.__dataclass_fields__["decode"].metadata["choices"]
+
+
+class ModelFiles(Protocol):
+    """The files that an encoder's model is made of, as found on this machine.
+
+    Attributes:
+        folder: Where they are.
+        model: What the person called the model.
+        revision: The hub's commit; empty for a folder.
+        weights: Sixteen hexadecimal digits that stand for what the files hold.
+    """
+
+    folder: Path
+    model: str
+    revision: str
+
+    @property
+    def weights(self) -> str: ...
 
 
 class TwoTowers(ABC):
-    """An encoder on torch that sees the whole picture and crops of it.
+    """An encoder that sees the whole picture and crops of it.
 
     Args:
         model: Hub id (`openai/clip-vit-base-patch32`) or folder.
         revision: Of the hub; its main branch when empty.
         tiles: `none`, `grid` or `pyramid`.
-        device: As for `place`; it does not change what the library stores.
-        dtype: As for `place`, of what sees pictures; words are encoded in float32.
+        device: Where it runs; it does not change what the library stores.
+        dtype: Precision of what sees pictures.
+        decode: `full` for every pixel of a file, or `reduced` for a JPEG's reduced scales,
+            which is faster and gives slightly other vectors.
 
     Raises:
         ModelError: `model_missing`, `model_incomplete`, `no_safetensors`, `no_text_tower`,
             `unknown_family` or `unknown_preprocessing`.
-        InputError: `bad_tiles`.
+        InputError: `bad_tiles` or `bad_decode`.
     """
 
     kind = ""
+    options: tuple[str, ...] = ("revision", "tiles")
     tile_weight = crops.WEIGHT
     remote = False
     needs = ("model",)
@@ -63,38 +89,57 @@ class TwoTowers(ABC):
         tiles: str = crops.DEFAULT,
         device: str = "auto",
         dtype: str = "auto",
+        decode: str = _DECODINGS[0],
     ) -> None:
         self.model, self.revision, self.tiles = os.fspath(model), revision, tiles
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.decode = device, dtype, decode
         self._boxes = crops.tiling(tiles)
+        if decode not in _DECODINGS:
+            raise InputError(
+                "bad_decode",
+                f"pictures cannot be decoded {decode!r}",
+                f"use {' or '.join(_DECODINGS)}",
+            )
         self._lock = threading.RLock()
-        self._opened: Any = None
-        self.checkpoint: Checkpoint = find(self.model, revision)
         self._check()
 
     @classmethod
     def open(cls, spec: ModelSpec, settings: EncoderSettings) -> Self:
-        """Opens a checkpoint; the options are `revision` and `tiles`.
+        """Opens a model; its class says which options there are.
 
         Raises:
             InputError: `bad_model` for another option.
         """
-        spec.check_options(("revision", "tiles"))
-        return cls(spec.model, **spec.options, device=settings.device, dtype=settings.dtype)
+        spec.check_options(cls.options)
+        return cls(
+            spec.model, **spec.options, device=settings.device, dtype=settings.dtype,
+            decode=settings.decode,
+        )  # fmt: skip
 
     # What a subclass says.
+
+    @property
+    @abstractmethod
+    def files(self) -> ModelFiles:
+        """What the model is made of."""
 
     @abstractmethod
     def _check(self) -> None:
         """Looks for what loading needs, without loading."""
 
+    @property
     @abstractmethod
-    def _load(self) -> Any:
-        """Loads the model onto `place`."""
+    def place(self) -> Place:
+        """Where it runs.
+
+        Raises:
+            InputError: `bad_device` or `bad_dtype`.
+        """
 
     @property
+    @abstractmethod
     def _family(self) -> str:
-        return self.checkpoint.family
+        """Name of the kind of model, for the fingerprint."""
 
     @property
     @abstractmethod
@@ -116,12 +161,12 @@ class TwoTowers(ABC):
         """The input of one crop, without the batch dimension."""
 
     @abstractmethod
-    def _image_features(self, some: NDArray[Any]) -> Any:
-        """From the inputs of n crops to a tensor [n, d]."""
+    def _image_rows(self, some: NDArray[Any]) -> Floats:
+        """From the inputs of n crops to [n, d]."""
 
     @abstractmethod
-    def _text_features(self, some: Sequence[str]) -> Any:
-        """From n texts to a tensor [n, d]."""
+    def _text_rows(self, some: Sequence[str]) -> Floats:
+        """From n texts to [n, d]."""
 
     @abstractmethod
     def n_tokens_cut(self, text: str) -> int:
@@ -132,14 +177,15 @@ class TwoTowers(ABC):
     @property
     def spec(self) -> str:
         """What a library's manifest keeps: the same folder or commit, and the same tiles."""
-        here = self.checkpoint
+        here = self.files
         model = here.model if here.revision else str(here.folder)
-        return str(ModelSpec(self.kind, model, {"revision": here.revision, "tiles": self.tiles}))
+        options = {name: str(getattr(self, name)) for name in self.options}
+        return str(ModelSpec(self.kind, model, {**options, "revision": here.revision}))
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The weights count, not where they are: a moved or copied folder has the same."""
-        weights = self.checkpoint.weights
+        weights = self.files.weights
         return Fingerprint(
             name=self._family,
             revision=weights[:8],
@@ -151,7 +197,9 @@ class TwoTowers(ABC):
 
     @property
     def input_px(self) -> int:
-        """Twice the tower's input where there are crops, so that few of them are blown up."""
+        """As good as every pixel, or, reduced, twice the tower's input where there are crops."""
+        if self.decode == "full":
+            return _FULL_PX
         return self._side_px if len(self._boxes) == 1 else 2 * self._side_px
 
     @property
@@ -165,24 +213,8 @@ class TwoTowers(ABC):
         return max(self._batch.size // self.n_passes, 1)
 
     @cached_property
-    def place(self) -> Place:
-        """Where it runs.
-
-        Raises:
-            InputError: `bad_device` or `bad_dtype`.
-        """
-        return place(self.device, self.dtype)
-
-    @cached_property
     def _batch(self) -> BatchSize:
         return BatchSize(self.place.first_batch)
-
-    @property
-    def _model(self) -> Any:
-        with self._lock:  # threads that begin together load it once
-            if self._opened is None:
-                self._opened = self._load()
-            return self._opened
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         """The same rectangles for every picture."""
@@ -217,40 +249,36 @@ class TwoTowers(ABC):
         return text.encode("utf-8", "ignore").decode("utf-8")
 
     def _encode_crops(self, some: Sequence[NDArray[Any]]) -> list[Floats]:
-        import torch
-
-        with torch.inference_mode():
-            return self._unit(self._image_features(np.stack(some)))
+        return self._unit(self._image_rows(np.stack(some)))
 
     def _encode_words(self, some: Sequence[str]) -> list[Floats]:
-        import torch
+        return self._unit(self._text_rows(list(some)))
 
-        with torch.inference_mode():
-            return self._unit(self._text_features(list(some)))
-
-    def _unit(self, features: Any) -> list[Floats]:
-        """Unit rows in float32 of what a tower gives.
+    def _unit(self, rows: Floats) -> list[Floats]:
+        """Unit rows of what a tower gives.
 
         Raises:
             ModelError: `not_finite` when half precision was not enough for it;
                 `model_changed` when it gives another number of dimensions than it said.
         """
-        import torch
-
-        found = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()  # [n, d]
-        if not np.isfinite(found).all():
+        if not np.isfinite(rows).all():
             raise ModelError(
                 "not_finite",
                 f"{self.model} gives numbers that are not finite in {self.place.dtype}",
-                "use --dtype float32",
+                self._more_precise,
             )
-        if found.shape[1] != self.dim:
+        if rows.shape[1] != self.dim:
             raise ModelError(
                 "model_changed",
-                f"{self.model} gives {found.shape[1]} numbers; its config says {self.dim}",
+                f"{self.model} gives {rows.shape[1]} numbers; its config says {self.dim}",
                 "use the config.json that belongs to these weights",
             )
-        return list(found)
+        return list(unit(rows))
+
+    @property
+    def _more_precise(self) -> str:
+        """What to do where the precision is not enough."""
+        return "use --dtype float32"
 
     def load(self) -> None:
         """Loads the model and tries both towers, where a failure should come before any work.
@@ -263,7 +291,6 @@ class TwoTowers(ABC):
         self.encode_texts(["a"])
         self._encode_crops([self._fit(Image.new("RGB", (64, 64)))])
 
+    @abstractmethod
     def close(self) -> None:
         """Frees the model; closing twice is fine."""
-        with self._lock:
-            self._opened = None

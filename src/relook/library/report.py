@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from relook.core.progress import Progress, ProgressCallback, StageRate
+from relook.library.other_files import OtherFiles
 from relook.library.records import SkippedFile, printable
 from relook.library.whereabouts import Absence
 
 __all__ = ["STAGES", "Clock", "IndexReport", "Progress", "ProgressCallback", "StageRate", "Stop"]
 
 STAGES = ("list", "read", "decode", "encode", "write")
-
-
-@dataclass(frozen=True, slots=True)
-class StageRate:
-    """What one stage has done.
-
-    Args:
-        name: One of `STAGES`.
-        n_items: Files so far.
-        busy_s: Seconds in which at least one thread was at it.
-    """
-
-    name: str
-    n_items: int
-    busy_s: float
-
-    @property
-    def rate_per_s(self) -> float:
-        """Files a second while it was busy; 0 before the first."""
-        return self.n_items / self.busy_s if self.busy_s > 0 else 0.0
-
-    def as_dict(self) -> dict[str, float]:
-        """A JSON form."""
-        return {
-            "n": self.n_items,
-            "busy_s": round(self.busy_s, 3),
-            "rate_per_s": round(self.rate_per_s, 1),
-        }
 
 
 class Clock:
@@ -85,37 +59,6 @@ class Stop(Exception):  # noqa: N818 - a request, not an error
     """Raised by a progress callback to end a run early; what is done is kept, as at Ctrl-C."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a long run is.
-
-    Args:
-        stage: `listing`, `indexing`; `training`, `filling` and `measuring the index`;
-            `freeing space`.
-        done, total: Files (rows, of an index) so far and in all; total 0: not known yet.
-        rate_per_s: Files a second since the start of the stage.
-        n_skipped: Files that could not be used so far.
-        stages: What each stage has done, while indexing.
-    """
-
-    stage: str
-    done: int = 0
-    total: int = 0
-    rate_per_s: float = 0.0
-    n_skipped: int = 0
-    stages: tuple[StageRate, ...] = ()
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left at this rate, or None while the total is not known."""
-        if self.rate_per_s <= 0 or not self.total:
-            return None
-        return (self.total - self.done) / self.rate_per_s
-
-
-ProgressCallback = Callable[[Progress], None]
-
-
 @dataclass(slots=True)
 class IndexReport:
     """What a run of indexing did. Counts are files.
@@ -133,6 +76,8 @@ class IndexReport:
         away: Why images are away, by place.
         unlisted: Folders and archives that are there and could not be read, with the reason.
         skipped: Files that could not be used, with reasons.
+        others: Files below the roots that are no pictures that can be read, by suffix.
+        left_out: How many files were passed over, by rule.
         notes: Things the person should know.
         seconds: Wall time.
         interrupted: Stopped before the end; what was done is kept.
@@ -154,6 +99,8 @@ class IndexReport:
     away: list[Absence] = field(default_factory=list)
     unlisted: dict[bytes, str] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
+    others: list[OtherFiles] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
@@ -181,6 +128,8 @@ class IndexReport:
                 for path, reason in self.unlisted.items()
             ],
             "skipped": [file.as_dict() for file in self.skipped],
+            "others": [files.as_dict() for files in self.others],
+            "left_out": self.left_out,
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,

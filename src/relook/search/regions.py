@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relook.core.errors import ImageError
+from relook.core.errors import ImageError, LibraryBusyError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.vectors import Floats
-from relook.encoders.base import encode_images
+from relook.encoders.base import Encoder, encode_images
+from relook.library.files import LibraryFiles
+from relook.library.session_table import Judgement, SessionTable
 from relook.search.engine import Engine
 from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BoxPlace", "crop_vectors", "region"]
+__all__ = ["BoxPlace", "check_current", "crop_vectors", "encoded_boxes", "region", "see_boxes"]
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
@@ -37,7 +39,7 @@ def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Ima
 
 def crop_vectors(
     engine: Engine,
-    places: Iterable[BoxPlace],
+    places: Collection[BoxPlace],
     see: Callable[[BoxPlace, Image.Image], None] | None = None,
     unreadable: Callable[[ImageError], None] | None = None,
 ) -> dict[BoxPlace, Floats]:
@@ -55,6 +57,17 @@ def crop_vectors(
     Raises:
         NotFoundError: `no_image`; ImageError: when a picture file cannot be decoded.
     """
+    return encoded_boxes(engine.files, engine.encoder, places, see, unreadable) if places else {}
+
+
+def encoded_boxes(
+    files: LibraryFiles,
+    encoder: Encoder,
+    places: Iterable[BoxPlace],
+    see: Callable[[BoxPlace, Image.Image], None] | None = None,
+    unreadable: Callable[[ImageError], None] | None = None,
+) -> dict[BoxPlace, Floats]:
+    """As `crop_vectors`, by any encoder."""
     from relook.core.images import load  # a click on a whole picture does without Pillow
 
     boxes: dict[int, dict[Box, None]] = {}
@@ -62,9 +75,9 @@ def crop_vectors(
         boxes.setdefault(image_id, {})[box] = None
     vectors: dict[BoxPlace, Floats] = {}
     batch: list[tuple[BoxPlace, Image.Image]] = []
-    for record in engine.files.catalog.images(boxes):
+    for record in files.catalog.images(boxes):
         try:
-            picture = load(record.path, 0, engine.files.limits)
+            picture = load(record.path, 0, files.limits)
         except ImageError as error:
             if unreadable is None:
                 raise
@@ -76,13 +89,52 @@ def crop_vectors(
             if see is not None:
                 see(*batch[-1])
             if len(batch) == _BATCH:
-                vectors |= _encoded(engine, batch)
+                vectors |= _encoded(encoder, batch)
                 batch = []
-    return vectors | _encoded(engine, batch)
+    return vectors | _encoded(encoder, batch)
 
 
-def _encoded(engine: Engine, batch: list[tuple[BoxPlace, Image.Image]]) -> dict[BoxPlace, Floats]:
+def see_boxes(
+    engine: Engine, table: SessionTable, session_id: str, judgements: Iterable[Judgement]
+) -> None:
+    """Makes the vectors that boxes of a session lack, where their pictures can be read by now.
+
+    Args:
+        engine: Of the library.
+        table: Where its sessions are kept.
+        session_id: The session.
+        judgements: All of it.
+    """
+    blind = [(j.judgement_id, j.image_id, j.box) for j in judgements if j.box and j.crop is None]
+    here = {record.image_id for record in engine.files.records({i for _, i, _ in blind})}
+    places = {(image_id, box) for _, image_id, box in blind if image_id in here}
+    crops = crop_vectors(engine, places, unreadable=lambda error: None)
+    if not crops:
+        return
+    with table.together():
+        check_current(engine.files)
+        for judgement_id, image_id, box in blind:
+            if (image_id, box) in crops:
+                unseen = {"box": box, "crop": None}
+                table.change(session_id, judgement_id, {"crop": crops[image_id, box]}, unseen)
+
+
+def check_current(files: LibraryFiles) -> None:
+    """Refuses to go on with vectors of an encoder that is not the library's any more.
+
+    Raises:
+        LibraryBusyError: `session_busy` when another process has just upgraded the library.
+    """
+    if not files.is_current():
+        raise LibraryBusyError(
+            "session_busy",
+            "the library has just gone over to another encoder",
+            "do it again: everything marked is there",
+        )
+
+
+def _encoded(encoder: Encoder, batch: list[tuple[BoxPlace, Image.Image]]) -> dict[BoxPlace, Floats]:
     if not batch:
         return {}
-    vectors = encode_images(engine.encoder, [crop for _, crop in batch])
+    vectors = encode_images(encoder, [crop for _, crop in batch])
     return {place: vector for (place, _), vector in zip(batch, vectors, strict=True)}

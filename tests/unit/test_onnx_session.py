@@ -1,0 +1,86 @@
+"""Where a graph runs: what is asked for, or an error."""
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from relook.core.errors import InputError
+from relook.encoders.onnx_session import choose_device, open_session
+
+CPU, CUDA, OPENVINO, COREML = (
+    f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "OpenVINO", "CoreML")
+)
+
+
+def built_for(monkeypatch: pytest.MonkeyPatch, *providers: str) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(providers))
+
+
+@pytest.mark.parametrize(
+    ("providers", "device"),
+    [
+        ((CPU,), "cpu"),
+        ((CUDA, CPU), "cuda"),
+        ((OPENVINO, CPU), "openvino"),
+        ((COREML, CPU), "cpu"),
+    ],
+)
+def test_auto_takes_the_fastest_that_is_exact(
+    providers: tuple[str, ...], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_for(monkeypatch, *providers)
+    assert choose_device("auto") == device
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps", "cpu:1", "", "openvino:0"])
+def test_a_device_that_is_not_there_is_an_error(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_for(monkeypatch, OPENVINO, CPU)
+    with pytest.raises(InputError, match=r"no device") as raised:
+        choose_device(device)
+    assert raised.value.code == "bad_device"
+    assert "cpu, openvino" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("device", "providers"),
+    [
+        ("cpu", [CPU]),
+        ("cuda:1", [(CUDA, {"device_id": "1"}), CPU]),
+        ("coreml", [COREML, CPU]),
+    ],
+)
+def test_a_device_is_asked_for_by_name(
+    device: str, providers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    class Session:
+        def __init__(self, path: str, options: object, providers: list[Any]) -> None:
+            asked.extend(providers)
+
+        def get_providers(self) -> list[str]:
+            return [name if isinstance(name, str) else name[0] for name in asked]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    open_session(Path("graph.onnx"), device)
+    assert asked == providers
+
+
+def test_a_device_that_fails_is_no_slower_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime itself would go on without it, on the processor."""
+
+    class Session:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def get_providers(self) -> list[str]:
+            return [CPU]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    with pytest.raises(InputError, match="cannot use cuda here") as raised:
+        open_session(Path("graph.onnx"), "cuda")
+    assert "--device cpu" in raised.value.hint
