@@ -31,11 +31,13 @@ setup: $(VENV)/dev.stamp ## Make the development environment
 demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the page
 	@$(BIN)/relook demo --library demo-library --page
 
-# Two workers with one thread each for matrices: OpenMP's threads wait for each other by spinning,
-# which takes three times the work where they have to share their cores.
+# Workers have one thread each for matrices: OpenMP's threads wait for each other by spinning, which
+# takes three times the work where they have to share their cores. Three of them fill two cores, as
+# many tests wait for a process. Files are drawn in their order: by their number of tests, as is usual,
+# those of few and long tests come last, and two workers wait for one.
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $$(sh tests/e2e/browser.sh --ignore)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$(sh tests/e2e/browser.sh --ignore)
 
 faults: $(VENV)/dev.stamp ## Kill it 200 times, live 500 lives, fill its disk, tear its catalog (half an hour)
 	@RELOOK_KILLS=200 RELOOK_LIVES=500 $(BIN)/python -m pytest tests/faults

@@ -214,12 +214,34 @@ def test_images_that_do_not_fit_together(
         ("DELETE FROM sessions", 0, 0),
         ("DELETE FROM rounds WHERE number = 0", 0, 0),
         ("DELETE FROM rounds WHERE number = 1", 1, 2),
-        ("UPDATE rounds SET hits = '[[' WHERE number = 1", 1, 2),
+        ("UPDATE rounds SET hits = '[[' WHERE number = 1", 2, 2),
         ("UPDATE rounds SET parent = 7 WHERE number = 1", 1, 2),
         ("UPDATE sessions SET current_round = 5", 2, 2),
         ("UPDATE judgements SET round = 5 WHERE image_id = 1", 2, 1),
         ("UPDATE judgements SET led_to = 5 WHERE image_id = 1", 2, 2),
-        ("UPDATE judgements SET crop = x'00' WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET crop = x'00' WHERE image_id = 1", 2, 2),
+        ("UPDATE rounds SET parent = 1", 0, 0),
+        ("UPDATE rounds SET number = -1 WHERE number = 1", 1, 2),
+        ("UPDATE rounds SET hits = '[[1, 0.5, 0], [1, \"x\", 0]]'", 2, 2),
+        ("UPDATE rounds SET hits = '[[1, Infinity, 0]]'", 2, 2),
+        ("UPDATE rounds SET record = '{\"notes\": 1.5}'", 2, 2),
+        ("UPDATE rounds SET record = '[]'", 2, 2),
+        ("UPDATE rounds SET record = CAST(x'ff' AS TEXT)", 2, 2),
+        ("UPDATE rounds SET strategy = 'other'", 2, 2),
+        ("UPDATE sessions SET name = CAST(x'ff' AS TEXT)", 2, 2),
+        ("UPDATE sessions SET created_s = 'x'", 2, 2),
+        ("UPDATE sessions SET query = '{}'", 0, 0),
+        ('UPDATE sessions SET query = \'{"parts": [{"text": "red", "weight": 1e9}]}\'', 2, 2),
+        ("UPDATE judgements SET weight = 1e300 WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET weight = 'x' WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET box = '[0.8, 0, 0.3, 1]' WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET image_id = 'x' WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET image_id = -4 WHERE image_id = 1", 2, 1),
+        ("UPDATE judgements SET relevant = 7 WHERE image_id = 1", 2, 2),
+        ("UPDATE judgements SET caption = CAST(x'ff' AS TEXT) WHERE image_id = 1", 2, 2),
+        ("UPDATE judgements SET caption = hex(zeroblob(9999)) WHERE image_id = 1", 2, 2),
+        ("UPDATE judgements SET caption_by = 'x' WHERE image_id = 1", 2, 2),
+        ("UPDATE judgements SET led_to = 'x' WHERE image_id = 1", 2, 2),
     ],
 )
 def test_sessions_that_do_not_fit_together(
@@ -234,11 +256,29 @@ def test_sessions_that_do_not_fit_together(
         assert sum(len(session.rounds) for session in sessions) == n_rounds
         assert sum(len(session.all_judgements) for session in sessions) == n_marks
         for session in sessions:
+            data = json.dumps(export_session(session))
+            (library.parent / "session.json").write_text(data)
+            assert one.import_session(library.parent / "session.json")[1] == ()
             session.again("rocchio")
 
 
+def test_marks_of_images_that_are_nowhere_are_told_and_kept(library: Path) -> None:
+    """A tombstone is somewhere; an image that left no trace is not."""
+    with opened(library) as one:
+        one.forget(one.image(1).path)
+    assert assert_sound(library).notes == []
+    sql(library, "UPDATE judgements SET image_id = 999 WHERE image_id = 20")
+    [note] = assert_sound(library).notes
+    assert (note.code, note.n) == ("lost_image", 1)
+    assert "1 judgements are of images that are not there" in note.message
+    assert repair(library).done == []
+
+
 def test_a_session_without_a_page_as_an_older_version_could_leave_it(library: Path) -> None:
-    sql(library, "INSERT INTO sessions VALUES ('x', 'red', '{\"parts\": []}', 0, 1.0)")
+    sql(
+        library,
+        "INSERT INTO sessions VALUES ('x', 'red', '{\"parts\": [{\"text\": \"red\"}]}', 0, 1.0)",
+    )
     assert [note.code for note in assert_sound(library).notes] == ["empty_session"]
     assert repair(library).done == ["took out 1 sessions without a page"]
     with opened(library) as one:

@@ -1,5 +1,6 @@
 """Folders of pictures and libraries of the colour encoder."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from relook.core.types import Box
 from relook.testing import ColourEncoder, noise, patched, solid
 
 CORNER = Box(0.5, 0.5, 1.0, 1.0)
+
+
+def pytest_collection_finish() -> None:
+    """What the tests have imported stays: collections of garbage need not walk it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

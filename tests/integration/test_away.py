@@ -309,6 +309,29 @@ def test_single_files_are_deleted_and_a_marked_one_comes_back(
     assert_marks_hold(library, session, "other name.png")
 
 
+def test_a_deleted_picture_that_returns_is_itself_though_a_copy_is_away(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    """Found by the life suite (seed 40107): the copy took the place, and the mark was lost."""
+    many(pictures, 2)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "0001.png")
+    shutil.copy(pictures / "0001.png", usb / "copy.png")
+    library.add()
+    aside = pictures.parent / "aside.png"
+    (pictures / "0001.png").rename(aside)
+    library.add()
+    back = take_away(usb, "stray")
+    aside.rename(pictures / "0001.png")
+    library.add()
+    assert ids(library)["0001.png"] == before["0001.png"]
+    assert_marks_hold(library, session, "0001.png")
+    back()
+    library.add()
+    assert ids(library)["0001.png"] == before["0001.png"]
+    assert ids(library)["usb/copy.png"] not in before.values()
+
+
 def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: Path) -> None:
     many(pictures, 3)
     library.add(pictures)

@@ -7,7 +7,6 @@ so that the examples reach past "there is no such thing".
 
 import io
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from server_parts import Running, serving, small_library
+from server_parts import Running, error_of, serving, small_library
 
 from relook.testing import noise
 
@@ -30,7 +29,6 @@ CHECKS = [
     response_schema_conformance,
 ]  # fmt: skip
 N_EXAMPLES = int(os.environ.get("RELOOK_FUZZ_EXAMPLES", "12"))
-FEW, LIMIT_S = 3, 30.0  # examples of a route when the machine is busy, and from when on
 ENDLESS = "/events"  # streams are tested where they are read
 
 
@@ -65,15 +63,14 @@ def test_every_answer_is_as_documented_and_none_is_a_fault(
     server: Running, real: dict[str, str]
 ) -> None:
     schema = schemathesis.openapi.from_url(server.address + "/openapi.json")
-    began, seen = time.monotonic(), 0
+    seen = 0
     wrong: list[Exception] = []
     for found in schema.get_all_operations():
         operation = found.ok()
         if operation.path.endswith(ENDLESS):
             continue
         try:
-            late = time.monotonic() - began > LIMIT_S
-            _fuzz(operation, real, FEW if late else N_EXAMPLES)
+            _fuzz(operation, real)
         except Exception as error:  # the other routes are looked at as well
             wrong.append(error)
         seen += 1
@@ -82,9 +79,9 @@ def test_every_answer_is_as_documented_and_none_is_a_fault(
     assert seen >= 30
 
 
-def _fuzz(operation: Any, real: dict[str, str], n_examples: int) -> None:
+def _fuzz(operation: Any, real: dict[str, str]) -> None:
     @hypothesis.settings(
-        max_examples=n_examples, deadline=None, database=None, derandomize=True,
+        max_examples=N_EXAMPLES, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )  # fmt: skip
     @hypothesis.given(case=operation.as_strategy(), made_up=strategies.sampled_from([0, 0, 0, 1]))
@@ -93,7 +90,10 @@ def _fuzz(operation: Any, real: dict[str, str], n_examples: int) -> None:
         if not made_up and not removes:
             case.path_parameters = {**case.path_parameters, **_of(case.path_parameters, real)}
         response = case.call(timeout=120)
-        case.validate_response(response, checks=CHECKS)
+        checks = list(CHECKS)
+        if response.status_code == 503 and error_of(response)[1] == "too_busy":
+            checks.remove(not_a_server_error)  # more jobs than wait: an answer, no fault
+        case.validate_response(response, checks=checks)
 
     run()
 

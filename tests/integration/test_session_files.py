@@ -14,7 +14,7 @@ from session_parts import (  # noqa: F401 -- fixtures
 )
 
 import relook
-from relook.core.errors import ImageError, RelookError
+from relook.core.errors import RelookError
 from relook.core.settings import SessionLimits
 from relook.core.types import Box
 from relook.search.transfer import export_session
@@ -193,15 +193,50 @@ def test_equal_crops_are_encoded_once(tmp_path: Path, library: relook.Library) -
     assert all((one.crop == kept[n % 2].crop).all() for n, one in enumerate(kept))
 
 
-def test_a_box_whose_picture_cannot_be_read_adds_nothing(
+def test_a_box_whose_picture_cannot_be_read_waits_for_its_vector(
     tmp_path: Path, library: relook.Library, pictures: Path
 ) -> None:
-    file = file_of(export_session(make_session(library)), tmp_path)
+    """Everything else of the session comes in, and looking again sees the box when it can."""
+    made = make_session(library)
+    file, whole = file_of(export_session(made), tmp_path), (pictures / "2.png").read_bytes()
+    [expected] = [one for one in made.all_judgements if one.box is not None]
     (pictures / "2.png").write_bytes(b"no picture")
-    before = counts(library)
-    with pytest.raises(ImageError):
-        library.import_session(file)
-    assert counts(library) == before
+    session, notes = library.import_session(file)
+    assert len(notes) == 1
+    assert notes[0].startswith("1 boxes are on pictures that cannot be read now: they are kept")
+    assert len(session.all_judgements) == len(made.all_judgements)
+    [box] = [one for one in session.all_judgements if one.box is not None]
+    assert (box.crop, box.box, box.caption) == (None, expected.box, expected.caption)
+    session.again("rocchio", limit=2)
+    assert [one.crop for one in session.all_judgements if one.box is not None] == [None]
+    (pictures / "2.png").write_bytes(whole)
+    session.go(0)
+    session.again("rocchio", limit=2)
+    [box] = [one for one in session.all_judgements if one.box is not None]
+    assert box.crop is not None
+    assert (box.crop == expected.crop).all()
+
+
+def test_a_box_without_a_vector_stands_for_its_tiles_or_does_not_count(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    """It never stands for the whole picture."""
+    values = export_session(make_session(library))
+    row = next(one for one in values["judgements"] if one["box"])
+    values["judgements"] = [row]
+    for box, n_tiles in ((row["box"], 1), ([0.4, 0.4, 0.45, 0.45], None)):
+        row["box"] = box
+        file = file_of(values, tmp_path)
+        whole = (pictures / "2.png").read_bytes()
+        (pictures / "2.png").write_bytes(b"no picture")
+        session, _ = library.import_session(file)
+        session.go(1)
+        fitted = session.fitted("rocchio")
+        told = [note for note in fitted.notes if "has no vector" in note]
+        assert [len(item.tiles) for item in fitted.evidence.items] == ([n_tiles] if n_tiles else [])
+        assert len(told) == (n_tiles is None)
+        assert all(item.boxed for item in fitted.evidence.items)
+        (pictures / "2.png").write_bytes(whole)
 
 
 def test_keys_of_newer_files_are_left_alone(tmp_path: Path, library: relook.Library) -> None:

@@ -14,6 +14,7 @@ import relook
 import relook.captioners.base
 import relook.feedback.strategies
 from relook.core.errors import InputError
+from relook.core.types import Part, Query
 from relook.search.transfer import export_session
 from relook.testing.fakes import ColourEncoder, solid
 
@@ -88,3 +89,25 @@ def test_a_corrupt_session_file_is_refused_whole(
         library.import_session(file)
     assert caught.value.code == "bad_session_file"
     assert len(library.sessions()) == 1
+
+
+def test_a_session_that_looks_for_a_picture_of_the_library_looks_for_the_same_one_elsewhere(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    """Image ids are of one library: the query is found by content, as hits and marks are."""
+    wanted = library.image(3).path
+    query = Query((Part(image_id=3),))
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(library.look(query, limit=1, captions=False))))
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        for picture in sorted(pictures.glob("*.png"), reverse=True):
+            other.add(picture)
+        taken, notes = other.import_session(file)
+        assert notes == ()
+        [part] = taken.query.parts
+        assert other.image(part.image_id).path == wanted
+        other.forget(wanted)
+        with pytest.raises(InputError) as caught:
+            other.import_session(file)
+        assert caught.value.code == "other_library"
+        assert len(other.sessions()) == 1

@@ -42,7 +42,8 @@ from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
-from relook.library.unread import tell_unread
+from relook.library.tombstones import lies_buried
+from relook.library.unread import tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
@@ -230,6 +231,9 @@ class Builder:
         if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
+            return None
+        if not known and lies_buried(self._files.catalog.ask, read.facts.path, read.content):
+            self._copy(read, twins)  # what was deleted here is back, whatever else is away
             return
         lost = list(filter(self._homes.may_move, twins))
         olds = [image.facts.path for image in lost]
@@ -349,7 +353,7 @@ class Builder:
             self._new_skips.update(skip.facts.path for skip in skips)
             for skip in skips:
                 if skip.code in _CLOSED:
-                    self._unread[skip.facts.path] = _why(skip)
+                    self._unread[skip.facts.path] = why_away(skip)
                 if skip.code in PASSING and (member := split_member(skip.facts.path)):
                     self._unsettled.add(member[0])
             self._flight = self._writer.submit(self._write, entries, skips)
@@ -382,13 +386,6 @@ class Builder:
         if stale:
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
-
-
-def _why(skip: SkippedFile) -> str:
-    """The reason why an image is away whose file is listed and cannot be read."""
-    if os.path.islink(skip.facts.path):
-        return "is a link to what is not there"
-    return f"cannot be read: {skip.message}"
 
 
 def _as_of(record: ImageRecord, read: Read) -> ImageRecord:

@@ -28,10 +28,10 @@ from relook.library.catalog import Catalog
 from relook.library.check_catalog import (
     AGAIN,
     check_images,
-    check_sessions,
     check_sqlite,
     images_named,
 )
+from relook.library.check_sessions import check_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest

@@ -28,7 +28,7 @@ from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
-from relook.library.check_catalog import mend_sessions
+from relook.library.check_sessions import mend_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,13 +24,15 @@ from relook.core.vectors import Floats
 from relook.library.session_values import Judgement, RoundRow, SessionRow
 
 __all__ = [
-    "JUDGEMENT", "MAX_TEXT", "MAX_WEIGHT", "ROUND", "SESSION", "Author", "Caption", "Choice",
-    "HitRow", "ImageId", "OnlyShape", "RecordShape", "RoundNumber", "Text", "TrialShape", "Weight",
-    "read_judgement", "read_round", "read_session", "record_values",
+    "JUDGEMENT", "MAX_PARTS", "MAX_PART_WEIGHT", "MAX_TEXT", "MAX_WEIGHT", "ROUND", "SESSION",
+    "Author", "Caption", "Choice", "HitRow", "ImageId", "OnlyShape", "RecordShape", "RoundNumber",
+    "Text", "TrialShape", "Weight", "bounded_query", "is_text", "read_json", "read_judgement",
+    "read_query", "read_round", "read_session", "record_problems", "record_values",
 ]  # fmt: skip
 
 MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0
+MAX_PARTS, MAX_PART_WEIGHT = 100, 1e6
 _MAX_ID = 2**63 - 1
 _MAX_ROUND = 999_999
 _MAX_TILE = 2**31
@@ -117,7 +119,7 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
     """A session's line; its name stands in for a query that cannot be read."""
     session_id, name, query, current_round, created_s = row
     told = _words(name, MAX_TEXT) or "session"
-    values, problems = _json(query), []
+    values, problems = read_json(query), []
     try:
         values = from_json(Query, values, skip_unknown=True).as_dict()
     except InputError as error:
@@ -133,6 +135,36 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
     )  # fmt: skip
 
 
+def read_query(data: bytes | None) -> Query | None:
+    """A session's query; None for one that cannot be read."""
+    try:
+        return from_json(Query, read_json(data), skip_unknown=True)
+    except InputError:
+        return None
+
+
+def bounded_query(query: Query) -> Query:
+    """A query within the bounds that a session's query has."""
+    most = MAX_PART_WEIGHT
+    parts = (
+        replace(
+            part,
+            text=None if part.text is None else part.text[:MAX_TEXT],
+            weight=min(max(part.weight, -most), most),
+        )
+        for part in query.parts[:MAX_PARTS]
+    )
+    return replace(query, parts=tuple(parts))
+
+
+def is_text(data: bytes | None, kind: str) -> bool:
+    """Whether a column of a type of SQLite's holds a text that a session file may have."""
+    try:
+        return kind == "text" and len((data or b"").decode("utf-8")) <= MAX_TEXT
+    except UnicodeDecodeError:
+        return False
+
+
 def read_round(row: tuple[Any, ...]) -> RoundRow | None:
     """A round with the hits and the record that can be read; None for one without a number."""
     number, parent, strategy, hits, record, is_first = row
@@ -141,10 +173,10 @@ def read_round(row: tuple[Any, ...]) -> RoundRow | None:
     problems: list[str] = []
     if parent is None and not is_first:
         problems.append(f"round {number} does not say which round it grew from")
-    found, n_bad = _hits(_json(hits))
+    found, n_bad = _hits(read_json(hits))
     if n_bad:
         problems.append(f"{n_bad} hits of round {number} cannot be read")
-    kept, wrong = _record(_json(record))
+    kept, wrong = _record(read_json(record))
     problems += [f"round {number}: {one}" for one in wrong]
     return RoundRow(number, parent, _words(strategy, 200), found, kept, tuple(problems))
 
@@ -178,6 +210,11 @@ def _record(values: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     return record_values(record, values), problems
 
 
+def record_problems(values: Any) -> tuple[str, ...]:
+    """What of a round's record cannot be read."""
+    return _record(values)[1]
+
+
 def record_values(record: RecordShape, given: Mapping[str, Any]) -> dict[str, Any]:
     """A record as it is kept: what was given of it, without keys that nobody knows."""
     kept = {key: value for key, value in to_json(record).items() if key in given}
@@ -198,7 +235,7 @@ def read_judgement(row: tuple[Any, ...]) -> Judgement | str:
             number,
             image_id,
             bool(relevant),
-            None if box is None else from_json(Box, _json(box)),
+            None if box is None else from_json(Box, read_json(box)),
             None if caption is None else _words(caption, MAX_TEXT),
             "captioner" if author == b"captioner" else "person",
             from_json(Weight, weight),
@@ -224,8 +261,8 @@ def _crop(data: bytes | None) -> Floats | None:
     return vector
 
 
-def _json(data: bytes | None) -> Any:
-    """What JSON text says; a text that is no JSON for one that cannot be read."""
+def read_json(data: bytes | None) -> Any:
+    """What a column with JSON text says; a text that is no JSON for one that cannot be read."""
     try:
         return json.loads(data or b"")
     except (ValueError, RecursionError):

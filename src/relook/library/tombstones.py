@@ -15,7 +15,7 @@ import itertools
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from relook.core.picture_paths import original_path
@@ -28,6 +28,7 @@ __all__ = [
     "buried",
     "bury",
     "drop",
+    "lies_buried",
     "likeness",
     "n_marks",
     "sweep_tombstones",
@@ -51,6 +52,8 @@ CREATE INDEX IF NOT EXISTS tombstones_content ON tombstones (content);
 
 _SAID = "(title <> '' OR caption <> '' OR metadata NOT IN ('', '{}'))"
 _AT_ONCE = 500
+Ask = Callable[[str, Sequence[object]], list[tuple[object, ...]]]
+"""A catalog's `ask`."""
 DROPPED = """
 CREATE TABLE IF NOT EXISTS dropped (
     path BLOB PRIMARY KEY,
@@ -129,6 +132,15 @@ def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]
     sql = "SELECT image_id, path FROM tombstones WHERE image_id = ?"
     rows = [db.execute(sql, (image_id,)).fetchone() for image_id in image_ids]
     return {row[0]: original_path(row[1]) for row in rows if row}
+
+
+def lies_buried(ask: Ask, path: bytes, content: bytes) -> bool:
+    """Whether an image with this content was taken out at this path and left a tombstone."""
+    sql = (
+        "SELECT path FROM tombstones WHERE content = ?"
+        " AND image_id NOT IN (SELECT image_id FROM images)"
+    )
+    return any(original_path(row[0]) == path for row in ask(sql, (content,)))  # type: ignore[arg-type]
 
 
 def sweep_tombstones(db: sqlite3.Connection) -> int:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 from relook.library.catalog import Catalog
 from relook.library.image_words import Sidecars
 from relook.library.left_out import left_out_note
 from relook.library.other_files import other_files, others_note, put_others
-from relook.library.records import printable
+from relook.library.records import SkippedFile, printable
 from relook.library.report import IndexReport
 from relook.library.scan import Scan
 
-__all__ = ["tell_unread"]
-
+__all__ = ["tell_unread", "why_away"]
 
 _SHOWN = 3
 
@@ -57,3 +57,10 @@ def _misnamed_note(misnamed: list[tuple[bytes, str]]) -> str:
         several.append(f"and {len(misnamed) - _SHOWN:,} more")
     n = "1 picture is" if len(misnamed) == 1 else f"{len(misnamed):,} pictures are"
     return f"{n} indexed, though the suffix says another format: {', '.join(several)}"
+
+
+def why_away(skip: SkippedFile) -> str:
+    """The reason why an image is away whose file is listed and cannot be read."""
+    if os.path.islink(skip.facts.path):
+        return "is a link to what is not there"
+    return f"cannot be read: {skip.message}"

@@ -70,12 +70,19 @@ def gather(
         The evidence, and notes about judgements that cannot count at present.
     """
     records, notes = _present(judgements, files)
-    items = tuple(
-        _judged(judgement, records[judgement.image_id], files)
+    judged = [
+        (judgement, _judged(judgement, records[judgement.image_id], files))
         for judgement in judgements
         if judgement.image_id in records
+    ]
+    notes += tuple(
+        f"a box on image {judgement.image_id} has no vector, as its picture could not be read; it"
+        " is kept, and does not count"
+        for judgement, item in judged
+        if item is None
     )
-    items = _with_captions(items, [j for j in judgements if j.image_id in records], encoder)
+    counting = [(judgement, item) for judgement, item in judged if item is not None]
+    items = _with_captions(counting, encoder)
     evidence = replace(
         template(files, encoder),
         query=query,
@@ -148,19 +155,20 @@ def _present(
     return records, notes
 
 
-def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged:
+def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
+    """What a judgement is about; None for a box of which no vector is known."""
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
-    whole = Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
     if judgement.box is None:
-        return whole
-    inside = np.array([_is_inside(t, judgement.box) for t in files.tiling(record.tiling_id)])
-    covered = tiles[inside]
+        return Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    shares = [_share_inside(tile, judgement.box) for tile in files.tiling(record.tiling_id)]
+    inside = np.array(shares) >= 0.5
+    covered = tiles[inside][np.argsort(-np.array(shares)[inside], kind="stable")]
     if judgement.crop is not None and judgement.crop.shape == tiles.shape[1:]:
-        covered = np.concatenate([judgement.crop[None], covered])
+        covered = np.concatenate([judgement.crop[None], tiles[inside]])
     if not len(covered):
-        return whole
+        return None
     return Judged(
         judgement.judgement_id,
         sign,
@@ -172,22 +180,22 @@ def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> J
     )
 
 
-def _is_inside(tile: Box, box: Box) -> bool:
-    """Whether at least half of a tile lies in the box."""
-    return tile.intersection(box) >= 0.5 * tile.area
+def _share_inside(tile: Box, box: Box) -> float:
+    """How much of a tile lies in a box."""
+    return tile.intersection(box) / tile.area
 
 
 def _with_captions(
-    items: tuple[Judged, ...], judgements: Sequence[Judgement], encoder: Encoder
+    judged: Sequence[tuple[Judgement, Judged]], encoder: Encoder
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something."""
-    captions = [judgement.caption.strip() if judgement.caption else "" for judgement in judgements]
+    captions = [one.caption.strip() if one.caption else "" for one, _ in judged]
     phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
     texts = [caption for caption in captions if caption]
     vectors = iter(encoder.encode_texts([*texts, *(one for parts in phrases for one in parts)]))
     spoken = [
         replace(item, caption=next(vectors)) if caption else item
-        for item, caption in zip(items, captions, strict=True)
+        for (_, item), caption in zip(judged, captions, strict=True)
     ]
     return tuple(
         replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item

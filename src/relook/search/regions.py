@@ -6,19 +6,20 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relook.core.errors import LibraryBusyError
+from relook.core.errors import ImageError, LibraryBusyError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
+from relook.library.session_table import Judgement, SessionTable
 from relook.search.engine import Engine
 from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BoxPlace", "check_current", "crop_vectors", "encoded_boxes", "region"]
+__all__ = ["BoxPlace", "check_current", "crop_vectors", "encoded_boxes", "region", "see_boxes"]
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
@@ -40,6 +41,7 @@ def crop_vectors(
     engine: Engine,
     places: Collection[BoxPlace],
     see: Callable[[BoxPlace, Image.Image], None] | None = None,
+    unreadable: Callable[[ImageError], None] | None = None,
 ) -> dict[BoxPlace, Floats]:
     """The vectors [d] of what boxes show, cut a little wider from the original pixels.
 
@@ -49,11 +51,13 @@ def crop_vectors(
         engine: Of the library.
         places: Images of the library, each with a box.
         see: Called with each crop as it is cut; what it raises ends the work.
+        unreadable: Called for each picture file that cannot be decoded, whose boxes are left out
+            of the answer then; such a file is an error when None.
 
     Raises:
         NotFoundError: `no_image`; ImageError: when a picture file cannot be decoded.
     """
-    return encoded_boxes(engine.files, engine.encoder, places, see) if places else {}
+    return encoded_boxes(engine.files, engine.encoder, places, see, unreadable) if places else {}
 
 
 def encoded_boxes(
@@ -61,6 +65,7 @@ def encoded_boxes(
     encoder: Encoder,
     places: Iterable[BoxPlace],
     see: Callable[[BoxPlace, Image.Image], None] | None = None,
+    unreadable: Callable[[ImageError], None] | None = None,
 ) -> dict[BoxPlace, Floats]:
     """As `crop_vectors`, by any encoder."""
     from relook.core.images import load  # a click on a whole picture does without Pillow
@@ -71,7 +76,13 @@ def encoded_boxes(
     vectors: dict[BoxPlace, Floats] = {}
     batch: list[tuple[BoxPlace, Image.Image]] = []
     for record in files.catalog.images(boxes):
-        picture = load(record.path, 0, files.limits)
+        try:
+            picture = load(record.path, 0, files.limits)
+        except ImageError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
         for box in boxes[record.image_id]:
             place = (record.image_id, box)
             batch.append((place, picture.crop(box.padded(_PADDING))))
@@ -81,6 +92,31 @@ def encoded_boxes(
                 vectors |= _encoded(encoder, batch)
                 batch = []
     return vectors | _encoded(encoder, batch)
+
+
+def see_boxes(
+    engine: Engine, table: SessionTable, session_id: str, judgements: Iterable[Judgement]
+) -> None:
+    """Makes the vectors that boxes of a session lack, where their pictures can be read by now.
+
+    Args:
+        engine: Of the library.
+        table: Where its sessions are kept.
+        session_id: The session.
+        judgements: All of it.
+    """
+    blind = [(j.judgement_id, j.image_id, j.box) for j in judgements if j.box and j.crop is None]
+    here = {record.image_id for record in engine.files.records({i for _, i, _ in blind})}
+    places = {(image_id, box) for _, image_id, box in blind if image_id in here}
+    crops = crop_vectors(engine, places, unreadable=lambda error: None)
+    if not crops:
+        return
+    with table.together():
+        check_current(engine.files)
+        for judgement_id, image_id, box in blind:
+            if (image_id, box) in crops:
+                unseen = {"box": box, "crop": None}
+                table.change(session_id, judgement_id, {"crop": crops[image_id, box]}, unseen)
 
 
 def check_current(files: LibraryFiles) -> None:

@@ -31,7 +31,7 @@ from relook.search.judging import (
     checked_words,
     prepare,
 )
-from relook.search.regions import check_current, crop_vectors, region
+from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
 
 __all__ = ["Session", "start"]
@@ -293,6 +293,7 @@ class Session(SessionView):
         self.engine.files.refresh()
         now = self.round
         judging = judging or Prepared(now.number)
+        see_boxes(self.engine, self._table, self.session_id, self.all_judgements)
         judged = self._judgements_at(now.number, judging, by_round=self._is_chained(strategy))
         typed = TypedWords(
             checked_words(relevant_words), checked_words(irrelevant_words), now.number

@@ -19,6 +19,8 @@ from relook.core.settings import SessionLimits
 from relook.core.types import Box, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.library.session_rows import (
+    MAX_PART_WEIGHT,
+    MAX_PARTS,
     MAX_TEXT,
     Author,
     HitRow,
@@ -41,7 +43,6 @@ __all__ = [
 ]
 
 FORMAT = "relook-session-1"
-_MAX_PARTS, _MAX_PART_WEIGHT = 100, 1e6
 _MAX_HITS, _MAX_IMAGES = 10_000, 100_000
 
 Digest = Annotated[bytes, HEX, Longest(128)]
@@ -207,10 +208,10 @@ def _too_large(source: str, held: str, name: str, most: int) -> TooLargeError:
 
 
 def _check_query(query: Query) -> None:
-    if len(query.parts) > _MAX_PARTS:
-        raise ValueError(f"query.parts: {len(query.parts)} are more than {_MAX_PARTS}")
+    if len(query.parts) > MAX_PARTS:
+        raise ValueError(f"query.parts: {len(query.parts)} are more than {MAX_PARTS}")
     for at, part in enumerate(query.parts):
-        if abs(part.weight) > _MAX_PART_WEIGHT:
+        if abs(part.weight) > MAX_PART_WEIGHT:
             raise ValueError(f"query.parts[{at}].weight: {part.weight:g} is out of range")
         if part.text is not None and len(part.text) > MAX_TEXT:
             raise ValueError(f"query.parts[{at}].text: {len(part.text):,} characters are too long")

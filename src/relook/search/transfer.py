@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def export_session(session: Session) -> dict[str, Any]:
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    named = dict.fromkeys([*shown, *(judgement.image_id for judgement in judgements)])
+    asked = [part.image_id for part in session.query.parts if part.image_id is not None]
+    judged = [judgement.image_id for judgement in judgements]
+    named = dict.fromkeys([*asked, *shown, *judged])
     records = session.engine.files.catalog.images(named, missing_ok=True)
     file = SessionFile(
         format=FORMAT,
@@ -91,12 +94,14 @@ def add_session(
         check: Raises when the session's query is not welcome.
 
     Returns:
-        The new session's id, and notes about pictures that this library does not have.
+        The new session's id, and notes about pictures that this library does not have, and about
+        boxes on pictures that cannot be read now.
 
     Raises:
         InputError: `bad_session_file` naming the place in the file that is wrong,
-            `other_library` when the library has none of its pictures;
-        TooLargeError: `session_too_large`; ImageError: when the picture of a box cannot be read.
+            `other_library` when the library has none of its pictures, or lacks one that its
+            query names;
+        TooLargeError: `session_too_large`.
     """
     file, values = read_file(data, source, limits)
     if check is not None:
@@ -108,6 +113,7 @@ def add_session(
             f"the library has none of the {len(file.images)} pictures of this session",
             "import it into a library that has them",
         )
+    query = _query(file.query, ids)
     records = engine.files.catalog.images(ids.values())
     n_tiles = {record.image_id: record.n_tiles for record in records}
     rounds = [
@@ -118,21 +124,44 @@ def add_session(
     session_id = uuid.uuid4().hex[:12]
     with table.together():
         check_current(engine.files)
-        table.create(session_id, file.name, file.query.as_dict())
+        table.create(session_id, file.name, query.as_dict())
         for row in rounds:
             table.add_round(session_id, row)
         table.put(session_id, judgements)
         table.go(session_id, file.current_round)
-    return session_id, _notes(file, ids, len(judgements))
+    return session_id, _notes(file, ids, judgements)
 
 
-def _notes(file: SessionFile, ids: Mapping[int, int], n_kept: int) -> tuple[str, ...]:
-    n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - n_kept
+def _query(query: Query, ids: Mapping[int, int]) -> Query:
+    """The query with this library's images."""
+    parts = []
+    for part in query.parts:
+        if part.image_id is not None and part.image_id not in ids:
+            raise InputError(
+                "other_library",
+                f"the library has not the picture that the session looks for (image"
+                f" {part.image_id} of where it comes from)",
+                "import it into a library that has the picture",
+            )
+        parts.append(part if part.image_id is None else replace(part, image_id=ids[part.image_id]))
+    return replace(query, parts=tuple(parts))
+
+
+def _notes(
+    file: SessionFile, ids: Mapping[int, int], judgements: Sequence[Judgement]
+) -> tuple[str, ...]:
+    n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - len(judgements)
+    n_blind = sum(one.box is not None and one.crop is None for one in judgements)
     notes = []
     if n_missing:
         notes.append(f"{n_missing} pictures of the session are not in this library")
     if n_left_out:
         notes.append(f"{n_left_out} judgements are on pictures that are not here, and left out")
+    if n_blind:
+        notes.append(
+            f"{n_blind} boxes are on pictures that cannot be read now: they are kept without"
+            " vectors, which looking again makes once it can read them"
+        )
     return tuple(notes)
 
 
@@ -152,15 +181,17 @@ def _round_row(
 def _judgements(
     entries: Sequence[JudgementEntry], ids: Mapping[int, int], engine: Engine
 ) -> list[Judgement]:
-    """The judgements on this library's images, with the crops' vectors of its encoder."""
+    """The judgements on this library's images, with the crops' vectors of its encoder.
+
+    A box whose picture cannot be read now stays without a vector.
+    """
     kept = [(entry, ids[entry.image_id]) for entry in entries if entry.image_id in ids]
-    crops = crop_vectors(
-        engine, [(image_id, entry.box) for entry, image_id in kept if entry.box is not None]
-    )
+    places = [(image_id, entry.box) for entry, image_id in kept if entry.box is not None]
+    crops = crop_vectors(engine, places, unreadable=lambda error: None)
     return [
         Judgement(
             0, entry.round, image_id, entry.relevant, entry.box, entry.caption, entry.caption_by,
-            entry.weight, None if entry.box is None else crops[image_id, entry.box], entry.led_to,
+            entry.weight, crops.get((image_id, entry.box)) if entry.box else None, entry.led_to,
         )
         for entry, image_id in kept
     ]  # fmt: skip

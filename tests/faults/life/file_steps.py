@@ -110,3 +110,27 @@ class FileSteps:
             return False
         self.world.unpack(archive, folder)
         return True
+
+    def put_member(self, archive: str, name: str, picture: int) -> bool:
+        """A picture is added to an archive, or takes the place of one there."""
+        if not self.world.is_file(archive):
+            return False
+        self.world.rewrite(archive, {**self.world.members(archive), name: picture})
+        return True
+
+    def remove_member(self, archive: str, name: str) -> bool:
+        """A picture is taken out of an archive that keeps others."""
+        members = self.world.members(archive) if self.world.is_file(archive) else {}
+        if name not in members or len(members) == 1:
+            return False
+        self.world.rewrite(archive, {other: n for other, n in members.items() if other != name})
+        return True
+
+    def move_member(self, archive: str, name: str, target: str) -> bool:
+        """A picture has another name in its archive."""
+        members = self.world.members(archive) if self.world.is_file(archive) else {}
+        if name not in members or target in members:
+            return False
+        moved = {target if other == name else other: n for other, n in members.items()}
+        self.world.rewrite(archive, moved)
+        return True

@@ -79,6 +79,7 @@ class Model:
     def __init__(self) -> None:
         self.images: dict[int, Image] = {}
         self.sessions: dict[str, SessionModel] = {}
+        self.forgotten: set[tuple[str, int]] = set()  # place and picture: may return as it was
         self.is_settled = False  # whether the last run saw everything
 
     def referred(self) -> set[int]:
@@ -131,6 +132,7 @@ class Model:
             i for i, o in self.images.items() if o.state == "gone" and _is_below(o.place, place)
         }
         for image_id in forgotten | gone:
+            self.forgotten.add((self.images[image_id].place, self.images[image_id].picture))
             del self.images[image_id]
 
     def are_at(self, disk: Mapping[str, int], source: str, target: str) -> set[int]:
@@ -174,7 +176,9 @@ class Model:
         """
         referred = self.referred()
         before = {i: o for i, o in self.images.items() if o.state != "gone" or i in referred}
-        run = _Run(before, referred, disk, actual, tuple(roots), said or {}, whole)
+        run = _Run(
+            before, referred, disk, actual, tuple(roots), said or {}, whole, self.forgotten
+        )  # fmt: skip
         run.check()
         kept = {i: replace(self.images[i], state="gone") for i in run.kept_gone()}
         self.images = {**kept, **run.images_now()}
@@ -192,6 +196,7 @@ class _Run:
     roots: tuple[str, ...]
     said: Mapping[str, Words]
     whole: bool
+    forgotten: Collection[tuple[str, int]] = ()
 
     def __post_init__(self) -> None:
         self.within = {p: n for p, n in self.disk.items() if self._is_covered(p)}
@@ -307,7 +312,11 @@ class _Run:
             lost = self.lost[picture]
             waiting = [i for i in lost if self.before[i].place not in self.disk]
             waiting = [i for i in waiting if self._is_kept(i)]
-            free = [place for place in places if not self.n_owners[place]]
+            free = [
+                place
+                for place in places
+                if not self.n_owners[place] and (place, picture) not in self.forgotten
+            ]
             placed = [i for i in lost if i in self.after and self.after[i].place in places]
             if len(placed) < min(len(waiting), len(free)):
                 told = ", ".join(f"{i} of {self.before[i]}" for i in sorted(waiting))

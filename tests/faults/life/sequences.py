@@ -25,6 +25,7 @@ WEIGHTS = {
     "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 3,
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
     "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1, "mark_wrongly": 2,
+    "rewrite_archive": 3,
 }  # fmt: skip
 
 
@@ -226,6 +227,19 @@ class Drawer:
     def _unpack(self) -> Step:
         archive = self._rng.choice(self._life.world.archives())
         return Step("unpack", (archive, self._new_folder()))
+
+    def _rewrite_archive(self) -> Step:
+        """An archive is written anew with one picture more, less, changed or renamed."""
+        archive = self._rng.choice(self._life.world.archives())
+        name = self._rng.choice(list(self._life.world.members(archive)))
+        new = f"{self._name('p')}.png"
+        steps = (
+            Step("put_member", (archive, new, self._picture())),
+            Step("put_member", (archive, name, self._picture())),
+            Step("remove_member", (archive, name)),
+            Step("move_member", (archive, name, new)),
+        )
+        return self._rng.choice(steps)
 
 
 @contextlib.contextmanager

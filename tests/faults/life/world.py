@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -195,6 +196,24 @@ class World:
         if not keep:
             for path in self.at(folder).glob("*.png"):
                 path.unlink()
+
+    def rewrite(self, archive: str, members: Mapping[str, int]) -> None:
+        """Writes an archive anew, with other pictures or the same under other names.
+
+        Args:
+            archive: Which.
+            members: Name -> picture of every member.
+        """
+        self.numbers |= {content_of(number): number for number in members.values()}
+        with zipfile.ZipFile(self.at(archive), "w") as file:
+            for name, number in members.items():
+                file.writestr(name, picture_bytes(number))
+        self._stamp(archive)
+
+    def members(self, archive: str) -> dict[str, int]:
+        """Name -> picture of every member of an archive."""
+        below = archive + INSIDE
+        return {place.removeprefix(below): n for place, n in self._members(archive).items()}
 
     def unpack(self, archive: str, folder: str) -> None:
         """Takes an archive's pictures out into a new folder; the archive goes."""
