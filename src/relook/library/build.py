@@ -231,7 +231,7 @@ class Builder:
         if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
             self._put(replace(itself, facts=read.facts), read)
-            return None
+            return
         if not known and lies_buried(self._files.catalog.ask, read.facts.path, read.content):
             self._copy(read, twins)  # what was deleted here is back, whatever else is away
             return

@@ -119,8 +119,8 @@ def _session_faults(ask: _Ask) -> Iterator[_Fault]:
             name = {"name": session.name}
             yield _Fault("sessions", rowid, session_id, "sessions whose name is no text", name)
         if row[4] is None:
-            mend = {"created_s": session.created_s}
-            yield _Fault("sessions", rowid, session_id, "sessions without a time", mend)
+            time = {"created_s": session.created_s}
+            yield _Fault("sessions", rowid, session_id, "sessions without a time", time)
 
 
 def _round_faults(ask: _Ask) -> Iterator[_Fault]:
