@@ -162,7 +162,7 @@ def _query_reasons(
     weights = part_weights(session.query, engine.acts_by_fit)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True) if one]
+    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True)]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.core.types import Hit, Query
 from relook.core.vectors import Floats
@@ -240,5 +241,5 @@ def n_leading(hits: Sequence[Hit], line: float) -> int | None:
     return max(reached, default=0)
 
 
-def _logistic(values: Floats) -> Floats:
+def _logistic(values: NDArray[np.floating]) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -30, 30))), np.float32)

@@ -24,7 +24,7 @@ from relook.serving.query_pictures import EXTENSIONS
 
 __all__ = ["chunks", "results_csv", "results_json", "results_zip", "session_json"]
 
-_COLUMNS = ("rank", "image_id", "score", "fit", "path", "title", "caption", "width_px", "height_px")
+_COLUMNS = ("rank", "image_id", "score", "path", "title", "caption", "width_px", "height_px", "fit")
 _MAX_ZIP_BYTES = 4 * 1024**3
 _IN_MEMORY = 16 * 1024**2
 
@@ -49,7 +49,7 @@ def results_csv(page: Page) -> bytes:
         fit = "" if hit.fit is None else round(hit.fit, 4)
         words = (_cell(path), _cell(hit.title), _cell(hit.caption))
         writer.writerow(
-            (rank, hit.image_id, round(hit.score, 6), fit, *words, hit.width_px, hit.height_px)
+            (rank, hit.image_id, round(hit.score, 6), *words, hit.width_px, hit.height_px, fit)
         )
     return text.getvalue().encode("utf-8")
 
