@@ -39,7 +39,8 @@ EXCEPTIONS = {
     "certifi": ("MPL-2.0", "certificates; file-level copyleft, used unchanged"),
     "tqdm": ("MPL-2.0", "progress bars of others; file-level copyleft, used unchanged"),
     "orjson": ("MPL-2.0", "JSON of others; file-level copyleft, used unchanged"),
-    "pathspec": ("MPL-2.0", "of others; file-level copyleft, used unchanged"),
+    "pathspec": ("MPL-2.0", "reads .relookignore; file-level copyleft, used unchanged"),
+    "pi-heif": ("LGPL", "reads HEIC, in the extra `formats`; its wheel has libheif and libde265"),
 }
 # What packages call their licence where they do not write an SPDX expression.
 SPELLINGS = (

@@ -17,32 +17,22 @@ declare namespace Api {
     invented: number[];
     finish: "done" | "length" | "refused" | "cut_off";
     model: string;
-    evidence: Record<string, any>;
-    without: Record<string, any> | null;
-    sent: Record<string, any>[];
-    stages: Record<string, number>;
+    usage: Usage;
+    prompt: Record<string, any>;
+    with_evidence: boolean;
+    notes: string[];
     took_s: number;
+    first_s: number | null;
+    evidence: Evidence;
+    without: Written | null;
+    answerer: string;
+    when: string;
+    why: string;
+    sent: Sent[];
+    stages: Record<string, number>;
   };
 
-  /** A question about an image of a library, an upload, an address, or a picture asked before. */
-  type AskBody = {
-    library_id?: string | null;
-    image_id?: number | null;
-    picture?: string | null;
-    url?: string | null;
-    ask_id?: string | null;
-    question?: string;
-    providers?: string[] | null;
-    model?: string | null;
-    when?: "always" | "never" | "auto" | null;
-    form?: "text" | "sheet" | "screenshot" | null;
-    compare?: boolean | null;
-    strike?: number[];
-    pin?: number[];
-    allow_upload?: boolean;
-    stream?: boolean;
-  };
-
+  /** A provider that questions may name. */
   type AskChoice = {
     name: string;
     summary: string;
@@ -60,6 +50,25 @@ declare namespace Api {
     consent: string[];
   };
 
+  /** A question about an image of a library, an upload, an address, or a picture asked before. */
+  type AskRequest = {
+    question?: string;
+    providers?: string[] | null;
+    model?: string | null;
+    when?: "always" | "never" | "auto" | null;
+    form?: "text" | "sheet" | "screenshot" | null;
+    compare?: boolean | null;
+    strike?: number[];
+    pin?: number[];
+    allow_upload?: boolean;
+    library_id?: string | null;
+    image_id?: number | null;
+    picture?: string | null;
+    url?: string | null;
+    ask_id?: string | null;
+    stream?: boolean;
+  };
+
   type Body_add_picture_api_v1_libraries__library_id__pictures_post = {
     file: string;
   };
@@ -67,23 +76,25 @@ declare namespace Api {
   type Body_search_picture_api_v1_libraries__library_id__search_picture_post = {
     file: string;
     query?: string;
-    limit?: number;
+    limit?: number | null;
   };
 
   type Body_uploads_api_v1_libraries__library_id__uploads_post = {
     files: string[];
   };
 
-  /** Where an image is now, and where the ranking before would have put it on this page. */
-  type Changes = {
+  /** Places of an image of the current page, 1 is first. */
+  type Change = {
     rank: number;
     rank_before: number | null;
   };
 
-  type EmbedBody = {
+  /** Words whose vectors are wanted. */
+  type EmbedRequest = {
     texts: string[];
   };
 
+  /** Unit vectors in the space of a library. */
   type Embeddings = {
     dim: number;
     vectors: number[][];
@@ -101,10 +112,32 @@ declare namespace Api {
     hint: string;
   };
 
+  /** What was found about one picture: items, and how each provider's look-up ended. */
+  type Evidence = {
+    items: Item[];
+    providers: ProviderResult[];
+    notes: string[];
+    took_s: number;
+    subject: Record<string, any>;
+    fetched: Sent[];
+  };
+
+  /** Names that `where` of a search may use. */
   type Fields = {
     fields: string[];
   };
 
+  /** A part that is a picture file and no upload: answers show only its name. */
+  type FilePart = {
+    text?: string | null;
+    image_id?: number | null;
+    box?: [number, number, number, number] | null;
+    weight: number;
+    picture: null;
+    name: string;
+  };
+
+  /** Where in a picture something is; row 0 of the cells is at the top. */
   type HeatMap = {
     cells: number[][];
     min: number;
@@ -116,19 +149,19 @@ declare namespace Api {
     image_id: number;
     path: string;
     score: number;
-    tile: number[];
+    tile: [number, number, number, number];
     title: string;
     caption: string;
     width_px: number;
     height_px: number;
     folded: number[];
-    away?: string | null;
     fit?: number | null;
+    away: string | null;
     thumbnail: string;
     file: string;
   };
 
-  /** What the library knows of an image. */
+  /** What the library knows of an image, and where it is. */
   type ImageAnswer = {
     image_id: number;
     path: string;
@@ -144,24 +177,53 @@ declare namespace Api {
     file: string;
   };
 
+  /** A session that came from a file; notes name what of it is not here. */
   type Imported = {
     session_id: string;
     notes: string[];
   };
 
-  type IndexBody = {
+  /** What to index. */
+  type IndexRequest = {
     paths?: string[];
   };
 
+  /** The images that one judgement moved most, each list with the largest change first. */
   type Influence = {
     judgement_id: number;
     raised: Moved[];
     lowered: Moved[];
   };
 
-  /** A run of indexing. */
+  /** One numbered piece of evidence. */
+  type Item = {
+    number: number;
+    provider: string;
+    kind: "same" | "page" | "similar" | "entity";
+    title: string;
+    source: string;
+    page_url: string;
+    image_url: string;
+    thumbnail_url: string;
+    text: string;
+    date: string;
+    similarity: number | null;
+    rank: number;
+    image_id: number | null;
+    picture_hash: number | null;
+    metadata: Record<string, string>;
+    thumbnail: string | null;
+    others: Match[];
+    page_text: string;
+    pinned: boolean;
+    struck: boolean;
+    providers: string[];
+  };
+
+  /** A run of indexing, or an upgrade to another encoder. */
   type Job = {
     job_id: string;
+    kind: "index" | "upgrade";
     library_id: string;
     state: "running" | "paused" | "done" | "failed" | "stopped";
     stage: string;
@@ -174,13 +236,22 @@ declare namespace Api {
     error: ErrorBody | null;
   };
 
-  /** Several marks: all of them are made, or none. */
-  type JudgeAllBody = {
-    judgements: JudgeBody[];
+  /** A mark; `caption` null by `captioner` means that it is still being written. */
+  type Judgement = {
+    judgement_id: number;
+    round: number;
+    image_id: number;
+    relevant: boolean;
+    box: [number, number, number, number] | null;
+    caption: string | null;
+    caption_by: string;
+    weight: number;
+    led_to: number | null;
+    failure?: ErrorBody | null;
   };
 
-  /** A mark on an image, or on a box in it. */
-  type JudgeBody = {
+  /** A mark that somebody wants made on an image, or on a region of it. */
+  type JudgementRequest = {
     image_id: number;
     relevant: boolean;
     box?: [number, number, number, number] | null;
@@ -188,23 +259,17 @@ declare namespace Api {
     weight?: number;
   };
 
-  /** A mark; `caption` null by `captioner` means that it is still being written. */
-  type Judgement = {
-    judgement_id: number;
-    round: number;
-    image_id: number;
-    relevant: boolean;
-    box: number[] | null;
-    caption: string | null;
-    caption_by: string;
-    weight: number;
-    led_to: number | null;
-  };
-
+  /** Marks, in the order in which they were asked for. */
   type Judgements = {
     judgements: Judgement[];
   };
 
+  /** Several marks: all of them are made, or none. */
+  type JudgementsRequest = {
+    judgements: JudgementRequest[];
+  };
+
+  /** Every library of this server. */
   type Libraries = {
     libraries: Library[];
   };
@@ -213,25 +278,65 @@ declare namespace Api {
   type Library = {
     library_id: string;
     name: string;
+    library: string;
     n_images: number;
     n_tiles: number;
     n_away: number;
     away: Absence[];
     n_skipped: number;
+    n_unencoded: number;
+    others: OtherFiles[];
     encoder: string;
+    encoder_revision: string;
+    upgrade?: UpgradeOffer | null;
+    languages: string;
+    fingerprint: string;
     dim: number;
+    format_version: number;
     roots: string[];
-    folders: string[];
     n_bytes: number;
+    store?: string | null;
+    limit: number;
+    strategy: string;
+    keep_shown: boolean;
+    folders: string[];
     job_id: string | null;
   };
 
+  /** One thing a provider returned. All text is plain and short: no HTML, no control characters. */
+  type Match = {
+    provider: string;
+    kind: "same" | "page" | "similar" | "entity";
+    title: string;
+    source: string;
+    page_url: string;
+    image_url: string;
+    thumbnail_url: string;
+    text: string;
+    date: string;
+    similarity: number | null;
+    rank: number;
+    image_id: number | null;
+    picture_hash: number | null;
+    metadata: Record<string, string>;
+    thumbnail: string | null;
+  };
+
+  /** An image that a judgement moved. */
   type Moved = {
     image_id: number;
     path: string;
     change: number;
     rank: number;
     rank_without: number;
+  };
+
+  /** Files with one suffix that are not indexed. */
+  type OtherFiles = {
+    suffix: string;
+    n: number;
+    what: string;
+    advice: string;
   };
 
   /** Hits, best first. */
@@ -246,11 +351,15 @@ declare namespace Api {
 
   /** One part of an answer's query: `text`, `picture` or `image_id`, and its weight. */
   type Part = {
+    text?: string | null;
+    image_id?: number | null;
+    box?: [number, number, number, number] | null;
     weight: number;
+    picture?: string | null;
   };
 
   /** One part: words, an uploaded picture, or an image of the library. */
-  type PartBody = {
+  type PartRequest = {
     text?: string | null;
     picture?: string | null;
     image_id?: number | null;
@@ -258,8 +367,9 @@ declare namespace Api {
     weight?: number;
   };
 
-  type PartsBody = {
-    parts: PartBody[];
+  /** A query of several parts. */
+  type PartsRequest = {
+    parts: PartRequest[];
   };
 
   /** A picture that was uploaded to search with. */
@@ -269,10 +379,28 @@ declare namespace Api {
     height_px: number;
   };
 
-  type Query = {
-    parts: Part[];
+  /** How a look-up by one provider ended, and what it returned. */
+  type ProviderResult = {
+    provider: string;
+    outcome: "found" | "nothing" | "blocked" | "consent_page" | "quota" | "bad_key" | "refused" | "timed_out" | "not_allowed" | "over_budget" | "unsupported" | "failed";
+    message: string;
+    hint: string;
+    sent: Sent[];
+    took_s: number;
+    cost_usd: number;
+    retry_after_s: number | null;
+    screenshot: string | null;
+    cached_s: number | null;
+    n_matches: number;
+    has_screenshot: boolean;
   };
 
+  /** Signed, weighted parts that together say what is looked for. */
+  type Query = {
+    parts: (Part | FilePart)[];
+  };
+
+  /** What one part of the query added to a hit's score. */
   type Reason = {
     name: string;
     amount: number;
@@ -280,14 +408,41 @@ declare namespace Api {
   };
 
   /** What to change of a judgement; what is absent stays. */
-  type ReviseBody = {
+  type RevisionRequest = {
     caption?: string | null;
     relevant?: boolean | null;
     box?: [number, number, number, number] | null;
     weight?: number | null;
   };
 
-  type Round = {
+  /** A round and its page. */
+  type RoundAnswer = {
+    round: RoundRow;
+    page: Page;
+  };
+
+  /** A new round: its page, the session with it, and how its images moved. */
+  type RoundMade = {
+    round: RoundRow;
+    page: Page;
+    session: Session;
+    took_ms: number;
+    changes: Record<string, Change>;
+  };
+
+  /** How to look again. */
+  type RoundRequest = {
+    strategy?: string | null;
+    limit?: number | null;
+    keep_shown?: boolean | null;
+    keep_judged?: boolean | null;
+    relevant_words?: string;
+    irrelevant_words?: string;
+    judgements?: JudgementRequest[];
+  };
+
+  /** One page of a session: which round it grew from, how, and what it showed. */
+  type RoundRow = {
     number: number;
     parent: number | null;
     strategy: string;
@@ -296,117 +451,170 @@ declare namespace Api {
     choice: Record<string, any>;
   };
 
-  type RoundAnswer = {
-    round: Round;
-    page: Page;
-  };
-
-  /** How to look again. */
-  type RoundBody = {
-    strategy?: string;
-    limit?: number | null;
-    keep_shown?: boolean;
-    keep_judged?: boolean;
-    judgements?: JudgeBody[];
-  };
-
-  type RoundMade = {
-    round: Round;
-    page: Page;
-    session: Session;
-    took_ms: number;
-    changes: Record<string, Changes>;
-  };
-
   /** A search. */
-  type SearchBody = {
+  type SearchRequest = {
+    query: string | PartsRequest;
     where?: Record<string, string>;
     path?: string | null;
-    query: string | PartsBody;
-    limit?: number;
-    fold?: boolean;
+    limit?: number | null;
+    fold?: boolean | null;
     away?: boolean;
     min_fit?: number;
+  };
+
+  /** What left this machine. */
+  type Sent = {
+    host: string;
+    n_bytes: number;
+    what: string;
   };
 
   /** A search with its rounds and the judgements that count now. */
   type Session = {
     session_id: string;
-    library_id: string;
     name: string;
+    current_round: number;
+    created_s: number;
+    library_id: string;
     query: Query;
     where: Record<string, string>;
     path: string | null;
-    current_round: number;
-    created_s: number;
-    rounds: Round[];
+    rounds: RoundRow[];
     judgements: Judgement[];
     page: Page;
   };
 
-  /** A new session; its filter holds for every page. */
-  type SessionBody = {
-    where?: Record<string, string>;
-    path?: string | null;
-    query: string | PartsBody;
-    limit?: number;
-    name?: string;
-    instruction?: string;
-  };
-
+  /** What to change of a session; what is absent stays. */
   type SessionChange = {
     name?: string | null;
     current_round?: number | null;
   };
 
-  type SessionLine = {
+  /** The sessions of a library, newest first. */
+  type SessionList = {
+    sessions: SessionRow[];
+  };
+
+  /** A new session; its filter holds for every page. */
+  type SessionRequest = {
+    query: string | PartsRequest;
+    where?: Record<string, string>;
+    path?: string | null;
+    limit?: number | null;
+    name?: string;
+    instruction?: string;
+  };
+
+  /** A session's own line. */
+  type SessionRow = {
     session_id: string;
     name: string;
     current_round: number;
     created_s: number;
   };
 
-  type SessionList = {
-    sessions: SessionLine[];
-  };
-
+  /** A file that could not be indexed, with the reason. */
   type SkippedFile = {
     path: string;
     code: string;
     message: string;
   };
 
+  /** Files that could not be indexed. */
   type SkippedFiles = {
     skipped: SkippedFile[];
   };
 
+  /** Whether the server answers. */
   type Status = {
     status: "ok";
   };
 
+  /** The ways of using judgements, the default first. */
   type Strategies = {
     default: string;
     strategies: StrategyLine[];
   };
 
+  /** A way of using judgements. */
   type StrategyLine = {
     name: string;
     summary: string;
   };
 
+  /** What was taken back, in words, and the session without it. */
   type Undone = {
     told: string;
     session: Session;
   };
 
+  /** What an upgrade would take. */
+  type UpgradeCost = {
+    before: string;
+    after: string;
+    n_images: number;
+    n_left: number;
+    n_away: number;
+    n_bytes: number;
+    free_bytes: number;
+    seconds: number | null;
+    is_needed: boolean;
+  };
+
+  /** A newer version of the encoder that made a library. */
+  type UpgradeOffer = {
+    after: string;
+    begun: boolean;
+  };
+
+  /** A run of indexing over uploads; `refused` has those that are no pictures. */
+  type UploadJob = {
+    job_id: string;
+    kind: "index" | "upgrade";
+    library_id: string;
+    state: "running" | "paused" | "done" | "failed" | "stopped";
+    stage: string;
+    done: number;
+    total: number;
+    rate_per_s: number;
+    left_s: number | null;
+    n_skipped: number;
+    report: Record<string, any> | null;
+    error: ErrorBody | null;
+    refused: SkippedFile[];
+  };
+
+  /** What a reply cost, in the model's tokens; None where the service does not say. */
+  type Usage = {
+    prompt_tokens: number | null;
+    completion_tokens: number | null;
+  };
+
+  /** Which Relook this is, and which API it speaks. */
   type Version = {
     version: string;
     api: string;
   };
 
+  /** Why a hit is where it is. */
   type Why = {
     image_id: number;
     score: number;
     reasons: Reason[];
+  };
+
+  /** The answer to one prompt. */
+  type Written = {
+    text: string;
+    citations: number[];
+    invented: number[];
+    finish: "done" | "length" | "refused" | "cut_off";
+    model: string;
+    usage: Usage;
+    prompt: Record<string, any>;
+    with_evidence: boolean;
+    notes: string[];
+    took_s: number;
+    first_s: number | null;
   };
 }

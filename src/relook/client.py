@@ -67,7 +67,7 @@ class Client:
     ) -> None:
         self._timeout_s = timeout_s
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # Without `trust_env` no proxy of the environment hears of local pictures.
+        # A proxy that the environment names would get local pictures.
         self._http = httpx.Client(
             base_url=address, headers=headers, timeout=timeout_s, transport=transport,
             trust_env=False,
@@ -75,8 +75,8 @@ class Client:
 
     def libraries(self) -> list[Json]:
         """Every library of the server."""
-        found: list[Json] = self._ask("GET", "/libraries")["libraries"]
-        return found
+        libraries: list[Json] = self._ask("GET", "/libraries")["libraries"]
+        return libraries
 
     def library(self, library_id: str) -> Json:
         """One library and what it holds."""
@@ -84,26 +84,29 @@ class Client:
 
     def fields(self, library_id: str) -> list[str]:
         """Names that `where` of a search may use."""
-        found: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
-        return found
+        names: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
+        return names
 
-    def search(self, library_id: str, query: str | Json, *, limit: int = 20, **only: Any) -> Json:
+    def search(
+        self, library_id: str, query: str | Json, *, limit: int | None = None, **only: Any
+    ) -> Json:
         """Finds images.
 
         Args:
             library_id: Where.
             query: The one-line language, or `{"parts": [...]}`.
-            limit: How many.
+            limit: How many; as the server is configured when None.
             only: `where`, `path`, `fold`, `away` and `min_fit`, as in the API.
         """
         body = {"query": query, "limit": limit, **only}
         return self._ask("POST", f"/libraries/{library_id}/search", json=body)
 
     def search_picture(
-        self, library_id: str, file: PathLike, *, words: str = "", limit: int = 20
+        self, library_id: str, file: PathLike, *, words: str = "", limit: int | None = None
     ) -> Json:
         """Finds images like a picture file of this machine, with words beside it or without."""
-        path, form = Path(file), {"query": words, "limit": str(limit)}
+        path = Path(file)
+        form = {"query": words, **({} if limit is None else {"limit": str(limit)})}
         return self._ask(
             "POST", f"/libraries/{library_id}/search/picture",
             files={"file": (path.name, path.read_bytes())}, data=form,
@@ -146,11 +149,17 @@ class Client:
 
     def sessions(self, library_id: str) -> list[Json]:
         """The sessions of a library, newest first."""
-        found: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
-        return found
+        lines: list[Json] = self._ask("GET", f"/libraries/{library_id}/sessions")["sessions"]
+        return lines
 
     def begin(
-        self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "", **only: Any
+        self,
+        library_id: str,
+        query: str | Json,
+        *,
+        limit: int | None = None,
+        name: str = "",
+        **only: Any,
     ) -> Json:
         """Begins a session; arguments as for `search`, where `where` and `path` hold for it all."""
         body = {"query": query, "limit": limit, "name": name, **only}
@@ -251,6 +260,14 @@ class Client:
         body = {"paths": [os.fspath(path) for path in paths]}
         return self._ask("POST", f"/libraries/{library_id}/index", json=body)
 
+    def upgrade_cost(self, library_id: str) -> Json:
+        """What an upgrade to the present version of the library's encoder would take."""
+        return self._ask("GET", f"/libraries/{library_id}/upgrade")
+
+    def upgrade(self, library_id: str) -> Json:
+        """Starts making all vectors again by that encoder; returns the job."""
+        return self._ask("POST", f"/libraries/{library_id}/upgrade")
+
     def upload(self, library_id: str, files: Sequence[PathLike]) -> Json:
         """Adds picture files of this machine to the library; returns the job."""
         paths = [Path(file) for file in files]
@@ -328,8 +345,8 @@ def _check(response: httpx.Response) -> None:
     if not response.is_error:
         return
     try:
-        told = response.json()["error"]
-        code, message, hint = told["code"], told["message"], told["hint"]
+        body = response.json()["error"]
+        code, message, hint = body["code"], body["message"], body["hint"]
     except (ValueError, KeyError, TypeError):
         code, message, hint = "bad_answer", f"status {response.status_code}", ""
     raise _CLASSES.get(response.status_code, RelookError)(code, message, hint)

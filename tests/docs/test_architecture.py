@@ -66,7 +66,7 @@ def test_the_layers_are_those_that_are_checked() -> None:
         if contract["type"] == "layers"
     ]
     checked = [
-        [room.strip().removeprefix("relook.") for room in layer.split(":")]
+        [room.strip().removeprefix("relook.") for room in re.split("[:|]", layer)]
         for layer in contract["layers"]
     ]
     table = MAP.split("## Layers")[1].split("\n## ")[0]

@@ -15,12 +15,13 @@ import faiss
 import numpy as np
 import pytest
 
+import relook
 from relook.core.images import content_hash
 from relook.library.check import check
 from relook.library.files import LibraryFiles
 from relook.library.repair import repair
 from relook.library.session_table import SessionTable
-from relook.testing import noise
+from relook.testing import ColourEncoder, noise
 
 from .parts import Killer, assert_sound, killer, make_album, stored, told, whole_vectors
 
@@ -158,6 +159,52 @@ def test_a_kill_between_any_two_steps_of_indexing(tmp_path: Path) -> None:
             assert assert_sound(one.library).notes == []
             shutil.rmtree(one.library)
     assert step > 15
+
+
+def test_a_kill_between_any_two_steps_of_an_upgrade(tmp_path: Path) -> None:
+    """The library is the old one or the new one, whole, with its marks; the next run ends it."""
+    album, step, dims = make_album(tmp_path / "album", 10), 0, set()
+    old = whole_vectors(album)
+    new = {content: (np.zeros(8, "<f2").tobytes() + vector) for content, vector in old.items()}
+    with killer(tmp_path / "library", album) as one:
+        assert not one.run("index")
+        with relook.Library(one.library, encoder=ColourEncoder()) as library:
+            session = library.look("red", captions=False)
+            session.judge(1, True, box=(0.0, 0.0, 0.5, 0.5))
+            session.again("rocchio")
+        one.library.rename(tmp_path / "made")
+        killed = True
+        while killed:
+            shutil.copytree(tmp_path / "made", one.library)
+            killed = one.run("upgrade", step=(step := step + 1))
+            assert_sound(one.library)
+            dims.add(look_at_upgraded(one.library, old, new))
+            assert not one.run("upgrade")
+            assert assert_sound(one.library).notes == []
+            assert look_at_upgraded(one.library, old, new) == 24
+            assert not (one.library / "upgrade").exists()
+            assert [file.name for file in one.library.glob("vectors*")] == ["vectors-1.f16"]
+            shutil.rmtree(one.library)
+    assert step > 20
+    assert dims == {16, 24}
+
+
+def look_at_upgraded(library: Path, old: dict[bytes, bytes], new: dict[bytes, bytes]) -> int:
+    """Checks that vectors and boxes are all of one encoder; returns the length of its vectors."""
+    with LibraryFiles.open(library) as files:
+        dim = files.manifest.fingerprint.dim
+        assert files.vectors.dim == dim
+        table = SessionTable(files.catalog)
+        (row,) = table.all()
+        (mark,) = table.judgements(row.session_id)
+        assert mark.crop is not None
+        assert mark.crop.shape == (dim,)
+        assert len(table.rounds(row.session_id)) == 2
+    found = stored(library)
+    assert len(found) == len(old)
+    expected = old if dim == 16 else new
+    assert all(expected[content] == vector for content, vector in found.values())
+    return dim
 
 
 def test_a_kill_between_any_two_steps_of_a_repair(tmp_path: Path) -> None:

@@ -10,17 +10,23 @@ A victim says what it was promised by a line in WORK/acks, after the promise was
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import relook
 from relook.app import upkeep
 from relook.app.exchange import EXPORTS
 from relook.core.errors import LibraryBusyError
 from relook.core.settings import IndexSettings
+from relook.core.vectors import Floats
+from relook.encoders.base import Fingerprint
 from relook.library import build, check, repair  # noqa: F401  (imported before a fork)
+from relook.library import upgrade as upgrade_module
 from relook.library.catalog import Catalog
 from relook.library.vector_file import VectorFile
 from relook.testing import ColourEncoder
@@ -79,7 +85,7 @@ def die_at(step: int) -> None:
     real_transaction = Catalog.transaction
     Catalog.transaction = transaction
     before_and_after(VectorFile, "append")
-    for name in ("fsync", "ftruncate", "pwrite", "replace", "truncate", "unlink"):
+    for name in ("fsync", "ftruncate", "link", "pwrite", "replace", "truncate", "unlink"):
         before_and_after(os, name)
 
 
@@ -155,6 +161,28 @@ def again(library: Path, pictures: Path, work: Path) -> None:
         one.add(settings=IndexSettings(batch=2, commit_every=4, workers=1))
 
 
+class Other(ColourEncoder):
+    """Vectors of another length, for an upgrade."""
+
+    dim = 24
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return replace(super().fingerprint, name="other", dim=self.dim)
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> list[Floats]:
+        encoded = ColourEncoder().encode_prepared(prepared)
+        return [np.pad(rows, ((0, 0), (8, 0))) for rows in encoded]
+
+
+def upgrade(library: Path, pictures: Path, work: Path) -> None:
+    """Makes all vectors again, a few pictures at a time."""
+    with relook.Library(library) as one:
+        upgrade_module._COMMIT_EVERY = 3
+        one.upgrade(Other())
+    acknowledge(work, "upgraded")
+
+
 def squeeze(library: Path, pictures: Path, work: Path) -> None:
     """Frees the rows that no image names."""
     with opened(library) as one:
@@ -184,6 +212,7 @@ VICTIMS: dict[str, Callable[[Path, Path, Path], None]] = {
     "mend": mend,
     "again": again,
     "squeeze": squeeze,
+    "upgrade": upgrade,
     "relabel": relabel,
 }
 

@@ -19,7 +19,7 @@ from relook.core.errors import AccessError, AnswerError, InputError, NotFoundErr
 from relook.core.secret import Secret
 from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings
 from relook.rag.answer import Answer
-from relook.rag.ask import Asker
+from relook.rag.asker import Asker
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer

@@ -74,6 +74,7 @@ def test_index_tells_what_it_did(ask: Ask, pictures: Path) -> None:
         "n_added": 3, "n_updated": 0, "n_unchanged": 0, "n_moved": 0, "n_removed": 0,
         "n_away": 0, "n_back": 0, "away": [], "unlisted": [],
         "n_duplicates": 0, "n_metadata": 0, "n_skipped": 0, "n_images": 3, "skipped": [],
+        "others": [], "left_out": {},
         "notes": [], "interrupted": False,
     }  # fmt: skip
     assert ask("index")[1]["n_unchanged"] == 3
@@ -155,6 +156,7 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
     assert told.pop("n_bytes") > 0
     assert told == {
         "library": f"{tmp_path}/library", "n_images": 3, "n_tiles": 15, "n_skipped": 0,
+        "others": [], "languages": "not known",
         "n_away": 0, "away": [], "encoder": "colour", "dim": 16,
         "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1,
         "roots": [str(pictures)],

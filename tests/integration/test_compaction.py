@@ -21,7 +21,7 @@ from relook.core.vectors import unit
 from relook.library.compaction import is_worthwhile
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
-from relook.library.manifest import FORMAT_VERSION, Manifest
+from relook.library.manifest import COMPACTED_VERSION, Manifest
 from relook.library.records import FileFacts, ImageRecord
 from relook.stores.faiss_store import FaissStore
 from relook.testing import ColourEncoder, noise
@@ -92,7 +92,7 @@ def test_the_same_is_found_in_less_space_and_the_index_goes_on(folder: Path) -> 
         assert store.n_indexed == 10_000
         assert len(list((folder / "ann").glob("*.faiss"))) <= 2
         assert compact_library(library).n_bytes_freed == 0
-    assert Manifest.read(folder).format_version == FORMAT_VERSION
+    assert Manifest.read(folder).format_version == COMPACTED_VERSION
     with opened(folder) as library:
         assert answers(library) == before
         assert library.files.alive() is None

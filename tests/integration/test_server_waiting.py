@@ -24,7 +24,7 @@ from relook.core.cancellation import Cancellation, CancelledWork, when_cancelled
 from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session
-from relook.server.exports import results_zip
+from relook.server.routes_files import results_zip
 from relook.serving.pools import Pool
 from relook.testing import noise
 

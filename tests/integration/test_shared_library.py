@@ -38,7 +38,7 @@ from relook.library.catalog import Catalog
 from relook.library.check import check
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
-from relook.library.manifest import FORMAT_VERSION
+from relook.library.manifest import COMPACTED_VERSION
 from relook.library.records import FileFacts
 from relook.library.repair import repair
 from relook.library.report import Progress, Stop
@@ -573,7 +573,7 @@ def test_upkeep_of_a_shared_library_says_what_does_not_apply(
     assert index_recall(first)["index"] == "milvus"
     assert not first.files.needs_index(SearchSettings(exact_rows=1))
     assert first.files.catalog.ask("SELECT * FROM sums") == []
-    assert first.info()["format_version"] == FORMAT_VERSION  # older ones must not open it
+    assert first.info()["format_version"] == COMPACTED_VERSION  # older ones must not open it
 
 
 def test_an_open_library_forgets_the_rows_that_another_server_replaced(

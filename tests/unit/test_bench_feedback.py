@@ -10,7 +10,7 @@ from relook.bench.query_files import Caption, Wanted, known_items, positions, re
 from relook.bench.simulate import Gallery, Protocol, Task, play
 from relook.core.errors import InputError
 from relook.core.vectors import unit
-from relook.feedback.evidence import Evidence
+from relook.feedback.judged import Evidence
 from relook.feedback.rocchio import RocchioOptions, rocchio
 from relook.feedback.scorer import LinearScorer
 from relook.feedback.strategies import STRATEGIES

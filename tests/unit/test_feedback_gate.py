@@ -7,8 +7,8 @@ import pytest
 
 from relook.core.vectors import Floats, unit
 from relook.feedback.directions import heights, image_pulls
-from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.gate import AutoOptions, auto
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import GateRecord, LinearScorer
 
 DIM = 16

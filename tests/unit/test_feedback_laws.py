@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relook.core.errors import InputError, NotFoundError
 from relook.core.vectors import Floats, unit
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.rocchio import RocchioOptions, rocchio
 from relook.feedback.scorer import LinearScorer
 from relook.feedback.strategies import DEFAULT, STRATEGIES, strategy

@@ -7,8 +7,8 @@ import pytest
 
 from relook.core.vectors import Floats, unit
 from relook.feedback.directions import PhrasingOptions, readings
-from relook.feedback.evidence import Evidence, Judged
 from relook.feedback.gate import AutoOptions, auto
+from relook.feedback.judged import Evidence, Judged
 
 DIM = 16
 AXES = np.eye(DIM, dtype=np.float32)

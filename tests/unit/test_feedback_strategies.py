@@ -6,7 +6,7 @@ import pytest
 from relook.core.vectors import unit
 from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.directions import covariance, whiten
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.probe import ProbeOptions, minimise, probe
 from relook.feedback.region import RegionOptions, region
 from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, prf, rocchio

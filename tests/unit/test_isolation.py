@@ -22,7 +22,7 @@ from relook.core.images import decode, load
 from relook.core.isolation import Workers, _Worker
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import MARK, limits_at, mark
-from relook.library.image_words import embedded_words
+from relook.library.picture_facts import embedded_words
 from relook.testing import noise, solid
 
 APART = ImageLimits(isolate=True)
@@ -34,7 +34,8 @@ HELLO = (
     "    sys.stdout.buffer.write(len(head).to_bytes(4, 'big') + head + more)\n"
     "    sys.stdout.buffer.flush()\n"
     "say({'unbounded': UNBOUNDED})\n"
-    "good = {'size': [2, 1], 'original': [2, 1], 'format': 'PNG', 'exif': [], 'iptc': []}\n"
+    "good = {'size': [2, 1], 'original': [2, 1], 'format': 'PNG', 'exif': [], 'iptc': [],"
+    " 'xmp': '', 'texts': {}}\n"
     "sys.stdin.buffer.read(4)\n"
 )
 

@@ -76,9 +76,9 @@ def test_where_nobody_agrees_no_earlier_agreement_counts_and_no_page_is_read() -
 def test_choices_say_what_sends_something_elsewhere() -> None:
     questions = Questions(providers=["replay:a.jsonl", "serpapi", "nonsense"], models=["hf:a"])
     choices = questions.choices()
-    remote = {choice["name"]: choice["remote"] for choice in choices["providers"]}
+    remote = {choice.name: choice.remote for choice in choices.providers}
     assert remote == {"library": False, "replay:a.jsonl": False, "serpapi": True}
-    assert choices["hosts"] == {}
+    assert choices.hosts == {}
 
 
 def test_the_newest_questions_are_remembered() -> None:

@@ -12,14 +12,15 @@ from relook.core.errors import NotFoundError, OverloadError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.gateway.server_settings import ServerSettings, is_loopback
-from relook.server.exports import _cell
+from relook.server.api_answers import QueryAnswer
 from relook.server.picture_caches import ThumbnailCache
-from relook.server.queries import no_files, query_dict
-from relook.server.uploads import safe_stem
-from relook.serving.libraries import _slug
+from relook.server.routes_files import _cell
+from relook.serving.libraries import RememberingEncoder, _slug
+from relook.serving.originals import safe_stem
 from relook.serving.pools import Pool
 from relook.serving.query_pictures import QueryPictures
-from relook.serving.text_cache import RememberingEncoder
+from relook.serving.requests import no_files
+from relook.serving.served_values import served
 from relook.testing import ColourEncoder
 
 
@@ -107,7 +108,7 @@ def test_query_pictures_make_room_and_are_found_by_id_only(tmp_path: Path) -> No
             with pytest.raises(NotFoundError):
                 pictures.path(odd)
         query = Query((Part(image=kept), Part(image=Path("/home/me/dog.jpg"))))
-        assert query_dict(query, pictures)["parts"] == [
+        assert served(QueryAnswer.of(query, pictures))["parts"] == [
             {"weight": 1.0, "picture": stored[2].picture_id},
             {"weight": 1.0, "picture": None, "name": "dog.jpg"},
         ]

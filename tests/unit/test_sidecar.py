@@ -9,7 +9,8 @@ from PIL import Image
 
 from relook.core.errors import MetadataError
 from relook.core.images import decode
-from relook.library.image_words import Sidecars, embedded_words
+from relook.library.image_words import Sidecars
+from relook.library.picture_facts import embedded_words
 from relook.library.records import Words
 from relook.testing import solid
 
@@ -119,7 +120,7 @@ def test_a_file_that_cannot_be_read_says_where(
 
 
 def test_a_sidecar_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(MetadataError, match="there is no"):
         Sidecars([tmp_path / "none.csv"])
 
 
@@ -136,7 +137,12 @@ def test_exif_gives_caption_camera_and_time() -> None:
     assert embedded(exif=exif) == Words(
         "",
         "A dog runs",
-        {"taken_at": "2020:01:02 03:04:05", "camera_make": "Maker", "camera": "Model X"},
+        {
+            "taken_at": "2020-01-02T03:04:05",
+            "taken_from": "original",
+            "camera_make": "Maker",
+            "camera": "Model X",
+        },
     )
 
 

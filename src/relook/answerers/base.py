@@ -16,7 +16,7 @@ import enum
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from relook.core.converter import JsonValue
 from relook.core.json_form import HIDDEN, SHOWN, Key
@@ -54,8 +54,15 @@ class Shown(JsonValue):
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """Exactly what a model is shown.
+class ShownText(JsonValue):
+    """Words inside a prompt."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt(JsonValue):
+    """Exactly what a model is shown; in its JSON pictures have size and hash instead of bytes.
 
     Args:
         system: The task and its rules.
@@ -65,14 +72,14 @@ class Prompt:
     """
 
     system: str
-    parts: tuple[str | Shown, ...]
-    question: str = ""
-    matches: tuple[tuple[int, Match], ...] = ()
+    parts: Annotated[tuple[str | Shown, ...], HIDDEN]
+    question: Annotated[str, HIDDEN] = ""
+    matches: Annotated[tuple[tuple[int, Match], ...], HIDDEN] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """The exact prompt in a JSON form; of pictures size and hash instead of the bytes."""
-        shown = [{"text": part} if isinstance(part, str) else part.as_dict() for part in self.parts]
-        return {"system": self.system, "parts": shown}
+    @property
+    def shown(self) -> Annotated[tuple[ShownText | Shown, ...], SHOWN, Key("parts")]:
+        """The user's turn, in order."""
+        return tuple(ShownText(part) if isinstance(part, str) else part for part in self.parts)
 
 
 class Finish(enum.StrEnum):

@@ -32,7 +32,7 @@ from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote
 from relook.rag.answer import Answer
-from relook.rag.ask import Asker, Hear
+from relook.rag.asker import Asker, Hear
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence

@@ -8,22 +8,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
-from relook.app.models import Captions, make_encoder, spec_of
+from relook.app.library_encoders import Chosen, LibraryEncoders
+from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
+    FeedbackSettings,
     ImageLimits,
     IndexSettings,
     PromptSettings,
     RaySettings,
     SearchSettings,
     SessionLimits,
-)
+)  # fmt: skip
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
+from relook.feedback.strategies import configured
 from relook.library.files import LibraryFiles
 from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from relook.app.asking import AskOptions, Picture
+    from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
 
 __all__ = ["Library", "ask"]
@@ -61,15 +65,16 @@ class Library:
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
         sessions: What a session file may hold.
+        feedback: How marks are used where a call does not say.
+        index: How `add` indexes where it is not told.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
     Raises:
-        LibraryFormatError: when the library there is newer or damaged.
-        EncoderMismatchError: when another encoder made it.
+        LibraryFormatError: it is newer or damaged; EncoderMismatchError: another encoder made it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one settings object for each section)
         self,
         folder: PathLike | None = None,
         *,
@@ -79,13 +84,18 @@ class Library:
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
         sessions: SessionLimits | None = None,
+        feedback: FeedbackSettings | None = None,
+        index: IndexSettings | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
-        self.encoder = encoder
+        self.encoders = LibraryEncoders(self.folder, encoder)
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
         self.session_limits = sessions or SessionLimits()
+        self.index_settings = index or IndexSettings()
+        self.feedback = feedback or FeedbackSettings()
+        configured(self.feedback)
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
@@ -106,8 +116,7 @@ class Library:
         files = LibraryFiles.open(self.folder)
         try:
             check_store(files.manifest, self._store)
-            if self.encoder is not None:
-                files.check_encoder(self._encoder)
+            self.encoders.check(files.manifest)
         except BaseException:
             files.close()
             raise
@@ -115,22 +124,22 @@ class Library:
         self._files = files
         return files
 
-    @cached_property
+    @property
+    def encoder(self) -> str | EncoderSettings | Encoder | None:
+        """As it was chosen; None leaves the choice to the library."""
+        return self.encoders.chosen
+
+    @property
     def _encoder(self) -> Encoder:
-        if not isinstance(self.encoder, str | EncoderSettings | None):
-            return self.encoder
-        kept = Manifest.read(self.folder).encoder if Manifest.exists(self.folder) else None
-        return make_encoder(self.encoder, kept)
+        """The library's encoder, or the one that a new library will have."""
+        if self._files is None and not Manifest.exists(self.folder):
+            return self.encoders.for_new()
+        return self.encoders.of(self.files.manifest)
 
     @cached_property
     def engine(self) -> Engine:
-        """What ranks this library by vectors, for code that builds on the layers below.
-
-        Raises:
-            EncoderMismatchError: when another encoder made the library.
-        """
-        self.files.check_encoder(self._encoder)
-        return Engine(self.files, self._encoder, self.search_settings)
+        """What ranks this library by vectors, for code that builds on the layers below."""
+        return Engine(self.files, self.encoders.of, self.search_settings)
 
     def add(
         self,
@@ -149,7 +158,7 @@ class Library:
         Args:
             paths: Folders, picture files, archives (tar, zip) or addresses (`s3://...`).
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
-            settings: How to index.
+            settings: How to index; as the library was opened with when None.
             within: Folders that no link below the paths may lead out of; anywhere when None.
             progress: Called now and then with where the run is.
             ray: A Ray cluster whose workers read and encode; threads of this process when None.
@@ -161,7 +170,8 @@ class Library:
         """
         from relook.app.indexing import AddOptions, add
 
-        options = AddOptions(several(metadata), settings, within, progress, ray=ray)
+        how = settings or self.index_settings
+        options = AddOptions(several(metadata), how, within, progress, ray=ray)
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
@@ -176,11 +186,18 @@ class Library:
             follow_library(self._files)
         return self.files
 
+    def upgrade(
+        self, encoder: Chosen = None, progress: ProgressCallback | None = None
+    ) -> UpgradeReport:
+        """All vectors again, by another encoder: as `relook.app.upgrading.upgrade`."""
+        from relook.app.upgrading import upgrade  # a search does without Pillow
+
+        return upgrade(self, encoder, progress)
+
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
 
-        Returns:
-            How many images were taken out.
+        Returns: How many images were taken out.
         """
         return self.take_out(*paths).n_images
 
@@ -286,17 +303,14 @@ class Library:
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
-        """A session begun before, in this process or another.
+        """A session begun before, in this process or another; NotFoundError `no_session`.
 
         Args:
             session_id: Its id.
             captions: Whether boxes get a suggested caption.
-
-        Raises:
-            NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
-        return LibrarySession(self.engine, self._session_table, session_id, caption)
+        return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
 
     def sessions(self) -> list[SessionRow]:
         """The sessions of this library, newest first."""
@@ -305,8 +319,7 @@ class Library:
     def import_session(self, file: PathLike) -> tuple[LibrarySession, tuple[str, ...]]:
         """Adds a session that was exported here or from a library with the same pictures.
 
-        Returns:
-            The session, and notes about pictures that are missing.
+        Returns: The session, and notes about pictures that are missing.
 
         Raises:
             InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
@@ -341,7 +354,7 @@ class Library:
         """What the library holds; the object that `relook info --json` prints."""
         from relook.app.upkeep import library_facts  # a search does without it
 
-        return library_facts(self.files)
+        return library_facts(self.files).as_dict()
 
     def __len__(self) -> int:
         return 0 if not Manifest.exists(self.folder) else self.files.catalog.count("images")
@@ -353,9 +366,7 @@ class Library:
             self._files = None
         self.__dict__.pop("engine", None)
         self._captions.close()
-        ours = self.__dict__.get("_encoder")
-        if ours is not None and ours is not self.encoder:
-            ours.close()
+        self.encoders.close()
 
     def __enter__(self) -> Library:
         return self
@@ -368,8 +379,6 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     """Answers a question about a picture with evidence about it.
 
         answer = relook.ask("square.jpg", "Where is this?", library="photos.relook")
-        print(answer.text, answer.citations)
-        answer.evidence.items[0].match.title
 
     Without a model the answer tells what the evidence agrees on. Nothing leaves this machine
     unless a provider or a model elsewhere is named; a picture of this machine goes there only

@@ -61,7 +61,7 @@ def library_finder(
         with moment():
             engine.files.refresh()
             page = engine.rank(vector, limit, Filter(without=without))
-            records = engine.files.catalog.images(page.image_ids.tolist(), missing_ok=True)
+            records = engine.files.records(page.image_ids.tolist())
             rows = np.array([record.first_row for record in records], np.int64)
             cosines = engine.files.vectors.rows(rows) @ vector  # [n]
         return list(_near(subject, records, cosines, engine, thumbnails))

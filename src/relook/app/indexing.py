@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from relook.app.clusters import workers_of
+from relook.app.library_encoders import LibraryEncoders
 from relook.app.models import remember
 from relook.app.paths import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
 from relook.core.settings import (
-    EncoderSettings,
     ImageLimits,
     IndexSettings,
     RaySettings,
@@ -31,9 +31,11 @@ from relook.library.compaction import compact, is_worthwhile
 from relook.library.files import LibraryFiles
 from relook.library.image_words import Sidecars
 from relook.library.index_worker import IndexWorker
+from relook.library.left_out import LeftOut
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 from relook.library.scan import Scan, check_root
+from relook.library.upgrade_staging import settle_upgrade
 
 __all__ = ["AddOptions", "add", "run_with_index", "text_queries"]
 
@@ -62,7 +64,7 @@ class AddOptions:
 class IndexedLibrary(Protocol):
     """What indexing needs of a `Library`."""
 
-    encoder: str | EncoderSettings | Encoder | None
+    encoders: LibraryEncoders
     folder: Path
     limits: ImageLimits
     search_settings: SearchSettings
@@ -85,6 +87,7 @@ def add(
 
     settings = options.settings or IndexSettings()
     sidecars = Sidecars([expanded(file) for file in options.metadata])
+    left_out = LeftOut(settings.exclude, defaults=settings.default_excludes)
     given = [absolute(path) for path in paths]
     for root in () if options.missing_ok else given:
         check_root(root)  # a mistyped path must not leave an empty library
@@ -92,10 +95,12 @@ def add(
     files.check_encoder(encoder)
     report_to = options.progress or (lambda _: None)
     with (
-        workers_of(options.ray, library.encoder, encoder, library.limits) as elsewhere,
+        workers_of(options.ray, library.encoders.chosen, encoder, library.limits) as elsewhere,
         WriterLock(library.folder),
     ):
         files.refresh()
+        files.check_encoder(encoder)  # another process may just have changed that
+        settle_upgrade(files)
         remember(files, encoder)
         roots = given or files.catalog.roots()
         if not roots:
@@ -110,6 +115,7 @@ def add(
             must_exist=bool(given) and not options.missing_ok,
             within=None if within is None else _local(within),
             connections=settings.connections,
+            left_out=left_out,
         )
         for root in given:
             files.catalog.add_root(root)

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import platformdirs
 
-from relook.core.picture_paths import is_url
+from relook.core.picture_paths import is_url, spellings
 
-__all__ = ["PathLike", "absolute", "default_library", "expanded", "library_folder", "several"]
+__all__ = [
+    "PathLike",
+    "absolute",
+    "default_library",
+    "expanded",
+    "library_folder",
+    "several",
+    "spellings",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -33,8 +41,13 @@ def several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
 
 
 def expanded(path: PathLike) -> Path:
-    """A path with `~` resolved; Path.expanduser raises for a user that does not exist."""
-    return Path(os.path.expanduser(path))
+    """A path with `~` resolved; Path.expanduser raises for a user that does not exist.
+
+    Where nothing is there and something is whose name has the same letters in another Unicode
+    form (a Mac's `é` of two characters), it is that.
+    """
+    typed = os.path.expanduser(path)
+    return Path(next(filter(os.path.lexists, spellings(typed)), typed))
 
 
 def absolute(path: PathLike) -> bytes:
@@ -50,4 +63,4 @@ def absolute(path: PathLike) -> bytes:
         from relook.core.remote import clean_address
 
         return clean_address(text)
-    return os.fsencode(os.path.abspath(os.path.expanduser(text)))
+    return os.fsencode(os.path.abspath(expanded(text)))

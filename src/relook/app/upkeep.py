@@ -2,46 +2,133 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from relook.app.indexing import text_queries
+from relook.app.library_encoders import UpgradeOffer, upgrade_offer
+from relook.core.converter import JsonValue
+from relook.core.json_form import JsonShape
+from relook.core.picture_paths import as_path
 from relook.encoders.known_models import languages_of
 from relook.library.compaction import CompactReport, compact
+from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
+from relook.library.other_files import OtherFiles, others_of
 from relook.search.recall import measure_recall, sample_tiles
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.library.files import LibraryFiles
 
-__all__ = ["compact_library", "index_recall", "library_facts"]
+__all__ = ["LibraryFacts", "compact_library", "index_recall", "library_facts", "library_fields"]
 
 _N_QUERIES = 100
 
 
-def library_facts(files: LibraryFiles) -> dict[str, Any]:
-    """What a library holds; the object that `relook info --json` prints."""
+@dataclass(frozen=True, slots=True)
+class AwayPlace(JsonValue):
+    """Pictures that are away for one reason.
+
+    Args:
+        place: The folder, archive, file or address.
+        reason: Why they cannot be reached ("is not there").
+        n: How many.
+    """
+
+    json_shape: ClassVar = JsonShape(name="Absence")
+
+    place: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFacts(JsonValue):
+    """What a library holds; the object that `relook info --json` prints.
+
+    Args:
+        library: Its folder.
+        n_images, n_tiles: What can be found, and by how many vectors.
+        n_away: How many of the images are away: not to be reached now.
+        away: Why, by place.
+        n_skipped: Files that could not be indexed.
+        n_unencoded: Images without vectors: their picture could not be read at an upgrade.
+        others: Files below the roots that are no pictures that can be read, by suffix.
+        encoder: The encoder's name.
+        encoder_revision: Which version of it.
+        upgrade: The newer version that relook upgrade would make the vectors with, if there is one.
+        languages: Which it reads words in, or "not known".
+        fingerprint: Digest of what must be equal for vectors to be compared.
+        dim: Length of a vector.
+        format_version: Of the library on disk.
+        roots: Folders and files that were indexed.
+        n_bytes: Size on disk.
+        store: Where the vectors are, when they are not in the library.
+    """
+
+    json_shape: ClassVar = JsonShape(leave_out_none=True)
+
+    library: Path
+    n_images: int
+    n_tiles: int
+    n_away: int
+    away: tuple[AwayPlace, ...]
+    n_skipped: int
+    n_unencoded: int
+    others: tuple[OtherFiles, ...]
+    encoder: str
+    encoder_revision: str
+    upgrade: UpgradeOffer | None
+    languages: str
+    fingerprint: str
+    dim: int
+    format_version: int
+    roots: tuple[Path, ...]
+    n_bytes: int
+    store: str | None = None
+
+
+def library_facts(files: LibraryFiles) -> LibraryFacts:
+    """What a library holds now."""
     files.refresh()
     manifest, catalog = files.manifest, files.catalog
-    away = catalog.absences()
-    return {
-        "library": str(files.folder),
-        "n_images": catalog.count("images"),
-        "n_tiles": catalog.n_tiles(),
-        "n_away": sum(absence.n for absence in away),
-        "away": [absence.as_dict() for absence in away],
-        "n_skipped": catalog.count("skipped"),
-        "encoder": manifest.encoder,
-        "languages": languages_of(manifest.encoder) or "not known",
-        "fingerprint": manifest.fingerprint.digest,
-        "dim": manifest.fingerprint.dim,
-        "format_version": manifest.format_version,
-        "roots": [os.fsdecode(root) for root in catalog.roots()],
-        "n_bytes": files.n_bytes(),
-        **({"store": manifest.store} if manifest.store else {}),
-    }
+    absences = catalog.absences()
+    return LibraryFacts(
+        library=files.folder,
+        n_images=catalog.count("images"),
+        n_tiles=catalog.n_tiles(),
+        n_away=sum(absence.n for absence in absences),
+        away=tuple(AwayPlace(**absence.as_dict()) for absence in absences),
+        n_skipped=catalog.count("skipped"),
+        n_unencoded=catalog.count(f"images WHERE {UNENCODED}"),
+        others=tuple(others_of(catalog.ask)),
+        encoder=manifest.encoder,
+        encoder_revision=manifest.fingerprint.revision,
+        upgrade=upgrade_offer(files),
+        languages=languages_of(manifest.encoder) or "not known",
+        fingerprint=manifest.fingerprint.digest,
+        dim=manifest.fingerprint.dim,
+        format_version=manifest.format_version,
+        roots=tuple(map(as_path, catalog.roots())),
+        n_bytes=files.n_bytes(),
+        store=manifest.store or None,
+    )
+
+
+def library_fields(files: LibraryFiles) -> list[dict[str, Any]]:
+    """What `where` may name: each key with how many images have it, and a value.
+
+    Returns:
+        `key`, `n`, `example`; the most frequent first.
+    """
+    rows = files.catalog.ask(
+        "SELECT each.key, count(*) AS n, min(each.value) FROM images, json_each(images.metadata)"
+        " AS each GROUP BY each.key ORDER BY n DESC, each.key"
+    )
+    return [{"key": key, "n": n, "example": example} for key, n, example in rows]
 
 
 def compact_library(

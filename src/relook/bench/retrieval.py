@@ -108,7 +108,8 @@ def columns_by_name(engine: Engine) -> dict[str, int]:
                 f"two images are called {record.path.name}; captions are matched by file name",
                 "measure on a library where names are unique",
             )
-        columns[record.path.name] = at[record.image_id]
+        if record.image_id in at:  # one without vectors cannot be found
+            columns[record.path.name] = at[record.image_id]
     return columns
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from relook.bench.query_files import Wanted, positions
 from relook.core.errors import InputError
 from relook.core.vectors import Floats, Ints, top
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
@@ -223,7 +223,8 @@ def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
     rows = (table[:, :1] + np.arange(n_tiles)).reshape(-1)
     tiles = engine.files.vectors.rows(rows).reshape(len(table), n_tiles, -1)
     at = {int(image_id): n for n, image_id in enumerate(table[:, 2])}
-    index = {r.path.name: at[r.image_id] for r in engine.files.catalog.each_image()}
+    images = engine.files.catalog.each_image()
+    index = {image.path.name: at[image.image_id] for image in images if image.image_id in at}
     return Gallery(tiles, template(engine.files, engine.encoder)), index
 
 

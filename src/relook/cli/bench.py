@@ -249,7 +249,8 @@ def _print_run(done: AskRun, report: AnswerReport | None, out: Path, as_json: bo
     if as_json:
         print_json({**done.as_dict(), "report": report.as_dict() if report else None})
         return
-    sys.stdout.write(f"{done.n_answered} answered, {done.n_before} before: {out}\n")
+    lost = f", {done.n_not_looked_up} not looked up" if done.n_not_looked_up else ""
+    sys.stdout.write(f"{done.n_answered} answered, {done.n_before} before{lost}: {out}\n")
     if report:
         _print_answers(report)
     for failure in done.failed[:_SHOWN_FAILURES]:

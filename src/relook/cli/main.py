@@ -33,6 +33,7 @@ from relook.cli import (
     model,
     search,
     serve,
+    upgrade,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
@@ -57,6 +58,7 @@ app.command("info")(index.info)
 app.command("move")(index.move)
 app.command("forget")(index.forget)
 app.command("compact")(index.compact)
+app.command("upgrade")(upgrade.upgrade)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from relook.cli.configured import config_for
-from relook.core.settings import SearchSettings, help_of
+from relook.core.settings import CaptionerSettings, SearchSettings, help_of
+from relook.library.image_table import NEAR
 
 __all__ = [
-    "AllowHostOption", "AskModelOption", "AskProviderOption", "BoxUploadOption",
-    "CaptionPromptOption", "CaptionerOption", "InstructionOption", "JsonOption",
-    "LibrariesOption", "LibraryOption", "LimitOption", "PathOption", "TokenOption", "WhereOption",
+    "AfterOption", "AllowHostOption", "AskModelOption", "AskProviderOption", "BeforeOption",
+    "BoxUploadOption", "CameraOption", "CaptionPromptOption", "CaptionerOption",
+    "InstructionOption", "JsonOption", "LibrariesOption", "LibraryOption", "LimitOption",
+    "MaxTokensOption", "MaxWordsOption", "NearOption", "PathOption", "TokenOption", "WhereOption",
     "help_sentence", "pairs",
 ]  # fmt: skip
+
+
+_COMPARISON = re.compile(r"([^=<>!]+)(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
 
 
 def help_sentence(settings: type[Any], name: str) -> str:
@@ -48,9 +54,23 @@ WhereOption = Annotated[
     list[str] | None,
     typer.Option(
         "--where", metavar="KEY=VALUE",
-        help="Only images whose metadata fits; * and ? stand for anything. Repeat for more.",
+        help="Only images whose metadata fits; * and ? stand for anything. Also rating>=4 and"
+        " other comparisons of numbers and dates. Repeat for more.",
     ),
 ]  # fmt: skip
+AfterOption = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Only images taken then or later: 2019-07.")
+]
+BeforeOption = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Only images taken before: 2019-08-01.")
+]
+NearOption = Annotated[
+    str | None,
+    typer.Option(metavar="LAT,LON,KM", help='Only images taken near there: "48.85,2.35,5km".'),
+]
+CameraOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only images of a camera of that name.")
+]
 PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
 ]
@@ -93,6 +113,12 @@ CaptionPromptOption = Annotated[
     str | None,
     typer.Option(help="What it is asked: short, query, retail, FILE.toml#NAME or the question."),
 ]
+MaxWordsOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_words"))
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_tokens"))
+]
 InstructionOption = Annotated[
     str, typer.Option(help="What captions of this session should tell, in your own words.")
 ]
@@ -102,16 +128,32 @@ BoxUploadOption = Annotated[
 ]
 
 
-def pairs(where: list[str] | None) -> dict[str, str]:
-    """`KEY=VALUE` options as a dict.
+def pairs(
+    where: list[str] | None,
+    after: str | None = None,
+    before: str | None = None,
+    near: str | None = None,
+    camera: str | None = None,
+) -> dict[str, str]:
+    """Filters as the library takes them, see `Catalog.matching`.
+
+    Args:
+        where: `KEY=VALUE`, or another comparison (`rating>=4`).
+        after: A date; the pictures were taken then or later.
+        before: A date.
+        near: "LAT,LON,KM".
+        camera: A part of its name.
 
     Raises:
-        typer.BadParameter: for one without an equals sign.
+        typer.BadParameter: for one that compares nothing.
     """
     patterns = {}
     for item in where or []:
-        key, equals, value = item.partition("=")
-        if not equals or not key:
+        match = _COMPARISON.fullmatch(item)
+        if match is None:
             raise typer.BadParameter(f"{item!r} is not KEY=VALUE", param_hint="--where")
-        patterns[key] = value
-    return patterns
+        key, operator, value = match.groups()
+        patterns[key if operator == "=" else key + operator] = value
+    named = {"taken_at>=": after, "taken_at<": before, NEAR: near}
+    patterns |= {key: value for key, value in named.items() if value}
+    return patterns | ({"camera": f"*{camera}*"} if camera else {})

@@ -31,7 +31,7 @@ class Stages:
         self.streamed = False
 
     def __call__(self, stage: str, facts: Mapping[str, Any]) -> None:
-        """One stage; see `relook.rag.ask.Hear`."""
+        """One stage; see `relook.rag.asker.Hear`."""
         if self._quiet:
             return
         if stage == "text":

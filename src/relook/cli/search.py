@@ -10,9 +10,13 @@ import typer
 
 from relook.cli.configured import ConfigOption, open_library
 from relook.cli.options import (
+    AfterOption,
+    BeforeOption,
+    CameraOption,
     JsonOption,
     LibraryOption,
     LimitOption,
+    NearOption,
     PathOption,
     WhereOption,
     pairs,
@@ -60,6 +64,10 @@ def search(
     ] = None,
     limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    near: NearOption = None,
+    camera: CameraOption = None,
     path: PathOption = None,
     fold: FoldOption = _DEFAULTS.fold,
     files: FilesOption = False,
@@ -72,7 +80,8 @@ def search(
     with open_library(library, config) as lib:
         page = lib.search(
             " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
-            where=pairs(where), path=path, fold=fold, away=away, min_fit=min_fit,
+            where=pairs(where, after, before, near, camera), path=path, fold=fold, away=away,
+            min_fit=min_fit,
         )  # fmt: skip
     _show(page, files, as_json)
 
@@ -82,6 +91,10 @@ def similar(
     library: LibraryOption = None,
     limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    near: NearOption = None,
+    camera: CameraOption = None,
     path: PathOption = None,
     files: FilesOption = False,
     away: AwayOption = False,
@@ -90,7 +103,8 @@ def similar(
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
-        page = lib.similar(file, limit=limit, where=pairs(where), path=path, away=away)
+        only = pairs(where, after, before, near, camera)
+        page = lib.similar(file, limit=limit, where=only, path=path, away=away)
     _show(page, files, as_json)
 
 

@@ -45,7 +45,7 @@ from relook.core.errors import (
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
-from relook.library.manifest import FORMAT_VERSION, Manifest
+from relook.library.manifest import COMPACTED_VERSION, Manifest
 from relook.library.records import ImageRecord
 from relook.stores.base import Mask
 
@@ -99,7 +99,7 @@ class Shared:
     def claimed(cls, folder: Path, manifest: Manifest, catalog: Catalog, store: str) -> Manifest:
         """Makes, or joins, the collection of a new library; see `claim_collection`."""
         named = replace(
-            manifest, store=str(MilvusAddress.parse(store)), format_version=FORMAT_VERSION
+            manifest, store=str(MilvusAddress.parse(store)), format_version=COMPACTED_VERSION
         )
         shared = cls.of(folder, named, catalog)
         try:

@@ -19,11 +19,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
+from relook.core.beside import takeout_beside
 from relook.core.errors import ImageError
 from relook.core.picture_paths import SUFFIXES
+from relook.core.zip_names import names_of, old_name
 
 __all__ = ["Archive", "ArchiveError", "Member", "ReadAt", "list_archive"]
 
@@ -31,7 +33,7 @@ ReadAt = Callable[[int, int], bytes]
 """(offset, how many) -> those bytes of the archive; fewer only at its end."""
 
 _PICTURES = tuple(suffix.encode() for suffix in SUFFIXES)
-_WORDS = (b".txt", b".json", b".cls")
+_WORDS = (b".txt", b".json", b".cls", b".xmp")
 _NESTED = (b".tar", b".zip", b".tar.gz", b".tgz", b".tar.bz2", b".tar.xz", b".tar.zst")
 _MOST_MEMBERS = 5_000_000
 _MOST_HEADER = 16 * 1024**2  # of a name or a pax header; real ones have a few hundred bytes
@@ -74,11 +76,13 @@ class Archive:
     Args:
         pictures: By name, in the order of the archive.
         words: Word files by name.
+        old_names: Names that older versions of Relook read otherwise, and what they are.
         skips: Name, code and reason of what is no picture that can be read.
     """
 
     pictures: dict[bytes, Member] = field(default_factory=dict)
     words: dict[bytes, Member] = field(default_factory=dict)
+    old_names: dict[bytes, bytes] = field(default_factory=dict)
     skips: list[tuple[bytes, str, str]] = field(default_factory=list)
 
     def read(self, name: bytes, read_at: ReadAt, max_bytes: int) -> bytes:
@@ -87,6 +91,7 @@ class Archive:
         Raises:
             ImageError: `vanished`, `file_too_large`, `empty_file` or `bad_member`.
         """
+        name = self.old_names.get(name, name)
         member = self.pictures.get(name) or self.words.get(name)
         if member is None:
             raise ImageError("vanished", "the archive does not have it any more")
@@ -119,7 +124,8 @@ def list_archive(name: bytes, file: IO[bytes], n_bytes: int) -> Archive:
     """
     archive = Archive()
     try:
-        members = _zip(file, n_bytes) if name.lower().endswith(b".zip") else _tar(file)
+        is_zip = name.lower().endswith(b".zip")
+        members = _zip(archive, file, n_bytes) if is_zip else _tar(file)
         for number, (raw, member, trouble) in enumerate(members):
             if number >= _MOST_MEMBERS:
                 raise ArchiveError(f"it has more than {_MOST_MEMBERS:,} members")
@@ -152,27 +158,52 @@ def _add(archive: Archive, raw: bytes, member: Member, trouble: tuple[str, str] 
 
 def _group(archive: Archive) -> None:
     """Says of each picture which word files belong to it."""
-    by_key: dict[bytes, list[bytes]] = {}
-    for name in archive.words:
-        by_key.setdefault(_key(name), []).append(name)
-    if not by_key:
+    if not archive.words:
         return
-    for name, entry in archive.pictures.items():
-        if beside := tuple(sorted(by_key.get(_key(name), ()))):
-            stamps = [archive.words[word].stamp for word in beside]
-            stamp = None if entry.stamp is None else _stamp(entry.stamp, *stamps)
-            archive.pictures[name] = Member(
-                entry.offset,
-                entry.size_bytes,
-                stamp,
-                entry.n_packed,
-                entry.method,
-                entry.crc,
-                beside,
-            )
+    beside: dict[bytes, set[bytes]] = {}
+    by_stem, by_key = _pictures_by(archive, _stem), _pictures_by(archive, _key)
+    for word in archive.words:
+        stem = _stem(word)
+        own = [stem] if stem in archive.pictures else by_stem.get(stem, [])
+        of_key = by_key.get(_key(word), [])
+        # Of several pictures with that key nobody can say whose it is.
+        for name in own or (of_key if len(of_key) == 1 else []):
+            beside.setdefault(name, set()).add(word)
+    _add_takeout(archive, beside)
+    for name, words in beside.items():
+        entry, several = archive.pictures[name], tuple(sorted(words))
+        stamps = [archive.words[word].stamp for word in several]
+        stamp = None if entry.stamp is None else _stamp(entry.stamp, *stamps)
+        archive.pictures[name] = replace(entry, stamp=stamp, beside=several)
+
+
+def _add_takeout(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
+    """Adds the files that Google Takeout wrote for pictures, whose names it changes."""
+    by_folder: dict[bytes, set[bytes]] = {}
+    for word in archive.words:
+        if word.lower().endswith(b".json"):
+            folder, base = posixpath.split(word)
+            by_folder.setdefault(folder, set()).add(base)
+    for name in archive.pictures if by_folder else ():
+        folder, base = posixpath.split(name)
+        takeout = takeout_beside(base, by_folder.get(folder, ()))
+        if takeout is not None:
+            beside.setdefault(name, set()).add(posixpath.join(folder, takeout))
+
+
+def _pictures_by(archive: Archive, part: Callable[[bytes], bytes]) -> dict[bytes, list[bytes]]:
+    pictures: dict[bytes, list[bytes]] = {}
+    for name in archive.pictures:
+        pictures.setdefault(part(name), []).append(name)
+    return pictures
+
+
+def _stem(name: bytes) -> bytes:
+    return posixpath.splitext(name)[0]
 
 
 def _key(name: bytes) -> bytes:
+    """What WebDataset calls a sample: the name up to the first dot."""
     folder, base = posixpath.split(name)
     return folder + b"/" + base.partition(b".")[0]
 
@@ -219,13 +250,17 @@ class _Careful:
         return self._file.read(n_bytes)
 
 
-def _zip(file: IO[bytes], n_bytes: int) -> Iterable[tuple[bytes, Member, tuple[str, str] | None]]:
+def _zip(
+    archive: Archive, file: IO[bytes], n_bytes: int
+) -> Iterable[tuple[bytes, Member, tuple[str, str] | None]]:
     with zipfile.ZipFile(file) as pack:
         several = pack.infolist()
     if sum(entry.compress_size for entry in several) > n_bytes:
         raise ArchiveError("its members overlap, as those of a zip bomb do")
-    for entry in several:
+    for entry, name in zip(several, names_of(several), strict=True):
         trouble = None
+        if (old := old_name(entry)) != name:
+            archive.old_names[posixpath.normpath(old)] = posixpath.normpath(name)
         if entry.is_dir():
             continue
         if entry.flag_bits & 1:
@@ -234,7 +269,6 @@ def _zip(file: IO[bytes], n_bytes: int) -> Iterable[tuple[bytes, Member, tuple[s
             trouble = ("link_in_archive", "it is a link")
         elif entry.compress_type not in (_STORED, _DEFLATED):
             trouble = ("unknown_packing", f"packing method {entry.compress_type} is not read")
-        name = entry.filename.encode("utf-8", "surrogateescape")
         stamp = _stamp(entry.CRC, entry.file_size)
         yield (
             name,

@@ -25,11 +25,9 @@ from relook.core.errors import InputError
 from relook.core.json_form import (
     HEX,
     Between,
-    FewStars,
+    Bound,
     JsonEntry,
     JsonShape,
-    Longest,
-    OneOf,
     json_entries,
     json_keys,
     shape_of,
@@ -136,7 +134,9 @@ def _read(kind: Any, data: Any, place: _Place) -> Any:
     """A value of any type that a field may have, within the bounds that its marks give."""
     kind, marks = split_marks(kind)
     for mark in marks:  # lengths first: nothing large is built of what is refused
-        if isinstance(mark, Longest | FewStars | OneOf) and (problem := mark.problem(data)):
+        if isinstance(mark, Between) or not isinstance(mark, Bound):
+            continue
+        if problem := mark.problem(data):
             place.refuse(problem)
     reader = _read_hex if HEX in marks else _reader(typing.get_origin(kind) or kind)
     value = reader(kind, data, place)
@@ -275,7 +275,7 @@ def _arguments(
             reads[entry.name] = partial(_read_object, entry.kind, own, place)
         elif entry.key in data:
             reads[entry.name] = partial(_read, entry.marked, data[entry.key], inner)
-        elif entry.required:
+        elif entry.required or entry.key in place.shape.needs:
             reads[entry.name] = partial(inner.refuse, "it is missing")
     return reads
 

@@ -5,6 +5,7 @@
     |  |- QueryError                    an empty or unreadable query
     |  |- ImageError                    a file that cannot be decoded into a picture
     |  |- MetadataError                 a sidecar file that cannot be read
+    |  |- RequestError                  the parts of a request do not fit together
     |  `- TooLargeError                 more bytes than are taken at once
     |- NotFoundError (LookupError)      no such library, image, session or adapter
     |- LibraryError                     the library on disk cannot serve this
@@ -46,6 +47,7 @@ __all__ = [
     "OverloadError",
     "QueryError",
     "RelookError",
+    "RequestError",
     "StorageError",
     "StoreError",
     "TokenError",
@@ -90,6 +92,10 @@ class ImageError(InputError):
 
 class MetadataError(InputError):
     """A sidecar file cannot be read."""
+
+
+class RequestError(InputError):
+    """The parts of a request do not fit together."""
 
 
 class TooLargeError(InputError):

@@ -2,8 +2,8 @@
 
 `decode` reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
 scales, and returns an upright picture in sRGB with nothing but its pixels. It reads only the
-formats of `core.formats`. `reencoded` is the only place that writes a person's picture as a
-file: whatever is shown or sent to somebody goes through it.
+formats of `core.picture_paths` and `core.decoders`. `reencoded` is the only place that writes a
+person's picture as a file: whatever is shown or sent to somebody goes through it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import os
 import stat
 import threading
 import warnings
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageFile, IptcImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from relook.core.cancellation import check_cancelled
+from relook.core.decoders import Kind, ended, kind_of, opened, own_limits, real_kind
+from relook.core.deep_pixels import eight_bits
 from relook.core.errors import ImageError
 from relook.core.picture_paths import FORMATS
+from relook.core.picture_tags import exif_of, iptc_of, texts_of, xmp_of
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.untrusted import limits_at
@@ -33,21 +37,28 @@ __all__ = [
     "content_hash",
     "decode",
     "dhash",
+    "in_srgb",
     "load",
     "read_bytes",
     "reencoded",
+    "too_many",
+    "turned",
 ]
 
 _LOG = logging.getLogger(__name__)
 _BIG_PIXELS = 24_000_000
-# Pillow's bomb warning goes through global warning filters, and a very large picture
-# needs hundreds of megabytes: both are done by one thread at a time.
+# Pillow's warnings go through global filters, and a very large picture needs hundreds of
+# megabytes: both are done by one thread at a time.
 _open_lock = threading.Lock()
 _big_lock = threading.Lock()
 # Modes whose pixels a colour profile of this kind describes (ICC.1:2022, table 19).
 _PROFILED = {
     b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",), b"GRAY": ("L",),
 }  # fmt: skip
+# How WebP and ICO begin, whose pixels Pillow makes room for, or decodes, as it opens them.
+_EAGER = (b"RIFF", b"\0\0\1\0")
+# Bytes of a pixel, where it does not become colour before it is made smaller; 3 elsewhere.
+_WEIGHTS = {"1": 1, "L": 1}
 # What undoes each EXIF orientation (EXIF 2.32, tag 0x0112).
 _TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,9 +78,11 @@ class Picture:
     Args:
         image: Upright sRGB without `info`, possibly smaller than the original.
         width_px, height_px: Size of the upright original.
-        exif: Raw EXIF tags by number (the main directory and the Exif one merged).
+        exif: As `core.picture_tags.exif_of` gives it.
         iptc: Raw IPTC fields by (record, field).
         format: The container, as content says it ("JPEG"), whatever the name.
+        xmp: Its XMP packet.
+        texts: Of a PNG, by keyword.
     """
 
     image: Image.Image
@@ -78,6 +91,8 @@ class Picture:
     exif: dict[int, object]
     iptc: dict[tuple[int, int], object]
     format: str
+    xmp: bytes = b""
+    texts: dict[str, str] = field(default_factory=dict)
 
     def crop(self, box: Box) -> Image.Image:
         """The region as its own picture, at least one pixel wide and high."""
@@ -153,8 +168,8 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
         limits: As for `load`.
 
     Raises:
-        ImageError: `not_an_image`, `truncated`, `too_many_pixels` or `undecodable`; with
-            `limits.isolate` also what `core.isolation` adds.
+        ImageError: `not_an_image`, `truncated`, `too_many_pixels`, `undecodable` or
+            `no_decoder`; with `limits.isolate` also what `core.isolation` adds.
         CancelledWork: when this is part of work that is not wanted any more.
     """
     check_cancelled()
@@ -163,27 +178,54 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
         from relook.core.isolation import decode_isolated
 
         return decode_isolated(data, min_px, limits)
-    image = _open(data, limits)
+    kind = kind_of(data)
+    if kind == "raw":
+        from relook.core.camera_raw import decode_raw
+
+        return decode_raw(data, min_px, limits)
+    if kind == "deep_tiff":
+        from relook.core.deep_tiff import decode_deep_tiff
+
+        return decode_deep_tiff(data, limits)
     try:
-        exif = _exif(image)
-        # Pillow turns a TIFF upright itself, when its pixels are loaded.
-        turn = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
-        turned = turn in (5, 6, 7, 8)
-        width, height = image.size[::-1] if turned else image.size
-        if min_px:
-            image.draft("RGB", (min_px, min_px))
-        if image.width * image.height > limits.max_decoded_pixels:
-            raise _too_many(image.width * image.height, limits.max_decoded_pixels)
-        rgb = _pixels(image, turn, min_px)
+        with nullcontext() if data.startswith(_EAGER) else own_limits:
+            return _decoded(_open(data, kind, limits), min_px, limits)
     except ImageError:
         raise
     # Decoders fail on hostile bytes with nearly any exception: this is the per-image edge.
     except Exception as error:
-        if "truncated" in str(error) or isinstance(error, EOFError):
-            raise ImageError("truncated", "the file ends before the picture does") from error
-        reason = str(error) or type(error).__name__
-        raise ImageError("undecodable", f"the picture cannot be decoded: {reason}") from error
-    return Picture(_bare(rgb), width, height, exif, _iptc(image), str(image.format))
+        if "truncated" not in str(error) and not isinstance(error, EOFError):
+            reason = str(error) or type(error).__name__
+            raise ImageError("undecodable", f"the picture cannot be decoded: {reason}") from error
+        if (whole := ended(data)) is not None:
+            return decode(whole, min_px, limits)
+        raise ImageError("truncated", "the file ends before the picture does") from error
+
+
+def _decoded(image: ImageFile.ImageFile, min_px: int, limits: ImageLimits) -> Picture:
+    """The picture of an opened file; raises whatever a decoder makes of a damaged one."""
+    exif = exif_of(image)
+    # Pillow turns a TIFF upright itself, when its pixels are loaded.
+    turn = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
+    width, height = image.size[::-1] if turn in (5, 6, 7, 8) else image.size
+    n_pixels = width * height
+    if min_px:
+        image.draft("RGB", (min_px, min_px))
+    n_decoded = image.width * image.height * _WEIGHTS.get(image.mode, 3) // 3
+    if n_decoded > limits.max_decoded_pixels:
+        raise too_many(n_decoded, "max_decoded_pixels", limits)
+    # A progressive JPEG is held whole, however small it is shown.
+    with _big_lock if _is_big(image, n_pixels) else nullcontext():
+        rgb = turned(_reduced(image, min_px), turn)
+    return Picture(
+        _bare(rgb), width, height, exif, iptc_of(image), str(image.format), xmp_of(image),
+        texts_of(image),
+    )  # fmt: skip
+
+
+def _is_big(image: Image.Image, n_pixels: int) -> bool:
+    held = n_pixels if image.info.get("progressive") else image.width * image.height
+    return held > _BIG_PIXELS
 
 
 def reencoded(
@@ -206,7 +248,7 @@ def reencoded(
     if longest_px and max(image.size) > longest_px:
         image = image.copy()
         image.thumbnail((longest_px, longest_px))
-    bare = _bare(_to_rgb(_in_srgb(image)))
+    bare = _bare(_to_rgb(in_srgb(image)))
     buffer = io.BytesIO()
     if form == "PNG":
         bare.save(buffer, "PNG")
@@ -232,68 +274,58 @@ def content_hash(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def _open(data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
-    with _open_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        except UnidentifiedImageError:
-            raise ImageError(
-                "not_an_image", "the content is not a picture in a format that is read here"
-            ) from None
-        except Image.DecompressionBombError as error:
-            raise ImageError(
-                "too_many_pixels", f"the picture is too large to open safely: {error}"
-            ) from None
-        except Exception as error:
-            raise ImageError("undecodable", f"the header cannot be read: {error}") from error
+def _open(data: bytes, kind: Kind, limits: ImageLimits) -> ImageFile.ImageFile:
+    try:
+        if kind:
+            image = opened(kind, data, limits.max_decoded_pixels)
+        else:
+            with _open_lock, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        what = real_kind(data)
+        read = f"it is {what}, no picture" if what else ""
+        raise ImageError(
+            "not_an_image", read or "the content is not a picture in a format that is read here"
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            "too_many_pixels", f"the picture is too large to open safely: {error}"
+        ) from None
+    except Exception as error:
+        raise ImageError("undecodable", f"the header cannot be read: {error}") from error
     if image.width * image.height > limits.max_pixels:
-        raise _too_many(image.width * image.height, limits.max_pixels)
+        raise too_many(image.width * image.height, "max_pixels", limits)
     return image
 
 
-def _too_many(n_pixels: int, limit: int) -> ImageError:
+def too_many(n_pixels: int, name: str, limits: ImageLimits) -> ImageError:
+    """The error for a picture that is larger than a limit.
+
+    Args:
+        n_pixels: How large.
+        name: Of the field of the limits that it exceeds.
+        limits: What a picture may cost.
+    """
     return ImageError(
         "too_many_pixels",
-        f"the picture has {n_pixels / 1e6:.0f} megapixels; the limit is {limit / 1e6:.0f}",
+        f"the picture has {n_pixels / 1e6:.0f} megapixels;"
+        f" the limit is {getattr(limits, name) / 1e6:.0f}",
+        f"raise images.{name} in the configuration, and index with --retry-skipped",
     )
-
-
-def _exif(image: Image.Image) -> dict[int, object]:
-    """EXIF tags; a damaged block counts as none, since the pixels are still good."""
-    try:
-        exif = image.getexif()
-        return {**dict(exif), **exif.get_ifd(ExifTags.IFD.Exif)}
-    except Exception as error:  # Pillow raises whatever a damaged block makes it trip over
-        _LOG.info("a damaged EXIF block is left out: %r", error)
-        return {}
-
-
-def _iptc(image: ImageFile.ImageFile) -> dict[tuple[int, int], object]:
-    """IPTC fields; a damaged block counts as none."""
-    if "photoshop" not in image.info and image.format != "TIFF":
-        return {}
-    try:
-        return dict(IptcImagePlugin.getiptcinfo(image) or {})
-    except Exception as error:
-        _LOG.info("a damaged IPTC block is left out: %r", error)
-        return {}
-
-
-def _pixels(image: Image.Image, orientation: object, min_px: int) -> Image.Image:
-    if image.width * image.height <= _BIG_PIXELS:
-        return _upright(_reduced(image, min_px), orientation)
-    with _big_lock:
-        return _upright(_reduced(image, min_px), orientation)
 
 
 def _reduced(image: Image.Image, min_px: int) -> Image.Image:
     """Halves, thirds, ... a picture that is much larger than it need be, as RGB."""
     image.load()
     factor = min(image.size) // min_px if min_px else 1
+    if factor > 1 and image.mode == "1":
+        image = image.convert("L")
     if factor > 1 and image.mode in ("RGB", "RGBA", "L", "CMYK"):
         image = image.reduce(factor)
-    return _to_rgb(_in_srgb(image))
+    return _to_rgb(in_srgb(image))
 
 
 def _bare(image: Image.Image) -> Image.Image:
@@ -303,7 +335,7 @@ def _bare(image: Image.Image) -> Image.Image:
     return bare
 
 
-def _in_srgb(image: Image.Image) -> Image.Image:
+def in_srgb(image: Image.Image) -> Image.Image:
     """The colours that its profile means; a damaged or unfit profile counts as none."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or image.mode not in _PROFILED.get(profile[16:20], ()):
@@ -322,7 +354,8 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     return image if shown is None else shown
 
 
-def _upright(image: Image.Image, orientation: object) -> Image.Image:
+def turned(image: Image.Image, orientation: object) -> Image.Image:
+    """The picture upright, from how EXIF says that it lies."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -340,11 +373,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits: 16-bit data by its range, other data by its extremes."""
-    values = np.asarray(image, dtype=np.float32)
-    if image.mode.startswith("I;16") or (values.min() >= 0 and 255 < values.max() <= 65535):
-        low, high = 0.0, 65535.0
-    else:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    scaled = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9) * 255.0
-    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
+    """Grey of 16 or 32 bits, whose lowest value a scan may show white (TIFF 6.0, tag 262)."""
+    tags = getattr(image, "tag_v2", {})
+    inverted = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
+    return Image.fromarray(eight_bits(np.asarray(image), inverted=inverted)).convert("RGB")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import json
+import math
 import os
 import signal
 import sys
@@ -54,7 +55,7 @@ def _decoded(data: bytes, min_px: int, limits: ImageLimits) -> tuple[dict[str, A
     except ImageError as error:
         if isinstance(error.__cause__, MemoryError):
             return _no_memory(), b""
-        return {"code": error.code, "message": error.message}, b""
+        return {"code": error.code, "message": error.message, "hint": error.hint}, b""
     except MemoryError:
         return _no_memory(), b""
 
@@ -73,7 +74,14 @@ def _told(picture: Picture) -> dict[str, Any]:
         "format": picture.format,
         "exif": [row for row in exif if row[-1] is not None],
         "iptc": [row for row in iptc if row[-1] is not None],
+        "xmp": base64.b64encode(picture.xmp).decode(),
+        "texts": _short_texts(picture, budget),
     }
+
+
+def _short_texts(picture: Picture, budget: list[int]) -> dict[str, str]:
+    texts = {key: _plain(text, budget) for key, text in picture.texts.items()}
+    return {key: text for key, text in texts.items() if text is not None}
 
 
 def _plain(value: object, budget: list[int]) -> Any:
@@ -88,6 +96,8 @@ def _plain(value: object, budget: list[int]) -> Any:
         result, size = value.encode("utf-8", "replace").decode(), len(value)
     elif isinstance(value, int):
         result, size = (value, 8) if abs(value) < 2**63 else (None, 0)
+    elif type(value) is float and math.isfinite(value):  # not Pillow's fractions
+        result, size = value, 8
     else:
         return None
     budget[0] -= size

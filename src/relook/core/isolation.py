@@ -28,6 +28,7 @@ from typing import Any
 from PIL import Image
 
 from relook.core.cancellation import CancelledWork, when_cancelled
+from relook.core.decoders import NO_DECODER
 from relook.core.errors import ImageError, OverloadError
 from relook.core.images import Picture
 from relook.core.settings import ImageLimits
@@ -40,7 +41,7 @@ _MOST = 4
 _START_S = 30.0
 _N_JOBS = 1000  # pictures after which a worker makes room for a fresh one
 _MAX_HEAD_BYTES = _PIPE_BYTES = 1024**2
-_CODES = ("not_an_image", "truncated", "too_many_pixels", "undecodable")
+_CODES = ("not_an_image", "truncated", "too_many_pixels", "undecodable", NO_DECODER)
 # Where Python and libraries are. Keys of services, proxies and the like are left out.
 _ENVIRONMENT = (
     "PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
@@ -282,13 +283,14 @@ class _Deadline:
 
 def _refusal(reply: Mapping[str, Any], limits: ImageLimits) -> ImageError:
     code, message = str(reply["code"]), str(reply["message"])[:500]
+    hint = str(reply.get("hint", ""))[:200]
     if code == "out_of_memory":
         return ImageError(
             "decoder_out_of_memory",
             f"decoding the picture takes more than {limits.isolated_bytes:,} bytes of memory",
             "give a smaller picture, or raise images.isolated_bytes",
         )
-    return ImageError(code if code in _CODES else "undecodable", message)
+    return ImageError(code if code in _CODES else "undecodable", message, hint)
 
 
 def _too_slow(limits: ImageLimits) -> ImageError:
@@ -312,6 +314,8 @@ def _picture(reply: Mapping[str, Any], pixels: bytes) -> Picture:
         exif={int(tag): _value(value) for tag, value in reply["exif"]},
         iptc={(int(record), int(field)): _value(value) for record, field, value in reply["iptc"]},
         format=str(reply["format"])[:20],
+        xmp=base64.b64decode(reply["xmp"], validate=True),
+        texts={str(key): str(text) for key, text in reply["texts"].items()},
     )
 
 

@@ -8,11 +8,12 @@ Without a word each field is a key of its name. A mark in the field's type chang
     match: Annotated[Match, INLINE]                its keys stand beside the others
     results: Annotated[tuple[ProviderResult, ...], Without("matches")]
     weight: Annotated[float, Between(0, 1000)]     checked when it is read; so are `Longest`,
-                                                   `OneOf` and `FewStars`
+                                                   `Shortest`, `OneOf` and `FewStars`
     content: Annotated[bytes, HEX]                 hexadecimal digits instead of base64
     def n_skipped(self) -> Annotated[int, SHOWN]   a key as well (on a property)
 
 A class variable `json_shape` says what concerns the whole class. `core.converter` reads both.
+The bounds are understood by pydantic as well, where a server checks requests with it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from typing import Annotated, Any
 from relook.core.errors import InputError
 
 __all__ = [
-    "HEX", "HIDDEN", "INLINE", "SHOWN", "Between", "Digits", "FewStars", "JsonEntry", "JsonShape",
-    "Key", "Longest", "OneOf", "Without", "json_entries", "json_keys", "shape_of", "short",
-    "split_marks",
+    "HEX", "HIDDEN", "INLINE", "SHOWN", "Between", "Bound", "Digits", "FewStars", "JsonEntry",
+    "JsonShape", "Key", "Longest", "OneOf", "Shortest", "Without", "json_entries",
+    "json_keys", "shape_of", "short", "split_marks",
 ]  # fmt: skip
 
 
@@ -65,8 +66,35 @@ def short(value: object) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
+class Bound:
+    """A mark that bounds a value when it is read."""
+
+    __slots__ = ()
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value of a document, or None."""
+        raise NotImplementedError
+
+    def limits(self) -> dict[str, Any]:
+        """The bound as pydantic's own limits; empty when `problem` has to be called."""
+        return {}
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
+        """How pydantic checks a value with this mark."""
+        if limits := self.limits():
+            return {**handler(kind), **limits}
+        from pydantic import AfterValidator  # only where pydantic asks
+
+        return AfterValidator(self._checked).__get_pydantic_core_schema__(kind, handler)
+
+    def _checked(self, value: Any) -> Any:
+        if problem := self.problem(value):
+            raise ValueError(problem)
+        return value
+
+
 @dataclass(frozen=True, slots=True)
-class Between:
+class Between(Bound):
     """A number from `low` to `high`; `low` itself is outside when `above` is set."""
 
     low: float
@@ -80,9 +108,13 @@ class Between:
         low = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
         return f"{short(value)} is not {low} and at most {self.high:g}"
 
+    def limits(self) -> dict[str, Any]:
+        """The bound as pydantic's own limits."""
+        return {"gt" if self.above else "ge": self.low, "le": self.high}
+
 
 @dataclass(frozen=True, slots=True)
-class Longest:
+class Longest(Bound):
     """A text, a list or an object of at most `n` characters, values or keys."""
 
     n: int
@@ -94,9 +126,30 @@ class Longest:
         kind = {str: "characters", list: "values", dict: "keys"}[type(value)]
         return f"{len(value):,} {kind} are more than {self.n:,}"
 
+    def limits(self) -> dict[str, Any]:
+        """The bound as pydantic's own limit."""
+        return {"max_length": self.n}
+
 
 @dataclass(frozen=True, slots=True)
-class FewStars:
+class Shortest(Bound):
+    """A text, a list or an object of at least `n` characters, values or keys."""
+
+    n: int
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value of a document, or None."""
+        if not isinstance(value, str | list | dict) or len(value) >= self.n:
+            return None
+        return f"{short(value)} is shorter than {self.n:,}"
+
+    def limits(self) -> dict[str, Any]:
+        """The bound as pydantic's own limit."""
+        return {"min_length": self.n}
+
+
+@dataclass(frozen=True, slots=True)
+class FewStars(Bound):
     """A pattern of at most `n` stars: each further one multiplies what comparing may cost."""
 
     n: int
@@ -109,7 +162,7 @@ class FewStars:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Bound):
     """One of these texts."""
 
     values: tuple[str, ...]
@@ -142,14 +195,18 @@ class JsonShape:
         as_list: A list of the fields' values instead of an object.
         leave_out_none: A field that is None has no key.
         ignore_unknown: Keys that no field has are skipped when reading (a newer version's).
+        needs: Keys that a document must have though their fields have defaults.
         code, error: Of the error when a document does not fit.
+        name: Of the class in schemas, where it is not its own.
     """
 
     as_list: bool = False
     leave_out_none: bool = False
     ignore_unknown: bool = False
+    needs: frozenset[str] = frozenset()
     code: str = "bad_document"
     error: type[InputError] = InputError
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

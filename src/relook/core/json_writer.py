@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import enum
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,15 @@ from relook.core.json_form import json_entries, shape_of
 __all__ = ["to_json"]
 
 
+Text = Callable[[bytes | str], str]
+
+
 def to_json(
-    value: object, *, pictures: bool = False, without: AbstractSet[str] = frozenset()
+    value: object,
+    *,
+    pictures: bool = False,
+    without: AbstractSet[str] = frozenset(),
+    text: Text | None = None,
 ) -> Any:
     """What `json.dumps` takes: dataclasses as objects, paths as text, enums as their value.
 
@@ -26,40 +34,64 @@ def to_json(
         value: A dataclass, a collection of them, or anything a field of one may hold.
         pictures: Whether bytes are given, as base64; they are null otherwise.
         without: Keys that the outermost objects leave out.
+        text: Makes what any reader takes of each text and of each path's bytes; numbers without
+            end are null then. All are written as they are when None.
 
     Raises:
         TypeError: the value has no JSON form.
     """
-    if isinstance(value, enum.Enum):
-        return value.value
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
+    return _json(value, _Form(pictures, text), without)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How everything inside a value is written; see `to_json`."""
+
+    pictures: bool
+    text: Text | None
+
+    def plain(self, value: Any) -> Any:
+        """A text, a number, a truth value, nothing, or what an enum stands for."""
+        if isinstance(value, enum.Enum):
+            return value.value
+        if self.text is not None and isinstance(value, str):
+            return self.text(value)
+        has_no_end = isinstance(value, float) and not math.isfinite(value)
+        return None if has_no_end and self.text is not None else value
+
+
+_EVERY_KEY: frozenset[str] = frozenset()
+
+
+def _json(value: object, form: _Form, without: AbstractSet[str] = _EVERY_KEY) -> Any:
+    if value is None or isinstance(value, str | bool | int | float | enum.Enum):
+        return form.plain(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return _object(value, pictures, without)
+        return _object(value, form, without)
     if isinstance(value, Mapping):
-        return {str(key): to_json(item, pictures=pictures) for key, item in value.items()}
+        return {form.plain(str(key)): _json(item, form) for key, item in value.items()}
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, bytes):
-        return [to_json(item, pictures=pictures, without=without) for item in value]
-    return _leaf(value, pictures)
+        return [_json(item, form, without) for item in value]
+    return _leaf(value, form)
 
 
-def _leaf(value: object, pictures: bool) -> Any:
+def _leaf(value: object, form: _Form) -> Any:
     """A path, numbers of numpy, or bytes."""
     if isinstance(value, Path):
-        return str(value)
+        return str(value) if form.text is None else form.text(bytes(value))
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode() if pictures else None
+        return base64.b64encode(value).decode() if form.pictures else None
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
 
 
-def _object(value: Any, pictures: bool, without: AbstractSet[str]) -> Any:
+def _object(value: Any, form: _Form, without: AbstractSet[str]) -> Any:
     """A dataclass as an object, or as a list where its shape says so."""
     cls: Any = type(value)
     shape = shape_of(cls)
     if shape.as_list:
-        return [to_json(getattr(value, field.name)) for field in fields(value)]
+        return [_json(getattr(value, field.name), form) for field in fields(value)]
     result: dict[str, Any] = {}
     for entry in json_entries(cls):
         if entry.key in without:
@@ -69,7 +101,7 @@ def _object(value: Any, pictures: bool, without: AbstractSet[str]) -> Any:
             continue
         if entry.hex:
             item = item if item is None else item.hex()
-        shown = to_json(item, pictures=pictures, without=entry.without)
+        shown = _json(item, form, entry.without)
         if entry.digits is not None:
             shown = _rounded(shown, entry.digits)
         result |= shown if entry.inline else {entry.key: shown}

@@ -17,19 +17,21 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path, PosixPath
+from typing import Literal
 
 __all__ = [
     "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
-    "is_archive", "is_below", "is_url", "member_path", "original_path", "path_bytes",
-    "split_member",
+    "is_archive", "is_below", "is_misnamed", "is_url", "member_path", "original_path", "path_bytes",
+    "spellings", "split_member",
 ]  # fmt: skip
 
 
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
-_ARCHIVES = (b".tar", b".zip")
+_ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -121,15 +123,54 @@ def path_bytes(path: str) -> bytes:
         return path.encode("utf-8", "surrogateescape")
 
 
+def spellings(path: str) -> list[str]:
+    """A path in the Unicode form in which it is given, then in the others."""
+    forms: list[Literal["NFC", "NFD"]] = ["NFC", "NFD"]
+    others = [] if path.isascii() else [unicodedata.normalize(form, path) for form in forms]
+    return list(dict.fromkeys((path, *others)))
+
+
 def as_path(path: bytes) -> Path:
     """The path as this system names it; an `Address` for a remote one."""
     path = original_path(path)
     return Address(os.fsdecode(path)) if is_url(path) else Path(os.fsdecode(path))
 
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
-_NAMES = (
-    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif avifs jp2 j2k jpf jpx"
-    " ppm pgm pbm pnm ico"
-)
-SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
+# TGA has no signature, so that it comes last.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "TGA",
+)  # fmt: skip
+"""Formats that Pillow reads; `core.decoders` has the others."""
+_NAMES_OF = {
+    "JPEG": "jpg jpeg jpe jfif mpo",
+    "PNG": "png apng",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "BMP": "bmp dib",
+    "TIFF": "tif tiff",
+    "AVIF": "avif avifs",
+    "JPEG2000": "jp2 j2k jpf jpx",
+    "PPM": "ppm pgm pbm pnm",
+    "ICO": "ico",
+    "TGA": "tga",
+    "HEIF": "heic heif hif heics heifs",
+    "JXL": "jxl",
+    "RAW": "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl"
+    " sr2 srf srw x3f",
+}
+_FORMAT_OF = {f".{name}": form for form, names in _NAMES_OF.items() for name in names.split()}
+SUFFIXES = frozenset(_FORMAT_OF)
+_SAME = {"MPO": "JPEG"}  # formats that have another's names
+_EITHER = ({"HEIF", "AVIF"}, {"RAW", "TIFF"})  # which share their names now and then
+
+
+def is_misnamed(path: bytes, form: str) -> bool:
+    """Whether a picture's suffix is that of another format.
+
+    Args:
+        path: Of the picture.
+        form: What its content is, as `core.images.Picture.format`.
+    """
+    name = _FORMAT_OF.get(os.fsdecode(os.path.splitext(path)[1]).lower())
+    form = _SAME.get(form, form)
+    return name is not None and name != form and {name, form} not in _EITHER

@@ -56,11 +56,15 @@ def help_of(settings: type[Any], name: str) -> str:
 class ImageLimits:
     """What a picture file may cost before it is refused."""
 
-    max_pixels: int = setting(178_956_970, "largest picture, in pixels, that is opened at all")
+    max_pixels: int = setting(1_000_000_000, "largest picture, in pixels, that is opened at all")
     max_decoded_pixels: int = setting(
-        128_000_000, "largest picture, in pixels, after a JPEG's reduced scale is used"
+        128_000_000,
+        "largest picture, in pixels of 3 bytes, after a JPEG's reduced scale is used",
     )
     max_file_bytes: int = setting(512 * 1024**2, "largest picture file, in bytes")
+    develop_raw: bool = setting(
+        False, "develop camera RAW from the sensor's values, not show the camera's own preview"
+    )
     isolate: bool = setting(
         False, "decode every picture in a process with bounds, as those that strangers send are"
     )
@@ -82,6 +86,12 @@ class IndexSettings:
     )
     connections: int = setting(16, "requests to a remote store at once", low=1)
     hidden: bool = setting(False, "also index hidden files and folders")
+    exclude: tuple[str, ...] = setting(
+        (), "what is left out below each folder, as lines of a .gitignore"
+    )
+    default_excludes: bool = setting(
+        True, "leave out trash, thumbnails, .nomedia folders, node_modules and the like"
+    )
     retry_skipped: bool = setting(False, "try files again that were skipped before")
 
 
@@ -255,7 +265,11 @@ class CaptionerSettings:
     )
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
-    dtype: str = setting("auto", "as for the encoder; int8 or int4 on CUDA")
+    dtype: str = setting(
+        "auto", "as for the encoder; int8 or int4 on CUDA; int8-or-auto: int8 where it can be had"
+    )
+    max_words: int = setting(0, "longest caption, in words; 0: as the prompt says", low=0)
+    max_tokens: int = setting(0, "most that a captioner writes; 0: as the prompt says", low=0)
     allow_upload: bool = setting(
         False, "boxes that are drawn may be sent to a captioner on another machine"
     )
@@ -276,3 +290,18 @@ class FeedbackSettings:
     """How marks change what is found."""
 
     strategy: str = setting("auto", "how marks are used, as relook look --strategy")
+    query: float | None = setting(
+        None, "weight of the query in a strategy of Rocchio's; the strategy's own if unset", low=0
+    )
+    relevant: float | None = setting(None, "the same for what was marked relevant", low=0)
+    irrelevant: float | None = setting(None, "the same for what was marked irrelevant", low=0)
+    rounds: str = setting(
+        "", "refit from the first query, chained to the round before, fused: chained and averaged"
+        " with the first query; the strategy's own when empty",
+        choices=("", "refit", "fused", "chained"),
+    )  # fmt: skip
+    split_captions: bool = setting(
+        False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
+    )
+    keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
+    keep_judged: bool = setting(False, "images that were marked may appear again")

@@ -7,12 +7,14 @@ For paths that a catalog or a listing holds. What a person or a request names go
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from relook.core.beside import names_beside, takeout_beside, xmp_beside
 from relook.core.errors import ImageError
 from relook.core.images import read_bytes as read_file
 from relook.core.picture_paths import Address, is_url, split_member
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["archive_at", "read_beside", "read_bytes"]
 
+_LOG = logging.getLogger(__name__)
 _KEPT = 16  # lists of archives: what a page of thumbnails comes from
 _FRESH_S = 60  # for which the list of a remote archive is not checked
 _MOST_WORDS = 1024**2
@@ -57,19 +60,41 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
 
 
 def read_beside(path: bytes) -> dict[bytes, bytes]:
-    """What stands beside a member of an archive under its name: suffix -> text."""
+    """What stands beside a picture under its name: name of the file -> what is in it.
+
+    XMP and Google Takeout's JSON in folders of this machine, also texts in archives.
+
+    Raises:
+        ImageError: when the archive cannot be read.
+    """
     member = split_member(path)
     if member is None:
-        return {}
+        return {} if is_url(path) else _read_in_folder(path)
     archive, name = member
     listed = archive_at(archive)
-    picture = listed.pictures.get(name)
+    picture = listed.pictures.get(listed.old_names.get(name, name))
     read_at = _reader(archive)
     return {
-        os.path.splitext(word)[1].lower(): listed.read(word, read_at, _MOST_WORDS)
+        word: listed.read(word, read_at, _MOST_WORDS)
         for word in (picture.beside if picture else ())
         if 0 < listed.words[word].size_bytes <= _MOST_WORDS
     }
+
+
+def _read_in_folder(path: bytes) -> dict[bytes, bytes]:
+    names = names_beside(path)
+    if not names:
+        return {}
+    folder, name = os.path.split(path)
+    beside = {}
+    for word in (xmp_beside(name, names), takeout_beside(name, names)):
+        if word is not None:
+            try:
+                with open(os.path.join(folder, word), "rb") as file:
+                    beside[word] = file.read(_MOST_WORDS)
+            except OSError as error:
+                _LOG.info("cannot read %r: %s", word, error)
+    return beside
 
 
 def archive_at(path: bytes) -> Archive:
@@ -105,15 +130,20 @@ def _version(path: bytes) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _listed(path: bytes, n_bytes: int, _stamp: int) -> Archive:
+def _listed(path: bytes, n_bytes: int, stamp: int) -> Archive:
     from relook.core.archives import ArchiveError, list_archive
+    from relook.core.packed_tars import is_packed, packed_tar
 
     try:
         if is_url(path):
             from relook.core.remote import open_file
 
+            if is_packed(path):
+                raise ArchiveError("a packed tar is read from this machine's disks only")
             with open_file(path) as file:
                 return list_archive(path, file, n_bytes)
+        if is_packed(path):
+            return list_archive(path, packed_tar(path, n_bytes, stamp).file, n_bytes)
         with open(path, "rb") as file:
             return list_archive(path, file, n_bytes)
     except ArchiveError as error:
@@ -128,6 +158,10 @@ def _reader(path: bytes) -> Callable[[int, int], bytes]:
         from relook.core.remote import read_range
 
         return lambda offset, n_bytes: read_range(path, offset, n_bytes)
+    from relook.core.packed_tars import is_packed, packed_tar
+
+    if is_packed(path):
+        return packed_tar(path, *_version(path)).read_at
     return lambda offset, n_bytes: _read_at(path, offset, n_bytes)
 
 

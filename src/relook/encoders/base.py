@@ -58,6 +58,11 @@ class Fingerprint(JsonValue):
         return hashlib.sha256(fields).hexdigest()[:16]
 
     @property
+    def number(self) -> int:
+        """The digest as a number that a catalog's counter can hold; never 0."""
+        return int(self.digest[:15], 16) or 1
+
+    @property
     def told(self) -> str:
         """The encoder as messages name it."""
         return f"{self.name} {self.revision} ({self.digest})"

@@ -283,6 +283,8 @@ def _add(
         return 0
     name = f"{image.image_id:09}"
     suffix = _SUFFIXES.get(image.format, image.format.lower())
+    if image.format == "RAW":  # each camera's has its own
+        suffix = image.path.suffix[1:].lower() or "dng"
     tar.addfile(_member(f"{name}.{suffix}", len(picture)), io.BytesIO(picture))
     facts = json.dumps(about(image)).encode()
     tar.addfile(_member(f"{name}.json", len(facts)), io.BytesIO(facts))

@@ -27,7 +27,7 @@ from relook.exchange.export import INDEX, PATHS
 from relook.exchange.flat_index import FlatFile
 from relook.exchange.image_vectors import Entry, NewImages
 from relook.library.files import LibraryFiles
-from relook.library.image_words import embedded_words
+from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
 from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
 

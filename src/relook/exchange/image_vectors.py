@@ -29,7 +29,8 @@ def batches(files: LibraryFiles, size: int = 1024) -> Iterator[tuple[list[ImageR
     n_rows = len(files.vectors)
     while some := list(itertools.islice(images, size)):
         # What another process has added since this moment is not in its vectors.
-        kept = [image for image in some if image.first_row + image.n_tiles <= n_rows]
+        # An image without vectors has a first row below 0.
+        kept = [image for image in some if 0 <= image.first_row <= n_rows - image.n_tiles]
         if kept:
             yield kept, files.vectors.rows(np.array([image.first_row for image in kept], np.int64))
 

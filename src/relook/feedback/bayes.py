@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relook.core.vectors import Floats
-from relook.feedback.evidence import Evidence
+from relook.feedback.judged import Evidence
 from relook.feedback.scorer import Contribution, Doubles
 
 __all__ = ["BayesOptions", "BayesScorer", "bayes"]

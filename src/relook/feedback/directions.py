@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.vectors import Floats
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Doubles
 
 __all__ = [

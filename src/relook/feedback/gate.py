@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.feedback.directions import Flags, Pulls, caption_pulls, heights, image_pulls, readings
-from relook.feedback.evidence import Evidence
+from relook.feedback.judged import Evidence
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import (
     Contribution,

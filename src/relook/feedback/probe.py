@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.feedback.evidence import Evidence
+from relook.feedback.judged import Evidence
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 

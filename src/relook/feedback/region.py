@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 

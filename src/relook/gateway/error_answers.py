@@ -30,6 +30,7 @@ from relook.core.errors import (
     OverloadError,
     QueryError,
     RelookError,
+    RequestError,
     StorageError,
     StoreError,
     TokenError,
@@ -53,6 +54,7 @@ STATUS: Mapping[type[RelookError], int] = MappingProxyType(
         QueryError: 400,
         ImageError: 422,
         MetadataError: 400,
+        RequestError: 422,
         TooLargeError: 413,
         NotFoundError: 404,
         LibraryError: 500,
@@ -108,6 +110,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, RelookError):  # of a value that refused what it was made of
+            return answer(cause)
         where = ".".join(str(step) for step in first["loc"])
         return _shaped(422, "bad_request", f"{where}: {first['msg']}", "see /openapi.json")
 
@@ -123,15 +128,15 @@ def install(app: FastAPI) -> None:
 
 def _methods(app: FastAPI, path: str) -> list[str]:
     """Every method of a path; a router knows only those of the first route that fits."""
-    found: set[str] = set()
+    allowed: set[str] = set()
     for template, methods in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
-            found.update(method.upper() for method in methods)
-    return sorted(found)
+            allowed.update(method.upper() for method in methods)
+    return sorted(allowed)
 
 
 def _shaped(
     status: int, code: str, message: str, hint: str, headers: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    told = {"code": code, "message": printable(message), "hint": printable(hint)}
-    return JSONResponse({"error": told}, status, dict(headers or {}))
+    body = {"code": code, "message": printable(message), "hint": printable(hint)}
+    return JSONResponse({"error": body}, status, dict(headers or {}))

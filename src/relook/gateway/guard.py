@@ -83,24 +83,24 @@ class Guard:
         began = time.perf_counter()
         has_body = any(name in _SAYS_BODY for name, _ in scope["headers"])
         body = _Body(receive, self._limit(scope), self._settings.timeout_s, is_whole=not has_body)
-        told = _Sender(send, body)
+        sender = _Sender(send, body)
         try:
             refusal = self._check(scope)
             with self._slot(scope):
-                answering = (refusal or self.app)(scope, body, told)
-                await (_while_wanted(answering, body, told) if self._gives_up else answering)
+                answering = (refusal or self.app)(scope, body, sender)
+                await (_while_wanted(answering, body, sender) if self._gives_up else answering)
         except ClientDisconnect:  # in the middle of its body: nobody is there to answer
-            told.status = told.status or _LEFT
+            sender.status = sender.status or _LEFT
         except Exception as error:
-            if told.status:
+            if sender.status:
                 raise  # the answer has begun: only ending the connection is honest
-            failed, told.replaced = body.refused or error, True
+            failed, sender.replaced = body.refused or error, True
             response = answer(failed) if isinstance(failed, RelookError) else internal(failed)
-            await response(scope, receive, told)
+            await response(scope, receive, sender)
         # The query is not logged: it may hold a token, and it is nobody's business.
         took_ms = (time.perf_counter() - began) * 1e3
         path = scope["path"].encode("unicode_escape").decode("ascii")
-        _LOG.info("%s %s -> %d in %.1f ms", scope["method"], path, told.status, took_ms)
+        _LOG.info("%s %s -> %d in %.1f ms", scope["method"], path, sender.status, took_ms)
 
     def _check(self, scope: Scope) -> Response | None:
         """Refuses a request, answers it here, or lets it pass (None).
@@ -127,8 +127,8 @@ class Guard:
             cookies = SimpleCookie()
         if self._cookie in cookies and _same(cookies[self._cookie].value, self._cookie_value):
             return _without_token(scope)
-        asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if scope["method"] == "GET" and _same(asked.get("token", ""), token):
+        parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if scope["method"] == "GET" and _same(parameters.get("token", ""), token):
             response = _without_token(scope) or RedirectResponse("/", 303)
             response.set_cookie(
                 self._cookie,
@@ -171,17 +171,17 @@ class Guard:
         return settings.body_bytes
 
 
-async def _while_wanted(answering: Awaitable[None], body: _Body, told: _Sender) -> None:
+async def _while_wanted(answering: Awaitable[None], body: _Body, sender: _Sender) -> None:
     """Answers a request, and gives that up when its client leaves before it has the answer."""
     answer = asyncio.ensure_future(answering)
     leaving = asyncio.ensure_future(body.left())
     try:
         await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done() and not told.is_whole:
+        if not answer.done() and not sender.is_whole:
             answer.cancel()
             await asyncio.wait((answer,))
             if answer.cancelled():
-                told.status = _LEFT
+                sender.status = _LEFT
                 return
         await answer
     finally:
@@ -235,7 +235,7 @@ class _Body:
     ) -> None:
         self._receive, self._limit, self._timeout_s = receive, limit, timeout_s
         self._n_bytes, self._whole = 0, asyncio.Event()
-        self._is_owed = is_whole  # an empty body is told once, whoever asked first
+        self._is_owed = is_whole  # an empty body is given once, to the first who asks
         if is_whole:
             self._whole.set()
         self._began_s: float | None = None
@@ -335,9 +335,9 @@ def _netloc(origin: str) -> str:
 
 def _without_token(scope: Scope) -> Response | None:
     """A redirect to the same page with the token taken out of its address."""
-    asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    rest = [(name, value) for name, value in asked if name != "token"]
-    if len(rest) == len(asked) or scope["method"] != "GET":
+    parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    rest = [(name, value) for name, value in parameters if name != "token"]
+    if len(rest) == len(parameters) or scope["method"] != "GET":
         return None
     path = "/" + scope["path"].lstrip("/\\")  # never another host
     return RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)

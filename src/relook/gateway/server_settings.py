@@ -1,4 +1,4 @@
-"""What a server may be told when it starts; every default once. Layer: gateway."""
+"""The settings that a server starts with; every default once. Layer: gateway."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ServerSettings:
         name = host.lower().rstrip(".")
         if is_loopback(self.host) and is_loopback(name):
             return True
-        if name in {self.host.lower(), *(one.lower() for one in self.allowed_hosts)}:
+        if name in {self.host.lower(), *(allowed.lower() for allowed in self.allowed_hosts)}:
             return True
         if is_loopback(self.host):
             return False

@@ -8,11 +8,10 @@ moment loses at most the batches in flight. Picture files are only ever read.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -25,27 +24,35 @@ from relook.encoders.base import Encoder
 from relook.library.commit import PASSING, Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes, pairs
+from relook.library.image_table import UNENCODED
 from relook.library.image_words import Sidecars
 from relook.library.known import load_known
 from relook.library.missing import places_of, sort_missing, tell_missing
-from relook.library.reading import Duplicates, PictureReader, Read, set_words, with_words, words_of
+from relook.library.reading import (
+    Duplicates,
+    Outcomes,
+    PictureReader,
+    Read,
+    read_ahead,
+    set_words,
+    with_words,
+    words_of,
+)  # fmt: skip
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
+from relook.library.unread import tell_unread
 from relook.library.whereabouts import NOWHERE
 
 __all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
-Outcomes = Generator[Read | SkippedFile, None, None]
 ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
 """Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
 its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
-_FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
 _CLOSED = ("unreadable", "vanished")  # codes of files that were listed and cannot be opened
-_WAIT_S = 0.2  # for the listing, before the next report of progress
 
 
 class Builder:
@@ -81,6 +88,7 @@ class Builder:
         )
         self._vectors = files.committed_vectors()  # only this thread reads it
         self._known, contents = load_known(files.catalog)
+        self._has_bare = files.catalog.count(f"images WHERE {UNENCODED}") > 0
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         self._reader = PictureReader(encoder, limits, contents, self._n_workers)
         self._duplicates = Duplicates()
@@ -125,6 +133,7 @@ class Builder:
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
         tell_missing(catalog, scan, self._report)
+        tell_unread(catalog, scan, self._reader.misnamed, self._sidecars, self._report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -175,27 +184,9 @@ class Builder:
         n_threads = self._settings.readers or self._n_workers
         if not self._settings.readers and any(map(is_url, survey.roots)):
             n_threads = max(n_threads, self._settings.connections)
-        pending: collections.deque[Future[Read | SkippedFile]] = collections.deque()
-        pool = ThreadPoolExecutor(n_threads, thread_name_prefix="relook-read")
-        wait_s = _FIRST_WAIT_S  # so that the total of a short listing is known from the start
-        try:
-            while True:
-                # One more than is needed: whether there is one more tells whether it is over.
-                while len(pending) <= 2 * self._batch + n_threads:
-                    facts = survey.next(wait_s if wait_s or not pending else 0.0)
-                    if facts is None:
-                        break
-                    pending.append(pool.submit(self._reader.read, facts))
-                if pending:
-                    wait_s = 0.0
-                    yield pending.popleft().result()
-                elif survey.is_exhausted():
-                    return
-                else:
-                    wait_s = _WAIT_S
-                    tell()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return read_ahead(
+            survey, self._reader.read, n_threads, lambda: 2 * self._batch + n_threads, tell
+        )
 
     def _take(self, outcome: Read | SkippedFile) -> None:
         if isinstance(outcome, SkippedFile):
@@ -208,7 +199,7 @@ class Builder:
             self._take_encoded(outcome, outcome.tiles)
         elif outcome.record is not None and outcome.content not in self._read_again:
             self._duplicates.wait(outcome)
-        elif twins := self._files.catalog.images_with(outcome.content):
+        elif twins := self._encoded(outcome.content):
             self._take_known(outcome, twins)
         elif outcome.record is not None:
             self._duplicates.wait(outcome)
@@ -220,12 +211,18 @@ class Builder:
 
     def _take_encoded(self, read: Read, tiles: Floats) -> None:
         """Enters a picture that was encoded elsewhere, without knowledge of the library."""
-        if twins := self._files.catalog.images_with(read.content):
+        if twins := self._encoded(read.content):
             self._take_known(read, twins)
             return
         assert read.record is not None
         self._duplicates.encoded(read.record, tiles)
         self._enter(read.record, read, tiles, is_copy=False)
+
+    def _encoded(self, content: bytes) -> list[ImageRecord]:
+        """The images with a content, one that has vectors first; none where none has any."""
+        twins = self._files.catalog.images_with(content)
+        twins.sort(key=lambda twin: not twin.n_tiles)
+        return twins if twins and twins[0].n_tiles else []
 
     def _take_known(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters a file whose content the library has: touched, moved, or a copy."""
@@ -255,11 +252,14 @@ class Builder:
 
     def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters one more file with a content that the library has."""
-        first = twins[0].first_row
-        rows = np.arange(first, first + twins[0].n_tiles, dtype=np.int64)
-        if first + twins[0].n_tiles > len(self._vectors):  # of this run
+        self._enter(_as_of(twins[0], read), read, self._tiles_of(twins[0]))
+
+    def _tiles_of(self, twin: ImageRecord) -> Floats:
+        """[t, d] vectors of an image that has some."""
+        end = twin.first_row + twin.n_tiles
+        if end > len(self._vectors):  # of this run
             self._vectors = self._files.committed_vectors()
-        self._enter(_as_of(twins[0], read), read, self._vectors.rows(rows))
+        return self._vectors.rows(np.arange(twin.first_row, end, dtype=np.int64))
 
     def _pair(self) -> None:
         """Gives the files that wait to the images that they are most like."""
@@ -268,7 +268,7 @@ class Builder:
             if image.content in waiting:  # its picture is elsewhere now, and it follows that
                 self._homes.displace(image.image_id)
         for content, reads in waiting.items():
-            twins = self._files.catalog.images_with(content)
+            twins = self._encoded(content)
             if not twins:  # the image that had it changed during this run
                 for read in reads:
                     self._take(self._reader.read(read.facts, again=True))
@@ -293,11 +293,12 @@ class Builder:
         return 0 if self._homes.has_left(image_id, path) else image_id
 
     def _put(self, record: ImageRecord, read: Read) -> None:
-        """Enters an image that keeps its vectors."""
+        """Enters an image that keeps its vectors; one without gets those of an equal picture."""
         self._homes.settle(record.image_id, record.facts.path)
+        tiles = None if record.n_tiles else self._tiles_of(self._encoded(record.content)[0])
         record = with_words(record, read.words)
         words = self._sidecars.get(record.facts.path)
-        self._entries.append(Entry(with_words(record, words), None))
+        self._entries.append(Entry(with_words(record, words), tiles))
 
     def _encode(self) -> None:
         """Encodes the pictures that wait, and enters them."""
@@ -319,6 +320,8 @@ class Builder:
         if known and self._homes.is_elsewhere(record.facts.path, known):
             self._homes.displace(known)
             known = 0
+        if not known and self._has_bare:
+            known = self._homes.unencoded(self._files.catalog, read.facts.path, read.content)
         if known:
             self._report.n_updated += 1
             self._homes.settle(known, record.facts.path)
@@ -327,7 +330,8 @@ class Builder:
                 # Words of an earlier sidecar stay where the changed file has none. The catalog's
                 # words of an equal picture, whose rows the record has, are another image's.
                 own, new = words_of(before), words_of(record)
-                record = set_words(record, own.over(new) if record.n_tiles else new.over(own))
+                is_other = not record.n_tiles and before.content != record.content
+                record = set_words(record, new.over(own) if is_other else own.over(new))
         else:
             self._report.n_added += 1
             self._report.n_duplicates += is_copy

@@ -19,7 +19,8 @@ from relook.core.cancellation import check_cancelled
 from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.image_table import COLUMNS, column_values, matching_sql, plain, read_columns
+from relook.library.image_table import COLUMNS, column_values, matching_sql, prepare, read_columns
+from relook.library.other_files import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
@@ -65,9 +66,7 @@ CREATE TABLE IF NOT EXISTS archives (
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS sums (
-    first_row INTEGER PRIMARY KEY,
-    n_rows INTEGER NOT NULL,
-    crc32 INTEGER NOT NULL
+    first_row INTEGER PRIMARY KEY, n_rows INTEGER NOT NULL, crc32 INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS images_rows ON images (first_row, n_tiles);
 CREATE TRIGGER IF NOT EXISTS images_gone AFTER DELETE ON images BEGIN
@@ -108,6 +107,7 @@ class Catalog:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME)
+                self._db.executescript(OTHER_FILES)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
@@ -172,7 +172,7 @@ class Catalog:
             return _int(elsewhere), self._db.total_changes
 
     def count(self, table: str) -> int:
-        """Number of rows of `images` or `skipped`."""
+        """Number of rows of `images` or `skipped`, with a WHERE perhaps."""
         return _int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
 
     def n_tiles(self) -> int:
@@ -193,8 +193,8 @@ class Catalog:
 
     def counter(self, name: str) -> int:
         """A stored counter; 0 until it is set."""
-        counter = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
-        return _int(counter[0][0]) if counter else 0
+        values = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
+        return _int(values[0][0]) if values else 0
 
     def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
         """Stores a counter. Inside a transaction."""
@@ -279,7 +279,7 @@ class Catalog:
 
         Args:
             where: Metadata key -> value; `title` and `caption` are keys too. `*` and `?` in a
-                value stand for anything, and case does not count.
+                value stand for anything, and case does not count. Or a comparison: `rating>=`.
             path: A pattern for the whole path, with `*` and `?`; without a `*` it may stand
                 anywhere in the path.
 
@@ -380,7 +380,7 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             error = failed
             continue
         db.isolation_level = None
-        db.create_function("plain", 1, plain, deterministic=True)
+        prepare(db)
         if len(uris) == 1 or address is uris[-1] or _is_readable(db):
             return db
         db.close()

@@ -134,7 +134,9 @@ class _Check:
                 check_sqlite(catalog, report)
                 check_images(catalog, report)
                 check_sessions(catalog, report)
-                dim = 1 if manifest is None else manifest.fingerprint.dim
+                dim = 1
+                if manifest is not None:
+                    dim = manifest.at(catalog.counter("encoder")).fingerprint.dim
                 return _rows_of(catalog, dim, report)
         except (RelookError, *_ODD) as error:
             if not report.has("bad_catalog"):

@@ -19,6 +19,7 @@ import numpy as np
 from relook.core.types import Box
 from relook.library.catalog import Catalog
 from relook.library.findings import CheckReport
+from relook.library.image_table import UNENCODED
 from relook.library.records import printable
 from relook.library.tombstones import OBJECT
 from relook.library.whereabouts import away_note
@@ -72,7 +73,7 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
     """
     report.find_images("bad_record", "images whose record is damaged",
                        _named(catalog, _UNREADABLE), AGAIN)  # fmt: skip
-    odd = "first_row < 0 OR n_tiles < 1"
+    odd = f"(first_row < 0 OR n_tiles < 1) AND NOT ({UNENCODED})"
     report.find_images("bad_rows", "images without rows", _named(catalog, odd), AGAIN)
     report.find_images("shared_rows", "images that have another image's rows",
                        _shared(catalog), AGAIN)  # fmt: skip
@@ -84,6 +85,9 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
         n_away = sum(absence.n for absence in catalog.absences())
         report.note("away", f"{away}; they come back by themselves", n_away,
                     "nothing; relook forget PATH takes them out for good")  # fmt: skip
+    if n_unencoded := catalog.count(f"images WHERE {UNENCODED}"):
+        message = f"{n_unencoded} images have no vectors: an upgrade could not read their pictures"
+        report.note("unencoded", message, n_unencoded, "nothing; index them again")
     waiting = _count(catalog, "dropped")
     if waiting:
         message = f"{waiting} images were taken out by a repair and wait for: relook index"
@@ -107,7 +111,7 @@ def _check_tilings(catalog: Catalog, report: CheckReport) -> None:
         for tiling_id, boxes in catalog.ask("SELECT tiling_id, boxes FROM tilings")
     }
     wrong: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    sql = "SELECT DISTINCT tiling_id, n_tiles FROM images"
+    sql = f"SELECT DISTINCT tiling_id, n_tiles FROM images WHERE NOT ({UNENCODED})"
     for tiling_id, n_tiles in catalog.ask(sql):
         if sizes.get(tiling_id) != n_tiles:  # type: ignore[call-overload]
             message = (

@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relook.core.errors import (
-    EncoderMismatchError,
-    LibraryFormatError,
-    StorageError,
-)
+from relook.core.errors import LibraryFormatError, StorageError
 from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
@@ -27,7 +23,7 @@ from relook.library.catalog import Catalog
 from relook.library.collection import LibraryVectors, WriterVectors, open_collection
 from relook.library.create import begin_library, make_folder
 from relook.library.lock import WriterLock
-from relook.library.manifest import Manifest
+from relook.library.manifest import Manifest, check_encoder
 from relook.library.records import ImageRecord
 from relook.library.row_table import ROWS_FILE, Snapshot
 from relook.library.snapshot import Moment, read_moment, vectors_path
@@ -44,7 +40,7 @@ __all__ = ["LibraryFiles"]
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
-_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.")
+_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", "upgrade")
 
 
 class LibraryFiles:
@@ -56,30 +52,42 @@ class LibraryFiles:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
-        self.folder, self.manifest, self.catalog = folder, manifest, catalog
+        self.folder, self.catalog = folder, catalog
         self.limits = ImageLimits()  # for decoding one of its pictures again
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()
         try:
             self.shared = open_collection(folder, manifest, catalog)
-            self._latest = self._read()
+            self._latest = self._read(manifest)
         except BaseException:
             catalog.close()
             raise
 
-    def _read(self, known: Moment | None = None) -> Moment:
-        before = known.snapshot if known else None
-        now = read_moment(self.folder, self.catalog, self._vectors_of, before)
+    def _read(self, manifest: Manifest, before: Snapshot | None = None) -> Moment:
+        now = read_moment(self.folder, self.catalog, manifest, self._vectors_of, before)
         now.index_stamp = self._index_stamp(now.snapshot)
         return now
 
-    def _vectors_of(self, now: Snapshot) -> LibraryVectors:
+    def _vectors_of(self, now: Snapshot, manifest: Manifest) -> LibraryVectors:
         """The vectors of a moment: in the collection that the manifest names, or in a file."""
         if self.shared is not None:
             return self.shared.source(now.end_row)
         path = vectors_path(self.folder, now.vectors_file)
-        return VectorFile(path, self.manifest.fingerprint.dim, now.end_row)
+        return VectorFile(path, manifest.fingerprint.dim, now.end_row)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the encoder that made this moment's vectors."""
+        return self._now.manifest
+
+    @manifest.setter
+    def manifest(self, manifest: Manifest) -> None:
+        self._latest.manifest = manifest
+
+    def is_current(self) -> bool:
+        """Whether the encoder of this moment's vectors is still the library's."""
+        return self.catalog.counter("encoder") == self._now.snapshot.encoder
 
     def _index_stamp(self, now: Snapshot) -> int:
         return 0 if self.shared else index_stamp(self.folder / _ANN, now.vectors_file)
@@ -152,19 +160,8 @@ class LibraryFiles:
         return cls(folder, manifest, Catalog(folder / _CATALOG, writable=writable))
 
     def check_encoder(self, encoder: Encoder) -> None:
-        """Refuses an encoder that did not make this library's vectors.
-
-        Raises:
-            EncoderMismatchError: `other_encoder` naming both.
-        """
-        ours, theirs = self.manifest.fingerprint, encoder.fingerprint
-        if ours.digest != theirs.digest:
-            raise EncoderMismatchError(
-                "other_encoder",
-                f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
-                "index the pictures into a new library (relook index FOLDER --library NEW), or use"
-                " the encoder it was made with; this library stays as it is",
-            )
+        """Refuses an encoder that did not make this library's vectors: `other_encoder`."""
+        check_encoder(self.manifest, encoder, self.folder)
 
     def refresh(self, *, now: bool = False) -> bool:
         """Takes in new commits and a new index; returns whether there were any.
@@ -177,7 +174,7 @@ class LibraryFiles:
         with self._lock:
             latest = self._latest
             if self.catalog.generation() != latest.snapshot.generation:
-                self._latest = self._read(latest)
+                self._latest = self._read(latest.manifest, latest.snapshot)
                 return True
             stamp = self._index_stamp(latest.snapshot)
             if stamp == latest.index_stamp:
@@ -342,7 +339,8 @@ class LibraryFiles:
 
     def committed_vectors(self) -> LibraryVectors:
         """The vectors that the catalog names now, which no `refresh` replaces; to be read only."""
-        return self._vectors_of(self.catalog.snapshot(self._latest.snapshot))
+        now = self.catalog.snapshot(self._latest.snapshot)
+        return self._vectors_of(now, self._latest.manifest)
 
     def writer_vectors(self) -> WriterVectors:
         """The vectors for the one writer, which `refresh` in another thread does not replace."""

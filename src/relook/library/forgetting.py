@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relook.core.errors import NotFoundError
-from relook.core.picture_paths import inside, split_member
+from relook.core.picture_paths import inside, spellings, split_member
 from relook.library.files import LibraryFiles
 from relook.library.tombstones import bury, n_marks, sweep_tombstones
 
@@ -47,8 +47,8 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     if files.shared is not None:
         files.shared.take_in(now=True)
     with files.catalog.transaction() as db:
-        for root in roots:
-            ids = _images_at(db, root)
+        for given in roots:
+            root, ids = _known_at(db, given)
             n_judged += n_marks(db, ids)
             bury(db, ids, words=False, every=files.shared is not None)
             if not _forget_rest(db, root) and not ids:
@@ -57,6 +57,15 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
         sweep_tombstones(db)
         files.catalog.bump(db)
     return Forgotten(n_images, n_judged)
+
+
+def _known_at(db: sqlite3.Connection, path: bytes) -> tuple[bytes, list[int]]:
+    """A path in the Unicode form that the catalog has, and the images there."""
+    for spelling in spellings(os.fsdecode(path)):
+        known = os.fsencode(spelling)
+        if ids := _images_at(db, known):
+            return known, ids
+    return path, []
 
 
 def _images_at(db: sqlite3.Connection, root: bytes) -> list[int]:

@@ -11,6 +11,7 @@ from relook.core.errors import ImageError
 from relook.core.picture_paths import is_url, original_path, split_member
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
+from relook.library.catalog import Catalog
 from relook.library.records import ImageRecord
 from relook.library.survey import Survey
 from relook.library.tombstones import likeness
@@ -84,6 +85,22 @@ class Homes:
         if image.image_id in self._displaced:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)
+
+    def unencoded(self, catalog: Catalog, path: bytes, content: bytes) -> int:
+        """Id of the image without vectors whose file this is, at another path; 0 for none.
+
+        Args:
+            catalog: Of the library.
+            path: Of a file that was read.
+            content: Of it.
+        """
+        lost = [
+            twin
+            for twin in catalog.images_with(content)
+            if not twin.n_tiles and self.may_move(twin)
+        ]
+        paired = pairs([path], lost)
+        return paired[0][1].image_id if paired else 0
 
     def is_changing(self, image: ImageRecord) -> bool:
         """Whether an image's file was listed with other facts, and nobody has read it yet."""

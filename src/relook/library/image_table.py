@@ -1,24 +1,40 @@
 """The table of images: its columns, and filters on it as SQL. Layer: library.
 
-A filter compares metadata and paths with patterns, whatever their case.
+A filter compares metadata and paths with patterns, whatever their case and Unicode form; a key
+that ends in `>=`, `<=`, `>`, `<` or `!=` compares numbers and dates, and `place~` distances.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
+import sqlite3
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = ["COLUMNS", "column_values", "matching_sql", "plain", "read_columns"]
+__all__ = [
+    "COLUMNS",
+    "NEAR",
+    "UNENCODED",
+    "column_values",
+    "key_of",
+    "matching_sql",
+    "plain",
+    "prepare",
+    "read_columns",
+]  # fmt: skip
 
 COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"
 )
 """What the table keeps of a record."""
+UNENCODED = "first_row < 0 AND first_row = -image_id AND n_tiles = 0"
+"""Which images have no vectors, in SQL: an upgrade to another encoder could not read them."""
 
 
 def column_values(record: ImageRecord) -> tuple[object, ...]:
@@ -41,10 +57,32 @@ def read_columns(row: Sequence[object]) -> ImageRecord:
     return ImageRecord(facts, *fields, extra, image_id)  # type: ignore[arg-type, call-arg]
 
 
+NEAR = "place~"
+"""The filter's key for distances; its value is "48.85,2.35,5km"."""
 _COLUMNS = ("title", "caption", "format")
+_TIME = "taken_at"
+_EARTH_KM = 6371.0
+_OPERATOR = re.compile(r"(.+?)(>=|<=|!=|>|<)")
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?")
+_NUMBER = r"\s*([-+]?\d+(?:\.\d+)?)\s*"
+_PLACE = re.compile(rf"{_NUMBER},{_NUMBER},\s*(\d+(?:\.\d+)?)\s*(km|m)\s*", re.IGNORECASE)
+# When a picture was taken; libraries of older versions have "2019:07:14 12:30:00". Members of
+# archives have no time of a file.
+_TAKEN = (
+    "CASE WHEN {field} GLOB '[0-9][0-9][0-9][0-9]:[0-9][0-9]:*'"
+    " THEN replace(substr({field}, 1, 10), ':', '-') || 'T' || substr({field}, 12)"
+    " WHEN {field} IS NOT NULL THEN {field} WHEN instr(path, CAST('!/' AS BLOB)) = 0"
+    " THEN strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch') END"
+)
 
 
-def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[str]]:
+def prepare(db: sqlite3.Connection) -> None:
+    """Gives a connection the functions that filters call."""
+    db.create_function("plain", 1, plain, deterministic=True)
+    db.create_function("km_between", 4, _km_between, deterministic=True)
+
+
+def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[object]]:
     """A SELECT of the ids of the images that fit, sorted, and its values.
 
     Args:
@@ -54,20 +92,105 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
     Raises:
         InputError: `bad_filter` for a key that cannot be one, or a pattern with a NUL.
     """
-    clauses, values = ["1"], list[str]()
+    clauses, values = ["1"], list[object]()
     for key, value in where.items():
-        if not key or '"' in key or "\0" in key or printable(key) != key:
+        name, operator = key_of(key)
+        if not name.strip("<>=!") or '"' in name or "\0" in name or printable(name) != name:
             raise InputError("bad_filter", f"{key!r} is not a metadata key")
         _check_pattern(value)
-        field = key
-        if key not in _COLUMNS:
-            values.append(f'$."{key}"')
+        if key == NEAR:
+            clauses.append(_is_near(value, values))
+            continue
+        field = name
+        if name not in _COLUMNS:
+            values.append(f'$."{name}"')
             field = f"json_extract(metadata, ?{len(values)})"
-        clauses.append(_fits(field, value, values))
+        if operator:
+            clauses.append(_compares(name, field, operator, value, values))
+        else:
+            clauses.append(_fits(field, value, values))
     if path is not None:
         _check_pattern(path)
         clauses.append(_fits("path", path if "*" in path else f"*{path}*", values))
     return f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id", values
+
+
+def key_of(key: str) -> tuple[str, str]:
+    """The metadata key and the operator of a filter's key ("rating>="); no operator: a pattern."""
+    if key == NEAR:
+        return NEAR[:-1], NEAR[-1]
+    match = _OPERATOR.fullmatch(key)
+    return (match[1].strip(), match[2]) if match else (key, "")
+
+
+def _compares(name: str, field: str, operator: str, value: str, values: list[object]) -> str:
+    """A condition that a field compares so with a number or a date; other fields do not fit.
+
+    A picture without a time of its own has the time of its file.
+
+    Raises:
+        InputError: `bad_filter` for a value that is neither.
+    """
+    text = value.strip()
+    if operator == "!=":
+        return f"NOT coalesce({_fits(field, text, values)}, 0)"
+    if name == _TIME:
+        if not _DATE.fullmatch(text):
+            raise InputError(
+                "bad_filter",
+                f"{value!r} is not a date",
+                "write 2019, 2019-07, 2019-07-14 or with T12:30",
+            )
+        values.append(text + ("\uffff" if operator in ("<=", ">") else ""))
+        return f"{_TAKEN.format(field=field)} {operator} ?{len(values)}"
+    number = _number(text)
+    if number is None:
+        raise InputError("bad_filter", f"{value!r} is no number", f"as in {name}{operator}4")
+    values.append(number)
+    kind = f"(typeof({field}) IN ('integer', 'real') OR CAST({field} AS TEXT) GLOB '[-0-9]*')"
+    return f"({kind} AND CAST({field} AS REAL) {operator} ?{len(values)})"
+
+
+def _is_near(value: str, values: list[object]) -> str:
+    """A condition that a picture was taken near a place.
+
+    Raises:
+        InputError: `bad_filter` for a value that is none.
+    """
+    match = _PLACE.fullmatch(value)
+    north, east = (float(match[1]), float(match[2])) if match else (math.inf, math.inf)
+    if match is None or abs(north) > 90 or abs(east) > 180:
+        raise InputError(
+            "bad_filter", f"{value!r} is not a place", 'as in "48.85,2.35,5km": degrees, distance'
+        )
+    km = float(match[3]) * (1.0 if match[4].lower() == "km" else 0.001)
+    values += [north, east, km]
+    at = len(values)
+    latitude, longitude = (
+        f"json_extract(metadata, '$.{key}')" for key in ("latitude", "longitude")
+    )
+    return f"km_between({latitude}, {longitude}, ?{at - 2}, ?{at - 1}) <= ?{at}"
+
+
+def _km_between(north: object, east: object, to_north: float, to_east: float) -> float | None:
+    """Kilometres between two places on a sphere; None where one of them is none.
+
+    Source: R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984).
+    """
+    if not isinstance(north, int | float) or not isinstance(east, int | float):
+        return None
+    a, b = math.radians(north), math.radians(to_north)
+    half_east = math.radians(to_east - east) / 2
+    square = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(half_east) ** 2
+    return 2 * _EARTH_KM * math.asin(min(math.sqrt(square), 1.0))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _check_pattern(pattern: str) -> None:
@@ -77,19 +200,22 @@ def _check_pattern(pattern: str) -> None:
 
 
 def plain(value: object) -> str | None:
-    """A value as filters compare it: text in lower case, odd bytes as U+FFFD."""
+    """A value as filters compare it: composed text in lower case, odd bytes as U+FFFD."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return None if value is None else str(value).lower()
+    if value is None:
+        return None
+    text = str(value)
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
 
 
-def _fits(field: str, pattern: str, values: list[str]) -> str:
+def _fits(field: str, pattern: str, values: list[object]) -> str:
     """A condition that a field fits a pattern; appends the pattern to the values.
 
     Calling `plain` for a million images takes a second. For plain ASCII (as many bytes as
     letters) SQLite's LIKE gives the same answer in a fifth of that time.
     """
-    text = printable(pattern).lower()
+    text = str(plain(printable(pattern)))
     escaped = re.sub(r"([\\%_])", r"\\\1", text).replace("*", "%").replace("?", "_")
     values += [escaped, text.replace("[", "[[]")]  # of LIKE, and of GLOB
     like, glob = len(values) - 1, len(values)

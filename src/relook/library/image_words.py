@@ -1,10 +1,9 @@
-"""Titles, captions and metadata of pictures: in files beside them or in them. Layer: library.
+"""Titles, captions and metadata of pictures in files beside them. Layer: library.
 
-Sidecar files are CSV and JSON lines with a `path` column, and COCO annotation JSON. Picture
-files carry words themselves, and an archive may hold some beside each picture.
+Sidecar files are CSV and JSON lines with a `path` column, and COCO annotation JSON. XMP and
+Google Takeout's JSON lie beside a picture in its folder; an archive may hold further words.
 
-Sources: EXIF 2.32 (CIPA DC-008) tags; IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80, 2:116, 2:120; the
-WebDataset format, https://github.com/webdataset/webdataset: `key.jpg` with `key.txt` (a
+Source: the WebDataset format, https://github.com/webdataset/webdataset: `key.jpg` with `key.txt` (a
 caption), `key.json` (facts) and `key.cls` (a class) in one archive.
 """
 
@@ -15,30 +14,26 @@ import io
 import json
 import logging
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags
-
 from relook.core.errors import MetadataError
-from relook.core.images import Picture
 from relook.core.picture_paths import path_bytes, split_member
 from relook.core.sources import read_beside
+from relook.library.picture_facts import xmp_words
 from relook.library.records import Words, printable
+from relook.library.takeout import is_takeout, takeout_words
 
-__all__ = ["Sidecars", "embedded_words", "words_beside"]
+__all__ = ["Beside", "Sidecars", "words_beside"]
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
-_EXIF_KEYS = {
-    "taken_at": ExifTags.Base.DateTimeOriginal,
-    "camera_make": ExifTags.Base.Make,
-    "camera": ExifTags.Base.Model,
-    "artist": ExifTags.Base.Artist,
-    "copyright": ExifTags.Base.Copyright,
-}
-_IPTC_TITLE, _IPTC_CAPTION, _IPTC_KEYWORDS = (2, 5), (2, 120), (2, 25)
-_IPTC_KEYS = {"artist": (2, 80), "copyright": (2, 116)}
+_OF_PEOPLE = ("keywords", "rating", "artist", "copyright")
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_SHOWN = 5
 _LOG = logging.getLogger(__name__)
 _TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
 _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
@@ -48,7 +43,8 @@ class Sidecars:
     """Titles, captions and metadata from sidecar files, by picture.
 
     A path in a sidecar is absolute or relative to the sidecar's folder; where neither is
-    there, a picture is known by its bare file name if no other entry has the same one.
+    there, a picture is known by its bare file name if no other entry has the same one. Second
+    choices are paths of Windows, and paths that differ in case or in the Unicode form only.
 
     Args:
         files: CSV, JSONL or COCO JSON; later ones win.
@@ -60,6 +56,9 @@ class Sidecars:
     def __init__(self, files: list[Path]) -> None:
         self._by_path: dict[bytes, Words] = {}
         self._by_name: dict[bytes, bytes | None] = {}
+        self._by_likeness: dict[str, bytes | None] = {}
+        self._texts: dict[bytes, str] = {}  # of the paths, as they stand in the file
+        self._used: set[bytes] = set()
         self.n_entries = 0
         for file in files:
             for path, words in _entries(file):
@@ -75,21 +74,59 @@ class Sidecars:
 
     def get(self, path: bytes) -> Words | None:
         """The words for the picture at an absolute path, or None."""
-        named = self._by_name.get(os.path.basename(path))
-        return self._by_path.get(path if named is None or path in self._by_path else named)
+        if not self._by_path:
+            return None
+        name = os.path.basename(path)
+        for key in (path, self._by_name.get(name), self._alike(path), self._alike(name)):
+            if key is not None and key in self._by_path:
+                self._used.add(key)
+                return self._by_path[key]
+        return None
+
+    def unused_note(self) -> str:
+        """A sentence on the rows that named no picture so far; empty when all did."""
+        unused = [text for full, text in self._texts.items() if full not in self._used]
+        if not unused:
+            return ""
+        n, shown = len(self._texts), ", ".join(printable(text) for text in unused[:_SHOWN])
+        more = f" and {len(unused) - _SHOWN:,} more" if len(unused) > _SHOWN else ""
+        return f"{len(unused):,} of {n:,} rows name no picture: {shown}{more}"
+
+    def _alike(self, path: bytes) -> bytes | None:
+        return self._by_likeness.get(_likeness(path))
 
     def _add(self, folder: Path, path: str, words: Words) -> None:
         self.n_entries += 1
         full = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
         self._by_path[full] = words
-        name = os.path.basename(full)
-        if self._by_name.setdefault(name, full) != full or os.path.lexists(full):
+        self._texts[full] = path
+        name, is_there = os.path.basename(full), os.path.lexists(full)
+        if self._by_name.setdefault(name, full) != full or is_there:
             self._by_name[name] = None
+        if is_there:
+            return
+        plain = path.strip().replace("\\", "/")
+        plain = "/" + plain[3:] if _DRIVE.match(plain) else plain
+        place = path_bytes(os.path.normpath(os.path.join(os.path.abspath(folder), plain)))
+        for key in {_likeness(place), _likeness(os.path.basename(place))}:
+            if self._by_likeness.setdefault(key, full) != full:
+                self._by_likeness[key] = None
+
+
+def _likeness(path: bytes) -> str:
+    """What is equal of paths that differ in case or in the Unicode form only."""
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")).casefold()
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Words]]:
     try:
         text = file.read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        raise MetadataError(
+            "bad_sidecar", f"there is no {file}",
+            "check the path (--metadata, library.metadata); a public data set's labels come with"
+            " relook dataset",
+        ) from error  # fmt: skip
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_sidecar", f"cannot read {file}: {error}") from error
     suffix = file.suffix.lower()
@@ -126,6 +163,7 @@ def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]
 def _rows(file: Path, rows: Any) -> Iterator[tuple[str, Words]]:
     for number, row in rows:
         values = dict(row) if isinstance(row, Mapping) else {}
+        values = {k.strip() if isinstance(k, str) else k: value for k, value in values.items()}
         key = next((name for name in _PATH_KEYS if values.get(name)), None)
         if key is None:
             raise MetadataError(
@@ -179,67 +217,61 @@ def _no_number(_: str) -> None:
     """Reads NaN and Infinity, which are no JSON, as null."""
 
 
-def embedded_words(picture: Picture) -> Words:
-    """Reads IPTC first (people write it), then EXIF (cameras do)."""
-    metadata: dict[str, Any] = {}
-    for key, tag in _EXIF_KEYS.items():
-        if text := _clean(picture.exif.get(tag)):
-            metadata[key] = text
-    for key, dataset in _IPTC_KEYS.items():
-        if text := _clean(picture.iptc.get(dataset)):
-            metadata[key] = text
-    if keywords := picture.iptc.get(_IPTC_KEYWORDS):
-        several = keywords if isinstance(keywords, list) else [keywords]
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What files beside a picture say of it.
 
-        metadata["keywords"] = ", ".join(filter(None, map(_clean, several)))
-    caption = picture.iptc.get(_IPTC_CAPTION)
-    caption = caption or picture.exif.get(ExifTags.Base.ImageDescription)
-    return Words(_clean(picture.iptc.get(_IPTC_TITLE)), _clean(caption), metadata)
+    Args:
+        words: That count before the picture's own: people wrote them.
+        fills: That count where the picture says nothing: a time, a place.
+    """
+
+    words: Words | None = None
+    fills: Words = field(default_factory=Words)
 
 
-def _clean(value: object) -> str:
-    """Clean text of a field; cameras pad with NULs and write Latin-1 now and then."""
-    if isinstance(value, bytes):
-        value = _decoded(value)
-    if not isinstance(value, str):
-        return ""
-    return " ".join(value.replace("\0", " ").split())
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def words_beside(path: bytes) -> Words | None:
-    """The words that stand beside a picture in its archive, or None.
+def words_beside(path: bytes) -> Beside:
+    """The words in files that stand beside a picture, in its folder or archive.
 
     Raises:
         ImageError: when the archive cannot be read.
     """
-    if split_member(path) is None:
-        return None
-    words = None
-    for suffix, data in read_beside(path).items():
+    words, fills = None, Words()
+    in_archive = split_member(path) is not None
+    for name, data in read_beside(path).items():
         try:
-            more = _member_words(suffix, data.decode("utf-8").strip())
+            more = _words_in(os.path.splitext(name)[1].lower(), data, in_archive)
         except ValueError as error:
-            _LOG.info("%s beside %s says nothing: %s", suffix, printable(path), error)
+            _LOG.info("%s beside %s says nothing: %s", printable(name), printable(path), error)
             continue
-        words = more if words is None else words.over(more)
-    return words
+        if more.words is not None:
+            words = more.words if words is None else words.over(more.words)
+        fills = fills.over(more.fills)
+    return Beside(words, fills)
 
 
-def _member_words(suffix: bytes, text: str) -> Words:
+def _words_in(suffix: bytes, data: bytes, in_archive: bool) -> Beside:
+    if suffix == b".xmp":
+        packet = xmp_words(data)
+        of_people = {key: packet.metadata[key] for key in _OF_PEOPLE if key in packet.metadata}
+        return Beside(
+            Words(packet.title, packet.caption, of_people), Words(metadata=packet.metadata)
+        )
+    text = data.decode("utf-8").strip()
     if suffix == b".txt":
-        return Words(caption=text)
+        return Beside(Words(caption=text))
     if suffix == b".cls":
-        return Words(metadata={"class": text})
+        return Beside(Words(metadata={"class": text}))
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError("it is no object")
+    if is_takeout(values):
+        return Beside(fills=takeout_words(values))
+    # In folders many programs keep JSON of their own beside pictures.
+    return Beside(_member_words(values) if in_archive else None)
+
+
+def _member_words(values: dict[str, Any]) -> Words:
     inner = values.get("metadata")
     facts = {
         key: value

@@ -13,6 +13,7 @@ import numpy as np
 
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
+from relook.library.image_table import UNENCODED
 from relook.library.records import FileFacts
 from relook.stores.base import Mask
 
@@ -20,6 +21,7 @@ __all__ = ["Contents", "KnownFiles", "load_known"]
 
 _PAGE = 10_000
 _RECENT = 65_536
+_NO_SIZE = -1  # bytes that no file has
 
 
 class KnownFiles:
@@ -159,12 +161,16 @@ class Contents:
 
 
 def load_known(catalog: Catalog) -> tuple[KnownFiles, Contents]:
-    """Files and contents of a library's images, read a few thousand at a time."""
+    """Files and contents of a library's images, read a few thousand at a time.
+
+    A file whose image has no vectors is one that changed, so that it is read again.
+    """
     files = np.zeros((catalog.count("images"), 4), np.int64)
     contents = np.zeros(len(files), np.int64)
     n, last = 0, 0
     sql = (
-        "SELECT image_id, path, size_bytes, mtime_ns, content FROM images"
+        f"SELECT image_id, path, CASE WHEN {UNENCODED} THEN {_NO_SIZE} ELSE size_bytes END,"
+        " mtime_ns, content FROM images"
         " WHERE image_id > ? ORDER BY image_id LIMIT ?"
     )
     while rows := catalog.ask(sql, (last, _PAGE)):
@@ -172,7 +178,9 @@ def load_known(catalog: Catalog) -> tuple[KnownFiles, Contents]:
         files[n : n + len(rows)] = np.array(several, np.int64)
         contents[n : n + len(rows)] = [Contents.key(row[4]) for row in rows]  # type: ignore[arg-type]
         n, last = n + len(rows), several[-1][1]  # type: ignore[assignment]
-    return KnownFiles(files[:n], _places(catalog), _away(catalog)), Contents(contents[:n])
+    files, contents = files[:n], contents[:n]
+    encoded = contents[files[:, 2] != _NO_SIZE]
+    return KnownFiles(files, _places(catalog), _away(catalog)), Contents(encoded)
 
 
 def _places(catalog: Catalog) -> Ints:

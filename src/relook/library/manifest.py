@@ -1,6 +1,8 @@
 """What a library is: its folder, its format version, its encoder. Layer: library.
 
-The manifest is written once, whole or not at all; everything that changes is in the catalog.
+The manifest is written whole or not at all; everything that changes often is in the catalog.
+While a library goes over to another encoder, its manifest names both, and the catalog's counter
+`encoder` says which of them made the vectors that count.
 """
 
 from __future__ import annotations
@@ -8,19 +10,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from relook.core.disk_errors import disk_error
-from relook.core.errors import LibraryFormatError, NotFoundError
-from relook.encoders.base import Fingerprint
+from relook.core.errors import EncoderMismatchError, LibraryFormatError, NotFoundError
+from relook.encoders.base import Encoder, Fingerprint
+from relook.library.records import printable
 
-__all__ = ["FORMAT_VERSION", "Manifest", "write_whole"]
+__all__ = ["COMPACTED_VERSION", "FORMAT_VERSION", "Manifest", "check_encoder", "write_whole"]
 
-FORMAT_VERSION = 2
-"""The newest format that is read here: in it the vectors may be in a file of another
-name, or in a collection that several servers share."""
+FORMAT_VERSION = 3
+"""The newest format that is read here: in it the manifest may name the encoder to come, and
+images may be without vectors."""
+COMPACTED_VERSION = 2
+"""In it the vectors may be in a file of another name, or in a collection that several servers
+share."""
 _PLAIN_VERSION = 1  # of a library that was never compacted, which any Relook reads
 _NAME = "manifest.json"
 
@@ -35,12 +41,14 @@ class Manifest:
         format_version: Of the files.
         store: Address of the collection that holds the vectors for several servers; empty when
             they are in this folder.
+        next: What it will be once the catalog names the vectors of another encoder.
     """
 
     encoder: str
     fingerprint: Fingerprint
     format_version: int = _PLAIN_VERSION
     store: str = ""
+    next: Manifest | None = None
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -60,9 +68,10 @@ class Manifest:
             values = json.loads(path.read_text("utf-8"))
             version = int(values["format_version"])
             if version <= FORMAT_VERSION:
-                fingerprint = Fingerprint.from_dict(values["fingerprint"])
                 store = str(values.get("store", ""))
-                return cls(str(values["encoder"]), fingerprint, version, store)
+                to_come = values.get("next")
+                following = None if to_come is None else cls(*_maker(to_come), version, store)
+                return cls(*_maker(values), version, store, following)
         except FileNotFoundError:
             raise NotFoundError(
                 "no_library",
@@ -92,21 +101,64 @@ class Manifest:
         """
         write_whole(folder / _NAME, self._as_dict())
 
+    def at(self, encoder_number: int) -> Manifest:
+        """The manifest as it holds for a catalog, without what is to come.
+
+        Args:
+            encoder_number: The catalog's counter `encoder`; 0 for one that was never upgraded.
+        """
+        if self.next is not None and self.next.fingerprint.number == encoder_number:
+            return self.next
+        return replace(self, next=None)
+
     def raise_version(self, folder: Path) -> None:
         """Says that only a Relook that knows compacted libraries may open this one.
 
         Raises:
             StorageError: when the disk refuses.
         """
-        write_whole(folder / _NAME, {**self._as_dict(), "format_version": FORMAT_VERSION})
+        version = max(self.format_version, COMPACTED_VERSION)
+        write_whole(folder / _NAME, {**self._as_dict(), "format_version": version})
 
     def _as_dict(self) -> Mapping[str, Any]:
+        maker = {"encoder": self.encoder, "fingerprint": self.fingerprint.as_dict()}
+        to_come = self.next
         return {
             "format_version": self.format_version,
-            "encoder": self.encoder,
-            "fingerprint": self.fingerprint.as_dict(),
+            **maker,
             **({"store": self.store} if self.store else {}),
+            **(
+                {"next": {"encoder": to_come.encoder, "fingerprint": to_come.fingerprint.as_dict()}}
+                if to_come
+                else {}
+            ),
         }
+
+
+def _maker(values: Mapping[str, Any]) -> tuple[str, Fingerprint]:
+    return str(values["encoder"]), Fingerprint.from_dict(values["fingerprint"])
+
+
+def check_encoder(manifest: Manifest, encoder: Encoder, folder: Path) -> None:
+    """Refuses an encoder that did not make a library's vectors.
+
+    Args:
+        manifest: Of the library.
+        encoder: The one at hand.
+        folder: Of the library.
+
+    Raises:
+        EncoderMismatchError: `other_encoder` naming both.
+    """
+    ours, theirs = manifest.fingerprint, encoder.fingerprint
+    if ours.digest != theirs.digest:
+        raise EncoderMismatchError(
+            "other_encoder",
+            f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
+            f"relook upgrade --library {printable(bytes(folder))} makes its vectors again with"
+            " another encoder (--encoder NAME, or the newer version of its own) and keeps ids,"
+            " words, marks and sessions; until then it stays as it is",
+        )
 
 
 def write_whole(path: Path, values: Mapping[str, Any]) -> None:

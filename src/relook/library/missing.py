@@ -108,7 +108,8 @@ class Missing:
         for image_id, path in images:
             if not self._scan.is_below_root(original_path(path)):
                 continue
-            verdict = self._verdict(image_id, path)
+            left_out = self._scan.left_out.covers(original_path(path))
+            verdict = _Folder(path) if left_out else self._verdict(image_id, path)
             if verdict is None:
                 continue
             if verdict.reason:

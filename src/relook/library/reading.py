@@ -9,27 +9,40 @@ actors on many machines. `Duplicates` lets equal pictures of one run be encoded 
 
 from __future__ import annotations
 
+import collections
 import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
 from relook.core.images import content_hash, decode, dhash
-from relook.core.picture_paths import is_url
+from relook.core.picture_paths import is_misnamed, is_url
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.image_words import embedded_words, words_beside
+from relook.library.image_words import words_beside
 from relook.library.known import Contents
+from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.report import Clock
 
-__all__ = ["Duplicates", "PictureReader", "Read", "set_words", "with_words", "words_of"]
+if TYPE_CHECKING:
+    from relook.library.survey import Survey
+
+__all__ = [
+    "Duplicates", "Outcomes", "PictureReader", "Read", "read_ahead", "set_words", "with_words",
+    "words_of",
+]  # fmt: skip
+
+_FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
+_WAIT_S = 0.2  # for the listing, before the next report of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,9 @@ class PictureReader:
         limits: What a picture may cost.
         contents: What the library has; such files are only hashed. None decodes every file.
         n_decoders: Pictures decoded at once; as many as there are threads when 0.
+
+    Attributes:
+        misnamed: Path and format of pictures whose suffix says another format.
     """
 
     def __init__(
@@ -75,6 +91,7 @@ class PictureReader:
         self._slots: AbstractContextManager[object] = (
             threading.BoundedSemaphore(n_decoders) if n_decoders else nullcontext()
         )
+        self.misnamed: list[tuple[bytes, str]] = []
         self.reading, self.decoding = Clock("read"), Clock("decode")
 
     def read(self, facts: FileFacts, again: bool = False) -> Read | SkippedFile:
@@ -91,20 +108,23 @@ class PictureReader:
             with self.reading.work():
                 data = read_bytes(facts.path, self._limits)
                 content = content_hash(data)
-                words = words_beside(facts.path)
+                beside = words_beside(facts.path)
             if self._contents is not None and not self._contents.claim(content) and not again:
-                return Read(facts, content, words)
+                return Read(facts, content, beside.words)
             with self._slots, self.decoding.work():
-                return self._decoded(Read(facts, content, words), data)
+                return self._decoded(Read(facts, content, beside.words), data, beside.fills)
         except ImageError as error:
             if self._contents is not None and content is not None:
                 self._contents.release(content)
-            return SkippedFile(facts, error.code, error.message)
+            reason = f"{error.message}; {error.hint}" if error.hint else error.message
+            return SkippedFile(facts, error.code, reason)
 
-    def _decoded(self, read: Read, data: bytes) -> Read:
+    def _decoded(self, read: Read, data: bytes, fills: Words) -> Read:
         limits = limits_at(read.facts.path, self._limits)
         picture = decode(data, self._encoder.input_px, limits)
-        inside = embedded_words(picture)
+        if is_misnamed(read.facts.path, picture.format):
+            self.misnamed.append((read.facts.path, picture.format))
+        inside = embedded_words(picture).over(fills)
         record = ImageRecord(
             read.facts, read.content, picture.width_px, picture.height_px, picture.format,
             dhash(picture.image), title=inside.title, caption=inside.caption,
@@ -112,6 +132,49 @@ class PictureReader:
         )  # fmt: skip
         prepared = self._encoder.prepare(picture.image)
         return replace(read, prepared=prepared, record=with_words(record, read.words))
+
+
+Outcomes = Generator[Read | SkippedFile, None, None]
+"""What became of each file: once each."""
+
+
+def read_ahead(
+    survey: Survey,
+    read: Callable[[FileFacts], Read | SkippedFile],
+    n_threads: int,
+    n_ahead: Callable[[], int],
+    tell: Callable[[], None],
+) -> Outcomes:
+    """Reads what a survey finds in threads; results in order.
+
+    Args:
+        survey: Lists the files.
+        read: Reads one.
+        n_threads: How many at once.
+        n_ahead: How many files at most are read before they are asked for.
+        tell: Called now and then while the listing is waited for.
+    """
+    pending: collections.deque[Future[Read | SkippedFile]] = collections.deque()
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="relook-read")
+    wait_s = _FIRST_WAIT_S  # so that the total of a short listing is known from the start
+    try:
+        while True:
+            # One more than is needed: whether there is one more tells whether it is over.
+            while len(pending) <= n_ahead():
+                facts = survey.next(wait_s if wait_s or not pending else 0.0)
+                if facts is None:
+                    break
+                pending.append(pool.submit(read, facts))
+            if pending:
+                wait_s = 0.0
+                yield pending.popleft().result()
+            elif survey.is_exhausted():
+                return
+            else:
+                wait_s = _WAIT_S
+                tell()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _too_large(n_bytes: int, limit: int) -> ImageError:

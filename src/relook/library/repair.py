@@ -221,8 +221,9 @@ class _Mending:
         """Clears damaged rows, which no image names by now, and fits the file to the catalog."""
         if self.report.has("bad_manifest"):
             return
-        dim = Manifest.read(self._folder).fingerprint.dim
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
+            manifest = Manifest.read(self._folder).at(catalog.counter("encoder"))
+            dim = manifest.fingerprint.dim
             path, end_row = vectors_path(self._folder, catalog.vectors_file()), catalog.end_row()
             ranges = [place for finding in self.report.findings for place in finding.rows]
             try:

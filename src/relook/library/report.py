@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relook.core.progress import Progress, ProgressCallback, StageRate
+from relook.library.other_files import OtherFiles
 from relook.library.records import SkippedFile, printable
 from relook.library.whereabouts import Absence
 
@@ -75,6 +76,8 @@ class IndexReport:
         away: Why images are away, by place.
         unlisted: Folders and archives that are there and could not be read, with the reason.
         skipped: Files that could not be used, with reasons.
+        others: Files below the roots that are no pictures that can be read, by suffix.
+        left_out: How many files were passed over, by rule.
         notes: Things the person should know.
         seconds: Wall time.
         interrupted: Stopped before the end; what was done is kept.
@@ -96,6 +99,8 @@ class IndexReport:
     away: list[Absence] = field(default_factory=list)
     unlisted: dict[bytes, str] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
+    others: list[OtherFiles] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
@@ -123,6 +128,8 @@ class IndexReport:
                 for path, reason in self.unlisted.items()
             ],
             "skipped": [file.as_dict() for file in self.skipped],
+            "others": [files.as_dict() for files in self.others],
+            "left_out": self.left_out,
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,

@@ -42,6 +42,8 @@ class Snapshot:
         vectors_file: Which file of vectors the rows are of.
         rows: [n, 3] int64: first row, number of tiles, image id; sorted by first row.
         away: [k] int64: ids of the images that are away, sorted; None where they were not read.
+        encoder: Number of the fingerprint of the encoder that made the rows, once the library was
+            upgraded; 0 before.
     """
 
     generation: int
@@ -51,6 +53,7 @@ class Snapshot:
     vectors_file: int
     rows: Ints
     away: Ints | None = None
+    encoder: int = 0
 
 
 _ARRAYS = ("rows", "away")
@@ -74,11 +77,14 @@ def read_snapshot(db: sqlite3.Connection, known: Snapshot | None = None) -> Snap
             new = _rows(db, known.end_row)
             rows = np.concatenate([known.rows, new]) if len(new) else known.rows
             return Snapshot(**now, rows=rows, away=away_ids(db))
-    return Snapshot(**now, rows=_rows(db, -(2**62)), away=away_ids(db))
+    return Snapshot(**now, rows=_rows(db, 0), away=away_ids(db))
 
 
 def _rows(db: sqlite3.Connection, start: int) -> Ints:
-    """[n, 3]: first row, number of tiles, image id of the images from a row on, by row."""
+    """[n, 3]: first row, number of tiles, image id of the images from a row on, by row.
+
+    Images without vectors have a first row below 0, and are not there.
+    """
     sql = (
         "SELECT group_concat(first_row), group_concat(n_tiles), group_concat(image_id)"
         " FROM (SELECT first_row, n_tiles, image_id FROM images WHERE first_row >= ?"

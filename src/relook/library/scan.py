@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,8 @@ from urllib.parse import unquote
 from relook.core.errors import FetchError, NotFoundError
 from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
 from relook.core.remote import find_file_system, looked_at, retrying
+from relook.library.left_out import LeftOut, Rules
+from relook.library.other_files import suffix_of
 from relook.library.records import FileFacts, printable
 from relook.library.whereabouts import Identity, device_of, identity_of
 
@@ -35,7 +38,7 @@ class RemoteWalk:
     Args:
         root: As `clean_address` gives it.
         hidden: Whether names that begin with a dot count.
-        leave_out: Whether another root lists a folder or file.
+        leave_out: Whether a file (or, if so, folder) is not listed here.
         connections: Requests at once.
 
     Raises:
@@ -43,7 +46,7 @@ class RemoteWalk:
     """
 
     def __init__(
-        self, root: bytes, hidden: bool, leave_out: Callable[[bytes], bool], connections: int
+        self, root: bytes, hidden: bool, leave_out: Callable[[bytes, bool], bool], connections: int
     ) -> None:
         self._root, self._hidden, self._leave_out = root, hidden, leave_out
         self._files, self._path = find_file_system(root)
@@ -51,6 +54,7 @@ class RemoteWalk:
         self._is_web = root.partition(b"://")[0].decode() in _WEB
         self._connections = connections
         self.unlisted: dict[bytes, str] = {}
+        self.others: Counter[str] = Counter()
 
     def check(self) -> dict[str, Any]:
         """Facts of the root, from the store.
@@ -89,6 +93,8 @@ class RemoteWalk:
                     self.unlisted[folder] = getattr(error, "message", str(error))
                     continue
                 files = [entry for entry in entries if not entry[2] and _is_file(entry[0])]
+                others = (e[0] for e in entries if not e[2] and not _is_file(e[0]))
+                self.others.update(map(suffix_of, others))
                 for at in range(0, len(files), _AT_ONCE):
                     yield [
                         facts for facts in pool.map(self._facts, files[at : at + _AT_ONCE]) if facts
@@ -107,10 +113,11 @@ class RemoteWalk:
             url = self._root + os.fsencode(name[len(self._path) :])
             base = posixpath.basename(unquote(name))
             odd = not name.startswith(path + "/") or base in ("", ".", "..") or "?" in name
-            if odd or "#" in name or "/" in name[len(path) + 1 :] or self._leave_out(url):
+            if odd or "#" in name or "/" in name[len(path) + 1 :]:
                 continue
-            if not base.startswith(".") or self._hidden:
-                entries.append((url, info, info.get("type") == "directory"))
+            is_folder = info.get("type") == "directory"
+            if (not base.startswith(".") or self._hidden) and not self._leave_out(url, is_folder):
+                entries.append((url, info, is_folder))
         return sorted(entries, key=lambda entry: entry[0])
 
     def _facts(self, entry: tuple[bytes, dict[str, Any], bool]) -> FileFacts | None:
@@ -138,8 +145,10 @@ class Scan:
         must_exist: Whether a root that is not there is an error, or only cannot be listed.
         within: Folders that a link below the roots must not lead out of; anywhere when None.
         connections: Requests to a remote store at once.
+        left_out: What is passed over; trash, thumbnails and what `.relookignore` names when None.
 
     Attributes:
+        others: Root -> suffix -> how many files the listing met that are no pictures.
         unlisted: Folders and archives that could not be read, with the reason.
         closed: Those of `unlisted` that lead out of the folders in `within`.
         identities: Folder with pictures or archives -> its file system and inode.
@@ -158,8 +167,11 @@ class Scan:
         must_exist: bool = True,
         within: Sequence[bytes] | None = None,
         connections: int = _CONNECTIONS,
+        left_out: LeftOut | None = None,
     ) -> None:
         self.roots = list(dict.fromkeys(roots))
+        self.left_out = left_out or LeftOut()
+        self.others: dict[bytes, Counter[str]] = {}
         self.hidden = hidden
         self.unlisted: dict[bytes, str] = {}
         self.closed: set[bytes] = set()
@@ -203,9 +215,11 @@ class Scan:
         return identity_of(self._devices[facts.st_dev], facts)
 
     def __iter__(self) -> Iterator[list[FileFacts]]:
+        self.left_out.clear()
         for root in self.roots:
             if root in self.unlisted:
                 continue
+            self.others[root] = Counter()
             if is_url(root):
                 yield from self._remote(root)
                 continue
@@ -222,20 +236,25 @@ class Scan:
     def _remote(self, root: bytes) -> Iterator[list[FileFacts]]:
         from relook.library.scan import RemoteWalk
 
-        others = frozenset(self.roots) - {root}
-        walk = RemoteWalk(root, self.hidden, others.__contains__, self._connections)
+        others, rules = frozenset(self.roots) - {root}, self.left_out.at_root(root)
+
+        def leave_out(url: bytes, is_folder: bool) -> bool:
+            return url in others or self.left_out.is_left_out(rules, url, is_folder=is_folder)
+
+        walk = RemoteWalk(root, self.hidden, leave_out, self._connections)
         try:
             yield from walk
         except (NotFoundError, FetchError) as error:
             self.unlisted[root] = error.message
         self.unlisted.update(walk.unlisted)
+        self.others[root] = walk.others
 
     def _walk(self, root: bytes) -> Iterator[list[FileFacts]]:
         seen: set[tuple[int, int]] = set()
         others = frozenset(self.roots) - {root}
-        pending = [root]
+        pending = [(root, self.left_out.at_root(root))]
         while pending:
-            folder = pending.pop()
+            folder, rules = pending.pop()
             try:
                 facts = os.stat(folder)
                 known = (facts.st_dev, facts.st_ino) in seen
@@ -247,29 +266,41 @@ class Scan:
             except OSError as error:
                 self.unlisted[folder] = error.strerror or str(error)
                 continue
+            names = {entry.name for entry in ordered}
+            if folder != root and self.left_out.takes_no_media(names):
+                self.left_out.leave_out(folder, ".nomedia", is_folder=True)
+                continue
+            rules = self.left_out.in_folder(rules, folder, names)
             folders: list[bytes] = []
-            wanted = [entry for entry in ordered if self._is_wanted(entry, others, folders)]
+            wanted = [
+                entry
+                for entry in ordered
+                if entry.path not in others and self._is_wanted(entry, root, rules, folders)
+            ]
             if wanted:
                 self.identities[folder] = self._identity(folder, facts)
             for at in range(0, len(wanted), _AT_ONCE):
                 yield [_facts(entry) for entry in wanted[at : at + _AT_ONCE]]
-            pending.extend(reversed(folders))
+            pending.extend((below, rules) for below in reversed(folders))
 
     def _is_wanted(
-        self, entry: os.DirEntry[bytes], others: frozenset[bytes], folders: list[bytes]
+        self, entry: os.DirEntry[bytes], root: bytes, rules: Rules, folders: list[bytes]
     ) -> bool:
         """Whether it is a picture or an archive; notes it when it is a folder to enter."""
-        if (entry.name.startswith(b".") and not self.hidden) or entry.path in others:
+        if entry.name.startswith(b".") and not self.hidden:
             return False
         if self._within is not None and entry.is_symlink() and _leads_out(entry, self._within):
             self.unlisted[entry.path] = "it leads out of the folders that may be indexed"
             self.closed.add(entry.path)
         elif _is_folder(entry):
-            folders.append(entry.path)
-            if entry.is_symlink():
-                self.links.add(entry.path)
+            if not self.left_out.is_left_out(rules, entry.path, is_folder=True):
+                folders.append(entry.path)
+                if entry.is_symlink():
+                    self.links.add(entry.path)
+        elif _is_file(entry.name):
+            return not self.left_out.is_left_out(rules, entry.path, is_folder=False)
         else:
-            return entry.name.lower().endswith(_SUFFIXES) or is_archive(entry.name)
+            self.others[root][suffix_of(entry.name)] += 1
         return False
 
 
@@ -283,7 +314,7 @@ def check_root(root: bytes) -> os.stat_result:
     if is_url(root):
         from relook.library.scan import RemoteWalk
 
-        RemoteWalk(root, False, lambda _: False, 1).check()
+        RemoteWalk(root, False, lambda _, __: False, 1).check()
         return os.stat_result((0,) * 10)
     try:
         return os.stat(root)

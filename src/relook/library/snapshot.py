@@ -13,6 +13,7 @@ from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.collection import LibraryVectors
+from relook.library.manifest import Manifest
 from relook.library.row_table import KEPT_FROM, Snapshot, keep_rows, kept_rows
 from relook.stores import Store
 from relook.stores.base import Mask
@@ -28,11 +29,13 @@ class Moment:
 
     Args:
         snapshot: Counters and row table of the catalog.
+        manifest: Of the encoder that made the vectors.
         vectors: The rows, [n, d].
         index_stamp: Of the index that was there, see `ivf_files.index_stamp`.
     """
 
     snapshot: Snapshot
+    manifest: Manifest
     vectors: LibraryVectors
     index_stamp: int = 0
     store: Store | None = None
@@ -131,7 +134,8 @@ def vectors_number(path: Path) -> int:
 def read_moment(
     folder: Path,
     catalog: Catalog,
-    vectors_of: Callable[[Snapshot], LibraryVectors],
+    manifest: Manifest,
+    vectors_of: Callable[[Snapshot, Manifest], LibraryVectors],
     known: Snapshot | None,
 ) -> Moment:
     """The current state of the catalog, with its vectors mapped.
@@ -139,23 +143,42 @@ def read_moment(
     Args:
         folder: Of the library.
         catalog: The open one there.
+        manifest: As it was read last.
         vectors_of: Opens the vectors of a moment.
         known: An earlier snapshot.
 
     Raises:
-        LibraryFormatError: `vectors_missing`, `bad_catalog`.
+        LibraryFormatError: `vectors_missing`, `bad_catalog`; `bad_manifest` where manifest and
+            catalog are of different encoders.
     """
     known = kept_rows(folder) if known is None else known
     while True:
         now = catalog.snapshot(known)
         try:
-            vectors = vectors_of(now)
+            manifest = _manifest_at(folder, manifest, now)
+            vectors = vectors_of(now, manifest)
         except LibraryFormatError:
             if catalog.snapshot(now).vectors_file == now.vectors_file:
                 raise
-            continue  # meanwhile a compaction replaced the file
+            continue  # meanwhile a compaction or an upgrade replaced the file
         went_on = known is not None and known.rewrites == now.rewrites
         n_read = len(now.rows) - (len(known.rows) if known and went_on else 0)
         if n_read * 10 > len(now.rows) > KEPT_FROM and catalog.writable:
             keep_rows(folder, now)
-        return Moment(now, vectors)
+        return Moment(now, manifest, vectors)
+
+
+def _manifest_at(folder: Path, manifest: Manifest, now: Snapshot) -> Manifest:
+    """The manifest of the encoder that made the rows of a snapshot; read again where it is old."""
+    manifest = manifest.at(now.encoder)
+    if now.encoder in (0, manifest.fingerprint.number):
+        return manifest
+    manifest = Manifest.read(folder).at(now.encoder)
+    if manifest.fingerprint.number != now.encoder:
+        raise LibraryFormatError(
+            "bad_manifest",
+            f"{folder / 'manifest.json'} names {manifest.fingerprint.told}, and the vectors are of"
+            " another encoder",
+            "restore the whole library from one backup, or index the pictures into a new one",
+        )
+    return manifest

@@ -17,8 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from relook.core.archives import Archive
+from relook.core.decoders import NO_DECODER, is_now_read
 from relook.core.errors import ImageError
-from relook.core.picture_paths import has_rival, is_archive, member_path
+from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
 from relook.core.settings import IndexSettings
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
@@ -26,6 +27,7 @@ from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
 from relook.library.known import KnownFiles
+from relook.library.left_out import Rules
 from relook.library.reading import with_words
 from relook.library.records import FileFacts, SkippedFile
 from relook.library.report import Clock
@@ -211,6 +213,8 @@ class Survey:
         before = self._skipped.get(facts.path)
         if before is None or self._settings.retry_skipped:
             return False
+        if before.code == NO_DECODER and is_now_read(before.message):
+            return False
         return before.facts == facts and before.code not in PASSING
 
     def _hand_on(self, files: Sequence[FileFacts]) -> None:
@@ -245,7 +249,7 @@ class Survey:
             if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
                 self.scan.unlisted[facts.path] = before.message
                 return
-        always = settings.hidden or settings.retry_skipped or rival
+        always = settings.hidden or settings.retry_skipped or rival or self._has_rules
         unchanged = not always and _is_unchanged(self._catalog, facts)
         if unchanged and self._pass_over(facts.path):
             return
@@ -262,9 +266,15 @@ class Survey:
 
     def _take_members(self, facts: FileFacts, archive: Archive) -> None:
         self.looked_into.add(facts.path)
+        rules = self._rules_of(facts.path)
+
+        def is_shown(name: bytes) -> bool:
+            left_out = self.scan.left_out
+            return self._is_shown(name) and not left_out.member_is_left_out(rules, facts.path, name)
+
         for name, code, reason in archive.skips:
             path = member_path(facts.path, name)
-            if self._is_shown(name):
+            if is_shown(name):
                 self._skip(SkippedFile(FileFacts(path, 0, facts.mtime_ns), code, reason))
         members = [
             FileFacts(
@@ -273,13 +283,22 @@ class Survey:
                 facts.mtime_ns if picture.stamp is None else picture.stamp,
             )
             for name, picture in archive.pictures.items()
-            if self._is_shown(name)
+            if is_shown(name)
         ]
         for at in range(0, len(members), _AT_ONCE):
             with self.listing.work(len(members[at : at + _AT_ONCE])):
                 self._compare(members[at : at + _AT_ONCE], facts.path)
-        if not self._settings.hidden:
+        if not self._settings.hidden and not self._has_rules:
             self.archives[facts.path] = facts
+
+    @property
+    def _has_rules(self) -> bool:
+        """Whether more than the built-in rules say which members of archives are left out."""
+        return self.scan.left_out.has_patterns
+
+    def _rules_of(self, archive: bytes) -> Rules:
+        root = next(root for root in self.scan.roots if is_below(archive, root))
+        return self.scan.left_out.at_root(root)
 
     def _is_shown(self, name: bytes) -> bool:
         parts = name.split(b"/")

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relook.mcp.http import http_server, run_http
+    from relook.mcp.mcp_settings import McpSettings
+    from relook.mcp.mcp_state import McpState
     from relook.mcp.server import create_server
-    from relook.mcp.settings import McpSettings
-    from relook.mcp.state import McpState
 
 __all__ = ["McpSettings", "McpState", "create_server", "http_server", "run_http"]
 
 # Its settings are read where the SDK is not installed, so the rest is imported on first use.
 _HOMES = {
-    "McpSettings": "settings",
-    "McpState": "state",
+    "McpSettings": "mcp_settings",
+    "McpState": "mcp_state",
     "create_server": "server",
     "http_server": "http",
     "run_http": "http",

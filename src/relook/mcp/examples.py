@@ -12,7 +12,7 @@ from relook.core.types import Box, Part, Query
 from relook.library.records import printable
 from relook.search.grammar import parse_query
 
-__all__ = ["Example", "Folders", "Wanted", "box_of"]
+__all__ = ["Example", "Folders", "Wanted"]
 
 
 class Folders:
@@ -23,7 +23,8 @@ class Folders:
     """
 
     def __init__(self, allowed: Iterable[str | os.PathLike[str]]) -> None:
-        self.allowed = tuple(dict.fromkeys(os.path.realpath(os.fspath(one)) for one in allowed))
+        places = (os.path.realpath(os.fspath(path)) for path in allowed)
+        self.allowed = tuple(dict.fromkeys(places))
 
     def file(self, named: str | os.PathLike[str]) -> Path:
         """The real file behind a name, when it may be read.
@@ -70,15 +71,15 @@ class Wanted:
             QueryError: when it makes no query.
             AccessError, NotFoundError: for a file that may not be named, or is not there.
         """
-        asked = parse_query(self.words).parts if self.words.strip() else ()
-        inside = tuple(
-            one if one.image is None else replace(one, image=folders.file(one.image))
-            for one in asked
+        parts = parse_query(self.words).parts if self.words.strip() else ()
+        from_words = tuple(
+            part if part.image is None else replace(part, image=folders.file(part.image))
+            for part in parts
         )
-        by_id = tuple(Part(image_id=one) for one in self.image_ids)
-        by_file = tuple(Part(image=folders.file(one)) for one in self.images)
-        unwanted = tuple(Part(text=one, weight=-1.0) for one in self.without)
-        return Query((*inside, *by_id, *by_file, *unwanted))
+        by_id = tuple(Part(image_id=image_id) for image_id in self.image_ids)
+        by_file = tuple(Part(image=folders.file(name)) for name in self.images)
+        unwanted = tuple(Part(text=words, weight=-1.0) for words in self.without)
+        return Query((*from_words, *by_id, *by_file, *unwanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Example:
 
     image_id: int | None
     image: str
-    box: Sequence[float] | None = None
+    box: Box | None = None
 
     def __post_init__(self) -> None:
         if (self.image_id is None) == (not self.image):
@@ -101,18 +102,8 @@ class Example:
         """It as a part of a query.
 
         Raises:
-            InputError: `bad_box`; AccessError, NotFoundError: as `Wanted.query`.
+            AccessError, NotFoundError: as `Wanted.query`.
         """
-        region = box_of(self.box)
         if self.image_id is not None:
-            return Part(image_id=self.image_id, box=region)
-        return Part(image=folders.file(self.image), box=region)
-
-
-def box_of(edges: Sequence[float] | None) -> Box | None:
-    """A box from its four edges; None for none.
-
-    Raises:
-        InputError: `bad_box`.
-    """
-    return None if edges is None else Box(*edges)
+            return Part(image_id=self.image_id, box=self.box)
+        return Part(image=folders.file(self.image), box=self.box)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from relook.gateway.guard import Guard
 from relook.gateway.listen import bind, uvicorn_config
-from relook.mcp.settings import McpSettings
+from relook.mcp.mcp_settings import McpSettings
 
 __all__ = ["PATH", "http_app", "http_server", "run_http"]
 

@@ -10,15 +10,14 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from relook.core.errors import InputError, NotFoundError, RelookError
+from relook.mcp.mcp_state import McpState
 from relook.mcp.pictures import MIME, small_jpeg
-from relook.mcp.replies import clean, image_values
-from relook.mcp.state import McpState
-from relook.mcp.tools_sessions import session_values
+from relook.mcp.replies import ROOT, ImageReply, SessionReply, SessionsReply
+from relook.serving.served_values import served
 
 __all__ = ["Resources"]
 
 _JSON = "application/json"
-_ROOT = "relook://libraries"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -35,39 +34,40 @@ class Resources:
 
     def add_to(self, server: MCPServer[Any]) -> None:
         """Registers them all."""
-        one = _ROOT + "/{library_id}"
-        image, session = one + "/images/{image_id}", one + "/sessions/{session_id}"
-        self._add(server, _ROOT, self.libraries, "libraries", "Every library.")
-        self._add(server, one, self.library, "library", "What a library holds.")
+        library = ROOT + "/{library_id}"
+        image, session = library + "/images/{image_id}", library + "/sessions/{session_id}"
+        self._add(server, ROOT, self.libraries, "libraries", "Every library.")
+        self._add(server, library, self.library, "library", "What a library holds.")
         self._add(server, image, self.image, "image", "What is known of an image.")
         self._add(
             server, image + "/picture", self.picture, "picture", "An image, as a small JPEG.", MIME
         )
-        self._add(server, one + "/sessions", self.sessions, "sessions", "Sessions, newest first.")
+        self._add(
+            server, library + "/sessions", self.sessions, "sessions", "Sessions, newest first."
+        )
         self._add(server, session, self.session, "session", "A session's page and judgements.")
 
     def _add(
-        self, server: MCPServer[Any], uri: str, read: Callable[..., Any], name: str, told: str,
+        self, server: MCPServer[Any], uri: str, read: Callable[..., Any], name: str, summary: str,
         mime: str = _JSON,
     ) -> None:  # fmt: skip
-        server.resource(uri, name=name, description=told, mime_type=mime)(read)
+        server.resource(uri, name=name, description=summary, mime_type=mime)(read)
 
     async def libraries(self) -> str:
         """Every library."""
-        return await self._read(
-            lambda: {"libraries": [one.info() for one in self._state.libraries]}
-        )
+        libraries = self._state.libraries
+        return await self._read(lambda: {"libraries": [volume.facts() for volume in libraries]})
 
     async def library(self, library_id: str) -> str:
         """What a library holds."""
-        return await self._read(lambda: self._state.libraries.get(library_id).info())
+        return await self._read(lambda: self._state.libraries.get(library_id).facts())
 
     async def image(self, library_id: str, image_id: str) -> str:
         """What is known of an image."""
 
-        def read() -> dict[str, Any]:
+        def read() -> ImageReply:
             volume = self._state.libraries.get(library_id)
-            return image_values(volume, volume.image(_id(image_id)))
+            return ImageReply.of(volume, volume.image(_id(image_id)))
 
         return await self._read(read)
 
@@ -86,43 +86,31 @@ class Resources:
 
     async def sessions(self, library_id: str) -> str:
         """The sessions of a library, newest first."""
-
-        def read() -> dict[str, Any]:
-            rows = self._state.libraries.get(library_id).library.sessions()
-            uri = f"{_ROOT}/{library_id}/sessions"
-            return {
-                "sessions": [
-                    {"session_id": row.session_id, "name": row.name, "created_s": row.created_s,
-                     "uri": f"{uri}/{row.session_id}"}
-                    for row in rows
-                ]
-            }  # fmt: skip
-
-        return await self._read(read)
+        return await self._read(lambda: SessionsReply.of(self._state.libraries.get(library_id)))
 
     async def session(self, library_id: str, session_id: str) -> str:
         """A session's current page and its judgements."""
 
-        def read() -> dict[str, Any]:
+        def read() -> SessionReply:
             volume = self._state.libraries.get(library_id)
             with volume.reading(session_id) as session:
-                return session_values(volume, session)
+                return SessionReply.of(volume, session)
 
         return await self._read(read)
 
-    async def _read(self, read: Callable[[], dict[str, Any]]) -> str:
-        return json.dumps(clean(await self._run(read)), ensure_ascii=False)
+    async def _read(self, read: Callable[[], object]) -> str:
+        return json.dumps(served(await self._run(read)), ensure_ascii=False)
 
     async def _run(self, read: Callable[[], T]) -> T:
         try:
             return await self._state.pool.run(read)
         except NotFoundError as error:
-            raise ResourceNotFoundError(_told(error)) from error
+            raise ResourceNotFoundError(_message(error)) from error
         except RelookError as error:
-            raise ResourceError(_told(error)) from error
+            raise ResourceError(_message(error)) from error
 
 
-def _told(error: RelookError) -> str:
+def _message(error: RelookError) -> str:
     return f"error[{error.code}]: {error}"
 
 

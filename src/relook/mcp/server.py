@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 import relook
 from relook.core.errors import InputError, NotFoundError, RelookError
+from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import error_reply
 from relook.mcp.resources import Resources
-from relook.mcp.state import McpState
 from relook.mcp.tools_ask import AskTools
 from relook.mcp.tools_search import SearchTools
 from relook.mcp.tools_sessions import SessionTools
@@ -76,12 +76,12 @@ class RelookServer(MCPServer[Any]):
             return _failed(name, error)
 
     def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
-        """Refuses a tool or an argument that there is not; silence would hide a typing error."""
-        tool = self._tool_manager.get_tool(name)
-        if tool is None:
-            known = ", ".join(one.name for one in self._tool_manager.list_tools())
+        """Refuses unknown tools and arguments; the SDK ignores a mistyped argument."""
+        named = self._tool_manager.get_tool(name)
+        if named is None:
+            known = ", ".join(tool.name for tool in self._tool_manager.list_tools())
             raise NotFoundError("no_tool", f"there is no tool {name[:60]!r}", f"there are: {known}")
-        known_arguments = tool.parameters.get("properties", {})
+        known_arguments = named.parameters.get("properties", {})
         for argument in arguments:
             if argument not in known_arguments:
                 raise InputError(
@@ -112,13 +112,13 @@ def _tools(state: McpState) -> list[Tool]:
         (look.explain, "Say why", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
     ]
-    made = []
+    tools = []
     for function, title, does in rows:
-        told = inspect.cleandoc(function.__doc__ or "")
-        tool = Tool.from_function(function, title=title, description=told, annotations=does)
+        summary = inspect.cleandoc(function.__doc__ or "")
+        tool = Tool.from_function(function, title=title, description=summary, annotations=does)
         tool.parameters["additionalProperties"] = False
-        made.append(tool)
-    return made
+        tools.append(tool)
+    return tools
 
 
 def _failed(name: str, error: ToolError) -> CallToolResult:
@@ -127,10 +127,13 @@ def _failed(name: str, error: ToolError) -> CallToolResult:
         return error_reply(cause)
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
+        inner = first.get("ctx", {}).get("error")
+        if isinstance(inner, RelookError):  # of a value that refused what it was made of
+            return error_reply(inner)
         where = ".".join(str(step) for step in first["loc"])
         return error_reply(
             InputError("bad_request", f"{where}: {first['msg']}", f"see the schema of {name}")
         )
     _LOG.error("the tool %s failed", name, exc_info=error)
-    told = "the server made a mistake"
-    return error_reply(RelookError("internal", told, "its log says more; please report it"))
+    fault = "the server made a mistake"
+    return error_reply(RelookError("internal", fault, "its log says more; please report it"))

@@ -19,15 +19,14 @@ from relook.app.asking import subject_of
 from relook.core.errors import AccessError
 from relook.mcp import arguments as given
 from relook.mcp.examples import Example
-from relook.mcp.progress import Telling
-from relook.mcp.replies import quoted, reply
-from relook.mcp.shapes import AnswerShape
-from relook.mcp.state import McpState
+from relook.mcp.mcp_state import McpState
+from relook.mcp.replies import ProgressReports, quoted, reply
 from relook.providers import Subject
 from relook.rag.answer import Answer
 from relook.rag.evidence import Item
 from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Question
+from relook.serving.schemas import answer_model
 
 __all__ = ["AskTools"]
 
@@ -62,7 +61,7 @@ class AskTools:
         strike: Annotated[given.Numbers, Field(description="Evidence to leave out.")] = [],
         pin: Annotated[given.Numbers, Field(description="Evidence to show first.")] = [],
         library_id: given.LibraryId = "",
-    ) -> Annotated[CallToolResult, AnswerShape]:
+    ) -> Annotated[CallToolResult, answer_model(Answer)]:
         """Answers a question about one picture from similar pictures and what is said of them.
 
         Name an image of the library or a picture file. The answer cites numbered evidence as
@@ -74,13 +73,13 @@ class AskTools:
             question, providers, model or None, when or None, compare=compare or None,
             strike=strike, pin=pin,
         )  # fmt: skip
-        telling, picture = Telling(ctx), Example(image_id, image)
-        answer = await self._state.asking.run(self._answer, picture, library_id, request, telling)
-        await telling.settled()
-        return reply(_text(answer), answer.as_dict())
+        reports, picture = ProgressReports(ctx), Example(image_id, image)
+        answer = await self._state.asking.run(self._answer, picture, library_id, request, reports)
+        await reports.settled()
+        return reply(_text(answer), answer)
 
     def _answer(
-        self, picture: Example, library_id: str, question: Question, telling: Telling
+        self, picture: Example, library_id: str, question: Question, reports: ProgressReports
     ) -> Answer:
         volume = self._state.volume(library_id)
         subject = self._subject(volume, picture)
@@ -89,7 +88,7 @@ class AskTools:
         def hear(stage: str, facts: Mapping[str, Any]) -> None:
             if stage in _STAGES:
                 name = facts.get("provider") or facts.get("model") or ""
-                telling(next(steps), None, f"{stage} {name}".strip())
+                reports(next(steps), None, f"{stage} {name}".strip())
 
         try:
             return self._state.questions.answer(question, subject, volume.library, hear=hear)

@@ -9,21 +9,32 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.errors import InputError
-from relook.core.settings import SearchSettings
-from relook.core.types import Query
+from relook.core.types import Box, Query
+from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
-from relook.mcp.examples import Example, Wanted, box_of
+from relook.mcp.examples import Example, Wanted
+from relook.mcp.mcp_state import McpState
 from relook.mcp.pictures import content_of, small_jpeg
-from relook.mcp.progress import Telling
-from relook.mcp.replies import image_values, page_text, page_values, quoted, reply
-from relook.mcp.shapes import InfoShape, LibrariesShape, PageShape, PicturesShape
-from relook.mcp.state import McpState
+from relook.mcp.replies import (
+    ImageReply,
+    InfoReply,
+    LibrariesReply,
+    PageReply,
+    PictureReply,
+    PicturesReply,
+    ProgressReports,
+    limit_of,
+    page_text,
+    quoted,
+    reply,
+)
 from relook.search.engine import Filter
 from relook.serving.questions import Uploads
+from relook.serving.schemas import answer_model
+from relook.serving.served_values import skipped_lines
 
 __all__ = ["SearchTools"]
 
-_LIMIT = min(SearchSettings().limit, 100)
 _MAX_SKIPPED = 200
 _MAX_PX = 2048
 
@@ -38,7 +49,7 @@ class SearchTools:
     def __init__(self, state: McpState) -> None:
         self._state = state
 
-    async def list_libraries(self) -> Annotated[CallToolResult, LibrariesShape]:
+    async def list_libraries(self) -> Annotated[CallToolResult, answer_model(LibrariesReply)]:
         """Lists the libraries of pictures that can be searched.
 
         Also tells below which folders picture files may be named as examples, and which models
@@ -48,20 +59,20 @@ class SearchTools:
 
     def _list_libraries(self) -> CallToolResult:
         state = self._state
-        lines = [volume.info() for volume in state.libraries]
+        libraries = tuple(volume.facts() for volume in state.libraries)
         text = "\n".join(
-            f"{one['library_id']}: {one['n_images']:,} images, {one['n_away']:,} of them away,"
-            f" {one['n_skipped']:,} files skipped"
-            for one in lines
+            f"{library.library_id}: {library.facts.n_images:,} images,"
+            f" {library.facts.n_away:,} of them away, {library.facts.n_skipped:,} files skipped"
+            for library in libraries
         )
-        values = {
-            "libraries": lines,
-            "folders": list(state.folders.allowed),
-            "models": list(state.questions.models),
-            "providers": list(state.questions.providers),
-            "allow_upload": state.questions.uploads is Uploads.ALLOWED,
-        }
-        return reply(text, values)
+        answer = LibrariesReply(
+            libraries=libraries,
+            folders=state.folders.allowed,
+            models=state.questions.models,
+            providers=state.questions.providers,
+            allow_upload=state.questions.uploads is Uploads.ALLOWED,
+        )
+        return reply(text, answer)
 
     async def library_info(
         self,
@@ -69,26 +80,24 @@ class SearchTools:
         skipped: Annotated[
             bool, Field(description="Whether to list files that could not be indexed, and why.")
         ] = False,
-    ) -> Annotated[CallToolResult, InfoShape]:
+    ) -> Annotated[CallToolResult, answer_model(InfoReply)]:
         """Tells what a library holds: counts, encoder, metadata keys for `where`, skipped files."""
         return await self._state.pool.run(self._library_info, library_id, skipped)
 
     def _library_info(self, library_id: str, skipped: bool) -> CallToolResult:
         volume = self._state.volume(library_id)
-        facts = volume.info()
-        files = volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else []
-        listed = [file.as_dict() for file in files]
-        text = (
-            f"{facts['library_id']}: {facts['n_images']:,} images, {facts['n_tiles']:,} regions,"
-            f" {facts['n_skipped']:,} files skipped; encoder {facts['encoder']}"
-        )
-        away = [
-            f"away: {one['n']:,} images: {quoted(one['place'])} {one['reason']}"
-            for one in facts["away"]
+        library = volume.facts()
+        facts = library.facts
+        files = skipped_lines(volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else ())
+        lines = [
+            f"{library.library_id}: {facts.n_images:,} images, {facts.n_tiles:,} regions,"
+            f" {facts.n_skipped:,} files skipped; encoder {facts.encoder}"
         ]
-        lines = [f"skipped[{one['code']}]: {quoted(one['path'])}" for one in listed]
-        values = {**facts, "fields": volume.fields(), "skipped": listed}
-        return reply("\n".join([text, *away, *lines]), values)
+        lines += [
+            f"away: {away.n:,} images: {quoted(away.place)} {away.reason}" for away in facts.away
+        ]
+        lines += [f"skipped[{file.code}]: {quoted(file.path)}" for file in files]
+        return reply("\n".join(lines), InfoReply(library, tuple(volume.fields()), files))
 
     async def search(
         self,
@@ -98,12 +107,12 @@ class SearchTools:
         without: given.Without = [],
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
-        fold: given.Fold = True,
+        limit: given.Limit = 0,
+        fold: given.Fold = None,
         away: given.Away = False,
         min_fit: given.MinFit = 0.0,
         library_id: given.LibraryId = "",
-    ) -> Annotated[CallToolResult, PageShape]:
+    ) -> Annotated[CallToolResult, answer_model(PageReply)]:
         """Finds images of a library by words, by example pictures, or both.
 
         Returns hits, best first, each with the region that fits best. Look at hits with
@@ -116,12 +125,12 @@ class SearchTools:
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(
-        self, wanted: Wanted, only: Filter, limit: int, fold: bool, library_id: str
+        self, wanted: Wanted, only: Filter, limit: int, fold: bool | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = wanted.query(self._state.folders)
-        page = volume.search(query, limit, only, fold)
-        return reply(page_text(page), page_values(volume, page))
+        page = volume.search(query, limit_of(volume, limit), only, fold)
+        return reply(page_text(page), PageReply.of(volume, page))
 
     async def similar(
         self,
@@ -130,22 +139,24 @@ class SearchTools:
         box: given.Region = None,
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
+        limit: given.Limit = 0,
         library_id: given.LibraryId = "",
-    ) -> Annotated[CallToolResult, PageShape]:
+    ) -> Annotated[CallToolResult, answer_model(PageReply)]:
         """Finds images that look like one picture, or like a region (box) of it.
 
         Name an image of the library (which is then left out) or a picture file.
         """
-        asked = Example(image_id, image, box)
+        example = Example(image_id, image, box)
         only = Filter(where, path or None, frozenset([image_id] if image_id else []))
-        return await self._state.pool.run(self._similar, asked, only, limit, library_id)
+        return await self._state.pool.run(self._similar, example, only, limit, library_id)
 
-    def _similar(self, asked: Example, only: Filter, limit: int, library_id: str) -> CallToolResult:
+    def _similar(
+        self, example: Example, only: Filter, limit: int, library_id: str
+    ) -> CallToolResult:
         volume = self._state.volume(library_id)
-        query = Query((asked.part(self._state.folders),))
-        page = volume.search(query, limit, only)
-        return reply(page_text(page), page_values(volume, page))
+        query = Query((example.part(self._state.folders),))
+        page = volume.search(query, limit_of(volume, limit), only)
+        return reply(page_text(page), PageReply.of(volume, page))
 
     async def show_images(
         self,
@@ -158,23 +169,23 @@ class SearchTools:
         ] = 0,
         box: given.Region = None,
         library_id: given.LibraryId = "",
-    ) -> Annotated[CallToolResult, PicturesShape]:
+    ) -> Annotated[CallToolResult, answer_model(PicturesReply)]:
         """Shows images of a library as pictures that you can look at.
 
         They are small JPEGs, bounded in bytes, in the order of image_ids. With box only that
         region of each is shown, from the original's pixels: use it to look closer.
         """
-        telling = Telling(ctx)
+        reports = ProgressReports(ctx)
         shown = await self._state.pool.run(
             self._show, image_ids, size_px or self._state.settings.picture_px, box, library_id,
-            telling,
+            reports,
         )  # fmt: skip
-        await telling.settled()
+        await reports.settled()
         return shown
 
     def _show(
-        self, image_ids: list[int], size_px: int, box: list[float] | None, library_id: str,
-        telling: Telling,
+        self, image_ids: list[int], size_px: int, box: Box | None, library_id: str,
+        reports: ProgressReports,
     ) -> CallToolResult:  # fmt: skip
         volume, settings = self._state.volume(library_id), self._state.settings
         if len(image_ids) > settings.n_pictures:
@@ -183,22 +194,19 @@ class SearchTools:
                 f"{len(image_ids)} pictures at once are too many",
                 f"show at most {settings.n_pictures} in one call",
             )
-        region, lines, pictures = box_of(box), [], []
-        records = [volume.image(one) for one in image_ids]
+        images, pictures = [], []
+        records = [volume.image(image_id) for image_id in image_ids]
         for at, record in enumerate(records):
-            telling(at, len(records), f"image {record.image_id}")
-            jpeg = small_jpeg(
-                record, volume.library.limits, size_px, settings.picture_bytes, region
-            )
-            lines.append({**image_values(volume, record), "n_bytes": len(jpeg)})
+            reports(at, len(records), f"image {record.image_id}")
+            jpeg = small_jpeg(record, volume.library.limits, size_px, settings.picture_bytes, box)
+            images.append(PictureReply(ImageReply.of(volume, record), len(jpeg)))
             pictures.append(content_of(jpeg))
-        text = "\n".join(_shown_line(at, one) for at, one in enumerate(lines, start=1))
-        values = {"library_id": volume.library_id, "images": lines}
-        return reply(text, values, *pictures)
+        lines = [_shown_line(at, record) for at, record in enumerate(records, start=1)]
+        answer = PicturesReply(volume.library_id, tuple(images))
+        return reply("\n".join(lines), answer, *pictures)
 
 
-def _shown_line(at: int, one: dict[str, Any]) -> str:
-    name = one["path"].rpartition("/")[2]
-    line = f"{at}. image_id {one['image_id']}, {quoted(name)}"
-    words = one["title"] or one["caption"]
+def _shown_line(at: int, record: ImageRecord) -> str:
+    line = f"{at}. image_id {record.image_id}, {quoted(record.path.name)}"
+    words = record.title or record.caption
     return line + (f", says {quoted(words)}" if words else "")

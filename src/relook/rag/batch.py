@@ -14,7 +14,7 @@ from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.core.json_form import Key
 from relook.providers.base import Subject
-from relook.rag.ask import Asker
+from relook.rag.asker import Asker
 
 __all__ = ["Batch", "Failed", "Journal", "Question", "read_questions", "run_batch"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
-from relook.core.converter import JsonValue, from_json
-from relook.core.errors import InputError, NotFoundError
+from relook.core.converter import JsonValue
+from relook.core.errors import NotFoundError
 from relook.core.json_form import INLINE, SHOWN, Digits, JsonShape, Key, Without
 from relook.providers.base import Match, ProviderResult, Sent
 
@@ -59,7 +59,9 @@ class Evidence(JsonValue):
         fetched: Pages and small pictures of matches that were read, by host.
     """
 
-    json_shape: ClassVar = JsonShape(ignore_unknown=True, code="bad_evidence")
+    json_shape: ClassVar = JsonShape(
+        ignore_unknown=True, needs=frozenset({"items", "providers"}), code="bad_evidence"
+    )
 
     items: tuple[Item, ...] = ()
     results: Annotated[tuple[ProviderResult, ...], Key("providers"), Without("matches")] = ()
@@ -137,14 +139,3 @@ class Evidence(JsonValue):
             for item in self.items
         )
         return replace(self, items=tuple(marked))
-
-    @classmethod
-    def from_dict(cls, values: object) -> Evidence:
-        """The inverse of `as_dict`; the providers' raw matches are not in it.
-
-        Raises:
-            InputError: `bad_evidence`, `bad_result` or `bad_match` when it is no evidence.
-        """
-        if not isinstance(values, Mapping) or not {"items", "providers"} <= values.keys():
-            raise InputError("bad_evidence", "not evidence: it has no items and no providers")
-        return from_json(cls, values)

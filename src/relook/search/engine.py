@@ -20,8 +20,10 @@ from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
+from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
+from relook.search.filter_notes import file_date_note, why_empty
 from relook.search.filtering import Filter, allowed_rows
 from relook.search.fit import (
     fit_scale,
@@ -35,7 +37,10 @@ from relook.search.fold import fold
 from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask
 
-__all__ = ["Engine", "Filter", "Ranking"]
+__all__ = ["EncoderOf", "Engine", "Filter", "Ranking"]
+
+EncoderOf = Callable[[Manifest], Encoder]
+"""Opens the encoder that made a library's vectors."""
 
 _AWAY = "away note"
 
@@ -69,12 +74,23 @@ class Engine:
 
     Args:
         files: The library.
-        encoder: The one that made its vectors.
+        encoder_of: Opens the encoder that a manifest names; raises where it cannot be had.
         settings: Defaults of a search.
     """
 
-    def __init__(self, files: LibraryFiles, encoder: Encoder, settings: SearchSettings) -> None:
-        self.files, self.encoder, self.settings = files, encoder, settings
+    def __init__(
+        self, files: LibraryFiles, encoder_of: EncoderOf, settings: SearchSettings
+    ) -> None:
+        self.files, self.encoder_of, self.settings = files, encoder_of, settings
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that made the vectors of this moment of the files.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` when it cannot be had any more.
+        """
+        return self.encoder_of(self.files.manifest)
 
     def search(
         self,
@@ -93,13 +109,14 @@ class Engine:
 
         Raises:
             QueryError, ImageError, NotFoundError: when a part cannot be read.
+            EncoderMismatchError: as `encoder`.
         """
         began = time.perf_counter()
-        self.files.refresh()
-        vectors, notes = part_vectors(query, self.encoder, self.files)
-        vector, words = combined(query, vectors, self.acts_by_fit), looked_for(query, vectors)
-        only = replace(only or Filter(), unwanted=self.unwanted(query))
-        page = self.page(query, vector, limit, only, fold_duplicates, words)
+        with self.files.moment():
+            vectors, notes = part_vectors(query, self.encoder, self.files)
+            vector, words = combined(query, vectors, self.acts_by_fit), looked_for(query, vectors)
+            only = replace(only or Filter(), unwanted=self.unwanted(query))
+            page = self.page(query, vector, limit, only, fold_duplicates, words)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(page, notes=(*page.notes, *notes), took_ms=took_ms)
 
@@ -154,8 +171,13 @@ class Engine:
             )
             for first, *others in groups[:limit]
         )
-        page = self.fitted(Page(query, hits, self.away_notes(only or Filter())), words)
-        return _fitting_enough(page, only.min_fit) if only and only.min_fit else page
+        only = only or Filter()
+        shown = [records[first] for first, *_ in groups[:limit]]
+        reason = file_date_note(shown, only.where)
+        reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
+        notes = (*filter(None, (reason,)), *self.away_notes(only))
+        page = self.fitted(Page(query, hits, notes), words)
+        return _fitting_enough(page, only.min_fit) if only.min_fit else page
 
     def fitted(self, page: Page, words: Floats | None) -> Page:
         """A page with the fit of its hits, and a note when nothing fits."""

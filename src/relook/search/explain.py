@@ -16,12 +16,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError
+from relook.core.errors import InputError, NotFoundError
 from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
-from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
 from relook.search.session import Session
 from relook.search.vectorise import crop_image, part_vectors, part_weights
@@ -87,7 +87,7 @@ class Change(JsonValue):
 
 
 def changes(
-    session: Session, *, keep_shown: bool = False, keep_judged: bool = False
+    session: Session, *, keep_shown: bool | None = None, keep_judged: bool | None = None
 ) -> dict[int, Change]:
     """How the current page came about: image id -> its places; empty for the first page.
 
@@ -104,10 +104,10 @@ def changes(
     if now.parent not in rounds:
         return {}
     before = rounds[now.parent]
-    # Judgements that led to the new round no longer wait on the one before: what counts
-    # there is what it was fitted from.
+    # The judgements behind the new round are no longer waiting, so the round before is fitted
+    # with exactly those that its own page was made from.
     known = before.parent is not None and before.strategy in STRATEGIES
-    strategy = before.strategy if known else "none"  # one of another version says nothing here
+    strategy = before.strategy if known else "none"  # unknown: made by another version
     scorer = session.fitted(strategy, at=before.number).scorer
     only = session.only_unseen(
         before.number, session.judgements, keep_shown=keep_shown, keep_judged=keep_judged
@@ -120,7 +120,7 @@ def changes(
     }
 
 
-def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
+def why(session: Session, hit: Hit, strategy: str | None = None) -> list[Reason]:
     """What raised and lowered a hit under the judgements so far, strongest first.
 
     The query's own share is split into its parts.
@@ -128,11 +128,12 @@ def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
     Raises:
         InputError: `not_linear` for a strategy whose score is not a sum.
     """
-    scorer = session.fitted(strategy).scorer
+    fitted = session.fitted(strategy)
+    scorer = fitted.scorer
     if scorer.vector is None:
         raise InputError(
             "not_linear",
-            f"the strategy {strategy!r} compares whole pictures; its score is not a sum of parts",
+            f"the strategy {fitted.strategy!r} compares whole pictures; its score is not a sum",
             "ask why with another strategy, or for the influence of a judgement",
         )
     tile = _tile_vector(session.engine, hit)
@@ -162,11 +163,17 @@ def _query_reasons(
     weights = part_weights(session.query, engine.acts_by_fit)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(one)) for name, one in zip(names, amounts, strict=True)]
+    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True) if share]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:
-    record = engine.files.catalog.images([hit.image_id])[0]
+    records = engine.files.records([hit.image_id])
+    if not records:
+        raise NotFoundError(
+            "no_vectors", f"image {hit.image_id} has no vectors at present",
+            "relook index makes them when its picture can be read",
+        )  # fmt: skip
+    record = records[0]
     row = np.array([record.first_row + hit.tile_number], np.int64)
     weight = engine.encoder.tile_weight if hit.tile_number else 1.0
     vector: Floats = weight * engine.files.vectors.rows(row)[0]
@@ -174,20 +181,20 @@ def _tile_vector(engine: Engine, hit: Hit) -> Floats:
 
 
 def influence(
-    session: Session, judgement_id: int, strategy: str = DEFAULT, limit: int = 6
+    session: Session, judgement_id: int, strategy: str | None = None, limit: int = 6
 ) -> Influence:
     """Which images one judgement moved up and down most, among all images.
 
     Args:
         session: With the judgement.
         judgement_id: Which one.
-        strategy: How judgements are used.
+        strategy: How judgements are used; as configured when None.
         limit: Length of each list at most.
 
     Raises:
         InputError: `no_influence` when the judgement does not count on this branch.
     """
-    if judgement_id not in {one.judgement_id for one in session.judgements}:
+    if judgement_id not in {judgement.judgement_id for judgement in session.judgements}:
         raise InputError(
             "no_influence", f"judgement {judgement_id} does not count on the current branch"
         )
@@ -197,8 +204,8 @@ def influence(
     without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
-        found = engine.files.catalog.matching(dict(session.only.where), session.only.path)
-        chosen = np.isin(ids, found)
+        matching = engine.files.catalog.matching(dict(session.only.where), session.only.path)
+        chosen = np.isin(ids, matching)
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
     if scorer.vector is None:

@@ -11,13 +11,13 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.feedback.directions import covariance
-from relook.feedback.evidence import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_table import Judgement
 
-__all__ = ["Fitted", "background", "gather", "template"]
+__all__ = ["Fitted", "TypedWords", "background", "gather", "template"]
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -25,9 +25,24 @@ _SEED = 20_260_101
 
 
 @dataclass(frozen=True, slots=True)
+class TypedWords:
+    """Words that a person typed on a round's page, without a picture.
+
+    Args:
+        relevant, irrelevant: About what fits, and what does not; commas part phrases.
+        round: Whose page it was.
+    """
+
+    relevant: str = ""
+    irrelevant: str = ""
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """A strategy fitted for the next page, with what it was fitted from."""
 
+    strategy: str
     evidence: Evidence
     scorer: Scorer
     notes: tuple[str, ...]
@@ -36,6 +51,7 @@ class Fitted:
 def gather(
     query: Floats,
     judgements: Sequence[Judgement],
+    typed: Sequence[TypedWords],
     first_page: Sequence[int],
     files: LibraryFiles,
     encoder: Encoder,
@@ -45,6 +61,7 @@ def gather(
     Args:
         query: [d] vector of the session's first query.
         judgements: Those on the way to the round, the latest on a place only.
+        typed: Words about what fits and what does not, of the rounds on the way to it.
         first_page: Image ids that the first query showed, best first.
         files: The open library.
         encoder: Its encoder.
@@ -64,6 +81,7 @@ def gather(
         query=query,
         items=items,
         first_page=_wholes(first_page, files),
+        words=_words(typed, encoder),
     )
     return evidence, notes
 
@@ -118,10 +136,14 @@ def _present(
     """Judged images that the library still has, by id, and a note for each other one."""
     wanted = dict.fromkeys(judgement.image_id for judgement in judgements)
     records = {record.image_id: record for record in files.records(wanted)}
+    absent = [image_id for image_id in wanted if image_id not in records]
+    bare = {
+        one.image_id for one in files.catalog.images(absent, missing_ok=True) if not one.n_tiles
+    }
     notes = tuple(
-        f"image {image_id} left the library; its judgement is kept, and does not count"
-        for image_id in wanted
-        if image_id not in records
+        f"image {image_id} {'has no vectors' if image_id in bare else 'left the library'};"
+        " its judgement is kept, and does not count"
+        for image_id in absent
     )
     return records, notes
 
@@ -130,10 +152,15 @@ def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> J
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
-    if judgement.box is None or judgement.crop is None or judgement.crop.shape != tiles.shape[1:]:
-        return Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    whole = Judged(judgement.judgement_id, sign, tiles, judgement.weight, round=judgement.round)
+    if judgement.box is None:
+        return whole
     inside = np.array([_is_inside(t, judgement.box) for t in files.tiling(record.tiling_id)])
-    covered = np.concatenate([judgement.crop[None], tiles[inside]])
+    covered = tiles[inside]
+    if judgement.crop is not None and judgement.crop.shape == tiles.shape[1:]:
+        covered = np.concatenate([judgement.crop[None], covered])
+    if not len(covered):
+        return whole
     return Judged(
         judgement.judgement_id,
         sign,
@@ -155,12 +182,36 @@ def _with_captions(
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something."""
     captions = [judgement.caption.strip() if judgement.caption else "" for judgement in judgements]
+    phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
     texts = [caption for caption in captions if caption]
-    vectors = iter(encoder.encode_texts(texts))
-    return tuple(
+    vectors = iter(encoder.encode_texts([*texts, *(one for parts in phrases for one in parts)]))
+    spoken = [
         replace(item, caption=next(vectors)) if caption else item
         for item, caption in zip(items, captions, strict=True)
+    ]
+    return tuple(
+        replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item
+        for item, parts in zip(spoken, phrases, strict=True)
     )
+
+
+def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
+    """Typed words with the vectors of their phrases."""
+    signed = [
+        (sign, text, one.round)
+        for one in typed
+        for sign, text in ((1, one.relevant), (-1, one.irrelevant))
+        if _phrases(text)
+    ]
+    return tuple(
+        Words(sign, text.strip(), encoder.encode_texts(_phrases(text)), number)
+        for sign, text, number in signed
+    )
+
+
+def _phrases(text: str) -> list[str]:
+    """The parts between commas, as VisualReF parts its text boxes."""
+    return [part for phrase in text.split(", ") if (part := phrase.strip(" .\n\t"))]
 
 
 def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:

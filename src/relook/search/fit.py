@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from relook.core.types import Hit, Query
 from relook.core.vectors import Floats
@@ -241,5 +242,5 @@ def n_leading(hits: Sequence[Hit], line: float) -> int | None:
     return max(reached, default=0)
 
 
-def _logistic(values: NDArray[np.floating]) -> Floats:
+def _logistic(values: npt.NDArray[np.floating[Any]]) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -30, 30))), np.float32)

@@ -13,6 +13,7 @@ from relook.core.errors import AnswerError, InputError
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.records import printable
+from relook.library.session_rows import MAX_TEXT, MAX_WEIGHT, Caption, ImageId, Weight
 from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.history import Place
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "INSTRUCTION", "MAX_CAPTION", "MAX_WEIGHT", "Captioning", "JudgementRequest", "Prepared",
-    "about", "checked_caption", "checked_weight", "prepare",
+    "INSTRUCTION", "Captioning", "JudgementRequest", "Prepared",
+    "about", "checked_caption", "checked_weight", "checked_words", "prepare",
 ]  # fmt: skip
 
 Captioning = Callable[["Image.Image", About], str]
@@ -32,27 +33,25 @@ Captioning = Callable[["Image.Image", About], str]
 INSTRUCTION = "instruction"
 """Key of the first round's record under which a session keeps its instruction."""
 
-MAX_CAPTION = 10_000
-MAX_WEIGHT = 1000.0
-
 
 @dataclass(frozen=True, slots=True)
 class JudgementRequest:
-    """A judgement that somebody wants made.
+    """A mark that somebody wants made on an image, or on a region of it.
 
     Args:
-        image_id: The image.
-        relevant: Or irrelevant.
-        box: The region that is meant; None for the whole image.
-        caption: What is in it; None where the captioner is to say, empty for no words.
-        weight: How much it counts, above 0 and at most 1000.
+        image_id: An image of the library.
+        relevant: Whether this is what is looked for.
+        box: The region that is meant, x0, y0, x1, y1 as fractions of the upright picture's width
+            and height, from the top left; None for the whole image.
+        caption: A few words for what is in it; suggested when None, none when empty.
+        weight: How much it counts.
     """
 
-    image_id: int
+    image_id: ImageId
     relevant: bool
     box: Box | None = None
-    caption: str | None = None
-    weight: float = 1.0
+    caption: Caption | None = None
+    weight: Weight = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class BoxWords:
 
     Args:
         caption: Puts words to a crop; None where nobody does.
-        about: Relevant or not -> what the captioner is told.
+        about: Relevant or not -> what the captioner knows of the search.
         progress: Called for each box that is cut.
     """
 
@@ -86,7 +85,7 @@ class BoxWords:
 
 
 def about(query: Query, first: RoundRow, relevant: bool) -> About:
-    """What a captioner is told of a box of a session.
+    """What a captioner gets to know with a box of a session.
 
     Args:
         query: The first query.
@@ -113,11 +112,12 @@ def prepare(
             in different ways.
         ImageError: when a box is drawn and the picture file cannot be read.
     """
-    wanted = [_checked(one) for one in dict.fromkeys(requests)]
-    records = {one.image_id: one for one in engine.files.catalog.images(r.image_id for r in wanted)}
+    wanted = [_checked(request) for request in dict.fromkeys(requests)]
+    known = engine.files.catalog.images(request.image_id for request in wanted)
+    records = {record.image_id: record for record in known}
     _refuse_contradictions(wanted, lambda i: printable(records[i].facts.path))
     boxed: dict[BoxPlace, JudgementRequest] = {
-        (one.image_id, one.box): one for one in wanted if one.box is not None
+        (request.image_id, request.box): request for request in wanted if request.box is not None
     }
     words: dict[Place, str] = {}
     notes: list[str] = []
@@ -133,7 +133,7 @@ def prepare(
             box_words.progress()
 
     vectors = crop_vectors(engine, boxed, see)
-    judgements = [_judgement(one, number, words, vectors) for one in wanted]
+    judgements = [_judgement(request, number, words, vectors) for request in wanted]
     return Prepared(number, tuple(judgements), tuple(notes))
 
 
@@ -156,15 +156,32 @@ def checked_caption(caption: str | None) -> str | None:
     """
     if caption is None:
         return None
-    if not isinstance(caption, str) or any("\ud800" <= one <= "\udfff" for one in caption):
+    if not isinstance(caption, str) or any("\ud800" <= letter <= "\udfff" for letter in caption):
         raise InputError("bad_caption", f"caption {caption!r:.80} is no text that can be kept")
-    if len(caption) > MAX_CAPTION:
+    if len(caption) > MAX_TEXT:
         raise InputError(
             "bad_caption",
-            f"a caption of {len(caption):,} characters is longer than {MAX_CAPTION:,}",
+            f"a caption of {len(caption):,} characters is longer than {MAX_TEXT:,}",
             "say what is in the box in a few words",
         )
     return caption
+
+
+def checked_words(words: str) -> str:
+    """Words that are typed without a picture, without blanks around them.
+
+    Raises:
+        InputError: `bad_words` when they are no text, or very long.
+    """
+    if not isinstance(words, str) or any("\ud800" <= one <= "\udfff" for one in words):
+        raise InputError("bad_words", f"{words!r:.80} is no text that can be kept")
+    if len(words) > MAX_TEXT:
+        raise InputError(
+            "bad_words",
+            f"{len(words):,} characters of words are more than {MAX_TEXT:,}",
+            "say in a few words what fits, and what does not",
+        )
+    return words.strip()
 
 
 def _checked(request: JudgementRequest) -> JudgementRequest:

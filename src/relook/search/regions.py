@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relook.core.errors import LibraryBusyError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.vectors import Floats
-from relook.encoders.base import encode_images
+from relook.encoders.base import Encoder, encode_images
+from relook.library.files import LibraryFiles
 from relook.search.engine import Engine
 from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BoxPlace", "crop_vectors", "region"]
+__all__ = ["BoxPlace", "check_current", "crop_vectors", "encoded_boxes", "region"]
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
@@ -36,7 +38,7 @@ def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Ima
 
 def crop_vectors(
     engine: Engine,
-    places: Iterable[BoxPlace],
+    places: Collection[BoxPlace],
     see: Callable[[BoxPlace, Image.Image], None] | None = None,
 ) -> dict[BoxPlace, Floats]:
     """The vectors [d] of what boxes show, cut a little wider from the original pixels.
@@ -51,6 +53,16 @@ def crop_vectors(
     Raises:
         NotFoundError: `no_image`; ImageError: when a picture file cannot be decoded.
     """
+    return encoded_boxes(engine.files, engine.encoder, places, see) if places else {}
+
+
+def encoded_boxes(
+    files: LibraryFiles,
+    encoder: Encoder,
+    places: Iterable[BoxPlace],
+    see: Callable[[BoxPlace, Image.Image], None] | None = None,
+) -> dict[BoxPlace, Floats]:
+    """As `crop_vectors`, by any encoder."""
     from relook.core.images import load  # a click on a whole picture does without Pillow
 
     boxes: dict[int, dict[Box, None]] = {}
@@ -58,21 +70,35 @@ def crop_vectors(
         boxes.setdefault(image_id, {})[box] = None
     vectors: dict[BoxPlace, Floats] = {}
     batch: list[tuple[BoxPlace, Image.Image]] = []
-    for record in engine.files.catalog.images(boxes):
-        picture = load(record.path, 0, engine.files.limits)
+    for record in files.catalog.images(boxes):
+        picture = load(record.path, 0, files.limits)
         for box in boxes[record.image_id]:
             place = (record.image_id, box)
             batch.append((place, picture.crop(box.padded(_PADDING))))
             if see is not None:
                 see(*batch[-1])
             if len(batch) == _BATCH:
-                vectors |= _encoded(engine, batch)
+                vectors |= _encoded(encoder, batch)
                 batch = []
-    return vectors | _encoded(engine, batch)
+    return vectors | _encoded(encoder, batch)
 
 
-def _encoded(engine: Engine, batch: list[tuple[BoxPlace, Image.Image]]) -> dict[BoxPlace, Floats]:
+def check_current(files: LibraryFiles) -> None:
+    """Refuses to go on with vectors of an encoder that is not the library's any more.
+
+    Raises:
+        LibraryBusyError: `session_busy` when another process has just upgraded the library.
+    """
+    if not files.is_current():
+        raise LibraryBusyError(
+            "session_busy",
+            "the library has just gone over to another encoder",
+            "do it again: everything marked is there",
+        )
+
+
+def _encoded(encoder: Encoder, batch: list[tuple[BoxPlace, Image.Image]]) -> dict[BoxPlace, Floats]:
     if not batch:
         return {}
-    vectors = encode_images(engine.encoder, [crop for _, crop in batch])
+    vectors = encode_images(encoder, [crop for _, crop in batch])
     return {place: vector for (place, _), vector in zip(batch, vectors, strict=True)}

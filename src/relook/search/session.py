@@ -15,9 +15,9 @@ from dataclasses import asdict, replace
 from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
-from relook.feedback.strategies import DEFAULT
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine, Filter
+from relook.search.feedback_evidence import TypedWords
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -28,10 +28,11 @@ from relook.search.judging import (
     about,
     checked_caption,
     checked_weight,
+    checked_words,
     prepare,
 )
-from relook.search.regions import crop_vectors, region
-from relook.search.session_view import SessionView, no_judgement, only_record
+from relook.search.regions import check_current, crop_vectors, region
+from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
 
 __all__ = ["Session", "start"]
 
@@ -109,6 +110,7 @@ class Session(SessionView):
             InputError, NotFoundError, ImageError: as `judge_all`.
         """
         self._whole_row()
+        self.engine.files.refresh()
         first = self._first
         words = BoxWords(
             caption or self._caption, lambda sign: about(self.query, first, sign), progress
@@ -119,6 +121,8 @@ class Session(SessionView):
         """Writes what was prepared, in place of what waits at the same places."""
         if not prepared.judgements:
             return []
+        if any(judgement.crop is not None for judgement in prepared.judgements):
+            check_current(self.engine.files)
         if self.row.current_round != prepared.round:
             raise LibraryBusyError(
                 "session_busy",
@@ -193,13 +197,17 @@ class Session(SessionView):
         if weight is not None:
             values["weight"] = checked_weight(weight)
         if box is not None and box != judgement.box:
+            self.engine.files.refresh()
             place = (judgement.image_id, box)
             values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
             if judgement.caption_by == "captioner" or judgement.caption is None:
                 values |= _caption_values(None)
         if caption is not None:
             values |= _caption_values(caption)
-        self._table.change(self.session_id, judgement_id, values)
+        with self._table.together():
+            if "crop" in values:
+                check_current(self.engine.files)
+            self._table.change(self.session_id, judgement_id, values)
         return self._judgement(judgement_id)
 
     def remove(self, judgement_id: int) -> None:
@@ -234,7 +242,7 @@ class Session(SessionView):
             return f"image {here[-1].image_id} is not {sign} any more"
         if now.parent is None:
             raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
-        if any(one.parent == now.number for one in self.rounds):
+        if any(row.parent == now.number for row in self.rounds):
             self._table.go(self.session_id, now.parent)
             return f"back on round {now.parent}; round {now.number} is kept, others grew from it"
         self._table.remove_round(self.session_id, now.number, now.parent)
@@ -252,24 +260,31 @@ class Session(SessionView):
 
     def again(
         self,
-        strategy: str = DEFAULT,
+        strategy: str | None = None,
         *,
         judging: Prepared | None = None,
         limit: int | None = None,
-        keep_shown: bool = False,
-        keep_judged: bool = False,
+        keep_shown: bool | None = None,
+        keep_judged: bool | None = None,
+        relevant_words: str = "",
+        irrelevant_words: str = "",
     ) -> Page:
         """The next page, fitted from the first query and all judgements on the way here.
 
         Args:
-            strategy: A name of `relook.feedback.strategies.STRATEGIES`.
+            strategy: A name of `relook.feedback.strategies.STRATEGIES`; the configured one
+                when None.
             judging: What `prepare` made of judgements that are made in the same step: they are
                 kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
             keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may.
+            keep_judged: Whether judged images may. Both are as configured when None.
+            relevant_words: What fits, in words; commas part several. They belong to the new
+                round, and count for all that grow from it.
+            irrelevant_words: The same for what does not fit.
 
         Raises:
+            InputError: `bad_words` for words that are too long.
             NotFoundError: `unknown_strategy`.
             LibraryBusyError: `session_busy`, as for `judge_all`.
         """
@@ -278,14 +293,20 @@ class Session(SessionView):
         self.engine.files.refresh()
         now = self.round
         judging = judging or Prepared(now.number)
-        judged = self._judgements_at(now.number, judging)
-        fitted = self._fit(strategy, judged)
+        judged = self._judgements_at(now.number, judging, by_round=self._is_chained(strategy))
+        typed = TypedWords(
+            checked_words(relevant_words), checked_words(irrelevant_words), now.number
+        )
+        fitted = self._fit(strategy, judged, [*self._typed_at(now.number), typed])
         size = limit or max(len(self._first.hits), 1)
         only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
         ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
-        row = self._add(RoundRow(number, now.number, strategy, ranking.rows, record), judging)
+        words = zip(WORD_KEYS, (typed.relevant, typed.irrelevant), strict=True)
+        record |= {key: text for key, text in words if text}
+        row = RoundRow(number, now.number, fitted.strategy, ranking.rows, record)
+        row = self._add(row, judging)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 

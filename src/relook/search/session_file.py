@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Self, cast
 
-from relook.core.converter import from_json
+from relook.core.converter import JsonValue, from_json
 from relook.core.errors import InputError, RelookError, TooLargeError
 from relook.core.json_form import HEX, Longest, OneOf
 from relook.core.settings import SessionLimits
@@ -28,6 +28,7 @@ from relook.library.session_rows import (
     Text,
     Weight,
 )
+from relook.library.session_values import Judgement, RoundRow
 
 __all__ = [
     "FORMAT",
@@ -70,6 +71,12 @@ class RoundEntry:
     hits: Annotated[tuple[HitRow, ...], Longest(_MAX_HITS)]
     record: RecordShape
 
+    @classmethod
+    def of(cls, row: RoundRow) -> Self:
+        """A round to be written; its record has the keys that it has in the catalog, no others."""
+        record = cast(RecordShape, row.record)
+        return cls(row.number, row.parent, row.strategy, row.hits, record)
+
 
 @dataclass(frozen=True, slots=True)
 class JudgementEntry:
@@ -85,9 +92,15 @@ class JudgementEntry:
     led_to: RoundNumber | None
     judgement_id: ImageId | None = None
 
+    @classmethod
+    def of(cls, judgement: Judgement) -> Self:
+        """A judgement to be written."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: getattr(judgement, name) for name in names})
+
 
 @dataclass(frozen=True, slots=True)
-class SessionFile:
+class SessionFile(JsonValue):
     """An exported session.
 
     Args:
@@ -111,12 +124,12 @@ class SessionFile:
     encoder: Annotated[str, Longest(200)] = ""
 
 
-def read_file(data: bytes, told: str, limits: SessionLimits) -> tuple[SessionFile, Any]:
+def read_file(data: bytes, source: str, limits: SessionLimits) -> tuple[SessionFile, Any]:
     """Reads an exported session and checks all of it.
 
     Args:
         data: The file.
-        told: What to call it in messages.
+        source: What to call it in messages.
         limits: How much it may hold.
 
     Returns:
@@ -127,8 +140,8 @@ def read_file(data: bytes, told: str, limits: SessionLimits) -> tuple[SessionFil
         TooLargeError: `session_too_large` for one that holds more than the limits say.
     """
     try:
-        values = _json(data, told, limits)
-        _check_sizes(values, told, limits)
+        values = _json(data, source, limits)
+        _check_sizes(values, source, limits)
         file = from_json(SessionFile, values, skip_unknown=True)
         _check_query(file.query)
         _check_images(file.images)
@@ -137,25 +150,25 @@ def read_file(data: bytes, told: str, limits: SessionLimits) -> tuple[SessionFil
     except TooLargeError:
         raise
     except RecursionError as error:
-        raise bad_file(told, "it is nested too deeply") from error
+        raise bad_file(source, "it is nested too deeply") from error
     except ValueError as error:
         problem = error.message if isinstance(error, RelookError) else error
-        raise bad_file(told, problem) from error
+        raise bad_file(source, problem) from error
     return file, values
 
 
-def bad_file(told: str, problem: object) -> InputError:
+def bad_file(source: str, problem: object) -> InputError:
     """The error for what is no exported session."""
     return InputError(
         "bad_session_file",
-        f"{told} is not an exported session: {problem}",
+        f"{source} is not an exported session: {problem}",
         "export it again with: relook session export",
     )
 
 
-def _json(data: bytes, told: str, limits: SessionLimits) -> Any:
+def _json(data: bytes, source: str, limits: SessionLimits) -> Any:
     if len(data) > limits.max_file_bytes:
-        raise _too_large(told, f"{len(data):,} bytes", "max_file_bytes", limits.max_file_bytes)
+        raise _too_large(source, f"{len(data):,} bytes", "max_file_bytes", limits.max_file_bytes)
     return json.loads(
         data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
     )
@@ -175,20 +188,20 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number that JSON has")
 
 
-def _check_sizes(values: Any, told: str, limits: SessionLimits) -> None:
+def _check_sizes(values: Any, source: str, limits: SessionLimits) -> None:
     """Counts before anything is built of them."""
     if not isinstance(values, Mapping):
         return
     for key, most in (("judgements", limits.max_judgements), ("rounds", limits.max_rounds)):
         rows = values.get(key)
         if isinstance(rows, list) and len(rows) > most:
-            raise _too_large(told, f"{len(rows):,} {key}", f"max_{key}", most)
+            raise _too_large(source, f"{len(rows):,} {key}", f"max_{key}", most)
 
 
-def _too_large(told: str, held: str, name: str, most: int) -> TooLargeError:
+def _too_large(source: str, held: str, name: str, most: int) -> TooLargeError:
     return TooLargeError(
         "session_too_large",
-        f"{told} holds {held}; at most {most:,} are taken",
+        f"{source} holds {held}; at most {most:,} are taken",
         f"sessions.{name} in the configuration is the bound",
     )
 

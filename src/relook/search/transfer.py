@@ -18,11 +18,12 @@ from relook.library.records import printable
 from relook.library.session_rows import record_values
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine
-from relook.search.regions import crop_vectors
+from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
 from relook.search.session_file import (
     FORMAT,
     JudgementEntry,
+    PictureEntry,
     RoundEntry,
     SessionFile,
     bad_file,
@@ -33,40 +34,29 @@ __all__ = ["FORMAT", "add_session", "export_session", "import_session"]
 
 
 def export_session(session: Session) -> dict[str, Any]:
-    """Everything of a session as a JSON object: query, rounds, judgements, pictures."""
-    judgements = session.all_judgements
-    rounds = session.rounds
+    """Everything of a session as a JSON object: query, rounds, judgements, pictures.
+
+    An image that left the library is no longer among the pictures; the session keeps its number.
+    """
+    judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    wanted = dict.fromkeys([*shown, *(one.image_id for one in judgements)])
-    # One that left the library is left out: the session keeps its number, and has no picture.
-    images = {
-        str(record.image_id): {
-            "content": record.content.hex(),
-            "path": printable(record.facts.path),
-        }
-        for record in session.engine.files.catalog.images(wanted, missing_ok=True)
-    }
+    named = dict.fromkeys([*shown, *(judgement.image_id for judgement in judgements)])
+    records = session.engine.files.catalog.images(named, missing_ok=True)
+    file = SessionFile(
+        format=FORMAT,
+        name=session.row.name,
+        query=session.query,
+        current_round=session.row.current_round,
+        encoder=session.engine.files.manifest.fingerprint.digest,
+        images={
+            str(record.image_id): PictureEntry(record.content, printable(record.facts.path))
+            for record in records
+        },
+        rounds=tuple(map(RoundEntry.of, rounds)),
+        judgements=tuple(map(JudgementEntry.of, judgements)),
+    )
     problems = list(session.problems)
-    return {
-        "format": FORMAT,
-        "name": session.row.name,
-        "query": session.query.as_dict(),
-        "current_round": session.row.current_round,
-        "encoder": session.engine.encoder.fingerprint.digest,
-        "images": images,
-        "rounds": [
-            {
-                "number": row.number,
-                "parent": row.parent,
-                "strategy": row.strategy,
-                "hits": [list(hit) for hit in row.hits],
-                "record": row.record,
-            }
-            for row in rounds
-        ],
-        "judgements": [one.as_dict() for one in judgements],
-        **({"problems": problems} if problems else {}),
-    }
+    return file.as_dict() | ({"problems": problems} if problems else {})
 
 
 def import_session(
@@ -78,7 +68,7 @@ def import_session(
             data = stream.read(limits.max_file_bytes + 1)
     except OSError as error:
         raise bad_file(str(file), error) from error
-    return add_session(engine, table, data, limits, told=str(file))
+    return add_session(engine, table, data, limits, source=str(file))
 
 
 def add_session(
@@ -87,7 +77,7 @@ def add_session(
     data: bytes,
     limits: SessionLimits,
     *,
-    told: str = "it",
+    source: str = "it",
     check: Callable[[Query], object] | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Adds an exported session to a library; all of it is checked before any of it is written.
@@ -97,7 +87,7 @@ def add_session(
         table: Where its sessions are kept.
         data: The session as JSON.
         limits: How much it may hold.
-        told: What to call it in messages.
+        source: What to call it in messages.
         check: Raises when the session's query is not welcome.
 
     Returns:
@@ -108,17 +98,18 @@ def add_session(
             `other_library` when the library has none of its pictures;
         TooLargeError: `session_too_large`; ImageError: when the picture of a box cannot be read.
     """
-    file, values = read_file(data, told, limits)
+    file, values = read_file(data, source, limits)
     if check is not None:
         check(file.query)
-    ids = _find(engine, {int(i): one.content for i, one in file.images.items()})
+    ids = _find(engine, {int(key): entry.content for key, entry in file.images.items()})
     if file.images and not ids:
         raise InputError(
             "other_library",
             f"the library has none of the {len(file.images)} pictures of this session",
             "import it into a library that has them",
         )
-    n_tiles = {one.image_id: one.n_tiles for one in engine.files.catalog.images(ids.values())}
+    records = engine.files.catalog.images(ids.values())
+    n_tiles = {record.image_id: record.n_tiles for record in records}
     rounds = [
         _round_row(row, raw["record"], ids, n_tiles)
         for row, raw in zip(file.rounds, values["rounds"], strict=True)
@@ -126,6 +117,7 @@ def add_session(
     judgements = _judgements(file.judgements, ids, engine)
     session_id = uuid.uuid4().hex[:12]
     with table.together():
+        check_current(engine.files)
         table.create(session_id, file.name, file.query.as_dict())
         for row in rounds:
             table.add_round(session_id, row)
@@ -161,23 +153,24 @@ def _judgements(
     entries: Sequence[JudgementEntry], ids: Mapping[int, int], engine: Engine
 ) -> list[Judgement]:
     """The judgements on this library's images, with the crops' vectors of its encoder."""
-    ours = [one for one in entries if one.image_id in ids]
-    places = [(ids[one.image_id], one.box) for one in ours if one.box is not None]
-    crops = crop_vectors(engine, places)
+    kept = [(entry, ids[entry.image_id]) for entry in entries if entry.image_id in ids]
+    crops = crop_vectors(
+        engine, [(image_id, entry.box) for entry, image_id in kept if entry.box is not None]
+    )
     return [
         Judgement(
-            0, one.round, ids[one.image_id], one.relevant, one.box, one.caption, one.caption_by,
-            one.weight, None if one.box is None else crops[ids[one.image_id], one.box], one.led_to,
+            0, entry.round, image_id, entry.relevant, entry.box, entry.caption, entry.caption_by,
+            entry.weight, None if entry.box is None else crops[image_id, entry.box], entry.led_to,
         )
-        for one in ours
+        for entry, image_id in kept
     ]  # fmt: skip
 
 
 def _find(engine: Engine, contents: Mapping[int, bytes]) -> dict[int, int]:
     """Image ids of the file -> image ids of this library, by content."""
-    found = {}
+    ids = {}
     for image_id, content in contents.items():
         twins = engine.files.catalog.images_with(content)
         if twins:
-            found[image_id] = twins[0].image_id
-    return found
+            ids[image_id] = twins[0].image_id
+    return ids

@@ -167,7 +167,7 @@ def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:
         return crop_vector(part, encoder, files.limits)
     assert part.image_id is not None
     record = files.catalog.images([part.image_id])[0]
-    if part.box is None:
+    if part.box is None and record.n_tiles:
         whole: Floats = files.vectors.rows(np.array([record.first_row]))[0]
         return whole
     return crop_vector(Part(image=record.path, box=part.box), encoder, files.limits)

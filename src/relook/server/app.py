@@ -21,24 +21,24 @@ from relook.gateway.error_answers import install
 from relook.gateway.guard import API, Guard
 from relook.gateway.server_settings import ServerSettings
 from relook.server import (
-    models,
     routes_ask,
     routes_files,
     routes_images,
     routes_jobs,
     routes_libraries,
-    routes_meta,
     routes_sessions,
 )
+from relook.server.api_answers import ErrorAnswer
 from relook.server.state import ServerState
 from relook.serving.libraries import Captioning
+from relook.serving.schemas import answer_model
 
 __all__ = ["create_app", "reference_page"]
 
 _STATIC = Path(__file__).with_name("static")
 _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 501, 502, 503, 507)
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": models.ErrorAnswer, "description": "Error"} for status in _STATUSES
+    status: {"model": answer_model(ErrorAnswer), "description": "Error"} for status in _STATUSES
 }
 
 
@@ -86,11 +86,10 @@ def create_app(
     app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
     modules = (
-        routes_meta, routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs,
-        routes_ask,
+        routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs, routes_ask,
     )  # fmt: skip
-    for module in modules:
-        api.include_router(module.router)
+    for router in (routes_libraries.server_router, *(module.router for module in modules)):
+        api.include_router(router)
     app.include_router(api)
 
     @app.get(f"{API}/docs", include_in_schema=False, response_class=HTMLResponse)
@@ -149,11 +148,11 @@ def reference_page(document: Mapping[str, Any]) -> str:
 def _route(path: str, method: str, route: Mapping[str, Any]) -> str:
     lines = [f"<section><h3><code>{method.upper()} {escape(path)}</code></h3>"]
     lines.append(f"<p>{escape(route.get('description', route.get('summary', '')))}</p><ul>")
-    for one in route.get("parameters", ()):
-        told = one.get("description") or _kind(one["schema"])
-        needed = "" if one.get("required") else " (optional)"
-        where = f"{one['in']} <code>{escape(one['name'])}</code>{needed}"
-        lines.append(f"<li>{where}: {escape(told)}</li>")
+    for parameter in route.get("parameters", ()):
+        summary = parameter.get("description") or _kind(parameter["schema"])
+        needed = "" if parameter.get("required") else " (optional)"
+        where = f"{parameter['in']} <code>{escape(parameter['name'])}</code>{needed}"
+        lines.append(f"<li>{where}: {escape(summary)}</li>")
     for kind, body in route.get("requestBody", {}).get("content", {}).items():
         lines.append(f"<li>body {escape(kind)}: {_link(body.get('schema', {}))}</li>")
     for status, answer in route["responses"].items():
@@ -167,9 +166,9 @@ def _route(path: str, method: str, route: Mapping[str, Any]) -> str:
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
     lines = [f'<section id="{escape(name)}"><h3>{escape(name)}</h3>']
     lines.append(f"<p>{escape(schema.get('description', ''))}</p><ul>")
-    for key, one in schema.get("properties", {}).items():
-        told = one.get("description", "")
-        lines.append(f"<li><code>{escape(key)}</code>: {_link(one)} {escape(told)}</li>")
+    for key, value in schema.get("properties", {}).items():
+        summary = value.get("description", "")
+        lines.append(f"<li><code>{escape(key)}</code>: {_link(value)} {escape(summary)}</li>")
     return "\n".join(lines) + "</ul></section>"
 
 
@@ -181,7 +180,7 @@ def _link(schema: Mapping[str, Any]) -> str:
     if "items" in schema:
         return f"list of {_link(schema['items'])}"
     if "anyOf" in schema:
-        return " or ".join(_link(one) for one in schema["anyOf"])
+        return " or ".join(map(_link, schema["anyOf"]))
     return escape(_kind(schema))
 
 

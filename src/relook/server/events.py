@@ -37,7 +37,7 @@ class Channel:
 
 
 class Hub:
-    """Who listens to what. `send` may be called from any thread.
+    """The open streams by topic. `send` may be called from any thread.
 
     Args:
         n_streams: Streams at once.
@@ -69,8 +69,9 @@ class Hub:
             self._channels.discard(channel)
 
     def send(self, topic: str, event: str, data: Mapping[str, Any], *, last: bool = False) -> None:
-        """Tells everybody who listens to a topic; after the `last` one their streams end."""
-        self._put([one for one in self._all() if one.topic == topic], _event(event, data), last)
+        """Sends an event to every stream of a topic; after the `last` one the streams end."""
+        listeners = [channel for channel in self._all() if channel.topic == topic]
+        self._put(listeners, _event(event, data), last)
 
     def close(self) -> None:
         """Ends every stream; closing twice is fine."""

@@ -1,4 +1,7 @@
-"""Runs of indexing on request: one at a time a library, told, paused and stopped. Layer: server."""
+"""Indexing and upgrades on request: one at a time for each library, with pause and stop.
+
+Layer: server.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,29 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError, RelookError
-from relook.library.records import printable
-from relook.library.report import IndexReport, Progress, Stop
+from relook.core.json_form import Digits, JsonShape
+from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+from relook.library.upgrade import UpgradeReport
 from relook.server.events import Hub
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pools import busy
+from relook.serving.served_values import ErrorBody, served
 
-__all__ = ["Job", "Jobs", "job_topic"]
+__all__ = ["Job", "JobAnswer", "Jobs", "job_topic"]
 
 _LOG = logging.getLogger(__name__)
+Kind = Literal["index", "upgrade"]
+_OF_PICTURES = ("indexing", "encoding")  # stages that tell how long the run takes
+Run = Callable[[ProgressCallback], IndexReport | UpgradeReport]
+"""What a job does."""
+State = Literal["running", "paused", "done", "failed", "stopped"]
 _QUEUED = 8
 _REMEMBERED = 200
 
@@ -31,30 +42,62 @@ def job_topic(job_id: str) -> str:
     return f"job {job_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """A run of indexing, or an upgrade to another encoder.
+
+    Args:
+        job_id: To ask for it by.
+        kind: Which of them.
+        library_id: What it changes.
+        state: What it does.
+        stage: Of the run: `waiting`, `listing`, `indexing`; `encoding`, `marks`, ...
+        done: How many files so far.
+        total: How many in all; 0 while it is not known.
+        rate_per_s: Files a second.
+        left_s: Seconds left, where that can be said.
+        n_skipped: Files that could not be used so far.
+        report: What `relook index --json`, or `upgrade`, prints, when it is done.
+        error: Why it failed.
+    """
+
+    json_shape: ClassVar = JsonShape(name="Job")
+
+    job_id: str
+    kind: Kind
+    library_id: str
+    state: State
+    stage: str
+    done: int
+    total: int
+    rate_per_s: Annotated[float, Digits(2)]
+    left_s: Annotated[float | None, Digits(1)]
+    n_skipped: int
+    report: Mapping[str, Any] | None
+    error: ErrorBody | None
+
+
 class Job:
-    """One run of indexing; `act` and `view` may be called from any thread.
+    """One run; every method but `run` may be called from any thread.
 
     Args:
         volume: The library.
-        paths: What to index; everything added before when empty.
-        within: Folders that links below them may not lead out of.
-        hub: Who is told.
+        kind: What is done to it.
+        run: Does it.
+        hub: Sends its progress to the streams that listen.
     """
 
-    def __init__(
-        self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path], hub: Hub
-    ) -> None:
+    def __init__(self, volume: ServedLibrary, kind: Kind, run: Run, hub: Hub) -> None:
         self.job_id = uuid.uuid4().hex[:12]
-        self.volume, self._paths, self._hub = volume, tuple(paths), hub
-        self._within = tuple(within)
-        self.state = "running"
+        self.volume, self.kind, self._run, self._hub = volume, kind, run, hub
+        self.state: State = "running"
         self._progress = Progress("waiting")
-        self._report: IndexReport | None = None
+        self._report: IndexReport | UpgradeReport | None = None
         self._error: RelookError | None = None
         self._may_run = threading.Event()
         self._may_run.set()
         self._stopped = self._has_begun = False
-        self._lock, self._telling = threading.Lock(), threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
         self._began_s, self._paused_s = time.monotonic(), 0.0
         self._ended_s: float | None = None
 
@@ -78,15 +121,15 @@ class Job:
             if not self._has_begun and not self.is_over:
                 self.state, self._ended_s = "stopped", time.monotonic()
         self._may_run.set()
-        self._tell()
+        self._send()
 
-    def _go(self, state: str) -> None:
+    def _go(self, state: Literal["running", "paused"]) -> None:
         with self._lock:
             if self.is_over or self._stopped:
                 return
             self.state = state
             (self._may_run.clear if state == "paused" else self._may_run.set)()
-        self._tell()
+        self._send()
 
     def run(self) -> None:
         """Does it; errors end in the job's own state."""
@@ -95,16 +138,11 @@ class Job:
                 return
             self._has_begun = True
             self._began_s = time.monotonic()
-        state = "failed"
+        state: State = "failed"
         try:
             self._on_progress(Progress("listing"))
-            files, settings = self.volume.files, self.volume.engine.settings
-            # A library of its own: searches go on with theirs, and see what is committed.
-            with Library(files.folder, encoder=self.volume.encoder, search=settings) as own:
-                self._report = own.add(
-                    *self._paths, within=self._within, progress=self._on_progress
-                )
-            files.refresh()
+            self._report = self._run(self._on_progress)
+            self.volume.files.refresh()
             state = "stopped" if self._report.interrupted else "done"
         except Stop:
             state = "stopped"
@@ -116,43 +154,42 @@ class Job:
         with self._lock:
             self._ended_s = time.monotonic()
             self.state = state
-        self._tell()
+        self._send()
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress = progress
-        self._tell()
+        self._send()
         began_s = time.monotonic()
         self._may_run.wait()
         self._paused_s += time.monotonic() - began_s
         if self._stopped:
             raise Stop
 
-    def _tell(self) -> None:
-        with self._telling:  # what is seen last is sent last
-            self._hub.send(job_topic(self.job_id), "progress", self.view(), last=self.is_over)
+    def _send(self) -> None:
+        with self._sending:  # events leave in the order of the states that they show
+            answer = served(self.answer())
+            self._hub.send(job_topic(self.job_id), "progress", answer, last=self.is_over)
 
-    def view(self) -> dict[str, Any]:
-        """The job as answers and events show it."""
+    def answer(self) -> JobAnswer:
+        """The job as answers and events have it."""
         now = self._progress
         active_s = (self._ended_s or time.monotonic()) - self._began_s - self._paused_s
-        rate = now.done / active_s if now.stage == "indexing" and active_s > 0 else 0.0
+        rate = now.done / active_s if now.stage in _OF_PICTURES and active_s > 0 else 0.0
         left_s = (now.total - now.done) / rate if rate and now.total else None
-        report = None if self._report is None else self._report.as_dict()
-        if report is not None:
-            report["notes"] = [printable(note) for note in report["notes"]]
-        return {
-            "job_id": self.job_id,
-            "library_id": self.volume.library_id,
-            "state": self.state,
-            "stage": now.stage,
-            "done": now.done,
-            "total": now.total,
-            "rate_per_s": round(rate, 2),
-            "left_s": None if left_s is None or self.is_over else round(left_s, 1),
-            "n_skipped": now.n_skipped,
-            "report": report,
-            "error": None if self._error is None else self._error.as_dict()["error"],
-        }
+        return JobAnswer(
+            job_id=self.job_id,
+            kind=self.kind,
+            library_id=self.volume.library_id,
+            state=self.state,
+            stage=now.stage,
+            done=now.done,
+            total=now.total,
+            rate_per_s=rate,
+            left_s=None if self.is_over else left_s,
+            n_skipped=now.n_skipped,
+            report=None if self._report is None else self._report.as_dict(),
+            error=None if self._error is None else ErrorBody.of(self._error),
+        )
 
 
 class Jobs:
@@ -166,20 +203,50 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
-        """Queues a run of indexing; arguments as for `Job`.
+    def index(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+        """Queues a run of indexing.
+
+        Args:
+            volume: The library.
+            paths: What to index; everything added before when empty.
+            within: Folders that links below them may not lead out of.
 
         Raises:
             OverloadError: when too many wait for this library.
         """
-        job = Job(volume, paths, within, self._hub)
+
+        def run(progress: ProgressCallback) -> IndexReport:
+            folder, served = volume.files.folder, volume.library
+            # A library of its own: searches go on with theirs, and see what is committed.
+            with Library(
+                folder, encoder=volume.encoder, search=served.search_settings,
+                limits=served.limits, index=served.index_settings,
+            ) as own:  # fmt: skip
+                return own.add(*paths, within=within, progress=progress)
+
+        return self._start(Job(volume, "index", run, self._hub))
+
+    def upgrade(self, volume: ServedLibrary) -> Job:
+        """Queues an upgrade of a library to the present version of its encoder.
+
+        Raises:
+            OverloadError: when too many wait for this library.
+        """
+
+        def run(progress: ProgressCallback) -> UpgradeReport:
+            return volume.library.upgrade(progress=progress)
+
+        return self._start(Job(volume, "upgrade", run, self._hub))
+
+    def _start(self, job: Job) -> Job:
+        volume = job.volume
         with self._lock:
             waiting = self._queues.setdefault(volume.library_id, collections.deque())
             if self._closed or len(waiting) >= _QUEUED:
                 raise busy("too many jobs wait for this library")
             waiting.append(job)
             self._jobs[job.job_id] = job
-            over = [one.job_id for one in self._jobs.values() if one.is_over]
+            over = [job_id for job_id, known in self._jobs.items() if known.is_over]
             for job_id in over[: max(len(self._jobs) - _REMEMBERED, 0)]:
                 del self._jobs[job_id]
             if volume.library_id not in self._threads:

@@ -90,14 +90,14 @@ class ThumbnailCache:
 
     def _files(self) -> list[tuple[int, int, str]]:
         """Time, size and path of every file."""
-        found = []
+        files = []
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 path = os.path.join(folder, name)
                 with contextlib.suppress(OSError):
                     facts = os.stat(path)
-                    found.append((facts.st_mtime_ns, facts.st_size, path))
-        return found
+                    files.append((facts.st_mtime_ns, facts.st_size, path))
+        return files
 
 
 _MAX_SCREENSHOT_BYTES = 64 * 1024**2

@@ -1,6 +1,6 @@
 """Questions about pictures over HTTP, with their stages as events. Layer: server.
 
-Bodies, events and the addresses of screenshots; `relook.serving.questions` answers.
+Events and the addresses of screenshots; `relook.serving.questions` answers.
 """
 
 from __future__ import annotations
@@ -11,124 +11,54 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, model_validator
 
 from relook.app.asking import subject_of
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
+from relook.core.json_form import INLINE
 from relook.core.untrusted import limits_at
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
-from relook.rag.ask import Hear
+from relook.rag.answer import Answer
+from relook.rag.asker import Hear
 from relook.rag.evidence import Evidence
-from relook.server import models
 from relook.server.events import event_response
-from relook.server.requests import Body, Words
-from relook.server.state import ServerState, State
+from relook.server.state import AnswerRoute, ServerState, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.questions import Question
+from relook.serving.questions import Choices
+from relook.serving.requests import AskRequest
+from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import served
 
 __all__ = ["router"]
 
 _LOG = logging.getLogger(__name__)
 _LEFT = 499  # for the log only, as nginx has it: the reader is gone
-router = APIRouter(tags=["ask"])
-
-Number = Annotated[int, Field(ge=1, le=999)]
-Name = Annotated[str, Field(min_length=1, max_length=300)]
+router = APIRouter(tags=["ask"], route_class=AnswerRoute)
 
 
-class AskBody(Body):
-    """A question about an image of a library, an upload, an address, or a picture asked before."""
+@dataclass(frozen=True, slots=True)
+class AskAnswer(JsonValue):
+    """An answer; the same object is the event `answer` of a stream.
 
-    library_id: Annotated[str, Field(max_length=200)] | None = Field(
-        None, description="Whose image or upload; also what the provider `library` searches."
-    )
-    image_id: models.Id | None = None
-    picture: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="picture_id of an upload."
-    )
-    url: Annotated[str, Field(max_length=4000)] | None = Field(
-        None, description="Public http(s) address of a picture."
-    )
-    ask_id: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="Of an earlier answer: its picture and evidence, nothing is looked up."
-    )
-    question: Words = ""
-    providers: Annotated[list[Name], Field(max_length=8)] | None = None
-    model: Name | None = None
-    when: Literal["always", "never", "auto"] | None = None
-    form: Literal["text", "sheet", "screenshot"] | None = None
-    compare: bool | None = None
-    strike: Annotated[list[Number], Field(max_length=100)] = Field(default_factory=list)
-    pin: Annotated[list[Number], Field(max_length=100)] = Field(default_factory=list)
-    allow_upload: bool = Field(
-        False,
-        description="Services named here may get a picture of the server's machine, this once; "
-        "only on a server that no other machine can reach.",
-    )
-    stream: bool = Field(True, description="Answer with server-sent events.")
+    Args:
+        ask_id: To ask again with the same evidence.
+        answer: The answer and what it rests on. A provider's `screenshot` is null, and
+            `screenshot_url` says where it is.
+    """
 
-    @model_validator(mode="after")
-    def _one_picture(self) -> AskBody:
-        named = (self.image_id, self.picture, self.url, self.ask_id)
-        if sum(name is not None for name in named) != 1:
-            raise ValueError("give exactly one of image_id, picture, url and ask_id")
-        return self
-
-    def question_of(self) -> Question:
-        """The question, without its picture."""
-        return Question(
-            self.question, self.providers, self.model, self.when, self.form, self.compare,
-            self.strike, self.pin, self.allow_upload,
-        )  # fmt: skip
-
-
-class AskChoice(models.Answer):
-    name: str = Field(examples=["library"])
-    summary: str
-    remote: bool = Field(description="Whether asking it sends something to a third party.")
-
-
-class AskChoices(models.Answer):
-    """What this server may be asked with."""
-
-    providers: list[AskChoice]
-    models: list[str]
-    hosts: dict[str, str] = Field(
-        description="For a model elsewhere: who would get the picture, the question and the "
-        "evidence. Models that are not named stay on this machine, or cannot be used."
-    )
-    default_model: str = Field(examples=["evidence-only"])
-    default_providers: list[str]
-    may_allow_upload: bool
-    consent: list[str] = Field(description="Services that were agreed to before.")
-
-
-class AskAnswer(models.Answer):
-    """An answer; the same object is the event `answer` of a stream."""
-
-    ask_id: str = Field(description="To ask again with the same evidence.")
-    question: str
-    text: str
-    citations: list[int]
-    invented: list[int] = Field(description="Numbers it cited that do not exist; taken out.")
-    finish: Literal["done", "length", "refused", "cut_off"]
-    model: str
-    evidence: dict[str, Any]
-    without: dict[str, Any] | None
-    sent: list[dict[str, Any]]
-    stages: dict[str, float]
-    took_s: float
+    ask_id: str
+    answer: Annotated[Answer, INLINE]
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": AskAnswer,
+        "model": answer_model(AskAnswer),
         "description": "Events `providers`, `provider`, `evidence`, `model`, `text`, `note`, then "
         "`answer` or `error`; with `stream: false` the answer alone, as JSON.",
     }
@@ -140,16 +70,17 @@ _PNG: dict[int | str, dict[str, Any]] = {
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # its name is its content
 
 
-@router.get("/ask", response_model=AskChoices)
+@router.get("/ask", response_model=answer_model(Choices))
 async def choices(state: State) -> dict[str, Any]:
     """Which models and providers this server offers, and who may get pictures."""
-    return await state.pictures.run(state.questions.choices)  # it opens the models' clients
+    # In a thread: it opens the models' clients.
+    return served(await state.pictures.run(state.questions.choices))
 
 
 @router.post("/ask", response_class=Response, responses=_STREAM)
-async def ask(body: AskBody, state: State, request: Request) -> Response:
+async def ask(body: Annotated[AskRequest, Checked()], state: State, request: Request) -> Response:
     """Answers a question about a picture with evidence about it; it ends when the reader leaves."""
-    state.questions.configured(body.question_of())  # what may not be asked is refused at once
+    state.questions.configured(body.question)  # what may not be asked is refused at once
     picture = await state.asking.run(_picture_of, state, body)
     if not body.stream:
         return await _whole(request, state, lambda hear: _answer(state, body, picture, hear))
@@ -195,7 +126,7 @@ class _Picture:
     evidence: Evidence | None = None
 
 
-def _picture_of(state: ServerState, body: AskBody) -> _Picture:
+def _picture_of(state: ServerState, body: AskRequest) -> _Picture:
     """The picture that a request asks about; an address is fetched as for a stranger.
 
     Raises:
@@ -214,18 +145,17 @@ def _picture_of(state: ServerState, body: AskBody) -> _Picture:
     return _Picture(Subject.of(read_bytes(path), name="an upload", limits=limits_at(path)))
 
 
-def _answer(state: ServerState, body: AskBody, picture: _Picture, hear: Hear) -> dict[str, Any]:
-    question = body.question_of()
+def _answer(state: ServerState, body: AskRequest, picture: _Picture, hear: Hear) -> dict[str, Any]:
+    question = body.question
     needs_library = picture.evidence is None and state.questions.configured(question).needs_library
     library = _volume_of(state, body).library if needs_library else None
     answer = state.questions.answer(question, picture.subject, library, picture.evidence, hear)
     ask_id = state.questions.keep(picture.subject, answer.evidence)
-    payload = answer.as_dict(pictures=True)
-    payload["evidence"] = state.screenshots.addressed(payload["evidence"])
-    return {"ask_id": ask_id, **payload}
+    payload = AskAnswer(ask_id, answer).as_dict(pictures=True)
+    return {**payload, "evidence": state.screenshots.addressed(payload["evidence"])}
 
 
-def _volume_of(state: ServerState, body: AskBody) -> ServedLibrary:
+def _volume_of(state: ServerState, body: AskRequest) -> ServedLibrary:
     """The library that a request names, or the first one."""
     if body.library_id is None:
         return next(iter(state.libraries))

@@ -12,17 +12,20 @@ from relook.core.types import Part
 from relook.core.types import Query as CoreQuery
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
+from relook.library.session_rows import ImageId
 from relook.search.explain import heat_map
 from relook.search.vectorise import query_vector
-from relook.server import models
-from relook.server.state import ServedLibraryOf, ServerState, State
-from relook.server.views import image_view
+from relook.server.api_answers import HeatMap, ImageAnswer
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
 from relook.serving.originals import browser_picture, original, shrunk
+from relook.serving.requests import SessionId, Words
+from relook.serving.schemas import answer_model
+from relook.serving.served_values import served
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["images"])
+router = APIRouter(tags=["images"], route_class=AnswerRoute)
 SizePx = Literal["160", "320", "640", "1280"]
 IfNoneMatch = Annotated[str | None, Header()]
 _PICTURE: dict[int | str, dict[str, Any]] = {
@@ -31,10 +34,11 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/libraries/{library_id}/images/{image_id}", response_model=models.ImageAnswer)
-async def image(volume: ServedLibraryOf, image_id: models.Id, state: State) -> dict[str, Any]:
+@router.get("/libraries/{library_id}/images/{image_id}", response_model=answer_model(ImageAnswer))
+async def image(volume: ServedLibraryOf, image_id: ImageId, state: State) -> dict[str, Any]:
     """What the library knows of an image."""
-    return image_view(volume, await state.core.run(volume.image, image_id))
+    record = await state.core.run(volume.image, image_id)
+    return served(ImageAnswer.of(volume, record))
 
 
 @router.get(
@@ -42,7 +46,7 @@ async def image(volume: ServedLibraryOf, image_id: models.Id, state: State) -> d
 )
 async def image_file(
     volume: ServedLibraryOf,
-    image_id: models.Id,
+    image_id: ImageId,
     state: State,
     if_none_match: IfNoneMatch = None,
     v: Annotated[str, Query(max_length=64)] = "",
@@ -63,7 +67,7 @@ async def image_file(
 )
 async def thumbnail(
     volume: ServedLibraryOf,
-    image_id: models.Id,
+    image_id: ImageId,
     state: State,
     size: Annotated[SizePx, Query(description="Length of the longer side.")] = "320",
     v: Annotated[str, Query(max_length=64)] = "",
@@ -71,8 +75,9 @@ async def thumbnail(
 ) -> Response:
     """A small JPEG. With `v` of a hit's address a browser may keep it for good."""
     # One trip to a thread, not two: a page asks for thirty of these at once.
-    asked = (image_id, int(size), if_none_match)
-    record, tag, data = await state.pictures.run(_thumbnail, state, volume, *asked)
+    record, tag, data = await state.pictures.run(
+        _thumbnail, state, volume, image_id, int(size), if_none_match
+    )
     headers = _caching(record, tag, v)
     if data is None:
         return Response(status_code=304, headers=headers)
@@ -123,13 +128,15 @@ def _picture_thumbnail(
     return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
 
 
-@router.get("/libraries/{library_id}/images/{image_id}/heatmap", response_model=models.HeatMap)
+@router.get(
+    "/libraries/{library_id}/images/{image_id}/heatmap", response_model=answer_model(HeatMap)
+)
 async def heatmap(
     volume: ServedLibraryOf,
-    image_id: models.Id,
+    image_id: ImageId,
     state: State,
-    text: Annotated[str | None, Query(max_length=2000)] = None,
-    session: Annotated[str | None, Query(max_length=64)] = None,
+    text: Words | None = None,
+    session: SessionId | None = None,
     cells: Annotated[int, Query(ge=2, le=12)] = 7,
 ) -> dict[str, Any]:
     """Where in an image words are, or what a session looks for."""
@@ -145,16 +152,12 @@ def _heat_map(
     if session_id is not None:
         with volume.reading(session_id) as session:
             now = session.round
-            strategy = "none" if now.parent is None and not session.judgements else "auto"
+            strategy = "none" if now.parent is None and not session.judgements else None
             vector = session.fitted(strategy).scorer.vector
             vector = session.vector if vector is None else vector
     else:
-        asked = CoreQuery((Part(text=text),))
-        vector, _ = query_vector(asked, volume.engine.encoder, volume.files)
+        query = CoreQuery((Part(text=text),))
+        vector, _ = query_vector(query, volume.engine.encoder, volume.files)
     original(record, volume.library.limits)  # raises unless it is the file that was indexed
     cells = heat_map(volume.engine, record.path, vector, n_cells)
-    return {
-        "cells": [[round(float(one), 5) for one in row] for row in cells],
-        "min": round(float(cells.min()), 5),
-        "max": round(float(cells.max()), 5),
-    }
+    return served(HeatMap(cells.tolist(), float(cells.min()), float(cells.max())))

@@ -39,28 +39,28 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI) -> None:
         self._state: ServerState = app.state.relook
-        self._told_to_stop = False
+        self._is_stopping = False
         super().__init__(uvicorn_config(app, self._state.settings, lambda: self.should_exit))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Hears the signals to stop; they are not raised again, since they were obeyed."""
+        """Handles the signals to stop; they are not raised again at the end, as uvicorn would."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [one for one in HANDLED_SIGNALS if not _is_for_others(one)]
-        before = {one: signal.signal(one, self.handle_exit) for one in heard}
+        handled = [number for number in HANDLED_SIGNALS if not _is_for_others(number)]
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does."""
-        if self._told_to_stop:
+        if self._is_stopping:
             os._exit(128 + sig)
-        self._told_to_stop = self.should_exit = True
+        self._is_stopping = self.should_exit = True
         last = threading.Timer(_STOP_S, _give_up)
         last.daemon = True
         last.start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from relook.app.asking import Asking
 from relook.app.facade import Library
@@ -20,12 +21,12 @@ from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
 from relook.server.picture_caches import Screenshots, ThumbnailCache
-from relook.server.requests import PartsBody
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
+from relook.serving.requests import PartsRequest, QueryRequest
 
-__all__ = ["ServedLibraryOf", "ServerState", "State"]
+__all__ = ["AnswerRoute", "ServedLibraryOf", "ServerState", "State"]
 
 _SLOW_S = 300.0  # for work that takes its time: imports, exports, decoding, explanations
 _ASK_S = 600.0
@@ -88,7 +89,7 @@ class ServerState:
             OverloadError: when too many wait for this library.
         """
         uploads = volume.library.folder / "uploads"
-        return self.jobs.start(volume, paths, [*self.folders(volume), uploads])
+        return self.jobs.index(volume, paths, [*self.folders(volume), uploads])
 
     def allowed(self, volume: ServedLibrary, path: str) -> Path:
         """A path from a request, when it may be indexed.
@@ -98,14 +99,14 @@ class ServerState:
             NotFoundError: `no_path`.
         """
         try:
-            asked = os.fsencode(path.replace("\0", ""))
+            as_bytes = os.fsencode(path.replace("\0", ""))
         except UnicodeEncodeError as error:
             raise NotFoundError(
                 "no_path",
                 f"no file can be called {printable(path)!r} in this server's locale",
                 "check the path, or start the server with PYTHONUTF8=1",
             ) from error
-        if is_url(asked):
+        if is_url(as_bytes):
             return self._allowed_address(volume, path)
         named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))
         real = os.path.realpath(named)
@@ -133,9 +134,9 @@ class ServerState:
             f"run: relook index {printable(path)}, and start the server again",
         )
 
-    def pool_for(self, query: str | PartsBody) -> Pool:
+    def pool_for(self, query: QueryRequest) -> Pool:
         """Where a query is worked on: beside the searches when it has pictures to decode."""
-        has_pictures = isinstance(query, PartsBody) and any(part.picture for part in query.parts)
+        has_pictures = isinstance(query, PartsRequest) and any(part.picture for part in query.parts)
         return self.decoding if has_pictures else self.core
 
     def warm_up(self) -> None:
@@ -161,6 +162,15 @@ class ServerState:
                      self.exports, self.warming):  # fmt: skip
             pool.close()
         self.libraries.close()
+
+
+class AnswerRoute(APIRoute):
+    """A route that answers with the keys it was given, and adds none of its model's."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As FastAPI's."""
+        self.response_model_exclude_unset = True
+        return super().get_route_handler()
 
 
 async def _state(request: Request) -> ServerState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import re
 import threading
@@ -11,26 +12,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from relook.app.facade import Library
+from relook.app.upkeep import library_facts
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.leftovers import sweep_files
 from relook.core.types import Page, Query
 from relook.core.untrusted import STRANGERS, mark
+from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
+from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
-from relook.search.engine import Engine, Filter
+from relook.search.engine import EncoderOf, Engine, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
 from relook.serving.pools import busy
 from relook.serving.query_pictures import QueryPictures
-from relook.serving.text_cache import RememberingEncoder
+from relook.serving.served_values import ServedFacts
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Captioning", "ServedLibraries", "ServedLibrary"]
+__all__ = ["Captioning", "RememberingEncoder", "ServedLibraries", "ServedLibrary"]
 
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
@@ -57,8 +63,7 @@ class ServedLibrary:
         self.library_id, self.library = library_id, library
         self.files = library.open_or_create()
         self.engine: Engine = library.engine
-        self.encoder: Encoder = self.engine.encoder
-        self.engine.encoder = cast(Encoder, RememberingEncoder(self.encoder))
+        self.engine.encoder_of = _remembering(self.engine.encoder_of)
         self.caption: Captioning = caption or library.suggest
         for name in STRANGERS:
             _take_over(library.folder / name)
@@ -66,12 +71,21 @@ class ServedLibrary:
         self._locks = [threading.Lock() for _ in range(_N_LOCKS)]
 
     @property
+    def encoder(self) -> Encoder:
+        """The encoder of the library, which may be upgraded while it is served.
+
+        Raises:
+            EncoderMismatchError: `other_encoder` when it is not there any more.
+        """
+        return self.engine.encoder
+
+    @property
     def name(self) -> str:
         """What a person calls it."""
         return self.library.folder.absolute().name or self.library_id
 
     def search(
-        self, query: Query, limit: int, only: Filter | None = None, fold: bool | None = None
+        self, query: Query, limit: int | None, only: Filter | None = None, fold: bool | None = None
     ) -> Page:
         """As `Engine.search`, on one moment of the files."""
         with self.files.moment():
@@ -86,13 +100,13 @@ class ServedLibrary:
         return self.files.catalog.images([image_id])[0]
 
     def begin(
-        self, query: Query, limit: int, name: str, only: Filter, instruction: str = ""
+        self, query: Query, limit: int | None, name: str, only: Filter, instruction: str = ""
     ) -> Session:
         """A new session; uploaded pictures of its query are kept as long as it is."""
-        with self.pictures.kept(query) as asked, self.files.moment():
+        with self.pictures.kept(query) as kept_query, self.files.moment():
             return self.library.look(
-                asked, limit=limit, name=name, captions=False, where=only.where, path=only.path,
-                instruction=instruction,
+                kept_query, limit=limit, name=name, captions=False, where=only.where,
+                path=only.path, instruction=instruction,
             )  # fmt: skip
 
     def delete_session(self, session_id: str) -> None:
@@ -141,7 +155,12 @@ class ServedLibrary:
         table = SessionTable(self.files.catalog)
         with self.files.moment():
             session_id, notes = add_session(
-                self.engine, table, data, self.library.session_limits, told="the file", check=check
+                self.engine,
+                table,
+                data,
+                self.library.session_limits,
+                source="the file",
+                check=check,
             )
         return session_id, list(notes)
 
@@ -165,14 +184,33 @@ class ServedLibrary:
         self.engine.encoder.encode_texts(["a"])
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
-    def info(self) -> dict[str, Any]:
-        """What it holds."""
-        return {**self.library.info(), "library_id": self.library_id, "name": self.name}
+    def facts(self) -> ServedFacts:
+        """What it holds, and how it is configured."""
+        library = self.library
+        return ServedFacts(
+            self.library_id, self.name, library_facts(self.files),
+            library.search_settings.limit, library.feedback.strategy, library.feedback.keep_shown,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Closes the files; closing twice is fine."""
         self.pictures.close()
         self.library.close()
+
+
+def _remembering(encoder_of: EncoderOf) -> EncoderOf:
+    """As before, with the vectors of words kept; those of an encoder that is left go."""
+    last: list[RememberingEncoder] = []
+
+    def of(manifest: Manifest) -> Encoder:
+        encoder = encoder_of(manifest)
+        known = next((one for one in last if one.inner is encoder), None)
+        if known is None:
+            known = RememberingEncoder(encoder)
+            last[:] = [known, *last[:1]]  # requests under way may still use the one before
+        return cast(Encoder, known)
+
+    return of
 
 
 def _take_over(folder: Path) -> None:
@@ -184,6 +222,44 @@ def _take_over(folder: Path) -> None:
     except OSError as error:
         _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
                      printable(bytes(folder)), error)  # fmt: skip
+
+
+class RememberingEncoder:
+    """An encoder that keeps the vectors of the texts it saw last; in all else the one inside.
+
+    A session encodes its first query anew for every page, every reason and every heat map, and
+    people repeat their words; encoding them is a large part of what a search costs.
+
+    Args:
+        inner: Encodes what is new.
+        n_most: How many texts are kept.
+    """
+
+    def __init__(self, inner: Encoder, n_most: int = 4096) -> None:
+        self.inner, self._n_most = inner, n_most
+        self._known: collections.OrderedDict[str, Floats] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """As the encoder inside: [n, d] unit vectors."""
+        with self._lock:
+            vectors = {text: self._known[text] for text in texts if text in self._known}
+            for text in vectors:
+                self._known.move_to_end(text)
+        new = [text for text in dict.fromkeys(texts) if text not in vectors]
+        if new:
+            vectors.update(zip(new, self.inner.encode_texts(new), strict=True))
+        with self._lock:
+            for text in new:
+                self._known[text] = vectors[text].copy()  # a row would hold on to its whole batch
+            while len(self._known) > self._n_most:
+                self._known.popitem(last=False)
+        if not texts:
+            return self.inner.encode_texts(texts)
+        return np.stack([vectors[text] for text in texts])
 
 
 class ServedLibraries:

@@ -6,6 +6,8 @@ read once, and sent only while its content is that of the catalog.
 
 from __future__ import annotations
 
+import re
+
 from relook.core.errors import ImageError, NotFoundError
 from relook.core.images import content_hash, decode, reencoded
 from relook.core.settings import ImageLimits
@@ -13,7 +15,7 @@ from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord, printable
 
-__all__ = ["SAFE_TYPES", "browser_picture", "original", "shrunk"]
+__all__ = ["SAFE_TYPES", "browser_picture", "original", "safe_stem", "shrunk"]
 
 SAFE_TYPES = {
     "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
@@ -67,3 +69,10 @@ def shrunk(data: bytes, size_px: int, limits: ImageLimits) -> bytes:
     """
     # `decode` keeps the shorter side at `min_px`; a panorama then is larger than need be.
     return reencoded(decode(data, size_px // 2, limits).image, size_px, quality=82)
+
+
+def safe_stem(name: str) -> str:
+    """What may stay of a stranger's file name: letters, digits, dashes; no path, no dots."""
+    last = re.split(r"[\\/]", name)[-1]
+    stem = last.rpartition(".")[0] or last
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:60]

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from relook.core.disk_errors import disk_error
 from relook.core.errors import NotFoundError, OverloadError
 from relook.core.images import Picture, decode
+from relook.core.json_form import HIDDEN, JsonShape
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.settings import ImageLimits
 from relook.core.types import Query
@@ -38,10 +40,12 @@ _MIN_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An uploaded picture."""
+    """A picture that was uploaded to search with."""
+
+    json_shape: ClassVar = JsonShape(name="Picture")
 
     picture_id: str
-    path: Path
+    path: Annotated[Path, HIDDEN]
     width_px: int
     height_px: int
 
@@ -162,7 +166,7 @@ class QueryPictures:
             queries: All that are asked by sessions.
         """
         with self._lock:
-            used = {part.image.name for one in queries() for part in one.parts if part.image}
+            used = {part.image.name for query in queries() for part in query.parts if part.image}
             for file in self._kept.iterdir() if self._kept.is_dir() else ():
                 ours = _ID.fullmatch(file.stem) and file.suffix != NEW
                 if ours and file.name not in used and not self._held[file.name]:

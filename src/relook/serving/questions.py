@@ -11,23 +11,29 @@ import collections
 import enum
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, ClassVar, Literal
 
 from relook.answerers import ANSWERERS, Answerer, answerer_of
 from relook.answerers import DEFAULT as NO_MODEL
 from relook.app.asking import AskedLibrary, Asking, edited, make_answerer, open_asker
+from relook.core.converter import JsonValue
 from relook.core.errors import AccessError, NotFoundError, RelookError
+from relook.core.json_form import Between, JsonShape, Key, Longest, Shortest
 from relook.providers import DEFAULT as OWN_LIBRARY
 from relook.providers import PROVIDERS, Subject
 from relook.rag.answer import Answer
-from relook.rag.ask import Asker, Hear
+from relook.rag.asker import Asker, Hear
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 
-__all__ = ["KeptQuestion", "Question", "Questions", "Uploads"]
+__all__ = ["Choices", "KeptQuestion", "Name", "Numbers", "Question", "Questions", "Uploads", "When"]
+
+Name = Annotated[str, Shortest(1), Longest(300)]
+When = Literal["always", "never", "auto"]
+Numbers = Annotated[Sequence[Annotated[int, Between(1, 999)]], Longest(100)]
 
 _N_KEPT, _MAX_KEPT_BYTES = 32, 256 * 1024**2
 
@@ -59,18 +65,62 @@ class Question:
         form: `text`, `sheet` or `screenshot`.
         compare: Whether the answer without evidence comes with it.
         strike, pin: Numbers of evidence that the model does not see, or sees first.
-        allow_upload: Whether the services named here may get the picture, this once.
+        allow_upload: Whether the services named here may get a picture of this machine, this
+            once; only on a server that no other machine can reach.
     """
 
-    text: str = ""
-    providers: Sequence[str] | None = None
-    model: str | None = None
-    when: str | None = None
-    form: str | None = None
+    text: Annotated[str, Key("question"), Longest(2000)] = ""
+    providers: Annotated[Sequence[Name], Longest(8)] | None = None
+    model: Name | None = None
+    when: When | None = None
+    form: Literal["text", "sheet", "screenshot"] | None = None
     compare: bool | None = None
-    strike: Sequence[int] = ()
-    pin: Sequence[int] = ()
+    strike: Numbers = ()
+    pin: Numbers = ()
     allow_upload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(JsonValue):
+    """A provider that questions may name.
+
+    Args:
+        name: What to name it by.
+        summary: What it is.
+        remote: Whether asking it sends something to a third party.
+    """
+
+    json_shape: ClassVar = JsonShape(name="AskChoice")
+
+    name: str
+    summary: str
+    remote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(JsonValue):
+    """What this server may be asked with.
+
+    Args:
+        providers: What may look a picture up.
+        models: What may answer.
+        hosts: For a model elsewhere: who would get the picture, the question and the evidence.
+            Models that are not named stay on this machine, or cannot be used.
+        default_model: Asked where none is named.
+        default_providers: Asked where none is named.
+        may_allow_upload: Whether a question may agree to uploads for itself.
+        consent: Services that were agreed to before.
+    """
+
+    json_shape: ClassVar = JsonShape(name="AskChoices")
+
+    providers: tuple[Choice, ...]
+    models: tuple[str, ...]
+    hosts: Mapping[str, str]
+    default_model: str
+    default_providers: tuple[str, ...]
+    may_allow_upload: bool
+    consent: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +166,17 @@ class Questions:
         """The providers that questions may name."""
         return self._offered["provider"] or ()
 
-    def choices(self) -> dict[str, Any]:
+    def choices(self) -> Choices:
         """What questions may name, and which of it sends something elsewhere."""
-        return {
-            "providers": [_choice(name) for name in self.providers if _is_known(name)],
-            "models": list(self.models),
-            "hosts": {model: host for model in self.models if (host := self._host(model))},
-            "default_model": self.asking.ask.model,
-            "default_providers": list(self.asking.ask.providers),
-            "may_allow_upload": self.uploads is Uploads.QUESTION,
-            "consent": sorted(Consent().given()),
-        }
+        return Choices(
+            providers=tuple(_choice(name) for name in self.providers if _is_known(name)),
+            models=self.models,
+            hosts={model: host for model in self.models if (host := self._host(model))},
+            default_model=self.asking.ask.model,
+            default_providers=self.asking.ask.providers,
+            may_allow_upload=self.uploads is Uploads.QUESTION,
+            consent=tuple(sorted(Consent().given())),
+        )
 
     def configured(self, question: Question) -> Asking:
         """The settings that a question is asked with.
@@ -290,7 +340,7 @@ def _is_known(provider: str) -> bool:
     return provider.partition(":")[0] in PROVIDERS.adapters()
 
 
-def _choice(provider: str) -> dict[str, Any]:
+def _choice(provider: str) -> Choice:
     name = provider.partition(":")[0]
     remote = bool(PROVIDERS.fact(name, "remote", True))
-    return {"name": provider, "summary": PROVIDERS.adapters()[name].summary, "remote": remote}
+    return Choice(provider, PROVIDERS.adapters()[name].summary, remote)

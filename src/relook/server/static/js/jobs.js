@@ -13,7 +13,7 @@ const ENDED = new Set(["done", "failed", "stopped"]);
 export function follow(job, ended) {
   source?.close();
   set({ job }, "job");
-  announce("Indexing has begun.");
+  announce(`${name(job)} has begun.`);
   if (ENDED.has(job.state)) return finish(job, ended);
   source = new EventSource(api.jobEventsUrl(job.job_id));
   source.addEventListener("progress", (event) => {
@@ -43,14 +43,20 @@ async function poll(id, ended) {
 function finish(job, ended) {
   source?.close();
   source = null;
-  const report = job.report ?? {};
-  if (job.state === "done")
-    toast(
-      `Indexed: ${count(report.n_added)} added, ${count(report.n_updated)} updated, ${count(job.n_skipped)} skipped.`,
-    );
+  if (job.state === "done") toast(outcome(job));
   if (job.state === "failed")
-    toast(job.error?.message ?? "Indexing failed.", { hint: job.error?.hint, bad: true });
+    toast(job.error?.message ?? `${name(job)} failed.`, { hint: job.error?.hint, bad: true });
   ended();
+}
+
+const name = (job) => (job.kind === "upgrade" ? "The upgrade" : "Indexing");
+
+/** What a run did, in a sentence. */
+function outcome({ kind, report, n_skipped }) {
+  if (kind !== "upgrade")
+    return `Indexed: ${count(report.n_added)} added, ${count(report.n_updated)} updated, ${count(n_skipped)} skipped.`;
+  const unread = report.n_unread ? `, ${count(report.n_unread)} cannot be read now` : "";
+  return `Upgraded to ${report.after}: ${plural(report.n_images - report.n_unread, "picture")}${unread}.`;
 }
 
 /** Shows the job in a place, and keeps it current. @param {HTMLElement} host */
@@ -104,7 +110,7 @@ function card() {
 function showProgress(host, job) {
   const known = Boolean(job.total) || job.state !== "running";
   if (!host.firstChild || known !== host.firstChild.hasAttribute("value"))
-    fill(host, h("progress", { "aria-label": "Indexing", ...(known ? { value: 0 } : {}) }));
+    fill(host, h("progress", { "aria-label": "Progress", ...(known ? { value: 0 } : {}) }));
   if (!known) return;
   const bar = host.firstChild;
   bar.setAttribute("max", String(job.total || 1));
@@ -116,7 +122,7 @@ function title(job) {
     paused: "Paused",
     done: "Done",
     failed: "Failed",
-    stopped: "Stopped: what was indexed stays",
+    stopped: "Stopped: what was done stays",
   };
   const waits = job.stage === "waiting" ? "Waiting for the run before" : "";
   return names[job.state] ?? (waits || `Working: ${job.stage || "starting"}`);
@@ -132,7 +138,7 @@ function details(job) {
 }
 
 /** @param {number} seconds */
-function duration(seconds) {
+export function duration(seconds) {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
   return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;

@@ -6,6 +6,7 @@ import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
 import { showSessions } from "./sessions.js";
 import { on, state } from "./state.js";
+import { showUpgrade } from "./upgrade.js";
 
 const dialog = h("dialog", { class: "sheet library", "aria-labelledby": "library-title" });
 const jobHost = h("div", { "aria-live": "off" });
@@ -68,6 +69,7 @@ function render() {
       { class: "sheet-body" },
       h("div", { data: { part: "facts" } }),
       jobHost,
+      h("section", { data: { part: "upgrade" }, "aria-label": "Upgrade" }),
       adding(library),
       h("section", { data: { part: "folders" } }),
       h("section", { data: { part: "skipped" } }),
@@ -83,7 +85,11 @@ async function showContents() {
   fill(section("facts"), library ? facts(library) : null);
   fill(section("folders"), ...folders(library));
   section("changes").hidden = !library?.n_images;
-  await Promise.allSettled([showSkipped(), library && showSessions(section("sessions"), { close: closeLibrary, choose })]);
+  await Promise.allSettled([
+    showUpgrade(section("upgrade"), () => start(() => api.upgrade(libraryId()))),
+    showSkipped(),
+    library && showSessions(section("sessions"), { close: closeLibrary, choose }),
+  ]);
 }
 
 function picker() {
@@ -116,6 +122,26 @@ function facts(library) {
           ". They keep their marks and captions, and come back when their files do.",
         )
       : null,
+    library.n_unencoded
+      ? h("p", {
+          class: "note",
+          text: `${count(library.n_unencoded)} pictures could not be read at the last upgrade, and are not found. “Look for changes” tries again.`,
+        })
+      : null,
+    unread(library),
+  );
+}
+
+/** What is not read though a person may miss it, by suffix, with what to do. */
+function unread(library) {
+  const missed = library.others.filter((files) => files.what);
+  if (!missed.length) return null;
+  return h(
+    "p",
+    { class: "note", data: { part: "unread" } },
+    "Not read: ",
+    missed.map((files) => `${count(files.n)} ${files.suffix} (${files.what}; ${files.advice})`).join("; "),
+    ".",
   );
 }
 

@@ -7,7 +7,7 @@ import * as marks from "./marks.js";
 import { movesInWords, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { NOTHING_FITS, keepsShown, pageSize, remember, set, state } from "./state.js";
+import { NOTHING_FITS, keepsShown, pageSize, remember, set, state, strategy } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -86,7 +86,7 @@ export async function search(parts) {
   searching = new AbortController();
   try {
     const { where, path } = state.only;
-    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), where, path };
+    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), instruction: state.instruction, where, path };
     const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
     adopt(session);
     noteSearch(parts);
@@ -135,8 +135,16 @@ export async function lookAgain() {
     const said = state.drafts.length;
     await busy(
       marks.settled().then(async () => {
-        const body = { limit: pageSize(), keep_shown: keepsShown() };
+        const { relevant, irrelevant } = state.words;
+        const body = {
+          strategy: strategy(),
+          limit: pageSize(),
+          keep_shown: keepsShown(),
+          relevant_words: relevant,
+          irrelevant_words: irrelevant,
+        };
         const answer = await api.lookAgain(...where(), body);
+        set({ words: { relevant: "", irrelevant: "" } });
         state.changes.set(answer.session.current_round, answer.changes ?? {});
         adopt(answer.session, answer.page);
       }),

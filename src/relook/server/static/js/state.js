@@ -3,12 +3,12 @@
 /**
  * @typedef {[number, number, number, number]} Box relative x0, y0, x1, y1 of the upright picture
  * @typedef {Omit<Api.Hit, "tile"> & {tile: Box}} Hit
- * @typedef {Api.PartBody} Part
+ * @typedef {Api.PartRequest} Part
  * @typedef {Omit<Api.Page, "hits" | "query"> & {query: {parts: Part[]}, hits: Hit[], exhausted?: boolean,
  *   loading?: boolean}} Page `exhausted`: nothing is below it; `loading`: more is on its way
  * @typedef {Omit<Api.Judgement, "box" | "judgement_id"> & {key: string, judgement_id: number|null, box: Box|null,
  *   gone?: boolean}} Judgement `judgement_id` null: the server has not answered yet
- * @typedef {Api.Round} Round
+ * @typedef {Api.RoundRow} Round
  * @typedef {{key: string, image_id: number, box: Box, relevant?: undefined, caption?: undefined}} Draft a box
  *   that has no sign yet
  * @typedef {{where: Record<string, string>, path: string|null}} Only which pictures may be found
@@ -23,7 +23,7 @@ export const state = {
   /** @type {Round[]} */ rounds: [],
   round: 0,
   /** @type {Map<number, Page>} */ pages: new Map(),
-  /** @type {Map<number, Record<string, Api.Changes>>} */ changes: new Map(),
+  /** @type {Map<number, Record<string, Api.Change>>} */ changes: new Map(),
   /** @type {Hit[]} */ hits: [],
   /** @type {Judgement[]} */ judgements: [],
   /** @type {Draft[]} */ drafts: [],
@@ -34,6 +34,9 @@ export const state = {
   /** What the next search keeps to. @type {Only} */ only: { where: {}, path: null },
   /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
     null,
+  /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
+  /** What captions of the next search should tell. */ instruction: "",
+  /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
   /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
@@ -85,15 +88,14 @@ export const current = () => state.hits[state.cursor];
 /** Whether the next page may show pictures again. A small library would run out of new ones. */
 export function keepsShown() {
   if (state.keepShown !== null) return state.keepShown;
-  return (state.library?.n_images ?? 0) < 5 * pageSize();
+  return state.library?.keep_shown || (state.library?.n_images ?? 0) < 5 * pageSize();
 }
 
-/** @returns {number} pictures on a page */
-export function pageSize() {
-  const chosen = Number(recall("page-size", 30));
-  const images = state.library?.n_images ?? 1000;
-  return Math.max(6, Math.min(chosen, images < 5 * chosen ? Math.ceil(images / 3) : chosen));
-}
+/** @returns {number} pictures on a page: what a person chose here, or else what the server is configured for */
+export const pageSize = () => Number(recall("page-size", state.library?.limit ?? 20));
+
+/** @returns {string} how marks are used */
+export const strategy = () => state.strategy ?? state.library?.strategy ?? "auto";
 
 /** @param {string} name @param {any} otherwise */
 export function recall(name, otherwise) {

@@ -10,7 +10,7 @@ from relook.app.facade import Library
 from relook.core.errors import NotFoundError
 from relook.library.records import printable
 from relook.mcp.examples import Folders
-from relook.mcp.settings import McpSettings
+from relook.mcp.mcp_settings import McpSettings
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
@@ -49,7 +49,7 @@ class McpState:
         for library in libraries:
             _check_there(library)
         self.libraries = ServedLibraries(libraries, caption)
-        roots = [root for one in self.libraries for root in one.files.catalog.roots()]
+        roots = [root for volume in self.libraries for root in volume.files.catalog.roots()]
         self.folders = Folders([*map(os.fsdecode, roots), *self.settings.folders])
         uploads = Uploads.ALLOWED if allow_upload else Uploads.NOBODY
         models, providers = self.settings.ask_models, self.settings.ask_providers

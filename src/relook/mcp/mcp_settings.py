@@ -1,4 +1,4 @@
-"""What `relook mcp` may be told when it starts; every default once. Layer: mcp."""
+"""The settings that `relook mcp` starts with; every default once. Layer: mcp."""
 
 from __future__ import annotations
 

@@ -1,0 +1,212 @@
+"""Titles, captions and facts with types that a picture file says of itself. Layer: library.
+
+Times are ISO 8601, with the zone where it is known; `taken_from` says where the time stands.
+Places are degrees, ratings whole numbers. People's words (IPTC, XMP, Windows) count before
+cameras' (EXIF).
+
+Sources: EXIF 2.32 (CIPA DC-008) tags; IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80, 2:116, 2:120;
+Windows' XPTitle to XPSubject (40091 to 40095) and Rating (18246); PNG 1.2, 11.3.4 (keywords).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from PIL import ExifTags
+
+from relook.core.images import Picture
+from relook.library.records import Words
+from relook.library.xmp import read_xmp
+
+__all__ = ["clean", "embedded_words", "iso_time", "place_facts", "xmp_words"]
+
+_XP_TITLE, _XP_COMMENT, _XP_AUTHOR, _XP_KEYWORDS, _RATING = 40091, 40092, 40093, 40094, 18246
+_TITLE, _CAPTION, _KEYWORDS, _ARTIST, _COPYRIGHT = (2, 5), (2, 120), (2, 25), (2, 80), (2, 116)
+# Where the time stands, best first: its name, and the tags of the time and of its zone.
+_TIMES = (
+    ("original", ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
+    ("digitized", ExifTags.Base.DateTimeDigitized, ExifTags.Base.OffsetTimeDigitized),
+    ("modified", ExifTags.Base.DateTime, ExifTags.Base.OffsetTime),
+)
+_XMP_TIMES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate")
+_XMP_KEYWORDS = ("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject")
+_TIME = re.compile(
+    r"(\d{4})[:-](\d\d)(?:[:-](\d\d))?(?:[T ]+(\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?"
+    r"\s*(Z|[+-]\d\d:?\d\d)?"
+)
+_COORDINATE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
+
+
+def embedded_words(picture: Picture) -> Words:
+    """Everything that a picture file says of itself; keywords of all its blocks together."""
+    blocks = (
+        _iptc(picture), xmp_words(picture.xmp), _windows(picture), _exif(picture), _texts(picture),
+    )  # fmt: skip
+    words = Words()
+    for block in blocks:
+        words = words.over(block)
+    keywords = [block.metadata.get("keywords", "") for block in blocks]
+    facts = {**words.metadata, **_joined("keywords", ", ".join(keywords).split(", "))}
+    if exif_time := _exif_time(picture):  # the camera's own, before an editor's
+        facts |= exif_time
+    return Words(words.title, words.caption, facts)
+
+
+def xmp_words(packet: bytes) -> Words:
+    """What an XMP packet says."""
+    properties = read_xmp(packet) if packet else {}
+    if not properties:
+        return Words()
+
+    def first(*names: str) -> str:
+        return next((properties[name][0] for name in names if name in properties), "")
+
+    facts: dict[str, Any] = _texts_of(
+        camera_make=first("tiff:Make"), camera=first("tiff:Model"),
+        lens=first("exifEX:LensModel", "aux:Lens"), artist=first("dc:creator"),
+        copyright=first("dc:rights"),
+    )  # fmt: skip
+    tags = [tag for name in _XMP_KEYWORDS for tag in properties.get(name, ())]
+    facts |= _joined("keywords", [re.split(r"[/|]", tag)[-1] for tag in tags])
+    facts |= _rating(first("xmp:Rating"))
+    facts |= place_facts(
+        _coordinate(first("exif:GPSLatitude")), _coordinate(first("exif:GPSLongitude"))
+    )
+    for name in _XMP_TIMES:
+        if taken := iso_time(first(name)):
+            facts |= {"taken_at": taken, "taken_from": "xmp"}
+            break
+    return Words(first("dc:title", "photoshop:Headline"), first("dc:description"), facts)
+
+
+def iso_time(text: str, zone: str = "") -> str:
+    """A time as ISO 8601, no more exact than it is given; empty for none that there was.
+
+    Args:
+        text: As EXIF, XMP or a person writes it.
+        zone: "+02:00", where it stands apart.
+    """
+    match = _TIME.match(text.strip())
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second, own_zone = match.groups()
+    try:
+        datetime(int(year), int(month), int(day or 1), int(hour or 0), int(minute or 0),
+                 min(int(second or 0), 59))  # fmt: skip
+    except ValueError:
+        return ""
+    date = "-".join(filter(None, (year, month, day)))
+    if hour is None:
+        return date
+    zone = (own_zone or zone).strip()
+    known = zone if re.fullmatch(r"Z|[+-]\d\d:?\d\d", zone) else ""
+    return f"{date}T{hour}:{minute}:{second or '00'}{'+00:00' if known == 'Z' else known}"
+
+
+def place_facts(latitude: object, longitude: object) -> dict[str, float]:
+    """Latitude and longitude in degrees, unless they are no place: 0, 0 stands for none."""
+    try:
+        north, east = float(str(latitude)), float(str(longitude))
+    except ValueError:
+        return {}
+    if not (abs(north) <= 90 and abs(east) <= 180 and (north or east)):
+        return {}
+    return {"latitude": round(north, 7), "longitude": round(east, 7)}
+
+
+def _exif(picture: Picture) -> Words:
+    exif = picture.exif
+    facts: dict[str, Any] = _texts_of(
+        camera_make=clean(exif.get(ExifTags.Base.Make)),
+        camera=clean(exif.get(ExifTags.Base.Model)),
+        lens=clean(exif.get(ExifTags.Base.LensModel)),
+        artist=clean(exif.get(ExifTags.Base.Artist)),
+        copyright=clean(exif.get(ExifTags.Base.Copyright)),
+    )
+    facts |= _rating(str(exif.get(_RATING, "")))
+    place = exif.get(ExifTags.Base.GPSInfo)
+    if isinstance(place, list) and len(place) == 2:
+        facts |= place_facts(*place)
+    return Words("", clean(exif.get(ExifTags.Base.ImageDescription)), facts)
+
+
+def _exif_time(picture: Picture) -> dict[str, str]:
+    for name, tag, zone in _TIMES:
+        taken = iso_time(clean(picture.exif.get(tag)), clean(picture.exif.get(zone)))
+        if taken:
+            return {"taken_at": taken, "taken_from": name}
+    return {}
+
+
+def _windows(picture: Picture) -> Words:
+    """What the properties of a file in Windows say."""
+
+    def text(tag: int) -> str:
+        value = picture.exif.get(tag)
+        value = bytes(value) if isinstance(value, tuple) else value
+        return clean(value.decode("utf-16-le", "replace")) if isinstance(value, bytes) else ""
+
+    facts = _texts_of(artist=text(_XP_AUTHOR))
+    facts |= _joined("keywords", text(_XP_KEYWORDS).split(";"))
+    return Words(text(_XP_TITLE), text(_XP_COMMENT), facts)
+
+
+def _iptc(picture: Picture) -> Words:
+    iptc = picture.iptc
+    facts = _texts_of(artist=clean(iptc.get(_ARTIST)), copyright=clean(iptc.get(_COPYRIGHT)))
+    keywords = iptc.get(_KEYWORDS)
+    facts |= _joined("keywords", map(clean, keywords if isinstance(keywords, list) else [keywords]))
+    return Words(clean(iptc.get(_TITLE)), clean(iptc.get(_CAPTION)), facts)
+
+
+def _texts(picture: Picture) -> Words:
+    """The texts of a PNG."""
+    texts = {key.lower(): clean(text) for key, text in picture.texts.items()}
+    facts: dict[str, Any] = _texts_of(
+        artist=texts.get("author", ""), copyright=texts.get("copyright", "")
+    )
+    facts |= _joined("keywords", re.split("[;,]", texts.get("keywords", "")))
+    if taken := iso_time(texts.get("creation time", "")):
+        facts |= {"taken_at": taken, "taken_from": "text"}
+    caption = texts.get("description") or texts.get("comment", "")
+    return Words(texts.get("title", ""), caption, facts)
+
+
+def _texts_of(**texts: str) -> dict[str, Any]:
+    return {key: text for key, text in texts.items() if text}
+
+
+def _joined(key: str, texts: Iterable[str]) -> dict[str, Any]:
+    several = list(dict.fromkeys(filter(None, (text.strip() for text in texts))))
+    return {key: ", ".join(several)} if several else {}
+
+
+def _rating(text: str) -> dict[str, Any]:
+    try:
+        rating = int(float(text))
+    except (ValueError, OverflowError):
+        return {}
+    return {"rating": rating} if -1 <= rating <= 5 and rating else {}
+
+
+def _coordinate(text: str) -> float | None:
+    """Degrees of XMP's "48,51.5N"; None for none."""
+    match = _COORDINATE.fullmatch(text.replace(" ", ""))
+    if match is None:
+        return None
+    degrees = float(match[1]) + float(match[2]) / 60 + float(match[3] or 0) / 3600
+    return -degrees if match[4] in "SW" else degrees
+
+
+def clean(value: object) -> str:
+    """Clean text of a field; cameras pad with NULs and write Latin-1 now and then."""
+    if isinstance(value, bytes):
+        data = value
+        try:
+            value = data.decode("utf-8")
+        except UnicodeDecodeError:
+            value = data.decode("latin-1")
+    return " ".join(value.replace("\0", " ").split()) if isinstance(value, str) else ""

@@ -1,0 +1,248 @@
+"""Words reach the picture that they are about, and no other; rows that name nothing are told."""
+
+import gzip
+import json
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+from archive_parts import picture, write_tar, write_zip
+from PIL import Image
+
+import relook
+import relook.core.images
+import relook.core.sources
+from relook.core.beside import takeout_beside
+from relook.core.zip_names import names_of
+from relook.library.records import Words
+from relook.testing import noise
+
+TAKEOUT = {
+    "title": "x.jpg", "description": "At the lake",
+    "photoTakenTime": {"timestamp": "1563107400"},
+    "geoData": {"latitude": 48.85, "longitude": 2.35}, "people": [{"name": "Ada"}],
+}  # fmt: skip
+XMP = """<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>
+<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>
+<rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/'
+ xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmp:Rating='4'>
+<dc:subject><rdf:Bag><rdf:li>lake</rdf:li><rdf:li>Käse</rdf:li></rdf:Bag></dc:subject>
+<dc:description><rdf:Alt><rdf:li xml:lang='de'>See</rdf:li>
+<rdf:li xml:lang='x-default'>A lake</rdf:li></rdf:Alt></dc:description>
+</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    return tmp_path / "pictures"
+
+
+def words_in(library: relook.Library) -> dict[str, Words]:
+    return {
+        record.path.name: Words(record.title, record.caption, record.metadata)
+        for record in library.files.catalog.each_image()
+    }
+
+
+def captions(library: relook.Library) -> dict[str, str]:
+    return {name: words.caption for name, words in words_in(library).items() if words.caption}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (
+            {"2021.07.01 cat.png": 1, "2021.07.02 coffee.png": 2, "2021.07.03 man.png": 3,
+             "2021.07.02 coffee.txt": "Coffee", "2021.07.01 cat.json": '{"caption": "Minka"}'},
+            {"2021.07.01 cat.png": "Minka", "2021.07.02 coffee.png": "Coffee"},
+        ),
+        ({"J. Smith - cat.png": 1, "J. Doe - coffee.png": 2, "J. readme.txt": "no"}, {}),
+        ({"000.jpg": 1, "000.mask.png": 2, "000.txt": "the picture"}, {"000.jpg": "the picture"}),
+        ({"a/000.left.png": 1, "b/000.png": 2, "a/000.txt": "left"}, {"000.left.png": "left"}),
+        ({"x.jpg": 1, "x.heic.png": 2, "x.txt": "x"}, {"x.jpg": "x"}),
+        (
+            {"PXL_1.MP.png": 1, "PXL_1.PORTRAIT-01.COVER.png": 2,
+             "PXL_1.MP.png.json": json.dumps({**TAKEOUT, "description": "one"}),
+             "PXL_1.PORTRAIT-01.COVER.png.json": json.dumps({**TAKEOUT, "description": "two"})},
+            {"PXL_1.MP.png": "one", "PXL_1.PORTRAIT-01.COVER.png": "two"},
+        ),
+    ],
+)  # fmt: skip
+def test_words_in_an_archive(
+    library: relook.Library, folder: Path, members: dict, expected: dict[str, str]
+) -> None:
+    write_zip(folder / "a.zip", {
+        name: value.encode() if isinstance(value, str) else picture(noise(value))
+        for name, value in members.items()
+    })  # fmt: skip
+
+    library.add(folder)
+
+    assert captions(library) == expected
+
+
+def test_takeout_and_xmp_in_a_folder(library: relook.Library, folder: Path) -> None:
+    for number, name in enumerate(("x.jpg", "raw.png", "plain.png")):
+        noise(number).save(folder / name)
+    (folder / "x.jpg.supplemental-metadata.json").write_text(json.dumps(TAKEOUT))
+    (folder / "raw.xmp").write_text(XMP)
+    (folder / "plain.png.json").write_text('{"caption": "some program\'s own"}')
+
+    library.add(folder)
+
+    words = words_in(library)
+    assert words["x.jpg"] == Words("", "At the lake", {
+        "taken_at": "2019-07-14T12:30:00+00:00", "taken_from": "takeout",
+        "latitude": 48.85, "longitude": 2.35, "people": "Ada",
+    })  # fmt: skip
+    assert words["raw.png"] == Words("", "A lake", {"keywords": "lake, Käse", "rating": 4})
+    assert words["plain.png"] == Words()
+
+
+@pytest.mark.parametrize(
+    ("name", "sidecar"),
+    [
+        ("x.jpg", "x.jpg.json"),
+        ("x.jpg", "x.jpg.supplemental-metadata.json"),
+        ("x.jpg", "x.jpg.supplem.json"),
+        ("x(1).jpg", "x.jpg(1).json"),
+        ("x(1).jpg", "x.jpg.supplemental-metadata(1).json"),
+        ("x-edited.jpg", "x.jpg.json"),
+        ("a" * 50 + ".jpg", "a" * 46 + ".json"),
+        ("a" * 39 + ".jpg", "a" * 39 + ".jpg.su.json"),
+    ],
+)
+def test_names_as_takeout_makes_them(name: str, sidecar: str) -> None:
+    others = {b"y.jpg.json", b"x.json", b"xx.jpg.json", b"metadata.json"}
+
+    assert takeout_beside(name.encode(), {sidecar.encode(), *others}) == sidecar.encode()
+    assert takeout_beside(name.encode(), others) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("写真/猫.png", "cp932"), ("テスト.png", "cp932"),
+        ("照片/猫咪.png", "gbk"), ("大写/好.png", "gbk"),
+        ("사진/고양이.png", "cp949"), ("Café/été.png", "utf-8"), ("写真.png", "utf-8"),
+        ("Café/Cafés.png", "cp437"), ("Müll/größe.png", "cp437"),
+    ],
+)  # fmt: skip
+def test_names_in_zips_without_the_flag(name: str, encoding: str) -> None:
+    entry = zipfile.ZipInfo("x")
+    entry.filename = name.encode(encoding).decode("cp437")
+    entry.flag_bits = 0
+
+    assert names_of([entry]) == [name.encode()]
+
+
+def test_a_zip_of_unsaid_utf8_is_found_by_its_names(library: relook.Library, folder: Path) -> None:
+    write_zip(folder / "a.zip", {"xx.png": picture(noise(1))})
+    data = (folder / "a.zip").read_bytes()
+    (folder / "a.zip").write_bytes(data.replace(b"xx.png", "é.png".encode()))
+
+    library.add(folder)
+
+    assert len(library.search("red", path="a.zip!/é.png")) == 1
+    [hit] = library.search("red")
+    assert relook.core.images.load(hit.path).width_px
+    mojibake = "é.png".encode().decode("cp437")  # what an older library has
+    assert relook.core.sources.read_bytes(f"{folder}/a.zip!/{mojibake}".encode())
+
+
+ROWS = "path,caption\n"
+
+
+def add_rows(library: relook.Library, folder: Path, text: str) -> list[str]:
+    (folder / "words.csv").write_text(text)
+    report = library.add(folder, metadata=[folder / "words.csv"])
+    return [note for note in report.notes if "rows" in note]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "sub\\Café.png", "C:\\old\\disk\\Café.png", "SUB/CAFÉ.PNG", "sub/café.png",
+        unicodedata.normalize("NFC", "sub/Café.png"), unicodedata.normalize("NFD", "sub/Café.png"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_second_choices_of_rows(library: relook.Library, folder: Path, row: str, form: str) -> None:
+    (folder / "sub").mkdir()
+    noise(1).save(folder / "sub" / unicodedata.normalize(form, "Café.png"))
+
+    notes = add_rows(library, folder, f" path , caption \n{row},here\n")
+
+    assert list(captions(library).values()) == ["here"]
+    assert not notes
+
+
+def test_a_row_of_another_file_is_no_second_choice(library: relook.Library, folder: Path) -> None:
+    noise(1).save(folder / "a.png")
+    noise(2).save(folder / "A.png")
+
+    add_rows(library, folder, ROWS + "A.png,capital\n")
+
+    assert captions(library) == {"A.png": "capital"}
+
+
+def test_rows_that_name_no_picture_are_told(library: relook.Library, folder: Path) -> None:
+    noise(1).save(folder / "a.png")
+
+    [note] = add_rows(library, folder, ROWS + "a.png,1\nb.png,2\nc/d.png,3\ne.png,4\n")
+
+    assert note == "3 of 4 rows name no picture: b.png, c/d.png, e.png"
+    [again] = add_rows(library, folder, ROWS + "a.png,1\nb.png,2\n")
+    assert again.startswith("1 of 2 rows")
+
+
+def test_names_in_another_unicode_form(library: relook.Library, folder: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    (folder / apart).mkdir()
+    noise(1).save(folder / apart / "1.png")
+    library.add(folder)
+
+    assert len(library.search("red", path=composed)) == 1
+    assert len(library.search("red", path=composed.upper())) == 1
+    assert len(library.similar(folder / composed / "1.png")) == 1
+    assert library.add(folder / composed).n_unchanged == 1
+    (folder / apart / "1.png").unlink()
+    assert library.forget(folder / composed) == 1
+
+
+def test_facts_with_types(library: relook.Library, folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[18246] = "Maker", "Model X", 4
+    exif[40091] = "A title".encode("utf-16-le") + b"\0\0"
+    exif[40094] = "sea;Käse".encode("utf-16-le") + b"\0\0"
+    exif.get_ifd(0x8769).update({0x9004: "2019:07:14 12:30:00", 0x9012: "+02:00", 0xA434: "50mm"})
+    exif.get_ifd(0x8825).update({1: "S", 2: (33.0, 51.0, 24.0), 3: "E", 4: (151.0, 12.0, 36.0)})
+    noise(1).save(folder / "a.jpg", exif=exif, xmp=XMP.encode())
+
+    library.add(folder)
+
+    assert words_in(library)["a.jpg"] == Words("A title", "A lake", {
+        "camera_make": "Maker", "camera": "Model X", "lens": "50mm", "rating": 4,
+        "keywords": "lake, Käse, sea", "latitude": -33.8566667, "longitude": 151.21,
+        "taken_at": "2019-07-14T12:30:00+02:00", "taken_from": "digitized",
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.tgz", "a.tar.gz", "A.TGZ"])
+def test_packed_tars_are_read(library: relook.Library, folder: Path, name: str) -> None:
+    write_tar(folder / "plain.tar", {
+        "one.png": picture(noise(1)), "two.png": picture(noise(2)), "two.txt": "Two",
+    })  # fmt: skip
+    (folder / name).write_bytes(gzip.compress((folder / "plain.tar").read_bytes()))
+    (folder / "plain.tar").unlink()
+    (folder / "cut.tgz").write_bytes((folder / name).read_bytes()[:300])
+
+    report = library.add(folder)
+
+    assert captions(library) == {"two.png": "Two"}
+    assert [skip.code for skip in report.skipped] == ["bad_archive"]
+    [hit, _] = library.search("red")
+    assert relook.core.images.load(hit.path).width_px
+    assert library.add(folder).n_unchanged == 2
