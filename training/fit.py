@@ -184,7 +184,7 @@ def learn(some: list[Case], none: list[Case], means: Means) -> FitMap:
     learnt = replace(empty, weights=fitted, bias=constant)
     best = [_best(case, replace(means, fit=learnt)) for case in some if case.weight != 0.3]
     alarms = [np.quantile(one, ALARMS) for one in best]
-    return replace(learnt, nothing=float(min(alarms)))  # no kind of query has more alarms
+    return replace(learnt, nothing=float(min(alarms)))  # no kind of query is told more often
 
 
 def _best(case: Case, means: Means) -> np.ndarray:

@@ -10,7 +10,7 @@ from server_parts import Running, serving
 from upgrade_parts import NewEncoder, register
 
 import relook
-from relook.core.errors import LibraryError
+from relook.core.errors import RelookError
 from relook.core.settings import SearchSettings
 
 CORNER = [0.5, 0.5, 1.0, 1.0]
@@ -65,12 +65,12 @@ def test_an_upgrade_is_a_job(folder: Path, tmp_path: Path) -> None:
     values["fingerprint"]["revision"] = "0"  # of an encoder that is not there any more
     manifest.write_text(json.dumps(values))
     with relook.Library(folder) as library, serving(library, cache=tmp_path / "cache") as server:
-        with pytest.raises(LibraryError, match="relook upgrade"):
+        with pytest.raises(RelookError, match="relook upgrade"):
             server.client.search("library", "red")
         assert server.client.sessions("library") == []
         cost = server.client.upgrade_cost("library")
         assert (cost["n_images"], cost["n_left"], cost["is_needed"]) == (12, 12, True)
-        assert cost["seconds"] > 0
+        assert cost["seconds"] >= 0
         job = server.client.upgrade("library")
         assert job["kind"] == "upgrade"
         *_, last = server.client.progress(job["job_id"])

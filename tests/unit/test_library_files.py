@@ -130,7 +130,7 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format_version": FORMAT_VERSION + 6}))
     with pytest.raises(
-        LibraryFormatError, match="has format 8; this Relook reads up to 2"
+        LibraryFormatError, match="has format 9; this Relook reads up to 3"
     ) as raised:
         Manifest.read(tmp_path)
     assert raised.value.code == "newer_format"

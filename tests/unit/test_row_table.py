@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relook.encoders.base import Fingerprint
 from relook.library import row_table, snapshot
 from relook.library.catalog import Catalog
+from relook.library.manifest import Manifest
 from relook.library.records import FileFacts, ImageRecord
 from relook.library.row_table import ROWS_FILE, Snapshot, keep_rows, kept_rows
 from relook.library.snapshot import Moment, read_moment
 from relook.library.vector_file import VectorFile
+
+MANIFEST = Manifest("colour", Fingerprint("colour", "1", "", "", 4, "float32"))
 
 
 def put(catalog: Catalog, row: int, n_tiles: int = 2, image_id: int = 0) -> None:
@@ -119,17 +123,17 @@ def test_a_file_of_another_history_is_not_believed(catalog: Catalog, tmp_path: P
 def test_the_table_is_kept_for_large_libraries_only(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vectors_of(now: Snapshot) -> VectorFile:
+    def vectors_of(now: Snapshot, _: Manifest) -> VectorFile:
         return VectorFile(tmp_path / "vectors.f16", 4, now.end_row)
 
     VectorFile(tmp_path / "vectors.f16", 4, 0).append(np.zeros((6, 4), np.float32))
-    read_moment(tmp_path, catalog, vectors_of, None)
+    read_moment(tmp_path, catalog, MANIFEST, vectors_of, None)
     assert not (tmp_path / ROWS_FILE).exists()
     monkeypatch.setattr(snapshot, "KEPT_FROM", 2)
-    read_moment(tmp_path, catalog, vectors_of, None)
+    read_moment(tmp_path, catalog, MANIFEST, vectors_of, None)
     kept = kept_rows(tmp_path)
     assert kept is not None
-    now = read_moment(tmp_path, catalog, vectors_of, None)
+    now = read_moment(tmp_path, catalog, MANIFEST, vectors_of, None)
     assert now.snapshot.rows.tolist() == plain(catalog)
 
 
@@ -158,7 +162,7 @@ def test_a_moment_answers_of_rows_and_places(catalog: Catalog, tmp_path: Path) -
         catalog.bump(db)
     file = VectorFile(tmp_path / "v", 4, 0)
     file.append(np.zeros((6, 4), np.float32))
-    now = Moment(catalog.snapshot(), file)
+    now = Moment(catalog.snapshot(), MANIFEST, file)
     alive = now.alive()
     assert alive is not None
     assert alive.tolist() == [True, True, False, False, True, True]

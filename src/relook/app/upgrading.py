@@ -116,6 +116,7 @@ def upgrade(
         with WriterLock(library.folder):
             files.refresh()
             settle_upgrade(files)
+            files.writer_vectors()  # removes what a kill left over
             report = _run(library, files, new, progress or (lambda _: None))
     except BaseException:
         if new is not encoder:

@@ -223,7 +223,7 @@ def info(
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     others = others_note([OtherFiles(**files) for files in facts.pop("others")])
-    offer = facts.pop("upgrade")
+    offer = facts.pop("upgrade", None)
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
         for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()

@@ -103,8 +103,9 @@ export async function search(parts) {
 
 function remind() {
   const page = state.pages.get(state.round);
+  if (!page) return;
   // That nothing fits stands above the pictures.
-  for (const note of page?.notes ?? []) if (page.n_fitting !== 0 || note !== NOTHING_FITS) toast(note);
+  for (const note of page.notes) if (page.n_fitting !== 0 || note !== NOTHING_FITS) toast(note);
 }
 
 /** The page's own address: open it again, or share it. */
