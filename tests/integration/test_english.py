@@ -31,7 +31,7 @@ def test_a_library_whose_model_reads_english_says_so(pictures: Path, tmp_path: P
         assert library.info()["languages"] == "English"
         notes = library.search("ein roter Ball auf der Wiese").notes
         assert any("not in English" in note for note in notes)
-        assert not library.search("a red ball").notes
+        assert not any("English" in note for note in library.search("a red ball").notes)
     with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as library:
         library.add(pictures)
         assert not library.search("ein roter Ball auf der Wiese").notes

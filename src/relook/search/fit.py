@@ -34,7 +34,7 @@ __all__ = [
 
 _SCALE, _SHOWN = "fit scale", "images that show words"
 _REMEMBERED = 8  # words; a byte an image each
-_SHOWS = 0.5  # of the score that a picture which shows the words usually has
+_SHOWS = 0.3  # chosen on training pictures
 _NEAR = 10  # phrasings that say how people describe such pictures
 _PRIOR = 30  # pictures that the usual background counts as
 _FEWEST = 30  # pictures from which scores alone can be read
@@ -99,14 +99,14 @@ class FitScale:
     def shown(self, vectors: Floats, scores: Floats) -> Mask:
         """[q, k] whether pictures with the scores [q, k] show words [q, d] that are left out.
 
-        A line lower than for what is looked for: a picture of people is one of people too
-        when they are small. By half of what such a picture scores, 99% of the photographs
-        that lose "people" do show some, and a third of those that show some go.
+        A lower line than for what is looked for, that small people go, too: some way from the
+        library's mean to what a picture that shows the words usually scores.
         """
         if self.means is not None and self.means.fit is not None:
             learnt = self.means.fit
             expected = vectors @ learnt.expected + learnt.expected_bias  # [q]
-            return np.asarray(scores >= _SHOWS * expected[:, None])
+            mean, _ = self._level(vectors, None)
+            return np.asarray(scores >= (mean + _SHOWS * (expected - mean))[:, None])
         return np.asarray(self.fits(vectors, scores) >= self.nothing)
 
     def _level(self, vectors: Floats, against: Floats | None) -> tuple[Floats, Floats]:
