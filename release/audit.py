@@ -58,6 +58,7 @@ SPELLINGS = (
     (r"python software foundation|\bpsf", "PSF-2.0"),
     (r"zope|\bzpl", "ZPL-2.1"),
     (r"unlicense|public domain", "Unlicense"),
+    (r"\bzlib\b", "Zlib"),
     (r"nvidia|proprietary", "Proprietary"),
 )
 

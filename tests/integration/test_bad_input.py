@@ -38,7 +38,7 @@ def spoil(folder: Path) -> dict[bytes, str]:
     (folder / "new\nline \x1b[31m.jpg").write_text("text")
     with open(os.fsencode(folder) + b"/odd\xff.jpg", "wb") as file:
         file.write(b"text")
-    Image.new("1", (14_000, 14_000)).save(folder / "large.png")
+    Image.new("1", (32_000, 32_000)).save(folder / "large.png")
     good.unlink()
     return {
         b"cut.jpg": "truncated", b"empty.png": "empty_file", b"text.jpg": "not_an_image",

@@ -337,8 +337,8 @@ def test_results_as_files(server: Running, pictures: Path) -> None:
     rows = list(
         csv.reader(io.StringIO(client.export("library", session_id, "csv", "results").decode()))
     )
-    assert rows[0][:3] == ["rank", "image_id", "score"]
-    assert rows[1][:4] == ["1", "3", "1.0", str(pictures / "sub" / "blue.png")]
+    assert rows[0][:5] == ["rank", "image_id", "score", "fit", "path"]
+    assert rows[1][:5] == ["1", "3", "1.0", "", str(pictures / "sub" / "blue.png")]
     pack = zipfile.ZipFile(io.BytesIO(client.export("library", session_id, "zip", "results")))
     assert pack.namelist()[:2] == ["results.csv", "0001-blue.png"]
     assert pack.read("0001-blue.png") == (pictures / "sub" / "blue.png").read_bytes()

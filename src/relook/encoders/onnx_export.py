@@ -118,7 +118,7 @@ def _write_configs(source: HfEncoder, made: Path) -> None:
     with quiet():
         tokenizer.save_pretrained(made)
         if not tokenizer.is_fast:
-            _fast_siglip(tokenizer).save(str(made / "tokenizer.json"))
+            (made / "tokenizer.json").write_text(_fast_siglip(tokenizer).to_str(), "utf-8")
     about = json.loads((made / "tokenizer_config.json").read_text("utf-8"))
     about |= {"padding_side": tokenizer.padding_side, "model_max_length": source._max_tokens}
     _write_json(made / "tokenizer_config.json", about)
