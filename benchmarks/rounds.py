@@ -3,6 +3,7 @@
 Measures: p50 and p95 of `Session.again` (judgements read, the strategy fitted, the library
 searched, the page written down) after every image of the page was marked, over three rounds
 each; the same for every strategy; and the built-in captioner's time a crop.
+Also what telling the fit of a page's hits adds to a search.
 Baseline in the same run: `Library.search` with the same words.
 Read it: the library is synthetic (see synthetic.py), the queries are real words, the marks are
 drawn at random: what is timed does not depend on what is liked.
@@ -22,6 +23,7 @@ from relook import Library
 from relook.captioners.phrases import PhraseCaptioner
 from relook.encoders.builtin import BuiltinEncoder
 from relook.feedback.strategies import STRATEGIES
+from relook.search.fit import fits_of
 
 TILES = 6
 ROUNDS = 3
@@ -58,6 +60,7 @@ def measure(library: Library, queries: list[str]) -> list[Figure]:
         Figure("vectors", len(library.files.vectors)),
         Figure("baseline: Library.search p50", float(np.median(searched)), "ms"),
     ]
+    made.append(Figure("fit of a page p50", fit_ms(library, queries), "ms", at_most=1))
     for name in STRATEGIES:
         say(f"{name} ...")
         _rounds(library, queries[0], name)
@@ -66,6 +69,18 @@ def measure(library: Library, queries: list[str]) -> list[Figure]:
         made.append(Figure(f"{name}: round p50", float(np.median(taken)), "ms", at_most=target))
         made.append(Figure("  p95", float(np.quantile(taken, 0.95)), "ms"))
     return made
+
+
+def fit_ms(library: Library, queries: list[str]) -> float:
+    """Median milliseconds that telling the fit of a page's hits costs, words encoded before."""
+    engine, taken = library.engine, []
+    for query in queries:
+        words = engine.encoder.encode_texts([query])
+        ids = [hit.image_id for hit in library.search(query)]
+        taken.append(
+            times_ms(lambda w=words, i=ids: fits_of(w, i, engine.files, engine.encoder), 9, warm=1)
+        )
+    return float(np.median(np.concatenate(taken)))
 
 
 def _rounds(library: Library, query: str, strategy: str) -> np.ndarray:

@@ -47,23 +47,23 @@ class Rows:
     def __len__(self) -> int:
         return int(self.first[-1])
 
-    def get(self, rows: np.ndarray, tiles: np.ndarray | int | None = 0) -> tuple[Tensor, Tensor]:
+    def get(self, rows: np.ndarray, tiles: np.ndarray | int | slice = 0) -> tuple[Tensor, Tensor]:
         """Features and class probabilities, one row a tile: [r,N_SEEN], sparse [r,1000].
 
         Args:
             rows: pictures' numbers.
-            tiles: which tile of each; None for all, one after another.
+            tiles: which tile of each; a slice for several, one after another.
         """
         order = np.argsort(rows, kind="stable")
         which = np.searchsorted(self.first, rows[order], "right") - 1
-        tile_of = None if tiles is None else np.broadcast_to(tiles, rows.shape)[order]
-        found = []
+        several = isinstance(tiles, slice)
+        tile_of = tiles if several else np.broadcast_to(tiles, rows.shape)[order]
+        gathered = []
         for part in np.unique(which):
             at = rows[order][which == part] - self.first[part]
-            tile = slice(None) if tile_of is None else tile_of[which == part]
-            found.append(self.parts[part].rows(at, tile))
+            gathered.append(self.parts[part].rows(at, tiles if several else tile_of[which == part]))
         back = np.argsort(order)
-        seen, classes, chances = (np.concatenate(a)[back] for a in zip(*found, strict=True))
+        seen, classes, chances = (np.concatenate(a)[back] for a in zip(*gathered, strict=True))
         flat = torch.from_numpy(seen.reshape(-1, seen.shape[-1]).astype(np.float32))
         return flat, named(classes.reshape(len(flat), -1), chances.reshape(len(flat), -1))
 

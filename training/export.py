@@ -3,8 +3,9 @@
     python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
 
 Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
-directions in which pictures and captions vary most. The picture tower is the integer graph that
-made the features, with the heads behind it; weights of heads and words are stored as bytes.
+directions in which pictures and captions vary most; two more numbers take hubs down. The picture
+tower is the integer graph that made the features, with the heads behind it; weights of heads and
+words are stored as bytes.
 """
 
 import argparse
@@ -22,7 +23,16 @@ from cache import LITE
 from compose import base_heads, compose_image, compose_text
 from evaluate import Shipped
 from torch import Tensor
-from towers import DIM, N_FEATURES, WINDOWS, Committee, Member, boxes
+from towers import (
+    DIM,
+    N_FEATURES,
+    N_HUB_QUERIES,
+    N_PROJECTED,
+    WINDOWS,
+    Committee,
+    Member,
+    boxes,
+)
 from train import recipe_of, train_member
 from words import MAX_TOKENS, PAD_ID, Words, load_tokenizer
 
@@ -52,7 +62,7 @@ class Sample:
     """Some training pictures and captions, as both revisions' towers see and read them.
 
     Args:
-        seen: features tile by tile [r,N_SEEN].
+        seen: features [n,t,N_SEEN].
         read: what the words say [q,N_READ].
         texts: the same captions.
         base: revision 2's model folder.
@@ -61,28 +71,30 @@ class Sample:
     def __init__(self, seen: Tensor, read: Tensor, texts: list[str], base: Path):
         self.seen, self.read = seen, read
         heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
-        pooled = seen[:, :N_FEATURES].reshape(-1, len(WINDOWS), N_FEATURES).numpy()
+        pooled = np.ascontiguousarray(seen[..., :N_FEATURES].numpy())
         tiles = [
             heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)
         ]
-        self.base_seen = torch.from_numpy(np.concatenate(tiles)).reshape(-1, DIM)
+        self.base_seen = torch.from_numpy(np.concatenate(tiles))
         self.base_read = torch.from_numpy(Shipped(base).read(texts))
 
 
 def fit_projection(committee: Committee, some: Sample) -> None:
-    """Chooses the directions in which tiles and captions vary most."""
+    """Chooses the directions in which tiles and captions vary most, and the captions for hubs."""
     with torch.no_grad():
-        tiles = committee.side_by_side_pictures(some.seen, some.base_seen)
+        tiles = committee.side_by_side_pictures(some.seen, some.base_seen).flatten(0, 1)
         words = committee.side_by_side_words(some.read, some.base_read)
         moment = tiles.T @ tiles / len(tiles) + WORDS_WEIGHT * words.T @ words / len(words)
-        committee.projection.copy_(torch.linalg.eigh(moment)[1][:, -DIM:])
+        committee.projection.copy_(torch.linalg.eigh(moment)[1][:, -N_PROJECTED:])
+        chosen = torch.randperm(len(some.read), generator=torch.Generator().manual_seed(0))
+        chosen = chosen[:N_HUB_QUERIES]
+        committee.ask(some.read[chosen], some.base_read[chosen])
 
 
 def mean_vectors(committee: Committee, some: Sample) -> dict[str, list[float]]:
     """Mean unit vectors of whole pictures and of captions: what separates the two kinds."""
-    step = len(WINDOWS)
     with torch.no_grad():
-        pictures = committee.see(some.seen[::step], some.base_seen[::step])
+        pictures = committee.see(some.seen, some.base_seen)[:, 0]
         words = committee.read(some.read, some.base_read)
     return {
         name: [round(float(v), 6) for v in vectors.mean(0)]
@@ -128,7 +140,8 @@ def export(out: Path, base: Path, target: Path, n_members: int) -> None:
     bank = Bank(out)
     members = [train_member(out, bank, recipe_of(seed), seed) for seed in range(n_members)]
     rows = np.arange(0, len(bank.views[0]), EVERY)
-    seen, _ = bank.views[0].get(rows, None)
+    seen, _ = bank.views[0].get(rows, slice(None))
+    seen = seen.view(len(rows), len(WINDOWS), -1)
     some = Sample(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
     write_files(out / "eye.onnx", base, members, some, target)
 

@@ -49,9 +49,11 @@ def vectors_of_words(members: list[Member], read: torch.Tensor) -> np.ndarray:
 @torch.no_grad()
 def vectors_of_tiles(members: list[Member], bank: Bank, rows: np.ndarray) -> np.ndarray:
     """Vectors of the whole committee: the rows' tiles, [r, t, 2 x 384]."""
-    seen, named = bank.views[0].get(rows, None)
-    parts = torch.cat([member.pictures(seen, named) for member in members], -1)
-    return (parts / len(members) ** 0.5).view(len(rows), len(WINDOWS), -1).numpy()
+    seen, named = bank.views[0].get(rows, slice(None))
+    shape = len(rows), len(WINDOWS), -1
+    seen, named = seen.view(shape), named.to_dense().view(shape)
+    vectors = torch.cat([member.see(seen, named) for member in members], -1)
+    return (vectors / len(members) ** 0.5).numpy()
 
 
 def galleries(bank: Bank, data: Path) -> Iterator[tuple[Gallery, list[Task]]]:

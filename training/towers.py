@@ -11,7 +11,17 @@ from words import N_READ, WIDTH
 N_FEATURES = 1280
 N_CLASSES = 1000
 DIM = 384
+N_PROJECTED = DIM - 2
+HUB_WEIGHT = 0.55
+"""How much of a picture's likeness to the captions nearest to it is taken off its scores."""
+HUB_NEAREST = 32
+N_HUB_QUERIES = 1000
+TEXT_CONSTANT = 0.5
+PICTURE_LENGTH = 0.92
+"""Length of a picture's projected vector within its unit vector; the rest holds the hub numbers."""
 GRID = 7
+PARTS_HIDDEN = 512
+"""Width of the hidden layer of the parts' head."""
 WINDOWS = (  # top, bottom, left, right in cells of the 7x7 grid; the first is the whole picture
     (0, 7, 0, 7),
     (0, 4, 0, 4),
@@ -68,7 +78,9 @@ class PictureHead(nn.Module):
         x = self.drop_features((seen - self.mean) * self.scale)
         y = self.linear(x) + self.contract(self.drop_hidden(functional.gelu(self.expand(x))))
         with torch.autocast("cpu", enabled=False):
-            y = functional.normalize(y.float(), dim=-1) + self.gain * (named @ self.names)
+            y = functional.normalize(y.float(), dim=-1)
+            if self.gain > 0:
+                y = y + self.gain * (named @ self.names)
         return functional.normalize(y, dim=-1)
 
 
@@ -91,16 +103,36 @@ class TextHead(nn.Module):
 
 
 class Member(nn.Module):
-    """A pair of heads that were trained together."""
+    """Heads that were trained together: whole pictures, their parts, words.
+
+    Parts have a head of their own: a part's features are of fewer cells and of smaller things,
+    and one head for both serves neither.
+
+    Args:
+        mean, deviation: of whole pictures' features, [N_SEEN].
+        named: how much the class names add to whole pictures.
+    """
 
     def __init__(self, mean: Tensor, deviation: Tensor, named: float = 1.0):
         super().__init__()
         self.pictures = PictureHead(mean, deviation, named=named)
+        self.parts = PictureHead(mean, deviation, hidden=PARTS_HIDDEN, named=0.0)
         self.words = TextHead()
+
+    def see(self, seen: Tensor, named: Tensor) -> Tensor:
+        """Features [n,t,N_SEEN] and class probabilities [n,t,1000] -> unit [n,t,d]."""
+        whole = self.pictures(seen[:, :1], named[:, :1])
+        return torch.cat([whole, self.parts(seen[:, 1:], named[:, 1:])], 1)
 
 
 class Committee(nn.Module):
-    """The vectors of revision 2 and of the members side by side, projected to d numbers.
+    """The vectors of revision 2 and of the members side by side, projected to d - 2 numbers.
+
+    The last two numbers take hubs down: pictures that are near captions of every kind come up
+    for everything. A picture's score is less by its mean likeness to the captions nearest to it
+    (half of CSLS, Conneau et al., arXiv 1710.04087; a query bank as in Bogolin et al., arXiv
+    2112.12777). Texts have a constant there, so that a dot product stays all that a search needs;
+    the very last number makes pictures' vectors unit vectors, and is zero for texts.
 
     Args:
         members: trained pairs of heads.
@@ -115,7 +147,8 @@ class Committee(nn.Module):
         total = (base_weight**2 + len(members)) ** 0.5
         self.of_base, self.of_member = base_weight / total, 1.0 / total
         n_parts = len(members) + (base_weight > 0)
-        self.register_buffer("projection", torch.eye(DIM * n_parts, DIM))
+        self.register_buffer("projection", torch.eye(DIM * n_parts, N_PROJECTED))
+        self.register_buffer("queries", torch.zeros(N_PROJECTED, HUB_NEAREST))
 
     def _beside(self, base: Tensor, parts: list[Tensor]) -> Tensor:
         weighted = [self.of_member * part for part in parts]
@@ -124,17 +157,30 @@ class Committee(nn.Module):
     def side_by_side_pictures(self, seen: Tensor, base: Tensor) -> Tensor:
         """Features [n,t,N_SEEN] and revision 2's vectors [n,t,d] -> unit [n,t,k*d]."""
         named = torch.softmax(self.classifier(seen[..., :N_FEATURES]), -1)
-        return self._beside(base, [member.pictures(seen, named) for member in self.members])
+        return self._beside(base, [member.see(seen, named) for member in self.members])
 
     def side_by_side_words(self, read: Tensor, base: Tensor) -> Tensor:
         """What was read [n,N_READ] and revision 2's vectors [n,d] -> unit [n,k*d]."""
         return self._beside(base, [member.words(read) for member in self.members])
 
+    def ask(self, read: Tensor, base: Tensor) -> None:
+        """Takes the captions [q,N_READ], [q,d] by which hubs are told."""
+        self.queries = self._project(self.side_by_side_words(read, base)).T.contiguous()
+
+    def _project(self, joined: Tensor) -> Tensor:
+        return functional.normalize(joined @ self.projection, dim=-1)
+
     def see(self, seen: Tensor, base: Tensor) -> Tensor:
         """[n,t,N_SEEN], [n,t,d] -> unit [n,t,d]."""
-        joined = self.side_by_side_pictures(seen, base) @ self.projection
-        return functional.normalize(joined, dim=-1)
+        vectors = self._project(self.side_by_side_pictures(seen, base))
+        nearest = (vectors @ self.queries).topk(HUB_NEAREST, -1).values
+        hub = -HUB_WEIGHT / TEXT_CONSTANT * nearest.mean(-1, keepdim=True)
+        rest = (1.0 / PICTURE_LENGTH**2 - 1.0 - hub * hub).clamp(min=0.0).sqrt()
+        return functional.normalize(torch.cat([vectors, hub, rest], -1), dim=-1)
 
     def read(self, read: Tensor, base: Tensor) -> Tensor:
         """[n,N_READ], [n,d] -> unit [n,d]."""
-        return functional.normalize(self.side_by_side_words(read, base) @ self.projection, dim=-1)
+        vectors = self._project(self.side_by_side_words(read, base))
+        length = (1.0 + TEXT_CONSTANT**2) ** 0.5
+        constant = torch.full_like(vectors[:, :1], TEXT_CONSTANT)
+        return torch.cat([vectors, constant, torch.zeros_like(constant)], -1) / length

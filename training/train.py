@@ -17,12 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from bank import Bank
+from eye import N_SEEN
 from losses import both_ways, one_way, same, soft_best
 from torch import Tensor, nn
 from torch.nn import functional
-from towers import WINDOWS, Member
+from towers import N_CLASSES, WINDOWS, Member
 
 N_TILES = len(WINDOWS)
+PARTS = slice(1, None)
+"""All tiles but the whole picture."""
 CLASS_OFFSET = 1_000_000
 """Class pictures are numbered from here, so that they never meet another picture's number."""
 
@@ -44,7 +47,7 @@ class Recipe:
         named: how much ImageNet's class names add to a picture's vector.
     """
 
-    epochs: int = 8
+    epochs: int = 14
     batch: int = 512
     n_classes: int = 128
     n_tiled: int = 128
@@ -85,21 +88,24 @@ class Batch:
         self.view = bank.views[rng.integers(len(bank.views))]
         self.bank, self.rng, self.share = bank, rng, recipe.tile_share
 
-    def seen(self) -> tuple[Tensor, Tensor]:
-        """Features and class probabilities: pictures, classes, tiles, mosaics' tiles."""
+    def seen(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Features and class probabilities of wholes, and of parts.
+
+        Wholes: pictures, classes, mosaics, and the pictures in the mosaics. Parts: of the first
+        pictures, of the mosaics.
+        """
         whole, named = self.view.get(self.pictures)
         tile, _ = self.view.get(self.pictures, self.rng.integers(1, N_TILES, len(self.pictures)))
         share = self.share * torch.rand(len(whole), 1)
-        parts = [((1 - share) * whole + share * tile, named)]
+        wholes = [((1 - share) * whole + share * tile, named)]
         if len(self.classes):
             view = self.bank.classes[self.rng.integers(len(self.bank.classes))]
-            parts.append(view.get(self.classes))
-        if len(self.tiled):
-            parts.append(self.view.get(self.tiled, None))
+            wholes.append(view.get(self.classes))
+        parts = [self.view.get(self.tiled, PARTS)] if len(self.tiled) else []
         if len(self.mosaics):
-            parts.append(self.bank.mosaics.get(self.mosaics, None))
-        seen, named = zip(*parts, strict=True)
-        return torch.cat(seen), torch.cat(named)
+            wholes += [self.bank.mosaics.get(self.mosaics), self.bank.views[0].get(self.members)]
+            parts.append(self.bank.mosaics.get(self.mosaics, PARTS))
+        return _joined(wholes), _joined(parts)
 
     def read(self) -> tuple[list[Tensor], Tensor]:
         """Texts: captions, names, phrases, cells' captions, wrong twins; who has a twin."""
@@ -112,6 +118,13 @@ class Batch:
         parts = [bank.captions[self.captions], names, bank.phrases[self.phrases]]
         parts += [bank.captions[self.cells], bank.wrong[twins[twins >= 0]]]
         return parts, has_twin
+
+
+def _joined(features: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    if not features:
+        return torch.zeros(0, N_SEEN), torch.zeros(0, N_CLASSES)
+    seen, named = zip(*features, strict=True)
+    return torch.cat(seen), torch.cat(named)
 
 
 class Trainer:
@@ -180,14 +193,23 @@ class Trainer:
 
     def loss(self, batch: Batch) -> Tensor:
         """All terms of one step."""
-        parts, has_twin = batch.read()
-        seen, read = batch.seen(), torch.cat(parts).float()
+        texts_of, has_twin = batch.read()
+        (wholes, parts), read = batch.seen(), torch.cat(texts_of).float()
         with torch.autocast("cpu", torch.bfloat16):
-            vectors, texts = self.member.pictures(*seen), self.member.words(read)
-        captions, names, phrases, cells, wrong = texts.split([len(part) for part in parts])
-        n_whole = len(batch.pictures) + len(batch.classes)
-        n_tiled = N_TILES * len(batch.tiled)
-        whole, tiled, pasted = vectors.split([n_whole, n_tiled, N_TILES * len(batch.mosaics)])
+            whole, part = self.member.pictures(*wholes), self.member.parts(*parts)
+            texts = self.member.words(read)
+        captions, names, phrases, cells, wrong = texts.split([len(some) for some in texts_of])
+        n_mosaics = len(batch.mosaics)
+        n_pictures = len(batch.pictures) + len(batch.classes)
+        whole, pasted, full = whole.split([n_pictures, n_mosaics, len(batch.members)])
+        tiled, quarters = (
+            some.view(n, N_TILES - 1, whole.shape[-1])
+            for some, n in zip(
+                part.split([(N_TILES - 1) * len(batch.tiled), (N_TILES - 1) * n_mosaics]),
+                (len(batch.tiled), n_mosaics),
+                strict=True,
+            )
+        )
         owners = self.bank.owner[batch.captions]
         loss = self._whole(batch, whole, torch.cat([captions, names]), (wrong, has_twin))
         scale = self.log_scale.exp()
@@ -197,10 +219,11 @@ class Trainer:
             loss = loss + 0.3 * one_way(logits, shown)
         if len(batch.tiled):
             right = same(torch.from_numpy(batch.tiled), torch.from_numpy(owners))
-            tiles = tiled.view(-1, N_TILES, tiled.shape[-1])
+            tiles = torch.cat([whole[: len(tiled), None], tiled], 1)
             loss = loss + both_ways(soft_best(tiles, captions, scale), right)
-        if len(batch.mosaics):
-            loss = loss + self._mosaics(batch, pasted, cells)
+        if n_mosaics:
+            tiles = torch.cat([pasted[:, None], quarters], 1)
+            loss = loss + self._mosaics(batch, tiles, cells, full.detach())
         return loss
 
     def _whole(
@@ -224,16 +247,24 @@ class Trainer:
         margin = against.gather(1, own) - logits[: len(owners)][has_twin].gather(1, own)
         return loss / 2 + self.recipe.wrong_weight * functional.softplus(margin).mean()
 
-    def _mosaics(self, batch: Batch, pasted: Tensor, cells: Tensor) -> Tensor:
-        """Quarters of mosaics against their own captions, and mosaics by their best tile."""
-        tiles = pasted.view(len(batch.mosaics), N_TILES, -1)
+    def _mosaics(self, batch: Batch, tiles: Tensor, cells: Tensor, full: Tensor) -> Tensor:
+        """Quarters of mosaics against their own captions and the pictures they came from.
+
+        Args:
+            batch: who is in them.
+            tiles: the mosaics' vectors [m,t,d], the whole mosaic first.
+            cells: a caption of each picture in them, [4m,d].
+            full: the vectors of these pictures at full size, [4m,d].
+        """
         members = torch.from_numpy(batch.members)
         scale = self.log_scale.exp()
         quarters = tiles[:, 1:5].reshape(-1, tiles.shape[-1])
-        loss = 0.3 * both_ways(scale * quarters @ cells.T, same(members, members))
+        right = same(members, members)
+        loss = both_ways(scale * quarters @ cells.T, right)
+        loss = 0.4 * (loss + both_ways(scale * quarters @ full.T, right))
         order = torch.arange(len(tiles))
         inside = same(order, order.repeat_interleave(4))
-        return loss + 0.2 * both_ways(soft_best(tiles, cells, scale), inside)
+        return loss + 0.3 * both_ways(soft_best(tiles, cells, scale), inside)
 
 
 def train_member(out: Path, bank: Bank, recipe: Recipe, seed: int) -> Member:
@@ -250,8 +281,10 @@ def train_member(out: Path, bank: Bank, recipe: Recipe, seed: int) -> Member:
 
 
 def recipe_of(seed: int) -> Recipe:
-    """The first member sees class names, tiles and mosaics; the others captions above all."""
-    return Recipe() if seed == 0 else Recipe(n_tiled=0, n_mosaics=0, named=0.0, n_classes=64)
+    """The first member has class names and more mosaics; the others captions above all."""
+    if seed == 0:
+        return Recipe(n_mosaics=96)
+    return Recipe(n_tiled=96, named=0.0, n_classes=64)
 
 
 def quick_recipe(n_pictures: int) -> Recipe:

@@ -76,7 +76,7 @@ declare namespace Api {
   type Body_search_picture_api_v1_libraries__library_id__search_picture_post = {
     file: string;
     query?: string;
-    limit?: number;
+    limit?: number | null;
   };
 
   type Body_uploads_api_v1_libraries__library_id__uploads_post = {
@@ -155,6 +155,7 @@ declare namespace Api {
     width_px: number;
     height_px: number;
     folded: number[];
+    fit?: number | null;
     away: string | null;
     thumbnail: string;
     file: string;
@@ -295,6 +296,9 @@ declare namespace Api {
     roots: string[];
     n_bytes: number;
     store?: string | null;
+    limit: number;
+    strategy: string;
+    keep_shown: boolean;
     folders: string[];
     job_id: string | null;
   };
@@ -342,6 +346,7 @@ declare namespace Api {
     notes: string[];
     session_id: string | null;
     took_ms: number;
+    n_fitting: number | null;
   };
 
   /** One part of an answer's query: `text`, `picture` or `image_id`, and its weight. */
@@ -427,10 +432,12 @@ declare namespace Api {
 
   /** How to look again. */
   type RoundRequest = {
-    strategy?: string;
+    strategy?: string | null;
     limit?: number | null;
-    keep_shown?: boolean;
-    keep_judged?: boolean;
+    keep_shown?: boolean | null;
+    keep_judged?: boolean | null;
+    relevant_words?: string;
+    irrelevant_words?: string;
     judgements?: JudgementRequest[];
   };
 
@@ -449,9 +456,10 @@ declare namespace Api {
     query: string | PartsRequest;
     where?: Record<string, string>;
     path?: string | null;
-    limit?: number;
-    fold?: boolean;
+    limit?: number | null;
+    fold?: boolean | null;
     away?: boolean;
+    min_fit?: number;
   };
 
   /** What left this machine. */
@@ -492,7 +500,7 @@ declare namespace Api {
     query: string | PartsRequest;
     where?: Record<string, string>;
     path?: string | null;
-    limit?: number;
+    limit?: number | null;
     name?: string;
     instruction?: string;
   };

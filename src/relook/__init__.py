@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relook.app.configured import configured
     from relook.app.facade import Library, ask
     from relook.client import Client
     from relook.core.errors import RelookError
@@ -34,6 +35,7 @@ __all__ = [
     "RelookError",
     "__version__",
     "ask",
+    "configured",
 ]
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ _HOMES = {
     "Client": "relook.client",
     "ask": "relook.app.facade",
     "Library": "relook.app.facade",
+    "configured": "relook.app.configured",
     "JudgementRequest": "relook.search.judging",
     "RelookError": "relook.core.errors",
     "Box": "relook.core.types",

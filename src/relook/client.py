@@ -87,23 +87,26 @@ class Client:
         names: list[str] = self._ask("GET", f"/libraries/{library_id}/fields")["fields"]
         return names
 
-    def search(self, library_id: str, query: str | Json, *, limit: int = 20, **only: Any) -> Json:
+    def search(
+        self, library_id: str, query: str | Json, *, limit: int | None = None, **only: Any
+    ) -> Json:
         """Finds images.
 
         Args:
             library_id: Where.
             query: The one-line language, or `{"parts": [...]}`.
-            limit: How many.
-            only: `where`, `path`, `fold` and `away`, as in the API.
+            limit: How many; as the server is configured when None.
+            only: `where`, `path`, `fold`, `away` and `min_fit`, as in the API.
         """
         body = {"query": query, "limit": limit, **only}
         return self._ask("POST", f"/libraries/{library_id}/search", json=body)
 
     def search_picture(
-        self, library_id: str, file: PathLike, *, words: str = "", limit: int = 20
+        self, library_id: str, file: PathLike, *, words: str = "", limit: int | None = None
     ) -> Json:
         """Finds images like a picture file of this machine, with words beside it or without."""
-        path, form = Path(file), {"query": words, "limit": str(limit)}
+        path = Path(file)
+        form = {"query": words, **({} if limit is None else {"limit": str(limit)})}
         return self._ask(
             "POST", f"/libraries/{library_id}/search/picture",
             files={"file": (path.name, path.read_bytes())}, data=form,
@@ -150,7 +153,13 @@ class Client:
         return lines
 
     def begin(
-        self, library_id: str, query: str | Json, *, limit: int = 20, name: str = "", **only: Any
+        self,
+        library_id: str,
+        query: str | Json,
+        *,
+        limit: int | None = None,
+        name: str = "",
+        **only: Any,
     ) -> Json:
         """Begins a session; arguments as for `search`, where `where` and `path` hold for it all."""
         body = {"query": query, "limit": limit, "name": name, **only}

@@ -15,6 +15,7 @@ Source: github.com/mi92/reverse-image-rag, `rir_api.py`, for names and defaults.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -23,6 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,21 +37,23 @@ from relook.app.asking import (
     open_asker,
     subject_of,
 )
-from relook.core.errors import MissingExtraError, StorageError
+from relook.core.errors import FetchError, MissingExtraError, StorageError
 from relook.core.secret import Secret
-from relook.core.settings import AskSettings, EvidenceSettings, ModelSettings
+from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 from relook.providers import Provider
+from relook.providers.base import Lookup, Outcome, ProviderResult
 from relook.rag.answer import Answer
 
 if TYPE_CHECKING:
+    from openai import OpenAI
     from openai.types.chat import ChatCompletion
 
-__all__ = ["LENS_VARIABLE", "RIR_API"]
+__all__ = ["RIR_API", "search_by_image"]
 
 _LOG = logging.getLogger(__name__)
-LENS_VARIABLE = "RELOOK_LENS_URL"
 _DEFAULT_MODEL, _MODEL_VARIABLE = "gpt-4o", "RELOOK_MODEL"
 _MAX_TOKENS = 200
+_N_MATCHES, _SEARCH_S = 20, 60.0
 _RESULT, _SCREENSHOT = "api_gpt4v_result.json", "search_results.png"
 _FINISHES = {Finish.LENGTH: "length", Finish.REFUSED: "content_filter"}
 Picture = str | os.PathLike[str] | bytes
@@ -68,6 +72,8 @@ class RIR_API:  # noqa: N801 (the old package's name)
             text from providers that keep none), `text` or `sheet` with numbers to cite.
         allow_upload: Whether files and bytes may go to the provider and the model's service.
         settings: Address, limits and patience of the model's service.
+        cache: Whether a look-up may be answered by what an earlier one recorded, as
+            `relook ask` does; then `delay` and `headless` have no meaning for it.
 
     Raises:
         AnswerError: `no_model_key` when a hosted service has no key.
@@ -84,7 +90,10 @@ class RIR_API:  # noqa: N801 (the old package's name)
         form: str = "screenshot",
         allow_upload: bool = False,
         settings: ModelSettings | None = None,
+        cache: bool = False,
     ) -> None:
+        self.openai_api_key = openai_api_key
+        self._cache = cache
         self._provider: Sequence[str] | Mapping[str, Provider]
         self._provider = [provider] if isinstance(provider, str) else provider
         self._library, self._form, self._allow_upload = library, form, allow_upload
@@ -119,9 +128,12 @@ class RIR_API:  # noqa: N801 (the old package's name)
 
         Raises:
             ImageError, FetchError: when the picture cannot be had.
+            InputError: `no_display` when a window is wanted and there is no display; no model
+                is asked then.
             AccessError: `upload_not_allowed`; AnswerError: when there is no response.
         """
-        asking = Asking(AskSettings(form=self._form), self._settings)
+        gather = GatherSettings() if self._cache else GatherSettings(cache_age_s=0.0)
+        asking = Asking(AskSettings(form=self._form), self._settings, gather)
         subject = subject_of(image_url, self._library, replace(asking.web, private_ok=True))
         providers = self._providers(delay, headless)
         with ExitStack() as stack:
@@ -147,9 +159,18 @@ class RIR_API:  # noqa: N801 (the old package's name)
             _write(Path(output_path), response, answer.evidence.screenshot)
         return response
 
+    @cached_property
+    def client(self) -> OpenAI:
+        """The openai package's own client, for calls of yours; `query_with_image` does without."""
+        from openai import OpenAI
+
+        return OpenAI(api_key=self.openai_api_key, base_url=self._settings.base_url or None)
+
     def close(self) -> None:
         """Closes the model's connections; closing twice is fine."""
         self._answerer.close()
+        if "client" in self.__dict__:
+            self.client.close()
 
     def _providers(self, delay_s: float, headless: bool) -> Mapping[str, Provider]:
         """The providers of one question: each call names its own delay and window."""
@@ -172,9 +193,44 @@ def _browser(delay_s: float, headless: bool) -> Provider:
             "missing_extra", f"rir_api needs the package {error.name!r}",
             "pip install 'relook[ask,browser]', or name another provider",
         ) from error  # fmt: skip
-    options = BrowserOptions(headless=headless, delay_s=delay_s, full_page=True)
-    address = os.environ.get(LENS_VARIABLE)
-    return LensBrowserProvider(options, address) if address else LensBrowserProvider(options)
+    return LensBrowserProvider(BrowserOptions(headless, delay_s, full_page=True))
+
+
+async def search_by_image(
+    image_url: str,
+    screenshot_path: str | os.PathLike[str] = "search_results.png",
+    delay: float = 2.0,
+    headless: bool = False,
+) -> str:
+    """Looks a picture up in a browser and keeps a screenshot of the results.
+
+    Args:
+        image_url: Address of the picture.
+        screenshot_path: Where the screenshot goes.
+        delay: Seconds that the browser waits for late results.
+        headless: Whether the browser has no window.
+
+    Returns:
+        `screenshot_path`, as it was given.
+
+    Raises:
+        InputError: `no_display`; FetchError: `no_results_page` when there is no page of results.
+        StorageError: `not_written`.
+    """
+    web = replace(Asking().web, private_ok=True)
+    browser = _browser(delay, headless)
+
+    def find() -> ProviderResult:
+        lookup = Lookup(_N_MATCHES, timeout_s=_SEARCH_S + delay)
+        return browser.find(subject_of(image_url, None, web), lookup)
+
+    result = await asyncio.to_thread(find)
+    if result.outcome is not Outcome.FOUND or result.screenshot is None:
+        told = result.message or "nothing was found"
+        raise FetchError("no_results_page", f"no page of results: {told}", result.hint)
+    path = Path(screenshot_path)
+    _write_files(path.parent, {path.name: result.screenshot})
+    return os.fspath(screenshot_path)
 
 
 def _response(answer: Answer) -> ChatCompletion:
@@ -220,11 +276,15 @@ def _show(screenshot: bytes) -> None:
 
 def _write(folder: Path, response: ChatCompletion, screenshot: bytes | None) -> None:
     payload: dict[str, Any] = response.model_dump(mode="json")
+    files = {_RESULT: (json.dumps(payload, indent=2) + "\n").encode()}
+    _write_files(folder, files | ({_SCREENSHOT: screenshot} if screenshot else {}))
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _RESULT).write_text(json.dumps(payload, indent=2) + "\n", "utf-8")
-        if screenshot:
-            (folder / _SCREENSHOT).write_bytes(screenshot)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
     except OSError as error:
         raise StorageError(
             "not_written", f"{folder} cannot be written: {error.strerror or error}",

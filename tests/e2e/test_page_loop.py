@@ -234,3 +234,20 @@ def test_quick_clicks_end_as_the_page_shows_them(open_page: OpenPage) -> None:
     expect(page.locator(".mark")).to_have_count(1)
     kept = session_of(page)["judgements"]
     assert [(str(one["image_id"]), one["relevant"]) for one in kept] == [(shown(page)[0], True)]
+
+
+def test_a_strategy_is_chosen_and_words_count_without_a_box(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    strategies = page.get_by_label("How marks are used")
+    expect(strategies).to_have_value("auto")
+    expect(page.locator(".photo")).to_have_count(20)  # as `search.limit` says
+    strategies.select_option("rocchio-paper")
+    page.get_by_label("What fits, in words").fill("blue")
+    page.get_by_label("What does not fit, in words").fill("green")
+    page.locator(".side-foot .primary").click()
+    expect(page.locator("#bar .history [aria-current]")).to_have_text("1")
+    made = session_of(page)["rounds"][1]
+    assert made["strategy"] == "rocchio-paper"
+    expect(page.get_by_label("What fits, in words")).to_have_value("")
+    assert shown(page)

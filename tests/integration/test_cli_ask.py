@@ -218,6 +218,27 @@ def test_bench_ask_answers_judges_and_resumes(run: Run, tmp_path: Path) -> None:
     assert as_json(run, "bench", "answers", "log.jsonl", "--against", "log.jsonl")["broken"] == 0
 
 
+def test_bench_ask_answers_nothing_whose_look_up_failed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    rows = [{"image_id": "red.png", "question": "Which colour?", "answer": ["red"]}]
+    file.write_text(json.dumps({"squares": rows}))
+    with chat_server(say("Red.")) as server:
+        command = ("bench", "ask", file, "--pictures", tmp_path / "pictures", "--out", "log.jsonl",
+                   "--model", f"openai:m@{server.url}", "--provider", "serpapi")  # fmt: skip
+        code, out, _ = run(*command, "--json")
+        told = json.loads(out)
+        assert (code, told["n_answered"], told["n_not_looked_up"], told["report"]) == (
+            3,
+            0,
+            1,
+            None,
+        )
+        assert told["failed"][0]["code"] == "not_looked_up"
+        code, out, err = run(*command)
+        assert (code, "0 answered, 0 before, 1 not looked up" in out) == (3, True)
+        assert "serpapi" in err
+
+
 def test_a_model_judges_names_and_never_numbers(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bench.jsonl"
     days = [{"wikidata": 3, "range": [2, 4]}]

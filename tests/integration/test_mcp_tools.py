@@ -139,7 +139,7 @@ def test_similar_leaves_out_the_image_itself(server: RelookServer, folder: Path)
         ("search", {}, "empty_query"),
         ("search", {"without": ["red"]}, "only_negative"),
         ("search", {"words": "red -"}, "bad_part"),
-        ("search", {"words": "red", "limit": 0}, "bad_request"),
+        ("search", {"words": "red", "limit": 101}, "bad_request"),
         ("search", {"words": "red", "limit": "many"}, "bad_request"),
         ("search", {"words": "red", "filters": {}}, "bad_request"),
         ("search", {"words": "x" * 3000}, "bad_request"),

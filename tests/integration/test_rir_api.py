@@ -1,5 +1,6 @@
 """The drop-in for the package `rir_api`, with a provider of the test."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from ask_parts import FakeProvider, own_config, png  # noqa: F401
 from openai_server import KEY, ChatServer, chat_server, refuse, say
 
 from relook import rir_api
-from relook.core.errors import AnswerError, StorageError
+from relook.app.asking import make_provider
+from relook.core.errors import AnswerError, FetchError, InputError, StorageError
 from relook.core.settings import ModelSettings
 from relook.testing.web_server import Reply, serving
 
@@ -85,3 +87,71 @@ def test_another_model_and_no_key() -> None:
     with pytest.raises(AnswerError) as caught:
         rir_api.RIR_API(None)
     assert caught.value.code == "no_model_key"
+
+
+def test_every_call_looks_up_anew_unless_a_cache_is_asked_for() -> None:
+    for cached, n_asked in ((False, 2), (True, 1)):
+        provider = FakeProvider(remote=True, screenshot=b"a page")
+        with chat_server(say("Yes.")) as server, serving() as site:
+            site.replies["/red.png"] = Reply(png())
+            one = api(server, provider, cache=cached, allow_upload=True)
+            for _ in range(2):
+                one.query_with_image(f"{site.address}/red.png")
+            one.close()
+        assert len(provider.asked) == n_asked
+
+
+def test_a_window_without_a_display_is_told_and_nothing_is_billed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    with chat_server(say("Yes.")) as server:
+        settings = ModelSettings(base_url=server.url, stream=False)
+        one = rir_api.RIR_API(KEY, model="m", settings=settings, allow_upload=True)
+        with pytest.raises(InputError, match="no display") as raised:
+            one.query_with_image(png(), headless=False)
+        one.close()
+        assert raised.value.code == "no_display"
+        assert not server.requests
+
+
+def test_the_old_names_are_there() -> None:
+    with chat_server(say("Yes.")) as server:
+        one = api(server, FakeProvider())
+        assert one.openai_api_key == KEY
+        reply = one.client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "Hello"}]
+        )
+        assert reply.choices[0].message.content == "Yes."
+        one.close()
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_search_by_image_keeps_a_page_of_results(
+    found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = FakeProvider(screenshot=b"a page", **({} if found else {"titles": ()}))
+    told = []
+    monkeypatch.setattr(rir_api, "_browser", lambda *how: told.append(how) or provider)
+    file = tmp_path / "new" / "page.png"
+    with serving() as site:
+        site.replies["/red.png"] = Reply(png())
+        looked = rir_api.search_by_image(f"{site.address}/red.png", str(file), 3.0, headless=True)
+        if found:
+            assert asyncio.run(looked) == str(file)
+            assert file.read_bytes() == b"a page"
+        else:
+            with pytest.raises(FetchError) as raised:
+                asyncio.run(looked)
+            assert raised.value.code == "no_results_page"
+    assert told == [(3.0, True)]
+
+
+def test_one_place_reads_where_the_results_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    lens = pytest.importorskip("relook.providers.lens_browser")
+    monkeypatch.setenv("RELOOK_LENS_URL", "https://proxy.example")
+    assert make_provider("lens-browser").variant == "proxy.example"
+    assert lens.LensBrowserProvider().variant == "proxy.example"
+    assert make_provider("lens-browser:https://named.example").variant == "named.example"

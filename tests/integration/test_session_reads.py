@@ -88,14 +88,14 @@ def test_influence_fits_twice_with_and_without(
 ) -> None:
     session = library.look("red", limit=3)
     judgement = session.judge(session.page[0], relevant=True)
-    named, fitted = session_view.named_strategy, []
+    gather, fitted = session_view.gather, []
 
-    def counting(name: str) -> object:
-        fitted.append(name)
-        return named(name)
+    def counting(*given: object) -> object:
+        fitted.append(given)
+        return gather(*given)
 
-    monkeypatch.setattr(session_view, "named_strategy", counting)
+    monkeypatch.setattr(session_view, "gather", counting)
     influence(session, judgement.judgement_id)
-    assert fitted == ["auto", "auto"]
+    assert len(fitted) == 2
     session.again()
     assert len(fitted) == 3

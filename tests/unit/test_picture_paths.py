@@ -18,7 +18,9 @@ from relook.core.picture_paths import (
 )
 
 
-@pytest.mark.parametrize("archive", [b"/a/b.tar", b"/a/B.ZIP", b"s3://bucket/x.tar", b"/a!/b.zip"])
+@pytest.mark.parametrize(
+    "archive", [b"/a/b.tar", b"/a/B.ZIP", b"s3://bucket/x.tar", b"/a!/b.zip", b"/c.TGZ"]
+)
 @pytest.mark.parametrize("name", [b"1.jpg", b"cats/1.jpg", b"odd \xff!.jpg", b"x.tar!.jpg"])
 def test_a_member_is_taken_apart_as_it_was_put_together(archive: bytes, name: bytes) -> None:
     path = member_path(archive, name)
@@ -27,7 +29,9 @@ def test_a_member_is_taken_apart_as_it_was_put_together(archive: bytes, name: by
     assert os.fsencode(as_path(path)) == path
 
 
-@pytest.mark.parametrize("path", [b"/a!/b.jpg", b"/a.tgz!/b.jpg", b"/a.tar/b.jpg", b"/a.tar", b""])
+@pytest.mark.parametrize(
+    "path", [b"/a!/b.jpg", b"/a.tar.xz!/b.jpg", b"/a.tar/b.jpg", b"/a.tar", b""]
+)
 def test_other_paths_are_no_members(path: bytes) -> None:
     assert split_member(path) is None
 
@@ -57,4 +61,5 @@ def test_below_means_in_the_folder_or_in_the_archive() -> None:
     assert not is_below(b"/ab", b"/a")
     assert not is_below(b"/a!/b", b"/a")
     assert inside(b"/a.zip") == (b"/a.zip/", b"/a.zip!/")
-    assert not is_archive(b"/a.tar.gz")
+    assert is_archive(b"/a.tar.gz")
+    assert not is_archive(b"/a.tar.xz")

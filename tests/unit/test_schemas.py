@@ -155,9 +155,11 @@ def test_what_is_out_of_bounds_is_refused_with_its_place(data: object, place: st
 def test_requests_may_require_more_and_take_less() -> None:
     how = {"without": frozenset({"share"}), "required": frozenset({"name"}), "strict": False}
     assert read(Wish, {"n": "2", "name": "a"}, **how) == Wish(2, name="a")
-    for data in ({"n": 2}, {"n": 2, "name": "a", "share": 1.0}):
+    for data in ({"n": 2}, {"n": 2, "name": "a", "share": 1.0}, {"n": 2, "name": None}):
         with pytest.raises(ValidationError):
             read(Wish, data, **how)
+    with pytest.raises(ValidationError, match="null"):
+        read(Wish, {"n": 2, "box": None}, required=frozenset({"box"}))
     assert read(Wish, {}, defaults=(("n", 3),)) == Wish(3)
 
 

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from relook.captioners.base import About
+from relook.captioners.cleaning import clean
+from relook.captioners.prompts import find_prompt, sized_prompt
 from relook.compat.visualref import read_old, translate
 from relook.core.errors import InputError
+from relook.core.settings import CaptionerSettings
 
 # Made here with the keys of VisualReF's files.
 DEMO = """
@@ -42,16 +46,20 @@ def test_both_files_become_one_configuration(tmp_path: Path) -> None:
             "pictures": ["data/coco/"],
         },
         "encoder": {"model": "hf:openai/clip-vit-base-patch32", "tiles": "none"},
-        "search": {"limit": 5},
+        "search": {"limit": 5, "fold": False},
         "captioner": {
-            "model": "hf:llava-hf/llava-1.5-7b-hf", "dtype": "int8", "device": "cuda:1",
+            "model": "hf:llava-hf/llava-1.5-7b-hf", "dtype": "int8-or-auto", "device": "cuda:1",
+            "max_words": 100, "max_tokens": 100,
         },
         "prompts": {"caption": 'Say "what" it is.\nBriefly.'},
-        "feedback": {"strategy": "caption-rocchio"},
+        "feedback": {
+            "strategy": "caption-rocchio", "rounds": "chained", "split_captions": True,
+            "keep_shown": True, "keep_judged": True,
+        },
     }  # fmt: skip
     assert told.unknown == []
     noted = {note.split(":")[0] for note in told.notes}
-    assert noted == {
+    assert noted >= {
         "INDEX_PATH", "VLM_MODEL_FAMILY", "MODEL_FAMILY", "IMG_SIZE", "PATCH_SIZE",
         "SHOW_IMAGE_GALLERY", "SHOW_ANNOTATORS", "FUSE_INITIAL_QUERY", "RETRIEVAL_LOGS_PATH",
     }  # fmt: skip
@@ -67,11 +75,13 @@ def test_an_env_file_with_quotes_and_comments(tmp_path: Path) -> None:
         'USE_8BIT=false\nCONFIG_PATH="a b.yaml"\n'
     )
     told = translate(read_old(file))
-    assert told.settings == {
+    feedback = {key for key in told.settings if key.startswith("feedback.")}
+    assert {key: value for key, value in told.settings.items() if key not in feedback} == {
         "encoder.model": "hf:google/siglip-base-patch16-256", "encoder.tiles": "none",
-        "search.limit": 7,
+        "search.limit": 7, "search.fold": False,
     }  # fmt: skip
-    assert told.notes == ["CONFIG_PATH: read that file too: relook config import FILE"]
+    assert told.settings["feedback.rounds"] == "fused"
+    assert told.notes[0] == "CONFIG_PATH: read that file too: relook config import FILE"
 
 
 def test_what_is_not_known_is_named() -> None:
@@ -115,3 +125,39 @@ def test_a_number_that_is_none_is_an_error() -> None:
 def test_a_prompt_leaves_the_turn_of_llava_behind() -> None:
     told = translate({"PROMPT": "USER: <image>\nFewer than 5 words: what is it?\nASSISTANT:"})
     assert told.settings["prompts.caption"] == "Fewer than 5 words: what is it?"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("The user wants {}. This is {}.", "The user wants {query}. This is {label}."),
+        ("It is {1} for {0}, {0}.", "It is {label} for {query}, {query}."),
+        ("Write {{braces}} about {}.", "Write {braces} about {query}."),
+        ("What is it, in 5-10 words?", "What is it, in 5-10 words?"),
+    ],
+)
+def test_places_of_a_prompt_get_names(theirs: str, ours: str) -> None:
+    assert translate({"PROMPT": theirs}).settings["prompts.caption"] == ours
+
+
+def test_a_translated_prompt_is_asked_with_the_query_and_the_label() -> None:
+    settings = translate({"MODEL_ID": "x/y", "PROMPT": "For {}: {}?"}).settings
+    prompt = find_prompt(settings["prompts.caption"])
+    assert prompt.ask(About("a {label}", relevant=False)) == "For a {label}: irrelevant?"
+
+
+def test_a_place_too_many_is_told() -> None:
+    told = translate({"PROMPT": "{} and {} and {}"})
+    assert told.settings["prompts.caption"] == "{query} and {label} and {}"
+    assert any("more places" in note for note in told.notes)
+
+
+def test_captions_are_not_cut_shorter_than_theirs() -> None:
+    settings = translate({"MODEL_ID": "x/y", "PROMPT": "Describe it in 5-10 words."}).settings
+    chosen = CaptionerSettings(
+        max_words=settings["captioner.max_words"], max_tokens=settings["captioner.max_tokens"]
+    )
+    prompt = sized_prompt(settings["prompts.caption"], chosen)
+    said = "two blue boats near the street, with a white dog"
+    assert clean(said, prompt.max_words) == said
+    assert (prompt.max_words, prompt.max_tokens) == (100, 100)

@@ -16,15 +16,17 @@ from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
+    FeedbackSettings,
     ImageLimits,
     IndexSettings,
     PromptSettings,
     RaySettings,
     SearchSettings,
     SessionLimits,
-)
+)  # fmt: skip
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
+from relook.feedback.strategies import configured
 from relook.library.files import LibraryFiles
 from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
@@ -34,6 +36,7 @@ from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
 from relook.search.engine import Engine, Filter
+from relook.search.filtering import FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
 
@@ -62,6 +65,8 @@ class Library:
         captioner: What puts words to boxes; the built-in one when None.
         prompts: What it is asked.
         sessions: What a session file may hold.
+        feedback: How marks are used where a call does not say.
+        index: How `add` indexes where it is not told.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
@@ -69,7 +74,7 @@ class Library:
         LibraryFormatError: it is newer or damaged; EncoderMismatchError: another encoder made it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one settings object for each section)
         self,
         folder: PathLike | None = None,
         *,
@@ -79,6 +84,8 @@ class Library:
         captioner: str | CaptionerSettings | Captioner | None = None,
         prompts: PromptSettings | None = None,
         sessions: SessionLimits | None = None,
+        feedback: FeedbackSettings | None = None,
+        index: IndexSettings | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
@@ -86,6 +93,9 @@ class Library:
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
         self.session_limits = sessions or SessionLimits()
+        self.index_settings = index or IndexSettings()
+        self.feedback = feedback or FeedbackSettings()
+        configured(self.feedback)
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
@@ -148,7 +158,7 @@ class Library:
         Args:
             paths: Folders, picture files, archives (tar, zip) or addresses (`s3://...`).
             metadata: Sidecar files with titles and captions (CSV, JSONL, COCO JSON).
-            settings: How to index.
+            settings: How to index; as the library was opened with when None.
             within: Folders that no link below the paths may lead out of; anywhere when None.
             progress: Called now and then with where the run is.
             ray: A Ray cluster whose workers read and encode; threads of this process when None.
@@ -160,7 +170,8 @@ class Library:
         """
         from relook.app.indexing import AddOptions, add
 
-        options = AddOptions(several(metadata), settings, within, progress, ray=ray)
+        how = settings or self.index_settings
+        options = AddOptions(several(metadata), how, within, progress, ray=ray)
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
@@ -186,8 +197,7 @@ class Library:
     def forget(self, *paths: PathLike) -> int:
         """Takes images out of the library, by file or folder; the picture files stay.
 
-        Returns:
-            How many images were taken out.
+        Returns: How many images were taken out.
         """
         return self.take_out(*paths).n_images
 
@@ -221,7 +231,7 @@ class Library:
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
-        away: bool = False,
+        **more: Unpack[FilterOptions],
     ) -> Page:
         """Finds images by words, pictures, or both.
 
@@ -234,13 +244,14 @@ class Library:
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
-            away: Whether images whose file cannot be reached now are shown, too.
+            more: `away` and `min_fit`, see `FilterOptions`.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
+            InputError: `bad_min_fit`; `no_fit` where fit is not known.
         """
         parsed = whole_query(query, images, without)
-        only = Filter(where or {}, path, away=away)
+        only = Filter(where or {}, path, **more)
         return self.engine.search(parsed, limit, only, fold)
 
     def similar(self, image: PathLike | int, *, limit: int | None = None, **only: Any) -> Page:
@@ -292,17 +303,14 @@ class Library:
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
-        """A session begun before, in this process or another.
+        """A session begun before, in this process or another; NotFoundError `no_session`.
 
         Args:
             session_id: Its id.
             captions: Whether boxes get a suggested caption.
-
-        Raises:
-            NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
-        return LibrarySession(self.engine, self._session_table, session_id, caption)
+        return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
 
     def sessions(self) -> list[SessionRow]:
         """The sessions of this library, newest first."""
@@ -311,8 +319,7 @@ class Library:
     def import_session(self, file: PathLike) -> tuple[LibrarySession, tuple[str, ...]]:
         """Adds a session that was exported here or from a library with the same pictures.
 
-        Returns:
-            The session, and notes about pictures that are missing.
+        Returns: The session, and notes about pictures that are missing.
 
         Raises:
             InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,

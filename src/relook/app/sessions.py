@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relook.core.registry import import_extra
-from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.session import Session
 
@@ -18,17 +17,18 @@ __all__ = ["LibrarySession"]
 class LibrarySession(Session):
     """A session that can be marked by clicking."""
 
-    def widget(self, strategy: str = DEFAULT) -> SessionWidget:
+    def widget(self, strategy: str | None = None) -> SessionWidget:
         """Shows the session in a notebook, to mark it by clicking and drawing boxes.
 
         Args:
-            strategy: How judgements are used when looking again.
+            strategy: How judgements are used when looking again; as configured when None.
 
         Raises:
             MissingExtraError: when `relook[notebook]` is not installed.
             NotFoundError: `unknown_strategy`.
         """
-        named_strategy(strategy)
+        if strategy is not None:
+            named_strategy(strategy)
         module = import_extra("relook.notebook.widget", "session.widget()", "notebook")
         widget: SessionWidget = module.SessionWidget(self, strategy)
         return widget

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints
 from relook.feedback.strategies import STRATEGIES
 
-__all__ = ["MARGIN", "ArmReport", "Stratum", "compare", "plot_found"]
+__all__ = ["MARGIN", "ArmReport", "Stratum", "compare", "drawing", "plot_found"]
 
 
 MARGIN = 0.02
@@ -214,8 +215,8 @@ def _groups(
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def plot_found(reports: Mapping[str, ArmReport], file: Path) -> None:
-    """Draws the share found over images seen, one curve a strategy, into a PNG or SVG file.
+def drawing() -> Any:
+    """Matplotlib's pyplot, which opens no window.
 
     Raises:
         MissingExtraError: when matplotlib is not installed.
@@ -229,6 +230,16 @@ def plot_found(reports: Mapping[str, ArmReport], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    return plt
+
+
+def plot_found(reports: Mapping[str, ArmReport], file: Path) -> None:
+    """Draws the share found over images seen, one curve a strategy, into a PNG or SVG file.
+
+    Raises:
+        MissingExtraError: when matplotlib is not installed.
+    """
+    plt = drawing()
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     first = next(iter(reports.values()))
     views = [n for n, _, _ in first.found_at]

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from relook.bench.answer_log import AnswerRecord, parse_record, read_json
 from relook.bench.judge import Judge, StringJudge
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError, RelookError, StorageError
-from relook.providers.base import Subject
+from relook.core.errors import AnswerError, InputError, RelookError, StorageError
+from relook.core.json_form import SHOWN
+from relook.providers.base import Outcome, ProviderResult, Subject
 from relook.rag.asker import Asker
 from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 
 __all__ = ["AskRun", "BenchQuestion", "bench_ask", "for_numbers", "read_bench_questions"]
 
+_NOT_LOOKED_UP = "not_looked_up"
 _PICTURE_KEYS = ("picture", "image", "image_id", "image_path", "url")
 _SNAKE = "What is the binomial name of the snake in the image? Give the binomial name only."
 _NUMBERS = (
@@ -55,6 +57,9 @@ class BenchQuestion:
 class AskRun(JsonValue):
     """What a run did.
 
+    A question whose every look-up failed is not answered: its answer would say nothing of
+    retrieval.
+
     Args:
         n_answered: In this run.
         n_before: By an earlier one.
@@ -65,6 +70,11 @@ class AskRun(JsonValue):
     n_answered: int
     n_before: int
     failed: tuple[Mapping[str, Any], ...]
+
+    @property
+    def n_not_looked_up(self) -> Annotated[int, SHOWN]:
+        """Questions among `failed` whose every look-up failed."""
+        return sum(one["code"] == _NOT_LOOKED_UP for one in self.failed)
 
 
 def for_numbers(texts: PromptTexts) -> PromptTexts:
@@ -142,6 +152,7 @@ def _answered(
 ) -> dict[str, Any]:
     """One record of the log."""
     answer = asker.ask(subject_of(question.picture), question.question)
+    lost = _lost(answer.evidence.results)
     usage = answer.written.usage
     row = {
         **question.facts,
@@ -154,6 +165,7 @@ def _answered(
         "citations": list(answer.citations),
         "invented": list(answer.written.invented),
         "evidence": [item.match.title or item.match.text for item in answer.evidence.shown],
+        "lookups_failed": lost,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "took_s": round(answer.took_s, 3),
@@ -162,6 +174,19 @@ def _answered(
     verdict = judge.judge(record)
     judged = {"judge": judge.name, "judge_text": verdict.text, "judge_correct": verdict.correct}
     return {**row, **judged}
+
+
+def _lost(results: Sequence[ProviderResult]) -> list[str]:
+    """The providers that said nothing of a picture.
+
+    Raises:
+        AnswerError: `not_looked_up` when all of them did.
+    """
+    lost = [one for one in results if one.outcome not in (Outcome.FOUND, Outcome.NOTHING)]
+    if results and len(lost) == len(results):
+        told = "; ".join(f"{one.provider}: {one.message or one.outcome.value}" for one in lost)
+        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {told}", lost[0].hint)
+    return [one.provider for one in lost]
 
 
 def _question(idx: int, category: str, row: Mapping[str, Any], folder: Path) -> BenchQuestion:

@@ -17,7 +17,15 @@ from typing import Any
 
 from relook.core.errors import InputError, MetadataError
 
-__all__ = ["Caption", "Wanted", "known_items", "positions", "read_captions", "read_concepts"]
+__all__ = [
+    "Caption",
+    "Wanted",
+    "known_items",
+    "positions",
+    "read_captions",
+    "read_concepts",
+    "read_queries",
+]
 
 
 _TOKEN = re.compile(r"(.+)#\d+\Z")
@@ -168,6 +176,21 @@ def read_concepts(path: Path) -> list[Wanted]:
                 'each line looks like {"query": "red kite", "relevant": ["a.jpg", "b.jpg"]}',
             ) from error
     return wanted
+
+
+def read_queries(path: Path) -> list[str]:
+    """Queries, one a line; empty lines are left out.
+
+    Raises:
+        InputError: `bad_benchmark_file` when there is none, or the file cannot be read.
+    """
+    try:
+        queries = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("bad_benchmark_file", f"cannot read {path}: {error}") from error
+    if not queries:
+        raise InputError("bad_benchmark_file", f"{path} has no queries", "write one a line")
+    return queries
 
 
 def known_items(captions: Iterable[Caption]) -> list[Wanted]:

@@ -19,7 +19,7 @@ from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits, Key
 from relook.core.vectors import Floats, Ints
 from relook.search.engine import Engine
 
-__all__ = ["RetrievalResult", "bench_retrieval", "ranks_of"]
+__all__ = ["RetrievalResult", "bench_retrieval", "columns_by_name", "ranks_of"]
 
 _BATCH = 256
 
@@ -74,7 +74,7 @@ def bench_retrieval(
     Raises:
         InputError: `no_match` when no caption's picture is in the library.
     """
-    columns = _columns_by_name(engine)
+    columns = columns_by_name(engine)
     queries = [caption for caption in captions if caption.image in columns]
     if not queries:
         raise InputError(
@@ -93,7 +93,7 @@ def bench_retrieval(
     return _result(np.concatenate(ranks), len(columns), len(captions) - len(queries))
 
 
-def _columns_by_name(engine: Engine) -> dict[str, int]:
+def columns_by_name(engine: Engine) -> dict[str, int]:
     """File name -> position in the row table.
 
     Raises:

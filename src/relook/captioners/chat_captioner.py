@@ -17,7 +17,7 @@ from relook.answerers.base import Prompt as ModelPrompt
 from relook.answerers.chat import ChatAnswerer
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.captioners.cleaning import clean
-from relook.captioners.prompts import Prompt, find_prompt
+from relook.captioners.prompts import Prompt, find_prompt, sized_prompt
 from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.settings import CaptionerSettings, ModelSettings
 
@@ -90,7 +90,7 @@ class ChatCaptioner:
     @classmethod
     def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> ChatCaptioner:
         """Opens the service `MODEL@URL`."""
-        return cls(spec, prompt=prompt, allow_upload=settings.allow_upload)
+        return cls(spec, prompt=sized_prompt(prompt, settings), allow_upload=settings.allow_upload)
 
     def caption(
         self,

@@ -20,7 +20,7 @@ import numpy as np
 
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.captioners.cleaning import clean
-from relook.captioners.prompts import Prompt, find_prompt
+from relook.captioners.prompts import Prompt, find_prompt, sized_prompt
 from relook.core.errors import AnswerError
 from relook.core.settings import CaptionerSettings
 from relook.encoders.checkpoint import Checkpoint, find
@@ -33,6 +33,7 @@ from relook.encoders.vision_language import (
     check_precision,
     load_processor,
     load_vlm,
+    reachable_precision,
     unmarked,
 )
 
@@ -54,7 +55,8 @@ class HfCaptioner:
         revision: Of the hub; its main branch when empty.
         prompt: What it is asked; see `find_prompt`.
         device: As for `place`.
-        dtype: As for `place`, or `int8` or `int4` where CUDA is.
+        dtype: As for `place`, or `int8` or `int4` where CUDA is; `int8-or-auto` takes int8 where
+            it can be had, and otherwise says so and goes on with `auto`.
 
     Raises:
         ModelError: `model_missing`, `model_incomplete`, `no_safetensors`.
@@ -74,13 +76,14 @@ class HfCaptioner:
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
+        self.model, self.revision, self.device = model, revision, device
         self.prompt = prompt if isinstance(prompt, Prompt) else find_prompt(prompt)
         self.checkpoint: Checkpoint = find(model, revision)
         self.checkpoint.check()
         check_packages(self.checkpoint)
-        if dtype in QUANTISED:  # the others need no look at the device yet, which is slow
-            check_precision(self.place, dtype)
+        self.dtype = reachable_precision(device, dtype)
+        if self.dtype in QUANTISED:  # the others need no look at the device yet, which is slow
+            check_precision(self.place, self.dtype)
         self._lock = threading.RLock()
         self._parts: tuple[Any, Any] | None = None
 
@@ -94,8 +97,8 @@ class HfCaptioner:
         model = ModelSpec.parse(f"hf:{spec}").with_options(revision=settings.revision or None)
         model.check_options(("revision",))
         return cls(
-            model.model, **model.options, prompt=prompt, device=settings.device,
-            dtype=settings.dtype,
+            model.model, **model.options, prompt=sized_prompt(prompt, settings),
+            device=settings.device, dtype=settings.dtype,
         )  # fmt: skip
 
     @property

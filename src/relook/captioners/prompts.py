@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from relook.captioners.base import About
 from relook.core.errors import InputError, NotFoundError
+from relook.core.settings import CaptionerSettings
 
-__all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts"]
+__all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts", "sized_prompt"]
 
 DEFAULT = "short"
+OWN_WORDS, OWN_TOKENS = 20, 64
+"""Limits of a question in a person's own words, unless the settings say others."""
 _FILE = Path(__file__).with_name("prompts.toml")
+_PLACES = re.compile(r"\{(query|label)\}")
 _MAX_CHARS = 300  # of a person's own words
 
 
@@ -29,7 +34,8 @@ class Prompt:
 
     Args:
         name: What it is called.
-        text: The question.
+        text: The question; {query} and {label} in it are the words of the search, and relevant
+            or irrelevant.
         query: The question when the words of the search are known; holds `{query}`.
         relevant, irrelevant: Added for a crop with that mark.
         max_words: Longest caption.
@@ -51,12 +57,28 @@ class Prompt:
         if about.relevant is not None:
             parts.append(self.relevant if about.relevant else self.irrelevant)
         parts.append(_line(about.instruction))
-        return " ".join(part for part in parts if part).replace("{query}", query)
+        label = {None: "", True: "relevant", False: "irrelevant"}[about.relevant]
+        asked = " ".join(part for part in parts if part)
+        return _PLACES.sub(lambda place: {"query": query, "label": label}[place[1]], asked)
 
 
 def shipped_prompts() -> dict[str, Prompt]:
     """The prompts of the package, by name."""
     return dict(_read(_FILE))
+
+
+def sized_prompt(named: str, settings: CaptionerSettings) -> Prompt:
+    """A prompt as `find_prompt` has it, with the limits that are set.
+
+    Raises:
+        NotFoundError, InputError: as `find_prompt`.
+    """
+    prompt = find_prompt(named)
+    return replace(
+        prompt,
+        max_words=settings.max_words or prompt.max_words,
+        max_tokens=settings.max_tokens or prompt.max_tokens,
+    )
 
 
 def find_prompt(named: str) -> Prompt:
@@ -77,7 +99,7 @@ def find_prompt(named: str) -> Prompt:
     if file.endswith(".toml"):
         return _from_file(Path(os.path.expanduser(file)), name)
     if len(named.split()) > 1:
-        return Prompt("your own", named, max_words=8, max_tokens=48)
+        return Prompt("your own", named, max_words=OWN_WORDS, max_tokens=OWN_TOKENS)
     near = difflib.get_close_matches(named, shipped_prompts(), n=1)
     there = ", ".join(shipped_prompts())
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}; or give a FILE.toml"

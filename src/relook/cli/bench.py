@@ -15,7 +15,8 @@ from relook.app.facade import Library
 from relook.bench.answer_log import categories_of, read_log, with_categories
 from relook.bench.answers import AnswerReport, Comparison, bench_answers
 from relook.bench.arms import ArmReport, compare, plot_found
-from relook.bench.query_files import known_items, read_captions, read_concepts
+from relook.bench.fit import FitReport, bench_fit, plot_fit
+from relook.bench.query_files import known_items, read_captions, read_concepts, read_queries
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.ask import (
@@ -248,7 +249,8 @@ def _print_run(done: AskRun, report: AnswerReport | None, out: Path, as_json: bo
     if as_json:
         print_json({**done.as_dict(), "report": report.as_dict() if report else None})
         return
-    sys.stdout.write(f"{done.n_answered} answered, {done.n_before} before: {out}\n")
+    lost = f", {done.n_not_looked_up} not looked up" if done.n_not_looked_up else ""
+    sys.stdout.write(f"{done.n_answered} answered, {done.n_before} before{lost}: {out}\n")
     if report:
         _print_answers(report)
     for failure in done.failed[:_SHOWN_FAILURES]:
@@ -274,6 +276,53 @@ def retrieval(
         print_json(result.as_dict())
     else:
         print_table(["measure", "value"], [(k, str(v)) for k, v in result.as_dict().items()])
+
+
+@app.command("fit")
+def fit(
+    queries: Annotated[Path, typer.Option(help='Lines {"query": ..., "relevant": [file, ...]}.')],
+    library: LibraryOption = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(help="A picture shows a query, too, when a caption here uses all its words."),
+    ] = None,
+    split: SplitOption = None,
+    absent: Annotated[
+        Path | None, typer.Option(help="Queries that nothing in the library shows, one a line.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the diagram.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Is fit the probability it says, and is "nothing fits" told when nothing does?"""
+    wanted = read_concepts(queries)
+    said = read_captions(captions, split) if captions else []
+    nothing = read_queries(absent) if absent else []
+    with Library(library) as lib, progress_bar(as_json) as progress:
+        report = bench_fit(lib.engine, wanted, said, nothing, _counter("asking", progress))
+    if plot:
+        plot_fit(report, plot)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print_fit(report)
+
+
+def _print_fit(report: FitReport) -> None:
+    rows = [
+        (f"{one.low:.1f} to {one.high:.1f}", str(one.n), f"{one.fit:.3f}", f"{one.shown:.3f}")
+        for one in report.bins
+    ]
+    print_table(["fit between", "hits", "mean fit", "share that shows it"], rows)
+    measures = [
+        ("expected calibration error", f"{report.calibration_error:.3f}"),
+        ("told 'nothing fits': something is here", f"{report.told_with:.1%}"),
+        ("told 'nothing fits': its pictures taken out", f"{report.told_without:.1%}"),
+    ]
+    if report.told_absent is not None:
+        measures.append(("told 'nothing fits': nothing shows it", f"{report.told_absent:.1%}"))
+    counts = (report.n_queries, report.n_absent, report.n_images, report.n_unmatched)
+    names = ("queries", "queries that nothing shows", "images", "queries left out")
+    print_table(["measure", "value"], [*measures, *zip(names, map(str, counts), strict=True)])
 
 
 @app.command("feedback")

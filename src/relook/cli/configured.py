@@ -5,86 +5,41 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
-import platformdirs
 import typer
 
+from relook.app.configured import config_of, library_of
 from relook.app.facade import Library
 from relook.app.models import check_captioner
 from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
-from relook.core.config_file import Config, load_config
-from relook.core.errors import NotFoundError
+from relook.core.config_file import Config
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
-    ImageLimits,
     PromptSettings,
-    SearchSettings,
-    SessionLimits,
 )
 
 __all__ = [
-    "ALIASES",
-    "SECTIONS",
-    "CaptionFlags",
-    "ConfigOption",
-    "config_for",
-    "config_of",
-    "open_captioned",
-    "open_library",
-    "shipped",
-    "user_file",
-]
-
-_CORE = "relook.core.settings:"
-SECTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "library": _CORE + "LibrarySettings",
-        "encoder": _CORE + "EncoderSettings",
-        "captioner": _CORE + "CaptionerSettings",
-        "prompts": _CORE + "PromptSettings",
-        "index": _CORE + "IndexSettings",
-        "ray": _CORE + "RaySettings",
-        "watch": _CORE + "WatchSettings",
-        "images": _CORE + "ImageLimits",
-        "search": _CORE + "SearchSettings",
-        "sessions": _CORE + "SessionLimits",
-        "feedback": _CORE + "FeedbackSettings",
-        "ask": _CORE + "AskSettings",
-        "model": _CORE + "ModelSettings",
-        "gather": _CORE + "GatherSettings",
-        "evidence": _CORE + "EvidenceSettings",
-        "answering": "relook.rag.prompt:PromptTexts",
-        "serve": "relook.gateway.server_settings:ServerSettings",
-        "mcp": "relook.mcp.mcp_settings:McpSettings",
-    }
-)
-"""Section of a configuration file -> the settings that it holds, imported on use."""
-
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {"RELOOK_LIBRARY": "library.folder", "RELOOK_TOKEN": "serve.token"}
-)
-"""Environment variables with short names of their own."""
+    "CaptionFlags", "ConfigOption", "config_for", "open_captioned", "open_library",
+]  # fmt: skip
 
 # Command -> flag -> the key that gives it another default.
 _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "index": {
             "paths": "library.pictures", "metadata": "library.metadata",
-            "hidden": "index.hidden", "retry_skipped": "index.retry_skipped",
+            "batch_size": "index.batch", "hidden": "index.hidden",
+            "retry_skipped": "index.retry_skipped",
             "store": "library.store", "ray": "ray.address", "ray_workers": "ray.workers",
         },
         "search": {"limit": "search.limit", "fold": "search.fold"},
         "similar": {"limit": "search.limit"},
-        "look": {"limit": "search.limit", "strategy": "feedback.strategy"},
-        "refine": {"strategy": "feedback.strategy"},
+        "look": {"limit": "search.limit"},
         "serve": {
             "library": "library.folder", "host": "serve.host", "port": "serve.port",
             "token": "serve.token", "allow_host": "serve.allowed_hosts",
@@ -100,47 +55,6 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )  # fmt: skip
 _SEVERAL = ("library.folder",)  # one value for a flag that may be repeated
 _META = "relook.config"
-_FOLDER = Path(__file__).parents[1] / "configs"
-
-
-def user_file() -> Path:
-    """The configuration file of this user, which need not be there."""
-    named = os.environ.get("RELOOK_CONFIG")
-    if named:
-        return Path(os.path.expanduser(named)) / "config.toml"
-    return platformdirs.user_config_path("relook", appauthor=False) / "config.toml"
-
-
-def shipped() -> dict[str, Path]:
-    """The configurations that come with the package, by name."""
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
-
-
-def config_of(named: str | None) -> Config:
-    """What the environment, a named configuration and the user's own file say.
-
-    Args:
-        named: A file, or the name of a shipped configuration; None for neither.
-
-    Raises:
-        NotFoundError: `no_config`; InputError: `bad_config`.
-    """
-    files = [user_file()] if user_file().is_file() else []
-    if named is not None:
-        files.append(_file(named))
-    return load_config(SECTIONS, files, os.environ, ALIASES)
-
-
-def _file(named: str) -> Path:
-    path = Path(os.path.expanduser(named))
-    if path.is_file():
-        return path
-    ours = shipped()
-    if named in ours:
-        return ours[named]
-    near = difflib.get_close_matches(path.stem, ours, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(ours)}"
-    raise NotFoundError("no_config", f"no configuration file is at {named}", hint)
 
 
 def config_for(context: typer.Context) -> Config:
@@ -179,6 +93,8 @@ class CaptionFlags:
     captioner: str | None = None
     prompt: str | None = None
     allow_upload: bool = False
+    max_words: int | None = None
+    max_tokens: int | None = None
 
     def applied_to(
         self, captioner: CaptionerSettings, prompts: PromptSettings
@@ -191,6 +107,10 @@ class CaptionFlags:
             captioner = replace(captioner, model=self.captioner)
             if self.captioner == DEFAULT_CAPTIONER:
                 prompts = replace(prompts, caption="")
+        if self.max_words is not None:
+            captioner = replace(captioner, max_words=self.max_words)
+        if self.max_tokens is not None:
+            captioner = replace(captioner, max_tokens=self.max_tokens)
         if self.allow_upload:
             captioner = replace(captioner, allow_upload=True)
         return captioner, replace(prompts, caption=self.prompt) if self.prompt else prompts
@@ -219,15 +139,13 @@ def open_library(
     captioner, prompts = (captions or CaptionFlags()).applied_to(
         config.settings(CaptionerSettings), config.settings(PromptSettings)
     )
-    return Library(
-        folder or config.given("library.folder"),
+    return library_of(
+        config,
+        folder,
         # Nothing said leaves the choice to the library, which then need not load its encoder.
         encoder=None if settings == EncoderSettings() else settings,
         captioner=captioner,
         prompts=prompts,
-        search=config.settings(SearchSettings),
-        limits=config.settings(ImageLimits),
-        sessions=config.settings(SessionLimits),
         store=store,
     )
 

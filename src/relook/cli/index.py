@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.clusters import attach as attach_collection
+from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library, library_fields
-from relook.cli.configured import ConfigOption, config_of, open_library
+from relook.cli.configured import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
@@ -77,6 +78,9 @@ MetadataOption = Annotated[
     list[Path] | None,
     typer.Option(help="CSV, JSONL or COCO JSON with titles, captions and more. Repeatable."),
 ]
+BatchOption = Annotated[
+    int, typer.Option("--batch-size", min=0, help=help_sentence(IndexSettings, "batch"))
+]
 HiddenOption = Annotated[
     bool, typer.Option("--hidden", help=help_sentence(IndexSettings, "hidden"))
 ]
@@ -115,6 +119,7 @@ def index(
     tiles: TilesOption = None,
     decode: DecodeOption = None,
     metadata: MetadataOption = None,
+    batch_size: BatchOption = _INDEX.batch,
     hidden: HiddenOption = _INDEX.hidden,
     exclude: ExcludeOption = None,
     default_excludes: DefaultsOption = _INDEX.default_excludes,
@@ -131,7 +136,7 @@ def index(
     config = config or config_of(None)
     settings = config.settings(IndexSettings)
     settings = replace(
-        settings, hidden=hidden, retry_skipped=retry_skipped,
+        settings, batch=batch_size, hidden=hidden, retry_skipped=retry_skipped,
         exclude=(*settings.exclude, *(exclude or ())),
         default_excludes=settings.default_excludes and default_excludes,
     )  # fmt: skip
@@ -140,6 +145,7 @@ def index(
         library, config, store=store, model=encoder, revision=revision, device=device,
         dtype=dtype, tiles=tiles, decode=decode,
     )  # fmt: skip
+    _write_labels(paths or [], metadata or [])
     with opened as lib, progress_bar(as_json) as progress:
         report_to = progress if as_json else telling_cost(lambda: lib.engine.encoder, progress)
         if watch or poll is not None:
@@ -160,6 +166,17 @@ def index(
         raise typer.Exit(130)
     if report.skipped or report.unlisted:
         raise typer.Exit(3)
+
+
+def _write_labels(paths: Sequence[str], metadata: Sequence[Path]) -> None:
+    """Labels of a known data set that was unpacked by hand: its folders say them."""
+    from relook.datasets.obtain import write_missing_labels
+
+    for sidecar in metadata:
+        for path in paths:
+            n_labels = write_missing_labels(Path(path).expanduser(), sidecar.expanduser())
+            if n_labels:
+                sys.stderr.write(f"wrote the labels of {n_labels:,} pictures: {sidecar}\n")
 
 
 def attach(

@@ -19,16 +19,23 @@ from relook.cli.options import (
     InstructionOption,
     JsonOption,
     LibraryOption,
+    MaxTokensOption,
+    MaxWordsOption,
 )
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
-from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 
 __all__ = ["app", "look", "refine"]
 
 StrategyOption = Annotated[
-    str, typer.Option("--strategy", "-s", help=f"How marks are used: {', '.join(STRATEGIES)}.")
+    str | None,
+    typer.Option(
+        "--strategy",
+        "-s",
+        help=f"How marks are used: {', '.join(STRATEGIES)}; as configured when not given.",
+    ),
 ]
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of the session.")]
 HitsOption = list[int] | None
@@ -45,19 +52,21 @@ def look(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits on a page.")] = (
         SearchSettings().limit
     ),
-    strategy: StrategyOption = DEFAULT,
+    strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     instruction: InstructionOption = "",
     allow_upload: BoxUploadOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
-    captions = CaptionFlags(captioner, prompt, allow_upload)
+    captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_captioned(library, config, captions) as lib:
         if resume:
             session = lib.session(resume)
@@ -66,7 +75,7 @@ def look(
         if as_json:
             print_json(session.page.as_dict())
         else:
-            Loop(session, strategy, thumbnails).run()
+            Loop(session, strategy or lib.feedback.strategy, thumbnails).run()
 
 
 def refine(
@@ -87,27 +96,37 @@ def refine(
     caption: Annotated[
         list[str] | None, typer.Option(help="Words for the boxes, in their order.")
     ] = None,
-    strategy: StrategyOption = DEFAULT,
+    words: Annotated[
+        str, typer.Option(help="What fits, in words without a picture; commas part several.")
+    ] = "",
+    not_words: Annotated[str, typer.Option(help="The same for what does not fit.")] = "",
+    strategy: StrategyOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
-        bool, typer.Option("--keep-shown", help="Images already shown may appear again.")
-    ] = False,
+        bool | None,
+        typer.Option("--keep-shown/--leave-out-shown", help="Images already shown may come again."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
-    captions = CaptionFlags(captioner, prompt, allow_upload)
+    captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_library(library, config, captions) as lib:
         session = lib.session(session_id)
-        named_strategy(strategy)
+        named_strategy(strategy or lib.feedback.strategy)
         marks = [Mark(n, True) for n in relevant or []]
         marks += [Mark(n, False) for n in irrelevant or []]
         marks += with_captions([parse_box(text) for text in box or []], caption or [])
         judging = session.prepare(requests_for(session.page, marks))
-        page = session.again(strategy, judging=judging, limit=limit, keep_shown=keep_shown)
+        page = session.again(
+            strategy, judging=judging, limit=limit, keep_shown=keep_shown,
+            relevant_words=words, irrelevant_words=not_words,
+        )  # fmt: skip
         choice = session.round.record.get("choice", {})
         judgements = [judgement.as_dict() for judgement in session.judgements]
     if as_json:

@@ -11,7 +11,7 @@ from relook.cli.marks import find_hit, parse_marks, requests_for
 from relook.cli.output import print_error, print_page, print_table, show_thumbnails
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Page
-from relook.feedback.strategies import DEFAULT, strategy
+from relook.feedback.strategies import strategy
 from relook.search.explain import influence, why
 from relook.search.session import Session
 
@@ -21,6 +21,7 @@ HELP = """\
 +3 -5            hit 3 is relevant, hit 5 is not (several on a line)
 box 2 .1 .2 .6 .9    the region of hit 2 is relevant; -box: irrelevant
 caption 7 red hat    words for judgement 7; without words: use none
+words red hat, dog   what fits, in words; -words: what does not
 again, Enter     the next page from everything marked
 more             the same ranking, further down
 undo             takes the last mark back, or the page
@@ -46,11 +47,14 @@ class Loop:
     def __init__(self, session: Session, strategy_name: str, thumbnails: bool) -> None:
         self.session, self.strategy, self._thumbnails = session, strategy_name, thumbnails
         self.page = session.page
+        self.words = {"words": "", "-words": ""}
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "again": self._again, "": self._again, "more": self._more, "undo": self._undo,
             "why": self._why, "influence": self._influence, "judged": self._judged,
             "rounds": self._rounds, "go": self._go, "strategy": self._set_strategy,
-            "caption": self._caption, "open": self._open, "?": self._help, "help": self._help,
+            "caption": self._caption, "words": lambda words: self._words("words", words),
+            "-words": lambda words: self._words("-words", words), "open": self._open,
+            "?": self._help, "help": self._help,
         }  # fmt: skip
 
     def run(self) -> None:
@@ -92,10 +96,19 @@ class Loop:
             sys.stdout.write(f"judgement {made.judgement_id}: {hit}\n")
 
     def _again(self, words: list[str]) -> None:
-        self._show(self.session.again(self.strategy))
+        relevant, irrelevant = self.words["words"], self.words["-words"]
+        page = self.session.again(
+            self.strategy, relevant_words=relevant, irrelevant_words=irrelevant
+        )
+        self.words = dict.fromkeys(self.words, "")
+        self._show(page)
         choice = self.session.round.record.get("choice", {})
         if choice.get("reason"):
             sys.stdout.write(f"auto: {choice['reason']}\n")
+
+    def _words(self, which: str, words: list[str]) -> None:
+        self.words[which] = " ".join(words)
+        sys.stdout.write(f'{which} "{self.words[which]}" count for the next page\n')
 
     def _more(self, words: list[str]) -> None:
         now = self.session.round
@@ -150,7 +163,7 @@ class Loop:
         self._show(self.session.go(_number(words)))
 
     def _set_strategy(self, words: list[str]) -> None:
-        self.strategy = strategy(words[0] if words else DEFAULT).name
+        self.strategy = strategy(words[0] if words else self.session.feedback.strategy).name
         sys.stdout.write(f"strategy {self.strategy}\n")
 
     def _caption(self, words: list[str]) -> None:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from relook.app.configured import config_of
 from relook.cli.ask import asking_of
-from relook.cli.configured import CaptionFlags, ConfigOption, config_of, open_captioned
+from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned
 from relook.cli.options import (
     AllowHostOption,
     AskModelOption,
@@ -21,6 +22,8 @@ from relook.cli.options import (
     CaptionerOption,
     CaptionPromptOption,
     LibrariesOption,
+    MaxTokensOption,
+    MaxWordsOption,
     TokenOption,
 )
 from relook.core.registry import import_extra
@@ -52,6 +55,8 @@ def mcp(
     ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     allow_upload: Annotated[
         bool,
         typer.Option(
@@ -71,7 +76,7 @@ def mcp(
         "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
     }  # fmt: skip
     settings = McpSettings(**{**(config or config_of(None)).section("mcp"), **overrides})
-    captions = _AgentFlags(captioner, prompt, allow_upload)
+    captions = _AgentFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     libraries = [open_captioned(folder, config, captions) for folder in library or ()]
     libraries = libraries or [open_captioned(None, config, captions)]
     asking = asking_of(config)

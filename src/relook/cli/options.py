@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from relook.cli.configured import config_for
-from relook.core.settings import SearchSettings, help_of
+from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 from relook.library.image_table import NEAR
 
 __all__ = [
     "AfterOption", "AllowHostOption", "AskModelOption", "AskProviderOption", "BeforeOption",
     "BoxUploadOption", "CameraOption", "CaptionPromptOption", "CaptionerOption",
     "InstructionOption", "JsonOption", "LibrariesOption", "LibraryOption", "LimitOption",
-    "NearOption", "PathOption", "TokenOption", "WhereOption", "help_sentence", "pairs",
+    "MaxTokensOption", "MaxWordsOption", "NearOption", "PathOption", "TokenOption", "WhereOption",
+    "help_sentence", "pairs",
 ]  # fmt: skip
 
 
@@ -111,6 +112,12 @@ CaptionerOption = Annotated[
 CaptionPromptOption = Annotated[
     str | None,
     typer.Option(help="What it is asked: short, query, retail, FILE.toml#NAME or the question."),
+]
+MaxWordsOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_words"))
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(min=0, help=help_sentence(CaptionerSettings, "max_tokens"))
 ]
 InstructionOption = Annotated[
     str, typer.Option(help="What captions of this session should tell, in your own words.")

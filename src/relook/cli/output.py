@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address
-from relook.core.types import Page
+from relook.core.types import NOTHING_FITS, Page
 from relook.library.records import printable
 from relook.library.report import IndexReport, Progress, ProgressCallback, StageRate
 
@@ -111,17 +111,26 @@ def print_notes(notes: tuple[str, ...] | list[str]) -> None:
 
 
 def print_page(page: Page) -> None:
-    """The hits of a page as a numbered table."""
+    """The hits of a page as a numbered table, with a line where pictures stop fitting."""
+    if page.n_fitting == 0:
+        sys.stdout.write(f"{NOTHING_FITS}\n")
     rows = []
     for number, hit in enumerate(page, start=1):
+        if page.n_fitting and number == page.n_fitting + 1:
+            rows.append(("", "", "", "-- from here on, pictures may not fit --", "", ""))
         words = hit.title or hit.caption
         shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} alike)" if hit.folded else "")
-        rows.append((str(number), f"{hit.score:.3f}", shown, _where(hit.tile.as_list()), words))
-    columns = ["#", "score", "picture", "best tile"]
-    if any(row[4] for row in rows):
-        columns.append("words")
-    print_table(columns, [row[: len(columns)] for row in rows])
-    print_notes(page.notes)
+        fit = "" if hit.fit is None else f"{hit.fit:.2f}"
+        where = _where(hit.tile.as_list())
+        rows.append((str(number), f"{hit.score:.3f}", fit, shown, where, words))
+    names = ["#", "score", "fit", "picture", "best tile", "words"]
+    used = [at for at, name in enumerate(names) if name not in ("fit", "words") or _any(rows, at)]
+    print_table([names[at] for at in used], [tuple(row[at] for at in used) for row in rows])
+    print_notes([note for note in page.notes if note != NOTHING_FITS])
+
+
+def _any(rows: Sequence[tuple[str, ...]], column: int) -> bool:
+    return any(row[column] for row in rows)
 
 
 def print_table(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
@@ -131,7 +140,7 @@ def print_table(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        right = column in ("#", "score")
+        right = column in ("#", "score", "fit")
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_escape(_clean(cell)) for cell in row))

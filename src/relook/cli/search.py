@@ -39,6 +39,13 @@ AwayOption = Annotated[
     bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
 ]
 
+MinFitOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Least probability that a picture shows the words; 0 shows all."
+    ),
+]
+
 
 def search(
     words: Annotated[
@@ -65,6 +72,7 @@ def search(
     fold: FoldOption = _DEFAULTS.fold,
     files: FilesOption = False,
     away: AwayOption = False,
+    min_fit: MinFitOption = 0.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,6 +81,7 @@ def search(
         page = lib.search(
             " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
             where=pairs(where, after, before, near, camera), path=path, fold=fold, away=away,
+            min_fit=min_fit,
         )  # fmt: skip
     _show(page, files, as_json)
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from relook.app.configured import config_of
 from relook.cli.ask import asking_of
-from relook.cli.configured import CaptionFlags, ConfigOption, config_of, open_captioned
+from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned
 from relook.cli.options import (
     AllowHostOption,
     AskModelOption,
@@ -21,6 +22,8 @@ from relook.cli.options import (
     CaptionerOption,
     CaptionPromptOption,
     LibrariesOption,
+    MaxTokensOption,
+    MaxWordsOption,
     TokenOption,
 )
 from relook.core.registry import import_extra
@@ -47,6 +50,8 @@ def serve(
     ask_provider: AskProviderOption = None,
     captioner: CaptionerOption = None,
     prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
     allow_upload: BoxUploadOption = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
@@ -67,7 +72,7 @@ def serve(
     )
     sock = server.bind(settings)
     try:
-        captions = CaptionFlags(captioner, prompt, allow_upload)
+        captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
         folders = [open_captioned(folder, config, captions) for folder in library or ()]
         libraries = folders or [open_captioned(None, config, captions)]
         app = server.create_app(libraries, settings, asking=asking_of(config))

@@ -22,6 +22,10 @@ __all__ = ["Translation", "read_old", "translate"]
 
 _MAX_BYTES = 1024**2
 _TURN = re.compile(r"\A\s*(?:USER|HUMAN)\s*:|<image>|ASSISTANT\s*:\s*\Z", re.IGNORECASE)
+_PLACE = re.compile(r"\{\{|\}\}|\{(\d?)\}")
+_PLACES = ("query", "label")
+_TOP_K = 5
+_LONGEST = 100  # tokens that VisualReF lets LLaVA write, so no caption has more words
 _NEEDLESS = {
     "IMG_SIZE": "the model's own files say how large a picture it takes",
     "PATCH_SIZE": "the model's own files say it",
@@ -100,7 +104,8 @@ def translate(*olds: Mapping[str, Any]) -> Translation:
         elif key not in _HANDLED:
             translation.unknown.append(key)
     _families(old, translation)
-    _fusing(old, translation)
+    _way(old, translation)
+    _captions(old, translation)
     _index(old, translation)
     return translation
 
@@ -116,10 +121,29 @@ def _model(value: object) -> str:
     return f"hf:{value}"
 
 
-def _question(value: object) -> str:
-    """The question inside of LLaVA's turn: here the checkpoint's own files say the turn."""
-    bare = _TURN.sub("", str(value)).strip()
-    return bare or str(value)
+def _prompt(value: object) -> list[tuple[str, Any]]:
+    """The question inside of LLaVA's turn: here the checkpoint's own files say the turn.
+
+    VisualReF formats it with the query and the label of the box, in this order.
+    """
+    bare = _TURN.sub("", str(value)).strip() or str(value)
+    return [("prompts.caption", _with_names(bare))]
+
+
+def _with_names(prompt: str) -> str:
+    """A prompt for `str.format` with the query and the label as one of ours."""
+    named = iter(_PLACES)
+
+    def name(place: re.Match[str]) -> str:
+        if place[0] in ("{{", "}}"):
+            return place[0][0]
+        if place[1]:
+            number = int(place[1])
+            return f"{{{_PLACES[number]}}}" if number < len(_PLACES) else place[0]
+        following = next(named, None)
+        return place[0] if following is None else f"{{{following}}}"
+
+    return _PLACE.sub(name, prompt)
 
 
 _SETTINGS: dict[str, Any] = {
@@ -127,9 +151,9 @@ _SETTINGS: dict[str, Any] = {
     "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", [str(v)])],
     "TOP_K": lambda v: [("search.limit", _count(v))],
     "MODEL_ID": lambda v: [("captioner.model", _model(v))],
-    "USE_8BIT": lambda v: [("captioner.dtype", "int8")] if _is_true(v) else [],
+    "USE_8BIT": lambda v: [("captioner.dtype", "int8-or-auto")] if _is_true(v) else [],
     "DEVICE": lambda v: [("captioner.device", str(v))],
-    "PROMPT": lambda v: [("prompts.caption", _question(v))],
+    "PROMPT": _prompt,
 }
 _HANDLED = ("VLM_MODEL_FAMILY", "MODEL_FAMILY", "FUSE_INITIAL_QUERY", "INDEX_PATH")
 
@@ -145,14 +169,54 @@ def _families(old: Mapping[str, Any], translation: Translation) -> None:
             translation.notes.append(f"{key}: the model's own files say its family")
 
 
-def _fusing(old: Mapping[str, Any], translation: Translation) -> None:
-    if "FUSE_INITIAL_QUERY" in old:
-        kept = "as you have it" if _is_true(old["FUSE_INITIAL_QUERY"]) else "which you had off"
-        translation.settings["feedback.strategy"] = "caption-rocchio"
+def _way(old: Mapping[str, Any], translation: Translation) -> None:
+    """VisualReF's feedback and its page, which no key of its files names."""
+    if not any(key in old for key in ("VLM_MODEL_NAME", "INDEX_PATH", "FUSE_INITIAL_QUERY")):
+        return
+    fused = _is_true(old.get("FUSE_INITIAL_QUERY", True))
+    rounds = "fused" if fused else "chained"
+    translation.settings |= {
+        "feedback.strategy": "caption-rocchio",
+        "feedback.rounds": rounds,
+        "feedback.split_captions": True,
+        "feedback.keep_shown": True,
+        "feedback.keep_judged": True,
+        "search.fold": False,
+    }
+    translation.settings.setdefault("search.limit", _TOP_K)
+    given = "as you have it" if "FUSE_INITIAL_QUERY" in old else "VisualReF's default"
+    translation.notes += [
+        f"FUSE_INITIAL_QUERY: feedback.rounds is {rounds}, {given}; strategy caption-rocchio with"
+        " its weights .6/.2/.2 is VisualReF's own way, auto is measured to find more",
+        "a page may show again what was shown or marked, and near-duplicates, as VisualReF's;"
+        " feedback.keep_shown, feedback.keep_judged and search.fold change that",
+        "boxes are cut from the original picture, not from one squeezed to 224 pixels",
+    ]
+
+
+def _captions(old: Mapping[str, Any], translation: Translation) -> None:
+    """Captions as long as VisualReF's; its own question where no file has one."""
+    if "MODEL_ID" not in old and "PROMPT" not in old:
+        return
+    translation.settings |= {"captioner.max_words": _LONGEST, "captioner.max_tokens": _LONGEST}
+    translation.settings.setdefault("prompts.caption", "short")
+    prompt = translation.settings["prompts.caption"]
+    if "PROMPT" not in old:
         translation.notes.append(
-            f"FUSE_INITIAL_QUERY: every round starts from the first query here, {kept};"
-            " caption-rocchio is VisualReF's own way, auto (the default) is measured to find more"
+            "PROMPT: there is none; VisualReF then asks for fewer than 5 words, as short does"
         )
+    if len(prompt.split()) == 1 and "PROMPT" in old:
+        translation.notes.append(
+            f"PROMPT: {prompt!r} is one word, which names a prompt here; write a whole question"
+        )
+    if _PLACE.search(prompt):
+        translation.notes.append(
+            "PROMPT: it has more places than the query and the label; the others are kept as"
+            " they stand, VisualReF fails there"
+        )
+    translation.notes.append(
+        "captions are lower case here, and lose lead-ins such as 'The image shows'"
+    )
 
 
 def _index(old: Mapping[str, Any], translation: Translation) -> None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["SMALL_WORDS", "is_foreign", "words_of"]
+__all__ = ["SMALL_WORDS", "is_foreign", "may_be_foreign", "words_of"]
 
 SMALL_WORDS = frozenset(
     (
@@ -22,6 +22,17 @@ _FOREIGN = frozenset(
         "der", "das", "und", "ein", "eine", "einer", "einem", "auf", "zwei", "zum", "zur", "vom",
         "beim", "une", "dans", "avec", "aux", "una", "gli", "sul", "della", "sulla", "nella",
         "degli", "het", "een", "uma", "por", "pela", "och", "ett",
+    )
+)  # fmt: skip
+# Further ones, each a word or a name in English as well: two of them are no chance.
+_PERHAPS_FOREIGN = _FOREIGN | frozenset(
+    (
+        "un", "unos", "unas", "el", "la", "los", "las", "del", "y", "con", "sobre", "en", "para",
+        "bajo", "junto", "al", "le", "les", "des", "du", "sur", "sous", "et", "chez", "il", "lo",
+        "uno", "nel", "sulle", "di", "che", "um", "os", "da", "dos", "na", "nas", "com", "em",
+        "sob", "op", "naast", "voor", "bij", "aan", "dem", "den", "mit", "im", "am", "unter",
+        "neben", "z", "ze", "przy", "pod", "nad", "obok", "bredvid", "vid", "med", "p\u00e5", "av",
+        "bir", "ve", "ile", "og", "ved",
     )
 )  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
@@ -47,3 +58,20 @@ def is_foreign(words: Sequence[str]) -> bool:
         return True
     n_foreign = sum(word in _FOREIGN for word in words)
     return n_foreign > 0 and n_foreign > sum(word in SMALL_WORDS for word in words)
+
+
+def may_be_foreign(words: Sequence[str]) -> bool:
+    """Whether words are likely not English: enough for a note, too little to act on.
+
+    Beside what `is_foreign` is sure of: two small words of other languages, or one and a letter
+    with an accent, and no English small word. A single word in a Latin script passes.
+
+    Args:
+        words: In lower case.
+    """
+    if is_foreign(words):
+        return True
+    small = [word for word in words if word in _PERHAPS_FOREIGN]
+    if not small or any(word in SMALL_WORDS for word in words):
+        return False
+    return len(small) > 1 or any(not word.isascii() for word in words if word not in small)

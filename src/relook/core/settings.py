@@ -265,7 +265,11 @@ class CaptionerSettings:
     )
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
-    dtype: str = setting("auto", "as for the encoder; int8 or int4 on CUDA")
+    dtype: str = setting(
+        "auto", "as for the encoder; int8 or int4 on CUDA; int8-or-auto: int8 where it can be had"
+    )
+    max_words: int = setting(0, "longest caption, in words; 0: as the prompt says", low=0)
+    max_tokens: int = setting(0, "most that a captioner writes; 0: as the prompt says", low=0)
     allow_upload: bool = setting(
         False, "boxes that are drawn may be sent to a captioner on another machine"
     )
@@ -286,3 +290,18 @@ class FeedbackSettings:
     """How marks change what is found."""
 
     strategy: str = setting("auto", "how marks are used, as relook look --strategy")
+    query: float | None = setting(
+        None, "weight of the query in a strategy of Rocchio's; the strategy's own if unset", low=0
+    )
+    relevant: float | None = setting(None, "the same for what was marked relevant", low=0)
+    irrelevant: float | None = setting(None, "the same for what was marked irrelevant", low=0)
+    rounds: str = setting(
+        "", "refit from the first query, chained to the round before, fused: chained and averaged"
+        " with the first query; the strategy's own when empty",
+        choices=("", "refit", "fused", "chained"),
+    )  # fmt: skip
+    split_captions: bool = setting(
+        False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
+    )
+    keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
+    keep_judged: bool = setting(False, "images that were marked may appear again")

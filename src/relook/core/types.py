@@ -16,7 +16,10 @@ from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.registry import Adapter, Registry
 
-__all__ = ["WHOLE", "Box", "Hit", "Page", "Part", "Query"]
+__all__ = ["NOTHING_FITS", "WHOLE", "Box", "Hit", "Page", "Part", "Query"]
+
+NOTHING_FITS = "No close match. Nearest below."
+"""The note of a page on which nothing fits."""
 
 _VIEWS = Registry(
     "view",
@@ -138,6 +141,11 @@ class Part(JsonValue):
         if not math.isfinite(self.weight) or self.weight == 0.0:
             raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it is words for what must not be shown."""
+        return self.text is not None and self.weight < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Query(JsonValue):
@@ -166,6 +174,11 @@ class Query(JsonValue):
         """The words looked for (positive text parts, joined); empty when there are none."""
         return ", ".join(part.text for part in self.parts if part.text and part.weight > 0)
 
+    @property
+    def unwanted(self) -> tuple[str, ...]:
+        """Words for what must not be shown."""
+        return tuple(part.text for part in self.parts if part.text and part.leaves_out)
+
 
 @dataclass(frozen=True, slots=True)
 class Hit(JsonValue):
@@ -181,6 +194,7 @@ class Hit(JsonValue):
         folded: Image ids of near-duplicates that this hit stands for.
         tile_number: Position of `tile` among the image's tiles; 0 is the whole.
         away: Why the file cannot be reached now; None when nobody knows that it cannot.
+        fit: Probability, 0 to 1, that the picture shows the words; None where it is not known.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
@@ -196,6 +210,7 @@ class Hit(JsonValue):
     folded: tuple[int, ...] = ()
     tile_number: Annotated[int, HIDDEN] = 0
     away: str | None = None
+    fit: Annotated[float | None, Digits(4)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +223,8 @@ class Page(JsonValue, Sequence[Hit]):
         notes: Things the person should know ("the query was cut after 64 tokens").
         session_id: The session this page belongs to, or None.
         took_ms: Wall time of the search in milliseconds.
+        n_fitting: How many hits stand before the line where pictures stop fitting; 0 when nothing
+            fits, None where fit is not known.
     """
 
     query: Query
@@ -215,6 +232,7 @@ class Page(JsonValue, Sequence[Hit]):
     notes: tuple[str, ...] = ()
     session_id: str | None = None
     took_ms: Annotated[float, Digits(2)] = field(default=0.0, compare=False)
+    n_fitting: int | None = None
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

@@ -26,7 +26,7 @@ import httpx
 from relook.core.disk_errors import disk_error
 from relook.core.errors import InputError, StorageError
 from relook.core.picture_paths import SUFFIXES
-from relook.datasets.catalogue import Archive, Dataset
+from relook.datasets.catalogue import RETAIL, Archive, Dataset
 from relook.datasets.download import Downloader, read_record
 from relook.library.manifest import write_whole
 from relook.library.report import Progress, ProgressCallback
@@ -171,6 +171,24 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+def write_missing_labels(pictures: Path, sidecar: Path) -> int:
+    """Writes the labels of a data set that was unpacked by hand; 0 when there is nothing to do.
+
+    Args:
+        pictures: A folder that is to be indexed.
+        sidecar: Where a configuration says that its labels are.
+
+    Raises:
+        InputError: `no_labels`, as `write_labels`.
+    """
+    known = any(
+        pictures.name == one.pictures and sidecar.name in one.metadata for one in RETAIL.values()
+    )
+    if not known or sidecar.exists() or not pictures.is_dir():
+        return 0
+    return write_labels(pictures, sidecar)
 
 
 def write_labels(pictures: Path, sidecar: Path) -> int:

@@ -24,7 +24,7 @@ from relook.core.vectors import Floats
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Encoder", "Fingerprint", "Means", "encode_images"]
+__all__ = ["Encoder", "Fingerprint", "FitMap", "Means", "encode_images"]
 
 _AT_ONCE = 16  # pictures between two looks at whether they are still wanted
 
@@ -69,6 +69,28 @@ class Fingerprint(JsonValue):
 
 
 @dataclass(frozen=True, slots=True)
+class FitMap:
+    """From a score to the probability that the picture shows the words; see `relook.search.fit`.
+
+    Args:
+        weights: [6] of the score, the mean and deviation of the library's scores, the nearest
+            phrasing's likeness, the ten nearest's mean likeness, the expected score.
+        bias: Added to the weighted sum; the logistic of it is the probability.
+        expected: [d] with a text's vector: what a picture that shows it scores.
+        expected_bias: Added to that.
+        usual: Mean and deviation of scores in a library of photographs, for small libraries.
+        nothing: The best picture's fit below which nothing fits.
+    """
+
+    weights: Floats
+    bias: float
+    expected: Floats
+    expected_bias: float
+    usual: tuple[float, float]
+    nothing: float
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """What an encoder knows of its own space; feedback and captions compare against it.
 
@@ -76,11 +98,13 @@ class Means:
         image: [d] mean unit vector of pictures.
         text: [d] mean unit vector of texts.
         phrasings: [p, d] unit vectors of how people describe pictures, or None.
+        fit: What scores are worth, or None; needs phrasings.
     """
 
     image: Floats
     text: Floats
     phrasings: Floats | None = None
+    fit: FitMap | None = None
 
 
 class Encoder(Protocol):

@@ -24,7 +24,7 @@ from relook.core.errors import ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
-from relook.encoders.base import Fingerprint, Means
+from relook.encoders.base import Fingerprint, FitMap, Means
 from relook.encoders.onnx_session import open_session
 from relook.encoders.spec import ModelSpec
 from relook.encoders.wordpiece import WordPiece
@@ -113,7 +113,7 @@ class BuiltinEncoder:
         if means is None:
             return None
         image, text = (np.array(means[side], np.float32) for side in ("image", "text"))
-        return Means(image, text, self._phrasings())
+        return Means(image, text, self._phrasings(), self._fit())
 
     def _phrasings(self) -> Floats | None:
         """[p, d] of the model folder; None for a model without them."""
@@ -128,6 +128,23 @@ class BuiltinEncoder:
         if not of_this_tower or vectors.shape != (made["n"], self.dim):
             raise _changed("phrasings.npy")
         return np.asarray(vectors, np.float32)
+
+    def _fit(self) -> FitMap | None:
+        """What scores are worth; None for a model that nobody learnt it for."""
+        made = self._card.get("fit")
+        if made is None:
+            return None
+        sums = self._card["sha256"]
+        if made["towers"] != [sums["image.onnx"], sums["text.onnx"]]:
+            raise _changed("fit in model.json")
+        return FitMap(
+            np.array(made["weights"], np.float32),
+            float(made["bias"]),
+            np.array(made["expected"], np.float32),
+            float(made["expected_bias"]),
+            (float(made["usual"][0]), float(made["usual"][1])),
+            float(made["nothing"]),
+        )
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         return self._boxes

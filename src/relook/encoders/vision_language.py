@@ -6,12 +6,13 @@ For captioners and answerers alike; it stands here because loading is the encode
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError, ModelError
 from relook.encoders.checkpoint import Checkpoint
-from relook.encoders.devices import Place
+from relook.encoders.devices import Place, place
 from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "unmarked",
 ]  # fmt: skip
 
+_LOG = logging.getLogger(__name__)
 QUANTISED = ("int8", "int4")
+INT8_OR_AUTO = "int8-or-auto"
 # Their processors take films, too, and transformers reads those with torchvision only.
 _FILMS = ("video_preprocessor_config.json", "video_processor")
 
@@ -125,6 +128,24 @@ def check_precision(place: Place, dtype: str) -> None:
             f"{dtype} needs the package 'bitsandbytes'",
             "pip install 'relook[quantized]'",
         )
+
+
+def reachable_precision(device: str, dtype: str) -> str:
+    """`int8` for `int8-or-auto` where it can be had, else `auto`; any other as it is.
+
+    Raises:
+        InputError: `bad_device`.
+    """
+    if dtype != INT8_OR_AUTO:
+        return dtype
+    try:
+        check_precision(place(device, "float16"), "int8")
+    except (InputError, MissingExtraError) as error:
+        if error.code == "bad_device":
+            raise
+        _LOG.warning("%s; it goes on in the precision that is fast here", error.message)
+        return "auto"
+    return "int8"
 
 
 def _quantised(place: Place, dtype: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relook.core.errors import InputError
 from relook.core.vectors import Floats
 
-__all__ = ["Evidence", "Judged"]
+__all__ = ["Evidence", "Judged", "Words"]
 
 
 def _none() -> Floats:
@@ -38,6 +38,8 @@ class Judged:
         caption: [d] unit text vector of what the person says is in it, or None.
         caption_weight: How much the caption counts beside the picture.
         round: The round it was made in; only chained updates look at it.
+        phrases: [p, d] unit text vectors of the caption's parts between commas; empty when it
+            has no comma.
 
     Raises:
         InputError: `bad_judgement` when a sign, a weight or a shape is not usable.
@@ -52,6 +54,7 @@ class Judged:
     caption: Floats | None = None
     caption_weight: float = 1.0
     round: int = 0
+    phrases: Floats = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         if self.sign not in (1, -1):
@@ -63,6 +66,23 @@ class Judged:
         if self.tiles.ndim != 2 or len(self.tiles) == 0:
             shape = self.tiles.shape
             raise InputError("bad_judgement", f"a judgement needs tiles [k, d], not {shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Words that a person typed about what fits, or what does not, without a picture.
+
+    Args:
+        sign: 1 for what fits, -1 for what does not.
+        text: The words.
+        phrases: [p, d] unit text vectors of their parts between commas, at least one.
+        round: The round on whose page they were typed; only chained updates look at it.
+    """
+
+    sign: int
+    text: str
+    phrases: Floats
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +103,7 @@ class Evidence:
             from a thousand or more; from `background` when None.
         phrasings: [p, d] unit text vectors of how people describe pictures; empty when the
             encoder brings none.
+        words: What was typed beside the judgements, oldest first.
 
     Raises:
         InputError: `bad_evidence` when vectors differ in length or are not finite.
@@ -97,6 +118,7 @@ class Evidence:
     first_page: Floats = field(default_factory=_none)
     covariance: NDArray[np.float64] | None = None
     phrasings: Floats = field(default_factory=_none)
+    words: tuple[Words, ...] = ()
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.items, key=lambda item: item.judgement))

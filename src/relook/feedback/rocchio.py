@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from relook.feedback.judged import Evidence, Judged
-from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
+from relook.feedback.judged import Evidence, Judged, Words
+from relook.feedback.scorer import Contribution, Doubles, LinearScorer, Scorer, linear
 
 __all__ = [
     "PAPER",
@@ -21,6 +21,7 @@ __all__ = [
     "VISUALREF",
     "PrfOptions",
     "RocchioOptions",
+    "by_words",
     "caption_rocchio",
     "named",
     "prf",
@@ -39,12 +40,14 @@ class RocchioOptions:
         rounds: `refit` takes all judgements at once from the first query (no drift).
             `chained` updates the query of the round before; `fused` does too, after
             averaging it with the first query.
+        split: Whether a caption's parts between commas are captions of their own.
     """
 
     query: float = 1.0
     relevant: float = 0.5
     irrelevant: float = 0.25
     rounds: Literal["refit", "fused", "chained"] = "refit"
+    split: bool = False
 
 
 STANDARD = RocchioOptions()
@@ -56,7 +59,7 @@ VISUALREF = RocchioOptions(0.6, 0.2, 0.2, rounds="fused")
 PAPER = RocchioOptions(0.8, 0.1, 0.1)
 """The weights of arXiv 2511.17255, chosen there for feedback that nobody judged."""
 
-Pick = Callable[[Judged], Doubles | None]
+Pick = Callable[[Judged], Doubles | None]  # [p, d], all of one weight
 
 
 def rocchio(evidence: Evidence, options: RocchioOptions = STANDARD) -> LinearScorer:
@@ -65,14 +68,16 @@ def rocchio(evidence: Evidence, options: RocchioOptions = STANDARD) -> LinearSco
     Source: Rocchio 1971, `q' = a q + b mean(relevant) - g mean(irrelevant)`; the default
         weights are the best of SeeSaw's grid (arXiv 2208.06497, released results).
     """
-    return _update(evidence, options, lambda item: item.tiles[0].astype(np.float64), "")
+    return _update(evidence, options, lambda item: item.tiles[:1].astype(np.float64), "")
 
 
 def caption_rocchio(
     evidence: Evidence,
     options: RocchioOptions = VISUALREF,
 ) -> LinearScorer:
-    """Moves the query by the captions of what was judged; pictures without one say nothing.
+    """Moves the query by the captions of what was judged, and by typed words beside them.
+
+    Pictures without a caption say nothing.
 
     Source: VisualReF (RecSys 2025, doi 10.1145/3705328.3759341): crops are captioned, the
         captions embedded, and Rocchio applied to the text vectors.
@@ -81,9 +86,11 @@ def caption_rocchio(
     def caption(item: Judged) -> Doubles | None:
         if item.caption is None or item.caption_weight == 0:
             return None
-        return item.caption.astype(np.float64) * item.caption_weight
+        parted = options.split and len(item.phrases) > 0
+        vectors = item.phrases if parted else item.caption[None]
+        return vectors.astype(np.float64) * item.caption_weight  # [p, d]
 
-    return _update(evidence, options, caption, "caption ")
+    return _update(evidence, options, caption, "caption ", evidence.words)
 
 
 def named(item: Judged, prefix: str = "") -> str:
@@ -91,15 +98,88 @@ def named(item: Judged, prefix: str = "") -> str:
     return f"{prefix}{'relevant' if item.sign > 0 else 'irrelevant'} {item.judgement}"
 
 
-def _update(evidence: Evidence, options: RocchioOptions, pick: Pick, prefix: str) -> LinearScorer:
+def by_words(evidence: Evidence, fit: Callable[[Evidence], Scorer]) -> Scorer:
+    """Fits a way that knows no typed words, from a query that they have moved.
+
+    The words weigh as VisualReF's two text boxes do: .6 of the query, .2 of the mean of what
+    fits, less .2 of the mean of what does not. Their shares of a score stay apart.
+
+    Args:
+        evidence: With words.
+        fit: The way.
+    """
     first = Contribution("query", evidence.query.astype(np.float64))
-    groups: list[Sequence[Judged]] = [evidence.items]
+    moves = _moves(_stated(evidence.words), VISUALREF)
+    moved = linear([_scaled(first, VISUALREF.query), *moves])
+    scorer = fit(replace(evidence, query=moved.vector, words=()))
+    if not isinstance(scorer, LinearScorer):
+        return scorer
+    parts = [one for part in scorer.parts for one in _parted(part, moved)]
+    return replace(scorer, parts=_merged(parts))
+
+
+def _parted(part: Contribution, moved: LinearScorer) -> list[Contribution]:
+    """The query's contribution as those of the query and the words, where it is a multiple."""
+    vector = moved.vector.astype(np.float64)
+    scale = float(part.vector @ vector)
+    is_multiple = np.allclose(part.vector, scale * vector, atol=1e-4 * max(abs(scale), 1.0))
+    if part.name != "query" or not is_multiple:
+        return [part]
+    return [_scaled(one, scale) for one in moved.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """What one judgement, or typed words, say: vectors of equal weight.
+
+    Args:
+        name: Of the contribution.
+        sign: 1 or -1.
+        vectors: [p, d]
+        weight: Of each vector.
+        round: The round it was said in.
+        judgement: Its index, None for typed words.
+    """
+
+    name: str
+    sign: int
+    vectors: Doubles
+    weight: float = 1.0
+    round: int = 0
+    judgement: int | None = None
+
+
+def _stated(words: Sequence[Words]) -> list[_Statement]:
+    return [
+        _Statement(
+            f"words {'relevant' if one.sign > 0 else 'irrelevant'}: {one.text}",
+            one.sign, one.phrases.astype(np.float64), round=one.round,
+        )
+        for one in words
+    ]  # fmt: skip
+
+
+def _update(
+    evidence: Evidence,
+    options: RocchioOptions,
+    pick: Pick,
+    prefix: str,
+    words: Sequence[Words] = (),
+) -> LinearScorer:
+    first = Contribution("query", evidence.query.astype(np.float64))
+    statements = [
+        _Statement(named(item, prefix), item.sign, vectors, item.weight, item.round, item.judgement)
+        for item in evidence.items
+        if (vectors := pick(item)) is not None
+    ]
+    statements += _stated(words)
+    groups = [statements]
     if options.rounds != "refit":
-        numbers = sorted({item.round for item in evidence.items})
-        groups = [[item for item in evidence.items if item.round == n] for n in numbers]
+        numbers = sorted({one.round for one in statements})
+        groups = [[one for one in statements if one.round == n] for n in numbers]
     current = LinearScorer(evidence.query, (first,))
     for group in groups:
-        moves = _moves(group, options, pick, prefix)
+        moves = _moves(group, options)
         if not moves:
             continue
         start = list(current.parts)
@@ -110,18 +190,17 @@ def _update(evidence: Evidence, options: RocchioOptions, pick: Pick, prefix: str
     return replace(current, parts=_merged(current.parts))
 
 
-def _moves(
-    items: Sequence[Judged], options: RocchioOptions, pick: Pick, prefix: str
-) -> list[Contribution]:
-    """What each judgement adds: its share of the mean of its side."""
+def _moves(statements: Sequence[_Statement], options: RocchioOptions) -> list[Contribution]:
+    """What each statement adds: its share of the mean of its side."""
     moves = []
     for sign, weight in ((1, options.relevant), (-1, -options.irrelevant)):
-        side = [(item, pick(item)) for item in items if item.sign == sign]
-        mass = sum(item.weight for item, vector in side if vector is not None)
-        for item, vector in side:
-            if vector is not None and weight != 0:
-                share = weight * item.weight / mass
-                moves.append(Contribution(named(item, prefix), share * vector, item.judgement))
+        side = [one for one in statements if one.sign == sign]
+        mass = sum(one.weight * len(one.vectors) for one in side)
+        for one in side:
+            if weight != 0:
+                share = weight * one.weight / mass
+                vector = share * one.vectors.sum(axis=0)  # [d]
+                moves.append(Contribution(one.name, vector, one.judgement))
     return moves
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,13 +21,16 @@ from relook.feedback.rocchio import (
     VISUALREF,
     PrfOptions,
     RocchioOptions,
+    by_words,
     caption_rocchio,
     prf,
     rocchio,
 )
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
 
-__all__ = ["DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "none", "strategy"]
+__all__ = [
+    "DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "configured", "none", "strategy", "unused",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,16 @@ class Strategy:
     options: Any
     summary: str
 
+    @property
+    def is_chained(self) -> bool:
+        """Whether a round starts from the query of the round before."""
+        return getattr(self.options, "rounds", "refit") != "refit"
+
     def __call__(self, evidence: Evidence) -> Scorer:
-        """Fits with the row's own options."""
-        return self.function(evidence, self.options)
+        """Fits with the row's own options; typed words move the query of ways without words."""
+        if not evidence.words or self.function in (caption_rocchio, none):
+            return self.function(evidence, self.options)
+        return by_words(evidence, lambda moved: self.function(moved, self.options))
 
 
 DEFAULT = FeedbackSettings().strategy
@@ -96,3 +106,35 @@ def strategy(name: str) -> Strategy:
             f"use one of {', '.join(STRATEGIES)}",
         )
     return STRATEGIES[name]
+
+
+def configured(settings: FeedbackSettings, name: str | None = None) -> Strategy:
+    """A strategy with the weights and rounds that are set, where it has any.
+
+    Args:
+        settings: Values that are set win over the strategy's own.
+        name: Which one; the configured one when None or empty.
+
+    Raises:
+        NotFoundError: `unknown_strategy`.
+    """
+    row = strategy(name or settings.strategy)
+    own = {field.name for field in fields(row.options)}
+    overrides = {key: value for key, value in _set_options(settings).items() if key in own}
+    return replace(row, options=replace(row.options, **overrides))
+
+
+def unused(settings: FeedbackSettings, name: str) -> tuple[str, ...]:
+    """A note where options are set that the strategy of this name does not have."""
+    own = {field.name for field in fields(strategy(name).options)}
+    idle = [f"feedback.{key}" for key in _set_options(settings) if key not in own]
+    if not idle or name != settings.strategy:
+        return ()
+    return (f"{', '.join(idle)}: the strategy {name} has no such option, it does not count",)
+
+
+def _set_options(settings: FeedbackSettings) -> dict[str, Any]:
+    names = ("query", "relevant", "irrelevant", "rounds")
+    values = {name: getattr(settings, name) for name in names}
+    values["split"] = settings.split_captions or None
+    return {name: value for name, value in values.items() if value not in (None, "")}

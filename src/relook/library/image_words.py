@@ -121,6 +121,12 @@ def _likeness(path: bytes) -> str:
 def _entries(file: Path) -> Iterator[tuple[str, Words]]:
     try:
         text = file.read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        raise MetadataError(
+            "bad_sidecar", f"there is no {file}",
+            "check the path (--metadata, library.metadata); a public data set's labels come with"
+            " relook dataset",
+        ) from error  # fmt: skip
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_sidecar", f"cannot read {file}: {error}") from error
     suffix = file.suffix.lower()

@@ -82,6 +82,8 @@ class RecordShape:
     choice: Choice | None = None
     only: OnlyShape | None = None
     instruction: Text = ""
+    relevant_words: Text = ""
+    irrelevant_words: Text = ""
 
 
 def _text(column: str) -> str:

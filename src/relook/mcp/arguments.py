@@ -15,12 +15,14 @@ from relook.serving import questions, requests
 from relook.serving.schemas import Checked
 
 __all__ = [
+    "MAX_LIMIT",
     "Away", "Boxes", "Example", "ExampleId", "Fold", "ImageId", "ImageIds", "Images", "LibraryId",
-    "Limit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When", "Where",
-    "Without", "Words",
+    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When",
+    "Where", "Without", "Words",
 ]  # fmt: skip
 
 _MAX_ID = 2**53
+MAX_LIMIT = 100
 _STRATEGIES = "; ".join(f"{name}: {row.summary}" for name, row in STRATEGIES.items())
 
 Id = Annotated[int, Between(1, _MAX_ID)]
@@ -36,6 +38,11 @@ Words = Annotated[
         "with + and - between spaces: 'dog + snow - people'. Leave it empty to search with "
         "pictures only.",
     ),
+]
+MinFit = Annotated[
+    float,
+    Between(0, 1),
+    Field(description="Least probability, 0 to 1, that an image shows the words."),
 ]
 ImageId = Annotated[Id, Field(description="An image of the library.")]
 ExampleId = Annotated[
@@ -74,14 +81,20 @@ Where = Annotated[
 PathPattern = Annotated[
     Pattern, Field(description="Only images whose path fits, for example '*/2019/*'.")
 ]
-Limit = Annotated[int, Between(1, 100), Field(description="How many images at most.")]
-Fold = Annotated[bool, Field(description="Whether near-duplicates become one hit.")]
+Limit = Annotated[
+    int, Between(0, MAX_LIMIT), Field(description="How many images at most; 0: as configured.")
+]
+Fold = Annotated[
+    bool | None, Field(description="Whether near-duplicates become one hit; null: as configured.")
+]
 Away = Annotated[
     bool, Field(description="Whether images whose file cannot be reached now are shown, too.")
 ]
 SessionId = Annotated[requests.SessionId, Shortest(1), Field(description="From begin_session.")]
 StrategyName = Annotated[
-    str, Longest(40), Field(description=f"How judgements are used. {_STRATEGIES}.")
+    str,
+    Longest(40),
+    Field(description=f"How judgements are used; as configured when empty. {_STRATEGIES}."),
 ]
 When = Annotated[
     Literal[""] | questions.When,

@@ -23,6 +23,7 @@ from relook.core.plain_text import inert, plain
 from relook.core.types import Hit, Page
 from relook.library.records import ImageRecord, printable
 from relook.library.session_values import Judgement, SessionRow
+from relook.mcp.arguments import MAX_LIMIT
 from relook.search.explain import Moved, Reason
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
@@ -31,7 +32,7 @@ from relook.serving.served_values import ImageFacts, ServedFacts, SkippedLine, f
 __all__ = [
     "Explanation", "ImageReply", "InfoReply", "LibrariesReply", "PageReply", "PictureReply",
     "PicturesReply", "ProgressReports", "SessionLink", "SessionReply", "SessionsReply",
-    "error_reply", "page_text", "quoted", "reply",
+    "error_reply", "limit_of", "page_text", "quoted", "reply",
 ]  # fmt: skip
 
 ROOT = "relook://libraries"
@@ -212,6 +213,11 @@ class Explanation:
     lowered: tuple[Moved, ...] | None = None
 
 
+def limit_of(volume: ServedLibrary, limit: int) -> int:
+    """How many images a tool shows: what the agent says, or else the configuration, up to 100."""
+    return limit or min(volume.library.search_settings.limit, MAX_LIMIT)
+
+
 def reply(text: str, answer: object, *pictures: ContentBlock) -> CallToolResult:
     """The answer of a tool: text, a dataclass as structured values, and pictures."""
     return CallToolResult(
@@ -252,6 +258,7 @@ def page_text(page: Page, lead: str = "") -> str:
 
 def _hit_line(at: int, hit: Hit) -> str:
     line = f"{at}. image_id {hit.image_id}, score {hit.score:.3f}, {quoted(hit.path.name)}"
+    line += "" if hit.fit is None else f", fit {hit.fit:.2f}"
     if hit.tile_number:
         line += f", best region {[round(edge, 3) for edge in hit.tile.as_list()]}"
     words = hit.title or hit.caption

@@ -9,7 +9,6 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.errors import InputError
-from relook.core.settings import SearchSettings
 from relook.core.types import Box, Query
 from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
@@ -24,6 +23,7 @@ from relook.mcp.replies import (
     PictureReply,
     PicturesReply,
     ProgressReports,
+    limit_of,
     page_text,
     quoted,
     reply,
@@ -35,7 +35,6 @@ from relook.serving.served_values import skipped_lines
 
 __all__ = ["SearchTools"]
 
-_LIMIT = min(SearchSettings().limit, 100)
 _MAX_SKIPPED = 200
 _MAX_PX = 2048
 
@@ -108,27 +107,29 @@ class SearchTools:
         without: given.Without = [],
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
-        fold: given.Fold = True,
+        limit: given.Limit = 0,
+        fold: given.Fold = None,
         away: given.Away = False,
+        min_fit: given.MinFit = 0.0,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(PageReply)]:
         """Finds images of a library by words, by example pictures, or both.
 
         Returns hits, best first, each with the region that fits best. Look at hits with
-        show_images before you trust them: scores order one page and are no probabilities. When
+        show_images before you trust them: scores order one page; fit is the probability that a hit
+        shows the words, and n_fitting how many hits stand before they stop fitting. When
         the page is not good enough, begin_session and look_again beat rewording the query.
         """
         wanted = Wanted(words, image_ids, images, without)
-        only = Filter(where, path or None, away=away)
+        only = Filter(where, path or None, away=away, min_fit=min_fit)
         return await self._state.pool.run(self._search, wanted, only, limit, fold, library_id)
 
     def _search(
-        self, wanted: Wanted, only: Filter, limit: int, fold: bool, library_id: str
+        self, wanted: Wanted, only: Filter, limit: int, fold: bool | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = wanted.query(self._state.folders)
-        page = volume.search(query, limit, only, fold)
+        page = volume.search(query, limit_of(volume, limit), only, fold)
         return reply(page_text(page), PageReply.of(volume, page))
 
     async def similar(
@@ -138,7 +139,7 @@ class SearchTools:
         box: given.Region = None,
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
+        limit: given.Limit = 0,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(PageReply)]:
         """Finds images that look like one picture, or like a region (box) of it.
@@ -154,7 +155,7 @@ class SearchTools:
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = Query((example.part(self._state.folders),))
-        page = volume.search(query, limit, only)
+        page = volume.search(query, limit_of(volume, limit), only)
         return reply(page_text(page), PageReply.of(volume, page))
 
     async def show_images(

@@ -10,8 +10,6 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.errors import InputError
-from relook.core.settings import SearchSettings
-from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
 from relook.mcp import arguments as given
 from relook.mcp.examples import Wanted
@@ -21,6 +19,7 @@ from relook.mcp.replies import (
     ProgressReports,
     SessionReply,
     SessionsReply,
+    limit_of,
     page_text,
     quoted,
     reply,
@@ -35,7 +34,6 @@ from relook.serving.served_values import Why
 
 __all__ = ["SessionTools"]
 
-_LIMIT = min(SearchSettings().limit, 100)
 _Ids = Annotated[list[given.ImageId], Field(max_length=100)]
 
 
@@ -57,7 +55,7 @@ class SessionTools:
         without: given.Without = [],
         where: given.Where = {},
         path: given.PathPattern = "",
-        limit: given.Limit = _LIMIT,
+        limit: given.Limit = 0,
         name: Annotated[str, Field(max_length=200, description="What to call it.")] = "",
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
@@ -75,7 +73,7 @@ class SessionTools:
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = wanted.query(self._state.folders)
-        session = volume.begin(query, limit, name.strip(), only)
+        session = volume.begin(query, limit_of(volume, limit), name.strip(), only)
         with volume.reading(session.session_id) as begun:
             return _session_reply(volume, begun, f"session {session.session_id}")
 
@@ -86,11 +84,17 @@ class SessionTools:
         relevant: Annotated[_Ids, Field(description="Images that are what is looked for.")] = [],
         irrelevant: Annotated[_Ids, Field(description="Images that are not.")] = [],
         boxes: given.Boxes = [],
-        strategy: given.StrategyName = DEFAULT,
+        relevant_words: Annotated[
+            str, Field(max_length=2000, description="What fits, in words; commas part several.")
+        ] = "",
+        irrelevant_words: Annotated[
+            str, Field(max_length=2000, description="The same for what does not; without 'not'.")
+        ] = "",
+        strategy: given.StrategyName = "",
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
-            bool, Field(description="Whether images of earlier pages may appear again.")
-        ] = False,
+            bool | None, Field(description="Whether images of earlier pages may appear again.")
+        ] = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
         """Judges images, or regions of them, and returns the session's next page.
@@ -102,7 +106,10 @@ class SessionTools:
         marks = [JudgementRequest(image_id, True) for image_id in relevant]
         marks += [JudgementRequest(image_id, False) for image_id in irrelevant]
         marks += boxes
-        how = {"strategy": strategy, "limit": limit or None, "keep_shown": keep_shown}
+        how = {
+            "strategy": strategy or None, "limit": limit or None, "keep_shown": keep_shown,
+            "relevant_words": relevant_words, "irrelevant_words": irrelevant_words,
+        }  # fmt: skip
         reports = ProgressReports(ctx)
         shown = await self._state.pool.run(self._again, session_id, marks, how, library_id, reports)
         await reports.settled()
@@ -113,7 +120,7 @@ class SessionTools:
         reports: ProgressReports,
     ) -> CallToolResult:  # fmt: skip
         volume = self._state.volume(library_id)
-        named_strategy(how["strategy"])
+        named_strategy(how["strategy"] or volume.library.feedback.strategy)
         done, total = count(1), sum(mark.box is not None for mark in marks) + 1
         with volume.session(session_id) as session:
             judging = session.prepare(
@@ -170,7 +177,7 @@ class SessionTools:
         judgement_id: Annotated[
             int | None, Field(ge=1, description="A judgement of the session.")
         ] = None,
-        strategy: given.StrategyName = DEFAULT,
+        strategy: given.StrategyName = "",
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(Explanation)]:
         """Says why: for an image of the current page, what raised and lowered it; for a
@@ -178,15 +185,15 @@ class SessionTools:
 
         Give exactly one of image_id and judgement_id. An image's amounts sum to its score.
         """
-        run = self._state.pool.run
+        run, way = self._state.pool.run, strategy or None
         if image_id is not None and judgement_id is None:
-            return await run(self._why, session_id, image_id, strategy, library_id)
+            return await run(self._why, session_id, image_id, way, library_id)
         if judgement_id is not None and image_id is None:
-            return await run(self._influence, session_id, judgement_id, strategy, library_id)
+            return await run(self._influence, session_id, judgement_id, way, library_id)
         raise InputError("bad_request", "give exactly one of image_id and judgement_id")
 
     def _why(
-        self, session_id: str, image_id: int, strategy: str, library_id: str
+        self, session_id: str, image_id: int, strategy: str | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         with volume.reading(session_id) as session:
@@ -199,7 +206,7 @@ class SessionTools:
         )
 
     def _influence(
-        self, session_id: str, judgement_id: int, strategy: str, library_id: str
+        self, session_id: str, judgement_id: int, strategy: str | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         with volume.reading(session_id) as session:

@@ -36,7 +36,7 @@ class SessionWidget(anywidget.AnyWidget):
 
     Args:
         session: An open session; it must stay open as long as the widget is used.
-        strategy: How judgements are used when looking again.
+        strategy: How judgements are used when looking again; as configured when None.
     """
 
     _esm = _STATIC / "marks.js"
@@ -47,7 +47,7 @@ class SessionWidget(anywidget.AnyWidget):
     about = traitlets.Dict().tag(sync=True)
     trouble = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, session: Session, strategy: str) -> None:
+    def __init__(self, session: Session, strategy: str | None) -> None:
         super().__init__()
         self.session, self._strategy = session, strategy
         self._steps: Mapping[str, Callable[[Mapping[str, Any]], None]] = {

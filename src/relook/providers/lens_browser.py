@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,16 +22,17 @@ from playwright.sync_api import Browser, FilePayload, Page, Playwright, sync_pla
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
-from relook.core.errors import ImageError
+from relook.core.errors import ImageError, InputError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.lens_page import READ_PAGE, matches_of, state_of
 from relook.providers.match import Match, Sent, interleave
 
-__all__ = ["BROWSER_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
+__all__ = ["BROWSER_VARIABLE", "LENS_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
 
 BROWSER_VARIABLE = "RELOOK_BROWSER"
+LENS_VARIABLE = "RELOOK_LENS_URL"
 _URL = "https://lens.google.com"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The browser's names for "no connection was made".
@@ -70,7 +72,10 @@ class LensBrowserProvider:
 
     Args:
         options: How the browser is run.
-        base_url: Another address of the service, for tests.
+        base_url: Another address of the service; `$RELOOK_LENS_URL`, or its own, when empty.
+
+    Raises:
+        InputError: `no_display` when a window is wanted and this machine shows none.
     """
 
     name = "lens-browser"
@@ -79,16 +84,19 @@ class LensBrowserProvider:
     cost_usd = 0.0
     needs = ()
 
-    def __init__(self, options: BrowserOptions | None = None, base_url: str = _URL) -> None:
+    def __init__(self, options: BrowserOptions | None = None, base_url: str = "") -> None:
+        base_url = base_url or os.environ.get(LENS_VARIABLE) or _URL
         check_url(base_url)
         self._options = options or BrowserOptions()
+        if not self._options.headless:
+            _check_display()
         self._base = base_url.rstrip("/")
         self.variant = host_of(base_url)
 
     @classmethod
     def open(cls, spec: str, settings: ProviderSettings) -> LensBrowserProvider:
         """Opens the search; `lens-browser:URL` is another address of it."""
-        return cls(base_url=spec or _URL)
+        return cls(base_url=spec)
 
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         """Looks the picture up in a browser of its own, which is closed afterwards."""
@@ -229,6 +237,16 @@ class LensBrowserProvider:
         self, outcome: Outcome, message: str, hint: str, passing: bool = False
     ) -> ProviderResult:
         return ProviderResult(self.name, outcome, (), message, hint, passing=passing)
+
+
+def _check_display() -> None:
+    has_none = not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if sys.platform.startswith("linux") and has_none:
+        raise InputError(
+            "no_display",
+            "the browser is to have a window, and there is no display to show it on",
+            "leave it without one (headless=True), or run this under xvfb-run",
+        )
 
 
 def _installed() -> str | None:

@@ -8,15 +8,14 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relook.core.errors import InputError
 from relook.core.settings import SearchSettings
-from relook.core.types import Hit, Page, Query
+from relook.core.types import NOTHING_FITS, Hit, Page, Query
 from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.feedback.scorer import Scorer
@@ -25,8 +24,17 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.filter_notes import file_date_note, why_empty
+from relook.search.filtering import Filter, allowed_rows
+from relook.search.fit import (
+    fit_scale,
+    fits_of,
+    looked_for,
+    n_leading,
+    shows,
+    with_fits,
+)
 from relook.search.fold import fold
-from relook.search.vectorise import query_vector
+from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask
 
 __all__ = ["EncoderOf", "Engine", "Filter", "Ranking"]
@@ -35,30 +43,6 @@ EncoderOf = Callable[[Manifest], Encoder]
 """Opens the encoder that made a library's vectors."""
 
 _AWAY = "away note"
-_ALLOWED = "allowed rows"
-_REMEMBERED = 8  # filters; each is a byte a row
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which images may be found.
-
-    Args:
-        where: Metadata key -> pattern (see `Catalog.matching`).
-        path: Pattern of the path.
-        without: Image ids that are left out.
-        away: Whether images that are away may be found, too.
-    """
-
-    where: Mapping[str, str] = field(default_factory=dict)
-    path: str | None = None
-    without: frozenset[int] = frozenset()
-    away: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether every image may be found."""
-        return not (self.where or self.path or self.without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +113,21 @@ class Engine:
         """
         began = time.perf_counter()
         with self.files.moment():
-            vector, notes = query_vector(query, self.encoder, self.files)
-            page = self.page(query, vector, limit, only, fold_duplicates)
+            vectors, notes = part_vectors(query, self.encoder, self.files)
+            vector, words = combined(query, vectors, self.acts_by_fit), looked_for(query, vectors)
+            only = replace(only or Filter(), unwanted=self.unwanted(query))
+            page = self.page(query, vector, limit, only, fold_duplicates, words)
         took_ms = (time.perf_counter() - began) * 1e3
-        return Page(query, page.hits, (*notes, *page.notes), took_ms=took_ms)
+        return replace(page, notes=(*page.notes, *notes), took_ms=took_ms)
+
+    @property
+    def acts_by_fit(self) -> bool:
+        """Whether words to leave out act by their own fit: where fit is known."""
+        return fit_scale(self.files, self.encoder).is_known
+
+    def unwanted(self, query: Query) -> tuple[str, ...]:
+        """Words of a query whose pictures are left out."""
+        return query.unwanted if self.acts_by_fit else ()
 
     def page(
         self,
@@ -141,8 +136,15 @@ class Engine:
         limit: int | None = None,
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
+        words: Floats | None = None,
     ) -> Page:
-        """Finds the images nearest to a vector [d]; other arguments as for `search`."""
+        """Finds the images nearest to a vector [d]; other arguments as for `search`.
+
+        `words` [w, d], as `looked_for` gives them, is what fit is told of.
+
+        Raises:
+            InputError: `no_fit` when a least fit is asked for and fit is not known.
+        """
         limit = self.settings.limit if limit is None else limit
         if limit < 1:
             raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
@@ -173,7 +175,17 @@ class Engine:
         shown = [records[first] for first, *_ in groups[:limit]]
         reason = file_date_note(shown, only.where)
         reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
-        return Page(query, hits, (*filter(None, (reason,)), *self.away_notes(only)))
+        notes = (*filter(None, (reason,)), *self.away_notes(only))
+        page = self.fitted(Page(query, hits, notes), words)
+        return _fitting_enough(page, only.min_fit) if only.min_fit else page
+
+    def fitted(self, page: Page, words: Floats | None) -> Page:
+        """A page with the fit of its hits, and a note when nothing fits."""
+        ids = [hit.image_id for hit in page.hits]
+        hits = with_fits(page.hits, fits_of(words, ids, self.files, self.encoder))
+        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).nothing)
+        notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
+        return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
 
     def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
         """Why those of some images are away that are."""
@@ -259,7 +271,11 @@ class Engine:
 
     def _allowed(self, only: Filter) -> tuple[Mask | None, int]:
         """Rows that may be found, None for all, and how many images they belong to."""
-        return _allowed_rows(self.files, only.where, only.path, only.without, only.away)
+        shown = [shows(text, self.score_all, self.files, self.encoder) for text in only.unwanted]
+        without = only.without
+        if shown:
+            without |= set(self.files.row_table[np.logical_or.reduce(shown), 2].tolist())
+        return allowed_rows(self.files, only.where, only.path, without, only.away)
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
@@ -336,65 +352,14 @@ class Engine:
         )
 
 
-def _allowed_rows(
-    files: LibraryFiles,
-    where: Mapping[str, str],
-    path: str | None,
-    without: frozenset[int] = frozenset(),
-    away: bool = False,
-) -> tuple[Mask | None, int]:
-    """Rows that may be found, and how many images they belong to.
-
-    Args:
-        files: The open library.
-        where: Metadata key -> pattern (see `Catalog.matching`).
-        path: Pattern of the path.
-        without: Image ids that are left out.
-        away: Whether images that are away may be found, too.
-
-    Returns:
-        [n_rows] bool, None when every row may; the number of images.
-    """
-    table = files.row_table
-    rows, images = _fitting(files, where, path, away)
-    n_images = len(table) if images is None else int(np.count_nonzero(images))
-    if not without:
-        return rows, n_images
-    places = files.now.places(np.fromiter(without, np.int64))
-    places = places[places >= 0]
-    left = np.ones(len(files.vectors), np.bool_) if rows is None else rows.copy()
-    for first, n_tiles in table[places, :2].tolist():
-        left[first : first + n_tiles] = False
-    n_left_out = len(places) if images is None else int(np.count_nonzero(images[places]))
-    return left, n_images - n_left_out
-
-
-def _fitting(
-    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
-) -> tuple[Mask | None, Mask | None]:
-    """Rows [n_rows] and images [n images by row] that fit; None for all of them."""
-    if where or path:
-        return _matching(files, where, path, away)
-    if away or not files.now.n_away:
-        return files.alive(), None
-    return files.now.present()
-
-
-def _matching(
-    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
-) -> tuple[Mask, Mask]:
-    """Those that a filter lets through; the last few filters are kept."""
-    known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_ALLOWED, {})
-    key = (tuple(sorted(where.items())), path, away)
-    found = known.get(key)
-    if found is None:
-        places = files.now.places(files.catalog.matching(dict(where), path))
-        images = np.zeros(len(files.row_table), np.bool_)
-        images[places[places >= 0]] = True
-        if not away:
-            images &= files.now.present()[1]
-        found = files.rows_of(files.row_table[images]), images
-        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
-            known.pop(old, None)  # another thread may have been faster
-        known[key] = found
-    return found
+def _fitting_enough(page: Page, min_fit: float) -> Page:
+    """A page without hits that fit less."""
+    if page.hits and page.n_fitting is None:
+        raise InputError(
+            "no_fit",
+            "fit is not known here, so none can be asked for",
+            "it is told of words, in libraries of 30 pictures or more; leave the least fit out",
+        )
+    hits = tuple(hit for hit in page.hits if (hit.fit or 0.0) >= min_fit)
+    n_fitting = page.n_fitting and min(page.n_fitting, len(hits))
+    return replace(page, hits=hits, n_fitting=n_fitting)

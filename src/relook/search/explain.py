@@ -21,10 +21,10 @@ from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
-from relook.feedback.strategies import DEFAULT, STRATEGIES
+from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
 from relook.search.session import Session
-from relook.search.vectorise import crop_image, part_vectors
+from relook.search.vectorise import crop_image, part_vectors, part_weights
 
 __all__ = ["Change", "Influence", "Moved", "Reason", "changes", "heat_map", "influence", "why"]
 
@@ -87,7 +87,7 @@ class Change(JsonValue):
 
 
 def changes(
-    session: Session, *, keep_shown: bool = False, keep_judged: bool = False
+    session: Session, *, keep_shown: bool | None = None, keep_judged: bool | None = None
 ) -> dict[int, Change]:
     """How the current page came about: image id -> its places; empty for the first page.
 
@@ -120,7 +120,7 @@ def changes(
     }
 
 
-def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
+def why(session: Session, hit: Hit, strategy: str | None = None) -> list[Reason]:
     """What raised and lowered a hit under the judgements so far, strongest first.
 
     The query's own share is split into its parts.
@@ -128,11 +128,12 @@ def why(session: Session, hit: Hit, strategy: str = DEFAULT) -> list[Reason]:
     Raises:
         InputError: `not_linear` for a strategy whose score is not a sum.
     """
-    scorer = session.fitted(strategy).scorer
+    fitted = session.fitted(strategy)
+    scorer = fitted.scorer
     if scorer.vector is None:
         raise InputError(
             "not_linear",
-            f"the strategy {strategy!r} compares whole pictures; its score is not a sum of parts",
+            f"the strategy {fitted.strategy!r} compares whole pictures; its score is not a sum",
             "ask why with another strategy, or for the influence of a judgement",
         )
     tile = _tile_vector(session.engine, hit)
@@ -158,10 +159,11 @@ def _query_reasons(
     if len(names) == 1 or not multiple:
         return [Reason(", ".join(names), amount)]
     vectors, _ = part_vectors(session.query, session.engine.encoder, session.engine.files)
-    weights = np.array([part.weight for part in session.query.parts], np.float32)
+    engine = session.engine
+    weights = part_weights(session.query, engine.acts_by_fit)
     norm = float(np.linalg.norm(weights @ vectors))
     amounts = scale * weights * (vectors @ tile) / norm  # [p]
-    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True)]
+    return [Reason(name, float(share)) for name, share in zip(names, amounts, strict=True) if share]
 
 
 def _tile_vector(engine: Engine, hit: Hit) -> Floats:
@@ -179,14 +181,14 @@ def _tile_vector(engine: Engine, hit: Hit) -> Floats:
 
 
 def influence(
-    session: Session, judgement_id: int, strategy: str = DEFAULT, limit: int = 6
+    session: Session, judgement_id: int, strategy: str | None = None, limit: int = 6
 ) -> Influence:
     """Which images one judgement moved up and down most, among all images.
 
     Args:
         session: With the judgement.
         judgement_id: Which one.
-        strategy: How judgements are used.
+        strategy: How judgements are used; as configured when None.
         limit: Length of each list at most.
 
     Raises:

@@ -11,13 +11,13 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.feedback.directions import covariance
-from relook.feedback.judged import Evidence, Judged
+from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_table import Judgement
 
-__all__ = ["Fitted", "background", "gather", "template"]
+__all__ = ["Fitted", "TypedWords", "background", "gather", "template"]
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -25,9 +25,24 @@ _SEED = 20_260_101
 
 
 @dataclass(frozen=True, slots=True)
+class TypedWords:
+    """Words that a person typed on a round's page, without a picture.
+
+    Args:
+        relevant, irrelevant: About what fits, and what does not; commas part phrases.
+        round: Whose page it was.
+    """
+
+    relevant: str = ""
+    irrelevant: str = ""
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """A strategy fitted for the next page, with what it was fitted from."""
 
+    strategy: str
     evidence: Evidence
     scorer: Scorer
     notes: tuple[str, ...]
@@ -36,6 +51,7 @@ class Fitted:
 def gather(
     query: Floats,
     judgements: Sequence[Judgement],
+    typed: Sequence[TypedWords],
     first_page: Sequence[int],
     files: LibraryFiles,
     encoder: Encoder,
@@ -45,6 +61,7 @@ def gather(
     Args:
         query: [d] vector of the session's first query.
         judgements: Those on the way to the round, the latest on a place only.
+        typed: Words about what fits and what does not, of the rounds on the way to it.
         first_page: Image ids that the first query showed, best first.
         files: The open library.
         encoder: Its encoder.
@@ -64,6 +81,7 @@ def gather(
         query=query,
         items=items,
         first_page=_wholes(first_page, files),
+        words=_words(typed, encoder),
     )
     return evidence, notes
 
@@ -164,12 +182,36 @@ def _with_captions(
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something."""
     captions = [judgement.caption.strip() if judgement.caption else "" for judgement in judgements]
+    phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
     texts = [caption for caption in captions if caption]
-    vectors = iter(encoder.encode_texts(texts))
-    return tuple(
+    vectors = iter(encoder.encode_texts([*texts, *(one for parts in phrases for one in parts)]))
+    spoken = [
         replace(item, caption=next(vectors)) if caption else item
         for item, caption in zip(items, captions, strict=True)
+    ]
+    return tuple(
+        replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item
+        for item, parts in zip(spoken, phrases, strict=True)
     )
+
+
+def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
+    """Typed words with the vectors of their phrases."""
+    signed = [
+        (sign, text, one.round)
+        for one in typed
+        for sign, text in ((1, one.relevant), (-1, one.irrelevant))
+        if _phrases(text)
+    ]
+    return tuple(
+        Words(sign, text.strip(), encoder.encode_texts(_phrases(text)), number)
+        for sign, text, number in signed
+    )
+
+
+def _phrases(text: str) -> list[str]:
+    """The parts between commas, as VisualReF parts its text boxes."""
+    return [part for phrase in text.split(", ") if (part := phrase.strip(" .\n\t"))]
 
 
 def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:

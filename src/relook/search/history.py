@@ -32,19 +32,23 @@ def path_to(rounds: Iterable[RoundRow], number: int) -> list[RoundRow]:
     return path[::-1]
 
 
-def counting(path: Sequence[RoundRow], judgements: Iterable[Judgement]) -> list[Judgement]:
+def counting(
+    path: Sequence[RoundRow], judgements: Iterable[Judgement], *, by_round: bool = False
+) -> list[Judgement]:
     """Judgements that a path's last round was made from or that wait on it, oldest first.
 
     Args:
         path: From the first page to the round.
         judgements: All of the session, oldest first; the latest on a place counts.
+        by_round: Whether an earlier round keeps its own judgement on a place that is judged
+            again later, as rounds that are chained need.
     """
     on_the_way = {row.number for row in path}
-    latest: dict[Place, Judgement] = {}
+    latest: dict[tuple[Place, int | None], Judgement] = {}
     for judgement in judgements:
         waits = judgement.led_to is None and judgement.round == path[-1].number
         if judgement.led_to in on_the_way or waits:
-            latest[place_of(judgement)] = judgement
+            latest[place_of(judgement), judgement.led_to if by_round else None] = judgement
     return sorted(latest.values(), key=lambda judgement: judgement.judgement_id)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INSTRUCTION", "Captioning", "JudgementRequest", "Prepared",
-    "about", "checked_caption", "checked_weight", "prepare",
+    "about", "checked_caption", "checked_weight", "checked_words", "prepare",
 ]  # fmt: skip
 
 Captioning = Callable[["Image.Image", About], str]
@@ -165,6 +165,23 @@ def checked_caption(caption: str | None) -> str | None:
             "say what is in the box in a few words",
         )
     return caption
+
+
+def checked_words(words: str) -> str:
+    """Words that are typed without a picture, without blanks around them.
+
+    Raises:
+        InputError: `bad_words` when they are no text, or very long.
+    """
+    if not isinstance(words, str) or any("\ud800" <= one <= "\udfff" for one in words):
+        raise InputError("bad_words", f"{words!r:.80} is no text that can be kept")
+    if len(words) > MAX_TEXT:
+        raise InputError(
+            "bad_words",
+            f"{len(words):,} characters of words are more than {MAX_TEXT:,}",
+            "say in a few words what fits, and what does not",
+        )
+    return words.strip()
 
 
 def _checked(request: JudgementRequest) -> JudgementRequest:

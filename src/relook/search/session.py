@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from relook.core.errors import InputError, LibraryBusyError
-from relook.core.types import Box, Hit, Page, Query
+from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
-from relook.feedback.strategies import DEFAULT
 from relook.library.session_table import Judgement, RoundRow, SessionTable
 from relook.search.engine import Engine, Filter
+from relook.search.feedback_evidence import TypedWords
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -28,10 +28,11 @@ from relook.search.judging import (
     about,
     checked_caption,
     checked_weight,
+    checked_words,
     prepare,
 )
 from relook.search.regions import check_current, crop_vectors, region
-from relook.search.session_view import SessionView, no_judgement, only_record
+from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
 
 __all__ = ["Session", "start"]
 
@@ -259,24 +260,31 @@ class Session(SessionView):
 
     def again(
         self,
-        strategy: str = DEFAULT,
+        strategy: str | None = None,
         *,
         judging: Prepared | None = None,
         limit: int | None = None,
-        keep_shown: bool = False,
-        keep_judged: bool = False,
+        keep_shown: bool | None = None,
+        keep_judged: bool | None = None,
+        relevant_words: str = "",
+        irrelevant_words: str = "",
     ) -> Page:
         """The next page, fitted from the first query and all judgements on the way here.
 
         Args:
-            strategy: A name of `relook.feedback.strategies.STRATEGIES`.
+            strategy: A name of `relook.feedback.strategies.STRATEGIES`; the configured one
+                when None.
             judging: What `prepare` made of judgements that are made in the same step: they are
                 kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
             keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may.
+            keep_judged: Whether judged images may. Both are as configured when None.
+            relevant_words: What fits, in words; commas part several. They belong to the new
+                round, and count for all that grow from it.
+            irrelevant_words: The same for what does not fit.
 
         Raises:
+            InputError: `bad_words` for words that are too long.
             NotFoundError: `unknown_strategy`.
             LibraryBusyError: `session_busy`, as for `judge_all`.
         """
@@ -285,14 +293,20 @@ class Session(SessionView):
         self.engine.files.refresh()
         now = self.round
         judging = judging or Prepared(now.number)
-        judged = self._judgements_at(now.number, judging)
-        fitted = self._fit(strategy, judged)
+        judged = self._judgements_at(now.number, judging, by_round=self._is_chained(strategy))
+        typed = TypedWords(
+            checked_words(relevant_words), checked_words(irrelevant_words), now.number
+        )
+        fitted = self._fit(strategy, judged, [*self._typed_at(now.number), typed])
         size = limit or max(len(self._first.hits), 1)
         only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
         ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
-        row = self._add(RoundRow(number, now.number, strategy, ranking.rows, record), judging)
+        words = zip(WORD_KEYS, (typed.relevant, typed.irrelevant), strict=True)
+        record |= {key: text for key, text in words if text}
+        row = RoundRow(number, now.number, fitted.strategy, ranking.rows, record)
+        row = self._add(row, judging)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(self._page(row), took_ms=took_ms)
 
@@ -350,7 +364,8 @@ def start(
     page = engine.search(query, limit, only)
     session_id = uuid.uuid4().hex[:12]
     hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
-    record = {"notes": list(page.notes), "choice": {}, **only_record(only)}
+    notes = [note for note in page.notes if note != NOTHING_FITS]  # told of the page as it is shown
+    record = {"notes": notes, "choice": {}, **only_record(only)}
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there

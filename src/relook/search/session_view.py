@@ -12,21 +12,26 @@ from typing import Any
 
 from relook.core.converter import from_json
 from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.settings import FeedbackSettings
 from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
-from relook.feedback.strategies import DEFAULT
-from relook.feedback.strategies import strategy as named_strategy
+from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
 from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
 from relook.library.session_values import SessionRows
 from relook.search.engine import Engine, Filter
-from relook.search.feedback_evidence import Fitted, gather
+from relook.search.feedback_evidence import Fitted, TypedWords, gather
+from relook.search.fit import is_words
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
-from relook.search.vectorise import query_vector
+from relook.search.vectorise import query_vector, read_words
 
-__all__ = ["SessionView", "no_judgement", "only_record"]
+__all__ = ["WORD_KEYS", "SessionView", "no_judgement", "only_record", "typed_words"]
+
+
+WORD_KEYS = ("relevant_words", "irrelevant_words")
+"""Keys of a round's record under which it keeps the words that were typed for it."""
 
 
 class SessionView:
@@ -37,6 +42,7 @@ class SessionView:
         table: Where sessions are kept.
         session_id: An existing session.
         caption: Puts words to a region; captions are then suggested for boxes.
+        feedback: How judgements are used where a call does not say; the defaults when None.
 
     Raises:
         NotFoundError: `no_session`.
@@ -48,12 +54,15 @@ class SessionView:
         table: SessionTable,
         session_id: str,
         caption: Captioning | None = None,
+        feedback: FeedbackSettings | None = None,
     ) -> None:
         self.engine, self._table, self._caption = engine, table, caption
+        self.feedback = feedback or FeedbackSettings()
         self.session_id = session_id
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
+        self._looked_for: tuple[int, Floats] | None = None  # the same of the words looked for
 
     @property
     def rows(self) -> SessionRows:
@@ -114,28 +123,41 @@ class SessionView:
         return list(self.rows.judgements)
 
     def fitted(
-        self, strategy: str = DEFAULT, without: int | None = None, at: int | None = None
+        self, strategy: str | None = None, without: int | None = None, at: int | None = None
     ) -> Fitted:
         """A strategy fitted as for the next page, for explanation.
 
         Args:
-            strategy: Its name.
+            strategy: Its name; the configured one when None.
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
         """
         self.engine.files.refresh()
-        judgements = self.judgements if at is None else self._judgements_at(at)
-        return self._fit(strategy, [j for j in judgements if j.judgement_id != without])
+        number = self.row.current_round if at is None else at
+        judgements = [
+            judgement
+            for judgement in self._judgements_at(number, by_round=self._is_chained(strategy))
+            if judgement.judgement_id != without
+        ]
+        return self._fit(strategy, judgements, self._typed_at(number))
 
-    def _fit(self, strategy: str, judgements: Sequence[Judgement]) -> Fitted:
+    def _typed_at(self, number: int) -> list[TypedWords]:
+        """Words that were typed on the way to a round."""
+        return [typed_words(row) for row in path_to(self.rounds, number)]
+
+    def _fit(
+        self, strategy: str | None, judgements: Sequence[Judgement], typed: Sequence[TypedWords]
+    ) -> Fitted:
         first = [image_id for image_id, _, _ in self._first.hits]
         judgements = self._with_crops(judgements)
         evidence, notes = gather(
-            self.vector, judgements, first, self.engine.files, self.engine.encoder
+            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder
         )
         check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
-        scorer = named_strategy(strategy)(evidence)
-        return Fitted(evidence, scorer, (*notes, *scorer.notes))
+        chosen = configured(self.feedback, strategy)
+        scorer = chosen(evidence)
+        idle = unused(self.feedback, chosen.name)
+        return Fitted(chosen.name, evidence, scorer, (*notes, *scorer.notes, *idle))
 
     def _with_crops(self, judgements: Sequence[Judgement]) -> list[Judgement]:
         """The judgements, with vectors for boxes that an upgrade of the library left without."""
@@ -177,17 +199,28 @@ class SessionView:
         return self._vector[1]
 
     @property
+    def words(self) -> Floats | None:
+        """[w, d] vectors of the words looked for; None where more than words is."""
+        if not is_words(self.query):
+            return None
+        number = self.engine.files.manifest.fingerprint.number
+        if self._looked_for is None or self._looked_for[0] != number:
+            texts = [read_words(part) for part in self.query.parts if part.weight > 0]
+            self._looked_for = number, self.engine.encoder.encode_texts(texts)
+        return self._looked_for[1]
+
+    @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return _only_of(self._first.record)
+        return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
 
     def only_unseen(
         self,
         number: int,
         judgements: Sequence[Judgement],
         *,
-        keep_shown: bool,
-        keep_judged: bool,
+        keep_shown: bool | None,
+        keep_judged: bool | None,
     ) -> Filter:
         """Which images the next page of a round may show.
 
@@ -195,8 +228,10 @@ class SessionView:
             number: The round.
             judgements: What counts for that page.
             keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may.
+            keep_judged: Whether judged images may. Both are as configured when None.
         """
+        keep_shown = self.feedback.keep_shown if keep_shown is None else keep_shown
+        keep_judged = self.feedback.keep_judged if keep_judged is None else keep_judged
         path = [] if keep_shown else path_to(self.rounds, number)
         shown = {image_id for row in path for image_id, _, _ in row.hits}
         judged = {judgement.image_id for judgement in judgements}
@@ -211,7 +246,12 @@ class SessionView:
             for judgement in prepared.judgements
         ]
 
-    def _judgements_at(self, number: int, judging: Prepared | None = None) -> list[Judgement]:
+    def _is_chained(self, strategy: str | None) -> bool:
+        return configured(self.feedback, strategy).is_chained
+
+    def _judgements_at(
+        self, number: int, judging: Prepared | None = None, *, by_round: bool = False
+    ) -> list[Judgement]:
         """What counts for a round's next page, with what is judged in the same step."""
         kept = self.all_judgements
         if judging is not None:
@@ -221,7 +261,7 @@ class SessionView:
                 for n, judgement in enumerate(self._placed(judging), start=1)
             ]
             kept = list(with_judgements(kept, fresh))
-        return counting(path_to(self.rounds, number), kept)
+        return counting(path_to(self.rounds, number), kept, by_round=by_round)
 
     def _waiting(self) -> list[Judgement]:
         """Judgements made on the current page that no round was fitted with yet."""
@@ -261,7 +301,14 @@ class SessionView:
         if n_gone:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
-        return Page(self.query, hits, notes, self.session_id)
+        page = Page(self.query, hits, notes, self.session_id)
+        return self.engine.fitted(page, self.words)
+
+
+def typed_words(row: RoundRow) -> TypedWords:
+    """The words that a round was made with, as its record keeps them."""
+    relevant, irrelevant = (str(row.record.get(key, "")) for key in WORD_KEYS)
+    return TypedWords(relevant, irrelevant, row.parent or 0)
 
 
 def no_judgement(judgement_id: int) -> NotFoundError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relook.core.english import is_foreign, words_of
+from relook.core.english import may_be_foreign, words_of
 from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Box, Part, Query
@@ -15,17 +17,33 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
+from relook.search.fit import fit_scale
+from relook.search.wording import negation_of, suggestion
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["crop_image", "crop_vector", "part_vectors", "query_vector"]
+__all__ = [
+    "combined",
+    "crop_image",
+    "crop_vector",
+    "part_vectors",
+    "part_weights",
+    "query_vector",
+    "read_words",
+]
+
+_WORDS = "words of the library"
+_N_READ = 20_000  # images whose words are read: a second's work at most
 
 
 def query_vector(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
     """The unit vector of a query: the signed, weighted sum of its parts' unit vectors.
+
+    Words to leave out are no part of it where they act by their own fit (`Filter.unwanted`):
+    the other pictures keep their order.
 
     Returns:
         The vector [d], and notes for the person.
@@ -35,29 +53,94 @@ def query_vector(
         ImageError, NotFoundError: when a picture cannot be had.
     """
     vectors, notes = part_vectors(query, encoder, files)
-    weights = np.array([part.weight for part in query.parts], np.float32)
-    total = weights @ vectors  # [d]
+    return combined(query, vectors, fit_scale(files, encoder).is_known), notes
+
+
+def combined(query: Query, vectors: Floats, acts_by_fit: bool) -> Floats:
+    """The unit vector [d] of a query from its parts' [p, d]; raises as `query_vector`."""
+    total = part_weights(query, acts_by_fit) @ vectors  # [d]
     if float(np.linalg.norm(total)) < 1e-3:
         raise QueryError(
             "cancelled_query",
             "the parts of the query cancel each other out",
             "change a part, or its weight",
         )
-    return unit(total), notes
+    return unit(total)
+
+
+def part_weights(query: Query, acts_by_fit: bool) -> Floats:
+    """[p] how much each part adds to the query's vector.
+
+    Words to leave out add nothing where they act by their own fit; where that is not known,
+    as in a handful of pictures and without a map, they are taken away from the vector.
+    """
+    return np.array(
+        [0.0 if part.leaves_out and acts_by_fit else part.weight for part in query.parts],
+        np.float32,
+    )
 
 
 def part_vectors(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
-    texts = [part.text for part in query.parts if part.text is not None]
+    texts = [read_words(part) for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = (*_cut(texts, encoder), *_foreign(texts, files))
+    notes = (*_cut(texts, encoder), *_foreign(texts, files), *_reworded(query, files))
     rows = [
         next(vectors) if part.text is not None else _picture(part, encoder, files)
         for part in query.parts
     ]
     return np.stack(rows), notes
+
+
+def read_words(part: Part) -> str:
+    """The words of a part that are encoded: without "no people", which would find people.
+
+    Raises:
+        QueryError: `only_negative` when nothing is left.
+    """
+    assert part.text is not None
+    negation = negation_of(part.text) if part.weight > 0 else None
+    if negation is None:
+        return part.text
+    if not negation.wanted:
+        raise QueryError(
+            "only_negative",
+            f"{part.text!r} only says what not to show",
+            f"say what to look for, too: {negation.line}",
+        )
+    return negation.wanted
+
+
+def _reworded(query: Query, files: LibraryFiles) -> list[str]:
+    """A note for words that are not read as they are: negated ones, and mistyped ones."""
+    notes = []
+    for part in query.parts:
+        if part.text is None:
+            continue
+        if part.weight > 0 and (negation := negation_of(part.text)):
+            left = " and ".join(f'"{one}"' for one in negation.unwanted)
+            notes.append(
+                f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
+                f"type: {negation.line}"
+            )
+        if may_be_foreign(words_of(part.text)):
+            continue
+        if better := suggestion(part.text, lambda: _words_of(files)):
+            notes.append(f'Did you mean "{better}"?')
+    return notes
+
+
+def _words_of(files: LibraryFiles) -> frozenset[str]:
+    """Words of the titles and captions of a library's first images; read once a moment."""
+    known: frozenset[str] | None = files.derived.get(_WORDS)
+    if known is None:
+        records = itertools.islice(files.catalog.each_image(), _N_READ)
+        texts = (f"{record.title} {record.caption} {record.path.stem}" for record in records)
+        known = frozenset(word for text in texts for word in re.findall(r"[a-z]+", text.lower()))
+        files.derived[_WORDS] = known
+    return known
 
 
 def _cut(texts: list[str], encoder: Encoder) -> list[str]:
@@ -71,7 +154,7 @@ def _cut(texts: list[str], encoder: Encoder) -> list[str]:
 
 def _foreign(texts: list[str], files: LibraryFiles) -> list[str]:
     """A note for words that are not English, where the model reads English."""
-    if not any(is_foreign(words_of(text)) for text in texts):
+    if not any(may_be_foreign(words_of(text)) for text in texts):
         return []
     if languages_of(files.manifest.encoder) != "English":
         return []

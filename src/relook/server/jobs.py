@@ -216,9 +216,12 @@ class Jobs:
         """
 
         def run(progress: ProgressCallback) -> IndexReport:
-            folder, settings = volume.files.folder, volume.engine.settings
+            folder, served = volume.files.folder, volume.library
             # A library of its own: searches go on with theirs, and see what is committed.
-            with Library(folder, encoder=volume.encoder, search=settings) as own:
+            with Library(
+                folder, encoder=volume.encoder, search=served.search_settings,
+                limits=served.limits, index=served.index_settings,
+            ) as own:  # fmt: skip
                 return own.add(*paths, within=within, progress=progress)
 
         return self._start(Job(volume, "index", run, self._hub))

@@ -39,7 +39,7 @@ _TYPES = {"json": "application/json", "csv": "text/csv", "zip": "application/zip
 _ANY = {"schema": {"type": "string", "format": "binary"}}
 _CONTENT: dict[str, Any] = {**dict.fromkeys(_TYPES.values(), _ANY), "application/json": {}}
 _FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file.", "content": _CONTENT}}
-_COLUMNS = ("rank", "image_id", "score", "path", "title", "caption", "width_px", "height_px")
+_COLUMNS = ("rank", "image_id", "score", "fit", "path", "title", "caption", "width_px", "height_px")
 _MAX_ZIP_BYTES = 4 * 1024**3
 _IN_MEMORY = 16 * 1024**2
 _BODY = {
@@ -118,9 +118,10 @@ def results_csv(page: Page) -> bytes:
     writer.writerow(_COLUMNS)
     for rank, hit in enumerate(page, start=1):
         path = printable(bytes(hit.path))
+        fit = "" if hit.fit is None else round(hit.fit, 4)
         words = (_cell(path), _cell(hit.title), _cell(hit.caption))
         writer.writerow(
-            (rank, hit.image_id, round(hit.score, 6), *words, hit.width_px, hit.height_px)
+            (rank, hit.image_id, round(hit.score, 6), fit, *words, hit.width_px, hit.height_px)
         )
     return text.getvalue().encode("utf-8")
 

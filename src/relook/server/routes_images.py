@@ -152,7 +152,7 @@ def _heat_map(
     if session_id is not None:
         with volume.reading(session_id) as session:
             now = session.round
-            strategy = "none" if now.parent is None and not session.judgements else "auto"
+            strategy = "none" if now.parent is None and not session.judgements else None
             vector = session.fitted(strategy).scorer.vector
             vector = session.vector if vector is None else vector
     else:

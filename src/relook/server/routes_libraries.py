@@ -8,7 +8,6 @@ from fastapi import APIRouter, File, Form, UploadFile
 
 import relook
 from relook.core.errors import QueryError
-from relook.core.settings import SearchSettings
 from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery
 from relook.feedback.strategies import DEFAULT, STRATEGIES
@@ -34,7 +33,6 @@ from relook.serving.served_values import served, skipped_lines
 
 __all__ = ["router", "server_router"]
 
-_LIMIT = SearchSettings().limit
 router = APIRouter(tags=["libraries and search"], route_class=AnswerRoute)
 server_router = APIRouter(tags=["server"], route_class=AnswerRoute)
 
@@ -99,7 +97,7 @@ async def search(
 
 def _search(volume: ServedLibrary, body: SearchRequest) -> dict[str, Any]:
     query = to_query(body.query, volume.pictures)
-    only = Filter(body.only.where, body.only.path, away=body.away)
+    only = Filter(body.only.where, body.only.path, away=body.away, min_fit=body.min_fit)
     page = volume.search(query, body.limit, only, body.fold)
     return served(PageAnswer.of(volume, page))
 
@@ -110,14 +108,14 @@ async def search_picture(
     state: State,
     file: Annotated[UploadFile, File(description="The picture.")],
     query: Annotated[Words, Form(description="Words beside it.")] = "",
-    limit: Annotated[Limit, Form()] = _LIMIT,
+    limit: Annotated[Limit | None, Form()] = None,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
     page = await state.decoding.run(_search_picture, volume, file.file, query, limit)
     return served(await state.core.run(PageAnswer.of, volume, page))
 
 
-def _search_picture(volume: ServedLibrary, file: BinaryIO, words: str, limit: int) -> Page:
+def _search_picture(volume: ServedLibrary, file: BinaryIO, words: str, limit: int | None) -> Page:
     stored = volume.pictures.add(file.read())
     beside = to_query(words, volume.pictures).parts if words.strip() else ()
     return volume.search(CoreQuery((Part(image=stored.path), *beside)), limit)

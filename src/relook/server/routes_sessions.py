@@ -47,7 +47,9 @@ __all__ = ["router"]
 router = APIRouter(
     tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute
 )
-Strategy = Annotated[StrategyName, Query(description="How judgements are used.")]
+Strategy = Annotated[
+    StrategyName | None, Query(description="How judgements are used; as configured if null.")
+]
 
 
 @router.get("", response_model=answer_model(SessionList))
@@ -277,7 +279,10 @@ def _again(volume: ServedLibrary, session_id: str, body: RoundRequest) -> dict[s
     keep: dict[str, Any] = {"keep_shown": body.keep_shown, "keep_judged": body.keep_judged}
     with volume.session(session_id) as session:
         judging = session.prepare(body.judgements)
-        page = session.again(body.strategy, judging=judging, limit=body.limit, **keep)
+        page = session.again(
+            body.strategy, judging=judging, limit=body.limit, **keep,
+            relevant_words=body.relevant_words, irrelevant_words=body.irrelevant_words,
+        )  # fmt: skip
         moved = changes(session, **keep)
         answer = SessionAnswer.of(volume, session, page.took_ms)
         return served(RoundMade(session.round, answer.page, answer, _ms_since(began), moved))
@@ -303,13 +308,15 @@ async def reasons(
     session_id: str,
     image_id: ImageId,
     state: State,
-    strategy: Strategy = "auto",
+    strategy: Strategy = None,
 ) -> dict[str, Any]:
     """What raised and lowered an image of the current page."""
     return await state.core.run(_why, volume, session_id, image_id, strategy)
 
 
-def _why(volume: ServedLibrary, session_id: str, image_id: int, strategy: str) -> dict[str, Any]:
+def _why(
+    volume: ServedLibrary, session_id: str, image_id: int, strategy: str | None
+) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         return served(Why.of(session, image_id, strategy))
 
@@ -320,14 +327,14 @@ async def influences(
     session_id: str,
     judgement_id: ImageId,
     state: State,
-    strategy: Strategy = "auto",
+    strategy: Strategy = None,
 ) -> dict[str, Any]:
     """Which images a judgement moved most, among all images."""
     return await state.explaining.run(_influence, volume, session_id, judgement_id, strategy)
 
 
 def _influence(
-    volume: ServedLibrary, session_id: str, judgement_id: int, strategy: str
+    volume: ServedLibrary, session_id: str, judgement_id: int, strategy: str | None
 ) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         return served(influence(session, judgement_id, strategy))

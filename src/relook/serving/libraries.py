@@ -85,7 +85,7 @@ class ServedLibrary:
         return self.library.folder.absolute().name or self.library_id
 
     def search(
-        self, query: Query, limit: int, only: Filter | None = None, fold: bool | None = None
+        self, query: Query, limit: int | None, only: Filter | None = None, fold: bool | None = None
     ) -> Page:
         """As `Engine.search`, on one moment of the files."""
         with self.files.moment():
@@ -100,7 +100,7 @@ class ServedLibrary:
         return self.files.catalog.images([image_id])[0]
 
     def begin(
-        self, query: Query, limit: int, name: str, only: Filter, instruction: str = ""
+        self, query: Query, limit: int | None, name: str, only: Filter, instruction: str = ""
     ) -> Session:
         """A new session; uploaded pictures of its query are kept as long as it is."""
         with self.pictures.kept(query) as kept_query, self.files.moment():
@@ -185,8 +185,12 @@ class ServedLibrary:
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
     def facts(self) -> ServedFacts:
-        """What it holds."""
-        return ServedFacts(self.library_id, self.name, library_facts(self.files))
+        """What it holds, and how it is configured."""
+        library = self.library
+        return ServedFacts(
+            self.library_id, self.name, library_facts(self.files),
+            library.search_settings.limit, library.feedback.strategy, library.feedback.keep_shown,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Closes the files; closing twice is fine."""

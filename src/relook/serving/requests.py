@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
-from relook.core.settings import SearchSettings
 from relook.core.types import Box, Part, Query
 from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
 from relook.search.grammar import parse_query
@@ -76,16 +75,18 @@ class SearchRequest:
     Args:
         query: The one-line language (`dog + 0.5:snow - people`, `id:3`), or parts.
         only: Which images may be found: those whose metadata (key -> pattern) and path fit.
-        limit: How many hits at most.
-        fold: Whether near-duplicates become one hit.
+        limit: How many hits at most; as configured when null.
+        fold: Whether near-duplicates become one hit; as configured when null.
         away: Whether pictures whose file cannot be reached now are shown, too.
+        min_fit: Least probability that a picture shows the words.
     """
 
     query: QueryRequest
     only: Annotated[OnlyShape, INLINE]
-    limit: Limit = SearchSettings().limit
-    fold: bool = True
+    limit: Limit | None = None
+    fold: bool | None = None
     away: bool = False
+    min_fit: Annotated[float, Between(0, 1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,14 @@ class SessionRequest:
     Args:
         query: As a search has it.
         only: Which images its pages may show: those whose metadata (key -> pattern) and path fit.
-        limit: How many hits a page has at most.
+        limit: How many hits a page has at most; as configured when null.
         name: What to call it.
         instruction: What captions of boxes should tell, in the person's own words.
     """
 
     query: QueryRequest
     only: Annotated[OnlyShape, INLINE]
-    limit: Limit = SearchSettings().limit
+    limit: Limit | None = None
     name: SessionName = ""
     instruction: Annotated[str, Longest(300)] = ""
 
@@ -149,17 +150,21 @@ class RoundRequest:
     """How to look again.
 
     Args:
-        strategy: How judgements are used.
+        strategy: How judgements are used; as configured when null.
         limit: How many hits at most; as many as the first page when null.
         keep_shown: Whether images of earlier pages may appear again.
-        keep_judged: Whether judged images may.
+        keep_judged: Whether judged images may. Both are as configured when null.
+        relevant_words: What fits, in words without a picture; commas part several.
+        irrelevant_words: The same for what does not fit.
         judgements: Marks that are made in the same step, or not at all.
     """
 
-    strategy: StrategyName = "auto"
+    strategy: StrategyName | None = None
     limit: Limit | None = None
-    keep_shown: bool = False
-    keep_judged: bool = False
+    keep_shown: bool | None = None
+    keep_judged: bool | None = None
+    relevant_words: Words = ""
+    irrelevant_words: Words = ""
     judgements: Judgements = ()
 
 

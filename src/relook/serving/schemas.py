@@ -18,8 +18,15 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    create_model,
+)
 
 from relook.core.converter import from_json
 from relook.core.json_form import (
@@ -96,25 +103,24 @@ class Checked:
     required: frozenset[str] = _NOTHING
     defaults: tuple[tuple[str, Any], ...] = ()
 
-    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> Any:
         """How pydantic reads it."""
 
         def read(checked: Any) -> Any:
             data = checked.model_dump() if isinstance(checked, BaseModel) else checked
             return from_json(kind, data)
 
-        inner = handler.generate_schema(_Edges if kind is Box else self._model(kind))
-        return core_schema.no_info_after_validator_function(read, inner)
+        inner = _Edges if kind is Box else self._model(kind)
+        return AfterValidator(read).__get_pydantic_core_schema__(inner, handler)
 
     def _model(self, cls: Any) -> Any:
         keys: dict[str, Any] = {}
         for owner, entry, note in _entries(cls, self.without):
+            kind = _noted(entry, note, Checked(strict=self.strict)._model)
             default = dict(self.defaults).get(entry.key, _default(owner, entry))
-            needed = entry.key in self.required
-            keys[entry.key] = (
-                _noted(entry, note, Checked(strict=self.strict)._model),
-                ... if needed else default,
-            )
+            if entry.key in self.required:
+                kind, default = Annotated[kind, BeforeValidator(_not_null)], ...
+            keys[entry.key] = (kind, default)
         return _model(cls, _Strict if self.strict else _Lax, keys, self.name)
 
 
@@ -141,6 +147,12 @@ def _model(cls: Any, base: type[BaseModel], keys: dict[str, Any], name: str = ""
         __doc__=summary.partition("\nRaises:")[0].strip(),
         **keys,
     )
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("it must not be null")
+    return value
 
 
 def _default(cls: Any, entry: JsonEntry) -> Any:

@@ -64,11 +64,17 @@ class ServedFacts(JsonValue):
         library_id: Its name in addresses.
         name: What a person calls it.
         facts: What it holds.
+        limit: Hits of a page, as it is configured.
+        strategy: How judgements are used, as it is configured.
+        keep_shown: Whether shown images may appear again, as it is configured.
     """
 
     library_id: str
     name: str
     facts: Annotated[LibraryFacts, INLINE]
+    limit: int
+    strategy: str
+    keep_shown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ class Why(JsonValue):
     reasons: tuple[Reason, ...]
 
     @classmethod
-    def of(cls, session: Session, image_id: int, strategy: str) -> Self:
+    def of(cls, session: Session, image_id: int, strategy: str | None) -> Self:
         """The reasons for an image of a session's current page.
 
         Raises:

@@ -101,8 +101,8 @@ export const deleteSession = (L, S) => call(ses(L, S), { method: "DELETE" });
 export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
 export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
 export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
-export const why = (L, S, imageId) => call(`${ses(L, S)}/why/${imageId}`);
-export const influence = (L, S, J) => call(`${ses(L, S)}/influence/${J}`);
+export const why = (L, S, imageId, how) => call(`${ses(L, S)}/why/${imageId}?${new URLSearchParams(how)}`);
+export const influence = (L, S, J, how) => call(`${ses(L, S)}/influence/${J}?${new URLSearchParams(how)}`);
 export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });
 export const changeJudgement = (L, S, J, body) =>
   call(`${ses(L, S)}/judgements/${J}`, { method: "PATCH", body });

@@ -17,6 +17,11 @@ const path = h("input", {
   autocapitalize: "none",
   spellcheck: "false",
 });
+const told = h("input", {
+  class: "field",
+  placeholder: "what captions of boxes should tell, such as: name the breed",
+  maxlength: "300",
+});
 const rows = h("div", { class: "filter-rows" });
 const names = h("datalist", { id: LIST });
 const add = button("Add a field", () => addRow().querySelector("input").focus(), "quiet small-button");
@@ -38,6 +43,7 @@ export function setUpFilters(apply) {
     h("legend", { class: "visually-hidden", text: "Only pictures that fit" }),
     h("label", { class: "filter-row" }, h("span", { text: "Path" }), path),
     rows,
+    h("label", { class: "filter-row" }, h("span", { text: "Captions" }), told),
     names,
     h(
       "div",
@@ -78,7 +84,7 @@ export function readFilters() {
     const [key, pattern] = [...row.querySelectorAll("input")].map((one) => one.value.trim());
     if (key && pattern) where[key] = pattern;
   }
-  set({ only: { where, path: path.value.trim() || null } });
+  set({ instruction: told.value.trim(), only: { where, path: path.value.trim() || null } });
 }
 
 /** @param {Only} only */

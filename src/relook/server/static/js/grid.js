@@ -5,11 +5,12 @@ import { button, count, fill, h } from "./dom.js";
 import { justify, neighbour, ratioOf } from "./layout.js";
 import * as marks from "./marks.js";
 import { moveOf } from "./moves.js";
-import { on, set, state } from "./state.js";
+import { NOTHING_FITS, nFitting, on, set, state } from "./state.js";
 import { Tile } from "./tile.js";
 
 const CHUNK = 60; // pictures that are added at a time
 const GAP = 6;
+const LINE_PX = 44; // the line where pictures stop fitting
 const SCROLLED_PX = 40; // from here on somebody is looking further down
 
 export class Grid {
@@ -22,6 +23,7 @@ export class Grid {
     this.host = host;
     this.actions = actions;
     this.list = h("ul", { class: "grid", "aria-label": "Pictures, best first" });
+    this.line = h("p", { class: "fit-line" });
     this.end = h("div", { class: "more" });
     /** @type {Map<number, Tile>} */
     this.tiles = new Map();
@@ -81,7 +83,7 @@ export class Grid {
     const session = state.session?.session_id ?? null;
     const first = !this.list.isConnected || session !== this.shownFor;
     this.shownFor = session;
-    fill(this.host, this.list, this.end);
+    fill(this.host, this.line, this.list, this.end);
     const wanted = new Set(state.hits.map((hit) => hit.image_id));
     for (const [id, tile] of this.tiles) {
       if (wanted.has(id)) continue;
@@ -105,8 +107,7 @@ export class Grid {
     const target =
       this.width < 560 ? Math.max(132, this.width * 0.44) : Math.min(288, Math.max(208, this.width / 4.2));
     const shown = state.hits.slice(0, this.n_shown);
-    const { places, height } = justify(shown.map(ratioOf), this.width, target, GAP);
-    this.places = places;
+    const height = this.#place(shown, target);
     this.list.classList.toggle("still", still);
     this.list.style.height = `${height}px`;
     shown.forEach((hit, at) => this.#put(hit, at, still));
@@ -114,6 +115,24 @@ export class Grid {
     else this.#order(shown);
     this.remark(known);
     this.#ending();
+  }
+
+  /** Places pictures, those after the line below it. @returns {number} the height of all in px */
+  #place(shown, target) {
+    const n = nFitting();
+    const at = n && n < shown.length ? n : shown.length;
+    const above = justify(shown.slice(0, at).map(ratioOf), this.width, target, GAP);
+    const below = justify(shown.slice(at).map(ratioOf), this.width, target, GAP);
+    const top = above.height + LINE_PX;
+    const rows = (above.places.at(-1)?.row ?? -1) + 1;
+    const moved = below.places.map((one) => ({ ...one, y: one.y + top, row: one.row + rows }));
+    this.places = [...above.places, ...moved];
+    const nothing = n === 0 && shown.length > 0;
+    this.line.hidden = !nothing && !moved.length;
+    this.line.classList.toggle("between", !nothing);
+    this.line.textContent = nothing ? NOTHING_FITS : "From here on, pictures may not fit.";
+    this.line.style.top = nothing ? "" : `${this.list.offsetTop + above.height}px`;
+    return moved.length ? top + below.height : above.height;
   }
 
   /** The tile of a hit that was put already. @param {import("./state.js").Hit} hit */

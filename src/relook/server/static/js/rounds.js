@@ -7,7 +7,7 @@ import * as marks from "./marks.js";
 import { movesInWords, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { keepsShown, pageSize, remember, set, state } from "./state.js";
+import { NOTHING_FITS, keepsShown, pageSize, remember, set, state, strategy } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -86,7 +86,7 @@ export async function search(parts) {
   searching = new AbortController();
   try {
     const { where, path } = state.only;
-    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), where, path };
+    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), instruction: state.instruction, where, path };
     const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
     adopt(session);
     noteSearch(parts);
@@ -102,7 +102,9 @@ export async function search(parts) {
 }
 
 function remind() {
-  for (const note of state.pages.get(state.round)?.notes ?? []) toast(note);
+  const page = state.pages.get(state.round);
+  // That nothing fits stands above the pictures.
+  for (const note of page?.notes ?? []) if (page.n_fitting !== 0 || note !== NOTHING_FITS) toast(note);
 }
 
 /** The page's own address: open it again, or share it. */
@@ -133,8 +135,16 @@ export async function lookAgain() {
     const said = state.drafts.length;
     await busy(
       marks.settled().then(async () => {
-        const body = { limit: pageSize(), keep_shown: keepsShown() };
+        const { relevant, irrelevant } = state.words;
+        const body = {
+          strategy: strategy(),
+          limit: pageSize(),
+          keep_shown: keepsShown(),
+          relevant_words: relevant,
+          irrelevant_words: irrelevant,
+        };
         const answer = await api.lookAgain(...where(), body);
+        set({ words: { relevant: "", irrelevant: "" } });
         state.changes.set(answer.session.current_round, answer.changes ?? {});
         adopt(answer.session, answer.page);
       }),
@@ -224,7 +234,7 @@ export async function more() {
     return false;
   page.loading = true;
   try {
-    const { hits } = await api.search(state.library.library_id, {
+    const { hits, n_fitting } = await api.search(state.library.library_id, {
       query: page.query ?? state.session.query,
       limit: 1000,
       where: state.session.where,
@@ -234,6 +244,7 @@ export async function more() {
     const extra = hits.filter((hit) => !known.has(hit.image_id));
     page.hits = [...page.hits, ...extra];
     page.exhausted = true;
+    page.n_fitting = n_fitting;
     remember(extra);
     if (state.round === 0 && state.pages.get(0) === page) set({ hits: page.hits }, "view");
     return extra.length > 0;

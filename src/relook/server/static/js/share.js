@@ -5,7 +5,7 @@ import { button, h } from "./dom.js";
 import { toast } from "./notices.js";
 import { address } from "./rounds.js";
 import { nameField } from "./sessions.js";
-import { keep, recall, set, state } from "./state.js";
+import { keep, pageSize, set, state } from "./state.js";
 
 /** Opens a menu below its button. @param {HTMLElement} opener @param {HTMLElement[]} items */
 export function openMenu(opener, items) {
@@ -82,9 +82,9 @@ export function viewItems() {
   const size = h(
     "select",
     { class: "field", "aria-label": "Pictures on a page" },
-    ...[12, 30, 60, 200, 1000].map((n) => h("option", { value: n, text: String(n) })),
+    ...[...new Set([pageSize(), 12, 30, 60, 200, 1000])].sort((a, b) => a - b).map((n) => h("option", { value: n, text: String(n) })),
   );
-  size.value = String(recall("page-size", 30));
+  size.value = String(pageSize());
   size.addEventListener("change", () => {
     keep("page-size", Number(size.value));
     set({}, "view");

@@ -34,6 +34,9 @@ export const state = {
   /** What the next search keeps to. @type {Only} */ only: { where: {}, path: null },
   /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
     null,
+  /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
+  /** What captions of the next search should tell. */ instruction: "",
+  /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
   /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
@@ -53,6 +56,15 @@ export function on(topics, run) {
 
 /** Resolves when the server has told its libraries; what is typed before that waits. */
 export const librariesKnown = new Promise((known) => on("library", () => known(undefined)));
+
+/** The server's note of a page on which nothing fits. */
+export const NOTHING_FITS = "No close match. Nearest below.";
+
+/** How many pictures stand before the line where they stop fitting; null where nobody knows. */
+export function nFitting() {
+  const page = state.showing === "before" ? undefined : state.pages.get(state.round);
+  return page?.n_fitting ?? null;
+}
 
 /** Hits become known pictures, so that the tray can show them on later pages. @param {Hit[]} hits */
 export function remember(hits) {
@@ -76,15 +88,14 @@ export const current = () => state.hits[state.cursor];
 /** Whether the next page may show pictures again. A small library would run out of new ones. */
 export function keepsShown() {
   if (state.keepShown !== null) return state.keepShown;
-  return (state.library?.n_images ?? 0) < 5 * pageSize();
+  return state.library?.keep_shown || (state.library?.n_images ?? 0) < 5 * pageSize();
 }
 
-/** @returns {number} pictures on a page */
-export function pageSize() {
-  const chosen = Number(recall("page-size", 30));
-  const images = state.library?.n_images ?? 1000;
-  return Math.max(6, Math.min(chosen, images < 5 * chosen ? Math.ceil(images / 3) : chosen));
-}
+/** @returns {number} pictures on a page: what a person chose here, or else what the server is configured for */
+export const pageSize = () => Number(recall("page-size", state.library?.limit ?? 20));
+
+/** @returns {string} how marks are used */
+export const strategy = () => state.strategy ?? state.library?.strategy ?? "auto";
 
 /** @param {string} name @param {any} otherwise */
 export function recall(name, otherwise) {

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
+import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
 import { lookAgain, undo } from "./rounds.js";
-import { keepsShown, on, set, state } from "./state.js";
+import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
 
@@ -313,19 +314,70 @@ function againLabel() {
   return n ? `Look again with ${plural(n, "mark")}` : "Look again";
 }
 
-function renderFoot() {
-  const again = button(againLabel(), lookAgain, "primary", "again");
+/** A field for words without a picture. @param {"relevant"|"irrelevant"} which @param {string} label */
+function wordsField(which, label) {
+  return h("input", {
+    class: "field",
+    name: which,
+    "aria-label": label,
+    placeholder: label,
+    maxlength: "2000",
+    on: {
+      input: (event) => (state.words[which] = event.target.value),
+      keydown: (event) => event.key === "Enter" && (event.preventDefault(), lookAgain()),
+    },
+  });
+}
+
+/** The ways of using marks, as the server has them; asked for once. @type {{name: string, summary: string}[]} */
+let ways = [];
+
+function wayField() {
+  const field = h("select", {
+    class: "field",
+    "aria-label": "How marks are used",
+    on: { change: () => set({ strategy: field.value }, "view") },
+  });
+  if (!ways.length)
+    api.strategies().then(({ strategies }) => {
+      ways = strategies;
+      showWays(field);
+    }, complain);
+  return field;
+}
+
+/** @param {HTMLSelectElement} field */
+function showWays(field) {
+  if (field.options.length !== ways.length)
+    fill(field, ...ways.map(({ name, summary }) => h("option", { value: name, text: name, title: summary })));
+  field.value = strategy();
+  field.title = ways.find(({ name }) => name === field.value)?.summary ?? "";
+}
+
+function makeFoot() {
+  const again = button("", lookAgain, "primary", "again");
   again.title = "Look again (Enter)";
   const box = h("input", {
     type: "checkbox",
     on: { change: (event) => set({ keepShown: !event.target.checked }, "view") },
   });
-  box.checked = !keepsShown();
-  const parts = [again, h("label", { class: "check small" }, box, "Leave out pictures already shown")];
-  if (foot.children.length) {
-    foot.querySelector(".primary span").textContent = againLabel();
-    foot.querySelector("input").checked = !keepsShown();
-  } else fill(foot, ...parts);
+  fill(
+    foot,
+    again,
+    wordsField("relevant", "What fits, in words"),
+    wordsField("irrelevant", "What does not fit, in words"),
+    h("label", { class: "check small" }, box, "Leave out pictures already shown"),
+    h("label", { class: "check small" }, "Strategy", wayField()),
+  );
+}
+
+function renderFoot() {
+  if (!foot.children.length) makeFoot();
+  foot.querySelector(".primary span").textContent = againLabel();
+  /** @type {HTMLInputElement} */ (foot.querySelector("[type=checkbox]")).checked = !keepsShown();
+  for (const which of ["relevant", "irrelevant"])
+    /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
+  showWays(foot.querySelector("select"));
 }
 
 function renderDock() {

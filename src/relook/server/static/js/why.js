@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { button, fileName, fill, h, icon } from "./dom.js";
 import { busy, complain } from "./notices.js";
 import { settled } from "./marks.js";
-import { state } from "./state.js";
+import { state, strategy } from "./state.js";
 
 const where = () => [state.library.library_id, state.session.session_id];
 
@@ -16,7 +16,7 @@ export async function showReasons(host, hit) {
   fill(host, h("p", { class: "note", text: "Working it out …" }));
   try {
     await settled();
-    const { score, reasons } = await api.why(...where(), hit.image_id);
+    const { score, reasons } = await api.why(...where(), hit.image_id, { strategy: strategy() });
     const most = Math.max(...reasons.map((one) => Math.abs(one.amount)), 1e-9);
     fill(
       host,
@@ -81,7 +81,7 @@ export async function showInfluence(host, judgementId, open) {
   fill(host, h("p", { class: "note", text: "Working it out …" }));
   try {
     await settled();
-    const told = await api.influence(...where(), judgementId);
+    const told = await api.influence(...where(), judgementId, { strategy: strategy() });
     // A score may change without a place changing; places are what is seen.
     const raised = told.raised.filter((one) => one.rank < one.rank_without);
     const lowered = told.lowered.filter((one) => one.rank > one.rank_without);

@@ -1,0 +1,204 @@
+"""Whether fit is calibrated, and whether "nothing fits" is told rightly. Layer: bench.
+
+Every query is asked of the whole library twice: as it is, and with every picture that shows it
+taken out. What a picture shows is told by the query file, and by captions where they are given:
+then a picture shows a query when one of its captions uses all of its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.bench.arms import drawing
+from relook.bench.query_files import Caption, Wanted
+from relook.bench.retrieval import columns_by_name
+from relook.core.converter import JsonValue
+from relook.core.errors import InputError, ModelError
+from relook.core.json_form import Digits
+from relook.core.vectors import Floats
+from relook.search.engine import Engine
+from relook.search.fit import FitScale, fit_scale
+
+__all__ = ["Bin", "FitReport", "bench_fit", "calibration_error", "plot_fit", "reliability", "shows"]
+
+N_HITS = 40  # hits of a query whose fit is held against the truth
+_N_BINS, _N_BACKGROUND = 10, 200
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin(JsonValue):
+    """Hits whose fit lies between two values.
+
+    Args:
+        low, high: The values.
+        n: How many hits.
+        fit: Their mean fit.
+        shown: The share that shows the query.
+    """
+
+    low: Annotated[float, Digits(2)]
+    high: Annotated[float, Digits(2)]
+    n: int
+    fit: Annotated[float, Digits(4)]
+    shown: Annotated[float, Digits(4)]
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport(JsonValue):
+    """What fit is worth on a library.
+
+    Args:
+        bins: The reliability diagram, over each query's first hits.
+        calibration_error: Expected calibration error: the bins' mean |fit - shown|, by hits.
+        told_with: Share of queries with something here that are told "nothing fits".
+        told_without: The same with every picture that shows the query taken out.
+        told_absent: The same of queries that nothing here shows; None without any.
+        n_queries, n_absent, n_images: What was measured on.
+        n_unmatched: Queries left out since no picture here shows them.
+    """
+
+    bins: tuple[Bin, ...]
+    calibration_error: Annotated[float, Digits(4)]
+    told_with: Annotated[float, Digits(4)]
+    told_without: Annotated[float, Digits(4)]
+    told_absent: Annotated[float | None, Digits(4)]
+    n_queries: int
+    n_absent: int
+    n_images: int
+    n_unmatched: int
+
+
+def bench_fit(
+    engine: Engine,
+    wanted: Sequence[Wanted],
+    captions: Sequence[Caption] = (),
+    absent: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> FitReport:
+    """Holds fit against what pictures show.
+
+    Args:
+        engine: Of the library.
+        wanted: Queries and the files that are relevant to them.
+        captions: Of the library's pictures.
+        absent: Queries that nothing in the library shows.
+        progress: Called with queries done and queries in all.
+
+    Raises:
+        InputError: `no_match` when no query's pictures are in the library.
+        ModelError: `no_fit` when the library cannot tell fit.
+    """
+    scale = fit_scale(engine.files, engine.encoder)
+    if not scale.is_known:
+        raise ModelError("no_fit", "fit is not known here", "measure on 30 pictures or more")
+    columns = columns_by_name(engine)
+    said = _words_of(captions, columns)
+    truths = [(one.words, shows(one, columns, said)) for one in wanted]
+    queries = [(words, truth) for words, truth in truths if truth.any() and not truth.all()]
+    if not queries:
+        raise InputError(
+            "no_match",
+            f"no picture of this library shows any of the {len(wanted)} queries",
+            "pictures are matched by file name; index those that the queries are about",
+        )
+    fits, shown, best, best_without = [], [], [], []
+    for done, (words, truth) in enumerate(queries, start=1):
+        own = _fits(engine, scale, words, np.ones_like(truth))
+        first = np.argsort(-own, kind="stable")[:N_HITS]
+        fits.append(own[first])
+        shown.append(truth[first])
+        best.append(float(own[first[0]]))
+        best_without.append(float(_fits(engine, scale, words, ~truth).max()))
+        if progress:
+            progress(done, len(queries))
+    everything = np.ones(len(columns), np.bool_)
+    nothing = [float(_fits(engine, scale, words, everything).max()) for words in absent]
+    bins = reliability(np.concatenate(fits), np.concatenate(shown))
+    return FitReport(
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        told_with=_below(best, scale.nothing),
+        told_without=_below(best_without, scale.nothing),
+        told_absent=_below(nothing, scale.nothing) if nothing else None,
+        n_queries=len(queries),
+        n_absent=len(nothing),
+        n_images=len(columns),
+        n_unmatched=len(wanted) - len(queries),
+    )
+
+
+def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> Floats:
+    """[kept] fit of those images of the library that are kept, as if there were no others."""
+    vectors = engine.encoder.encode_texts([words])
+    scores = engine.score_all(vectors)[:, kept]  # [1, kept]
+    drawn = np.random.default_rng(0).permutation(scores.shape[1])[:_N_BACKGROUND]
+    fits: Floats = scale.fits(vectors, scores, scores[:, drawn])[0]
+    return fits
+
+
+def _words_of(captions: Sequence[Caption], columns: Mapping[str, int]) -> list[list[set[str]]]:
+    """The words of each caption of each image, by row."""
+    said: list[list[set[str]]] = [[] for _ in columns]
+    for caption in captions:
+        if caption.image in columns:
+            words = set(re.findall(r"\w+", caption.text.lower()))
+            said[columns[caption.image]].append(words)
+    return said
+
+
+def shows(wanted: Wanted, columns: Mapping[str, int], said: Sequence[Sequence[set[str]]]) -> Flags:
+    """[n images by row] whether each shows a query."""
+    forms = [{word, f"{word}s", f"{word}es"} for word in wanted.words.lower().split()]
+    shown = np.array([any(all(one & words for one in forms) for words in each) for each in said])
+    shown[[columns[file] for file in wanted.files if file in columns]] = True
+    return shown
+
+
+def reliability(fits: Floats, shown: Flags) -> tuple[Bin, ...]:
+    """Hits by fit, in tenths; tenths without hits are left out.
+
+    Source: Guo et al., "On calibration of modern neural networks" (arXiv 1706.04599), section 2.
+    """
+    tenth = np.minimum((fits * _N_BINS).astype(int), _N_BINS - 1)
+    bins = []
+    for at in range(_N_BINS):
+        inside = tenth == at
+        if inside.any():
+            mean, share = float(fits[inside].mean()), float(shown[inside].mean())
+            bins.append(Bin(at / _N_BINS, (at + 1) / _N_BINS, int(inside.sum()), mean, share))
+    return tuple(bins)
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error of a reliability diagram."""
+    n_hits = sum(one.n for one in bins)
+    return sum(one.n * abs(one.fit - one.shown) for one in bins) / n_hits
+
+
+def _below(best: Sequence[float], line: float) -> float:
+    return float(np.mean(np.array(best) < line))
+
+
+def plot_fit(report: FitReport, file: Path) -> None:
+    """Draws the reliability diagram as PNG or SVG.
+
+    Raises:
+        MissingExtraError: when matplotlib is not installed.
+    """
+    plot = drawing()
+    figure, axes = plot.subplots(figsize=(5, 5))
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.plot([one.fit for one in report.bins], [one.shown for one in report.bins], marker="o")
+    axes.set_xlabel("fit")
+    axes.set_ylabel("share of hits that show the query")
+    axes.set_title(f"expected calibration error {report.calibration_error:.3f}")
+    figure.savefig(file, bbox_inches="tight")
+    plot.close(figure)

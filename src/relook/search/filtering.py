@@ -1,0 +1,131 @@
+"""Which images a search may find. Layer: search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+
+from relook.core.errors import InputError
+from relook.library.files import LibraryFiles
+from relook.stores.base import Mask
+
+__all__ = ["Filter", "FilterOptions", "allowed_rows"]
+
+_ALLOWED = "allowed rows"
+_REMEMBERED = 8  # filters; each is a byte a row
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which images may be found.
+
+    Args:
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+        without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
+        unwanted: Words; images that show them are left out.
+        min_fit: Hits of a page that fit less are left out, 0 to 1.
+
+    Raises:
+        InputError: `bad_min_fit`.
+    """
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
+    without: frozenset[int] = frozenset()
+    away: bool = False
+    unwanted: tuple[str, ...] = ()
+    min_fit: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_fit <= 1.0:
+            raise InputError(
+                "bad_min_fit",
+                f"a fit of at least {self.min_fit:g} is asked for",
+                "fit is a probability: give a number from 0 to 1",
+            )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every image may be found."""
+        return not (self.where or self.path or self.without or self.unwanted)
+
+
+class FilterOptions(TypedDict, total=False):
+    """What else a search may be told.
+
+    Args:
+        away: Whether images whose file cannot be reached now are shown, too.
+        min_fit: Least probability, 0 to 1, that an image shows the words.
+    """
+
+    away: bool
+    min_fit: float
+
+
+def allowed_rows(
+    files: LibraryFiles,
+    where: Mapping[str, str],
+    path: str | None,
+    without: frozenset[int] = frozenset(),
+    away: bool = False,
+) -> tuple[Mask | None, int]:
+    """Rows that may be found, and how many images they belong to.
+
+    Args:
+        files: The open library.
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+        without: Image ids that are left out.
+        away: Whether images that are away may be found, too.
+
+    Returns:
+        [n_rows] bool, None when every row may; the number of images.
+    """
+    table = files.row_table
+    rows, images = _fitting(files, where, path, away)
+    n_images = len(table) if images is None else int(np.count_nonzero(images))
+    if not without:
+        return rows, n_images
+    places = files.now.places(np.fromiter(without, np.int64))
+    places = places[places >= 0]
+    left = np.ones(len(files.vectors), np.bool_) if rows is None else rows.copy()
+    for first, n_tiles in table[places, :2].tolist():
+        left[first : first + n_tiles] = False
+    n_left_out = len(places) if images is None else int(np.count_nonzero(images[places]))
+    return left, n_images - n_left_out
+
+
+def _fitting(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask | None, Mask | None]:
+    """Rows [n_rows] and images [n images by row] that fit; None for all of them."""
+    if where or path:
+        return _matching(files, where, path, away)
+    if away or not files.now.n_away:
+        return files.alive(), None
+    return files.now.present()
+
+
+def _matching(
+    files: LibraryFiles, where: Mapping[str, str], path: str | None, away: bool
+) -> tuple[Mask, Mask]:
+    """Those that a filter lets through; the last few filters are kept."""
+    known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_ALLOWED, {})
+    key = (tuple(sorted(where.items())), path, away)
+    found = known.get(key)
+    if found is None:
+        places = files.now.places(files.catalog.matching(dict(where), path))
+        images = np.zeros(len(files.row_table), np.bool_)
+        images[places[places >= 0]] = True
+        if not away:
+            images &= files.now.present()[1]
+        found = files.rows_of(files.row_table[images]), images
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[key] = found
+    return found

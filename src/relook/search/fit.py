@@ -1,0 +1,246 @@
+"""Fit: the probability that a picture shows what was asked. Layer: search.
+
+A score orders one page; what it is worth differs from query to query and from library to
+library. Fit reads it by four things: where the library's pictures score for these words
+(the background), how near the words are to how people describe pictures, what a picture that
+shows such words usually scores, and a logistic map learnt on captioned pictures. An encoder
+without a map is read by the background alone, which is weaker.
+
+Sources: Platt, "Probabilistic outputs for support vector machines" (1999), the logistic map;
+Nuray and Can, "Automatic ranking of information retrieval systems" and Arampatzis and Robertson,
+"Modeling score distributions in information retrieval" (2011), scores read against a background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relook.core.types import Hit, Query
+from relook.core.vectors import Floats
+from relook.encoders.base import Encoder, Means
+from relook.library.files import LibraryFiles
+from relook.search.feedback_evidence import background
+from relook.stores.base import Mask
+
+__all__ = [
+    "FitScale", "distinct", "features", "fit_scale", "fits_of", "is_words",
+    "looked_for", "n_leading", "shows", "with_fits",
+]  # fmt: skip
+
+_SCALE, _SHOWN = "fit scale", "images that show words"
+_REMEMBERED = 8  # words; a byte an image each
+_SHOWS = 0.5  # of the score that a picture which shows the words usually has
+_NEAR = 10  # phrasings that say how people describe such pictures
+_PRIOR = 30  # pictures that the usual background counts as
+_FEWEST = 30  # pictures from which scores alone can be read
+# By the background alone: logistic in the score's deviations from its mean, and the fit
+# below which nothing fits. Source: training/fit.py, over the same queries as the map.
+_BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
+
+ScoreAll = Callable[[Floats], Floats]
+"""Vectors [q, d] to scores of every image, [q, n images by row]."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitScale:
+    """Reads scores of one library, for one encoder.
+
+    Args:
+        background: [b, t, d] tiles of pictures of the library, drawn at random, no two alike.
+        tile_weight: Factor on every tile but the first.
+        means: What the encoder knows of its space.
+    """
+
+    background: Floats
+    tile_weight: float
+    means: Means | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether fit can be told at all: by a map, or by pictures enough."""
+        return self._has_map or len(self.background) >= _FEWEST
+
+    @property
+    def _has_map(self) -> bool:
+        return self.means is not None and self.means.fit is not None
+
+    @property
+    def nothing(self) -> float:
+        """The fit that the best picture must reach for anything to fit."""
+        if self.means is not None and self.means.fit is not None:
+            return self.means.fit.nothing
+        return _BY_SCORE_NOTHING
+
+    def best(self, vectors: Floats, tiles: Floats) -> Floats:
+        """[q, n] each picture's best weighted tile, of vectors [q, d] and tiles [n, t, d]."""
+        scores = np.einsum("ntd,qd->qnt", tiles, vectors, optimize=True)  # [q, n, t]
+        scores[:, :, 1:] *= self.tile_weight
+        best: Floats = scores.max(axis=2)
+        return best
+
+    def fits(self, vectors: Floats, scores: Floats, against: Floats | None = None) -> Floats:
+        """Probabilities [q, k] for the scores [q, k] of words with the vectors [q, d].
+
+        `against` [q, b] are the scores of the background where they are known already.
+        """
+        mean, deviation = self._level(vectors, against)
+        if self.means is not None and self.means.fit is not None:
+            learnt = self.means.fit
+            columns = features(vectors, scores, mean, deviation, self.means)  # [q, k, f]
+            return _logistic(columns @ learnt.weights + learnt.bias)
+        above = (scores - mean[:, None]) / np.maximum(deviation, 1e-6)[:, None]
+        return _logistic(_BY_SCORE_SLOPE * (above - _BY_SCORE_MIDDLE))
+
+    def shown(self, vectors: Floats, scores: Floats) -> Mask:
+        """[q, k] whether pictures with the scores [q, k] show words [q, d] that are left out.
+
+        A line lower than for what is looked for: a picture of people is one of people too
+        when they are small. By half of what such a picture scores, 99% of the photographs
+        that lose "people" do show some, and a third of those that show some go.
+        """
+        if self.means is not None and self.means.fit is not None:
+            learnt = self.means.fit
+            expected = vectors @ learnt.expected + learnt.expected_bias  # [q]
+            return np.asarray(scores >= _SHOWS * expected[:, None])
+        return np.asarray(self.fits(vectors, scores) >= self.nothing)
+
+    def _level(self, vectors: Floats, against: Floats | None) -> tuple[Floats, Floats]:
+        """Mean and deviation [q] of the background's scores; few pictures count as few."""
+        if against is None:
+            against = self.best(vectors, self.background)
+        n = against.shape[1]
+        if not n:
+            against = np.zeros((len(vectors), 1), np.float32)
+        mean, deviation = against.mean(axis=1), against.std(axis=1)
+        if self.means is None or self.means.fit is None:
+            return mean, deviation
+        usual_mean, usual_deviation = self.means.fit.usual
+        share = n / (n + _PRIOR)
+        return (
+            np.asarray(share * mean + (1 - share) * usual_mean, np.float32),
+            np.asarray(share * deviation + (1 - share) * usual_deviation, np.float32),
+        )
+
+
+def features(
+    vectors: Floats, scores: Floats, mean: Floats, deviation: Floats, means: Means
+) -> Floats:
+    """What the map reads, [q, k, 6]: see `FitMap.weights` for the columns.
+
+    Args:
+        vectors: [q, d] of words.
+        scores: [q, k] of pictures.
+        mean: [q] of the library's scores.
+        deviation: [q] of them.
+        means: With phrasings and a map.
+    """
+    assert means.phrasings is not None
+    assert means.fit is not None
+    described = vectors @ means.phrasings.T  # [q, p]
+    near = np.partition(described, -_NEAR, axis=1)[:, -_NEAR:]  # [q, 10]
+    expected = vectors @ means.fit.expected + means.fit.expected_bias
+    per_query = (mean, deviation, near.max(axis=1), near.mean(axis=1), expected)
+    columns = [scores, *(np.broadcast_to(one[:, None], scores.shape) for one in per_query)]
+    stacked: Floats = np.stack(columns, axis=-1).astype(np.float32)
+    return stacked
+
+
+def fit_scale(files: LibraryFiles, encoder: Encoder) -> FitScale:
+    """The scale of an open library; made once a moment of its files."""
+    known: FitScale | None = files.derived.get(_SCALE)
+    if known is None:
+        drawn = distinct(background(files))
+        known = files.derived[_SCALE] = FitScale(drawn, encoder.tile_weight, encoder.means)
+    return known
+
+
+def is_words(query: Query) -> bool:
+    """Whether everything that is looked for is words."""
+    return all(part.text is not None for part in query.parts if part.weight > 0)
+
+
+def looked_for(query: Query, vectors: Floats) -> Floats | None:
+    """[w, d] of a query's parts [p, d], those that are looked for; None unless all are words."""
+    if not is_words(query):
+        return None
+    return vectors[[at for at, part in enumerate(query.parts) if part.weight > 0]]
+
+
+def fits_of(
+    words: Floats | None, image_ids: Sequence[int], files: LibraryFiles, encoder: Encoder
+) -> list[float | None]:
+    """Of images, the probability that each shows all the words; None where it is not known.
+
+    Args:
+        words: [w, d] vectors, as `looked_for` gives them.
+        image_ids: Images of the library.
+        files: The library.
+        encoder: Its encoder.
+    """
+    scale = fit_scale(files, encoder)
+    if words is None or not scale.is_known or not image_ids:
+        return [None] * len(image_ids)
+    places = files.now.places(np.array(image_ids, np.int64))
+    there = np.flatnonzero(places >= 0)
+    fits: list[float | None] = [None] * len(image_ids)
+    if not len(there):
+        return fits
+    table = files.row_table[places[there]]  # [n, 3]
+    starts = np.cumsum(table[:, 1]) - table[:, 1]
+    tile = np.arange(int(table[:, 1].sum())) - np.repeat(starts, table[:, 1])  # [r]
+    vectors = files.vectors.rows(np.repeat(table[:, 0], table[:, 1]) + tile)  # [r, d]
+    scores = words @ vectors.T  # [w, r]
+    scores[:, tile > 0] *= encoder.tile_weight
+    best = np.maximum.reduceat(scores, starts, axis=1)  # [w, n]
+    for at, fit in zip(there.tolist(), scale.fits(words, best).min(axis=0).tolist(), strict=True):
+        fits[at] = fit
+    return fits
+
+
+def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
+    """[n images by row] whether a picture shows words to leave out.
+
+    Args:
+        text: Words, as to leave out.
+        score_all: `Engine.score_all`.
+        files: The library.
+        encoder: Its encoder.
+    """
+    known: dict[str, Mask] = files.derived.setdefault(_SHOWN, {})
+    if text not in known:
+        vectors = encoder.encode_texts([text])
+        shown = fit_scale(files, encoder).shown(vectors, score_all(vectors))[0]
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[text] = shown
+    return known[text]
+
+
+def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
+    """The hits, each with its fit."""
+    return tuple(replace(hit, fit=fit) for hit, fit in zip(hits, fits, strict=True))
+
+
+def distinct(background: Floats) -> Floats:
+    """Pictures [b, t, d] without copies: a million copies are one picture."""
+    if not len(background):
+        return background
+    _, firsts = np.unique(np.round(background[:, 0], 3), axis=0, return_index=True)
+    return background[np.sort(firsts)]
+
+
+def n_leading(hits: Sequence[Hit], line: float) -> int | None:
+    """How many hits stand before the line where they stop fitting; None where nobody knows."""
+    if not any(hit.fit is not None for hit in hits):
+        return None
+    reached = [at for at, hit in enumerate(hits, start=1) if (hit.fit or 0.0) >= line]
+    return max(reached, default=0)
+
+
+def _logistic(values: npt.NDArray[np.floating[Any]]) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -30, 30))), np.float32)

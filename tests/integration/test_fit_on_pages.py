@@ -1,0 +1,143 @@
+"""What a page says of its hits: fit, the line, nothing fits, words to leave out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import many, names
+from typer.testing import CliRunner
+
+import relook
+from relook.bench.fit import bench_fit
+from relook.bench.query_files import Wanted
+from relook.cli.main import app
+from relook.core.errors import InputError, QueryError
+from relook.core.settings import SearchSettings
+from relook.core.types import NOTHING_FITS
+from relook.encoders.builtin import BuiltinEncoder
+from relook.testing import solid
+
+
+@pytest.fixture
+def photographs(open_library: Callable[..., relook.Library], tmp_path: Path) -> relook.Library:
+    """The built-in encoder's library of ten pictures without anything on them."""
+    many(tmp_path / "noise", 10)
+    library = open_library(encoder=BuiltinEncoder(), search=SearchSettings(fold=False))
+    library.add(tmp_path / "noise")
+    return library
+
+
+@pytest.fixture
+def colours(library: relook.Library, tmp_path: Path) -> relook.Library:
+    """Forty noisy pictures, two red and a blue one; the encoder has no map."""
+    many(tmp_path / "pictures", 40)
+    for name in ("red", "blue"):
+        solid(name).save(tmp_path / "pictures" / f"{name}.png")
+    solid("red", 40, 60).save(tmp_path / "pictures" / "crimson.png")
+    library.add(tmp_path / "pictures")
+    return library
+
+
+def test_nothing_fits_is_told_in_a_small_library(photographs: relook.Library) -> None:
+    page = photographs.search("asdfghjkl", limit=4)
+    assert len(page) == 4
+    assert page.n_fitting == 0
+    assert page.notes[0] == NOTHING_FITS
+    assert all(hit.fit is not None and hit.fit < 0.2 for hit in page)
+    assert not photographs.search("asdfghjkl", min_fit=0.2).hits
+
+
+def test_many_copies_of_one_picture_are_read_as_one(
+    open_library: Callable[..., relook.Library], tmp_path: Path
+) -> None:
+    (tmp_path / "copies").mkdir()
+    for at in range(40):
+        solid("red").save(tmp_path / "copies" / f"{at}.png")
+    library = open_library(encoder=BuiltinEncoder())
+    library.add(tmp_path / "copies")
+    page = library.search("an elephant in a kitchen")
+    assert [len(hit.folded) for hit in page] == [39]
+    assert page.n_fitting == 0
+
+
+def test_what_fits_stands_before_the_line(colours: relook.Library) -> None:
+    page = colours.search("red", limit=10)
+    assert set(names(page)[:2]) == {"red.png", "crimson.png"}
+    assert page.n_fitting == 2
+    assert NOTHING_FITS not in page.notes
+    enough = page[1].fit
+    assert enough is not None
+    assert set(names(colours.search("red", min_fit=enough))) == {"red.png", "crimson.png"}
+
+
+def test_a_session_says_the_same_on_each_page(colours: relook.Library) -> None:
+    session = colours.look("red", limit=10)
+    assert session.page.n_fitting == 2
+    assert [hit.fit for hit in session.page] == [hit.fit for hit in colours.search("red", limit=10)]
+    session.judge(session.page[0], relevant=True)
+    later = session.again("none", keep_shown=True, keep_judged=True)
+    assert later.n_fitting == 2
+
+
+def test_pictures_that_show_what_is_left_out_go_and_the_others_keep_their_order(
+    colours: relook.Library,
+) -> None:
+    plain = names(colours.search("white", limit=100))
+    kept = names(colours.search("white - red", limit=100))
+    assert set(plain) - set(kept) == {"red.png", "crimson.png"}
+    assert kept == [name for name in plain if name not in ("red.png", "crimson.png")]
+    session = colours.look("white - red", limit=5)
+    assert not {"red.png", "crimson.png"} & set(names(session.again("none", limit=100)))
+
+
+def test_a_picture_as_query_has_no_fit(colours: relook.Library, tmp_path: Path) -> None:
+    page = colours.similar(tmp_path / "pictures" / "red.png")
+    assert page.n_fitting is None
+    assert page[0].fit is None
+    with pytest.raises(InputError) as raised:
+        colours.search("", images=[tmp_path / "pictures" / "red.png"], min_fit=0.5)
+    assert raised.value.code == "no_fit"
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.5, float("nan")])
+def test_a_least_fit_is_a_probability(colours: relook.Library, least: float) -> None:
+    with pytest.raises(InputError) as raised:
+        colours.search("red", min_fit=least)
+    assert raised.value.code == "bad_min_fit"
+
+
+def test_negated_words_are_never_encoded(photographs: relook.Library) -> None:
+    page = photographs.search("a beach without people")
+    assert [hit.score for hit in page] == [hit.score for hit in photographs.search("a beach")]
+    assert any("type: a beach - people" in note for note in page.notes)
+    with pytest.raises(QueryError) as raised:
+        photographs.search("no cars")
+    assert raised.value.code == "only_negative"
+
+
+def test_words_are_suggested_and_not_replaced(photographs: relook.Library) -> None:
+    page = photographs.search("bycicle")
+    assert 'Did you mean "bicycle"?' in page.notes
+    assert page.query.text == "bycicle"
+    assert page[0].score != photographs.search("bicycle")[0].score
+
+
+def test_the_bench_takes_pictures_out(colours: relook.Library) -> None:
+    wanted = [Wanted("red", ("red.png", "crimson.png")), Wanted("blue", ("blue.png",))]
+    report = bench_fit(colours.engine, wanted, absent=["white"])
+    assert report.told_with == 0.0
+    assert report.told_without == 1.0
+    assert (report.n_queries, report.n_absent, report.n_images) == (2, 1, 43)
+    assert sum(one.n for one in report.bins) == 80
+    with pytest.raises(InputError):
+        bench_fit(colours.engine, [Wanted("red", ("elsewhere.png",))])
+
+
+def test_the_command_line_says_it(photographs: relook.Library) -> None:
+    shown = CliRunner().invoke(app, ["search", "asdfghjkl", "-l", str(photographs.folder)])
+    assert shown.stdout.startswith(NOTHING_FITS)
+    asked = ["search", "asdfghjkl", "-l", str(photographs.folder), "--json"]
+    values = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert values["n_fitting"] == 0
+    assert 0 <= values["hits"][0]["fit"] < 0.2

@@ -1,0 +1,86 @@
+"""Fit: laws of the scale, and what the shipped map makes of scores."""
+
+import numpy as np
+import pytest
+
+from relook.bench.fit import calibration_error, reliability
+from relook.core.types import WHOLE, Hit
+from relook.core.vectors import unit
+from relook.encoders.builtin import BuiltinEncoder
+from relook.search.fit import FitScale, distinct, n_leading
+
+
+@pytest.fixture(scope="module")
+def encoder() -> BuiltinEncoder:
+    return BuiltinEncoder()
+
+
+def drawn(n: int, dim: int = 384) -> np.ndarray:
+    return unit(np.random.default_rng(n).normal(size=(n, 6, dim)))
+
+
+def scale(encoder: BuiltinEncoder, n: int) -> FitScale:
+    return FitScale(drawn(n), encoder.tile_weight, encoder.means)
+
+
+@pytest.mark.parametrize("n", [0, 1, 10, 200])
+def test_fit_is_a_probability_that_rises_with_the_score(encoder: BuiltinEncoder, n: int) -> None:
+    vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl"])
+    scores = np.tile(np.linspace(-1, 1, 41, dtype=np.float32), (2, 1))
+    fits = scale(encoder, n).fits(vectors, scores)
+    assert ((fits >= 0) & (fits <= 1)).all()
+    assert (np.diff(fits, axis=1) >= 0).all()
+    assert (fits[:, -1] > 0.99).all()
+
+
+def test_the_same_score_is_worth_less_of_words_that_describe_nothing(
+    encoder: BuiltinEncoder,
+) -> None:
+    vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl"])
+    known = scale(encoder, 200)
+    dog, letters = known.fits(vectors, np.full((2, 1), 0.45, np.float32))[:, 0]
+    assert dog > known.nothing
+    assert letters < dog
+
+
+def test_the_map_is_of_the_shipped_towers(encoder: BuiltinEncoder) -> None:
+    assert encoder.means is not None
+    assert encoder.means.fit is not None
+    assert encoder.means.fit.weights.shape == (6,)
+    assert encoder.means.fit.expected.shape == (encoder.dim,)
+
+
+def test_without_a_map_scores_are_read_by_the_background_alone() -> None:
+    few, enough = (FitScale(drawn(n, 16), 1.0, None) for n in (29, 30))
+    assert not few.is_known
+    assert enough.is_known
+    vectors = unit(np.ones((1, 16)))
+    against = enough.best(vectors, enough.background)
+    level = np.array([[against.mean(), against.mean() + 8 * against.std()]], np.float32)
+    low, high = enough.fits(vectors, level)[0]
+    assert low < enough.nothing < 0.9 < high
+
+
+def test_copies_count_once() -> None:
+    one = drawn(1, 16)
+    assert len(distinct(np.repeat(one, 50, axis=0))) == 1
+    assert len(distinct(np.concatenate([one, drawn(3, 16), one]))) == 4
+    assert len(distinct(np.zeros((0, 1, 16), np.float32))) == 0
+
+
+def hits(*fits: float | None) -> list[Hit]:
+    return [Hit(at, __file__, 0.0, WHOLE, fit=fit) for at, fit in enumerate(fits)]  # type: ignore[arg-type]
+
+
+def test_the_line_stands_behind_the_last_hit_that_fits() -> None:
+    assert n_leading(hits(0.9, 0.1, 0.5, 0.1), 0.5) == 3
+    assert n_leading(hits(0.1, 0.2), 0.5) == 0
+    assert n_leading(hits(None, None), 0.5) is None
+    assert n_leading([], 0.5) is None
+
+
+def test_reliability_and_its_error() -> None:
+    fits = np.array([0.05, 0.05, 0.95, 1.0], np.float32)
+    bins = reliability(fits, np.array([False, True, True, True]))
+    assert [(one.low, one.n, one.shown) for one in bins] == [(0.0, 2, 0.5), (0.9, 2, 1.0)]
+    assert calibration_error(bins) == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)

@@ -1,0 +1,96 @@
+"""Negation, mistyped words, other languages: what is told of, and what is left alone."""
+
+import pytest
+
+from relook.core.english import may_be_foreign, words_of
+from relook.search.wording import negation_of, suggestion
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "unwanted"),
+    [
+        ("a beach without people", "a beach", ("people",)),
+        ("a street with no cars", "a street", ("cars",)),
+        ("no cars", "", ("cars",)),
+        ("not red", "", ("red",)),
+        ("car not red", "car", ("red",)),
+        ("a car that is not red", "a car", ("red",)),
+        ("a man without a hat on a beach", "a man on a beach", ("hat",)),
+        ("dog but no leash", "dog", ("leash",)),
+        ("a park without cars and people", "a park", ("cars", "people")),
+        ("kitchen, no people", "kitchen", ("people",)),
+        ("a dog that isn't black", "a dog", ("black",)),
+        ("a dog that isn’t black", "a dog", ("black",)),  # noqa: RUF001
+        ("beach except people", "beach", ("people",)),
+        ("people not wearing hats", "people", ("hats",)),
+        ("NO people in a park", "in a park", ("people",)),
+        ("a square with nobody", "a square", ("people",)),
+        ("a room without any furniture", "a room", ("furniture",)),
+        ("a hill without trees, no houses", "a hill", ("trees", "houses")),
+    ],
+)
+def test_what_should_not_be_shown_is_told_apart(
+    words: str, wanted: str, unwanted: tuple[str, ...]
+) -> None:
+    found = negation_of(words)
+    assert found is not None
+    assert (found.wanted, found.unwanted) == (wanted, unwanted)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a no smoking sign", "house no. 7", "number no 7", "a notebook", "a knot", "snow", "no",
+     "do not enter sign", "a northern beach", "piano", "without"],
+)  # fmt: skip
+def test_words_that_negate_nothing_stay(words: str) -> None:
+    assert negation_of(words) is None
+
+
+TYPOS = {
+    "bycicle": "bicycle", "bicylce": "bicycle", "elefant": "elephant", "umbrela": "umbrella",
+    "moutain": "mountain", "motorcyle": "motorcycle", "gitar": "guitar", "baloon": "balloon",
+    "sunsett": "sunset", "hores": "horse", "snowbord": "snowboard", "breakfest": "breakfast",
+    "televison": "television", "swiming pool": "swimming pool", "restarant": "restaurant",
+    "chruch": "church", "airplne": "airplane", "buterfly": "butterfly", "a red balll": "a red ball",
+    "computr": "computer", "zebr": "zebra",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "right"), TYPOS.items())
+def test_a_mistyped_word_has_a_suggestion(words: str, right: str) -> None:
+    assert suggestion(words, lambda: ()) == right
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a dog on a beach", "kitesurfers", "pomeranian", "bmw", "Eiffel tower", "asdfghjkl",
+     "labradoodle", "IMG_2041", "café", "h2o", "dogs", "churches", "NASA", "x", "", "2019"],
+)  # fmt: skip
+def test_words_that_are_right_or_like_nothing_have_none(words: str) -> None:
+    assert suggestion(words, lambda: ()) is None
+
+
+def test_the_librarys_own_words_are_right() -> None:
+    assert suggestion("zebr", lambda: {"zebr"}) is None
+    assert suggestion("frobnitzz", lambda: {"frobnitz"}) == "frobnitz"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["un perro en la playa", "un chien sur la plage", "ein Hund am Strand",
+     "un cane sulla spiaggia", "um cachorro na praia", "een hond op het strand",
+     "en hund på stranden", "pies na plaży", "plajda bir köpek", "собака на пляже",
+     "海滩上的狗", "浜辺の犬", "كلب على الشاطئ", "कुत्ता"],
+)  # fmt: skip
+def test_other_languages_are_noticed(words: str) -> None:
+    assert may_be_foreign(words_of(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a dog on a beach", "red car", "café terrace", "jalapeño pepper", "eau de toilette",
+     "crème brûlée", "two dogs", "dog in water", "girl in red", "piñata party", "", "42",
+     "dog snow", "a man and his dog", "I ❤ dogs"],
+)  # fmt: skip
+def test_english_is_not_taken_for_another_language(words: str) -> None:
+    assert not may_be_foreign(words_of(words))
