@@ -71,7 +71,7 @@ class LibraryEncoders:
         if not isinstance(self.chosen, str | EncoderSettings | None):
             self.chosen = encoder
         elif isinstance(self.chosen, EncoderSettings):
-            self.chosen = replace(self.chosen, model="", revision="", tiles="", dtype="auto")
+            self.chosen = replace(self.chosen, model="", revision="", tiles="")
         else:
             self.chosen = None
         with self._lock:
