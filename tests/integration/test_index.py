@@ -23,7 +23,7 @@ from relook.testing import ColourEncoder, noise, solid
 # The index is asked when more than 20,000 rows are allowed.
 N_IMAGES, N_TILES = 5_000, 5
 EXACT, INDEXED = SearchSettings(fold=False), SearchSettings(fold=False, exact_rows=10_000)
-QUERIES = ("red", "red + green", "blue - white", "0.3:cyan + yellow - magenta")
+QUERIES = ("red", "red + green", "green + blue - white", "0.3:cyan + yellow - magenta")
 
 
 @pytest.fixture(scope="module")

@@ -103,11 +103,7 @@ class Library:
 
     @property
     def files(self) -> LibraryFiles:
-        """The open files, for code that builds on the layers below.
-
-        Raises:
-            NotFoundError: `no_library` when nothing has been indexed yet.
-        """
+        """The open files, for the layers below; `no_library` when nothing has been indexed yet."""
         files = self._files or self._open()
         files.limits = self.limits
         return files
@@ -177,8 +173,7 @@ class Library:
     def open_or_create(self) -> LibraryFiles:
         """The open files; of a new, empty library when nothing has been indexed yet.
 
-        Raises:
-            InputError: `folder_in_use`; StorageError; LibraryBusyError.
+        Raises: InputError `folder_in_use`; StorageError; LibraryBusyError.
         """
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint

@@ -55,11 +55,11 @@ def library_finder(
     """
 
     def find(subject: Subject, limit: int) -> Sequence[Near]:
-        image = subject.image(engine.encoder.input_px)
-        vector: Floats = encode_images(engine.encoder, [image])[0]
         without = frozenset() if subject.image_id is None else frozenset([subject.image_id])
         with moment():
             engine.files.refresh()
+            image = subject.image(engine.encoder.input_px)
+            vector: Floats = encode_images(engine.encoder, [image])[0]
             page = engine.rank(vector, limit, Filter(without=without))
             records = engine.files.records(page.image_ids.tolist())
             rows = np.array([record.first_row for record in records], np.int64)

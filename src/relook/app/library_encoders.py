@@ -71,7 +71,7 @@ class LibraryEncoders:
         if not isinstance(self.chosen, str | EncoderSettings | None):
             self.chosen = encoder
         elif isinstance(self.chosen, EncoderSettings):
-            self.chosen = replace(self.chosen, model="", revision="", tiles="", dtype="auto")
+            self.chosen = replace(self.chosen, model="", revision="", tiles="")
         else:
             self.chosen = None
         with self._lock:
@@ -100,8 +100,7 @@ class LibraryEncoders:
 def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
     """Opens the encoder that a library is to go over to, and loads it.
 
-    What the library keeps holds for the new one, too, unless the settings say otherwise: its
-    tiles, and its precision where it is a model of the same kind.
+    The library's tiles hold for the new one, too, unless the settings say otherwise.
 
     Args:
         chosen: A model, settings, or an open encoder; what the library names when None.
@@ -118,8 +117,6 @@ def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
     if "model" in ENCODERS.fact(spec.kind, "needs", ()):  # else its tiles are part of it
         tiles = settings.tiles or spec.options.get("tiles") or kept.options.get("tiles")
         spec = spec.with_options(tiles=tiles)
-        if spec.kind == kept.kind and settings.dtype == EncoderSettings().dtype:
-            settings = replace(settings, dtype=manifest.fingerprint.dtype)
     return make_encoder(replace(settings, model=str(spec), tiles=""), None)
 
 

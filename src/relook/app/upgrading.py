@@ -77,6 +77,7 @@ def upgrade_cost(
     files = library.files
     files.refresh()
     _check_own(files)
+    encoder = library.encoders.chosen if encoder is None else encoder
     new = upgrade_encoder(encoder, files.manifest)
     try:
         return _cost(library, files, new)
@@ -99,7 +100,7 @@ def upgrade(
     Args:
         library: Its pictures are read, and nothing else needs to be there.
         encoder: The new one: a model, settings, or an open one, which then stays open; the
-            present version of the library's own when None.
+            one that the library was opened with, or the present version of its own, when None.
         progress: Called now and then; may raise `Stop`.
 
     Raises:
@@ -111,6 +112,7 @@ def upgrade(
     files = library.files
     files.refresh()
     _check_own(files)
+    encoder = library.encoders.chosen if encoder is None else encoder
     new = upgrade_encoder(encoder, files.manifest)
     try:
         with WriterLock(library.folder):
@@ -151,7 +153,8 @@ def _run(
     _check_room(files, encoder)
     staging = Staging(files.folder, spec_of(encoder), after)
     try:
-        Restaging(files, staging, encoder, library.limits, report, progress).run()
+        n_threads = library.index_settings.workers
+        Restaging(files, staging, encoder, library.limits, report, progress, n_threads).run()
         if report.n_images and not staging.n_images():
             raise NotFoundError(
                 "no_picture",

@@ -16,7 +16,7 @@ from relook.cli.configured import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, progress_bar
-from relook.core.settings import EncoderSettings, ImageLimits, SearchSettings
+from relook.core.settings import EncoderSettings, ImageLimits, IndexSettings, SearchSettings
 from relook.library.records import printable
 from relook.library.upgrade import UpgradeReport
 
@@ -57,6 +57,7 @@ def upgrade(
     opened = Library(
         library or config.given("library.folder"),
         search=config.settings(SearchSettings), limits=config.settings(ImageLimits),
+        index=config.settings(IndexSettings),
     )  # fmt: skip
     with opened as lib:
         cost = upgrade_cost(lib, settings)

@@ -252,5 +252,5 @@ def settle_upgrade(files: LibraryFiles) -> None:
     if Manifest.read(files.folder).next is not None:
         files.manifest.write(files.folder)
     target = staged_for(files.folder)
-    if target is not None and target.fingerprint.digest == files.manifest.fingerprint.digest:
+    if target is None or target.fingerprint.digest == files.manifest.fingerprint.digest:
         Staging.remove(files.folder)

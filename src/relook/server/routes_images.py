@@ -148,16 +148,17 @@ async def heatmap(
 def _heat_map(
     volume: ServedLibrary, image_id: int, text: str | None, session_id: str | None, n_cells: int
 ) -> dict[str, Any]:
-    record = volume.image(image_id)
-    if session_id is not None:
-        with volume.reading(session_id) as session:
-            now = session.round
-            strategy = "none" if now.parent is None and not session.judgements else None
-            vector = session.fitted(strategy).scorer.vector
-            vector = session.vector if vector is None else vector
-    else:
-        query = CoreQuery((Part(text=text),))
-        vector, _ = query_vector(query, volume.engine.encoder, volume.files)
-    original(record, volume.library.limits)  # raises unless it is the file that was indexed
-    cells = heat_map(volume.engine, record.path, vector, n_cells)
+    with volume.files.moment():  # words, pictures and vectors are of one encoder
+        record = volume.image(image_id)
+        if session_id is not None:
+            with volume.reading(session_id) as session:
+                now = session.round
+                strategy = "none" if now.parent is None and not session.judgements else None
+                vector = session.fitted(strategy).scorer.vector
+                vector = session.vector if vector is None else vector
+        else:
+            query = CoreQuery((Part(text=text),))
+            vector, _ = query_vector(query, volume.engine.encoder, volume.files)
+        original(record, volume.library.limits)  # raises unless it is the file that was indexed
+        cells = heat_map(volume.engine, record.path, vector, n_cells)
     return served(HeatMap(cells.tolist(), float(cells.min()), float(cells.max())))

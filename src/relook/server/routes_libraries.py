@@ -142,5 +142,6 @@ async def embeddings(
     """The unit vectors of words in the library's space."""
     if not all(text.strip() for text in body.texts):
         raise QueryError("empty_query", "a text is empty", "leave it out")
-    vectors = await state.core.run(volume.encoder.encode_texts, body.texts)
-    return served(Embeddings(volume.encoder.dim, vectors.tolist()))
+    encoder = volume.encoder
+    vectors = await state.core.run(encoder.encode_texts, body.texts)
+    return served(Embeddings(encoder.dim, vectors.tolist()))
