@@ -157,8 +157,8 @@ def check_encoder(manifest: Manifest, encoder: Encoder, folder: Path) -> None:
             "other_encoder",
             f"this library was made by {ours.told}; the encoder at hand is {theirs.told}",
             f"relook upgrade --library {shlex.quote(printable(bytes(folder)))} makes its vectors"
-            " again with another encoder (--encoder NAME, or the newer version of its own) and keeps"
-            " ids, words, marks and sessions; until then it stays as it is",
+            " again with another encoder (--encoder NAME, or the newer version of its own) and"
+            " keeps ids, words, marks and sessions; until then it stays as it is",
         )
 
 

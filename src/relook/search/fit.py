@@ -39,7 +39,7 @@ _NEAR = 10  # phrasings that say how people describe such pictures
 _PRIOR = 30  # pictures that the usual background counts as
 _FEWEST = 30  # pictures from which scores alone can be read
 # By the background alone: logistic in the score's deviations from its mean, and the fit
-# below which nothing fits. Source: training/fit.py, over the same queries as the map.
+# below which nothing fits. Chosen by hand, on the built-in encoder with its map left out.
 _BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
 
 ScoreAll = Callable[[Floats], Floats]
