@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--centres", type=int, default=2500)
+    parser.add_argument("--centres", type=int, default=1800)
     parser.add_argument("--every", type=int, default=4, help="reads one caption in so many")
     arguments = parser.parse_args()
     encoder = BuiltinEncoder(arguments.model)
