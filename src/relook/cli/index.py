@@ -170,7 +170,7 @@ def index(
 
 def _write_labels(paths: Sequence[str], metadata: Sequence[Path]) -> None:
     """Labels of a known data set that was unpacked by hand: its folders say them."""
-    from relook.datasets.obtain import write_missing_labels
+    from relook.datasets.labels import write_missing_labels
 
     for sidecar in metadata:
         for path in paths:
