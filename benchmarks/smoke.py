@@ -28,9 +28,10 @@ IN_WHEEL = (
     MODEL + "model.json",
 )  # fmt: skip
 ABSENT = ("torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "playwright")
-PAGE_KEYS = {"query", "session_id", "hits", "notes", "took_ms"}
+PAGE_KEYS = {"query", "session_id", "hits", "notes", "took_ms", "n_fitting"}
 HIT_KEYS = {
     "image_id", "path", "score", "tile", "title", "caption", "width_px", "height_px", "folded",
+    "fit",
 }  # fmt: skip
 MAX_WHEEL_BYTES = 60_000_000
 MAX_IMPORT_S = 1.0
