@@ -18,7 +18,8 @@ from relook.core.errors import MissingExtraError
 
 __all__ = ["demo"]
 
-QUERIES = ("a cat", "a cup of coffee", "a man with a camera", "a rocket")
+QUERIES = ("a cat", "a cup of coffee", "a man with a camera", "an elephant")
+"""What the photographs show, and at the end something that none of them does."""
 
 
 def demo(

@@ -117,7 +117,7 @@ def print_page(page: Page) -> None:
     rows = []
     for number, hit in enumerate(page, start=1):
         if page.n_fitting and number == page.n_fitting + 1:
-            rows.append(("", "", "", "-- from here on, pictures may not fit --", "", ""))
+            rows.append(("", "", "", "-- these may not fit --", "", ""))
         words = hit.title or hit.caption
         shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} alike)" if hit.folded else "")
         fit = "" if hit.fit is None else f"{hit.fit:.2f}"

@@ -15,12 +15,12 @@ import importlib
 import importlib.util
 import io
 import struct
-import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from PIL import Image, ImageChops, ImageFile
+from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from relook.core.errors import ImageError
 
@@ -31,8 +31,10 @@ __all__ = [
     "ended",
     "is_now_read",
     "kind_of",
+    "make_room",
     "opened",
     "real_kind",
+    "recognised",
 ]
 
 Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar"]
@@ -84,6 +86,7 @@ _MOST_TAGS, _MOST_VALUES, _MOST_DIRECTORIES = 1000, 64, 16
 _END = b"\xff\xd9"
 _FILLERS = (b"\x00", b"\xaa")
 _N_FILLER = 256
+_N_PREFIX = 16  # bytes by which Pillow's formats are told apart
 _OTHERS: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (4, (b"ftypqt", b"ftypmp4", b"ftypisom", b"ftypM4V", b"ftyp3gp", b"ftypavc1", b"moov",
          b"ftypiso"), "a film (MP4 or QuickTime)"),
@@ -179,31 +182,44 @@ def opened(kind: Kind, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     return image
 
 
-class _OwnLimits:
-    """While it is entered, by any number of threads, Pillow's own bound on pixels is off.
+def recognised(data: bytes, formats: Sequence[str]) -> ImageFile.ImageFile:
+    """The picture as the first of Pillow's formats that knows it reads it, of any size.
 
-    Cameras on sale exceed it; `ImageLimits` holds instead.
+    As `Image.open`, but for its bound on pixels, which cameras on sale exceed. The bound is a
+    variable of Pillow's module: to change it would be to change it for other threads, too.
+
+    Args:
+        data: The whole file.
+        formats: Pillow's names of formats whose pixels are read after they are opened.
+
+    Raises:
+        UnidentifiedImageError: none of them knows it; whatever a format makes of damaged bytes.
     """
+    tried: set[str] = set()
+    for load_plugins in (Image.preinit, Image.init):  # the common ones, then all, as Pillow does
+        load_plugins()
+        for name in formats:
+            if name in tried or name not in Image.OPEN:
+                continue
+            tried.add(name)
+            factory, accepts = Image.OPEN[name]
+            if accepts is not None and accepts(data[:_N_PREFIX]) is not True:
+                continue
+            try:
+                return factory(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue  # another format that begins alike may know it
+    raise UnidentifiedImageError("no format knows it")
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside, self._before = 0, Image.MAX_IMAGE_PIXELS
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._n_inside:
-                self._before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            self._n_inside += 1
+def make_room(image: ImageFile.ImageFile) -> None:
+    """Makes room for the pixels of a TIFF beyond Pillow's bound, which its reader holds against it.
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if not self._n_inside:
-                Image.MAX_IMAGE_PIXELS = self._before
-
-
-own_limits = _OwnLimits()
-"""A context in which a picture may have as many pixels as `ImageLimits` says."""
+    Other readers make room without asking the bound again. The caller has checked the size.
+    """
+    bound = Image.MAX_IMAGE_PIXELS
+    if image.format == "TIFF" and bound is not None and image.width * image.height > bound:
+        image.im = Image.new(image.mode, getattr(image, "_tile_size", image.size)).im
 
 
 def _codestream(data: bytes) -> bytes:

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from relook.core.cancellation import check_cancelled
-from relook.core.decoders import Kind, ended, kind_of, opened, own_limits, real_kind
+from relook.core.decoders import Kind, ended, kind_of, make_room, opened, real_kind, recognised
 from relook.core.deep_pixels import eight_bits
 from relook.core.errors import ImageError
 from relook.core.picture_paths import FORMATS
@@ -188,8 +188,7 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
 
         return decode_deep_tiff(data, limits)
     try:
-        with nullcontext() if data.startswith(_EAGER) else own_limits:
-            return _decoded(_open(data, kind, limits), min_px, limits)
+        return _decoded(_open(data, kind, limits), min_px, limits)
     except ImageError:
         raise
     # Decoders fail on hostile bytes with nearly any exception: this is the per-image edge.
@@ -216,6 +215,7 @@ def _decoded(image: ImageFile.ImageFile, min_px: int, limits: ImageLimits) -> Pi
         raise too_many(n_decoded, "max_decoded_pixels", limits)
     # A progressive JPEG is held whole, however small it is shown.
     with _big_lock if _is_big(image, n_pixels) else nullcontext():
+        make_room(image)
         rgb = turned(_reduced(image, min_px), turn)
     return Picture(
         _bare(rgb), width, height, exif, iptc_of(image), str(image.format), xmp_of(image),
@@ -281,7 +281,10 @@ def _open(data: bytes, kind: Kind, limits: ImageLimits) -> ImageFile.ImageFile:
         else:
             with _open_lock, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                image = Image.open(io.BytesIO(data), formats=FORMATS)
+                if data.startswith(_EAGER):
+                    image = Image.open(io.BytesIO(data), formats=FORMATS)
+                else:
+                    image = recognised(data, FORMATS)
     except ImageError:
         raise
     except UnidentifiedImageError:
