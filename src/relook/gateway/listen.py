@@ -62,9 +62,11 @@ class _Impatient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_lingering and str(self.conn.their_state) == "SEND_BODY":
-            return
-        self._is_lingering = False
+        if self._is_lingering:
+            if str(self.conn.their_state) == "SEND_BODY":
+                return
+            self._is_lingering = False  # the refused body has ended: the next request may come
+            self._stop_timer()
         if str(self.conn.their_state) != "IDLE":  # the head is here
             self._stop_timer()
         elif self._timer is None:
@@ -86,6 +88,8 @@ class _Impatient(H11Protocol):
     def on_response_complete(self) -> None:
         self._stop_timer()  # between requests uvicorn has a timer of its own
         super().on_response_complete()
+        if str(self.conn.their_state) == "SEND_BODY":
+            self.handle_events()  # perhaps all of the body is here, and nobody has read it
         if str(self.conn.their_state) == "SEND_BODY":
             # Refused before its end: what still comes is read for a while, so that the client
             # gets to read the answer, and not for ever.
