@@ -16,10 +16,10 @@ import relook
 from relook.app.configured import shipped
 from relook.cli import dataset as command
 from relook.cli.main import main
+from relook.core.download import open_client
 from relook.core.errors import InputError, StorageError
 from relook.datasets import obtain as fetching
 from relook.datasets.catalogue import COCO, RETAIL, Archive, Dataset
-from relook.datasets.download import open_client
 from relook.testing import noise
 
 NOTES = {

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from file_server import Served, serving
 
+from relook.core.download import Downloader, open_client
 from relook.core.errors import FetchError
 from relook.datasets.catalogue import Archive, Dataset
-from relook.datasets.download import Downloader, open_client, read_record
+from relook.datasets.records import read_record
 
 DATA = bytes(range(256)) * 4000  # a megabyte
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()

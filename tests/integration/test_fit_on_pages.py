@@ -9,7 +9,7 @@ from conftest import many, names
 from typer.testing import CliRunner
 
 import relook
-from relook.bench.fit import bench_fit
+from relook.bench.fit_report import bench_fit
 from relook.bench.query_files import Wanted
 from relook.cli.main import app
 from relook.core.errors import InputError, QueryError

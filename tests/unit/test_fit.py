@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relook.bench.fit import calibration_error, reliability
+from relook.bench.fit_report import calibration_error, reliability
 from relook.core.types import WHOLE, Hit
 from relook.core.vectors import unit
 from relook.encoders.builtin import BuiltinEncoder

@@ -15,7 +15,7 @@ from relook.app.facade import Library
 from relook.bench.answer_log import categories_of, read_log, with_categories
 from relook.bench.answers import AnswerReport, Comparison, bench_answers
 from relook.bench.arms import ArmReport, compare, plot_found
-from relook.bench.fit import FitReport, bench_fit, plot_fit
+from relook.bench.fit_report import FitReport, bench_fit, plot_fit
 from relook.bench.query_files import known_items, read_captions, read_concepts, read_queries
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
@@ -30,7 +30,7 @@ from relook.cli.ask import (
     asking_of,
     picture_of,
 )
-from relook.cli.configured import ConfigOption, open_library
+from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings

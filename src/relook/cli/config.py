@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.configured import SECTIONS, config_of, shipped, user_file
-from relook.cli.configured import ConfigOption
+from relook.cli.config_flags import ConfigOption
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.compat.visualref import read_old, translate

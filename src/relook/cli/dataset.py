@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relook.cli.configured import open_library
+from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_report, progress_bar
 from relook.core.errors import InputError, NotFoundError
@@ -78,7 +78,7 @@ def _fetch(
 ) -> None:
     keep, yes, as_json = how
     # Imported only here: other commands do without httpx.
-    download = import_extra("relook.datasets.download", "relook dataset", "datasets")
+    download = import_extra("relook.core.download", "relook dataset", "datasets")
     obtain = import_extra("relook.datasets.obtain", "relook dataset", "datasets")
     with download.open_client() as client:
         plan = obtain.plan(dataset, folder, client)

@@ -17,7 +17,7 @@ import typer
 import relook
 from relook.app.paths import library_folder
 from relook.app.upkeep import index_recall
-from relook.cli.configured import open_library
+from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.core.errors import RelookError

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.cli.configured import open_library
+from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
 from relook.library.report import IndexReport

@@ -16,7 +16,7 @@ from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library, library_fields
-from relook.cli.configured import ConfigOption, open_library
+from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings

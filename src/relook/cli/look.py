@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned, open_library
+from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop
 from relook.cli.marks import Mark, parse_box, requests_for, with_captions
 from relook.cli.options import (

@@ -14,7 +14,7 @@ import typer
 
 from relook.app.configured import config_of
 from relook.cli.ask import asking_of
-from relook.cli.configured import CaptionFlags, ConfigOption, open_captioned
+from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned
 from relook.cli.options import (
     AllowHostOption,
     AskModelOption,

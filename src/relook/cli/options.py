@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relook.cli.configured import config_for
+from relook.cli.config_flags import config_for
 from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 from relook.library.image_table import NEAR
 

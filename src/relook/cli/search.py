@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from relook.cli.configured import ConfigOption, open_library
+from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import (
     AfterOption,
     BeforeOption,

@@ -12,7 +12,7 @@ from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.upgrading import UpgradeCost, upgrade_cost
 from relook.app.upgrading import upgrade as upgrade_library
-from relook.cli.configured import ConfigOption
+from relook.cli.config_flags import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, progress_bar

@@ -20,10 +20,11 @@ from pathlib import Path, PurePosixPath
 import httpx
 
 from relook.core.disk_errors import disk_error
+from relook.core.download import Downloader
 from relook.core.errors import InputError, StorageError
 from relook.datasets.catalogue import Archive, Dataset
-from relook.datasets.download import Downloader, read_record
 from relook.datasets.labels import write_labels
+from relook.datasets.records import read_record
 from relook.library.manifest import write_whole
 from relook.library.report import Progress, ProgressCallback
 

@@ -1,4 +1,4 @@
-"""Downloading data sets: how, and what a publisher's record says of a file. Layer: datasets."""
+"""What a publisher's record says of a data set's file. Layer: datasets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import httpx
 
-from relook.core.download import Downloader, open_client
 from relook.core.errors import FetchError
 from relook.datasets.catalogue import Archive, Dataset
 
-__all__ = ["Downloader", "open_client", "read_record"]
+__all__ = ["read_record"]
 
 _MD5 = re.compile(r"md5:([0-9a-f]{32})\Z")
 
