@@ -47,8 +47,8 @@ class AutoOptions:
         credit: Gain that a full step is trusted with before anything is held out.
     """
 
-    strength: float = 4.0
-    caution: float = 10.0
+    strength: float = 2.0
+    caution: float = 20.0
     steps: tuple[float, ...] = (0.5, 1.0)
     first: float = 0.25
     irrelevant: float = 0.25
@@ -83,8 +83,9 @@ def auto(evidence: Evidence, options: AutoOptions = STANDARD) -> LinearScorer:
 
     Source: ours; a gate validated on the person's own labels, after selective feedback
         (arXiv 2401.11198). The constants were swept on Flickr8k dev pictures with two earlier
-        encoders, then chosen again on train pictures that no head had been trained on
-        (`training/heldout.py`); they are flat around these values.
+        encoders, then on train pictures that no head had been trained on
+        (`training/heldout.py`). `strength` and `caution` were chosen again for revision 3 of the
+        built-in encoder, on train pictures that its heads had seen (docs/look-again.md).
     """
     query = Contribution("query", evidence.query.astype(np.float64))
     if not evidence.relevant:
