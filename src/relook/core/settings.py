@@ -185,7 +185,7 @@ class EvidenceSettings:
     page_chars: int = setting(800, "characters of a page's text")
     thumbnails: bool = setting(False, "fetch the matches' small pictures")
     min_similarity: float | None = setting(
-        None, "least likeness of a library's picture; 0.3 for the built-in encoder if unset"
+        None, "least likeness of a library's picture; 0.48 for the built-in encoder if unset"
     )
 
 
