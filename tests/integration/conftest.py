@@ -1,6 +1,7 @@
 """Folders of pictures and libraries of the colour encoder."""
 
 import gc
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 import relook
+from relook.cli.main import main
 from relook.core.settings import SearchSettings
 from relook.core.types import Box
 from relook.testing import ColourEncoder, noise, patched, solid
@@ -74,3 +76,14 @@ def many(folder: Path, n: int, start: int = 0) -> list[Image.Image]:
     for seed, image in enumerate(images, start=start):
         image.save(folder / f"{seed:04}.png", compress_level=1)
     return images
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict]:
+    """Runs a command line here; its JSON answer."""
+
+    def run_it(*arguments: object, code: int = 0) -> dict:
+        assert main([*map(str, arguments), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return run_it

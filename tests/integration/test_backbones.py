@@ -42,15 +42,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_it(*arguments: object, code: int = 0) -> dict:
-        assert main([*map(str, arguments), "--json"]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return run_it
-
-
 def test_a_new_process_searches_without_a_flag(
     made: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

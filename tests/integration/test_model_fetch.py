@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from fake_hub import COMMIT, Hub, serving
 
-from relook.cli.main import main
 from relook.core import download
 from relook.core.errors import FetchError, ModelError
 from relook.core.retry import Retries
@@ -53,15 +52,6 @@ _CONFIGS = {
     },
     "tokenizer_config.json": {"pad_token": "<pad>"},
 }  # fmt: skip
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_it(*arguments: object, code: int = 0) -> dict:
-        assert main([*map(str, arguments), "--json"]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return run_it
 
 
 def test_only_the_files_of_the_variant_come(hub: Hub, run: Run) -> None:

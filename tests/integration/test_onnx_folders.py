@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import relook
-from relook.cli.main import main
 from relook.core.errors import InputError, ModelError
 from relook.core.images import decode
 from relook.encoders import onnx_export
@@ -41,15 +40,6 @@ def made(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "model"))
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_it(*arguments: object, code: int = 0) -> dict:
-        assert main([*map(str, arguments), "--json"]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return run_it
 
 
 def refused(folder: Path, **options: str) -> ModelError:

@@ -74,11 +74,8 @@ def upgrade_cost(
     Raises:
         RelookError: as `upgrade`.
     """
-    files = library.files
-    files.refresh()
-    _check_own(files)
-    encoder = library.encoders.chosen if encoder is None else encoder
-    new = upgrade_encoder(encoder, files.manifest)
+    files, encoder = library.files, library.encoders.chosen if encoder is None else encoder
+    new = _opened(files, encoder)
     try:
         return _cost(library, files, new)
     finally:
@@ -109,11 +106,8 @@ def upgrade(
         LibraryBusyError: another process writes; StorageError: the disk refused, or has no room.
         ModelError, MissingExtraError, InputError: when the encoder cannot be opened.
     """
-    files = library.files
-    files.refresh()
-    _check_own(files)
-    encoder = library.encoders.chosen if encoder is None else encoder
-    new = upgrade_encoder(encoder, files.manifest)
+    files, encoder = library.files, library.encoders.chosen if encoder is None else encoder
+    new = _opened(files, encoder)
     try:
         with WriterLock(library.folder):
             files.refresh()
@@ -131,7 +125,9 @@ def upgrade(
     return report
 
 
-def _check_own(files: LibraryFiles) -> None:
+def _opened(files: LibraryFiles, encoder: str | EncoderSettings | Encoder | None) -> Encoder:
+    """The encoder that the vectors of a library of its own would be made with."""
+    files.refresh()
     if files.shared is not None:
         raise InputError(
             "not_for_shared",
@@ -139,6 +135,7 @@ def _check_own(files: LibraryFiles) -> None:
             "index the pictures into a new collection: relook index DIR --store ADDRESS"
             " --encoder NAME",
         )
+    return upgrade_encoder(encoder, files.manifest)
 
 
 def _run(
