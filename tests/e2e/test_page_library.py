@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .conftest import Site, search, session_of
 
@@ -67,6 +67,31 @@ def test_a_filter_that_nothing_fits_says_so(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".more")).to_contain_text("Nothing was found")
     expect(page.locator(".more")).to_contain_text("take a minus term or a filter away")
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_filter_that_is_typed_while_the_page_loads_holds(
+    open_page: OpenPage, applied: bool
+) -> None:
+    page = open_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/libraries", hold)
+    page.reload()
+    page.get_by_role("searchbox").fill("red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Path", exact=True).fill("nowhere")
+    apply = page.get_by_role("button", name="Apply")
+    if applied:
+        apply.click()
+    held[0].continue_()
+    if not applied:
+        expect(page.get_by_role("heading", name="What are you looking for?")).to_be_visible()
+        apply.click()
+    expect(page.locator(".more")).to_contain_text("Nothing was found")
 
 
 def test_a_search_gets_another_name(open_page: OpenPage) -> None:

@@ -2,20 +2,16 @@
 
 import gc
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from library_parts import CORNER
 
 import relook
 from relook.cli.main import main
 from relook.core.settings import SearchSettings
-from relook.core.types import Box
-from relook.testing import ColourEncoder, noise, patched, solid
-
-CORNER = Box(0.5, 0.5, 1.0, 1.0)
+from relook.testing import ColourEncoder, patched, solid
 
 
 def pytest_collection_finish() -> None:
@@ -55,27 +51,6 @@ def open_library(tmp_path: Path) -> Iterator[Callable[..., relook.Library]]:
 @pytest.fixture
 def library(open_library: Callable[..., relook.Library]) -> relook.Library:
     return open_library(search=SearchSettings(fold=False))
-
-
-def names(page: relook.Page) -> list[str]:
-    return [hit.path.name for hit in page]
-
-
-def ids(library: relook.Library) -> dict[str, int]:
-    """Image id by path below the test's folder of pictures, of everything in the library."""
-    return {
-        os.fsdecode(image.facts.path).split("/pictures/")[-1]: image.image_id
-        for image in library.files.catalog.each_image()
-    }
-
-
-def many(folder: Path, n: int, start: int = 0) -> list[Image.Image]:
-    """Writes pictures 0000.png, 0001.png, ... that are all different."""
-    folder.mkdir(parents=True, exist_ok=True)
-    images = [noise(seed) for seed in range(start, start + n)]
-    for seed, image in enumerate(images, start=start):
-        image.save(folder / f"{seed:04}.png", compress_level=1)
-    return images
 
 
 @pytest.fixture

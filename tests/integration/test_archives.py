@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from archive_parts import picture, write_tar, write_zip
-from conftest import CORNER, ids, names
+from library_parts import CORNER, ids, names
 from test_incremental import counts
 
 import relook

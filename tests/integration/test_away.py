@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from archive_parts import picture, write_tar, write_zip
-from conftest import ids, many, names
+from library_parts import ids, many, names
 from test_incremental import counts
 
 import relook

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ids, many, names
+from library_parts import ids, many, names
 from PIL import Image
 
 import relook

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import many
+from library_parts import many
 from PIL import Image
 
 import relook

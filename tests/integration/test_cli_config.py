@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import many
+from library_parts import many
 
 import relook
 from relook.app.configured import SECTIONS, config_of, shipped, user_file

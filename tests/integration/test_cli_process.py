@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import many
+from library_parts import many
 from process_parts import HELD, held_midway, plugin_env
 
 from relook.testing import solid

@@ -8,7 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from conftest import many
+from library_parts import many
 
 import relook
 from relook.app.exchange import import_faiss, whole_pictures

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import many, names
+from library_parts import many, names
 from typer.testing import CliRunner
 
 import relook

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ids, many, names
+from library_parts import ids, many, names
 
 import relook
 from relook.core.errors import NotFoundError

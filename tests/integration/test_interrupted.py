@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import many
+from library_parts import many
 from test_incremental import counts
 
 import relook

@@ -18,7 +18,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
-from conftest import many
+from library_parts import many
 from process_parts import held_midway
 
 import relook

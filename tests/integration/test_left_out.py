@@ -8,7 +8,7 @@ import every_folder
 import pytest
 from archive_parts import picture, write_zip
 from camera_files import HEIC
-from conftest import ids
+from library_parts import ids
 from test_away import marked
 from typer.testing import CliRunner
 

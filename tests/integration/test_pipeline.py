@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ids, many
+from library_parts import ids, many
 from test_incremental import counts
 
 import relook

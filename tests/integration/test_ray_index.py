@@ -12,7 +12,7 @@ import pytest
 import ray
 import ray.data
 from archive_parts import write_zip
-from conftest import many
+from library_parts import many
 from PIL import Image
 from ray_parts import FAILS, KILLS, KILLS_ONCE, Fragile
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import fsspec
 import pytest
 from archive_parts import picture, write_tar, write_zip
-from conftest import CORNER, names
+from library_parts import CORNER, names
 from server_parts import error_of, serving
 from test_incremental import counts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from conftest import many
+from library_parts import many
 from PIL import Image
 
 import relook

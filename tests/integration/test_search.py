@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CORNER, ids, many, names
+from library_parts import CORNER, ids, many, names
 
 import relook
 from relook.core.errors import InputError, QueryError, RelookError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import many
+from library_parts import many
 from process_parts import PATIENCE_S, started
 from server_parts import TOKEN, Running, serving, wait_for
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import many
+from library_parts import many
 from server_parts import Running, serving
 from upgrade_parts import NewEncoder, register
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import mcp_parts
 import pytest
-from conftest import many
+from library_parts import many
 from mcp_parts import call, values
 from server_parts import serving
 

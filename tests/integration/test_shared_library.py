@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ids, many, names
+from library_parts import ids, many, names
 from milvus_parts import MilvusProcess, free_port
 from PIL import Image
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ids, many, names
+from library_parts import ids, many, names
 from upgrade_parts import HeldEncoder, NewEncoder, OldEncoder, register
 
 import relook

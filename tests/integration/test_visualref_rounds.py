@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import many
+from library_parts import many
 from numpy.typing import NDArray
 from server_parts import serving
 

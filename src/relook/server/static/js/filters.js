@@ -61,6 +61,7 @@ export function setUpFilters(apply) {
     opener.focus();
   });
   on("only", () => show(state.only));
+  on("library", () => panel.hidden || learnNames());
   return { opener, panel };
 }
 

@@ -68,6 +68,7 @@ async function start({ clear = true } = {}) {
   if (clear) {
     showWords("");
     clearPictures();
+    set({ only: { where: {}, path: null } }, "only");
   }
   await showStart(grid, openLibrary);
 }

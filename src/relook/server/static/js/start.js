@@ -20,10 +20,8 @@ export async function showStart(grid, openLibrary) {
       hits: [],
       pages: new Map(),
       showing: "after",
-      only: { where: {}, path: null },
     },
     "session",
-    "only",
     "marks",
     "view",
   );

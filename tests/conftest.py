@@ -1,0 +1,36 @@
+"""Every test has a home of its own: none finds what another, or the person, left in theirs."""
+
+import itertools
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+KINDS = ("DATA", "CACHE", "CONFIG", "STATE")
+# What the suite itself reads; every other RELOOK_* variable is the person's.
+OURS = ("RELOOK_KILLS", "RELOOK_LIVES", "RELOOK_SEED", "RELOOK_TEST_MILVUS")
+_homes = pytest.StashKey[tempfile.TemporaryDirectory]()
+_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """For what is made before a test, as the fixtures of a module are."""
+    config.stash[_homes] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    for name in [name for name in os.environ if name.startswith("RELOOK_") and name not in OURS]:
+        del os.environ[name]
+    for kind in KINDS:
+        os.environ[f"XDG_{kind}_HOME"] = os.path.join(config.stash[_homes].name, "shared", kind)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_homes].cleanup()
+
+
+@pytest.fixture(autouse=True)
+def own_home(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's libraries, caches and settings are by default; made by what needs it."""
+    home = Path(pytestconfig.stash[_homes].name, str(next(_numbers)))
+    for kind in KINDS:
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind))
+    return home
