@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletion
 
-__all__ = ["RIR_API", "search_by_image"]
-
 _LOG = logging.getLogger(__name__)
 _DEFAULT_MODEL, _MODEL_VARIABLE = "gpt-4o", "RELOOK_MODEL"
 _MAX_TOKENS = 200

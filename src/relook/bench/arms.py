@@ -22,9 +22,6 @@ from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints
 from relook.feedback.strategies import STRATEGIES
 
-__all__ = ["MARGIN", "ArmReport", "Stratum", "compare", "drawing", "plot_found"]
-
-
 MARGIN = 0.02
 """Change of a query's average precision from which it counts as harmed or helped."""
 

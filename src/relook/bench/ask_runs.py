@@ -20,8 +20,6 @@ from relook.rag.asker import Asker
 from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 
-__all__ = ["AskRun", "BenchQuestion", "bench_ask", "for_numbers", "read_bench_questions"]
-
 _NOT_LOOKED_UP = "not_looked_up"
 _PICTURE_KEYS = ("picture", "image", "image_id", "image_path", "url")
 _SNAKE = "What is the binomial name of the snake in the image? Give the binomial name only."

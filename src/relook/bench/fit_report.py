@@ -26,8 +26,6 @@ from relook.core.vectors import Floats
 from relook.search.engine import Engine
 from relook.search.fit import FitScale, fit_scale
 
-__all__ = ["Bin", "FitReport", "bench_fit", "calibration_error", "plot_fit", "reliability", "shows"]
-
 N_HITS = 40  # hits of a query whose fit is held against the truth
 _N_BINS, _N_BACKGROUND = 10, 200
 Flags = NDArray[np.bool_]

@@ -18,8 +18,6 @@ from relook.captioners.base import About
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import CaptionerSettings
 
-__all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts", "sized_prompt"]
-
 DEFAULT = "short"
 OWN_WORDS, OWN_TOKENS = 20, 64
 """Limits of a question in a person's own words, unless the settings say others."""

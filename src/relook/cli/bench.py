@@ -33,16 +33,14 @@ from relook.cli.ask import (
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.library.report import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from relook.bench.ask_runs import AskRun
     from relook.bench.identify import IdentifyResult
-
-__all__ = ["app"]
 
 _PROTOCOL = Protocol()
 _SHOWN_FAILURES = 10

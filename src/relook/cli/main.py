@@ -29,16 +29,12 @@ from relook.cli import (
     export_import,
     index,
     look,
-    mcp,
     model,
     search,
     serve,
-    upgrade,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
-
-__all__ = ["app", "main"]
 
 _CTRL_C, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -58,7 +54,7 @@ app.command("info")(index.info)
 app.command("move")(index.move)
 app.command("forget")(index.forget)
 app.command("compact")(index.compact)
-app.command("upgrade")(upgrade.upgrade)
+app.command("upgrade")(model.upgrade)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("look")(look.look)
@@ -66,7 +62,7 @@ app.command("refine")(look.refine)
 app.command("ask")(ask.ask)
 app.command("consent")(ask.consent)
 app.command("serve")(serve.serve)
-app.command("mcp")(mcp.mcp)
+app.command("mcp")(serve.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
 app.add_typer(model.app, name="model")

@@ -19,28 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address
+from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Page
 from relook.library.records import printable
-from relook.library.report import IndexReport, Progress, ProgressCallback, StageRate
+from relook.library.report import IndexReport
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = [
-    "clean_lines",
-    "out",
-    "print_error",
-    "print_json",
-    "print_notes",
-    "print_page",
-    "print_report",
-    "print_table",
-    "progress_bar",
-    "show_thumbnails",
-    "stage_line",
-    "thumbnail_protocol",
-    "thumbnail_sequence",
-]
 
 _SHOWN_SKIPS = 10
 _THUMBNAIL_PX = 120

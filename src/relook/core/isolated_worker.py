@@ -24,8 +24,6 @@ from relook.core.errors import ImageError
 from relook.core.images import Picture, decode
 from relook.core.settings import ImageLimits
 
-__all__ = ["main"]
-
 _MAX_FIELD_BYTES, _MAX_FIELDS_BYTES = 32 * 1024, 256 * 1024
 _MAX_FILES = 64
 _NICE = 10  # whoever searches goes first

@@ -21,8 +21,6 @@ from relook.encoders import hub
 from relook.encoders.onnx_layout import has_towers
 from relook.encoders.spec import has_only_onnx
 
-__all__ = ["Checkpoint", "fetch", "find"]
-
 _PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")

@@ -11,10 +11,6 @@ from relook.core.errors import MissingExtraError, ModelError
 from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place, is_out_of_memory
 
-__all__ = [
-    "check_loaded", "load_config", "load_model", "load_tokenizer", "quiet", "set_precision",
-]  # fmt: skip
-
 _LOG = logging.getLogger(__name__)
 _BOTH_TOWERS = ("get_image_features", "get_text_features")
 # Numbers 0, 1, 2, ...: made anew by the model, not learnt.

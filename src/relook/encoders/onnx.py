@@ -21,17 +21,14 @@ from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError, RelookError
 from relook.core.vectors import Floats
-from relook.encoders.devices import BatchSize, Place, is_out_of_memory
+from relook.encoders.devices import BatchSize, Place, choose_device, is_out_of_memory, open_session
 from relook.encoders.onnx_folder import OnnxFolder, find
-from relook.encoders.onnx_session import choose_device, open_session
 from relook.encoders.onnx_words import Words
 from relook.encoders.towers import TwoTowers
 
 if TYPE_CHECKING:
     import onnxruntime
     from PIL import Image
-
-__all__ = ["OnnxEncoder"]
 
 T = TypeVar("T")
 _VECTORS = ("image_embeds", "text_embeds", "embedding", "pooler_output")

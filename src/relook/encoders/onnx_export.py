@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError, ModelError
+from relook.core.errors import InputError, ModelError, disk_error
 from relook.core.registry import import_extra
 from relook.core.vectors import Floats
 from relook.encoders.hf import HfEncoder
@@ -30,8 +29,6 @@ from relook.encoders.onnx import OnnxEncoder
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["OPSET", "TOLERANCE", "Exported", "export"]
 
 OPSET = 17
 """Version of the operators: ONNX Runtime of 2022 and later has them."""

@@ -20,8 +20,6 @@ from relook.encoders.onnx_layout import Layout, layout_of
 from relook.encoders.onnx_words import WordRules
 from relook.encoders.pixels import Pixels
 
-__all__ = ["OnnxFolder", "fetch", "find"]
-
 _WHOLE_BYTES = 64 * 1024**2
 _WINDOW, _STRIDE = 4096, 65_536
 _POINTER = b"version https://git-lfs"

@@ -13,8 +13,6 @@ from urllib.parse import quote, unquote
 
 from relook.core.errors import InputError
 
-__all__ = ["ModelSpec"]
-
 _KIND = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 _ONNX = ("visual/*.onnx", "onnx/*.onnx", "*.onnx")

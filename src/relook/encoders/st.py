@@ -24,8 +24,6 @@ from relook.encoders.torch_towers import TorchTowers
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["StEncoder"]
-
 _SIDE_PX = 224  # of most towers; it only says how far a large JPEG may be decoded reduced
 
 

@@ -16,19 +16,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from relook.core.converter import from_json, salvage, to_json
+from relook.core.converter import from_json, salvage
 from relook.core.errors import InputError
 from relook.core.json_form import Between, FewStars, Longest, OneOf
+from relook.core.json_writer import to_json
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.session_values import Judgement, RoundRow, SessionRow
-
-__all__ = [
-    "JUDGEMENT", "MAX_PARTS", "MAX_PART_WEIGHT", "MAX_TEXT", "MAX_WEIGHT", "ROUND", "SESSION",
-    "Author", "Caption", "Choice", "HitRow", "ImageId", "OnlyShape", "RecordShape", "RoundNumber",
-    "Text", "TrialShape", "Weight", "bounded_query", "is_text", "read_json", "read_judgement",
-    "read_query", "read_round", "read_session", "record_problems", "record_values",
-]  # fmt: skip
 
 MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0

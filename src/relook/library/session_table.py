@@ -21,8 +21,6 @@ from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import sweep_tombstones
 
-__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,

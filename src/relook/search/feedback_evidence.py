@@ -15,9 +15,7 @@ from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
-from relook.library.session_table import Judgement
-
-__all__ = ["Fitted", "TypedWords", "background", "gather", "template"]
+from relook.library.session_values import Judgement
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000

@@ -27,11 +27,6 @@ from relook.library.files import LibraryFiles
 from relook.search.feedback_evidence import background
 from relook.stores.base import Mask
 
-__all__ = [
-    "FitScale", "distinct", "features", "fit_scale", "fits_of", "is_words",
-    "looked_for", "n_leading", "shows", "with_fits",
-]  # fmt: skip
-
 _SCALE, _SHOWN = "fit scale", "images that show words"
 _REMEMBERED = 8  # words; a byte an image each
 _SHOWS = 0.3  # chosen on training pictures

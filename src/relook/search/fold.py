@@ -10,8 +10,6 @@ from relook.core.vectors import Floats, Ints
 from relook.library.records import ImageRecord
 from relook.stores.base import VectorSource
 
-__all__ = ["fold"]
-
 _BLOCK = 256  # images that are compared with all before them at a time
 _FEW = 64 * 64
 

@@ -18,8 +18,6 @@ from pathlib import Path
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 
-__all__ = ["parse_query", "whole_query"]
-
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 # A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")

@@ -22,11 +22,6 @@ from relook.search.regions import BoxPlace, crop_vectors
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "INSTRUCTION", "Captioning", "JudgementRequest", "Prepared",
-    "about", "checked_caption", "checked_weight", "checked_words", "prepare",
-]  # fmt: skip
-
 Captioning = Callable[["Image.Image", About], str]
 """Puts words to a crop, knowing what the person looks for."""
 

@@ -17,7 +17,8 @@ from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.library.records import printable
 from relook.library.session_rows import record_values
-from relook.library.session_table import Judgement, RoundRow, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
@@ -30,8 +31,6 @@ from relook.search.session_file import (
     bad_file,
     read_file,
 )
-
-__all__ = ["FORMAT", "add_session", "export_session", "import_session"]
 
 
 def export_session(session: Session) -> dict[str, Any]:

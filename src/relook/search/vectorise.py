@@ -23,16 +23,6 @@ from relook.search.wording import negation_of, suggestion
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "combined",
-    "crop_image",
-    "crop_vector",
-    "part_vectors",
-    "part_weights",
-    "query_vector",
-    "read_words",
-]
-
 _WORDS = "words of the library"
 _N_READ = 20_000  # images whose words are read: a second's work at most
 

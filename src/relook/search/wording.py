@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files as resources
 
-__all__ = ["Negation", "negation_of", "suggestion"]
-
 _NEGATOR = re.compile(
     r"\b(?:without|no|not|except|excluding|minus|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?)\b"
     r"(?:\s+(?:for|any|have|having|wearing))*",

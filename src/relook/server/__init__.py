@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relook.gateway.listen import bind
     from relook.gateway.server_settings import ServerSettings, is_loopback
-    from relook.server.app import create_app
-    from relook.server.run import Server
+    from relook.server.app import Server, create_app
 
 __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
 

@@ -26,17 +26,16 @@ from relook.encoders.base import Encoder, encode_images
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
-from relook.search.engine import EncoderOf, Engine, Filter
+from relook.search.engine import EncoderOf, Engine
+from relook.search.filtering import Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
+from relook.serving.pictures import QueryPictures
 from relook.serving.pools import busy
-from relook.serving.query_pictures import QueryPictures
 from relook.serving.served_values import ServedFacts
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["Captioning", "RememberingEncoder", "ServedLibraries", "ServedLibrary"]
 
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]

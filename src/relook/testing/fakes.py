@@ -21,8 +21,6 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Fingerprint, Means
 from relook.encoders.spec import ModelSpec
 
-__all__ = ["COLOURS", "ColourCaptioner", "ColourEncoder", "noise", "patched", "solid"]
-
 COLOURS = ("black", "blue", "green", "cyan", "red", "magenta", "yellow", "white")
 _N = len(COLOURS)
 _CORNERS = (

@@ -24,8 +24,6 @@ from relook.providers.match import Match, MatchKind
 from relook.testing.contract import require
 from relook.testing.fakes import noise
 
-__all__ = ["check_provider", "sample_subject"]
-
 _ADDRESS = "https://pictures.example.org/picture.png"
 
 

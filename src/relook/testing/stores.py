@@ -16,8 +16,6 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.stores.base import Mask, Store
 from relook.testing.contract import TOLERANCE, close_to, require
 
-__all__ = ["MemorySource", "check_store"]
-
 _LIMIT = 20
 
 

@@ -22,8 +22,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from relook.testing.fakes import noise
 
-__all__ = ["Asked", "Reply", "WebServer", "picture_bytes", "serving"]
-
 
 @dataclass(frozen=True)
 class Asked:
