@@ -224,8 +224,8 @@ async def search_by_image(
 
     result = await asyncio.to_thread(find)
     if result.outcome is not Outcome.FOUND or result.screenshot is None:
-        told = result.message or "nothing was found"
-        raise FetchError("no_results_page", f"no page of results: {told}", result.hint)
+        reason = result.message or "nothing was found"
+        raise FetchError("no_results_page", f"no page of results: {reason}", result.hint)
     path = Path(screenshot_path)
     _write_files(path.parent, {path.name: result.screenshot})
     return os.fspath(screenshot_path)

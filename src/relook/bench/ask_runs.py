@@ -72,7 +72,7 @@ class AskRun(JsonValue):
     @property
     def n_not_looked_up(self) -> Annotated[int, SHOWN]:
         """Questions among `failed` whose every look-up failed."""
-        return sum(one["code"] == _NOT_LOOKED_UP for one in self.failed)
+        return sum(failure["code"] == _NOT_LOOKED_UP for failure in self.failed)
 
 
 def for_numbers(texts: PromptTexts) -> PromptTexts:
@@ -180,11 +180,13 @@ def _lost(results: Sequence[ProviderResult]) -> list[str]:
     Raises:
         AnswerError: `not_looked_up` when all of them did.
     """
-    lost = [one for one in results if one.outcome not in (Outcome.FOUND, Outcome.NOTHING)]
+    lost = [result for result in results if result.outcome not in (Outcome.FOUND, Outcome.NOTHING)]
     if results and len(lost) == len(results):
-        told = "; ".join(f"{one.provider}: {one.message or one.outcome.value}" for one in lost)
-        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {told}", lost[0].hint)
-    return [one.provider for one in lost]
+        reasons = "; ".join(
+            f"{result.provider}: {result.message or result.outcome.value}" for result in lost
+        )
+        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {reasons}", lost[0].hint)
+    return [result.provider for result in lost]
 
 
 def _question(idx: int, category: str, row: Mapping[str, Any], folder: Path) -> BenchQuestion:

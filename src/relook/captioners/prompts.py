@@ -56,8 +56,8 @@ class Prompt:
             parts.append(self.relevant if about.relevant else self.irrelevant)
         parts.append(_line(about.instruction))
         label = {None: "", True: "relevant", False: "irrelevant"}[about.relevant]
-        asked = " ".join(part for part in parts if part)
-        return _PLACES.sub(lambda place: {"query": query, "label": label}[place[1]], asked)
+        question = " ".join(part for part in parts if part)
+        return _PLACES.sub(lambda place: {"query": query, "label": label}[place[1]], question)
 
 
 def shipped_prompts() -> dict[str, Prompt]:

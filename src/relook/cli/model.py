@@ -111,22 +111,26 @@ def fetch(
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
         variant = spec.options.get("variant", "")
         with progress_bar(as_json) as progress:
-            found = onnx_folder.fetch(spec.model, revision, variant, progress)
+            fetched = onnx_folder.fetch(spec.model, revision, variant, progress)
     elif spec.model:
         with progress_bar(as_json) as progress:
-            found = fetch_checkpoint(spec.model, revision, progress)
+            fetched = fetch_checkpoint(spec.model, revision, progress)
     else:
         raise NotFoundError(
             "unknown_model", f"{model} is not fetched from anywhere",
             f"there are: {', '.join(KNOWN)}; or name a hub id, ORG/NAME",
         )  # fmt: skip
-    found.check()
+    fetched.check()
     if as_json:
-        facts = {"revision": found.revision, "folder": str(found.folder), "n_bytes": found.n_bytes}
+        facts = {
+            "revision": fetched.revision,
+            "folder": str(fetched.folder),
+            "n_bytes": fetched.n_bytes,
+        }
         print_json({"model": spec.model, "encoder": str(spec), **facts})
         return
     sys.stdout.write(
-        f"{spec.model} {found.revision}: {found.n_bytes / 1e6:,.0f} MB in {found.folder}\n"
+        f"{spec.model} {fetched.revision}: {fetched.n_bytes / 1e6:,.0f} MB in {fetched.folder}\n"
         f"index with it: relook index FOLDER --encoder {model}\n"
     )
 

@@ -151,11 +151,11 @@ _HINTS = {
 }
 
 
-def disk_error(told: str, error: OSError, hint: str = "") -> StorageError:
+def disk_error(message: str, error: OSError, hint: str = "") -> StorageError:
     """The error to raise for a file that could not be written.
 
     Args:
-        told: What could not be done, without the reason.
+        message: What could not be done, without the reason.
         error: Why.
         hint: What to do when the disk is full, where more can be said than usual.
 
@@ -169,4 +169,4 @@ def disk_error(told: str, error: OSError, hint: str = "") -> StorageError:
     elif error.errno in _FAILED:
         code = "disk_failed"
     hint = hint if hint and code == "disk_refused" else _HINTS[code]
-    return StorageError(code, f"{told}: {error.strerror or error}", hint)
+    return StorageError(code, f"{message}: {error.strerror or error}", hint)

@@ -38,10 +38,10 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     _send(sink, {"unbounded": _give_up(int(sys.argv[1]))})
     while head := source.read(4):
-        asked = json.loads(source.read(int.from_bytes(head, "big")))
-        data = source.read(asked["n_bytes"])
-        _bound_cpu(asked["limits"]["isolated_s"])
-        result, pixels = _decoded(data, asked["min_px"], ImageLimits(**asked["limits"]))
+        order = json.loads(source.read(int.from_bytes(head, "big")))
+        data = source.read(order["n_bytes"])
+        _bound_cpu(order["limits"]["isolated_s"])
+        result, pixels = _decoded(data, order["min_px"], ImageLimits(**order["limits"]))
         del data
         _send(sink, result, pixels)
 

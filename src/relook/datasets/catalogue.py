@@ -154,7 +154,8 @@ def write_missing_labels(pictures: Path, sidecar: Path) -> int:
         InputError: `no_labels`, as `write_labels`.
     """
     known = any(
-        pictures.name == one.pictures and sidecar.name in one.metadata for one in RETAIL.values()
+        pictures.name == dataset.pictures and sidecar.name in dataset.metadata
+        for dataset in RETAIL.values()
     )
     if not known or sidecar.exists() or not pictures.is_dir():
         return 0

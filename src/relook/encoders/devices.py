@@ -47,8 +47,8 @@ class Place:
         """As torch has it."""
         import torch
 
-        found: torch.dtype = getattr(torch, self.dtype)
-        return found
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     @property
     def first_batch(self) -> int:
@@ -117,9 +117,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # an error of torch comes from a torch that is loaded
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
-    told = str(error).lower()
+    message = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        words in told for words in ("out of memory", "not enough memory", "can't allocate memory")
+        words in message
+        for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
 
 

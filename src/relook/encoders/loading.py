@@ -101,10 +101,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
 
 def needs_package(checkpoint: Checkpoint, error: ImportError) -> MissingExtraError:
     """What to say when transformers wants a package that is not installed."""
-    told = " ".join(str(error).split())[:200]
+    message = " ".join(str(error).split())[:200]
     return MissingExtraError(
         "missing_extra",
-        f"{checkpoint.model} needs a package that is not installed: {told}",
+        f"{checkpoint.model} needs a package that is not installed: {message}",
         "pip install 'relook[hf]', or the package that is named",
     )
 
@@ -187,12 +187,12 @@ def reporting(checkpoint: Checkpoint, place: Place) -> Iterator[None]:
                 f" ({place.dtype})",
                 "end other programs that use it, take a smaller model, or use --device cpu",
             ) from error
-        told = " ".join(str(error).split())[:300]
-        if _OTHER_SHAPES in told:  # it refers to a report that nobody sees
-            told = "its weights have other shapes than its config.json says"
+        message = " ".join(str(error).split())[:300]
+        if _OTHER_SHAPES in message:  # it refers to a report that nobody sees
+            message = "its weights have other shapes than its config.json says"
         raise ModelError(
             "model_changed",
-            f"{checkpoint.model} cannot be loaded: {told}",
+            f"{checkpoint.model} cannot be loaded: {message}",
             "its files may not belong together; fetch or save it again",
         ) from error
 

@@ -180,8 +180,8 @@ def _tower(model: Any, method: str, names: list[str]) -> Any:
             self.model = model
 
         def forward(self, *given: Any) -> Any:
-            found = getattr(self.model, method)(**dict(zip(names, given, strict=True)))
-            return getattr(found, "pooler_output", found)
+            output = getattr(self.model, method)(**dict(zip(names, given, strict=True)))
+            return getattr(output, "pooler_output", output)
 
     return Tower().eval()
 
@@ -208,9 +208,9 @@ def _write_graph(tower: Any, example: dict[str, Any], path: Path, output: str, o
     except OSError:
         raise
     except Exception as error:  # the tracer fails with whatever the model's code raises
-        told = " ".join(str(error).split())[:300]
+        message = " ".join(str(error).split())[:300]
         raise ModelError(
-            "not_exported", f"torch {torch.__version__} cannot export {path.stem}: {told}",
+            "not_exported", f"torch {torch.__version__} cannot export {path.stem}: {message}",
             "use the checkpoint itself: hf:FOLDER",
         ) from error  # fmt: skip
 

@@ -226,11 +226,11 @@ class TwoTowers(ABC):
         """See `Encoder.encode_prepared`."""
         flat = [crop for picture in prepared for crop in picture]
         vectors = in_batches(flat, self._encode_crops, self._batch, self.place)
-        found, at = [], 0
+        groups, at = [], 0
         for picture in prepared:
-            found.append(np.stack(vectors[at : at + len(picture)]))  # [t, d]
+            groups.append(np.stack(vectors[at : at + len(picture)]))  # [t, d]
             at += len(picture)
-        return found
+        return groups
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """See `Encoder.encode_texts`."""

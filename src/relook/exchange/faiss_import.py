@@ -211,10 +211,10 @@ class Importer:
             if isinstance(read, SkippedFile):
                 skips.append(read)
             elif not usable[row]:
-                told = (
+                message = (
                     f"row {row} of its batch in the index is no direction (zero, or not a number)"
                 )
-                skips.append(SkippedFile(read.facts, "bad_vector", told))
+                skips.append(SkippedFile(read.facts, "bad_vector", message))
             else:
                 entries.append(Entry(read, units[row : row + 1]))
         self._writer.commit(entries, skips)

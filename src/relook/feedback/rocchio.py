@@ -102,7 +102,7 @@ def by_words(evidence: Evidence, fit: Callable[[Evidence], Scorer]) -> Scorer:
     scorer = fit(replace(evidence, query=moved.vector, words=()))
     if not isinstance(scorer, LinearScorer):
         return scorer
-    parts = [one for part in scorer.parts for one in _parted(part, moved)]
+    parts = [piece for part in scorer.parts for piece in _parted(part, moved)]
     return replace(scorer, parts=_merged(parts))
 
 
@@ -113,7 +113,7 @@ def _parted(part: Contribution, moved: LinearScorer) -> list[Contribution]:
     is_multiple = np.allclose(part.vector, scale * vector, atol=1e-4 * max(abs(scale), 1.0))
     if part.name != "query" or not is_multiple:
         return [part]
-    return [_scaled(one, scale) for one in moved.parts]
+    return [_scaled(part, scale) for part in moved.parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,10 @@ class _Statement:
 def _stated(words: Sequence[Words]) -> list[_Statement]:
     return [
         _Statement(
-            f"words {'relevant' if one.sign > 0 else 'irrelevant'}: {one.text}",
-            one.sign, one.phrases.astype(np.float64), round=one.round,
+            f"words {'relevant' if statement.sign > 0 else 'irrelevant'}: {statement.text}",
+            statement.sign, statement.phrases.astype(np.float64), round=statement.round,
         )
-        for one in words
+        for statement in words
     ]  # fmt: skip
 
 
@@ -163,8 +163,8 @@ def _update(
     statements += _stated(words)
     groups = [statements]
     if options.rounds != "refit":
-        numbers = sorted({one.round for one in statements})
-        groups = [[one for one in statements if one.round == n] for n in numbers]
+        numbers = sorted({statement.round for statement in statements})
+        groups = [[statement for statement in statements if statement.round == n] for n in numbers]
     current = LinearScorer(evidence.query, (first,))
     for group in groups:
         moves = _moves(group, options)
@@ -182,13 +182,13 @@ def _moves(statements: Sequence[_Statement], options: RocchioOptions) -> list[Co
     """What each statement adds: its share of the mean of its side."""
     moves = []
     for sign, weight in ((1, options.relevant), (-1, -options.irrelevant)):
-        side = [one for one in statements if one.sign == sign]
-        mass = sum(one.weight * len(one.vectors) for one in side)
-        for one in side:
+        side = [statement for statement in statements if statement.sign == sign]
+        mass = sum(statement.weight * len(statement.vectors) for statement in side)
+        for statement in side:
             if weight != 0:
-                share = weight * one.weight / mass
-                vector = share * one.vectors.sum(axis=0)  # [d]
-                moves.append(Contribution(one.name, vector, one.judgement))
+                share = weight * statement.weight / mass
+                vector = share * statement.vectors.sum(axis=0)  # [d]
+                moves.append(Contribution(statement.name, vector, statement.judgement))
     return moves
 
 

@@ -257,9 +257,9 @@ class Engine:
 
     def _by_image(self, rows: Ints, scores: Floats) -> Ranking:
         """Each image's best tile, best image first."""
-        found = rows >= 0
-        at, tile, alive = self._owners(rows[found])
-        weighted = np.where(tile > 0, scores[found] * self.encoder.tile_weight, scores[found])
+        filled = rows >= 0
+        at, tile, alive = self._owners(rows[filled])
+        weighted = np.where(tile > 0, scores[filled] * self.encoder.tile_weight, scores[filled])
         order = np.argsort(-weighted[alive], kind="stable")
         owners = self.files.row_table[at[alive][order], 2]
         _, firsts = np.unique(owners, return_index=True)

@@ -120,18 +120,18 @@ def _matching(
     """Those that a filter lets through; the last few filters are kept."""
     known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_ALLOWED, {})
     key = (tuple(sorted(where.items())), path, away)
-    found = known.get(key)
-    if found is None:
+    entry = known.get(key)
+    if entry is None:
         places = files.now.places(files.catalog.matching(dict(where), path))
         images = np.zeros(len(files.row_table), np.bool_)
         images[places[places >= 0]] = True
         if not away:
             images &= files.now.present()[1]
-        found = files.rows_of(files.row_table[images]), images
+        entry = files.rows_of(files.row_table[images]), images
         for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
             known.pop(old, None)  # another thread may have been faster
-        known[key] = found
-    return found
+        known[key] = entry
+    return entry
 
 
 _OWN = ("title", "caption", "format", "taken_at")

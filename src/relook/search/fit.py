@@ -140,7 +140,7 @@ def features(
     near = np.partition(described, -_NEAR, axis=1)[:, -_NEAR:]  # [q, 10]
     expected = vectors @ means.fit.expected + means.fit.expected_bias
     per_query = (mean, deviation, near.max(axis=1), near.mean(axis=1), expected)
-    columns = [scores, *(np.broadcast_to(one[:, None], scores.shape) for one in per_query)]
+    columns = [scores, *(np.broadcast_to(values[:, None], scores.shape) for values in per_query)]
     stacked: Floats = np.stack(columns, axis=-1).astype(np.float32)
     return stacked
 

@@ -168,7 +168,7 @@ def checked_words(words: str) -> str:
     Raises:
         InputError: `bad_words` when they are no text, or very long.
     """
-    if not isinstance(words, str) or any("\ud800" <= one <= "\udfff" for one in words):
+    if not isinstance(words, str) or any("\ud800" <= letter <= "\udfff" for letter in words):
         raise InputError("bad_words", f"{words!r:.80} is no text that can be kept")
     if len(words) > MAX_TEXT:
         raise InputError(

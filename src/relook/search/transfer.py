@@ -40,9 +40,9 @@ def export_session(session: Session) -> dict[str, Any]:
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    asked = [part.image_id for part in session.query.parts if part.image_id is not None]
+    example_ids = [part.image_id for part in session.query.parts if part.image_id is not None]
     judged = [judgement.image_id for judgement in judgements]
-    named = dict.fromkeys([*asked, *shown, *judged])
+    named = dict.fromkeys([*example_ids, *shown, *judged])
     records = session.engine.files.catalog.images(named, missing_ok=True)
     file = SessionFile(
         format=FORMAT,
@@ -150,7 +150,7 @@ def _notes(
     file: SessionFile, ids: Mapping[int, int], judgements: Sequence[Judgement]
 ) -> tuple[str, ...]:
     n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - len(judgements)
-    n_blind = sum(one.box is not None and one.crop is None for one in judgements)
+    n_blind = sum(judgement.box is not None and judgement.crop is None for judgement in judgements)
     notes = []
     if n_missing:
         notes.append(f"{n_missing} pictures of the session are not in this library")

@@ -110,7 +110,7 @@ def _reworded(query: Query, files: LibraryFiles) -> list[str]:
         if part.text is None:
             continue
         if part.weight > 0 and (negation := negation_of(part.text)):
-            left = " and ".join(f'"{one}"' for one in negation.unwanted)
+            left = " and ".join(f'"{thing}"' for thing in negation.unwanted)
             notes.append(
                 f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
                 f"type: {negation.line}"

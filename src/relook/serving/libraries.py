@@ -203,7 +203,7 @@ def _remembering(encoder_of: EncoderOf) -> EncoderOf:
 
     def of(manifest: Manifest) -> Encoder:
         encoder = encoder_of(manifest)
-        known = next((one for one in last if one.inner is encoder), None)
+        known = next((entry for entry in last if entry.inner is encoder), None)
         if known is None:
             known = RememberingEncoder(encoder)
             last[:] = [known, *last[:1]]  # requests under way may still use the one before

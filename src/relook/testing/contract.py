@@ -67,14 +67,14 @@ def unit_rows(vectors: NDArray[np.float32], what: str) -> None:
 
 
 def close_to(
-    one: NDArray[np.float32],
-    other: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    expected: NDArray[np.float32],
     promise: str,
     tolerance: float = TOLERANCE,
 ) -> None:
     """Requires two arrays to be equal within a tolerance; that of the seams is 1e-4."""
-    require(one.shape == other.shape, promise, f"shapes {one.shape} and {other.shape}")
-    apart = float(np.abs(one.astype(np.float64) - other).max(initial=0.0))
+    require(rows.shape == expected.shape, promise, f"shapes {rows.shape} and {expected.shape}")
+    apart = float(np.abs(rows.astype(np.float64) - expected).max(initial=0.0))
     require(apart <= tolerance, promise, f"they are {apart:.5f} apart")
 
 
@@ -145,8 +145,8 @@ def _check_batches(captioner: Captioner, max_words: int) -> None:
     together = captioner.caption(images)
     require([image.tobytes() for image in images] == before, "crops stay as they were")
     require(len(together) == len(images), "each crop gets its answer", len(together))
-    for found in together:
-        _check_found(found, max_words)
+    for caption in together:
+        _check_found(caption, max_words)
     alone = [captioner.caption([image])[0] for image in images]
     require(_texts(alone) == _texts(together), "answers come in the order of the crops")
     require(captioner.caption([]) == [], "no crops get no answers")
@@ -171,29 +171,33 @@ def _check_found(found: Captioned, max_words: int) -> None:
 
 def _texts(answers: Sequence[Captioned]) -> list[list[str]]:
     return [
-        [found.code] if isinstance(found, AnswerError) else [phrase.text for phrase in found]
-        for found in answers
+        [caption.code] if isinstance(caption, AnswerError) else [phrase.text for phrase in caption]
+        for caption in answers
     ]
 
 
 def _check_limit(captioner: Captioner) -> None:
     for limit in (1, 3):
-        found = captioner.caption([solid("red")], limit)[0]
-        if not isinstance(found, AnswerError):
-            require(len(found) <= limit, f"at most {limit} phrases when so many are asked", found)
-            require(all(isinstance(one, Phrase) for one in found), "phrases are Phrase", found)
+        caption = captioner.caption([solid("red")], limit)[0]
+        if not isinstance(caption, AnswerError):
+            require(
+                len(caption) <= limit, f"at most {limit} phrases when so many are asked", caption
+            )
+            require(
+                all(isinstance(phrase, Phrase) for phrase in caption), "phrases are Phrase", caption
+            )
 
 
 def _check_about(captioner: Captioner, max_words: int) -> None:
     """Odd words in a query are words and no form to be filled in."""
-    for found in captioner.caption([solid("red"), solid("blue")], about=_ABOUT):
-        _check_found(found, max_words)
+    for caption in captioner.caption([solid("red"), solid("blue")], about=_ABOUT):
+        _check_found(caption, max_words)
 
 
 def _check_stop(captioner: Captioner) -> None:
     answers = captioner.caption(_pictures(), stop=lambda: True)
-    codes = [found.code if isinstance(found, AnswerError) else "" for found in answers]
+    codes = [caption.code if isinstance(caption, AnswerError) else "" for caption in answers]
     require(codes == ["cancelled"] * len(_pictures()), "stopped work says `cancelled`", codes)
-    for found in captioner.caption([solid("red")], stop=lambda: False):
-        wrong = isinstance(found, AnswerError) and found.code == "cancelled"
-        require(not wrong, "work that is not stopped is not cancelled", found)
+    for caption in captioner.caption([solid("red")], stop=lambda: False):
+        wrong = isinstance(caption, AnswerError) and caption.code == "cancelled"
+        require(not wrong, "work that is not stopped is not cancelled", caption)
