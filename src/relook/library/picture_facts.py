@@ -97,6 +97,17 @@ _TIME = re.compile(
     r"(\d{4})[:-](\d\d)(?:[:-](\d\d))?(?:[T ]+(\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?"
     r"\s*(Z|[+-]\d\d:?\d\d)?"
 )
+# What cameras and programs write where a caption belongs. Source: descriptions of photographs in
+# public collections (Wikimedia Commons' list of default captions of cameras, among others).
+_BY_PROGRAMS = re.compile(
+    r"(?:(?:olympus|konica minolta|minolta|kodak|samsung|panasonic|ricoh|nikon|canon|sony)?\W*"
+    r"digital (?:still )?camera|sony dsc|dcf ?1\.\d|dsc\d*|dig|image|picture|photo|untitled|default"
+    r"|(?:file )?(?:written|created|made|generated|optimi[sz]ed|processed|compressed|edited)"
+    r" (?:by|with|using|in) (?:the )?(?:adobe|photoshop|gimp|picasa|vsco|lightroom|paint|imagemagick"
+    r"|inkscape|canva|snapseed|jpegmini|ebay|acdsee|irfanview|corel|xv\b|\S+ v?\d+\.\d).*|creator: gd-jpeg.*|lead technologies.*|applemark|jfif.*|exif_.*"
+    r"|(?:charset|binary|software|user) ?(?:=|:|comments?\b).*|ascii|picasa|[\W_]*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _COORDINATE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
 
 
@@ -107,12 +118,19 @@ def embedded_words(picture: Picture) -> Words:
     )  # fmt: skip
     words = Words()
     for block in blocks:
-        words = words.over(block)
+        words = words.over(
+            Words(_of_people(block.title), _of_people(block.caption), block.metadata)
+        )
     keywords = [block.metadata.get("keywords", "") for block in blocks]
     facts = {**words.metadata, **_joined("keywords", ", ".join(keywords).split(", "))}
     if exif_time := _exif_time(picture):  # the camera's own, before an editor's
         facts |= exif_time
     return Words(words.title, words.caption, facts)
+
+
+def _of_people(text: str) -> str:
+    """A text; empty when a camera or a program wrote it."""
+    return "" if _BY_PROGRAMS.fullmatch(text.strip()) else text
 
 
 def xmp_words(packet: bytes) -> Words:

@@ -19,7 +19,7 @@ __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
 
 # Its settings are read where FastAPI is not installed, so the rest is imported on first use.
 _HOMES = {
-    "Server": "server.run",
+    "Server": "server.app",
     "ServerSettings": "gateway.server_settings",
     "bind": "gateway.listen",
     "create_app": "server.app",
