@@ -99,13 +99,17 @@ _TIME = re.compile(
 )
 # What cameras and programs write where a caption belongs. Source: descriptions of photographs in
 # public collections (Wikimedia Commons' list of default captions of cameras, among others).
+_PROGRAMS = (
+    r"adobe|photoshop|gimp|picasa|vsco|lightroom|paint|imagemagick|inkscape|canva|snapseed|jpegmini"
+    r"|ebay|acdsee|irfanview|corel|xv\b|\S+ v?\d+\.\d"
+)
 _BY_PROGRAMS = re.compile(
     r"(?:(?:olympus|konica minolta|minolta|kodak|samsung|panasonic|ricoh|nikon|canon|sony)?\W*"
-    r"digital (?:still )?camera|sony dsc|dcf ?1\.\d|dsc\d*|dig|image|picture|photo|untitled|default"
+    r"digital (?:still )?camera|sony dsc|dcf ?1\.\d|dsc\d*|dig|image|picture|photo|untitled"
     r"|(?:file )?(?:written|created|made|generated|optimi[sz]ed|processed|compressed|edited)"
-    r" (?:by|with|using|in) (?:the )?(?:adobe|photoshop|gimp|picasa|vsco|lightroom|paint|imagemagick"
-    r"|inkscape|canva|snapseed|jpegmini|ebay|acdsee|irfanview|corel|xv\b|\S+ v?\d+\.\d).*|creator: gd-jpeg.*|lead technologies.*|applemark|jfif.*|exif_.*"
-    r"|(?:charset|binary|software|user) ?(?:=|:|comments?\b).*|ascii|picasa|[\W_]*)",
+    rf" (?:by|with|using|in) (?:the )?(?:{_PROGRAMS}).*"
+    r"|creator: gd-jpeg.*|lead technologies.*|applemark|jfif.*|exif_.*|default|ascii|picasa"
+    r"|(?:charset|binary|software|user) ?(?:=|:|comments?\b).*|[\W_]*)",
     re.IGNORECASE | re.DOTALL,
 )
 _COORDINATE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
