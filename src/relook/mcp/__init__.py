@@ -24,8 +24,8 @@ _HOMES = {
     "McpSettings": "mcp_settings",
     "McpState": "mcp_state",
     "create_server": "server",
-    "http_server": "http",
-    "run_http": "http",
+    "http_server": "server",
+    "run_http": "server",
 }
 
 
