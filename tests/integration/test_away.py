@@ -393,6 +393,21 @@ def test_a_spoiled_file_does_not_keep_others_from_being_deleted(
     assert (report.n_removed, report.n_unchanged, report.n_away) == (1, 2, 1)
 
 
+def test_files_that_are_spoiled_alike_are_told_once(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    library.add(pictures)
+    for name in ("chelsea.png", "horse.png"):
+        (usb / name).write_bytes(b"")
+    (pictures / "red.png").write_bytes(b"")
+    library.add()
+    empty = "cannot be used: the file is empty (0 bytes)"
+    assert library.info()["away"] == [
+        {"place": str(usb), "reason": f"has files that {empty}", "n": 2},
+        {"place": str(pictures / "red.png"), "reason": empty, "n": 1},
+    ]
+
+
 def test_a_folder_with_the_name_of_a_picture_is_not_that_picture(
     library: relook.Library, pictures: Path
 ) -> None:

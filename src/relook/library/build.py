@@ -372,13 +372,13 @@ class Builder:
         catalog, met = self._files.catalog, survey.present | self._new_skips
         skipped = {file.facts.path: file for file in catalog.skipped()}
         unread = {
-            image_id: (path, why_away(file))
+            image_id: file
             for path, file in skipped.items()
             if path in met - survey.mended and file.code != WORKER_FAILED
             if (image_id := self._known_as(path))
         }
         sort_missing(
-            catalog, survey, self._homes, unread, self._report,
+            catalog, survey, self._homes, why_away(unread), self._report,
             every=self._files.shared is not None,
         )  # fmt: skip
         stale = {path for path in skipped.keys() - met if self._scan.covers(path)} | survey.mended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from relook.core.picture_paths import inside, is_url
 from relook.library.catalog import Catalog
@@ -14,7 +14,7 @@ from relook.library.left_out import left_out_note, other_files, others_note, put
 from relook.library.records import SkippedFile, printable
 from relook.library.report import IndexReport
 from relook.library.scan import Scan
-from relook.library.whereabouts import away_note
+from relook.library.whereabouts import away_note, place_of
 
 _SHOWN = 3
 
@@ -104,9 +104,29 @@ def _misnamed_note(misnamed: list[tuple[bytes, str]]) -> str:
     return f"{n} indexed, though the suffix says another format: {', '.join(several)}"
 
 
-def why_away(skip: SkippedFile) -> str:
-    """The reason why an image is away whose file is listed, and cannot be read or used."""
-    path = skip.facts.path
+def why_away(unread: Mapping[int, SkippedFile]) -> dict[int, tuple[bytes, str]]:
+    """Why images are away whose files are listed, and cannot be read or used.
+
+    Args:
+        unread: Image id -> its file.
+
+    Returns:
+        Image id -> place and reason: the file, or its folder where several say the same.
+    """
+    reasons = {image_id: _reason(file) for image_id, file in unread.items()}
+    alike = Counter((place_of(unread[i].facts.path), reason) for i, reason in reasons.items())
+    why = {}
+    for image_id, reason in reasons.items():
+        path = unread[image_id].facts.path
+        place = place_of(path)
+        several = f"has files that {reason}".replace("that is a link", "that are links")
+        why[image_id] = (place, several) if alike[place, reason] > 1 else (path, reason)
+    return why
+
+
+def _reason(file: SkippedFile) -> str:
+    path = file.facts.path
     if not is_url(path) and os.path.islink(path) and not os.path.exists(path):
         return "is a link to what is not there"
-    return f"cannot be {'read' if skip.code in PASSING else 'used'}: {skip.message}"
+    verb = "read" if file.code in PASSING else "used"
+    return f"cannot be {verb}: {file.message.removeprefix('cannot read it: ')}"
