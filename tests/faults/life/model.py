@@ -79,6 +79,7 @@ class Model:
         self.sessions: dict[str, SessionModel] = {}
         self.forgotten: set[tuple[str, int]] = set()  # place and picture: may return as it was
         self.taken_out: set[int] = set()  # by a repair: the file at their place is an edit of them
+        self.half_seen: set[int] = set()  # came in a run that was killed: beside what, nobody knows
         self.is_settled = False  # whether the last run saw everything
 
     def referred(self) -> set[int]:
@@ -190,12 +191,13 @@ class Model:
         before = {i: o for i, o in self.images.items() if o.state != "gone" or i in referred}
         run = _Run(
             before, referred, disk, actual, tuple(roots), said or {}, whole, self.forgotten,
-            spoiled, self.taken_out,
+            spoiled, self.taken_out, self.half_seen,
         )  # fmt: skip
         run.check()
         kept = {i: replace(self.images[i], state="gone") for i in run.kept_gone()}
         self.images = {**kept, **run.images_now()}
         self.taken_out -= actual.keys()
+        self.half_seen = set() if whole else self.half_seen | (actual.keys() - before.keys())
         self.is_settled = whole and set(roots) == set(ROOTS)
 
 
@@ -213,6 +215,7 @@ class _Run:
     forgotten: Collection[tuple[str, int]] = ()
     spoiled: Collection[str] = ()
     taken_out: Collection[int] = ()
+    half_seen: Collection[int] = ()
 
     def __post_init__(self) -> None:
         self.within = {p: n for p, n in self.disk.items() if self._is_covered(p)}
@@ -359,7 +362,7 @@ class _Run:
         """Whether a file is missing from a folder that shows another as it was."""
         if image.state != "here" or image_id in self.referred or not self.whole:
             return False
-        if image.place in self.spoiled:
+        if image.place in self.spoiled or image_id in self.half_seen:
             return False
         return self._is_covered(image.place) and self._shows_another(image)
 
@@ -368,8 +371,8 @@ class _Run:
         folder = _folder(image.place)
         return any(
             _folder(other.place) == folder and self.disk.get(other.place) == other.picture
-            for other in self.before.values()
-            if other.state == "here"
+            for i, other in self.before.items()
+            if other.state == "here" and i not in self.half_seen
         )
 
     def _is_covered(self, place: str) -> bool:

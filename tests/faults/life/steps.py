@@ -256,7 +256,7 @@ class Life(FileSteps, SessionSteps):
         if image_id is None:
             return False
         files = self.library.files
-        image = files.catalog.images([image_id])[0]
+        [image] = files.catalog.images([image_id])
         path = vectors_path(self.folder, files.catalog.vectors_file())
         with open(path, "r+b") as file:
             file.seek(image.first_row * files.vectors.dim * 2)
