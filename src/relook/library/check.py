@@ -29,6 +29,7 @@ from relook.library.catalog import Catalog
 from relook.library.check_catalog import (
     AGAIN,
     check_images,
+    check_rows,
     check_sqlite,
     images_named,
 )
@@ -130,6 +131,7 @@ class _Check:
             with closing(catalog), catalog.reading():
                 report.generation = catalog.generation()
                 check_sqlite(catalog, report)
+                check_rows(catalog, report)
                 check_images(catalog, report)
                 check_sessions(catalog, report)
                 dim = 1

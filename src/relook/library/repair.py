@@ -29,6 +29,7 @@ from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
+from relook.library.check_catalog import mend_rows
 from relook.library.check_sessions import mend_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
@@ -193,12 +194,14 @@ class _Mending:
         ids = sorted({image_id for finding in findings for image_id in finding.image_ids})
         sessions = any(report.has(code) for code in _OF_SESSIONS)
         ranges = [place for finding in findings for place in finding.rows]
-        if not (ids or sessions or ranges or report.has("bad_counter")):
+        rows = report.has("bad_row")
+        if not (ids or sessions or ranges or rows or report.has("bad_counter")):
             return
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
             if not self.kept:
                 self._keep_copy(catalog)
             with catalog.transaction() as db:
+                self.done += mend_rows(db) if rows else []
                 drop(db, ids)
                 for first, end in ranges:
                     db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",

@@ -87,6 +87,7 @@ class Session(SessionView):
         Raises:
             InputError: `bad_mark` naming an image that is judged in two ways; all that `judge`
                 raises. Nothing has changed then.
+            NotFoundError: `no_image` also when one left the library meanwhile.
             LibraryBusyError: `session_busy` when another process went to another round meanwhile.
         """
         prepared = requests if isinstance(requests, Prepared) else self.prepare(requests)
@@ -129,6 +130,8 @@ class Session(SessionView):
                 f"the session has left round {prepared.round} meanwhile",
                 "look at the session as it is now, and do it again",
             )
+        # One may have left the library since: `no_image` then, and nothing is written.
+        self.engine.files.catalog.images({one.image_id for one in prepared.judgements})
         judgements = self._placed(prepared)
         ids = self._table.put(self.session_id, judgements)
         return [

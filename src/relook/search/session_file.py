@@ -45,7 +45,7 @@ class PictureEntry:
 
     Args:
         content: Digest of the file.
-        path: Where it was; for people.
+        path: Where it was: for people, and to tell equal pictures apart.
     """
 
     content: Digest

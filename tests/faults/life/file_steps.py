@@ -28,6 +28,13 @@ class FileSteps:
         self.world.write(place, picture)
         return True
 
+    def spoil(self, place: str) -> bool:
+        """A program is in the middle of saving it, or the disk was full."""
+        if not self.world.is_file(place) or place not in self.world.pictures():
+            return False
+        self.world.spoil(place)
+        return True
+
     def copy(self, source: str, target: str) -> bool:
         """A second file with the same picture."""
         if not self.world.is_file(source) or not self.world.is_free(target):

@@ -41,7 +41,7 @@ def new_id_after_a_move(patch: pytest.MonkeyPatch) -> None:
 
 def new_id_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
     """A marked picture that comes back is another image."""
-    patch.setattr(catalog, "unburied", lambda db, record: (record, None))
+    patch.setattr(catalog, "returning", lambda db, record: (record, None))
 
 
 def mark_lost_by_a_rollback(patch: pytest.MonkeyPatch) -> None:
