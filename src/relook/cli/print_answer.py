@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Stages", "print_answer"]
 
-_KINDS = {"same": "same picture", "page": "page with it", "similar": "similar", "entity": "name"}
+_KINDS = {
+    "same": "same picture", "page": "page with it", "similar": "similar", "entity": "name",
+    "saved": "saved file",
+}  # fmt: skip
 _TITLE_CHARS = 70
 
 
