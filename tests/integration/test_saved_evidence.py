@@ -130,14 +130,10 @@ def test_evidence_from_json_says_that_its_saved_files_were_not_seen(run: Ask, sh
         Path("first.json").write_text(run(*command, "--evidence", shots)[1])
         answer = json.loads(run(*command, "--evidence", "first.json")[1])
         assert len(server.pictures()) == 1
-    assert answer["notes"] == [
-        "evidence 1 was shown by its name only: name its folder again"
-    ]
+    assert answer["notes"] == ["evidence 1 was shown by its name only: name its folder again"]
 
 
-def test_as_a_screenshot_the_model_gets_the_page_and_nothing_to_cite(
-    run: Ask, shots: Path
-) -> None:
+def test_as_a_screenshot_the_model_gets_the_page_and_nothing_to_cite(run: Ask, shots: Path) -> None:
     with chat_server(say("Yes.")) as server:
         code, _, err = run(
             "ask", "red.png", "Where?", "--model", f"openai:m@{server.url}",
