@@ -42,11 +42,6 @@ from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
 from relook.rag.web_pictures import subject_at
 from relook.search.engine import Engine
 
-__all__ = [
-    "AskOptions", "AskedLibrary", "Asking", "Picture", "answer", "edited", "make_answerer",
-    "make_provider", "open_asker", "saved_evidence", "subject_of", "wants_library",
-]  # fmt: skip
-
 Picture = str | os.PathLike[str] | bytes | int
 
 

@@ -26,11 +26,6 @@ from relook.rag.batch import Journal
 from relook.rag.evidence import Evidence
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
 
-__all__ = [
-    "REGULAR", "RUNS", "AskRun", "BenchQuestion", "PaperRun", "bench_ask", "for_numbers",
-    "of_entities", "read_bench_questions", "read_entities",
-]  # fmt: skip
-
 _NOT_LOOKED_UP, _NOTHING_FOUND, REGULAR = "not_looked_up", "nothing_found", "regular"
 _WHAT = "What does the picture show?"
 # What is asked about where neither a provider nor the model gets the picture.
@@ -348,8 +343,10 @@ def _lost(results: Sequence[ProviderResult]) -> list[str]:
     """
     lost = [result for result in results if not result.answered]
     if results and len(lost) == len(results):
-        why = "; ".join(f"{each.provider}: {each.message or each.outcome.value}" for each in lost)
-        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {why}", lost[0].hint)
+        reasons = "; ".join(
+            f"{result.provider}: {result.message or result.outcome.value}" for result in lost
+        )
+        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {reasons}", lost[0].hint)
     return [result.provider for result in lost]
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from relook.app.asking import Asking
     from relook.bench.ask_runs import AskRun, PaperRun
 
-__all__ = ["answers", "ask"]
-
 _SHOWN_FAILURES = 10
 _NAMES = {
     "answer_in_prediction": "a gold answer occurs in the text",

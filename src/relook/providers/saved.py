@@ -27,8 +27,6 @@ from relook.core.untrusted import limits_at
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.match import Match, MatchKind
 
-__all__ = ["SavedProvider", "is_saved_for"]
-
 _NAME = re.compile(r"(?P<picture>.*?)(?P<mark>[-_ .]*search[-_ ]?results?)(?:[-_ ]*\d+)?", re.I)
 _LONGEST_PX, _SMALL_PX, _QUALITY = 2048, 256, 90  # small print stays readable
 
