@@ -12,7 +12,7 @@ from relook.rag.merge import clean, merge, page_key
 from relook.testing.providers import sample_subject
 
 SUBJECT = sample_subject()
-SAME, PAGE, SIMILAR, ENTITY = MatchKind
+SAME, PAGE, SIMILAR, ENTITY, SAVED = MatchKind
 
 
 def result(name: str, *matches: Match) -> ProviderResult:

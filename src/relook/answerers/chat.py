@@ -139,12 +139,10 @@ class ChatAnswerer:
 
     def _request(self, prompt: Prompt) -> Request:
         content = [_part(part) for part in prompt.parts]
+        rules = [{"role": "system", "content": prompt.system}] if prompt.system else []
         request: Request = {
             "model": self.model,
-            "messages": [
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": content},
-            ],
+            "messages": [*rules, {"role": "user", "content": content}],
             "max_tokens": self._settings.max_tokens,
         }
         if self._settings.temperature is not None:

@@ -107,6 +107,7 @@ def configured(named: str | None = None, folder: PathLike | None = None) -> Libr
 
         with relook.configured("my.toml") as library:
             session = library.look("dog on a beach")
+            answer = library.ask("square.jpg", "Where is this?")
 
     Args:
         named: A file, or the name of a shipped configuration; the environment and the user's
@@ -142,5 +143,6 @@ def library_of(config: Config, folder: PathLike | None, **models: Any) -> Librar
         sessions=config.settings(SessionLimits),
         feedback=config.settings(FeedbackSettings),
         index=config.settings(IndexSettings),
+        asking=config,
         **models,
     )

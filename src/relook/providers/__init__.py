@@ -76,5 +76,9 @@ PROVIDERS = Registry(
             "relook.providers.replay:ReplayProvider",
             "recorded answers from a JSON file; nothing is sent",
         ),
+        "saved": Adapter(
+            "relook.providers.saved:SavedProvider",
+            "screenshots that somebody saved, by the picture's name; nothing is sent",
+        ),
     },
 )

@@ -102,3 +102,12 @@ def hedge_of(text: str) -> str:
         return "no answer"
     hedge = _HEDGES.search(text.replace("\u2019", "'"))
     return hedge.group().lower() if hedge else ""
+
+
+_DECISION = re.compile(r"\b(?:(search)|answer)\b", re.IGNORECASE)
+
+
+def decision_of(text: str) -> bool | None:
+    """Whether a model that was asked for SEARCH or ANSWER wants to search; None for neither."""
+    decision = _DECISION.search(text)
+    return decision.group(1) is not None if decision else None

@@ -151,6 +151,7 @@ KIND_WORDS = {
     MatchKind.PAGE: "page with this picture",
     MatchKind.SIMILAR: "looks similar",
     MatchKind.ENTITY: "name suggested",
+    MatchKind.SAVED: "saved file",
 }
 """How a kind of match is called for people and models."""
 
