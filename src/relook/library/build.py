@@ -374,7 +374,7 @@ class Builder:
         unread = {
             image_id: file
             for path, file in skipped.items()
-            if path in met - survey.mended and file.code != WORKER_FAILED
+            if path in met and path not in survey.mended and file.code != WORKER_FAILED
             if (image_id := self._known_as(path))
         }
         sort_missing(
