@@ -668,6 +668,23 @@ def test_a_library_that_moves_with_its_pictures(tmp_path: Path, place: str) -> N
         assert_marks_hold(library, session, "red.png")
 
 
+def test_a_library_that_is_opened_through_a_link_has_not_moved(tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    (disk / "pictures").mkdir(parents=True)
+    solid("red").save(disk / "pictures" / "red.png")
+    link.symlink_to(disk)
+    with relook.Library(disk / "relook", encoder=ColourEncoder()) as library:
+        library.add(disk / "pictures")
+    for folder in (link, disk, link):
+        with relook.Library(folder / "relook", encoder=ColourEncoder()) as library:
+            assert library.files.catalog.roots() == [bytes(disk / "pictures")]
+            assert [hit.path for hit in library.search("red")] == [disk / "pictures" / "red.png"]
+    link.unlink()
+    new = disk.rename(tmp_path / "link")  # now it has
+    with relook.Library(new / "relook", encoder=ColourEncoder()) as library:
+        assert library.files.catalog.roots() == [bytes(new / "pictures")]
+
+
 def test_a_library_that_moves_without_its_pictures_leaves_them(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     solid("red").save(tmp_path / "pictures" / "red.png")

@@ -137,7 +137,7 @@ def follow_library(files: LibraryFiles) -> None:
     if not files.catalog.writable or files.shared is not None:
         return
     row = files.catalog.ask("SELECT path FROM home")
-    if row and row[0][0] == now:
+    if row and (row[0][0] == now or _is_same_folder(row[0][0], now)):  # type: ignore[arg-type]
         return
     try:
         with WriterLock(files.folder), files.catalog.transaction() as db:
@@ -171,6 +171,14 @@ def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: byt
         _relabel(files, db, moves)
         _relabel_rest(db, root, new, keep=False)
         files.catalog.bump(db)
+
+
+def _is_same_folder(before: bytes, now: bytes) -> bool:
+    """Whether a folder is only named in another way: through a link, or at a second mount."""
+    try:
+        return os.path.samefile(before, now)
+    except OSError:
+        return False
 
 
 def _same_disk(place: bytes, library: bytes) -> bool:
