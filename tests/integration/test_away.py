@@ -582,6 +582,20 @@ def test_move_relabels_without_reading(
     assert counts(library.add()) == {"n_unchanged": 4}
 
 
+def test_other_files_are_counted_once_wherever_their_root_went(
+    library: relook.Library, pictures: Path
+) -> None:
+    (pictures / "film.mp4").write_text("no picture")
+    library.add(pictures)
+    others = library.info()["others"]
+    new = pictures.rename(pictures.parent / "new")
+    library.move(pictures, new)
+    library.add()
+    assert library.info()["others"] == others
+    library.add(new.rename(pictures.parent / "newer"))
+    assert library.info()["others"] == others
+
+
 def test_move_says_what_is_not_there(library: relook.Library, pictures: Path) -> None:
     library.add(pictures)
     before = ids(library)
@@ -666,6 +680,36 @@ def test_a_library_that_moves_with_its_pictures(tmp_path: Path, place: str) -> N
         assert library.files.catalog.roots() == [bytes(new / "pictures")]
         assert counts(library.add()) == {"n_unchanged": 2}
         assert_marks_hold(library, session, "red.png")
+
+
+def test_what_is_away_stays_so_when_a_library_moves_with_its_pictures(tmp_path: Path) -> None:
+    disk, aside = tmp_path / "disk", tmp_path / "aside"
+    usb = disk / "pictures" / "usb"
+    usb.mkdir(parents=True)
+    solid("red").save(disk / "pictures" / "red.png")
+    for name in ("1.png", "2.png"):
+        noise(int(name[0])).save(usb / name)
+    with relook.Library(disk / "relook", encoder=ColourEncoder()) as library:
+        library.add(disk / "pictures")
+        before = ids(library)
+        usb.rename(aside)
+        usb.mkdir()
+        noise(9).save(usb / "1.png")
+        assert library.add().n_away == 2  # one of them has lost its path to another picture
+        session = marked(library, "red.png", "1.png")
+        shown = {hit.image_id: hit.path.name for hit in library.search("red")}
+    new = disk.rename(tmp_path / "elsewhere")
+    with relook.Library(new / "relook", encoder=ColourEncoder()) as library:
+        assert library.info()["n_away"] == 2
+        assert {hit.image_id: hit.path.name for hit in library.search("red")} == shown
+        assert counts(library.add()) == {"n_unchanged": 2, "n_away": 2}
+        assert_marks_hold(library, session, "red.png", "1.png")
+        shutil.rmtree(new / "pictures" / "usb")
+        aside.rename(new / "pictures" / "usb")
+        assert (report := library.add()).n_back == 2
+        assert (report.n_added, report.n_removed, report.n_away) == (0, 0, 1)
+        after = ids(library)
+        assert {name: after[name] for name in before} == before
 
 
 def test_a_library_that_is_opened_through_a_link_has_not_moved(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from relook.library.tombstones import bury, rename_in_sessions
 from relook.library.whereabouts import (
     NOWHERE,
     Identity,
+    away_ids,
     device_of,
     identity_of,
     newest_place,
@@ -150,7 +151,7 @@ def follow_library(files: LibraryFiles) -> None:
 
 
 def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: bytes) -> None:
-    around = os.path.dirname(before)
+    around, away = os.path.dirname(before), set(away_ids(db).tolist())
     for root in files.catalog.roots():
         beside = not is_url(root) and (is_below(before, root) or is_below(root, around))
         if not beside or around == b"/":
@@ -159,16 +160,19 @@ def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: byt
         if new == root or not _same_disk(new, now):
             continue
         images = _images(files, root)
-        if not _are_there(images, root, new):
+        here = [image for image in images if image[0] not in away]
+        if not _are_there(here or images, root, new):
             continue
         _LOG.info("%s is %s now, beside the library", printable(root), printable(new))
         moves = []
         for image in images:
-            target = _target(original_path(image[1]), root, new)
+            target = _target(image[1], root, new)  # the path of a displaced one is no file's
             outcome = _facts_there(image, target)
             moved = outcome if isinstance(outcome, FileFacts) else FileFacts(target, *image[2:4])
             moves.append((image, moved))
+        reasons = db.execute("SELECT * FROM whereabouts WHERE absence_id IS NOT NULL").fetchall()
         _relabel(files, db, moves)
+        db.executemany("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, ?)", reasons)
         _relabel_rest(db, root, new, keep=False)
         files.catalog.bump(db)
 
@@ -295,9 +299,9 @@ def _merge(db: sqlite3.Connection, copies: Mapping[int, int], *, every: bool) ->
 
 
 def _relabel_rest(db: sqlite3.Connection, old: bytes, new: bytes, *, keep: bool) -> None:
-    """Moves roots, archives and skipped files below the old place. Inside a transaction."""
-    for table in ("archives", "skipped", "roots"):
-        paths = [row[0] for row in db.execute(f"SELECT path FROM {table}").fetchall()]
+    """Moves what else is kept by its path below the old place. Inside a transaction."""
+    for table in ("archives", "skipped", "roots", "dropped", "tombstones"):
+        paths = [row[0] for row in db.execute(f"SELECT DISTINCT path FROM {table}").fetchall()]
         for path in paths:
             if is_below(path, old):
                 row = (_target(path, old, new), path)
