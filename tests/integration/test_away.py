@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from archive_parts import picture, write_tar, write_zip
 from library_parts import ids, many, names
@@ -14,8 +15,11 @@ from test_incremental import counts
 import relook
 from relook.app.sessions import LibrarySession
 from relook.core.errors import InputError, NotFoundError
+from relook.core.images import decode
 from relook.core.types import Box, Part, Query
+from relook.encoders.base import encode_images
 from relook.library import reading, scan
+from relook.library.check import check
 from relook.library.tombstones import buried
 from relook.testing import ColourEncoder, noise, patched, solid
 
@@ -580,6 +584,49 @@ def test_move_relabels_without_reading(
     (new / "sub").rename(new / "below")
     assert library.move(new / "sub", new / "below").roots == (bytes(new),)
     assert counts(library.add()) == {"n_unchanged": 4}
+
+
+@pytest.mark.parametrize("index", ["first", "later"])
+def test_move_says_of_one_file_that_it_is_an_edited_picture(
+    library: relook.Library, pictures: Path, usb: Path, index: str
+) -> None:
+    """A folder was renamed and a picture in it edited, before anybody indexed again."""
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png")
+    new = usb.rename(pictures / "album")
+    noise(5).save(new / "chelsea.png")
+    if index == "first":
+        assert library.add().n_away == 1
+        second = marked(library, "chelsea.png")
+        assert [mark.image_id for mark in second.judgements] != [before["usb/chelsea.png"]]
+    report = library.move(usb / "chelsea.png", new / "chelsea.png")
+    assert (report.n_moved, report.n_other) == (1, 0)
+    report = library.add()
+    assert (report.n_added, report.n_away, report.n_removed) == (0, 0, 0)
+    assert ids(library)["album/chelsea.png"] == before["usb/chelsea.png"]
+    assert len(library) == len(before)
+    assert_marks_hold(library, session, "chelsea.png")
+    if index == "first":
+        assert_marks_hold(library, second, "chelsea.png")
+    image = library.image(before["usb/chelsea.png"])
+    assert image.caption == "Minka"
+    shown = decode((new / "chelsea.png").read_bytes(), ColourEncoder().input_px).image
+    [fresh] = encode_images(ColourEncoder(), [shown])
+    [kept] = library.files.vectors.rows(np.array([image.first_row]))
+    assert np.allclose(kept, fresh, atol=1e-3)
+    assert check(library.folder).sound
+
+
+def test_move_over_a_picture_that_was_indexed_there(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png")
+    (pictures / "red.png").replace(pictures / "green.png")
+    assert library.move(pictures / "red.png", pictures / "green.png").n_moved == 1
+    assert ids(library)["green.png"] == before["red.png"]
+    assert library.add().n_updated == 0
+    assert_marks_hold(library, session, "green.png")
 
 
 def test_other_files_are_counted_once_wherever_their_root_went(
