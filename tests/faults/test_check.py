@@ -138,6 +138,19 @@ def test_pictures_that_are_renamed_before_they_are_indexed_again_get_their_ids_b
     assert words_and_ids(library) == before
 
 
+def test_a_picture_that_was_taken_out_moved_and_edited_is_itself(
+    library: Path, album: Path
+) -> None:
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    repair(library)
+    other = album.rename(album.parent / "moved")
+    noise(99).save(other / "0000.png")
+    with opened(library) as one:
+        assert one.move(album, other).n_moved == N - BATCH
+        one.add()
+    assert words_and_ids(library)[bytes(other / "0000.png")] == (1, "the first of all")
+
+
 def test_a_picture_at_the_path_of_one_that_was_taken_out_and_deleted_is_another(
     library: Path, album: Path
 ) -> None:

@@ -269,7 +269,10 @@ def move(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again."""
+    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again.
+
+    One picture that is named by itself may have been edited, too.
+    """
     with Library(library) as lib:
         report = lib.move(old, new)
     if as_json:
@@ -281,6 +284,10 @@ def move(
                 f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
                 f" {report.n_missing:,} are not at the new one, {report.n_other:,} are other"
                 " pictures there; relook index looks for them\n"
+            )
+        if report.n_other:
+            sys.stderr.write(
+                "note: one that was edited since: relook move OLD/PICTURE NEW/PICTURE\n"
             )
     if report.n_missing or report.n_other:
         raise typer.Exit(3)
