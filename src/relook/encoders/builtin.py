@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
@@ -37,6 +36,7 @@ from relook.encoders.devices import open_session
 from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
+    import onnxruntime
     from PIL import Image
 
 _MAX_WORD_CHARS = 100
