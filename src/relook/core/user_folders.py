@@ -10,8 +10,6 @@ import platformdirs
 
 from relook.core.errors import InputError
 
-__all__ = ["cache_folder", "config_folder", "data_folder"]
-
 # For a user without a home folder, as a container may have one: nothing is there, and nothing
 # can be written, so that thumbnails are made each time and no agreement is remembered.
 _NOWHERE = Path(os.devnull, "relook")
