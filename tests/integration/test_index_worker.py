@@ -237,6 +237,35 @@ def test_a_stop_while_the_index_is_made_keeps_the_pictures(folder: Path) -> None
     assert Card.read(folder / "ann", 0).n_rows >= N_ROWS
 
 
+def test_a_process_that_is_nicer_than_the_index_needs_no_permission(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`nice -n 19 relook index` by anybody but root: a niceness may not be lowered again."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for niceness in (19, 0):  # and a system that lets nobody change it
+        shutil.rmtree(folder / "ann")
+        monkeypatch.setattr(os, "getpriority", lambda *_, kept=niceness: kept)
+        monkeypatch.setattr(os, "setpriority", refuse)
+        run(folder, 10)
+        assert Card.read(folder / "ann", 0).n_rows >= N_ROWS
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_at_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(folder / "ann")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(LibraryFiles, "build_index", fail)
+    with LibraryFiles.open(folder) as files, WriterLock(folder), pytest.raises(ZeroDivisionError):
+        run_with_index(files, ENCODER, SETTINGS, N_ROWS, IndexReport)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

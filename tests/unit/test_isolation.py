@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -225,6 +226,29 @@ def test_a_worker_gave_up_what_it_does_not_need() -> None:
     assert int(limits["Max open files"]) <= 64
     assert limits["Max cpu time"] != "unlimited"
     assert "NoNewPrivs:\t1" in Path(f"/proc/{worker._process.pid}/status").read_text()
+
+
+@pytest.mark.parametrize("kind", ["RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NOFILE"])
+def test_a_system_with_narrower_bounds_keeps_them(kind: str) -> None:
+    """As machines that many people share have them: nobody but root may raise a hard one."""
+    least = {"RLIMIT_CPU": 25, "RLIMIT_AS": 3 * 1024**3, "RLIMIT_NOFILE": 60}[kind]
+    program = f"""
+import ctypes, io, resource, sys
+from relook.core.images import decode
+from relook.core.settings import ImageLimits
+from relook.testing import solid
+data = io.BytesIO()
+solid("red").save(data, "PNG")
+resource.setrlimit(resource.{kind}, ({least}, {least}))
+if sys.platform == "linux":  # so that root may not either: PR_CAPBSET_DROP, CAP_SYS_RESOURCE
+    ctypes.CDLL(None).prctl(24, 24, 0, 0, 0)
+limits = ImageLimits(isolate=True, isolated_bytes=2**33, isolated_s=60.0)
+print(decode(data.getvalue(), 0, limits).width_px)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("64", "")
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -126,11 +126,20 @@ def _give_up(max_bytes: int) -> list[str]:
     except ModuleNotFoundError:
         return [*unbounded, "processor time", "files"]
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_FILES, _MAX_FILES))
+        _bound(resource.RLIMIT_AS, max_bytes)
+    _bound(resource.RLIMIT_FSIZE, 0)
+    _bound(resource.RLIMIT_CORE, 0)
+    _bound(resource.RLIMIT_NOFILE, _MAX_FILES)
     return unbounded
+
+
+def _bound(kind: int, most: int) -> None:
+    """Bounds this process for good; a narrower bound that it has already stays."""
+    import resource
+
+    _, hard = resource.getrlimit(kind)
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least))
 
 
 def _bound_cpu(seconds: float) -> None:
@@ -141,7 +150,10 @@ def _bound_cpu(seconds: float) -> None:
         return  # told by `_give_up`
     used_s = sum(os.times()[:2])
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used_s + seconds) + 2, hard))
+    soft = int(used_s + seconds) + 2
+    if hard != resource.RLIM_INFINITY:  # a system that bounds every process, as clusters do
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ searches in other processes stay fast. When the run ends, the remaining rows are
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-from relook.core.errors import RelookError
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats
@@ -21,6 +21,7 @@ from relook.library.report import Stop
 
 _MUCH = 0.25  # of the rows lack the index: worth a turn while the run goes on
 _LOOK_EVERY_S = 5.0
+_NICE = 5
 
 
 class IndexWorker:
@@ -44,7 +45,7 @@ class IndexWorker:
         self._untold: deque[Progress] = deque()
         self._changed = threading.Condition()  # of what is untold, and of whether work goes on
         self._over = False
-        self._error: RelookError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="relook-index", daemon=True)
 
     def __enter__(self) -> IndexWorker:
@@ -95,7 +96,7 @@ class IndexWorker:
                     self._build(own)
         except Stop:
             pass
-        except RelookError as error:
+        except Exception as error:  # the edge of a thread: raised where it is waited for
             self._error = error
         finally:
             with self._changed:
@@ -131,7 +132,10 @@ class IndexWorker:
 def _give_way() -> None:
     """Lets searches and encoding go first, where the system can do that for one thread."""
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+        this = threading.get_native_id()
+        with contextlib.suppress(OSError):  # a system that forbids it: the work is the same
+            if os.getpriority(os.PRIO_PROCESS, this) < _NICE:  # a lower one may not be taken back
+                os.setpriority(os.PRIO_PROCESS, this, _NICE)
     from relook.stores.ivf_build import leave_cores
 
     leave_cores()
