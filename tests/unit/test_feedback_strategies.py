@@ -9,7 +9,8 @@ from relook.feedback.directions import covariance, whiten
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.probe import ProbeOptions, minimise, probe
 from relook.feedback.region import RegionOptions, region
-from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, prf, rocchio
+from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, rocchio
+from relook.feedback.summaries import prf
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 

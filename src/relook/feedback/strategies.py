@@ -12,6 +12,7 @@ import numpy as np
 from relook.core.errors import NotFoundError
 from relook.core.settings import FeedbackSettings
 from relook.feedback.bayes import BayesOptions, bayes
+from relook.feedback.summaries import AfsOptions, SummaryOptions, afs, prf
 from relook.feedback.gate import AutoOptions, auto
 from relook.feedback.judged import Evidence
 from relook.feedback.probe import ProbeOptions, probe
@@ -19,11 +20,9 @@ from relook.feedback.region import RegionOptions, region
 from relook.feedback.rocchio import (
     PAPER,
     VISUALREF,
-    PrfOptions,
     RocchioOptions,
     by_words,
     caption_rocchio,
-    prf,
     rocchio,
 )
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
@@ -85,7 +84,8 @@ _ROWS = (
     Strategy("region", region, RegionOptions(), "boxes, with the rest of a picture as context"),
     Strategy("probe", probe, ProbeOptions(), "a logistic probe tied to the query (SeeSaw)"),
     Strategy("bayes", bayes, BayesOptions(), "for one particular picture: nearer to this one"),
-    Strategy("prf", prf, PrfOptions(), "the first page judges itself; for comparison"),
+    Strategy("afs", afs, AfsOptions(), "a trained summary of pictures; relook train afs first"),
+    Strategy("prf", prf, SummaryOptions(), "the first page judges itself; for comparison"),
     Strategy("none", none, NOTHING, "the first query, unchanged"),
 )
 
