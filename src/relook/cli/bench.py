@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +30,14 @@ from relook.cli.ask import (
     asking_of,
     picture_of,
 )
+from relook.cli.bench_paper import paper, playable
 from relook.cli.config_flags import ConfigOption, open_library
-from relook.cli.options import JsonOption, LibraryOption
-from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.cli.options import JsonOption, LibraryOption, SplitOption
+from relook.cli.output import clean_lines, counter, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.library.report import Progress, ProgressCallback
+from relook.search.summariser import summariser_of
 
 if TYPE_CHECKING:
     from relook.bench.ask_runs import AskRun
@@ -55,15 +56,13 @@ _NAMES = {
     "judge_accuracy": "judged correct",
 }
 
-SplitOption = Annotated[
-    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
-]
 LogArgument = Annotated[
     list[Path],
     typer.Argument(metavar="LOG...", help="Answers in the paper's format; parts of one log."),
 ]
 
 app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
+app.command("paper")(paper)
 
 
 @app.command("answers")
@@ -152,7 +151,7 @@ def identify(
                 records,
                 gatherer.gather,
                 n_unmatched,
-                _counter("looking up", progress),
+                counter("looking up", progress),
             )
     if as_json:
         print_json(result.as_dict())
@@ -237,7 +236,7 @@ def ask(
             out,
             lambda named: picture_of(named, lib, asking),
             judging,
-            _counter("asking", bar),
+            counter("asking", bar),
         )
     report = bench_answers(read_log([out])) if done.n_answered + done.n_before else None
     _print_run(done, report, out, as_json)
@@ -271,7 +270,7 @@ def retrieval(
     """Caption -> picture: how often the right picture is among the first 1, 5, 10."""
     with Library(library) as lib, progress_bar(as_json) as progress:
         queries = read_captions(captions, split)
-        result = bench_retrieval(lib.engine, queries, _counter("asking", progress))
+        result = bench_retrieval(lib.engine, queries, counter("asking", progress))
     if as_json:
         print_json(result.as_dict())
     else:
@@ -298,7 +297,7 @@ def fit(
     said = read_captions(captions, split) if captions else []
     nothing = read_queries(absent) if absent else []
     with Library(library) as lib, progress_bar(as_json) as progress:
-        report = bench_fit(lib.engine, wanted, said, nothing, _counter("asking", progress))
+        report = bench_fit(lib.engine, wanted, said, nothing, counter("asking", progress))
     if plot:
         plot_fit(report, plot)
     if as_json:
@@ -354,14 +353,16 @@ def feedback(
     """Simulated people mark pages: what feedback finds, against no feedback at equal views."""
     if (queries is None) == (captions is None):
         raise typer.BadParameter("give either --queries or --captions")
-    names = list(STRATEGIES) if strategies == ["all"] else strategies or [DEFAULT]
-    arms = {name: named_strategy(name) for name in names}
+    names = strategies or [DEFAULT]
     protocol = Protocol(page, rounds, noise, positives_only, marks)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
     with Library(library) as lib, progress_bar(as_json) as progress:
         gallery, index = gallery_of(lib.engine)
+        if names == ["all"]:
+            names = playable(STRATEGIES, summariser_of(lib.files, lib.engine.encoder.fingerprint))
+        arms = {name: named_strategy(name) for name in names}
         tasks = tasks_of(lib.engine, wanted, index)
-        reports = compare(gallery, tasks, arms, protocol, _counter("playing", progress))
+        reports = compare(gallery, tasks, arms, protocol, counter("playing", progress))
     if plot:
         plot_found(reports, plot)
     if as_json:
@@ -387,10 +388,3 @@ def _print_reports(reports: Mapping[str, ArmReport]) -> None:
         (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
     ]
     print_table([f"{first.strategy}: queries", "n", "found, none", "found"], strata)
-
-
-def _counter(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
-    """Progress of counted work, for the bar."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(Progress(stage, done, total))

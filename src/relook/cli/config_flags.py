@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +24,12 @@ from relook.core.settings import (
     PromptSettings,
 )
 
+if TYPE_CHECKING:
+    from relook.core.progress import ProgressCallback
+    from relook.search.page_captions import PageCaptions
+
 __all__ = [
-    "CaptionFlags", "ConfigOption", "config_for", "open_captioned", "open_library",
+    "CaptionFlags", "ConfigOption", "config_for", "open_captioned", "open_library", "page_captions",
 ]  # fmt: skip
 
 # Command -> flag -> the key that gives it another default.
@@ -161,3 +165,21 @@ def open_captioned(folder: Path | None, config: Config | None, flags: CaptionFla
         *flags.applied_to(config.settings(CaptionerSettings), config.settings(PromptSettings))
     )
     return open_library(folder, config, flags)
+
+
+def page_captions(
+    library: Library,
+    config: Config | None,
+    flags: CaptionFlags,
+    progress: ProgressCallback | None = None,
+) -> tuple[PageCaptions, str]:
+    """What the captioner of a command says of whole pictures, and its name.
+
+    Raises:
+        RelookError: when it cannot be opened.
+    """
+    from relook.app.training import captions_of_pages
+
+    config = config or config_of(None)
+    chosen = flags.applied_to(config.settings(CaptionerSettings), config.settings(PromptSettings))
+    return captions_of_pages(library, *chosen, progress)

@@ -33,6 +33,7 @@ from relook.cli import (
     model,
     search,
     serve,
+    train,
     upgrade,
 )
 from relook.cli.output import print_error
@@ -69,6 +70,7 @@ app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
 app.add_typer(bench.app, name="bench")
+app.add_typer(train.app, name="train")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")

@@ -16,8 +16,8 @@ __all__ = [
     "AfterOption", "AllowHostOption", "AskModelOption", "AskProviderOption", "BeforeOption",
     "BoxUploadOption", "CameraOption", "CaptionPromptOption", "CaptionerOption",
     "InstructionOption", "JsonOption", "LibrariesOption", "LibraryOption", "LimitOption",
-    "MaxTokensOption", "MaxWordsOption", "NearOption", "PathOption", "TokenOption", "WhereOption",
-    "help_sentence", "pairs",
+    "MaxTokensOption", "MaxWordsOption", "NearOption", "PathOption", "SplitOption", "TokenOption",
+    "WhereOption", "help_sentence", "pairs",
 ]  # fmt: skip
 
 
@@ -73,6 +73,11 @@ CameraOption = Annotated[
 ]
 PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
+]
+
+# Of commands that read captions.
+SplitOption = Annotated[
+    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
 ]
 
 # Of commands that serve libraries: relook serve, relook mcp.

@@ -12,7 +12,7 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clean_lines",
+    "counter",
     "out",
     "print_error",
     "print_json",
@@ -296,3 +297,15 @@ def show_thumbnails(paths: Sequence[Path]) -> bool:
         left += thumbnail.width + 4
     sys.stdout.write(thumbnail_sequence(reencoded(row, form="PNG"), kind) + "\n")
     return True
+
+
+def counter(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
+    """Progress of counted work, for the bar; None without one.
+
+    Args:
+        stage: What is done.
+        progress: As `progress_bar` gives it.
+    """
+    if progress is None:
+        return None
+    return lambda done, total: progress(Progress(stage, done, total))

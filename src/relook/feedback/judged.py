@@ -134,7 +134,7 @@ class Evidence:
         first_tiles: [t, d] all vectors of each picture of the first page, where they are known;
             the whole pictures stand for them otherwise.
         first_captions: [k, d] unit text vectors of what a captioner says of the first page's
-            pictures; empty where none was asked.
+            pictures, zeros for one without words; empty where none was asked.
         summariser: For the strategy `afs`; None where there is none.
 
     Raises:

@@ -12,7 +12,6 @@ import numpy as np
 from relook.core.errors import NotFoundError
 from relook.core.settings import FeedbackSettings
 from relook.feedback.bayes import BayesOptions, bayes
-from relook.feedback.summaries import AfsOptions, SummaryOptions, afs, prf
 from relook.feedback.gate import AutoOptions, auto
 from relook.feedback.judged import Evidence
 from relook.feedback.probe import ProbeOptions, probe
@@ -26,6 +25,7 @@ from relook.feedback.rocchio import (
     rocchio,
 )
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
+from relook.feedback.summaries import AfsOptions, SummaryOptions, afs, prf
 
 __all__ = [
     "DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "configured", "none", "strategy", "unused",

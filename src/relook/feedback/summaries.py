@@ -72,6 +72,7 @@ def grf(evidence: Evidence, options: SummaryOptions = STANDARD) -> LinearScorer:
     Source: arXiv 2511.17255, equations 2 to 4, GRF variant (constants and scale from its code).
     """
     captions = evidence.first_captions[: options.depth].astype(np.float64)  # [k, d]
+    captions = captions[captions.any(axis=1)] if captions.size else captions
     if not captions.size:
         return linear([_query(evidence, options.query)])
     return _moved(evidence, options, *_summaries(evidence.query, captions, options))
@@ -166,8 +167,9 @@ def afs(evidence: Evidence, options: AfsOptions = STANDARD_AFS) -> LinearScorer:
 
 def _first_page(evidence: Evidence, depth: int) -> list[_Reading]:
     tiles = evidence.first_tiles or tuple(evidence.first_page[:, None])
-    captions = evidence.first_captions if evidence.first_captions.size else [None] * len(tiles)
-    return [_Reading(*both) for both in zip(tiles[:depth], captions[:depth], strict=True)]
+    spoken = evidence.first_captions[:depth]
+    captions = [words if words.any() else None for words in spoken] or [None] * len(tiles[:depth])
+    return [_Reading(*both) for both in zip(tiles[:depth], captions, strict=True)]
 
 
 def _read(

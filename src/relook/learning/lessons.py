@@ -122,7 +122,9 @@ def lessons_of(
     owners = np.repeat(np.arange(len(columns)), [len(texts[column]) for column in columns])
     queries = _encoded(engine, said, folder / "captions.npz", "reading captions", progress)
     held_out = _held_out(len(columns), options)
-    pages = _pages(engine, queries, held_out[owners], np.array(columns), held_out, options, progress)
+    pages = _pages(
+        engine, queries, held_out[owners], np.array(columns), held_out, options, progress
+    )
     table = engine.files.row_table[columns]
     spoken = np.zeros((0, queries.shape[1]), np.float32)
     if speak is not None:
@@ -179,7 +181,9 @@ def _encoded(
         return np.asarray(arrays["vectors"], np.float32)
     rows = []
     for at in range(0, len(texts), _AT_ONCE):
-        rows.append(engine.encoder.encode_texts([text or "." for text in texts[at : at + _AT_ONCE]]))
+        rows.append(
+            engine.encoder.encode_texts([text or "." for text in texts[at : at + _AT_ONCE]])
+        )
         if progress:
             progress(Progress(stage, min(at + _AT_ONCE, len(texts)), len(texts)))
     vectors = np.concatenate(rows)

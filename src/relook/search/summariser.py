@@ -1,4 +1,4 @@
-"""Trained weights of the strategy `afs`: an ONNX file, opened when it is first asked. Layer: search.
+"""Trained weights of the strategy `afs`: an ONNX file, opened when first asked. Layer: search.
 
 `relook train afs` writes it. It holds the fingerprint of the encoder whose vectors it was trained
 on: those of another one mean nothing to it, and are refused.
@@ -22,7 +22,16 @@ from relook.encoders.base import Fingerprint
 from relook.feedback.summaries import NO_AFS, TRAIN_AFS
 from relook.library.files import LibraryFiles
 
-__all__ = ["AFS_FILE", "AFS_INPUTS", "AFS_OUTPUTS", "FACTS", "OnnxSummariser", "summariser_of"]
+__all__ = [
+    "AFS_FILE",
+    "AFS_INPUTS",
+    "AFS_KIND",
+    "AFS_OUTPUTS",
+    "AFS_VERSION",
+    "FACTS",
+    "OnnxSummariser",
+    "summariser_of",
+]
 
 AFS_FILE = "afs.onnx"
 """Name of the weights in a library's folder."""
@@ -30,9 +39,10 @@ AFS_INPUTS = ("query", "vectors", "is_text", "weight")
 """[b, d] unit vectors; [b, n, d]; [b, n] one for captions, zero for tiles; [b, n], 0 is nothing."""
 AFS_OUTPUTS = ("summary", "attention")
 """[b, d] unit vectors; [b, n], each row sums to one."""
+AFS_KIND, AFS_VERSION = "afs", 1
+"""What the file says it is."""
 FACTS = "relook"
 """Key of the file's metadata: JSON with `kind`, `version`, `fingerprint` and `trained`."""
-_KIND, _VERSION = "afs", 1
 _MAX_BYTES = 512 * 1024**2
 _AGAIN = "train it again (relook train afs), or copy the file again"
 
@@ -99,8 +109,10 @@ class OnnxSummariser:
         try:
             session = open_session(self.path, n_threads=1)
             facts = json.loads(session.get_modelmeta().custom_metadata_map[FACTS])
-            if (facts["kind"], facts["version"]) != (_KIND, _VERSION):
-                raise self._bad(f"it is {facts['kind']} {facts['version']}, not {_KIND} {_VERSION}")
+            if (facts["kind"], facts["version"]) != (AFS_KIND, AFS_VERSION):
+                raise self._bad(
+                    f"it is {facts['kind']} {facts['version']}, not {AFS_KIND} {AFS_VERSION}"
+                )
             fingerprint = from_json(Fingerprint, facts["fingerprint"])
             inputs = tuple(value.name for value in session.get_inputs())
         except RelookError:
@@ -128,9 +140,7 @@ class OnnxSummariser:
         return ModelError("bad_afs", f"{self.path} is no trained summariser: {told}", _AGAIN)
 
 
-def summariser_of(
-    files: LibraryFiles, fingerprint: Fingerprint, named: str = ""
-) -> OnnxSummariser:
+def summariser_of(files: LibraryFiles, fingerprint: Fingerprint, named: str = "") -> OnnxSummariser:
     """The summariser of a library; nothing is opened before it is asked.
 
     Args:
