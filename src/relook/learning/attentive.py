@@ -42,28 +42,33 @@ class Size:
 
 
 class _Block(nn.Module):
-    """Attention to a memory, and a small network, each added to what came in."""
+    """Attention to a memory, and a small network, each added to what came in.
+
+    There is one query, so keys and values are never made for each token: what the query asks is
+    brought into the memory's space, and what the attention mixes is brought out of it. The
+    result is that of multi-head attention (a bias of keys would change nothing).
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.shape = (heads, width // heads, width)
         self.before, self.memory, self.between = (nn.LayerNorm(width) for _ in range(3))
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.key = nn.Linear(width, width, bias=False)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, state: Tensor, memory: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """[b, w], [b, n, w], [b, n] -> [b, w] and the attention [b, n], a mean over heads."""
-        b, n, width = memory.shape
-        each = width // self.heads
+        heads, each, width = self.shape
         memory = self.memory(memory)
-        q = self.query(self.before(state)).reshape(b, self.heads, 1, each)
-        k = self.key(memory).reshape(b, n, self.heads, each).permute(0, 2, 3, 1)  # [b, h, e, n]
-        v = self.value(memory).reshape(b, n, self.heads, each).permute(0, 2, 1, 3)  # [b, h, n, e]
-        logits = (q @ k) / math.sqrt(each) + bias[:, None, None]  # [b, h, 1, n]
-        attention = logits.softmax(-1)
-        state = state + self.out((attention @ v).reshape(b, width))
+        asked = self.query(self.before(state)).reshape(-1, heads, each)
+        keys, values = (m.weight.reshape(self.shape) for m in (self.key, self.value))
+        asked = torch.einsum("bhe,hew->bhw", asked, keys) / math.sqrt(each)
+        attention = (asked @ memory.transpose(1, 2) + bias[:, None]).softmax(-1)  # [b, h, n]
+        mixed = torch.einsum("bhw,hew->bhe", attention @ memory, values).reshape(-1, width)
+        state = state + self.out(mixed + self.value.bias)
         state = state + self.down(nn.functional.gelu(self.up(self.between(state))))
-        return state, attention.mean(dim=1)[:, 0]
+        return state, attention.mean(dim=1)
 
 
 class Attentive(nn.Module):
@@ -81,11 +86,15 @@ class Attentive(nn.Module):
         self.last, self.joint = nn.LayerNorm(size.width), nn.Linear(size.width, dim)
 
     def forward(
-        self, query: Tensor, vectors: Tensor, is_text: Tensor, weight: Tensor
+        self, query: Tensor, vectors: Tensor, is_text: Tensor | None, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See `AFS_INPUTS` and `AFS_OUTPUTS`; the attention is that of the last block."""
-        kind = is_text[..., None]
-        memory = kind * self.text(vectors) + (1 - kind) * self.vision(vectors)  # [b, n, w]
+        """See `AFS_INPUTS` and `AFS_OUTPUTS`; the attention is that of the last block.
+
+        `is_text` may be None where nothing is.
+        """
+        memory = self.vision(vectors)  # [b, n, w]
+        if is_text is not None:
+            memory = torch.where(is_text[..., None] > 0, self.text(vectors), memory)
         bias = weight.clamp_min(_LEAST_WEIGHT).log()
         state, attention = self.text(query), weight
         for block in self.blocks:

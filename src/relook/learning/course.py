@@ -226,7 +226,9 @@ class _Course:
         spans = self.lessons.spans
         return np.asarray(random.integers(spans[pictures], spans[pictures + 1]))
 
-    def _inputs(self, asked: NDArray[np.int64], reads_captions: bool) -> tuple[Tensor, ...]:
+    def _inputs(
+        self, asked: NDArray[np.int64], reads_captions: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """What the model takes, of captions and their pages."""
         lessons = self.lessons
         pages = lessons.pages[asked]  # [b, k]
@@ -234,14 +236,15 @@ class _Course:
         rows = np.where(pages[..., None] >= 0, lessons.rows[pages], nothing)  # [b, k, t]
         rows = rows.reshape(len(asked), -1)
         vectors, weight = self._vectors[torch.from_numpy(rows)], rows != nothing
-        is_text = np.zeros(rows.shape, np.float32)
+        is_text = None
         if reads_captions:
             words = np.where(pages[..., None] >= 0, lessons.spoken[pages], 0)  # [b, k, d]
             vectors = torch.cat([vectors, torch.from_numpy(words.astype(np.float32))], dim=1)
             weight = np.concatenate([weight, words.any(-1)], axis=1)
-            is_text = np.concatenate([is_text, np.ones(pages.shape, np.float32)], axis=1)
+            is_text = torch.from_numpy(np.repeat([0.0, 1.0], [rows.shape[1], pages.shape[1]]))
+            is_text = is_text.expand(len(asked), -1)
         query = torch.from_numpy(lessons.queries[asked])
-        return query, vectors, torch.from_numpy(is_text), torch.from_numpy(weight).float()
+        return query, vectors, is_text, torch.from_numpy(weight).float()
 
     def _targets(self, asked: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """[b, d] the pictures, the means of their other captions, and whether there are any."""
@@ -266,7 +269,7 @@ class _Course:
                 self._targets(some),
             )
             summary, _ = self.model(*inputs)
-            page = (inputs[1] * inputs[3][..., None])[:, : self.lessons.pages.shape[1]].sum(1)
+            page = self._page_means(some)
             values = {
                 "loss": _losses(summary, *targets),
                 "loss_query": _losses(inputs[0], *targets),
@@ -278,6 +281,13 @@ class _Course:
                 sums.setdefault(name, []).append(value)
         means = {name: torch.cat(values) for name, values in sums.items()}
         return {name: float(v.mean()) if len(v) else 0.0 for name, v in means.items()}
+
+    def _page_means(self, asked: NDArray[np.int64]) -> Tensor:
+        """[b, d] sums of the whole pictures of each caption's page."""
+        pages = self.lessons.pages[asked]  # [b, k]
+        nothing = len(self.lessons.vectors) - 1
+        rows = np.where(pages >= 0, self.lessons.rows[pages, 0], nothing)
+        return self._vectors[torch.from_numpy(rows)].sum(1)
 
     def _save(self) -> None:
         arrays: dict[str, NDArray[Any]] = {"key": np.array(self._key)}

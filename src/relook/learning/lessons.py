@@ -28,7 +28,7 @@ from relook.search.engine import Engine
 
 __all__ = ["LessonOptions", "Lessons", "captions_of", "lessons_of", "load_arrays", "save_arrays"]
 
-_AT_ONCE = 256
+_AT_ONCE = 1024
 _FEWEST = 2  # pictures in each part: with fewer there is nothing to tell apart
 
 
