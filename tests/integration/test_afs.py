@@ -364,7 +364,7 @@ def test_marks_find_the_picture_and_arms_are_checked(
     with pytest.raises(NotFoundError, match="no trained weights"):
         bench_paper(library.engine, captions, PaperOptions(("afs",)))
     with pytest.raises(InputError, match="none of the 1 captions"):
-        bench_paper(library.engine, [Caption("x.png", "red")])
+        bench_paper(library.engine, [Caption("x.png", "red")], PaperOptions(("none",)))
 
 
 def test_the_protocol_by_command(

@@ -89,9 +89,15 @@ def train_afs(
     lessons = import_extra("relook.learning.lessons", "relook train afs", "train")
     file = _file(library, to)
     engine = library.engine
-    known = read_captions(expanded(captions), split) if captions else lessons.captions_of(engine)
+    known = read_captions(expanded(captions), split) if captions else None
     trained: Trained = course.train_afs(
-        engine, known, file, options, speak=speak, fresh=fresh, progress=progress
+        engine,
+        lessons.captions_of(engine, known),
+        file,
+        options,
+        speak=speak,
+        fresh=fresh,
+        progress=progress,
     )
     return trained
 

@@ -62,7 +62,6 @@ LogArgument = Annotated[
 ]
 
 app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
-app.command("paper")(paper)
 
 
 @app.command("answers")
@@ -388,3 +387,6 @@ def _print_reports(reports: Mapping[str, ArmReport]) -> None:
         (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
     ]
     print_table([f"{first.strategy}: queries", "n", "found, none", "found"], strata)
+
+
+app.command("paper")(paper)

@@ -22,7 +22,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from relook.bench.query_files import Caption
 from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.progress import Progress, ProgressCallback
@@ -31,6 +30,7 @@ from relook.learning.attentive import Attentive, Size, write_afs
 from relook.learning.lessons import (
     LessonOptions,
     Lessons,
+    Texts,
     lessons_of,
     load_arrays,
     save_arrays,
@@ -102,7 +102,7 @@ class Trained(JsonValue):
 
 def train_afs(
     engine: Engine,
-    captions: Sequence[Caption],
+    texts: Texts,
     file: Path,
     options: TrainOptions | None = None,
     *,
@@ -117,7 +117,7 @@ def train_afs(
 
     Args:
         engine: Of the library.
-        captions: Of its pictures, matched by file name.
+        texts: Captions of its pictures, from `captions_of`.
         file: Where the weights go, whole or not at all.
         options: How; the paper's constants when None.
         speak: A captioner: image ids -> words; its captions of a page are read, too.
@@ -125,7 +125,6 @@ def train_afs(
         progress: Called now and then.
 
     Raises:
-        InputError: `no_captions` when there is too little to train on; `ambiguous_name`.
         MissingExtraError: when `onnx` is not installed; StorageError: when the disk refuses.
     """
     import_extra("onnx", "relook train afs", "train")
@@ -134,7 +133,7 @@ def train_afs(
     folder = file.with_name(f"{file.name}.training")
     if fresh:
         _clear(folder)
-    lessons = lessons_of(engine, captions, options.lessons, folder, speak, progress)
+    lessons = lessons_of(engine, texts, options.lessons, folder, speak, progress)
     course = _Course(lessons, options, folder / "epoch.npz")
     course.run(progress)
     made = Trained(

@@ -26,10 +26,20 @@ from relook.core.progress import Progress, ProgressCallback
 from relook.core.vectors import Floats, Ints, unit
 from relook.search.engine import Engine
 
-__all__ = ["LessonOptions", "Lessons", "captions_of", "lessons_of", "load_arrays", "save_arrays"]
+__all__ = [
+    "LessonOptions",
+    "Lessons",
+    "Texts",
+    "captions_of",
+    "lessons_of",
+    "load_arrays",
+    "save_arrays",
+]
 
 _AT_ONCE = 1024
 _FEWEST = 2  # pictures in each part: with fewer there is nothing to tell apart
+Texts = Mapping[int, list[str]]
+"""Line of the row table -> captions of that picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +96,43 @@ class Lessons:
         return made.hexdigest()[:16]
 
 
-def captions_of(engine: Engine) -> list[Caption]:
-    """The captions that a library's own pictures have, from files beside them or `--metadata`."""
-    records = engine.files.catalog.each_image()
-    return [Caption(r.path.name, r.caption.strip()) for r in records if r.caption.strip()]
+def captions_of(engine: Engine, captions: Sequence[Caption] | None = None) -> Texts:
+    """The captions of a library's pictures, each of them at least one.
+
+    Args:
+        engine: Of the library.
+        captions: From a file, matched by file name; those of other pictures are left out. When
+            None, the captions that the library itself has, from files beside its pictures
+            or `--metadata`: each line of one is a caption of its own.
+
+    Raises:
+        InputError: `no_captions` when there are too few to train on; `ambiguous_name`.
+    """
+    texts: dict[int, list[str]] = {}
+    if captions is None:
+        at = {int(image_id): n for n, image_id in enumerate(engine.files.row_table[:, 2])}
+        for record in engine.files.catalog.each_image():
+            lines = [line for line in record.caption.splitlines() if line.strip()]
+            if lines and record.image_id in at:
+                texts[at[record.image_id]] = lines
+    else:
+        columns = columns_by_name(engine)
+        for caption in captions:
+            if caption.image in columns and caption.text.strip():
+                texts.setdefault(columns[caption.image], []).append(caption.text)
+    if len(texts) < 2 * _FEWEST:
+        raise InputError(
+            "no_captions",
+            f"{len(texts)} pictures of this library have captions, which is too little to train on",
+            "index captioned pictures, or name a file about them: --captions FILE; its captions are"
+            " matched by file name",
+        )
+    return texts
 
 
 def lessons_of(
     engine: Engine,
-    captions: Sequence[Caption],
+    texts: Texts,
     options: LessonOptions,
     folder: Path,
     speak: Callable[[Sequence[int]], Sequence[str]] | None = None,
@@ -105,18 +143,16 @@ def lessons_of(
     Pages of pictures that are trained on hold no picture that is held out, and the other way round.
 
     Args:
-        engine: Of the library; captions are matched by file name.
-        captions: Of its pictures; the others are left out.
+        engine: Of the library.
+        texts: Captions of its pictures, from `captions_of`.
         options: What is taken.
         folder: Keeps vectors of captions, so that another run need not encode them again.
         speak: A captioner: image ids -> what it says of each, empty for nothing.
         progress: Called now and then.
 
     Raises:
-        InputError: `no_captions` when too few pictures have any; `ambiguous_name`.
         StorageError: when the disk refuses.
     """
-    texts = _by_column(engine, captions)
     columns = _drawn(sorted(texts), options)
     said = [text for column in columns for text in texts[column]]
     owners = np.repeat(np.arange(len(columns)), [len(texts[column]) for column in columns])
@@ -133,23 +169,6 @@ def lessons_of(
         spoken[[not text for text in words]] = 0.0
     vectors, rows = _tiles(engine, table)
     return Lessons(vectors, rows, queries, owners, pages, spoken, held_out)
-
-
-def _by_column(engine: Engine, captions: Sequence[Caption]) -> Mapping[int, list[str]]:
-    """Row of the row table -> captions of that picture."""
-    columns = columns_by_name(engine)
-    texts: dict[int, list[str]] = {}
-    for caption in captions:
-        if caption.image in columns and caption.text.strip():
-            texts.setdefault(columns[caption.image], []).append(caption.text)
-    if len(texts) < 2 * _FEWEST:
-        raise InputError(
-            "no_captions",
-            f"{len(captions)} captions are about {len(texts)} pictures of this library, which is"
-            " too little to train on",
-            "index the pictures that the captions are about; captions are matched by file name",
-        )
-    return texts
 
 
 def _drawn(columns: Sequence[int], options: LessonOptions) -> list[int]:
