@@ -112,6 +112,12 @@ def test_weights_can_be_somewhere_else(
         assert len(opened.look("red", limit=3).again()) == 3
     with pytest.raises(InputError, match="no library, and no file that ends in"):
         train_afs(library, pictures / "captions.tsv", to=tmp_path, options=SMALL)
+    other = tmp_path / "other"
+    with relook.Library(other, encoder=ColourEncoder(revision="2")) as made_by_another:
+        made_by_another.add(pictures)
+    with pytest.raises(EncoderMismatchError) as raised:
+        train_afs(library, pictures / "captions.tsv", to=other, options=SMALL)
+    assert raised.value.code == "other_encoder"
 
 
 def test_what_a_library_knows_of_its_pictures_is_enough(pictures: Path, tmp_path: Path) -> None:
@@ -221,6 +227,7 @@ def test_too_few_captions_are_refused(
 
 def test_a_library_without_captions_is_refused(by_command: Callable[..., dict]) -> None:
     assert by_command("train", "afs", code=1)["error"]["code"] == "no_captions"
+    assert main(["train", "afs", "--split", "train"]) == 2
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(

@@ -17,7 +17,7 @@ from relook.core.errors import InputError
 from relook.core.progress import ProgressCallback
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
-from relook.library.manifest import Manifest
+from relook.library.manifest import Manifest, check_encoder
 from relook.search.page_captions import PageCaptions
 from relook.search.summariser import AFS_FILE
 
@@ -83,6 +83,7 @@ def train_afs(
 
     Raises:
         InputError: `no_captions`, `bad_afs_path`, `ambiguous_name`; MetadataError: `bad_captions`;
+        EncoderMismatchError: `other_encoder` when `to` is a library of another one;
         MissingExtraError: without `relook[train]`; StorageError: when the disk refuses.
     """
     course = import_extra("relook.learning.course", "relook train afs", "train")
@@ -103,12 +104,15 @@ def train_afs(
 
 
 def _file(library: Library, to: PathLike | None) -> Path:
+    """Where the weights go; what cannot be is said before anything is trained."""
     target = library.folder if to is None else expanded(to)
     if Manifest.exists(target):
+        check_encoder(Manifest.read(target), library.engine.encoder, target)
         return target / AFS_FILE
     if target.is_dir() or target.suffix != ".onnx":
         raise InputError(
-            "bad_afs_path", f"{target} is no library, and no file that ends in .onnx",
+            "bad_afs_path",
+            f"{target} is no library, and no file that ends in .onnx",
             "name a library's folder, or a file such as afs.onnx",
-        )  # fmt: skip
+        )
     return target

@@ -63,6 +63,8 @@ def afs(
 
     With --captioner it reads that captioner's words about the pictures, too.
     """
+    if split and captions is None:
+        raise typer.BadParameter("it chooses captions of a file, --captions", param_hint="--split")
     course = import_extra("relook.learning.course", "relook train afs", "train")
     from relook.app.training import train_afs
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
+from relook.core.disk_errors import disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.registry import import_extra
 from relook.learning.attentive import Attentive, Size, write_afs
@@ -133,6 +134,10 @@ def train_afs(
     folder = file.with_name(f"{file.name}.training")
     if fresh:
         _clear(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(f"cannot write {folder}", error) from error
     lessons = lessons_of(engine, texts, options.lessons, folder, speak, progress)
     course = _Course(lessons, options, folder / "epoch.npz")
     course.run(progress)
