@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import mcp_parts
 import numpy as np
 import onnx
 import pytest
 import torch
+from mcp_parts import call
+from server_parts import serving
 
 import relook
 from relook.app.training import train_afs
@@ -25,6 +28,7 @@ from relook.encoders import ENCODERS
 from relook.learning.attentive import Attentive, Size, write_afs
 from relook.learning.course import TrainOptions
 from relook.learning.lessons import LessonOptions
+from relook.mcp import McpState, create_server
 from relook.search.explain import why
 from relook.search.page_captions import PageCaptions
 from relook.search.summariser import OnnxSummariser, summariser_of
@@ -208,6 +212,29 @@ def test_weights_that_do_not_fit_are_refused(library: relook.Library, tmp_path: 
     with pytest.raises(ModelError, match="does not say what it was trained for"):
         session.again("afs")
     assert len(session.rounds) == 2
+
+
+def test_the_page_and_an_agent_are_told_what_to_run(
+    library: relook.Library, tmp_path: Path
+) -> None:
+    with serving(library, cache=tmp_path / "cache") as running:
+        ways = running.http.get("/api/v1/strategies").json()["strategies"]
+        assert "relook train afs" in {way["name"]: way["summary"] for way in ways}["afs"]
+        begun = running.post("/sessions", {"query": "red"}).json()
+        rounds = f"/sessions/{begun['session_id']}/rounds"
+        refused = running.post(rounds, {"strategy": "afs"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "no_afs")
+        assert "relook train afs" in refused.json()["error"]["hint"]
+        agent = create_server(McpState([library], caption=mcp_parts.say_green))
+        asked = {"session_id": begun["session_id"], "strategy": "afs"}
+        told = call(agent, "look_again", **asked)
+        assert told.is_error
+        assert "relook train afs" in told.content[0].text
+        model = Attentive(16, Size(8, 2, 1))
+        write_afs(model, ColourEncoder().fingerprint, {}, library.folder / "afs.onnx")
+        made = running.post(rounds, {"strategy": "afs"}).json()
+        assert made["round"]["strategy"] == "afs"
+        assert not call(agent, "look_again", **asked).is_error
 
 
 @pytest.mark.parametrize(
