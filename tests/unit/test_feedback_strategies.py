@@ -9,8 +9,14 @@ from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.directions import covariance, whiten
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.probe import ProbeOptions, minimise, probe
-from relook.feedback.region import RegionOptions, region
-from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, rocchio
+from relook.feedback.rocchio import (
+    PAPER,
+    RegionOptions,
+    RocchioOptions,
+    caption_rocchio,
+    region,
+    rocchio,
+)
 from relook.feedback.scorer import LinearScorer
 from relook.feedback.summaries import AfsOptions, afs, grf, prf
 

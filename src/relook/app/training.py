@@ -24,8 +24,6 @@ from relook.search.summariser import AFS_FILE
 if TYPE_CHECKING:
     from relook.learning.course import Trained, TrainOptions
 
-__all__ = ["captions_of_pages", "train_afs"]
-
 
 def captions_of_pages(
     library: Library,

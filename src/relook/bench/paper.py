@@ -32,8 +32,6 @@ from relook.feedback.summaries import grf
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
 
-__all__ = ["ARMS", "ArmFigures", "PaperOptions", "PaperReport", "TurnFigures", "bench_paper"]
-
 ARMS = ("none", "prf", "grf", "afs", "explicit", "marks:rocchio-paper")
 """The paper's, and marks on pictures with its weights."""
 _MARKS = "marks:"

@@ -23,8 +23,6 @@ from relook.cli.options import (
 from relook.cli.output import clean_lines, counter, print_json, print_table, progress_bar
 from relook.search.summariser import OnnxSummariser, summariser_of
 
-__all__ = ["paper", "playable"]
-
 _PLAYED = PaperOptions()
 
 

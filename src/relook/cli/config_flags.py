@@ -27,11 +27,6 @@ from relook.core.settings import (
 if TYPE_CHECKING:
     from relook.core.progress import ProgressCallback
     from relook.search.page_captions import PageCaptions
-
-__all__ = [
-    "CaptionFlags", "ConfigOption", "config_for", "open_captioned", "open_library", "page_captions",
-]  # fmt: skip
-
 # Command -> flag -> the key that gives it another default.
 _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -20,8 +20,6 @@ from relook.cli.options import (
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.registry import import_extra
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Train what feedback reads with.", no_args_is_help=True)
 
 

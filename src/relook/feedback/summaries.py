@@ -17,8 +17,6 @@ from relook.feedback.judged import Evidence, Judged
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 
-__all__ = ["NO_AFS", "TRAIN_AFS", "AfsOptions", "SummaryOptions", "afs", "grf", "prf"]
-
 NO_AFS = "no_afs"
 """Code of the error that says that nothing was trained yet."""
 TRAIN_AFS = (

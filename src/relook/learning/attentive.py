@@ -22,11 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relook.core.disk_errors import disk_error
+from relook.core.errors import disk_error
 from relook.encoders.base import Fingerprint
 from relook.search.summariser import AFS_INPUTS, AFS_KIND, AFS_OUTPUTS, AFS_VERSION, FACTS
-
-__all__ = ["Attentive", "Size", "write_afs"]
 
 _OPSET = 17
 _LEAST_WEIGHT = 1e-30

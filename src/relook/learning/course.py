@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
-from relook.core.disk_errors import disk_error
+from relook.core.errors import disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.registry import import_extra
 from relook.learning.attentive import Attentive, Size, write_afs
@@ -37,8 +37,6 @@ from relook.learning.lessons import (
     save_arrays,
 )
 from relook.search.engine import Engine
-
-__all__ = ["TrainOptions", "Trained", "train_afs"]
 
 _LOG = logging.getLogger(__name__)
 

@@ -20,21 +20,10 @@ from numpy.typing import NDArray
 
 from relook.bench.query_files import Caption
 from relook.bench.retrieval import columns_by_name
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError
+from relook.core.errors import InputError, disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.vectors import Floats, Ints, unit
 from relook.search.engine import Engine
-
-__all__ = [
-    "LessonOptions",
-    "Lessons",
-    "Texts",
-    "captions_of",
-    "lessons_of",
-    "load_arrays",
-    "save_arrays",
-]
 
 _AT_ONCE = 1024
 _FEWEST = 2  # pictures in each part: with fewer there is nothing to tell apart

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relook.captioners.base import Captioner
-from relook.core.disk_errors import disk_error
-from relook.core.errors import AnswerError, ImageError
+from relook.core.errors import AnswerError, ImageError, disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
 from relook.library.files import LibraryFiles
@@ -23,8 +22,6 @@ from relook.library.records import ImageRecord
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["PageCaptions"]
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 16

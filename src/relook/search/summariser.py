@@ -22,17 +22,6 @@ from relook.encoders.base import Fingerprint
 from relook.feedback.summaries import NO_AFS, TRAIN_AFS
 from relook.library.files import LibraryFiles
 
-__all__ = [
-    "AFS_FILE",
-    "AFS_INPUTS",
-    "AFS_KIND",
-    "AFS_OUTPUTS",
-    "AFS_VERSION",
-    "FACTS",
-    "OnnxSummariser",
-    "summariser_of",
-]
-
 AFS_FILE = "afs.onnx"
 """Name of the weights in a library's folder."""
 AFS_INPUTS = ("query", "vectors", "is_text", "weight")
@@ -97,7 +86,7 @@ class OnnxSummariser:
             return self._session
 
     def _read(self) -> tuple[Mapping[str, Any], Any]:
-        from relook.encoders.onnx_session import open_session
+        from relook.encoders.devices import open_session
 
         if not self.path.is_file():
             raise NotFoundError(
