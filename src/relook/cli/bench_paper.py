@@ -28,7 +28,7 @@ _PLAYED = PaperOptions()
 
 def paper(
     captions: Annotated[
-        Path, typer.Option(help="TSV, Flickr token file, COCO captions or Karpathy's JSON.")
+        Path, typer.Option(help="TSV, CSV, JSON lines, Flickr tokens, COCO's or Karpathy's JSON.")
     ],
     library: LibraryOption = None,
     split: SplitOption = None,

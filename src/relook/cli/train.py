@@ -34,7 +34,7 @@ def afs(
     captions: Annotated[
         Path | None,
         typer.Option(
-            help="TSV, Flickr token file, COCO captions or Karpathy's JSON, about the library's"
+            help="TSV, CSV, JSON lines, Flickr tokens, COCO's or Karpathy's JSON, about the library's"
             " pictures; the captions that the library has (--metadata, .txt, XMP) when not given."
         ),
     ] = None,
