@@ -34,8 +34,8 @@ def afs(
     captions: Annotated[
         Path | None,
         typer.Option(
-            help="TSV, CSV, JSON lines, Flickr tokens, COCO's or Karpathy's JSON, about the library's"
-            " pictures; the captions that the library has (--metadata, .txt, XMP) when not given."
+            help="TSV, CSV, JSON lines, Flickr tokens, COCO's or Karpathy's JSON, about the"
+            " library's pictures; the captions that the library has (--metadata, .txt, XMP) when not given."
         ),
     ] = None,
     split: SplitOption = None,
