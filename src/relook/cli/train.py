@@ -35,7 +35,8 @@ def afs(
         Path | None,
         typer.Option(
             help="TSV, CSV, JSON lines, Flickr tokens, COCO's or Karpathy's JSON, about the"
-            " library's pictures; the captions that the library has (--metadata, .txt, XMP) when not given."
+            " library's pictures; the captions that the library has of them (--metadata, .txt) when"
+            " not given."
         ),
     ] = None,
     split: SplitOption = None,
