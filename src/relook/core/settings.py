@@ -283,5 +283,8 @@ class FeedbackSettings:
     split_captions: bool = setting(
         False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
     )
+    afs: str = setting(
+        "", "weights of the strategy afs (relook train afs); afs.onnx in the library when empty"
+    )
     keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
     keep_judged: bool = setting(False, "images that were marked may appear again")
