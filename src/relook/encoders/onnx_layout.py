@@ -152,6 +152,8 @@ def _kind_of(there: set[str], model: str, again: str) -> _Kind:
     if any(name.endswith(".safetensors") for name in there):
         hint = f"it is a checkpoint for transformers: write hf:{model}, or make ONNX files of it:"
         again = f"{hint} relook model export {model}"
+    if there >= {"model.json", "image.onnx", "text.onnx"}:
+        again = f"it is a model of the built-in kind: write builtin:{model}"
     whole = " (a graph of both towers in one, which is there, cannot be used)"
     raise ModelError(
         "model_incomplete",
