@@ -219,7 +219,8 @@ def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> Non
     if path.exists():
         return
     if not sets.keys() >= WEIGHTS.keys():
-        onnx.save(shipped_eye(onnx.load(SHIPPED / "image.onnx")), path)
+        shipped = onnx.load(SHIPPED / "image.onnx")
+        onnx.save(shipped_eye(shipped, len(WINDOWS), N_SEEN), path)
         return
     by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
     export_eye(path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))

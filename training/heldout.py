@@ -32,8 +32,8 @@ from cache import LITE, read_words
 from export import EVERY, fit_projection
 from pictures import read_concepts, read_split
 from torch import Tensor
-from towers import WINDOWS, Committee
-from train import Recipe, Trainer
+from towers import DIM, WINDOWS, Committee
+from train import Trainer, recipe_of
 from words import Words, load_tokenizer
 
 from relook.bench.arms import compare
@@ -59,21 +59,23 @@ class HeldOut:
     Args:
         bank: everything.
         held: the pictures left out.
-        seeds: of the members.
+        fold: which third it is; another one has other seeds.
     """
 
-    def __init__(self, bank: Bank, held: np.ndarray, seeds: list[int]):
+    def __init__(self, bank: Bank, held: np.ndarray, fold: int):
         self.bank = bank
         rest = bank.without(held)
-        members = [Trainer(rest, Recipe(), seed).run() for seed in seeds]
+        members = [
+            Trainer(rest, recipe_of(kind), MEMBERS * fold + kind).run() for kind in range(MEMBERS)
+        ]
         self.committee = Committee(members, Backbone(LITE).classifier, 0.0)
         self.committee.eval().requires_grad_(False)
         rows = np.flatnonzero(rest.weight > 0)[::EVERY]
         of_rest = torch.from_numpy(~np.isin(bank.owner, held))
         read = bank.captions[of_rest][::EVERY].float()
         seen = self._seen(rows)
-        some = SimpleNamespace(seen=seen, read=read, base_seen=None, base_read=None)
-        fit_projection(self.committee, some)
+        no_base = {"base_seen": seen[..., :DIM], "base_read": read[..., :DIM]}  # of no weight
+        fit_projection(self.committee, SimpleNamespace(seen=seen, read=read, **no_base))
 
     def _seen(self, rows: np.ndarray) -> Tensor:
         seen, _ = self.bank.views[0].get(rows, slice(None))
@@ -82,12 +84,13 @@ class HeldOut:
     @torch.no_grad()
     def words(self, read: Tensor) -> np.ndarray:
         """[n, N_READ] -> unit [n, d]."""
-        return self.committee.read(read.float(), None).numpy()
+        return self.committee.read(read.float(), read).numpy()
 
     @torch.no_grad()
     def tiles(self, rows: np.ndarray) -> np.ndarray:
         """The pictures' tiles, unit [r, t, d]."""
-        return self.committee.see(self._seen(rows), None).numpy()
+        seen = self._seen(rows)
+        return self.committee.see(seen, seen).numpy()
 
 
 def galleries(data: Path, out: Path) -> Iterator[tuple[Gallery, list[Task]]]:
@@ -103,8 +106,7 @@ def galleries(data: Path, out: Path) -> Iterator[tuple[Gallery, list[Task]]]:
         path = out / f"heldout{fold}.npz"
         if not path.exists():
             bank = bank or Bank(out)
-            seeds = [MEMBERS * fold + seed for seed in range(MEMBERS)]
-            model = HeldOut(bank, held, seeds)
+            model = HeldOut(bank, held, fold)
             parts = {"queries": model.words(torch.from_numpy(read))}
             for at, own in enumerate(halves):
                 captions = bank.captions[torch.from_numpy(np.isin(bank.owner, own))]
@@ -151,7 +153,9 @@ def arm_of(text: str) -> Strategy:
     """A strategy by name, with numbers of its options: `auto:strength=4,caution=10`."""
     name, _, told = text.partition(":")
     row = strategy(name)
-    numbers = {key: float(value) for key, _, value in (o.partition("=") for o in told.split(",") if o)}
+    numbers = {
+        key: float(value) for key, _, value in (o.partition("=") for o in told.split(",") if o)
+    }
     return replace(row, options=replace(row.options, **numbers))
 
 

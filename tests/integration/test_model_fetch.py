@@ -155,7 +155,7 @@ def test_offline_what_is_here_is_enough(
 
 
 def test_a_branch_is_found_by_its_name(hub: Hub) -> None:
-    onnx_folder.fetch("org/model", "v2")
+    onnx_folder.fetch("org/model", {"revision": "v2"})
     assert onnx_folder.find("org/model", "v2").revision == COMMIT
     with pytest.raises(ModelError) as raised:
         onnx_folder.find("org/model")

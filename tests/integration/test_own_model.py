@@ -83,5 +83,5 @@ def test_other_kinds_say_how_to_name_it(folder: Path) -> None:
         OnnxEncoder(folder)
     assert raised.value.hint.endswith(f"write builtin:{folder}")
     with pytest.raises(ModelError) as raised:
-        find(str(folder)).config
+        _ = find(str(folder)).config
     assert raised.value.hint == f"write builtin:{folder}"

@@ -99,11 +99,10 @@ def fetch(
     spec = resolve(ModelSpec.parse(model)).with_options(revision=revision)
     revision = spec.options.get("revision", "")
     if spec.kind == "onnx":
-        spec.check_options(("revision", "variant", "tiles"))
+        spec.check_options(("revision", "variant", "size", "tiles"))
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
-        variant = spec.options.get("variant", "")
         with progress_bar(as_json) as progress:
-            found = onnx_folder.fetch(spec.model, revision, variant, progress)
+            found = onnx_folder.fetch(spec.model, spec.options, progress)
     elif spec.model:
         with progress_bar(as_json) as progress:
             found = fetch_checkpoint(spec.model, revision, progress)

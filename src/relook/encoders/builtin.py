@@ -294,7 +294,7 @@ class BuiltinEncoder:
             hint = f"it is a model of another kind: write {other}:{self.folder}"
         return ModelError(
             "model_missing",
-            f"{self.folder} is no model of this kind: it has no {_CARD} beside image.onnx, text.onnx"
-            " and tokenizer.json",
+            f"{self.folder} is no model of this kind: it has no {_CARD} beside image.onnx,"
+            " text.onnx and tokenizer.json",
             hint,
         )

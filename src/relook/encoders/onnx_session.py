@@ -1,19 +1,27 @@
 """Opening a graph on ONNX Runtime, where it is asked to run. Layer: encoders.
 
-Source: ONNX Runtime's documentation of execution providers and of session options.
+Source: ONNX Runtime's documentation of execution providers, of session options and of run options
+(`only_execute_path_to_fetches`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
+from numpy.typing import NDArray
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, RelookError
+from relook.encoders.devices import is_out_of_memory
 
-__all__ = ["choose_device", "open_session"]
+if TYPE_CHECKING:
+    from relook.encoders.onnx_folder import OnnxFolder
+
+__all__ = ["Graph", "choose_device", "open_session"]
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -94,3 +102,49 @@ def open_session(
             "see what its documentation asks for, or use --device cpu",
         )
     return session
+
+
+class Graph:
+    """A graph on ONNX Runtime, which holds one tower or both.
+
+    Args:
+        path: Its file.
+        device: As `choose_device` returns it.
+        n_threads: As for `open_session`.
+        files: The model, for messages.
+
+    Raises:
+        ModelError: `model_changed` when it cannot be loaded; `out_of_memory` is a MemoryError,
+            which `in_batches` knows.
+        InputError: `bad_device`.
+    """
+
+    def __init__(self, path: Path, device: str, n_threads: int, files: OnnxFolder) -> None:
+        self.path, self.files = path, files
+        self._session: onnxruntime.InferenceSession = self._guarded(
+            lambda: open_session(path, device, n_threads)
+        )
+        self.inputs = {put.name: put for put in self._session.get_inputs()}
+        self.outputs = {put.name: list(put.shape or ()) for put in self._session.get_outputs()}
+        self._partly = onnxruntime.RunOptions()
+        self._partly.only_execute_path_to_fetches = True
+
+    def run(self, output: str, feeds: dict[str, NDArray[Any]]) -> Any:
+        """One output; what it does not need is not computed.
+
+        Raises:
+            ModelError: `model_changed` when ONNX Runtime refuses.
+        """
+        return self._guarded(partial(self._session.run, [output], feeds, self._partly))[0]
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        """Runs something of ONNX Runtime, whose errors have many kinds."""
+        try:
+            return work()
+        except RelookError:
+            raise
+        except Exception as error:
+            told = str(error).lower()
+            if is_out_of_memory(error) or "allocate memory" in told or "out of memory" in told:
+                raise MemoryError(str(error)) from error
+            raise self.files.damaged(self.path, error) from error

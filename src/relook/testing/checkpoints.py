@@ -2,8 +2,8 @@
 
 They know nothing; they have a real family's shape, tokenizer and processor, load through
 the same path as a checkpoint of the hub, and are made in a second. For tests of what is
-built around models, and to try a configuration without a download. Needs `relook[hf]`, `tiny_builtin`
-`onnx` alone.
+built around models, and to try a configuration without a download. Needs `relook[hf]`,
+`tiny_builtin` `onnx` alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "tiny_blip", "tiny_builtin", "tiny_clip", "tiny_llava", "tiny_siglip", "tiny_siglip2", "tiny_st",
+    "tiny_blip", "tiny_builtin", "tiny_clip", "tiny_llava", "tiny_siglip", "tiny_siglip2",
+    "tiny_st",
 ]  # fmt: skip
 
 _SIDE = 32

@@ -1,0 +1,194 @@
+"""An encoder for a person's own captioned pictures, in minutes: `train.py --quick`.
+
+    python training/train.py --quick PICTURES --out WORK --target MODEL
+
+PICTURES is a WebDataset tar file or a folder with a `.txt` beside each picture. They are seen
+through the shipped model's own eye, one pair of heads is trained on them, and stands beside the
+shipped model's vectors in the model that is written, so that what it knows stays known. A tenth of
+the pictures is held out: how often their captions find them, before and after, is printed at the
+end.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from bank import Bank
+from cache import SHIPPED, fill, read_words
+from evaluate import Shipped
+from export import About, Join, Sample, write_files
+from metrics import best_tile, recall
+from phrasings import write as write_phrasings
+from sets import Captioned, own_set
+from torch import Tensor
+from towers import HUB_NEAREST, WINDOWS
+from train import Recipe, Trainer
+from words import Words, load_tokenizer
+
+BASE_WEIGHT = 1.4
+FEWEST, HELD, MOST_HELD = 60, 0.1, 500
+N_TILES_READ, N_TEXTS_READ = 1500, 3000
+"""So many pictures and captions, at most, the projection is chosen by."""
+PHRASES = SHIPPED.parents[1] / "captioners" / "phrase_bank" / "phrases.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made.
+
+    Attributes:
+        pictures: tar files or folders.
+        data: the data folder, for class pictures; need not be there.
+        out: where what both networks make of them is kept.
+        target: the model folder to write.
+        n_threads: of the picture tower.
+        base: the model folder that the new heads stand beside.
+        base_weight: of its vectors beside those of the new heads.
+    """
+
+    pictures: list[Path]
+    data: Path
+    out: Path
+    target: Path
+    n_threads: int
+    base: Path = SHIPPED
+    base_weight: float = BASE_WEIGHT
+
+
+def recipe_for(n_pictures: int, named: bool) -> Recipe:
+    """For few pictures: smaller steps, so that there are enough of them.
+
+    Args:
+        n_pictures: to train on.
+        named: whether there are class pictures.
+    """
+    batch = max(16, min(512, n_pictures // 16))
+    return Recipe(
+        epochs=12,
+        batch=batch,
+        n_classes=min(128, batch),
+        n_tiled=min(128, batch),
+        n_mosaics=min(64, batch // 4),
+        named=1.0 if named else 0.0,
+    )
+
+
+def make(job: Job) -> None:
+    """From pictures to a model folder, with what it gained.
+
+    Raises:
+        ValueError: for too few pictures, or a folder of other pictures' features.
+        OSError: for files that cannot be read or written.
+    """
+    began = time.perf_counter()
+    sets = [own_set(path) for path in job.pictures]
+    n = sum(len(one_set.pictures) for one_set in sets)
+    if n < FEWEST:
+        raise ValueError(
+            f"{n} captioned pictures are too few to learn from; {FEWEST} are the least"
+        )
+    if not (job.base / "image.onnx").is_file():
+        raise ValueError(f"{job.base} is no model folder: it has no image.onnx")
+    _claim(job.out, sets)
+    fill(job.out, job.data, job.pictures, job.n_threads)
+    _say(began, f"{n} pictures seen, their captions read")
+    bank = Bank(job.out)
+    held = held_out(n)
+    rest = bank.without(held)
+    recipe = recipe_for(n - len(held), bool(bank.classes))
+    member = Trainer(rest, recipe, 0).run()
+    _say(began, "heads trained")
+    some = sample(bank, held, job.base)
+    base_card = json.loads((job.base / "model.json").read_text("utf-8"))
+    about = About(
+        "relook-own",
+        f"{base_card['revision']}+{_digest(sets)[:8]}",
+        (*base_card["sources"], f"{n} pictures of one's own"),
+        base_card["licence"],
+    )
+    write_files(
+        Join(job.out / "eye.onnx", job.base, job.base_weight, about), [member], some, job.target
+    )
+    kept = ~np.isin(bank.owner, held)
+    texts = [text for text, keep in zip(bank.texts, kept, strict=True) if keep]
+    write_phrasings(job.target, texts[:: max(1, len(texts) // 12_000)])
+    _say(began, f"{job.target} written")
+    _compare(job, sets, held)
+    _say(began, f"use it: relook index PHOTOS --library NEW --encoder builtin:{job.target}")
+
+
+def held_out(n: int) -> np.ndarray:
+    """The pictures that are measured on, and never trained on: int, sorted."""
+    n_held = min(MOST_HELD, max(20, int(n * HELD)))
+    return np.sort(np.random.default_rng(0).permutation(n)[:n_held])
+
+
+def sample(bank: Bank, held: np.ndarray, base: Path) -> Sample:
+    """What the projection, the means and the captions for hubs are taken from.
+
+    Own pictures and captions, and phrases for everyday things beside them: directions that none of
+    one's own pictures needs would be lost otherwise.
+    """
+    rng = np.random.default_rng(1)
+    rows = np.setdiff1d(np.arange(len(bank.weight)), held)
+    rows = np.sort(rng.permutation(rows)[:N_TILES_READ])
+    seen, _ = bank.views[0].get(rows, slice(None))
+    own = np.flatnonzero(~np.isin(bank.owner, held))
+    own = rng.permutation(own)[:N_TEXTS_READ]
+    phrases = json.loads(PHRASES.read_text("utf-8"))["phrases"]
+    phrases_read = torch.from_numpy(read_words(Words(), load_tokenizer(), phrases))
+    read: Tensor = torch.cat([bank.captions[own].float(), phrases_read.float()])
+    texts = [bank.texts[at] for at in own] + phrases
+    assert len(texts) >= HUB_NEAREST
+    return Sample(seen.view(len(rows), len(WINDOWS), -1), read, texts, base)
+
+
+def _compare(job: Job, sets: list[Captioned], held: np.ndarray) -> None:
+    """Prints how often a held-out picture's caption finds it among all held-out ones."""
+    pictures = np.concatenate([one_set.pictures for one_set in sets])[held]
+    captions = [texts for one_set in sets for texts in one_set.captions]
+    rows = [(text, at) for at, picture in enumerate(held) for text in captions[picture]]
+    target = np.array([at for _, at in rows])
+    for name, folder in (("before", job.base), ("after", job.target)):
+        model = Shipped(folder, job.n_threads)
+        weight = model.card.get("tile_weight", 1.0)
+        scores = best_tile(model.read([text for text, _ in rows]), model.see(pictures), weight)
+        told = "/".join(f"{value:.3f}" for value in recall(scores, target))
+        print(
+            f"{name}: recall at 1/5/10 of {len(rows)} captions among {len(held)} held out: {told}"
+        )
+
+
+def _claim(out: Path, sets: list[Captioned]) -> None:
+    """Refuses a folder that holds what was made of other pictures.
+
+    Raises:
+        ValueError: naming the folder.
+    """
+    digest = _digest(sets)
+    mark = out / "own.sha256"
+    is_new = not out.exists() or not any(out.iterdir())
+    if not is_new and (not mark.exists() or mark.read_text() != digest):
+        raise ValueError(
+            f"{out} holds what was made of other pictures; name another folder as --out"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    mark.write_text(digest)
+
+
+def _digest(sets: list[Captioned]) -> str:
+    """SHA-256 of all pictures and captions."""
+    sha = hashlib.sha256()
+    for one_set in sets:
+        sha.update(one_set.pictures.tobytes())
+        sha.update(json.dumps(one_set.captions).encode())
+    return sha.hexdigest()
+
+
+def _say(began: float, text: str) -> None:
+    print(f"{time.perf_counter() - began:.0f} s: {text}", file=sys.stderr, flush=True)
