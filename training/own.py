@@ -26,7 +26,7 @@ from metrics import best_tile, recall
 from phrasings import write as write_phrasings
 from sets import Captioned, own_set
 from torch import Tensor
-from towers import HUB_NEAREST, WINDOWS
+from towers import HUB_NEAREST, WINDOWS, Member
 from train import Recipe, Trainer
 from words import Words, load_tokenizer
 
@@ -100,8 +100,7 @@ def make(job: Job) -> None:
     bank = Bank(job.out)
     held = held_out(n)
     rest = bank.without(held)
-    recipe = recipe_for(n - len(held), bool(bank.classes))
-    member = Trainer(rest, recipe, 0).run()
+    member = trained(job.out, rest, recipe_for(n - len(held), bool(bank.classes)))
     _say(began, "heads trained")
     some = sample(bank, held, job.base)
     base_card = json.loads((job.base / "model.json").read_text("utf-8"))
@@ -120,6 +119,18 @@ def make(job: Job) -> None:
     _say(began, f"{job.target} written")
     _compare(job, sets, held)
     _say(began, f"use it: relook index PHOTOS --library NEW --encoder builtin:{job.target}")
+
+
+def trained(out: Path, bank: Bank, recipe: Recipe) -> Member:
+    """The pair of heads; kept as `own.pt` and read from there the next time."""
+    path = out / "own.pt"
+    if path.exists():
+        member = Member(*bank.spread())
+        member.load_state_dict(torch.load(path, weights_only=True))
+        return member.eval().requires_grad_(False)
+    member = Trainer(bank, recipe, 0).run()
+    torch.save(member.state_dict(), path)
+    return member
 
 
 def held_out(n: int) -> np.ndarray:

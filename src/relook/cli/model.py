@@ -23,8 +23,8 @@ _NOTE = (
     "tower: of pictures, and pixels of its input. words: languages, or how many of them. COCO:"
     " how often the first of 5,000 pictures is the one that a caption is of, in percent, as"
     " published. ms: a pass of one picture in float32 on ONNX Runtime, see docs/backbones.md;"
-    " a picture takes 5, with --tiles none 1. here: on this machine; relook model fetch NAME"
-    " brings it. --json has sources and hub ids.\n"
+    " a picture takes 5, with --tiles none 1. Apple AMLR: for research only. here: on this machine;"
+    " relook model fetch NAME brings it. --json has sources and hub ids.\n"
 )
 
 
@@ -45,7 +45,8 @@ def list_models(as_json: JsonOption = False) -> None:
         ["name", "tower", "MB", "words", "COCO", "ms", "licence", "here"],
         [
             (
-                fact["name"], fact["shape"].removeprefix("ViT-").removesuffix(" px"),
+                fact["name"],
+                fact["shape"].removeprefix("ViT-").removesuffix(" px").replace(",", ""),
                 f"{fact['n_mb']:,}",
                 fact["languages"].removesuffix(" languages").replace("about ", "~"),
                 _shown(fact["coco_recall_1"]), _shown(fact["ms"]), fact["licence"],

@@ -3,9 +3,8 @@
 Reads the layouts that `onnx_layout` knows; the model's own files say how pictures and words are
 prepared. Nothing is downloaded here.
 
-Source: ONNX Runtime's Python API, `only_execute_path_to_fetches` among it; the names of inputs and
-outputs as optimum, Immich and Jina export them; ONNX's DynamicQuantizeLinear for why such a graph
-takes one input at a time.
+Source: ONNX Runtime's Python API; the names of inputs and outputs as optimum, Immich and Jina
+export them; ONNX's DynamicQuantizeLinear for why such a graph takes one input at a time.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["OnnxEncoder"]
 
 T = TypeVar("T")
+_N_AXES_OF_PIXELS = 4
 _PROJECTED = ("clip", "metaclip_2", "chinese_clip")  # a pooled output is no vector there
 _IMAGE_INPUTS = ("pixel_values", "image", "input")
 _ID_INPUTS = ("input_ids", "text", "input")
@@ -310,7 +310,7 @@ class Tower:
             name: feeds[name].astype(_DTYPES[put.type], copy=False)
             for name, put in self.inputs.items()
         }
-        idle = {name: _nothing(put) for name, put in self._idle.items()}
+        idle = {name: self._nothing(put) for name, put in self._idle.items()}
         n = len(next(iter(given.values())))
         step = self.at_once or n
         rows = []
@@ -322,6 +322,16 @@ class Tower:
             vectors = self._graph.run(self._output, {**some, **idle})
             rows.append(np.asarray(vectors, np.float32)[:n_some])  # [n_some, d]
         return np.concatenate(rows)
+
+    def _nothing(self, put: Any) -> NDArray[Any]:
+        """The smallest input of the other tower, which the graph wants as well."""
+        usual: tuple[int, ...] = (1, 1)
+        if len(put.shape) == _N_AXES_OF_PIXELS:
+            pixels = self._graph.files.pixels
+            usual = (1, 3, pixels.height_px, pixels.width_px)
+        shape = [stated if isinstance(stated, int) else n
+                 for stated, n in zip(put.shape, usual, strict=True)]  # fmt: skip
+        return np.ones(shape, _DTYPES[put.type])
 
     def _vectors_of(self, names: list[str]) -> str:
         """The output that holds the vectors."""
@@ -341,12 +351,6 @@ class Tower:
                 " text",
             )  # fmt: skip
         return output or flat[0]
-
-
-def _nothing(put: Any) -> NDArray[Any]:
-    """Ones for an input of the other tower, which is wanted but not looked at."""
-    shape = [side if isinstance(side, int) else 1 for side in put.shape]
-    return np.ones(shape, _DTYPES[put.type])
 
 
 def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:

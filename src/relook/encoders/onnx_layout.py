@@ -216,13 +216,16 @@ def _sized(there: set[str], model: str, size: str) -> _Kind | None:
 
 
 def _kind_of(there: set[str], model: str, again: str) -> _Kind:
-    """The layout of which there is at least one tower."""
+    """The layout whose towers are all there; else one of which there is at least one."""
     if there >= _OURS:
         hint = f"it is a model of the built-in kind: write builtin:{model}"
         raise ModelError("model_incomplete", f"{model} has no towers of a known layout", hint)
-    for kind in _KINDS:
-        if kind.variants(there):
+    found = [kind for kind in _KINDS if kind.variants(there)]
+    for kind in found:
+        if any(len(towers) == len(kind.towers) for towers in kind.variants(there).values()):
             return kind
+    if found:
+        return found[0]
     if any(name.endswith(".safetensors") for name in there):
         hint = f"it is a checkpoint for transformers: write hf:{model}, or make ONNX files of it:"
         again = f"{hint} relook model export {model}"

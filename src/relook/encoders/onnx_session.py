@@ -1,7 +1,6 @@
 """Opening a graph on ONNX Runtime, where it is asked to run. Layer: encoders.
 
-Source: ONNX Runtime's documentation of execution providers, of session options and of run options
-(`only_execute_path_to_fetches`).
+Source: ONNX Runtime's documentation of execution providers and of session options.
 """
 
 from __future__ import annotations
@@ -126,16 +125,14 @@ class Graph:
         )
         self.inputs = {put.name: put for put in self._session.get_inputs()}
         self.outputs = {put.name: list(put.shape or ()) for put in self._session.get_outputs()}
-        self._partly = onnxruntime.RunOptions()
-        self._partly.only_execute_path_to_fetches = True
 
     def run(self, output: str, feeds: dict[str, NDArray[Any]]) -> Any:
-        """One output; what it does not need is not computed.
+        """One output; ONNX Runtime computes all of the graph for it.
 
         Raises:
             ModelError: `model_changed` when ONNX Runtime refuses.
         """
-        return self._guarded(partial(self._session.run, [output], feeds, self._partly))[0]
+        return self._guarded(partial(self._session.run, [output], feeds))[0]
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
         """Runs something of ONNX Runtime, whose errors have many kinds."""
