@@ -224,6 +224,7 @@ def _compare(job: Job, sets: list[Captioned], held: np.ndarray) -> float:
         print(
             f"{name}: recall at 1/5/10 of {len(rows)} captions among {len(held)} held out: {told}"
         )
+    return means[1] - means[0]
 
 
 def _claim(out: Path, sets: list[Captioned]) -> None:
