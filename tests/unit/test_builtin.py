@@ -174,6 +174,14 @@ def test_words_behind_the_longest_text_are_counted_and_change_nothing() -> None:
     assert np.abs(first - second).max() < 1e-4
 
 
+def test_capitals_do_not_change_what_is_found_and_a_plural_hardly() -> None:
+    words = ["bicycle", "Bicycle", "BICYCLE", "bicycles", "motorcycle", "tree", "wheel"]
+    vectors = BuiltinEncoder().encode_texts(words)
+    likeness = vectors @ vectors[0]
+    assert likeness[1:3].min() > 0.9999
+    assert likeness[3] > likeness[4:].max() + 0.05
+
+
 def test_a_processor_does_not_change_what_is_seen() -> None:
     """Integers that saturate (AVX2 without VNNI) would turn vectors by as much as 45 degrees."""
     encoder = BuiltinEncoder()
