@@ -22,16 +22,13 @@ from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError
 from relook.core.vectors import Floats
-from relook.encoders.devices import BatchSize, Place
+from relook.encoders.devices import BatchSize, Graph, Place, choose_device
 from relook.encoders.onnx_folder import OnnxFolder, find
-from relook.encoders.onnx_session import Graph, choose_device
 from relook.encoders.onnx_words import Words
 from relook.encoders.towers import TwoTowers
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["OnnxEncoder"]
 
 T = TypeVar("T")
 _N_AXES_OF_PIXELS = 4

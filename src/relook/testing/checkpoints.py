@@ -17,11 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "tiny_blip", "tiny_builtin", "tiny_clip", "tiny_llava", "tiny_siglip", "tiny_siglip2",
-    "tiny_st",
-]  # fmt: skip
-
 _SIDE = 32
 _WORDS = (
     "a", "red", "blue", "green", "white", "black", "small", "large", "dog", "cat", "ball", "bird",
