@@ -218,8 +218,8 @@ class EncoderSettings:
     """What turns pictures and words into vectors."""
 
     model: str = setting(
-        "", "builtin, a name of relook model list, hf: or onnx: with ORG/NAME or FOLDER; the"
-        " library's own when empty",
+        "", "builtin, a name of relook model list, hf: or onnx: with ORG/NAME or FOLDER,"
+        " builtin:FOLDER; the library's own when empty",
     )  # fmt: skip
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting(
