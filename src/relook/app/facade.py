@@ -35,6 +35,7 @@ from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
 from relook.library.report import IndexReport, ProgressCallback
 from relook.library.session_table import SessionRow, SessionTable
+from relook.search.concepts import Concepts
 from relook.search.engine import Engine, Filter
 from relook.search.filtering import FilterOptions
 from relook.search.grammar import parse_query, whole_query
@@ -190,10 +191,7 @@ class Library:
         return upgrade(self, encoder, progress)
 
     def forget(self, *paths: PathLike) -> int:
-        """Takes images out of the library, by file or folder; the picture files stay.
-
-        Returns: How many images were taken out.
-        """
+        """Takes images out of the library, by file or folder, and counts them; the files stay."""
         return self.take_out(*paths).n_images
 
     def take_out(self, *paths: PathLike) -> Forgotten:
@@ -258,8 +256,8 @@ class Library:
             only: `where`, `path` and `away`, as for `search`.
         """
         if isinstance(image, int):
-            where, path, away = only.get("where") or {}, only.get("path"), only.get("away", False)
-            others = Filter(where, path, frozenset([image]), away=away)
+            where, without = only.pop("where", None) or {}, frozenset([image])
+            others = Filter(where, without=without, **only)
             return self.engine.search(Query((Part(image_id=image),)), limit, others)
         return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
@@ -292,17 +290,14 @@ class Library:
         parsed = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
-        begun = start(
-            self.engine, self._session_table, parsed, limit, caption, name, only, instruction
-        )
+        how = (limit, caption, name, only, instruction)
+        begun = start(self.engine, self._session_table, parsed, *how)
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
-        """A session begun before, in this process or another; NotFoundError `no_session`.
+        """A session begun before, here or elsewhere; boxes get captions unless `captions` is off.
 
-        Args:
-            session_id: Its id.
-            captions: Whether boxes get a suggested caption.
+        Raises: NotFoundError: `no_session`.
         """
         caption = self._captions.or_nothing if captions else None
         return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
@@ -327,6 +322,11 @@ class Library:
             self.engine, self._session_table, expanded(file), self.session_limits
         )
         return self.session(session_id), notes
+
+    @property
+    def concepts(self) -> Concepts:
+        """What sessions learnt, under names, for any query (`@name + snow`)."""
+        return Concepts(self.engine)
 
     @property
     def _session_table(self) -> SessionTable:

@@ -151,9 +151,7 @@ def _query_reasons(
     session: Session, share: np.ndarray[Any, Any], tile: Floats, amount: float
 ) -> list[Reason]:
     """Splits the first query's share by its parts, where it is a multiple of the query."""
-    names = [
-        part.text or str(part.image or f"image {part.image_id}") for part in session.query.parts
-    ]
+    names = [part.called for part in session.query.parts]
     scale = float(share @ session.vector)
     multiple = np.allclose(share, scale * session.vector, atol=1e-4 * max(abs(scale), 1.0))
     if len(names) == 1 or not multiple:

@@ -17,7 +17,10 @@ from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_table import Judgement
 
-__all__ = ["Fitted", "TypedWords", "background", "gather", "template"]
+__all__ = [
+    "Fitted", "TypedWords", "background", "gather", "judged_of", "template", "with_captions",
+    "words_typed",
+]  # fmt: skip
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -71,7 +74,7 @@ def gather(
     """
     records, notes = _present(judgements, files)
     judged = [
-        (judgement, _judged(judgement, records[judgement.image_id], files))
+        (judgement, judged_of(judgement, records[judgement.image_id], files))
         for judgement in judgements
         if judgement.image_id in records
     ]
@@ -82,13 +85,15 @@ def gather(
         if item is None
     )
     counting = [(judgement, item) for judgement, item in judged if item is not None]
-    items = _with_captions(counting, encoder)
+    items = with_captions(
+        [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
+    )
     evidence = replace(
         template(files, encoder),
         query=query,
         items=items,
         first_page=_wholes(first_page, files),
-        words=_words(typed, encoder),
+        words=words_typed(typed, encoder),
     )
     return evidence, notes
 
@@ -155,8 +160,8 @@ def _present(
     return records, notes
 
 
-def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
-    """What a judgement is about; None for a box of which no vector is known."""
+def judged_of(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
+    """What a judgement of an image is about; None for a box of which no vector is known."""
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
@@ -185,17 +190,17 @@ def _share_inside(tile: Box, box: Box) -> float:
     return tile.intersection(box) / tile.area
 
 
-def _with_captions(
-    judged: Sequence[tuple[Judgement, Judged]], encoder: Encoder
+def with_captions(
+    items: Sequence[Judged], captions: Sequence[str | None], encoder: Encoder
 ) -> tuple[Judged, ...]:
-    """Adds the text vector of every caption that says something."""
-    captions = [one.caption.strip() if one.caption else "" for one, _ in judged]
-    phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
-    texts = [caption for caption in captions if caption]
+    """Adds the text vector of every caption that says something, one for each item."""
+    stripped = [caption.strip() if caption else "" for caption in captions]
+    phrases = [_phrases(caption) if ", " in caption else [] for caption in stripped]
+    texts = [caption for caption in stripped if caption]
     vectors = iter(encoder.encode_texts([*texts, *(one for parts in phrases for one in parts)]))
     spoken = [
         replace(item, caption=next(vectors)) if caption else item
-        for (_, item), caption in zip(judged, captions, strict=True)
+        for item, caption in zip(items, stripped, strict=True)
     ]
     return tuple(
         replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item
@@ -203,7 +208,7 @@ def _with_captions(
     )
 
 
-def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
+def words_typed(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
     """Typed words with the vectors of their phrases."""
     signed = [
         (sign, text, one.round)

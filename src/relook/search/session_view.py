@@ -21,11 +21,11 @@ from relook.library.session_table import Judgement, RoundRow, SessionRow, Sessio
 from relook.library.session_values import SessionRows
 from relook.search.engine import Engine, Filter
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
-from relook.search.fit import is_words
+from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
-from relook.search.vectorise import query_vector, read_words
+from relook.search.vectorise import part_vectors, query_vector
 
 __all__ = ["WORD_KEYS", "SessionView", "no_judgement", "only_record", "typed_words"]
 
@@ -62,7 +62,7 @@ class SessionView:
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
-        self._looked_for: tuple[int, Floats] | None = None  # the same of the words looked for
+        self._wanted: tuple[int, LookedFor | None] | None = None  # the same of what is looked for
 
     @property
     def rows(self) -> SessionRows:
@@ -141,6 +141,11 @@ class SessionView:
         ]
         return self._fit(strategy, judgements, self._typed_at(number))
 
+    @property
+    def typed(self) -> list[TypedWords]:
+        """Words that were typed on the way to the current round, oldest first."""
+        return self._typed_at(self.row.current_round)
+
     def _typed_at(self, number: int) -> list[TypedWords]:
         """Words that were typed on the way to a round."""
         return [typed_words(row) for row in path_to(self.rounds, number)]
@@ -199,15 +204,20 @@ class SessionView:
         return self._vector[1]
 
     @property
-    def words(self) -> Floats | None:
-        """[w, d] vectors of the words looked for; None where more than words is."""
-        if not is_words(self.query):
+    def wanted(self) -> LookedFor | None:
+        """What fit is told of; None where more than words and concepts is looked for."""
+        sought = [part for part in self.query.parts if part.weight > 0]
+        if not all(part.has_name for part in sought):
             return None
         number = self.engine.files.manifest.fingerprint.number
-        if self._looked_for is None or self._looked_for[0] != number:
-            texts = [read_words(part) for part in self.query.parts if part.weight > 0]
-            self._looked_for = number, self.engine.encoder.encode_texts(texts)
-        return self._looked_for[1]
+        if self._wanted is None or self._wanted[0] != number:
+            try:
+                query = Query(tuple(sought))
+                vectors, _ = part_vectors(query, self.engine.encoder, self.engine.files)
+                self._wanted = number, self.engine.wanted(query, vectors)
+            except NotFoundError:
+                return None  # a concept that is gone: its page is shown all the same
+        return self._wanted[1]
 
     @property
     def only(self) -> Filter:
@@ -302,7 +312,7 @@ class SessionView:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         page = Page(self.query, hits, notes, self.session_id)
-        return self.engine.fitted(page, self.words)
+        return self.engine.fitted(page, self.wanted)
 
 
 def typed_words(row: RoundRow) -> TypedWords:
