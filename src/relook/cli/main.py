@@ -22,6 +22,7 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    concept,
     config,
     dataset,
     demo,
@@ -68,6 +69,7 @@ app.command("consent")(ask.consent)
 app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(look.app, name="session")
+app.add_typer(concept.app, name="concept")
 app.add_typer(bench.app, name="bench")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")

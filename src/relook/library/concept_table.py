@@ -196,11 +196,15 @@ class ConceptTable:
                 "give another name, or say that it is to be replaced (--replace)",
             )
 
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+    def make(self) -> None:
+        """Makes the tables, where they are missing."""
         if not self._is_there():
             with self._catalog.transaction() as db:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        self.make()
         return self._catalog.transaction()
 
     def _is_there(self) -> bool:

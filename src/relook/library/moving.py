@@ -271,9 +271,10 @@ def _identify() -> Callable[[bytes], Identity]:
 
 def _merge(db: sqlite3.Connection, copy_id: int, image_id: int, *, every: bool) -> None:
     """Merges an image that was indexed as a copy into the image that has moved there."""
-    sql = "SELECT 1 FROM sqlite_master WHERE name = 'judgements'"
-    if db.execute(sql).fetchone():
-        db.execute("UPDATE judgements SET image_id = ? WHERE image_id = ?", (image_id, copy_id))
+    for table in ("judgements", "concept_examples"):
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            values = (image_id, copy_id)
+            db.execute(f"UPDATE {table} SET image_id = ? WHERE image_id = ?", values)
     db.execute(
         "UPDATE images SET title = CASE images.title WHEN '' THEN copy.title ELSE images.title END,"
         " caption = CASE images.caption WHEN '' THEN copy.caption ELSE images.caption END"

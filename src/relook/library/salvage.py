@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relook.library.catalog import Catalog
+from relook.library.concept_table import ConceptTable
 from relook.library.session_table import SessionTable
 from relook.library.sqlite_errors import DAMAGE
 from relook.library.sqlite_pages import Value, stray_rows
@@ -79,6 +80,7 @@ def salvage(damaged: Path, new: Path) -> dict[str, int]:
         catalog = Catalog(new, writable=True)
         try:
             SessionTable(catalog)
+            ConceptTable(catalog).make()
             with catalog.transaction() as db:
                 saved = _copy_all(old, damaged, db)
             catalog.ask("PRAGMA journal_mode=DELETE")  # one file, which can take another's name
@@ -235,6 +237,7 @@ def _never_again(db: sqlite3.Connection, last_ids: dict[str, int]) -> None:
     image_ids = [row[0] for row in db.execute("SELECT image_id FROM judgements")]
     image_ids += [row[0] for row in db.execute("SELECT image_id FROM dropped")]
     image_ids += [row[0] for row in db.execute("SELECT image_id FROM tombstones")]
+    image_ids += [row[0] for row in db.execute("SELECT image_id FROM concept_examples")]
     for (hits,) in db.execute("SELECT hits FROM rounds WHERE json_valid(hits)"):
         image_ids += [hit[0] for hit in json.loads(hits)]
     last_ids["images"] = max(

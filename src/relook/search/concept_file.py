@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from relook.library.concept_values import MAX_CONCEPT_NAME, Concept, ConceptExam
 from relook.library.session_rows import MAX_TEXT, Text, Weight, bounded_query
 from relook.search.concepts import Concepts
 
-__all__ = ["CONCEPT_FORMAT", "add_concept", "export_concept"]
+__all__ = ["CONCEPT_FORMAT", "add_concept", "export_concept", "read_bytes"]
 
 CONCEPT_FORMAT = "relook-concept-1"
 _MAX_BYTES = 64 * 1024**2
@@ -169,6 +170,19 @@ def add_concept(
             f" its words and {n_read} of its {len(added.examples)} examples"
         )
     return added, tuple(notes)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file that may hold a concept, as far as one may be long.
+
+    Raises:
+        InputError: `bad_concept_file` when it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise _bad(str(path), error) from error
 
 
 def _read(data: bytes, source: str) -> ConceptFile:

@@ -326,6 +326,7 @@ class Concepts:
         old = self._named(concept.name)
         if old is not None and replaced:
             concept = replace(concept, concept_id=old.concept_id)
+        concept = replace(concept, seen_id=self._last_id())
         return self._table.put(self._fitted(concept))
 
     def fitted(self, named: str | int) -> Concept:
