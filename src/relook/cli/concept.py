@@ -116,7 +116,7 @@ def album(
     with open_library(library, None) as lib:
         shown = lib.concepts.album(name, limit=limit, seen=True)
     if as_json:
-        print_json(shown.as_dict())
+        print_json({**shown.page.as_dict(), **shown.as_dict(), "page": None})
     elif files:
         for hit in shown.page:
             sys.stdout.buffer.write(bytes(hit.path) + b"\n")
@@ -237,8 +237,7 @@ def _told(concept: Concept) -> str:
 
 
 def _counted(n_pictures: int, n_new: int) -> str:
-    more = "+" if n_pictures >= MAX_ALBUM else ""
-    return f"{n_pictures:,}{more}" + (f", {n_new:,} new" if n_new else "")
+    return f"{n_pictures:,}" + (f", {n_new:,} new" if n_new else "")
 
 
 def _album_line(shown: Album) -> str:

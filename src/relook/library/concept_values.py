@@ -7,7 +7,7 @@ from typing import Annotated
 
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
-from relook.core.json_form import HEX, HIDDEN, INLINE, SHOWN, Longest
+from relook.core.json_form import HEX, HIDDEN, SHOWN, Longest
 from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.library.session_rows import Caption, ImageId, Text, Weight
@@ -141,7 +141,7 @@ class Album(JsonValue):
         n_new: How many of them came into the library since the album was looked at last.
     """
 
-    page: Annotated[Page, INLINE]
+    page: Page
     n_pictures: int
     is_cut: bool
     n_new: int

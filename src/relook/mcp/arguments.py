@@ -16,9 +16,9 @@ from relook.serving.schemas import Checked
 
 __all__ = [
     "MAX_LIMIT",
-    "Away", "Boxes", "Example", "ExampleId", "Fold", "ImageId", "ImageIds", "Images", "LibraryId",
-    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When",
-    "Where", "Without", "Words",
+    "Away", "Boxes", "Example", "ExampleId", "Fold", "Id", "ImageId", "ImageIds", "Images",
+    "LibraryId", "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId",
+    "StrategyName", "When", "Where", "Without", "Words",
 ]  # fmt: skip
 
 _MAX_ID = 2**53
@@ -35,8 +35,8 @@ Words = Annotated[
     requests.Words,
     Field(
         description="What to look for, in words: 'dog on a beach'. Parts are added and taken away "
-        "with + and - between spaces: 'dog + snow - people'. Leave it empty to search with "
-        "pictures only.",
+        "with + and - between spaces: 'dog + snow - people'; '@name' is a concept. Leave it empty "
+        "to search with pictures only.",
     ),
 ]
 MinFit = Annotated[

@@ -32,7 +32,10 @@ from relook.search.feedback_evidence import (
     words_typed,
 )
 
-__all__ = ["Ranker", "fitted_again", "ranker_of", "record_of", "usual_score"]
+__all__ = [
+    "Ranker", "fitted_again", "latest", "n_contradictions", "ranker_of", "record_of", "united",
+    "usual_score",
+]  # fmt: skip
 
 _RANKERS = "concepts"
 
@@ -240,3 +243,24 @@ def _crop(image_id: int, box: Box, files: LibraryFiles, encoder: Encoder) -> Flo
         return encoded_boxes(files, encoder, [(image_id, box)])[image_id, box]
     except (ImageError, NotFoundError):
         return None
+
+
+def latest(examples: Sequence[ConceptExample]) -> tuple[ConceptExample, ...]:
+    """One example of each place, the last."""
+    return tuple({(example.content, example.box): example for example in examples}.values())
+
+
+def united(examples: Sequence[ConceptExample]) -> tuple[ConceptExample, ...]:
+    """One example of each place; relevant where any of them is."""
+    relevant = {(each.content, each.box) for each in examples if each.relevant}
+    return tuple(
+        replace(each, relevant=(each.content, each.box) in relevant) for each in latest(examples)
+    )
+
+
+def n_contradictions(examples: Sequence[ConceptExample]) -> int:
+    """How many places are relevant in one example and irrelevant in another."""
+    signs: dict[object, set[bool]] = {}
+    for example in examples:
+        signs.setdefault((example.content, example.box), set()).add(example.relevant)
+    return sum(len(each) > 1 for each in signs.values())

@@ -6,8 +6,10 @@ may be looked at and changed; it ranks by a vector that is fitted from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from relook.core.errors import InputError, NotFoundError
 from relook.core.types import Part, Query
@@ -25,8 +27,16 @@ from relook.library.concept_values import (
 )
 from relook.library.records import printable
 from relook.library.session_values import Judgement
-from relook.search.concept_fit import fitted_again, record_of
+from relook.search.concept_fit import (
+    fitted_again,
+    latest,
+    n_contradictions,
+    ranker_of,
+    record_of,
+    united,
+)
 from relook.search.engine import Engine, Filter
+from relook.search.fit import LookedFor, fit_scale
 from relook.search.judging import checked_caption, checked_weight, checked_words
 from relook.search.session import Session
 
@@ -52,7 +62,8 @@ class Concepts:
 
     def lines(self) -> list[ConceptLine]:
         """Every concept in short, by name, with how many pictures it holds."""
-        return [self._line(concept) for concept in self.all()]
+        with self.engine.files.moment():
+            return [self._line(concept) for concept in self.all()]
 
     def _line(self, concept: Concept) -> ConceptLine:
         line = ConceptLine(
@@ -60,10 +71,36 @@ class Concepts:
             concept.n_relevant, concept.n_irrelevant, concept.changed_s,
         )  # fmt: skip
         try:
-            album = self.album(concept.concept_id)
-        except (NotFoundError, InputError) as error:
+            held = self._held(concept)
+        except NotFoundError as error:
             return replace(line, problem=error.message)
-        return replace(line, n_pictures=album.n_pictures, n_new=album.n_new)
+        n_new = sum(image_id > concept.seen_id for image_id in held)
+        return replace(line, n_pictures=len(held), n_new=n_new)
+
+    def _held(self, concept: Concept) -> list[int]:
+        """Ids of the pictures that a concept holds, without making hits of them."""
+        files, engine = self.engine.files, self.engine
+        ranker = ranker_of(concept.name, files, engine.encoder)
+        shown, not_it = self._own(concept)
+        only = Filter(without=not_it, unwanted=ranker.unwanted if engine.acts_by_fit else ())
+        ids = files.row_table[:, 2]
+        inside = np.isin(ids, list(shown))
+        scale = fit_scale(files, engine.encoder)
+        if scale.is_known:
+            usual = np.array([np.nan if ranker.usual is None else ranker.usual], np.float32)
+            wanted = LookedFor(ranker.vector[None], usual)
+            fits = scale.fits_wanted(wanted, engine.score_all(wanted.vectors))[0]
+            inside |= fits >= scale.line(wanted)
+        held: list[int] = ids[inside & engine.may_show(only)].tolist()
+        return held
+
+    def _own(self, concept: Concept) -> tuple[frozenset[int], frozenset[int]]:
+        """Ids of its relevant examples, and of those that it is not, as far as they are here."""
+        records = [(each, record_of(each, self.engine.files)) for each in concept.examples]
+        ids = [(each, record.image_id) for each, record in records if record is not None]
+        shown = frozenset(image_id for each, image_id in ids if each.relevant)
+        whole = frozenset(i for each, i in ids if not each.relevant and each.box is None)
+        return shown, whole - shown
 
     def get(self, named: str | int) -> Concept:
         """A concept by its name or id; capitals do not matter.
@@ -90,9 +127,8 @@ class Concepts:
         typed = session.typed
         relevant = ", ".join(filter(None, (words.relevant for words in typed)))
         if not any(judgement.relevant for judgement in judgements) and not relevant:
-            marked = f"{len(judgements)} marks say what does not fit" if judgements else (
-                "nothing is marked"
-            )  # fmt: skip
+            n = len(judgements)
+            marked = f"only what does not fit is marked ({n})" if n else "nothing is marked"
             raise InputError(
                 "nothing_learnt",
                 f"this session has learnt nothing that a concept could hold: {marked}",
@@ -106,7 +142,7 @@ class Concepts:
         concept = Concept(
             old.concept_id if old else 0, name, query, relevant,
             ", ".join(filter(None, (words.irrelevant for words in typed))), fitted.strategy,
-            _latest([*carried, *(example for example in fresh if example is not None)]),
+            latest([*carried, *(example for example in fresh if example is not None)]),
             created_s=old.created_s if old else 0.0, seen_id=self._last_id(),
         )  # fmt: skip
         if fitted.scorer.vector is None:  # of a way that ranks by more than one vector
@@ -249,9 +285,9 @@ class Concepts:
             Query(words) if words else None,
             ", ".join(filter(None, (one.relevant_words, other.relevant_words))),
             ", ".join(filter(None, (one.irrelevant_words, other.irrelevant_words))),
-            one.strategy, _united(both), seen_id=min(one.seen_id, other.seen_id),
+            one.strategy, united(both), seen_id=min(one.seen_id, other.seen_id),
         )  # fmt: skip
-        n_apart = _n_contradictions(both)
+        n_apart = n_contradictions(both)
         note = f"{n_apart} examples show one and not the other; they count as relevant"
         return self._put(concept), (note,) if n_apart else ()
 
@@ -279,12 +315,7 @@ class Concepts:
 
     def _album(self, concept: Concept, limit: int, only: Filter, seen: bool) -> Album:
         query = Query((Part(concept=concept.name),))
-        records = {example: record_of(example, self.engine.files) for example in concept.examples}
-        ids = {example: r.image_id for example, r in records.items() if r is not None}
-        shown = {image_id for example, image_id in ids.items() if example.relevant}
-        not_it = frozenset(
-            i for e, i in ids.items() if not e.relevant and e.box is None
-        ) - shown  # fmt: skip
+        shown, not_it = self._own(concept)
         only = replace(only, without=only.without | not_it)
         found = self.engine.search(query, limit + 1, only, fold_duplicates=False)
         line = found.n_fitting or 0
@@ -364,23 +395,3 @@ def _changed(example: ConceptExample, change: ExampleChange) -> ConceptExample:
     if change.weight is not None:
         values["weight"] = checked_weight(change.weight)
     return replace(example, **values)  # type: ignore[arg-type]
-
-
-def _latest(examples: Sequence[ConceptExample]) -> tuple[ConceptExample, ...]:
-    """One example of each place, the last."""
-    return tuple({(example.content, example.box): example for example in examples}.values())
-
-
-def _united(examples: Sequence[ConceptExample]) -> tuple[ConceptExample, ...]:
-    """One example of each place; relevant where any of them is."""
-    relevant = {(each.content, each.box) for each in examples if each.relevant}
-    return tuple(
-        replace(each, relevant=(each.content, each.box) in relevant) for each in _latest(examples)
-    )
-
-
-def _n_contradictions(examples: Sequence[ConceptExample]) -> int:
-    signs: dict[object, set[bool]] = {}
-    for example in examples:
-        signs.setdefault((example.content, example.box), set()).add(example.relevant)
-    return sum(len(each) > 1 for each in signs.values())

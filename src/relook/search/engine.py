@@ -296,6 +296,12 @@ class Engine:
             without |= set(self.files.row_table[np.logical_or.reduce(shown), 2].tolist())
         return allowed_rows(self.files, only.where, only.path, without, only.away)
 
+    def may_show(self, only: Filter) -> Mask:
+        """[n images by row] whether a search may find it."""
+        allowed, _ = self._allowed(only)
+        firsts = self.files.row_table[:, 0]
+        return np.ones(len(firsts), np.bool_) if allowed is None else allowed[firsts]
+
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
 

@@ -117,9 +117,9 @@ class FitScale:
 
     def fits_wanted(self, wanted: LookedFor, scores: Floats) -> Floats:
         """Probabilities [w, k] for the scores [w, k] of words and concepts."""
-        fits = self.fits(wanted.vectors, scores)
         if not np.isfinite(wanted.usual).any():
-            return fits
+            return self.fits(wanted.vectors, scores)
+        fits = scores if wanted.are_concepts else self.fits(wanted.vectors, scores)
         mean, _ = self._level(wanted.vectors, None)
         above = (scores - mean[:, None]) / np.maximum(wanted.usual - mean, 1e-6)[:, None]
         learnt = _logistic(_CONCEPT_SLOPE * above + _CONCEPT_BIAS)

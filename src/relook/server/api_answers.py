@@ -22,7 +22,7 @@ from relook.serving.query_pictures import QueryPictures
 from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, SkippedLine, finite
 
 __all__ = [
-    "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
+    "Addresses", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
     "JudgementAnswer", "Judgements", "Libraries", "LibraryAnswer", "PageAnswer",
     "QueryAnswer", "RoundAnswer", "RoundMade", "SessionAnswer", "SessionList", "SkippedFiles",
     "Status", "Strategies", "StrategyLine", "Undone", "Version",

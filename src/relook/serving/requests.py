@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
 from relook.core.types import Box, Part, Query
+from relook.library.concept_values import MAX_CONCEPT_NAME
 from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
 from relook.search.grammar import parse_query
 from relook.search.judging import JudgementRequest
@@ -19,9 +20,10 @@ from relook.serving.query_pictures import QueryPictures
 from relook.serving.questions import Question
 
 __all__ = [
-    "AskRequest", "EmbedRequest", "IndexRequest", "JudgementsRequest", "Limit", "PartRequest",
-    "PartsRequest", "PictureId", "QueryRequest", "RevisionRequest", "RoundRequest", "SearchRequest",
-    "SessionChange", "SessionId", "SessionRequest", "StrategyName", "Words", "no_files", "to_query",
+    "AskRequest", "ConceptMerge", "ConceptRequest", "EmbedRequest", "IndexRequest",
+    "JudgementsRequest", "Limit", "PartRequest", "PartsRequest", "PictureId", "QueryRequest",
+    "RevisionRequest", "RoundRequest", "SearchRequest", "SessionChange", "SessionId",
+    "SessionRequest", "StrategyName", "Words", "no_files", "to_query",
 ]  # fmt: skip
 
 Words = Annotated[str, Longest(2000)]
@@ -33,9 +35,12 @@ SessionName = Annotated[str, Longest(200)]
 Judgements = Annotated[tuple[JudgementRequest, ...], Longest(1000)]
 
 
+ConceptName = Annotated[str, Shortest(1), Longest(MAX_CONCEPT_NAME)]
+
+
 @dataclass(frozen=True, slots=True)
 class PartRequest:
-    """One part: words, an uploaded picture, or an image of the library.
+    """One part: words, an uploaded picture, an image of the library, or a concept.
 
     Args:
         text: Words.
@@ -43,9 +48,10 @@ class PartRequest:
         image_id: An image of the library.
         box: x0, y0, x1, y1 as shares of the upright picture's width and height.
         weight: How much the part counts; below zero it pushes away.
+        concept: Name of what a session learnt.
 
     Raises:
-        RequestError: `bad_request` when it is not exactly one of the three.
+        RequestError: `bad_request` when it is not exactly one of the four.
     """
 
     text: Words | None = None
@@ -53,9 +59,12 @@ class PartRequest:
     image_id: ImageId | None = None
     box: Box | None = None
     weight: Annotated[float, Between(-1000, 1000)] = 1.0
+    concept: ConceptName | None = None
 
     def __post_init__(self) -> None:
-        _exactly_one(text=self.text, picture=self.picture, image_id=self.image_id)
+        _exactly_one(
+            text=self.text, picture=self.picture, image_id=self.image_id, concept=self.concept
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,38 @@ class RoundRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptRequest:
+    """Keep what a session has learnt.
+
+    Args:
+        session_id: The session, as it stands.
+        name: What to call it; `@name` in a query.
+        replace: Whether a concept of this name is replaced.
+    """
+
+    session_id: SessionId
+    name: ConceptName
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptMerge:
+    """Make one concept of two.
+
+    Args:
+        first: concept_id of one.
+        second: concept_id of the other.
+        name: Of the merged one; that of one of the two replaces it.
+        replace: Whether another concept of this name is replaced.
+    """
+
+    first: ImageId
+    second: ImageId
+    name: ConceptName
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class IndexRequest:
     """What to index.
 
@@ -236,7 +277,7 @@ def to_query(request: QueryRequest, pictures: QueryPictures) -> Query:
         tuple(
             Part(
                 part.text, None if part.picture is None else pictures.path(part.picture),
-                part.image_id, part.box, part.weight,
+                part.image_id, part.box, part.weight, part.concept,
             )
             for part in request.parts
         )

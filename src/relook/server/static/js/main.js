@@ -32,7 +32,7 @@ function moreLike(at) {
 
 async function searchParts(parts) {
   clearPictures();
-  showWords(print(parts.filter((one) => one.text)));
+  showWords(print(parts));
   if (await search(parts)) grid.focus();
 }
 

@@ -1,6 +1,7 @@
 /** Everything that was marked: pictures and boxes by sign, captions to edit, what each mark did. */
 
 import * as api from "./api.js";
+import { openSave } from "./concepts.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
 import { complain } from "./notices.js";
@@ -366,6 +367,7 @@ function makeFoot() {
     again,
     wordsField("relevant", "What fits, in words"),
     wordsField("irrelevant", "What does not fit, in words"),
+    button("Keep what it learnt", openSave, "button keep", "flag"),
     h("label", { class: "check small" }, box, "Leave out pictures already shown"),
     h("label", { class: "check small" }, "Strategy", wayField()),
   );
@@ -378,6 +380,7 @@ function renderFoot() {
   for (const which of ["relevant", "irrelevant"])
     /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
   showWays(foot.querySelector("select"));
+  /** @type {HTMLElement} */ (foot.querySelector(".keep")).hidden = !state.judgements.some((one) => one.relevant);
 }
 
 function renderDock() {
