@@ -116,7 +116,8 @@ def album(
     with open_library(library, None) as lib:
         shown = lib.concepts.album(name, limit=limit, seen=True)
     if as_json:
-        print_json({**shown.page.as_dict(), **shown.as_dict(), "page": None})
+        counted = {"n_pictures": shown.n_pictures, "is_cut": shown.is_cut, "n_new": shown.n_new}
+        print_json({**shown.page.as_dict(), **counted})
     elif files:
         for hit in shown.page:
             sys.stdout.buffer.write(bytes(hit.path) + b"\n")

@@ -44,7 +44,7 @@ _BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
 
 # Of a concept: logistic in how far a picture stands from the library's mean (0) towards what
 # the concept's relevant examples score (1), and the fit below which nothing fits. Learnt on
-# training pictures of Flickr8k: `relook bench concepts`.
+# training pictures of Flickr8k by benchmarks/concepts.py.
 _CONCEPT_SLOPE, _CONCEPT_BIAS, _CONCEPT_NOTHING = 6.94, -6.49, 0.15
 
 ScoreAll = Callable[[Floats], Floats]
