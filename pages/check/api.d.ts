@@ -503,6 +503,12 @@ declare namespace Api {
     judgement_id: number | null;
   };
 
+  /** What was made again, in words, and the session with it. */
+  type Redone = {
+    told: string;
+    session: Session;
+  };
+
   /** What to change of a judgement; what is absent stays. */
   type RevisionRequest = {
     caption?: string | null;

@@ -224,6 +224,10 @@ class Client:
         """Takes the last step back."""
         return self._ask("POST", f"{_session(library_id, session_id)}/undo")
 
+    def redo(self, library_id: str, session_id: str) -> Json:
+        """Makes the step again that `undo` took back."""
+        return self._ask("POST", f"{_session(library_id, session_id)}/redo")
+
     def again(self, library_id: str, session_id: str, **how: Any) -> Json:
         """Looks again; `strategy`, `limit`, `keep_shown`, `keep_judged`, `judgements`."""
         return self._ask("POST", f"{_session(library_id, session_id)}/rounds", json=how)

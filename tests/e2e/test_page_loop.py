@@ -161,9 +161,14 @@ def test_undo_takes_back_marks_and_then_pages(open_page: OpenPage) -> None:
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(1)
     page.keyboard.press("z")
-    expect(page.locator(".history")).to_be_hidden()
+    expect(page.locator(".history [aria-current]")).to_have_text("0")
+    expect(page.locator(".history button")).to_have_count(2)  # the page is kept
     assert shown(page)[:9] == first[:9]
     expect(page.locator(".mark")).to_have_count(1)
+    page.keyboard.press("Shift+Z")
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    page.keyboard.press("z")
+    expect(page.locator(".history [aria-current]")).to_have_text("0")
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(0)
     page.keyboard.press("z")

@@ -111,6 +111,7 @@ def _tools(state: McpState) -> list[Tool]:
         (look.look_again, "Judge and look again", _WRITES),
         (look.show_session, "Show a session", _READS),
         (look.undo, "Take the last step back", _UNDOES),
+        (look.redo, "Make a step again", _WRITES),
         (look.list_sessions, "List sessions", _READS),
         (look.explain, "Say why", _READS),
         (concepts.list_concepts, "List concepts", _READS),

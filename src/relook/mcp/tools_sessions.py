@@ -146,7 +146,10 @@ class SessionTools:
     async def undo(
         self, session_id: given.SessionId, library_id: given.LibraryId = ""
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
-        """Takes a session's last step back: the newest judgement that waits, or else the page."""
+        """Takes a session's last step back: the newest judgement that waits, or else the page.
+
+        The page is kept as a branch, and redo makes the step again.
+        """
         return await self._state.pool.run(self._undo, session_id, library_id)
 
     def _undo(self, session_id: str, library_id: str) -> CallToolResult:
@@ -154,6 +157,18 @@ class SessionTools:
         with volume.session(session_id) as session:
             undone = session.undo()
             return _session_reply(volume, session, f"session {session_id}: {undone}")
+
+    async def redo(
+        self, session_id: given.SessionId, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
+        """Makes the step again that undo took back last, while no other was made since."""
+        return await self._state.pool.run(self._redo, session_id, library_id)
+
+    def _redo(self, session_id: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            redone = session.redo()
+            return _session_reply(volume, session, f"session {session_id}: {redone}")
 
     async def list_sessions(
         self, library_id: given.LibraryId = ""

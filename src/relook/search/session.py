@@ -33,6 +33,7 @@ from relook.search.judging import (
 )
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
+from relook.search.undoing import redo, undo
 
 __all__ = ["Session", "start"]
 
@@ -222,7 +223,8 @@ class Session(SessionView):
     def undo(self) -> str:
         """Takes the last step back: the newest judgement that waits here, or else this page.
 
-        After a page is taken back, the judgements it was made from wait on the page before.
+        A page that is taken back is kept as a branch; the judgements it was made from wait on the
+        page before. `redo` makes the step again.
 
         Returns:
             What was taken back, in words.
@@ -231,22 +233,19 @@ class Session(SessionView):
             InputError: `nothing_to_undo` on an unjudged first page.
         """
         with self._table.together():  # others see the step done, or not begun
-            return self._undo()
+            return undo(self, self._table)
 
-    def _undo(self) -> str:
-        now = self.round
-        here = self._waiting()
-        if here:
-            self._table.remove_judgement(self.session_id, here[-1].judgement_id)
-            sign = "relevant" if here[-1].relevant else "irrelevant"
-            return f"image {here[-1].image_id} is not {sign} any more"
-        if now.parent is None:
-            raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
-        if any(row.parent == now.number for row in self.rounds):
-            self._table.go(self.session_id, now.parent)
-            return f"back on round {now.parent}; round {now.number} is kept, others grew from it"
-        self._table.remove_round(self.session_id, now.number, now.parent)
-        return f"back on round {now.parent}"
+    def redo(self) -> str:
+        """Makes the step again that was taken back last, while no other was made since.
+
+        Returns:
+            What was made again, in words.
+
+        Raises:
+            InputError: `nothing_to_redo`.
+        """
+        with self._table.together():
+            return redo(self, self._table)
 
     def go(self, number: int) -> Page:
         """Makes an earlier round current; looking again from there grows a branch.

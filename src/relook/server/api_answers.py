@@ -24,8 +24,8 @@ from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, Ski
 __all__ = [
     "Addresses", "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
     "JudgementAnswer", "Judgements", "Libraries", "LibraryAnswer", "PageAnswer",
-    "QueryAnswer", "RoundAnswer", "RoundMade", "SessionAnswer", "SessionList", "SkippedFiles",
-    "Status", "Strategies", "StrategyLine", "Undone", "Version",
+    "QueryAnswer", "Redone", "RoundAnswer", "RoundMade", "SessionAnswer", "SessionList",
+    "SkippedFiles", "Status", "Strategies", "StrategyLine", "Undone", "Version",
 ]  # fmt: skip
 
 
@@ -329,6 +329,14 @@ class Undone:
     """What was taken back, in words, and the session without it."""
 
     undone: Annotated[str, Key("told")]
+    session: SessionAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Redone:
+    """What was made again, in words, and the session with it."""
+
+    redone: Annotated[str, Key("told")]
     session: SessionAnswer
 
 

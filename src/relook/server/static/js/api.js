@@ -99,6 +99,7 @@ export const session = (L, S) => call(ses(L, S));
 export const changeSession = (L, S, body) => call(ses(L, S), { method: "PATCH", body });
 export const deleteSession = (L, S) => call(ses(L, S), { method: "DELETE" });
 export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
+export const redo = (L, S) => call(`${ses(L, S)}/redo`, { method: "POST" });
 export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
 export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
 export const why = (L, S, imageId, how) => call(`${ses(L, S)}/why/${imageId}?${new URLSearchParams(how)}`);

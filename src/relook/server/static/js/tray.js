@@ -6,7 +6,7 @@ import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom
 import * as marks from "./marks.js";
 import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
-import { lookAgain, undo } from "./rounds.js";
+import { lookAgain, redo, undo } from "./rounds.js";
 import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
@@ -20,8 +20,7 @@ let explained = "";
 /** Entries by key, kept so that a caption that is being typed is never lost. @type {Map<string, {face: string, element: HTMLElement}>} */
 const entries = new Map();
 
-const scroll = h("div", { class: "side-scroll" });
-const foot = h("div", { class: "side-foot" });
+const [scroll, foot] = ["side-scroll", "side-foot"].map((name) => h("div", { class: name }));
 
 export function setUpTray() {
   const side = byId("side");
@@ -65,6 +64,7 @@ function head() {
       { class: "side-head" },
       h("h2", { text: n ? plural(n, "mark") : "Mark what fits" }),
       iconButton("undo", "Undo (z)", () => undo()),
+      iconButton("redo", "Make it again (Shift+Z)", () => redo()),
       iconButton("cross", "Close this list", () => lift(false), { class: "quiet square side-close" }),
     ),
     n || state.drafts.length
