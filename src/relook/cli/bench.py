@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,11 +32,10 @@ from relook.cli.ask import (
 )
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
-from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.cli.output import clean_lines, counter, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.library.report import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from relook.bench.ask_runs import AskRun
@@ -152,7 +151,7 @@ def identify(
                 records,
                 gatherer.gather,
                 n_unmatched,
-                _counter("looking up", progress),
+                counter("looking up", progress),
             )
     if as_json:
         print_json(result.as_dict())
@@ -237,7 +236,7 @@ def ask(
             out,
             lambda named: picture_of(named, lib, asking),
             judging,
-            _counter("asking", bar),
+            counter("asking", bar),
         )
     report = bench_answers(read_log([out])) if done.n_answered + done.n_before else None
     _print_run(done, report, out, as_json)
@@ -271,7 +270,7 @@ def retrieval(
     """Caption -> picture: how often the right picture is among the first 1, 5, 10."""
     with Library(library) as lib, progress_bar(as_json) as progress:
         queries = read_captions(captions, split)
-        result = bench_retrieval(lib.engine, queries, _counter("asking", progress))
+        result = bench_retrieval(lib.engine, queries, counter("asking", progress))
     if as_json:
         print_json(result.as_dict())
     else:
@@ -298,7 +297,7 @@ def fit(
     said = read_captions(captions, split) if captions else []
     nothing = read_queries(absent) if absent else []
     with Library(library) as lib, progress_bar(as_json) as progress:
-        report = bench_fit(lib.engine, wanted, said, nothing, _counter("asking", progress))
+        report = bench_fit(lib.engine, wanted, said, nothing, counter("asking", progress))
     if plot:
         plot_fit(report, plot)
     if as_json:
@@ -348,6 +347,9 @@ def feedback(
         bool, typer.Option("--positives-only", help="Irrelevant images are not marked.")
     ] = False,
     marks: Annotated[int | None, typer.Option(min=1, help="At most so many marks a page.")] = None,
+    keep_fitting: Annotated[
+        bool, typer.Option(help="What was shown, fits and is not marked stays, as in a session.")
+    ] = _PROTOCOL.keep_fitting,
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the curves.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -356,12 +358,12 @@ def feedback(
         raise typer.BadParameter("give either --queries or --captions")
     names = list(STRATEGIES) if strategies == ["all"] else strategies or [DEFAULT]
     arms = {name: named_strategy(name) for name in names}
-    protocol = Protocol(page, rounds, noise, positives_only, marks)
+    protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
     with Library(library) as lib, progress_bar(as_json) as progress:
         gallery, index = gallery_of(lib.engine)
         tasks = tasks_of(lib.engine, wanted, index)
-        reports = compare(gallery, tasks, arms, protocol, _counter("playing", progress))
+        reports = compare(gallery, tasks, arms, protocol, counter("playing", progress))
     if plot:
         plot_found(reports, plot)
     if as_json:
@@ -378,19 +380,18 @@ def _print_reports(reports: Mapping[str, ArmReport]) -> None:
         interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         shares = (f"{r.harmed:.1%}", f"{r.helped:.1%}")
         ndcg = f"{r.residual_ndcg_none:.3f} -> {r.residual_ndcg:.3f}"
-        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg))
+        pages = (f"{r.share_of_oracle:.0%}", f"{r.second:.3f}")
+        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg, *pages))
     first = next(iter(reports.values()))
     columns = ["strategy", "found", "gain (95%)", "AP", "harmed", "helped", "residual nDCG@10"]
     none = ("(no feedback)", f"{first.found_none:.3f}", "", f"{first.ap_none:.3f}", "", "", "")
-    print_table(columns, [none, *rows])
+    second = ("", f"{first.second_none:.3f}")
+    print_table([*columns, "of the oracle", "second page fits"], [(*none, *second), *rows])
+    sys.stdout.write(
+        f"first page's tail fits: {first.first_tail:.3f}; oracle (the best linear step from all"
+        f" positives known beforehand): gain {first.oracle_gain:+.3f}\n"
+    )
     strata = [
         (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
     ]
     print_table([f"{first.strategy}: queries", "n", "found, none", "found"], strata)
-
-
-def _counter(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
-    """Progress of counted work, for the bar."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(Progress(stage, done, total))

@@ -114,7 +114,8 @@ class Loop:
 
     def _more(self, words: list[str]) -> None:
         now = self.session.round
-        self._show(self.session.again("none" if now.number == 0 else now.strategy))
+        way = "none" if now.number == 0 else now.strategy
+        self._show(self.session.again(way, keep_shown=False))
 
     def _undo(self, words: list[str]) -> None:
         before = self.session.row.current_round

@@ -12,7 +12,7 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clean_lines",
+    "counter",
     "out",
     "print_error",
     "print_json",
@@ -206,6 +207,13 @@ def progress_bar(quiet: bool) -> Iterator[ProgressCallback | None]:
             )  # fmt: skip
 
         yield show
+
+
+def counter(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
+    """Progress of counted work, for the bar."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(Progress(stage, done, total))
 
 
 def _short(path: Path) -> str:

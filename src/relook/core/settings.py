@@ -304,4 +304,7 @@ class FeedbackSettings:
         False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
     )
     keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
+    keep_fitting: bool = setting(
+        True, "of those, the ones stay that fit and are not marked; nothing else comes again"
+    )
     keep_judged: bool = setting(False, "images that were marked may appear again")

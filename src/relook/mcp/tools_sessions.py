@@ -93,7 +93,11 @@ class SessionTools:
         strategy: given.StrategyName = "",
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
-            bool | None, Field(description="Whether images of earlier pages may appear again.")
+            bool | None,
+            Field(
+                description="Whether images of earlier pages may appear again; null: those that"
+                " fit and are not judged stay."
+            ),
         ] = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:

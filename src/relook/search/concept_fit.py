@@ -31,10 +31,10 @@ from relook.search.feedback_evidence import (
     with_captions,
     words_typed,
 )
+from relook.search.fit import usual_score
 
 __all__ = [
     "Ranker", "fitted_again", "latest", "n_contradictions", "ranker_of", "record_of", "united",
-    "usual_score",
 ]  # fmt: skip
 
 _RANKERS = "concepts"
@@ -100,19 +100,13 @@ def _ranker(concept: Concept, files: LibraryFiles, encoder: Encoder) -> Ranker:
             " with this library's encoder at present; they are kept, and do not count",
         )
     unwanted = concept.query.unwanted if concept.query else ()
-    return Ranker(concept.vector, usual_score(concept, digest, encoder), unwanted, notes)
-
-
-def usual_score(concept: Concept, digest: str, encoder: Encoder) -> float | None:
-    """What a relevant example scores under a concept's vector, in the mean; None without any."""
-    scores = []
-    assert concept.vector is not None
-    for example in concept.examples:
-        if example.relevant and example.tiles is not None and example.encoder == digest:
-            each = example.tiles @ concept.vector  # [k]
-            each[1:] *= encoder.tile_weight
-            scores.append(float(each.max()))
-    return float(np.mean(scores)) if scores else None
+    relevant = [
+        example.tiles
+        for example in concept.examples
+        if example.relevant and example.tiles is not None and example.encoder == digest
+    ]
+    usual = usual_score(concept.vector, relevant, encoder.tile_weight)
+    return Ranker(concept.vector, usual, unwanted, notes)
 
 
 def fitted_again(

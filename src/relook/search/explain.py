@@ -109,9 +109,11 @@ def changes(
     known = before.parent is not None and before.strategy in STRATEGIES
     strategy = before.strategy if known else "none"  # unknown: made by another version
     scorer = session.fitted(strategy, at=before.number).scorer
+    made = session.fitted(now.strategy, at=now.number) if now.strategy in STRATEGIES else None
     only = session.only_unseen(
-        before.number, session.judgements, keep_shown=keep_shown, keep_judged=keep_judged
-    )
+        before.number, session.judgements,
+        keep_shown=keep_shown, keep_judged=keep_judged, fitted=made,
+    )  # fmt: skip
     ranking = session.engine.rank_with(scorer, _DEPTH, only)
     places = {image_id: at for at, image_id in enumerate(ranking.image_ids.tolist(), start=1)}
     return {

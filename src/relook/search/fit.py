@@ -13,7 +13,7 @@ Nuray and Can, "Automatic ranking of information retrieval systems" and Arampatz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from relook.stores.base import Mask
 
 __all__ = [
     "FitScale", "LookedFor", "distinct", "features", "fit_scale", "fits_of", "looked_for",
-    "n_leading", "shows", "with_fits",
+    "n_leading", "shows", "usual_score", "with_fits",
 ]  # fmt: skip
 
 _SCALE, _SHOWN = "fit scale", "images that show words"
@@ -46,6 +46,9 @@ _BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
 # the concept's relevant examples score (1), and the fit below which nothing fits. Learnt on
 # training pictures of Flickr8k by benchmarks/concepts.py.
 _CONCEPT_SLOPE, _CONCEPT_BIAS, _CONCEPT_NOTHING = 6.94, -6.49, 0.15
+# Fits from which a shown picture stays on a session's next page: by its words and by what was
+# learnt, and by what was learnt where nothing else tells. Chosen on training pictures.
+_STAYS_WORDS, _STAYS_BY_SCORE, _STAYS_LEARNT, _STAYS_LEARNT_ALONE = 0.6, 0.5, 0.25, 0.75
 
 ScoreAll = Callable[[Floats], Floats]
 """Vectors [q, d] to scores of every image, [q, n images by row]."""
@@ -68,10 +71,43 @@ class LookedFor:
         """Of words alone, [w, d]."""
         return cls(vectors, np.full(len(vectors), np.nan, np.float32))
 
+    @classmethod
+    def learnt(
+        cls, vector: Floats | None, relevant: Iterable[Floats], tile_weight: float
+    ) -> LookedFor | None:
+        """Of what marks have made of a query.
+
+        Args:
+            vector: [d] what is ranked by; None for a way that has no vector.
+            relevant: [k, d] tiles of each example that fits, row 0 for all of it.
+            tile_weight: Factor on every tile but the first.
+
+        Returns:
+            None without a vector, or without an example that fits.
+        """
+        usual = usual_score(vector, relevant, tile_weight)
+        if vector is None or usual is None:
+            return None
+        return cls(vector[None], np.array([usual], np.float32))
+
     @property
     def are_concepts(self) -> bool:
         """Whether nothing but concepts is looked for."""
         return bool(np.isfinite(self.usual).all())
+
+
+def usual_score(
+    vector: Floats | None, relevant: Iterable[Floats], tile_weight: float
+) -> float | None:
+    """What examples that fit score in the mean, each by its best tile; None without any."""
+    scores = []
+    if vector is None:
+        return None
+    for tiles in relevant:
+        each = tiles @ vector  # [k]
+        each[1:] *= tile_weight
+        scores.append(float(each.max()))
+    return float(np.mean(scores)) if scores else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +127,11 @@ class FitScale:
     @property
     def is_known(self) -> bool:
         """Whether fit can be told at all: by a map, or by pictures enough."""
-        return self._has_map or len(self.background) >= _FEWEST
+        return self.has_map or len(self.background) >= _FEWEST
 
     @property
-    def _has_map(self) -> bool:
+    def has_map(self) -> bool:
+        """Whether a map learnt on captioned pictures reads scores, not the background alone."""
         return self.means is not None and self.means.fit is not None
 
     @property
@@ -114,6 +151,23 @@ class FitScale:
     def line(self, wanted: LookedFor | None) -> float:
         """The fit that the best picture must reach for anything to fit what is looked for."""
         return _CONCEPT_NOTHING if wanted is not None and wanted.are_concepts else self.nothing
+
+    def stays(self, words: Floats | None, learnt: Floats | None) -> Mask | None:
+        """[k] whether shown pictures fit so well that the next page keeps them.
+
+        Args:
+            words: [k] their fit to the first query; None where that is not known.
+            learnt: [k] their fit to what the marks made of it; None where nothing fits yet.
+
+        Returns:
+            None where neither is known.
+        """
+        line = _STAYS_WORDS if self.has_map else _STAYS_BY_SCORE
+        if learnt is None:
+            return None if words is None else np.asarray(words >= line)
+        if words is None:
+            return np.asarray(learnt >= _STAYS_LEARNT_ALONE)
+        return np.asarray((words >= line) & (learnt >= _STAYS_LEARNT))
 
     def fits_wanted(self, wanted: LookedFor, scores: Floats) -> Floats:
         """Probabilities [w, k] for the scores [w, k] of words and concepts."""

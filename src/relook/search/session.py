@@ -276,7 +276,8 @@ class Session(SessionView):
             judging: What `prepare` made of judgements that are made in the same step: they are
                 kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
-            keep_shown: Whether images that earlier pages showed may appear again.
+            keep_shown: Whether images that earlier pages showed may appear again; those that fit
+                and are not judged when None.
             keep_judged: Whether judged images may. Both are as configured when None.
             relevant_words: What fits, in words; commas part several. They belong to the new
                 round, and count for all that grow from it.
@@ -299,7 +300,9 @@ class Session(SessionView):
         )
         fitted = self._fit(strategy, judged, [*self._typed_at(now.number), typed])
         size = limit or max(len(self._first.hits), 1)
-        only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
+        only = self.only_unseen(
+            now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged, fitted=fitted
+        )
         ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from relook.core.converter import from_json
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.settings import FeedbackSettings
@@ -21,7 +23,7 @@ from relook.library.session_table import Judgement, RoundRow, SessionRow, Sessio
 from relook.library.session_values import SessionRows
 from relook.search.engine import Engine, Filter
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
-from relook.search.fit import LookedFor
+from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
@@ -231,6 +233,7 @@ class SessionView:
         *,
         keep_shown: bool | None,
         keep_judged: bool | None,
+        fitted: Fitted | None = None,
     ) -> Filter:
         """Which images the next page of a round may show.
 
@@ -239,14 +242,41 @@ class SessionView:
             judgements: What counts for that page.
             keep_shown: Whether images that earlier pages showed may appear again.
             keep_judged: Whether judged images may. Both are as configured when None.
+            fitted: What the page is ranked by; images that fit it stay where neither a call nor
+                the configuration says whether shown ones may appear again.
         """
+        stay = set()
+        if keep_shown is None and not self.feedback.keep_shown and fitted is not None:
+            stay = self._staying(number, judgements, fitted)
         keep_shown = self.feedback.keep_shown if keep_shown is None else keep_shown
         keep_judged = self.feedback.keep_judged if keep_judged is None else keep_judged
         path = [] if keep_shown else path_to(self.rounds, number)
         shown = {image_id for row in path for image_id, _, _ in row.hits}
         judged = {judgement.image_id for judgement in judgements}
+        shown -= stay
         left_out = shown - judged if keep_judged else shown | judged
         return replace(self.only, without=frozenset(left_out))
+
+    def _staying(self, number: int, judgements: Sequence[Judgement], fitted: Fitted) -> set[int]:
+        """Images that were shown on the way to a round, that nobody judged, and that fit.
+
+        None before there is anything to learn from: looking further down the same ranking shows
+        nothing twice.
+        """
+        files, encoder, evidence = self.engine.files, self.engine.encoder, fitted.evidence
+        scale, has_learnt = fit_scale(files, encoder), bool(evidence.items or evidence.words)
+        if not (self.feedback.keep_fitting and has_learnt and scale.is_known):
+            return set()
+        shown = {i for row in path_to(self.rounds, number) for i, _, _ in row.hits}
+        ids = sorted(shown - {judgement.image_id for judgement in judgements})
+        relevant = (item.tiles for item in evidence.relevant)
+        learnt = LookedFor.learnt(fitted.scorer.vector, relevant, encoder.tile_weight)
+        words, by_marks = (
+            None if wanted is None else np.array(fits_of(wanted, ids, files, encoder), np.float32)
+            for wanted in (self.wanted, learnt)
+        )
+        fits = scale.stays(words, by_marks)
+        return set() if fits is None else set(np.array(ids, np.int64)[fits].tolist())
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""

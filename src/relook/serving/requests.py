@@ -161,8 +161,9 @@ class RoundRequest:
     Args:
         strategy: How judgements are used; as configured when null.
         limit: How many hits at most; as many as the first page when null.
-        keep_shown: Whether images of earlier pages may appear again.
-        keep_judged: Whether judged images may. Both are as configured when null.
+        keep_shown: Whether images of earlier pages may appear again; those that fit and are not
+            judged when null.
+        keep_judged: Whether judged images may; as configured when null.
         relevant_words: What fits, in words without a picture; commas part several.
         irrelevant_words: The same for what does not fit.
         judgements: Marks that are made in the same step, or not at all.

@@ -140,7 +140,7 @@ export async function lookAgain() {
         const body = {
           strategy: strategy(),
           limit: pageSize(),
-          keep_shown: keepsShown(),
+          keep_shown: keepsShown(), // null: what fits stays
           relevant_words: relevant,
           irrelevant_words: irrelevant,
         };

@@ -13,10 +13,8 @@ import { showInfluence } from "./why.js";
 
 /** @typedef {import("./state.js").Judgement} Judgement */
 
-/** Caption that is being edited, by key. */
-let editing = "";
-/** Mark whose influence is shown, by key. */
-let explained = "";
+/** By key: the caption that is being edited, and the mark whose influence is shown. */
+let [editing, explained] = ["", ""];
 /** Entries by key, kept so that a caption that is being typed is never lost. @type {Map<string, {face: string, element: HTMLElement}>} */
 const entries = new Map();
 
@@ -336,6 +334,7 @@ let ways = [];
 function wayField() {
   const field = h("select", {
     class: "field",
+    name: "way",
     "aria-label": "How marks are used",
     on: { change: () => set({ strategy: field.value }, "view") },
   });
@@ -358,17 +357,17 @@ function showWays(field) {
 function makeFoot() {
   const again = button("", lookAgain, "primary", "again");
   again.title = "Look again (Enter)";
-  const box = h("input", {
-    type: "checkbox",
-    on: { change: (event) => set({ keepShown: !event.target.checked }, "view") },
-  });
+  const choices = { null: "those that fit stay", true: "all may come again", false: "none comes again" };
+  const options = Object.entries(choices).map(([value, text]) => h("option", { value, text }));
+  const shown = h("select", { class: "field", name: "shown", "aria-label": "Pictures already shown" }, ...options);
+  shown.addEventListener("change", () => set({ keepShown: JSON.parse(shown.value) }, "view"));
   fill(
     foot,
     again,
     wordsField("relevant", "What fits, in words"),
     wordsField("irrelevant", "What does not fit, in words"),
     button("Keep what it learnt", openSave, "button keep", "flag"),
-    h("label", { class: "check small" }, box, "Leave out pictures already shown"),
+    h("label", { class: "check small" }, "Already shown", shown),
     h("label", { class: "check small" }, "Strategy", wayField()),
   );
 }
@@ -376,10 +375,10 @@ function makeFoot() {
 function renderFoot() {
   if (!foot.children.length) makeFoot();
   foot.querySelector(".primary span").textContent = againLabel();
-  /** @type {HTMLInputElement} */ (foot.querySelector("[type=checkbox]")).checked = !keepsShown();
+  /** @type {HTMLSelectElement} */ (foot.querySelector("[name=shown]")).value = String(keepsShown());
   for (const which of ["relevant", "irrelevant"])
     /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
-  showWays(foot.querySelector("select"));
+  showWays(foot.querySelector("[name=way]"));
   /** @type {HTMLElement} */ (foot.querySelector(".keep")).hidden = !state.judgements.some((one) => one.relevant);
 }
 
