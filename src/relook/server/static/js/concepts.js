@@ -264,7 +264,7 @@ export async function showConcepts(host, close) {
       : h("p", { class: "note", text: "None yet. Mark pictures in a search, then keep what it learnt under a name." }),
     h(
       "ul",
-      { class: "session-list" },
+      { class: "concept-list" },
       ...lines.map((one) =>
         h(
           "li",
