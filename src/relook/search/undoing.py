@@ -22,7 +22,7 @@ from relook.library.session_table import Judgement, SessionTable
 from relook.search.history import place_of, waiting
 from relook.search.session_view import SessionView
 
-__all__ = ["can_redo", "redo", "undo"]
+__all__ = ["redo", "undo"]
 
 
 def undo(session: SessionView, table: SessionTable) -> str:
@@ -38,24 +38,31 @@ def undo(session: SessionView, table: SessionTable) -> str:
     elif now.parent is None:
         raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
     else:
-        ids = _wait_again(session, table, now.number, now.parent)
+        step = _wait_again(session, table, now.number, now.parent)
         table.go(session.session_id, now.parent)
-        step = {"round": now.number, "copies": ids}
         told = f"back on round {now.parent}; round {now.number} is kept"
     table.put_undone(session.session_id, {**step, "state": _state(session)})
     return told
 
 
-def _wait_again(session: SessionView, table: SessionTable, number: int, parent: int) -> list[int]:
-    """Has what a round was made from wait on its parent's page again; the round keeps its own."""
+def _wait_again(
+    session: SessionView, table: SessionTable, number: int, parent: int
+) -> dict[str, Any]:
+    """Has what a round was made from wait on its parent's page again, under the same numbers.
+
+    The round, which is kept, gets copies.
+    """
     taken = {place_of(judgement) for judgement in waiting(session.all_judgements, parent)}
-    copies = [
-        replace(judgement, judgement_id=0, led_to=None)
-        for judgement in session.all_judgements
+    marks = [
+        judgement for judgement in session.all_judgements
         if judgement.led_to == number and judgement.round == parent
         and place_of(judgement) not in taken
     ]  # fmt: skip
-    return table.put(session.session_id, copies)
+    copies = table.put(session.session_id, [replace(mark, judgement_id=0) for mark in marks])
+    for mark in marks:
+        table.change(session.session_id, mark.judgement_id, {"led_to": None})
+    ids = [mark.judgement_id for mark in marks]
+    return {"round": number, "copies": copies, "marks": ids}
 
 
 def redo(session: SessionView, table: SessionTable) -> str:
@@ -72,6 +79,8 @@ def redo(session: SessionView, table: SessionTable) -> str:
     if "round" in step:
         for judgement_id in step["copies"]:
             table.remove_judgement(session.session_id, judgement_id)
+        for judgement_id in step["marks"]:
+            table.change(session.session_id, judgement_id, {"led_to": step["round"]})
         table.go(session.session_id, step["round"])
         return f"on round {step['round']} again"
     judgement = _unpacked(step["mark"])
@@ -79,19 +88,17 @@ def redo(session: SessionView, table: SessionTable) -> str:
     return f"image {judgement.image_id} is {_sign(judgement)} again"
 
 
-def can_redo(session: SessionView, table: SessionTable) -> bool:
-    """Whether there is a step that `redo` would make again."""
-    return _top(session, table) is not None
-
-
 def _top(session: SessionView, table: SessionTable) -> tuple[int, dict[str, Any]] | None:
     """The step that may be made again, with its number; None where there is none."""
     top = table.last_undone(session.session_id)
     if top is None or top[1].get("state") != _state(session):
         return None
-    number = top[1].get("round")
+    step = top[1]
+    if isinstance(step.get("mark"), dict):
+        return top
+    lists = all(isinstance(step.get(key), list) for key in ("copies", "marks"))
     known = {row.number for row in session.rounds}
-    return top if number is None or number in known else None
+    return top if lists and step.get("round") in known else None
 
 
 def _state(session: SessionView) -> str:
