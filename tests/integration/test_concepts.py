@@ -16,6 +16,7 @@ from relook.core.types import Box, Part, Query
 from relook.encoders import ENCODERS
 from relook.encoders.base import Fingerprint
 from relook.library.concept_values import ConceptChange, ExampleChange
+from relook.library.salvage import salvage
 from relook.search.concept_file import add_concept, export_concept
 from relook.search.concept_fit import fitted_again
 from relook.testing import ColourEncoder, patched, solid
@@ -373,3 +374,18 @@ def test_a_library_that_may_not_be_written_is_searched_with_its_concepts(
 def test_the_encoders_of_these_tests_differ() -> None:
     assert isinstance(NewEncoder().fingerprint, Fingerprint)
     assert NewEncoder().fingerprint.digest != ColourEncoder().fingerprint.digest
+
+
+def test_a_damaged_catalog_is_saved_with_its_concepts_and_a_bad_example_costs_only_itself(
+    library: relook.Library, tmp_path: Path
+) -> None:
+    library.concepts.save(learnt(library), "van")
+    with library.files.catalog.transaction() as db:
+        db.execute("UPDATE concept_examples SET box = 'no box' WHERE example_id = 2")
+        db.execute("UPDATE concepts SET query = '{'")
+    concept = library.concepts.get("van")
+    assert (len(concept.examples), concept.query) == (2, None)
+    assert len(concept.problems) == 2
+    assert library.search("@van")[0].path.name.startswith("red")
+    saved = salvage(library.folder / "catalog.sqlite3", tmp_path / "new.sqlite3")
+    assert (saved["concepts"], saved["concept_examples"]) == (1, 3)

@@ -119,7 +119,7 @@ def test_over_http(server: Running) -> None:
     assert bad.json()["error"]["code"] == "bad_concept_file"
     assert server.http.delete(path).status_code == 204
     assert server.http.get(path).status_code == 404
-    wide = server.http.patch(path, json={"nam": "x"})
+    wide = server.http.patch(path, json={"title": "x"})
     assert wide.status_code in (400, 422)
 
 
