@@ -23,18 +23,6 @@ from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
 from relook.search.fit import FitScale, LookedFor, distinct, fit_scale
 
-__all__ = [
-    "Fit",
-    "Gallery",
-    "Mark",
-    "Protocol",
-    "Task",
-    "Trace",
-    "gallery_of",
-    "play",
-    "tasks_of",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

@@ -16,8 +16,6 @@ from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Album, Concept, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="What sessions learnt, under names: use them in any query as @NAME.", no_args_is_help=True
 )

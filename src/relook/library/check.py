@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from relook.core.errors import LibraryError, LibraryFormatError, RelookError
 from relook.core.leftovers import ended_files
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.core.vectors import Ints
@@ -28,6 +29,7 @@ from relook.library.catalog import Catalog
 from relook.library.check_catalog import (
     AGAIN,
     check_images,
+    check_rows,
     check_sqlite,
     images_named,
 )
@@ -35,11 +37,8 @@ from relook.library.check_sessions import check_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, ProgressCallback
 from relook.library.snapshot import vectors_path
 from relook.library.vector_file import Sum, gaps, read_sums
-
-__all__ = ["CATALOG", "check", "is_leftover"]
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
@@ -132,6 +131,7 @@ class _Check:
             with closing(catalog), catalog.reading():
                 report.generation = catalog.generation()
                 check_sqlite(catalog, report)
+                check_rows(catalog, report)
                 check_images(catalog, report)
                 check_sessions(catalog, report)
                 dim = 1

@@ -15,16 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from relook.core.converter import from_json, to_json
+from relook.core.converter import from_json
 from relook.core.errors import InputError, NotFoundError
+from relook.core.json_writer import to_json
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.catalog import Catalog
 from relook.library.concept_values import Concept, ConceptExample, concept_name
 from relook.library.session_rows import MAX_TEXT, Weight, read_json, read_query
 from relook.library.tombstones import sweep_tombstones
-
-__all__ = ["ConceptTable"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS concepts (

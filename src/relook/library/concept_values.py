@@ -12,11 +12,6 @@ from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.library.session_rows import Caption, ImageId, Text, Weight
 
-__all__ = [
-    "MAX_CONCEPT_NAME", "Album", "Concept", "ConceptChange", "ConceptExample", "ConceptLine",
-    "ExampleChange", "concept_name",
-]  # fmt: skip
-
 MAX_CONCEPT_NAME = 200
 
 

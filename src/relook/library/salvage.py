@@ -19,8 +19,6 @@ from relook.library.session_table import SessionTable
 from relook.library.sqlite_errors import DAMAGE
 from relook.library.sqlite_pages import Value, stray_rows
 
-__all__ = ["salvage"]
-
 _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip
@@ -130,6 +128,9 @@ def _copy_from_indexes(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
         ("SELECT path, image_id FROM images ORDER BY path",
          "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, '', '', '{}' WHERE NOT EXISTS"
          " (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)"),
+        ("SELECT content, image_id FROM images ORDER BY content",
+         "INSERT OR IGNORE INTO tombstones SELECT image_id, path, ?1, '', '', '{}', 0 FROM dropped"
+         " WHERE image_id = ?2"),
     ):  # fmt: skip
         db.executemany(statement, _of_index(old, question))
 
@@ -155,7 +156,7 @@ def _tables(db: sqlite3.Connection) -> list[_Table]:
     tables = []
     for (name,) in db.execute(sql).fetchall():
         columns = [
-            (str(column), str(kind), not not_null, bool(key) and kind == "INTEGER")
+            (str(column), str(kind), not (not_null or key), bool(key) and kind == "INTEGER")
             for _, column, kind, not_null, _, key in db.execute(f"PRAGMA table_info({name})")
         ]
         # A key of several columns is no name for the rowid.

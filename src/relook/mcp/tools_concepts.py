@@ -22,8 +22,6 @@ from relook.mcp.replies import PageReply, page_text, quoted, reply
 from relook.serving.libraries import ServedLibrary
 from relook.serving.schemas import answer_model
 
-__all__ = ["ConceptTools"]
-
 _Name = Annotated[str, Longest(200), Field(description="Name of a concept, with or without '@'.")]
 _NewName = Annotated[str, Longest(200), Field(description="What to call it: 'our old van'.")]
 _Replace = Annotated[bool, Field(description="Whether a concept of that name is replaced.")]

@@ -24,8 +24,6 @@ from relook.library.concept_values import MAX_CONCEPT_NAME, Concept, ConceptExam
 from relook.library.session_rows import MAX_TEXT, Text, Weight, bounded_query
 from relook.search.concepts import Concepts
 
-__all__ = ["CONCEPT_FORMAT", "add_concept", "export_concept", "read_bytes"]
-
 CONCEPT_FORMAT = "relook-concept-1"
 _MAX_BYTES = 64 * 1024**2
 _MAX_EXAMPLES, _MAX_TILES, _MAX_DIM = 5000, 64, 16_384

@@ -33,10 +33,6 @@ from relook.search.feedback_evidence import (
 )
 from relook.search.fit import usual_score
 
-__all__ = [
-    "Ranker", "fitted_again", "latest", "n_contradictions", "ranker_of", "record_of", "united",
-]  # fmt: skip
-
 _RANKERS = "concepts"
 
 

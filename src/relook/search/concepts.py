@@ -35,12 +35,11 @@ from relook.search.concept_fit import (
     record_of,
     united,
 )
-from relook.search.engine import Engine, Filter
+from relook.search.engine import Engine
+from relook.search.filtering import Filter
 from relook.search.fit import LookedFor, fit_scale
 from relook.search.judging import checked_caption, checked_weight, checked_words
 from relook.search.session import Session
-
-__all__ = ["MAX_ALBUM", "Concepts"]
 
 MAX_ALBUM = 1000
 """Most pictures of an album that are shown, and counted."""

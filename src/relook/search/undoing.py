@@ -18,11 +18,10 @@ import numpy as np
 from relook.core.converter import from_json
 from relook.core.errors import InputError
 from relook.core.types import Box
-from relook.library.session_table import Judgement, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement
 from relook.search.history import place_of, waiting
 from relook.search.session_view import SessionView
-
-__all__ = ["redo", "undo"]
 
 
 def undo(session: SessionView, table: SessionTable) -> str:

@@ -32,8 +32,6 @@ from relook.serving.requests import ConceptMerge, ConceptRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served
 
-__all__ = ["router"]
-
 
 @dataclass(frozen=True, slots=True)
 class ConceptList:
