@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -187,6 +188,9 @@ def feedback(
         bool, typer.Option("--positives-only", help="Irrelevant images are not marked.")
     ] = False,
     marks: Annotated[int | None, typer.Option(min=1, help="At most so many marks a page.")] = None,
+    keep_fitting: Annotated[
+        bool, typer.Option(help="What was shown, fits and is not marked stays, as in a session.")
+    ] = _PROTOCOL.keep_fitting,
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the curves.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -194,7 +198,7 @@ def feedback(
     if (queries is None) == (captions is None):
         raise typer.BadParameter("give either --queries or --captions")
     names = strategies or [DEFAULT]
-    protocol = Protocol(page, rounds, noise, positives_only, marks)
+    protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
     with Library(library) as lib, progress_bar(as_json) as progress:
         gallery, index = gallery_of(lib.engine)
@@ -219,11 +223,17 @@ def _print_reports(reports: Mapping[str, ArmReport]) -> None:
         interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         shares = (f"{r.harmed:.1%}", f"{r.helped:.1%}")
         ndcg = f"{r.residual_ndcg_none:.3f} -> {r.residual_ndcg:.3f}"
-        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg))
+        pages = (f"{r.share_of_oracle:.0%}", f"{r.second:.3f}")
+        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg, *pages))
     first = next(iter(reports.values()))
     columns = ["strategy", "found", "gain (95%)", "AP", "harmed", "helped", "residual nDCG@10"]
     none = ("(no feedback)", f"{first.found_none:.3f}", "", f"{first.ap_none:.3f}", "", "", "")
-    print_table(columns, [none, *rows])
+    second = ("", f"{first.second_none:.3f}")
+    print_table([*columns, "of the oracle", "second page fits"], [(*none, *second), *rows])
+    sys.stdout.write(
+        f"first page's tail fits: {first.first_tail:.3f}; oracle (the best linear step from all"
+        f" positives known beforehand): gain {first.oracle_gain:+.3f}\n"
+    )
     strata = [
         (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
     ]

@@ -106,7 +106,10 @@ def refine(
     allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
         bool | None,
-        typer.Option("--keep-shown/--leave-out-shown", help="Images already shown may come again."),
+        typer.Option(
+            "--keep-shown/--leave-out-shown",
+            help="Images already shown may come again, or none; by itself those that fit stay.",
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

@@ -124,6 +124,7 @@ words red hat, dog   what fits, in words; -words: what does not
 again, Enter     the next page from everything marked
 more             the same ranking, further down
 undo             takes the last mark back, or the page
+redo             makes the step again that undo took back
 why 4            what raised and lowered hit 4
 influence 7      which images judgement 7 moved
 judged           everything marked so far
@@ -148,7 +149,8 @@ class Loop:
         self.page = session.page
         self.words = {"words": "", "-words": ""}
         self._commands: dict[str, Callable[[list[str]], None]] = {
-            "again": self._again, "": self._again, "more": self._more, "undo": self._undo,
+            "again": self._again, "": self._again, "more": self._more,
+            "undo": self._undo, "redo": self._redo,
             "why": self._why, "influence": self._influence, "judged": self._judged,
             "rounds": self._rounds, "go": self._go, "strategy": self._set_strategy,
             "caption": self._caption, "words": lambda words: self._words("words", words),
@@ -211,11 +213,18 @@ class Loop:
 
     def _more(self, words: list[str]) -> None:
         now = self.session.round
-        self._show(self.session.again("none" if now.number == 0 else now.strategy))
+        way = "none" if now.number == 0 else now.strategy
+        self._show(self.session.again(way, keep_shown=False))
 
     def _undo(self, words: list[str]) -> None:
         before = self.session.row.current_round
         sys.stdout.write(self.session.undo() + "\n")
+        if self.session.row.current_round != before:
+            self._show(self.session.page)
+
+    def _redo(self, words: list[str]) -> None:
+        before = self.session.row.current_round
+        sys.stdout.write(self.session.redo() + "\n")
         if self.session.row.current_round != before:
             self._show(self.session.page)
 

@@ -22,6 +22,7 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    concept,
     config,
     dataset,
     demo,
@@ -61,6 +62,7 @@ app.command("similar", rich_help_panel=_FIND)(search.similar)
 app.command("look", rich_help_panel=_FIND)(look.look)
 app.command("refine", rich_help_panel=_FIND)(look.refine)
 app.add_typer(look.app, name="session", rich_help_panel=_FIND)
+app.add_typer(concept.app, name="concept", rich_help_panel=_FIND)
 app.command("ask", rich_help_panel=_FIND)(ask.ask)
 app.command("consent", rich_help_panel=_FIND)(ask.consent)
 app.command("info", rich_help_panel=_KEEP)(index.info)

@@ -292,6 +292,12 @@ def _print_report(report: UpgradeReport) -> None:
         sys.stdout.write(f"  {printable(file.facts.path)}: {file.message}\n")
     if report.n_unread > _SHOWN:
         sys.stdout.write(f"  and {report.n_unread - _SHOWN:,} more\n")
+    if report.n_concepts or report.n_concepts_unread:
+        away = f"; {report.n_concepts_unread:,} are fitted when their pictures can be read"
+        sys.stdout.write(
+            f"{report.n_concepts:,} concepts were fitted again from their examples"
+            f"{away if report.n_concepts_unread else ''}\n"
+        )
     if report.n_boxes_unread:
         sys.stdout.write(
             f"note: {report.n_boxes_unread:,} marked boxes get their vectors when their session is"

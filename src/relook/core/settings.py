@@ -287,4 +287,7 @@ class FeedbackSettings:
         "", "weights of the strategy afs (relook train afs); afs.onnx in the library when empty"
     )
     keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
+    keep_fitting: bool = setting(
+        True, "of those, the ones stay that fit and are not marked; nothing else comes again"
+    )
     keep_judged: bool = setting(False, "images that were marked may appear again")

@@ -19,11 +19,15 @@ from relook.core.progress import duration
 from relook.library.backup import BACKUP, backup_age_s, backup_fault, read_only
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import faulty_rows
+from relook.library.concept_table import ConceptTable
 from relook.library.session_table import SessionTable
 from relook.library.sqlite_errors import DAMAGE
 
 _Rows = dict[Any, tuple[Any, ...]]
-_NEWER = ("sessions", "rounds", "judgements", "tombstones", "dropped", "roots")
+_NEWER = (
+    "sessions", "rounds", "judgements", "concepts", "concept_examples", "tombstones", "dropped",
+    "roots",
+)  # fmt: skip
 _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip
@@ -67,6 +71,7 @@ def make_again(folder: Path, damaged: Path | None, new: Path) -> str:
     catalog = Catalog(new, writable=True)
     try:
         SessionTable(catalog)
+        ConceptTable(catalog).make()
         with catalog.transaction() as db, _reader(damaged) as old:
             n_newer = sum(_take_newer(old, db, table) for table in _NEWER)
             take_from_backup(folder, db)
@@ -229,7 +234,7 @@ def _never_again(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
     with contextlib.suppress(*_TORN):
         ids += [seq for (seq,) in old.execute("SELECT seq FROM sqlite_sequence"
                                               " WHERE name = 'images'")]  # fmt: skip
-    for table in ("images", "judgements", "dropped", "tombstones"):
+    for table in ("images", "judgements", "dropped", "tombstones", "concept_examples"):
         ids += [image_id for (image_id,) in db.execute(f"SELECT image_id FROM {table}")]
     ids += [image_id for (image_id,) in db.execute(_SHOWN)]
     last = max(value for value in ids if isinstance(value, int) and value < _MOST_ID)

@@ -54,6 +54,8 @@ class UpgradeReport:
         unread: The first of them, with reasons.
         n_boxes: Boxes of sessions whose vectors were made again.
         n_boxes_unread: Boxes that get theirs when the session is used again.
+        n_concepts: Concepts that were fitted again.
+        n_concepts_unread: Those of which nothing can be read now; they are fitted when it can.
         seconds: Wall time.
         interrupted: Stopped before the end: the library is as it was, and the next run goes on.
     """
@@ -68,6 +70,8 @@ class UpgradeReport:
     unread: list[SkippedFile] = field(default_factory=list)
     n_boxes: int = 0
     n_boxes_unread: int = 0
+    n_concepts: int = 0
+    n_concepts_unread: int = 0
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -84,6 +88,8 @@ class UpgradeReport:
             "unread": [file.as_dict() for file in self.unread],
             "n_boxes": self.n_boxes,
             "n_boxes_unread": self.n_boxes_unread,
+            "n_concepts": self.n_concepts,
+            "n_concepts_unread": self.n_concepts_unread,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
         }

@@ -91,7 +91,11 @@ class SessionTools:
         strategy: given.StrategyName = "",
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
-            bool | None, Field(description="Whether images of earlier pages may appear again.")
+            bool | None,
+            Field(
+                description="Whether images of earlier pages may appear again; null: those that"
+                " fit and are not judged stay."
+            ),
         ] = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
@@ -144,7 +148,10 @@ class SessionTools:
     async def undo(
         self, session_id: given.SessionId, library_id: given.LibraryId = ""
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
-        """Takes a session's last step back: the newest judgement that waits, or else the page."""
+        """Takes a session's last step back: the newest judgement that waits, or else the page.
+
+        The page is kept as a branch, and redo makes the step again.
+        """
         return await self._state.pool.run(self._undo, session_id, library_id)
 
     def _undo(self, session_id: str, library_id: str) -> CallToolResult:
@@ -152,6 +159,18 @@ class SessionTools:
         with volume.session(session_id) as session:
             undone = session.undo()
             return _session_reply(volume, session, f"session {session_id}: {undone}")
+
+    async def redo(
+        self, session_id: given.SessionId, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
+        """Makes the step again that undo took back last, while no other was made since."""
+        return await self._state.pool.run(self._redo, session_id, library_id)
+
+    def _redo(self, session_id: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            redone = session.redo()
+            return _session_reply(volume, session, f"session {session_id}: {redone}")
 
     async def list_sessions(
         self, library_id: given.LibraryId = ""

@@ -55,7 +55,7 @@ def query_text(page: Page) -> str:
     """What was asked, in a few words."""
     parts: list[str] = []
     for part in page.query.parts:
-        what = part.text or (_name(part.image) if part.image else f"image {part.image_id}")
+        what = _name(part.image) if part.image else part.called
         parts.append(f"- {what}" if part.weight < 0 else f"+ {what}" if parts else what)
     return " ".join(parts)
 

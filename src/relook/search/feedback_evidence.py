@@ -72,7 +72,7 @@ def gather(
     """
     records, notes = _present(judgements, files)
     judged = [
-        (judgement, _judged(judgement, records[judgement.image_id], files))
+        (judgement, judged_of(judgement, records[judgement.image_id], files))
         for judgement in judgements
         if judgement.image_id in records
     ]
@@ -83,15 +83,17 @@ def gather(
         if item is None
     )
     counting = [(judgement, item) for judgement, item in judged if item is not None]
-    items = _with_captions(counting, encoder)
     tiles = _tiles(first_page, files)
+    items = with_captions(
+        [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
+    )
     evidence = replace(
         template(files, encoder),
         query=query,
         items=items,
         first_page=_wholes(tiles, files.vectors.dim),
         first_tiles=tiles,
-        words=_words(typed, encoder),
+        words=words_typed(typed, encoder),
         summariser=summariser_of(files, encoder.fingerprint, afs),
     )
     return evidence, notes
@@ -161,8 +163,8 @@ def _present(
     return records, notes
 
 
-def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
-    """What a judgement is about; None for a box of which no vector is known."""
+def judged_of(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
+    """What a judgement of an image is about; None for a box of which no vector is known."""
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
@@ -191,19 +193,19 @@ def _share_inside(tile: Box, box: Box) -> float:
     return tile.intersection(box) / tile.area
 
 
-def _with_captions(
-    judged: Sequence[tuple[Judgement, Judged]], encoder: Encoder
+def with_captions(
+    items: Sequence[Judged], captions: Sequence[str | None], encoder: Encoder
 ) -> tuple[Judged, ...]:
-    """Adds the text vector of every caption that says something."""
-    captions = [judgement.caption.strip() if judgement.caption else "" for judgement, _ in judged]
-    phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
-    texts = [caption for caption in captions if caption]
+    """Adds the text vector of every caption that says something, one for each item."""
+    stripped = [caption.strip() if caption else "" for caption in captions]
+    phrases = [_phrases(caption) if ", " in caption else [] for caption in stripped]
+    texts = [caption for caption in stripped if caption]
     vectors = iter(
         encoder.encode_texts([*texts, *(phrase for parts in phrases for phrase in parts)])
     )
     spoken = [
         replace(item, caption=next(vectors)) if caption else item
-        for (_, item), caption in zip(judged, captions, strict=True)
+        for item, caption in zip(items, stripped, strict=True)
     ]
     return tuple(
         replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item
@@ -211,7 +213,7 @@ def _with_captions(
     )
 
 
-def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
+def words_typed(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
     """Typed words with the vectors of their phrases."""
     signed = [
         (sign, text, statement.round)

@@ -6,6 +6,7 @@ dog + 0.5:snow                     a weight before a part
 image:pool.jpg + at night          a picture file, with words
 image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
 id:42                              an image of the library
+@our old van + snow - night        a concept: what a session learnt, under its name
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def _part(piece: str, sign: float) -> Part:
     if re.fullmatch(r"id:\d{1,18}(@.*)?", piece):
         name, _, region = piece.removeprefix("id:").partition("@")
         return Part(image_id=int(name), box=Box.parse(region) if region else None, weight=weight)
+    if piece.startswith("@"):
+        return Part(concept=" ".join(piece.removeprefix("@").split()), weight=weight)
     return Part(text=" ".join(piece.split()), weight=weight)
 
 

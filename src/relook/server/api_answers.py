@@ -326,6 +326,14 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True)
+class Redone:
+    """What was made again, in words, and the session with it."""
+
+    redone: Annotated[str, Key("told")]
+    session: SessionAnswer
+
+
+@dataclass(frozen=True, slots=True)
 class RoundMade:
     """A new round: its page, the session with it, and how its images moved.
 

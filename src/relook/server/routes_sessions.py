@@ -20,6 +20,7 @@ from relook.server.api_answers import (
     JudgementAnswer,
     Judgements,
     PageAnswer,
+    Redone,
     RoundAnswer,
     RoundMade,
     SessionAnswer,
@@ -253,6 +254,18 @@ def _undo(volume: ServedLibrary, session_id: str) -> dict[str, Any]:
     with volume.session(session_id) as session:
         undone = session.undo()
         return served(Undone(undone, SessionAnswer.of(volume, session)))
+
+
+@router.post("/{session_id}/redo", response_model=answer_model(Redone))
+async def redo(volume: ServedLibraryOf, session_id: str, state: State) -> dict[str, Any]:
+    """Makes the step again that was taken back last, while no other was made since."""
+    return await state.core.run_to_end(_redo, volume, session_id)
+
+
+def _redo(volume: ServedLibrary, session_id: str) -> dict[str, Any]:
+    with volume.session(session_id) as session:
+        redone = session.redo()
+        return served(Redone(redone, SessionAnswer.of(volume, session)))
 
 
 @router.post("/{session_id}/rounds", response_model=answer_model(RoundMade))
