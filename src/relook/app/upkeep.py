@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from relook.app.indexing import text_queries
 from relook.app.library_encoders import UpgradeOffer, upgrade_offer
 from relook.core.converter import JsonValue
-from relook.core.json_form import JsonShape
+from relook.core.json_form import Digits, JsonShape
 from relook.core.picture_paths import as_path
 from relook.encoders.known_models import languages_of
+from relook.library.backup import backup_age_s
 from relook.library.compaction import CompactReport, compact
 from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
@@ -67,6 +68,7 @@ class LibraryFacts(JsonValue):
         roots: Folders and files that were indexed.
         n_bytes: Size on disk.
         store: Where the vectors are, when they are not in the library.
+        backup_age_s: Seconds since the catalog was backed up last, if it ever was.
     """
 
     json_shape: ClassVar = JsonShape(leave_out_none=True)
@@ -89,6 +91,7 @@ class LibraryFacts(JsonValue):
     roots: tuple[Path, ...]
     n_bytes: int
     store: str | None = None
+    backup_age_s: Annotated[float | None, Digits(1)] = None
 
 
 def library_facts(files: LibraryFiles) -> LibraryFacts:
@@ -115,6 +118,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         roots=tuple(map(as_path, catalog.roots())),
         n_bytes=files.n_bytes(),
         store=manifest.store or None,
+        backup_age_s=backup_age_s(files.folder),
     )
 
 
@@ -146,7 +150,9 @@ def compact_library(
     """
     files = library.files
     with WriterLock(library.folder):
-        return compact(files, progress)
+        report = compact(files, progress)
+        files.backup.follow()  # the one before may name rows of the old file
+        return report
 
 
 def index_recall(library: Library, n_queries: int = _N_QUERIES) -> dict[str, Any]:

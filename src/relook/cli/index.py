@@ -19,6 +19,7 @@ from relook.app.upkeep import compact_library, library_fields
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
+from relook.core.progress import duration
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.encoders.crops import TILINGS
 from relook.library.other_files import OtherFiles, others_note
@@ -223,7 +224,8 @@ def info(
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     others = others_note([OtherFiles(**files) for files in facts.pop("others")])
-    offer = facts.pop("upgrade", None)
+    offer, age_s = facts.pop("upgrade", None), facts.pop("backup_age_s", None)
+    facts["backup"] = "none yet" if age_s is None else f"{duration(age_s)} ago"
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
         for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Progress", "ProgressCallback", "StageRate"]
+__all__ = ["Progress", "ProgressCallback", "StageRate", "duration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,15 @@ class Progress:
         if self.rate_per_s <= 0 or not self.total:
             return None
         return (self.total - self.done) / self.rate_per_s
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit that it fills, for people: "2 minutes"."""
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            n = int(seconds // size)
+            return f"{n:,} {name}{'s' if n > 1 else ''}"
+    return "seconds"
 
 
 ProgressCallback = Callable[[Progress], None]

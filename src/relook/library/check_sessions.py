@@ -22,7 +22,7 @@ from relook.library.catalog import Catalog
 from relook.library.findings import CheckReport
 from relook.library.session_rows import bounded_query, is_text, read_query
 
-__all__ = ["check_sessions", "mend_sessions"]
+__all__ = ["check_sessions", "faulty_rows", "mend_sessions"]
 
 _TABLES = ("sessions", "rounds", "judgements")
 _STRATEGIES = {"none", *STRATEGIES}
@@ -173,6 +173,15 @@ def _faults(ask: _Ask) -> Iterator[_Fault]:
     """Every row with a value that no session file may have."""
     for faults in (_session_faults, _round_faults, _judgement_faults):
         yield from faults(ask)
+
+
+def faulty_rows(ask: _Ask) -> list[tuple[str, int]]:
+    """Table and rowid of every row of sessions that `mend_sessions` would change."""
+    rows = [(fault.table, fault.rowid) for fault in _faults(ask)]
+    for rule in _RULES:
+        broken = ask(f"SELECT rowid FROM {rule.table} WHERE {rule.broken}")
+        rows += [(rule.table, rowid) for (rowid,) in broken]
+    return list(dict.fromkeys(rows))
 
 
 def check_sessions(catalog: Catalog, report: CheckReport) -> None:

@@ -125,6 +125,7 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
         _relabel(files, db, moves)
         _relabel_rest(db, old, new, keep=bool(n_missing or n_other))
         files.catalog.bump(db)
+    files.backup.follow()
     return MoveReport(len(moves), n_missing, n_other, tuple(files.catalog.roots()))
 
 

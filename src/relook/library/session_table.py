@@ -21,9 +21,9 @@ from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import sweep_tombstones
 
-__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
+__all__ = ["SESSIONS", "Judgement", "RoundRow", "SessionRow", "SessionTable"]
 
-_SCHEMA = """
+SESSIONS = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS judgements (
 );
 CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
+"""The tables of sessions, as SQL."""
 
 
 class SessionTable:
@@ -69,7 +70,7 @@ class SessionTable:
         self._catalog = catalog
         if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'judgements'"):
             with catalog.transaction() as db:
-                for statement in _SCHEMA.split(";"):
+                for statement in SESSIONS.split(";"):
                     db.execute(statement)
 
     def together(self) -> AbstractContextManager[Any]:

@@ -77,7 +77,7 @@ def database_error(path: Path, error: Exception) -> LibraryError:
     return LibraryFormatError(
         "bad_catalog",
         f"{path} is not a readable catalog: {error}",
-        "restore it from a backup, or index the pictures into a new library",
+        "relook doctor --repair makes it again from its backup",
     )
 
 
