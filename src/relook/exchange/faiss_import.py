@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from relook.core.errors import EncoderMismatchError, ImageError, InputError
-from relook.core.images import content_hash, decode, dhash, load, read_bytes
+from relook.core.images import content_hash, decode, dhash, load
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_file
 from relook.core.types import WHOLE
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
@@ -223,7 +224,7 @@ class Importer:
         try:
             stat = os.stat(path)
             facts = FileFacts.of(path, stat)
-            data = read_bytes(path, self._limits)
+            data = read_file(path, self._limits)
             picture = decode(data, self._encoder.input_px, limits_at(path, self._limits))
         except FileNotFoundError:
             return SkippedFile(facts, "vanished", f"it is not at {printable(path)}")
