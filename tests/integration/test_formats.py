@@ -10,7 +10,7 @@ import tifffile
 from camera_files import HEIC, dng
 from PIL import Image
 
-from relook.core import picture as picture_module
+from relook.core import picture as plain
 from relook.core.decoders import is_now_read
 from relook.core.errors import ImageError
 from relook.core.images import Picture, decode
@@ -180,9 +180,9 @@ def test_a_phones_200_megapixels_are_read_at_a_smaller_scale(
 ) -> None:
     data = encoded(Image.new("L", (16320, 12240), 99), "JPEG")
     bound, seen = Image.MAX_IMAGE_PIXELS, []
-    reduced = picture_module._reduced
+    reduced = plain._reduced
     monkeypatch.setattr(
-        picture_module,
+        plain,
         "_reduced",
         lambda *args: seen.append(Image.MAX_IMAGE_PIXELS) or reduced(*args),
     )
