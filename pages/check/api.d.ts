@@ -28,6 +28,7 @@ declare namespace Api {
     answerer: string;
     when: string;
     why: string;
+    decided: string;
     sent: Sent[];
     stages: Record<string, number>;
   };
@@ -55,7 +56,7 @@ declare namespace Api {
     question?: string;
     providers?: string[] | null;
     model?: string | null;
-    when?: "always" | "never" | "auto" | null;
+    when?: "always" | "never" | "auto" | "decide" | null;
     form?: "text" | "sheet" | "screenshot" | null;
     compare?: boolean | null;
     strike?: number[];
@@ -199,7 +200,7 @@ declare namespace Api {
   type Item = {
     number: number;
     provider: string;
-    kind: "same" | "page" | "similar" | "entity";
+    kind: "same" | "page" | "similar" | "entity" | "saved";
     title: string;
     source: string;
     page_url: string;
@@ -306,7 +307,7 @@ declare namespace Api {
   /** One thing a provider returned. All text is plain and short: no HTML, no control characters. */
   type Match = {
     provider: string;
-    kind: "same" | "page" | "similar" | "entity";
+    kind: "same" | "page" | "similar" | "entity" | "saved";
     title: string;
     source: string;
     page_url: string;

@@ -19,11 +19,12 @@ from relook.library.lock import WriterLock
 from relook.library.repair import repair
 from relook.library.session_table import SessionTable
 from relook.search.transfer import export_session
-from relook.testing import ColourEncoder
+from relook.testing import ColourEncoder, noise
 
 from .parts import assert_sound, make_album, stored, told
 
 N, BATCH = 24, 8
+KEPT = "(77, x'00', x'01', 'title', '', '%s', 0)"  # a row of `tombstones`, with some metadata
 ROW_BYTES = ColourEncoder.dim * 2
 
 
@@ -118,6 +119,44 @@ def test_a_flipped_byte_costs_its_batch_and_nothing_else(library: Path) -> None:
     assert [note.code for note in assert_sound(library).notes] == ["kept"]
 
 
+def test_pictures_that_are_renamed_before_they_are_indexed_again_get_their_ids_back(
+    library: Path, album: Path
+) -> None:
+    """A repair cannot know where a picture will be when somebody indexes again."""
+    before = words_and_ids(library)
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    repair(library)
+    with opened(library) as one:
+        other = album.rename(album.parent / "renamed")
+        assert one.add(other).n_added == BATCH
+    after = words_and_ids(library)
+    renamed = {os.path.basename(path): facts for path, facts in after.items()}
+    assert renamed == {os.path.basename(path): facts for path, facts in before.items()}
+    other.rename(album)
+    with opened(library) as one:
+        assert one.add(album).n_moved == N
+    assert words_and_ids(library) == before
+
+
+def test_a_picture_at_the_path_of_one_that_was_taken_out_and_deleted_is_another(
+    library: Path, album: Path
+) -> None:
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    repair(library)
+    first = album / "0000.png"  # which is marked
+    whole = first.read_bytes()
+    first.unlink()
+    with opened(library) as one:
+        one.add()
+        noise(99).save(first)
+        one.add()
+    assert words_and_ids(library)[bytes(first)] == (N + 1, "")
+    (album / "again.png").write_bytes(whole)
+    with opened(library) as one:
+        one.add()
+    assert words_and_ids(library)[bytes(album / "again.png")] == (1, "the first of all")
+
+
 @pytest.mark.parametrize("n_bytes", [0, 39 * ROW_BYTES, 41 * ROW_BYTES + 7, None])
 def test_a_file_of_vectors_that_ends_early_or_is_gone(library: Path, n_bytes: int | None) -> None:
     before, whole = words_and_ids(library), stored(library)
@@ -209,6 +248,41 @@ def test_images_that_do_not_fit_together(
     with opened(library) as one:
         assert len(one) == n_left
         one.add()
+    assert stored(library) == whole
+    assert_sound(library)
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "done"),
+    [
+        ("INSERT INTO roots VALUES (NULL)", "bad_row", "took out 1 rows of roots"),
+        ("UPDATE home SET path = NULL", "bad_row", "took out 1 rows of home"),
+        ("UPDATE places SET device = 'x'", "bad_row", "took out 1 rows of places"),
+        ("UPDATE whereabouts SET place_id = 'x'", "bad_row", "took out 24 rows of whereabouts"),
+        ("UPDATE sums SET crc32 = 'x'", "bad_row", "took out 3 rows of sums"),
+        ("UPDATE sums SET n_rows = 'x'", "bad_row", "took out 3 rows of sums"),
+        ("INSERT INTO skipped VALUES (NULL, 0, 0, 'a', 'b')", "bad_row", "took out 1 rows of sk"),
+        ("INSERT INTO archives VALUES (x'00', 'a', 1, 1)", "bad_row", "took out 1 rows of arch"),
+        (f"INSERT INTO tombstones VALUES {KEPT % 'x'}", "bad_row", "emptied 1 rows of tombstones"),
+        (f"INSERT INTO tombstones VALUES {KEPT % '[]'}", "bad_row", "emptied 1 rows of tombstones"),
+        ("INSERT INTO dropped VALUES (x'00', 77, '', '', '{')", "bad_row", "emptied 1 rows of dro"),
+        ("UPDATE counters SET value = 'x'", "bad_catalog", "began a new catalog"),
+        ("INSERT INTO counters VALUES (NULL, 5)", "bad_catalog", "began a new catalog"),
+    ],
+)
+def test_values_of_another_kind_than_their_column(
+    library: Path, statement: str, code: str, done: str
+) -> None:
+    """SQLite takes them as they are, and reading them would end in a traceback."""
+    whole = stored(library)
+    sql(library, statement)
+    assert codes(library) == [code]
+    mended = repair(library)
+    assert told(mended.after) == []
+    assert mended.done[0].startswith(done)
+    with opened(library) as one:
+        one.add()
+        one.session(one.sessions()[0].session_id).again("rocchio")
     assert stored(library) == whole
     assert_sound(library)
 

@@ -58,6 +58,14 @@ def test_the_longest_reply_and_the_end_of_time_are_told(model: str) -> None:
     hurried.close()
 
 
+def test_words_alone_are_answered(model: str) -> None:
+    answerer = LocalAnswerer(model, ModelSettings(max_tokens=2))
+    reply = answerer.reply(Prompt("", ("a dog near a tree",)))
+    assert reply.usage.prompt_tokens is not None
+    assert reply.usage.prompt_tokens < 16  # no picture's tokens
+    answerer.close()
+
+
 def test_text_that_looks_like_a_picture_is_text(model: str) -> None:
     answerer = LocalAnswerer(model, ModelSettings(max_tokens=2))
     prompt = Prompt("", (shown("red"), "a <image> dog <image>"))

@@ -14,7 +14,7 @@ from test_incremental import counts
 import relook
 from relook.app.sessions import LibrarySession
 from relook.core.errors import InputError, NotFoundError
-from relook.core.types import Box
+from relook.core.types import Box, Part, Query
 from relook.library import reading, scan
 from relook.library.tombstones import buried
 from relook.testing import ColourEncoder, noise, patched, solid
@@ -332,6 +332,97 @@ def test_a_deleted_picture_that_returns_is_itself_though_a_copy_is_away(
     assert ids(library)["usb/copy.png"] not in before.values()
 
 
+@pytest.mark.parametrize("half", ["truncated", "empty", "text"])
+def test_a_file_that_is_half_written_keeps_what_is_marked(
+    library: relook.Library, pictures: Path, usb: Path, half: str
+) -> None:
+    """A run that comes while a program saves a picture, and then one when it is done."""
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png")
+    whole = (usb / "chelsea.png").read_bytes()
+    pieces = {"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"<html>"}
+
+    def write(data: bytes) -> None:
+        (usb / "chelsea.png").write_bytes(data)
+
+    write(pieces[half])
+    for _ in range(2):
+        assert counts(library.add())["n_away"] == 1
+        assert [absence["n"] for absence in library.info()["away"]] == [1]
+        assert "chelsea.png" not in names(library.search("yellow", limit=50))
+    write(whole)
+    assert counts(library.add()) == {"n_unchanged": len(before), "n_back": 1}
+    write(pieces[half])
+    library.add()
+    write(picture(noise(5)))  # the edit
+    assert counts(library.add()) == {
+        "n_updated": 1, "n_unchanged": len(before) - 1, "n_back": 1
+    }  # fmt: skip
+    assert ids(library) == before
+    assert_marks_hold(library, session, "chelsea.png")
+    assert library.image(before["usb/chelsea.png"]).caption == "Minka"
+
+
+def test_a_picture_whose_file_is_spoiled_may_be_found_elsewhere(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "chelsea.png")
+    whole = (usb / "chelsea.png").read_bytes()
+    (usb / "chelsea.png").write_bytes(whole[:40])
+    library.add()
+    (pictures / "from the backup.png").write_bytes(whole)
+    assert library.add().n_moved == 1
+    assert ids(library)["from the backup.png"] == before["usb/chelsea.png"]
+    assert_marks_hold(library, session, "from the backup.png")
+    (usb / "chelsea.png").write_bytes(whole)
+    assert library.add().n_added == 1, "a copy of it"
+    assert_marks_hold(library, session, "from the backup.png")
+
+
+def test_a_spoiled_file_does_not_keep_others_from_being_deleted(
+    library: relook.Library, pictures: Path
+) -> None:
+    """It is there, in the folder where it was: what came since was seen beside it."""
+    library.add(pictures)
+    (pictures / "red.png").write_bytes(b"")
+    noise(7).save(pictures / "new.png")
+    library.add()
+    (pictures / "new.png").unlink()
+    report = library.add()
+    assert (report.n_removed, report.n_unchanged, report.n_away) == (1, 2, 1)
+
+
+def test_files_that_are_spoiled_alike_are_told_once(
+    library: relook.Library, pictures: Path, usb: Path
+) -> None:
+    library.add(pictures)
+    for name in ("chelsea.png", "horse.png"):
+        (usb / name).write_bytes(b"")
+    (pictures / "red.png").write_bytes(b"")
+    library.add()
+    empty = "cannot be used: the file is empty (0 bytes)"
+    assert library.info()["away"] == [
+        {"place": str(usb), "reason": f"has files that {empty}", "n": 2},
+        {"place": str(pictures / "red.png"), "reason": empty, "n": 1},
+    ]
+
+
+def test_a_folder_with_the_name_of_a_picture_is_not_that_picture(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png")
+    data = (pictures / "red.png").read_bytes()
+    (pictures / "red.png").unlink()
+    (pictures / "red.png").mkdir()
+    assert counts(library.add()) == {"n_removed": 1, "n_unchanged": 2}
+    (pictures / "red.png" / "rose.png").write_bytes(data)
+    library.add()
+    assert ids(library)["red.png/rose.png"] == before["red.png"]
+    assert_marks_hold(library, session, "rose.png")
+
+
 def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: Path) -> None:
     many(pictures, 3)
     library.add(pictures)
@@ -529,6 +620,33 @@ def test_move_takes_marks_from_a_copy_that_was_indexed_first(
     assert len(library) == 3
     for session in (first, second):
         assert_marks_hold(library, session, "red.png")
+
+
+def test_move_takes_all_that_is_said_of_a_copy(library: relook.Library, pictures: Path) -> None:
+    """Queries, pages and metadata, too: the copy is no image of its own any more."""
+    library.add(pictures)
+    new = pictures.parent / "new"
+    shutil.copytree(pictures, new)
+    (new / "words.csv").write_text("path,caption,stars\nred.png,a rose,5\n")
+    library.add(new, metadata=new / "words.csv")
+    images = {image.path: image.image_id for image in library.files.catalog.each_image()}
+    first, copy = images[pictures / "red.png"], images[new / "red.png"]
+    likes = Query((Part(text="red"), Part(image_id=copy), Part(image_id=copy, weight=-0.5)))
+    session = library.look(likes, limit=50)
+    session.judge(copy, relevant=True)
+    session.judge(first, relevant=True)
+    shown = [hit.image_id for hit in session.page]
+    shutil.rmtree(pictures)
+    library.move(pictures, new)
+    kept = library.session(session.session_id)
+    assert [part.image_id for part in kept.query.parts] == [None, first, first]
+    assert {mark.image_id for mark in kept.all_judgements} == {first}
+    assert [hit.image_id for hit in kept.page] == [i for i in shown if i not in (
+        copy, images[new / "green.png"], images[new / "sub/blue.png"]
+    )]  # fmt: skip
+    kept.again()
+    image = library.image(first)
+    assert (image.caption, image.metadata["stars"]) == ("a rose", "5")
 
 
 @pytest.mark.parametrize("place", ["inside", "beside"])

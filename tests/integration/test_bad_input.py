@@ -172,14 +172,17 @@ def test_a_turned_picture_is_found_by_its_upright_corner(
     assert hit.score == pytest.approx(0.9, abs=0.01)
 
 
-def test_a_file_that_becomes_bad_is_taken_out_and_listed(
+def test_a_file_that_becomes_bad_is_away_and_listed(
     library: relook.Library, pictures: Path
 ) -> None:
     library.add(pictures)
     (pictures / "red.png").write_bytes(b"gone bad")
-    report = library.add(pictures)
-    assert (report.n_removed, skipped(report)) == (1, {b"red.png": "not_an_image"})
-    assert sorted(ids(library)) == ["green.png", "sub/blue.png"]
+    for _ in range(2):
+        report = library.add(pictures)
+        assert (report.n_removed, report.n_away) == (0, 1)
+        assert skipped(report) == {b"red.png": "not_an_image"}
+    assert {hit.path.name for hit in library.search("red")} == {"green.png", "blue.png"}
+    assert "red.png cannot be used" in report.notes[-1]
 
 
 def test_a_file_that_only_cannot_be_read_now_keeps_its_image(

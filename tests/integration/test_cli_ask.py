@@ -11,6 +11,7 @@ from openai_server import answer_by, chat_server, fail, say
 
 import relook
 from relook.cli.main import main
+from relook.providers import Subject
 from relook.rag.consent import Consent
 from relook.testing import solid
 
@@ -234,9 +235,120 @@ def test_bench_ask_answers_nothing_whose_look_up_failed(run: Run, tmp_path: Path
             None,
         )
         assert told["failed"][0]["code"] == "not_looked_up"
+        assert not server.requests  # no model is asked, and billed, about nothing
         code, out, err = run(*command)
         assert (code, "0 answered, 0 before, 1 not looked up" in out) == (3, True)
         assert "serpapi" in err
+
+
+def in_the_library(run: Run, tmp_path: Path, *arguments: object) -> tuple[int, str, str]:
+    """`bench ask` on two questions about red.png, and one about a picture that nobody has."""
+    rows = [
+        {"picture": "red.png", "question": "Which colour?", "answer": "red", "entity": "Square"},
+        {"picture": "red.png", "question": "How many?", "answer": "4", "entity_id": "Q1"},
+    ]
+    (tmp_path / "bench.json").write_text(json.dumps(rows))
+    (tmp_path / "names.tsv").write_text("Q1\tQuadrat\nQ1\tSquare\n\n")
+    return run("bench", "ask", "bench.json", "--pictures", "pictures", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_pictures", "asks", "has_evidence", "system"),
+    [
+        ("regular", 1, True, True, "You answer a question about a picture"),
+        ("text-only", 0, True, False, None),
+        ("consistency", 0, True, True, "You answer a question about a picture"),
+        ("entity", 0, False, True, "Name the one thing that the picture shows"),
+    ],
+)
+def test_a_run_of_the_paper_shows_the_model_what_it_says(
+    run: Run, tmp_path: Path, name: str, n_pictures: int, asks: bool, has_evidence: bool,
+    system: str | None,
+) -> None:  # fmt: skip
+    with chat_server(say("A red square [1].")) as server:
+        code, out, err = in_the_library(
+            run, tmp_path, "--out", "log.jsonl", "--model", f"openai:m@{server.url}",
+            "--run", name, "--entities", "names.tsv", "--json",
+        )  # fmt: skip
+        assert code == 0, err
+        assert len(server.requests) == 2
+        told = server.texts(0)
+        assert len(server.pictures(0)) == n_pictures
+        assert ("Which colour?" in told, "--- evidence" in told) == (asks, has_evidence)
+        first = server.requests[0]["messages"][0]
+        assert (first["role"] == "system") == (system is not None)
+        assert system is None or system in told
+    report = json.loads(out)
+    assert (report["run"], report["n_with_evidence"]) == (name, 2 if has_evidence else 0)
+    # By the answer one of two is right; by the name of the thing both are.
+    assert report["report"]["answer_in_prediction"] == (1.0 if name == "entity" else 0.5)
+
+
+def test_a_run_that_shows_no_picture_opens_none_and_asks_nothing_about_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    rows = [{"picture": "gone.png", "question": "Which colour?", "answer": "red"}]
+    (tmp_path / "gone.json").write_text(json.dumps(rows))
+    recorded = {"provider": "x", "outcome": "nothing", "matches": []}
+    digest = Subject.of(png("red")).content_hash
+    row = {"content_hash": digest, "url": None, "words": "", "result": recorded}
+    (tmp_path / "replay.jsonl").write_text(json.dumps(row) + "\n")
+    with chat_server(say("Red.")) as server:
+        model = f"openai:m@{server.url}"
+        how = ("bench", "ask", "gone.json", "--model", model)
+        told = as_json(run, *how, "--run", "text-only", "--out", "a.jsonl")
+        assert (told["n_answered"], told["report"]["answer_in_prediction"]) == (1, 1.0)
+        assert len(server.requests) == 1
+        (tmp_path / "gone.png").write_bytes(png("red"))
+        told = as_json(
+            run, *how, "--run", "consistency", "--out", "b.jsonl",
+            "--provider", "replay:replay.jsonl",
+        )  # fmt: skip
+        assert (told["n_answered"], told["report"]["n_empty"]) == (1, 1)
+        assert len(server.requests) == 1  # nothing was found, so there is nothing to ask with
+
+
+@pytest.mark.parametrize(
+    ("reply", "looked_up"), [("SEARCH", True), ("Answer.", False), ("Hm?", True)]
+)
+def test_in_the_run_decide_the_model_says_whether_it_wants_evidence(
+    run: Run, tmp_path: Path, reply: str, looked_up: bool
+) -> None:
+    def behave(body: dict[str, Any]) -> str:
+        return reply if "SEARCH" in str(body["messages"]) else "A red square [1]."
+
+    with chat_server(answer_by(behave)) as server:
+        code, out, err = in_the_library(
+            run, tmp_path, "--out", "log.jsonl", "--model", f"openai:m@{server.url}",
+            "--run", "decide", "--json",
+        )  # fmt: skip
+        assert (code, len(server.requests)) == (0, 4), err
+        assert "Which colour?" in server.texts(0)
+        assert len(server.pictures(0)) == 1
+        assert ("--- evidence" in server.texts(1)) is looked_up
+    told = json.loads(out)
+    assert (told["n_answered"], told["n_with_evidence"]) == (2, 2 if looked_up else 0)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["decided"] for row in log] == [reply, reply]
+    assert ("chose" in log[0]["why"]) is (reply != "Hm?")
+
+
+def test_what_a_run_cannot_do_is_told(run: Run, tmp_path: Path) -> None:
+    how = ("--model", "openai:m@http://127.0.0.1:9/v1", "--out", "log.jsonl")
+    code, _, err = in_the_library(run, tmp_path, *how, "--run", "guess")
+    assert (code, "text-only" in err) == (2, True)
+    code, _, err = in_the_library(run, tmp_path, *how, "--run", "decide", "--when", "never")
+    assert (code, "says itself" in err) == (2, True)
+    code, _, err = in_the_library(run, tmp_path, *how, "--run", "entity")
+    assert (code, "no_entity" in err, "1 of 2 questions" in err) == (1, True, True)
+    (tmp_path / "names.tsv").write_text("Q1 Square\n")
+    code, _, err = run(
+        "bench", "ask", "bench.json", *how, "--run", "entity", "--entities", "names.tsv"
+    )
+    assert (code, "bad_entities" in err, "line 1" in err) == (1, True, True)
+    (tmp_path / "log.jsonl").write_text('{"idx": 0, "question": "Which colour?"}\n')
+    code, _, err = in_the_library(run, tmp_path, *how, "--run", "text-only")
+    assert (code, "is of the run regular" in err) == (1, True)
 
 
 def test_a_model_judges_names_and_never_numbers(run: Run, tmp_path: Path) -> None:
@@ -276,7 +388,8 @@ def test_the_papers_own_files_are_read_as_they_are(run: Run, tmp_path: Path) -> 
             run, "bench", "ask", "snakes.json", "--pictures", "pictures", "--out", "log.jsonl",
             "--model", f"openai:m@{server.url}", "--when", "never",
         )  # fmt: skip
-    assert (told["report"]["binomial_em"], told["report"]["genus_em"]) == (1.0, 1.0)
+    report = told["report"]
+    assert (report["binomial_em"], report["genus_em"], report["genus_recall"]) == (1.0, 1.0, 1.0)
 
 
 def test_a_failing_model_is_an_error_with_what_to_do(run: Run) -> None:

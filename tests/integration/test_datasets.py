@@ -13,7 +13,6 @@ import pytest
 from file_server import Served, serving
 
 import relook
-from relook.app.configured import shipped
 from relook.cli import dataset as command
 from relook.cli.main import main
 from relook.core.download import open_client
@@ -240,26 +239,3 @@ def test_what_is_known_of_coco_is_complete(split: str) -> None:
         assert one.n_bytes > 10**8
         assert len(bytes.fromhex(one.md5)) == 16
     assert COCO[split].pictures == split
-
-
-def test_retail_unpacked_by_hand_gets_its_labels_when_it_is_indexed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RELOOK_CONFIG", str(tmp_path / "user"))
-    monkeypatch.delenv("RELOOK_LIBRARY", raising=False)
-    for split, entity in (("train", "12"), ("test", "34")):
-        folder = tmp_path / "data" / "retail-786k_256" / split / entity
-        folder.mkdir(parents=True)
-        noise(int(entity)).save(folder / f"{entity}.png")
-    ours = shipped()["retail-786k-clip-large"].read_text("utf-8")  # with the encoder that is here
-    kept = [line for line in ours.splitlines() if not line.startswith(("model", "tiles", "dtype"))]
-    Path("retail.toml").write_text("\n".join(kept))
-    shown = ["--config", "retail.toml"]
-    assert main(["index", *shown]) == 0
-    assert "wrote the labels of 2 pictures" in capsys.readouterr().err
-    with relook.Library("retail-786k-clip-large.relook") as library:
-        entities = {record.metadata["entity"] for record in map(library.image, (1, 2))}
-    assert entities == {"12", "34"}
-    assert main(["index", *shown]) == 0
-    assert "labels" not in capsys.readouterr().err

@@ -328,6 +328,19 @@ def test_marks_prepared_for_a_page_that_was_left_are_refused(folder: Path) -> No
         assert state_of(library) == before
 
 
+def test_a_mark_on_a_picture_that_left_meanwhile_is_refused(folder: Path) -> None:
+    """A captioner takes its time; nothing would bring a mark back that was written too late."""
+    with python(folder) as (_, library):
+        session = library.session(library.sessions()[0].session_id, captions=False)
+        prepared = session.prepare([JudgementRequest(1, True), JudgementRequest(4, True)])
+        library.forget(library.image(4).path)
+        before = state_of(library)
+        with pytest.raises(RelookError) as caught:
+            session.judge_all(prepared)
+        assert caught.value.code == "no_image"
+        assert state_of(library) == before
+
+
 @pytest.mark.parametrize(
     ("path", "body", "code"),
     [

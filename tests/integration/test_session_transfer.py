@@ -1,11 +1,14 @@
 """Sessions as files: exported, imported, refused when damaged."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from session_parts import (  # noqa: F401  (two are fixtures)
+    CORNER,
     bars,
+    id_of,
     library_of_bars,
     make_session,
 )
@@ -42,6 +45,42 @@ def test_export_and_import_into_another_library(
         ] == shape
         names = [hit.path.name for hit in session.again("rocchio", limit=2)]
         assert [hit.path.name for hit in taken.again("rocchio", limit=2)] == names
+
+
+def test_equal_pictures_are_told_apart_by_their_paths(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    """One copy is what is looked for and the other is not: they do not become one."""
+    (pictures / "sub").mkdir()
+    shutil.copy(pictures / "1.png", pictures / "sub" / "copy.png")
+    library.add()
+    session = library.look("red", captions=False)
+    session.judge(id_of(library, "1.png"), relevant=False)
+    session.judge(id_of(library, "copy.png"), relevant=True)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(session)))
+    taken, _ = library.import_session(file)
+    marks = {library.image(j.image_id).path.name: j.relevant for j in taken.judgements}
+    assert marks == {"1.png": False, "copy.png": True}
+
+
+def test_marks_on_deleted_pictures_are_in_the_file_and_count_when_those_are_back(
+    tmp_path: Path, library: relook.Library, pictures: Path
+) -> None:
+    session = make_session(library)
+    aside = (pictures / "2.png").rename(tmp_path / "2.png")
+    library.add()
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(library.session(session.session_id))))
+    session, notes = library.import_session(file)
+    assert notes[0].startswith("1 pictures of the session were deleted from this library")
+    assert [(j.image_id, j.box, j.caption) for j in session.all_judgements] == [
+        (2, CORNER, "blue"), (4, None, None),
+    ]  # fmt: skip
+    aside.rename(pictures / "back.png")
+    library.add()
+    assert library.image(2).path.name == "back.png"
+    library.session(session.session_id).again("rocchio")
 
 
 def test_import_says_what_is_missing(

@@ -15,6 +15,7 @@ from mcp_parts import call, values
 from server_parts import serving
 
 import relook
+from relook.app import asking
 from relook.app.configured import SECTIONS, config_of, library_of
 from relook.cli.main import main
 from relook.core.config_file import Config, Setting
@@ -73,7 +74,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         told.libraries, told.server, told.asking = list(libraries), settings, asking
         raise SystemExit(0)
 
-    from relook.cli import config_flags, mcp, serve
+    from relook.cli import config_flags, serve
     from relook.gateway.server_settings import ServerSettings
 
     page = SimpleNamespace(
@@ -81,7 +82,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         bind=lambda settings: SimpleNamespace(close=lambda: None), create_app=note,
     )  # fmt: skip
     monkeypatch.setattr(serve, "_server_package", lambda: page)
-    monkeypatch.setattr(mcp, "_mcp_package", lambda: SimpleNamespace(McpState=note))
+    monkeypatch.setattr(serve, "_mcp_package", lambda: SimpleNamespace(McpState=note))
     monkeypatch.setattr(config_flags, "check_captioner", lambda *_: None)
 
     def add(library: relook.Library, *paths: Any, **how: Any) -> Any:
@@ -108,6 +109,13 @@ def surface(name: str, seen: Seen, file: str) -> None:
         main([name, "--config", file])
 
 
+def asked_with(library: relook.Library) -> Any:
+    """The settings that a question to a library is asked with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "answer", lambda picture, question, library, options: options)
+        return library.ask("square.jpg")["config"]  # type: ignore[index]
+
+
 def reached(name: str, section: str, seen: Seen) -> Any:
     """The settings of a section that a surface works with; None where it has no use for them."""
     library = seen.libraries[0]
@@ -117,6 +125,8 @@ def reached(name: str, section: str, seen: Seen) -> Any:
         return captioned(library, section)
     if section in ASKED and name in ("serve", "mcp"):
         return getattr(seen.asking, ASKED[section])
+    if section in ASKED and name == "python":
+        return getattr(asked_with(library), ASKED[section])
     if section == name:
         return seen.server
     return getattr(library, CARRIED[section]) if section in CARRIED else None

@@ -82,6 +82,24 @@ def test_binomial_and_genus(text: str, binomial: bool, genus: bool) -> None:
     assert MEASURES["binomial_em"](record(COUNTRY, text)) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "binomial", "genus"),
+    [
+        ("The snake is ELAPHE taeniura.", True, True),
+        ("Perhaps an Elaphe", False, True),
+        ("Pantherophis taeniura", False, False),
+        ("", False, False),
+    ],
+)
+def test_binomial_and_genus_are_recalled_where_they_occur(
+    text: str, binomial: bool, genus: bool
+) -> None:
+    recalled = record(SNAKE, text)
+    assert MEASURES["binomial_recall"](recalled) is binomial
+    assert MEASURES["genus_recall"](recalled) is genus
+    assert MEASURES["genus_recall"](record(COUNTRY, text)) is None
+
+
 def test_a_report_counts_and_says_null_where_a_measure_does_not_apply(tmp_path: Path) -> None:
     rows = [
         {**COUNTRY, "idx": 0, "pred": "Germany", "judge_correct": True},

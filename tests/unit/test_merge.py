@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
+from relook.providers.base import Outcome, ProviderResult
+from relook.providers.match import Match, MatchKind
 from relook.rag.merge import clean, merge, page_key
 from relook.testing.providers import sample_subject
 
 SUBJECT = sample_subject()
-SAME, PAGE, SIMILAR, ENTITY = MatchKind
+SAME, PAGE, SIMILAR, ENTITY, SAVED = MatchKind
 
 
 def result(name: str, *matches: Match) -> ProviderResult:

@@ -35,8 +35,6 @@ from relook.core.retry import Deadline, Retries
 from relook.core.secret import Secret, find_secret
 from relook.core.settings import ModelSettings
 
-__all__ = ["ChatAnswerer"]
-
 _LOG = logging.getLogger(__name__)
 _KEY_VARIABLES = ("OPENAI_API_KEY",)
 _CONNECT_S = 10.0
@@ -141,12 +139,10 @@ class ChatAnswerer:
 
     def _request(self, prompt: Prompt) -> Request:
         content = [_part(part) for part in prompt.parts]
+        rules = [{"role": "system", "content": prompt.system}] if prompt.system else []
         request: Request = {
             "model": self.model,
-            "messages": [
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": content},
-            ],
+            "messages": [*rules, {"role": "user", "content": content}],
             "max_tokens": self._settings.max_tokens,
         }
         if self._settings.temperature is not None:

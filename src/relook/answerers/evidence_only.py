@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from relook.answerers.base import Finish, Prompt, Reply, Tell
 from relook.core.plain_text import inert
 from relook.core.settings import ModelSettings
-from relook.providers.base import Match, MatchKind
-
-__all__ = ["EvidenceOnlyAnswerer", "Shared", "shared_phrases", "years"]
+from relook.providers.match import Match, MatchKind
 
 Numbered = Sequence[tuple[int, Match]]
 _N_NAMES = 5
@@ -23,6 +21,7 @@ _KINDS = (
     (MatchKind.SAME, "The same picture"),
     (MatchKind.PAGE, "Pages that show it"),
     (MatchKind.SIMILAR, "Looks similar"),
+    (MatchKind.SAVED, "Saved files, which only a model can read"),
 )
 
 
@@ -80,7 +79,8 @@ def _report(matches: Numbered) -> str:
 
 
 def _without_agreement(matches: Numbered) -> list[str]:
-    texts = ((number, match.title or match.text or _words(match)) for number, match in matches)
+    spoken = [one for one in matches if one[1].kind is not MatchKind.SAVED]
+    texts = ((number, match.title or match.text or _words(match)) for number, match in spoken)
     titled = [(number, inert(text)) for number, text in texts if text]
     if not titled:
         return ["None of them has a title, a caption, or a file name in words."]
@@ -91,6 +91,8 @@ def _without_agreement(matches: Numbered) -> list[str]:
 
 def _words(match: Match) -> str:
     """Title and caption; of a picture without either the words of its file's name."""
+    if match.kind is MatchKind.SAVED:  # a file's name says whose it is, not what it shows
+        return ""
     if match.title or match.text:
         return inert(f"{match.title} . {match.text}")
     stem = match.metadata.get("file", "").rpartition(".")[0]

@@ -22,8 +22,6 @@ from relook.encoders.checkpoint import find
 from relook.encoders.devices import place
 from relook.encoders.vision_language import chat_turn, load_processor, load_vlm, unmarked
 
-__all__ = ["LocalAnswerer"]
-
 
 class LocalAnswerer:
     """Asks a vision-language checkpoint.
@@ -135,7 +133,8 @@ def _inputs(processor: Any, prompt: Prompt) -> Any:
     parts = [
         unmarked(processor, part) if isinstance(part, str) else part
         for part in (prompt.system, *prompt.parts)
+        if part
     ]
     turn = chat_turn(processor, [None if isinstance(p, Shown) else p for p in parts])
     images = [Image.open(io.BytesIO(p.data)).convert("RGB") for p in parts if isinstance(p, Shown)]
-    return processor(images=images, text=[turn], return_tensors="pt")
+    return processor(images=images or None, text=[turn], return_tensors="pt")

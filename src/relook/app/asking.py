@@ -31,20 +31,16 @@ from relook.core.sources import read_file
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote
+from relook.providers.saved import SavedProvider
 from relook.rag.answer import Answer
 from relook.rag.asker import Asker, Hear
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer
-from relook.rag.prompt import PromptTexts
+from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
 from relook.rag.web_pictures import subject_at
 from relook.search.engine import Engine
-
-__all__ = [
-    "AskOptions", "AskedLibrary", "Asking", "Picture", "answer", "edited", "make_answerer",
-    "make_provider", "open_asker", "subject_of", "wants_library",
-]  # fmt: skip
 
 Picture = str | os.PathLike[str] | bytes | int
 
@@ -71,6 +67,7 @@ class Asking:
         evidence: What becomes of matches.
         web: What fetching addresses may cost.
         texts: The prompt's sentences.
+        shows: What of a question the model sees.
     """
 
     ask: AskSettings = field(default_factory=AskSettings)
@@ -79,6 +76,7 @@ class Asking:
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     web: WebLimits = field(default_factory=WebLimits)
     texts: PromptTexts = field(default_factory=PromptTexts)
+    shows: Shows = EVERYTHING
 
     @classmethod
     def of(cls, config: Config) -> Asking:
@@ -124,10 +122,11 @@ class AskOptions(TypedDict, total=False):
         library: A library or its folder, for the provider `library` and for image ids.
         providers: Names of providers, or providers by name.
         model: `gpt-4o`, `openai:MODEL@URL`, `hf:FOLDER`, `evidence-only`, or an answerer.
-        when: `always`, `never` or `auto`.
+        when: `always`, `never`, `auto` or `decide`.
         compare: Whether the answer without evidence comes with it.
         form: `text`, `sheet` or `screenshot`.
-        evidence: Of an earlier answer; then nothing is looked up.
+        evidence: Of an earlier answer, or a folder of saved screenshots; then nothing is looked
+            up.
         strike, pin: Numbers of evidence that the model does not see, or sees first.
         allow_upload: Whether every service that is named here may get a picture of this
             machine, for this question.
@@ -141,7 +140,7 @@ class AskOptions(TypedDict, total=False):
     when: str
     compare: bool
     form: str
-    evidence: Evidence | None
+    evidence: Evidence | str | os.PathLike[str] | None
     strike: Sequence[int]
     pin: Sequence[int]
     allow_upload: bool
@@ -163,6 +162,9 @@ def answer(
     asking, providers = _configured(options), _providers(options)
     # A person may read their own network; the pages that providers find may not be there.
     subject = subject_of(picture, library, replace(asking.web, private_ok=True))
+    evidence = options.get("evidence")
+    if isinstance(evidence, str | os.PathLike):
+        evidence = saved_evidence(evidence, subject, asking)
     with open_asker(
         asking,
         library=library,
@@ -173,10 +175,34 @@ def answer(
         return asker.ask(
             subject,
             question,
-            evidence=options.get("evidence"),
+            evidence=evidence,
             edit=edited(options.get("strike", ()), options.get("pin", ())),
             hear=options.get("hear"),
         )
+
+
+def saved_evidence(
+    folder: str | os.PathLike[str], subject: Subject, asking: Asking | None = None
+) -> Evidence:
+    """Evidence of the files that somebody saved for a picture; nothing is looked up.
+
+    Args:
+        folder: Where they are, see `relook.providers.saved`; a file that is named after no
+            picture belongs to this one.
+        subject: The picture.
+        asking: Every setting.
+
+    Raises:
+        InputError: `no_saved_evidence` when there is none.
+    """
+    asking = asking or Asking()
+    provider = SavedProvider(folder, only_named=False)
+    how = asking.shown_evidence
+    evidence = Gatherer({"saved": provider}, settings=asking.gather, evidence=how).gather(subject)
+    (result,) = evidence.results
+    if not evidence.items:
+        raise InputError("no_saved_evidence", result.message, result.hint)
+    return replace(evidence, notes=(*evidence.notes, *([result.message] if result.message else ())))
 
 
 def wants_library(options: AskOptions) -> bool:
@@ -254,7 +280,7 @@ def open_asker(
         )
         yield Asker(
             answerer, gatherer, settings=asking.ask, texts=asking.texts, trimmed=evidence,
-            consent=consent,
+            consent=consent, shows=asking.shows,
         )  # fmt: skip
 
 

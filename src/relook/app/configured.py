@@ -29,10 +29,6 @@ from relook.core.settings import (
     SessionLimits,
 )
 
-__all__ = [
-    "ALIASES", "SECTIONS", "config_of", "configured", "library_of", "shipped", "user_file",
-]  # fmt: skip
-
 _CORE = "relook.core.settings:"
 SECTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -111,6 +107,7 @@ def configured(named: str | None = None, folder: PathLike | None = None) -> Libr
 
         with relook.configured("my.toml") as library:
             session = library.look("dog on a beach")
+            answer = library.ask("square.jpg", "Where is this?")
 
     Args:
         named: A file, or the name of a shipped configuration; the environment and the user's
@@ -146,5 +143,6 @@ def library_of(config: Config, folder: PathLike | None, **models: Any) -> Librar
         sessions=config.settings(SessionLimits),
         feedback=config.settings(FeedbackSettings),
         index=config.settings(IndexSettings),
+        asking=config,
         **models,
     )

@@ -13,6 +13,8 @@ from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
+from relook.core.config_file import Config
+from relook.core.progress import ProgressCallback
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -27,16 +29,17 @@ from relook.core.settings import (
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.feedback.strategies import configured
+from relook.library.compaction import Forgotten, forget
 from relook.library.files import LibraryFiles
-from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport, ProgressCallback
-from relook.library.session_table import SessionRow, SessionTable
-from relook.search.engine import Engine, Filter
-from relook.search.filtering import FilterOptions
+from relook.library.report import IndexReport
+from relook.library.session_table import SessionTable
+from relook.library.session_values import SessionRow
+from relook.search.engine import Engine
+from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
 
@@ -46,8 +49,6 @@ if TYPE_CHECKING:
     from relook.app.asking import AskOptions, Picture
     from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
-
-__all__ = ["Library", "ask"]
 
 
 class Library:
@@ -67,6 +68,7 @@ class Library:
         sessions: What a session file may hold.
         feedback: How marks are used where a call does not say.
         index: How `add` indexes where it is not told.
+        asking: Configuration that says how `ask` asks where a call does not say.
         store: Address of a collection that holds the vectors of a new library for several
             servers (`milvus://HOST:19530/COLLECTION`); they are in the folder when None.
 
@@ -86,6 +88,7 @@ class Library:
         sessions: SessionLimits | None = None,
         feedback: FeedbackSettings | None = None,
         index: IndexSettings | None = None,
+        asking: Config | None = None,
         store: str | None = None,
     ) -> None:
         self.folder, self._store = library_folder(folder), store or ""
@@ -93,7 +96,7 @@ class Library:
         self.search_settings = search or SearchSettings()
         self.limits = limits or ImageLimits()
         self.session_limits = sessions or SessionLimits()
-        self.index_settings = index or IndexSettings()
+        self.index_settings, self.asking = index or IndexSettings(), asking
         self.feedback = feedback or FeedbackSettings()
         configured(self.feedback)
         self._captions = Captions(captioner, prompts)
@@ -190,10 +193,7 @@ class Library:
         return upgrade(self, encoder, progress)
 
     def forget(self, *paths: PathLike) -> int:
-        """Takes images out of the library, by file or folder; the picture files stay.
-
-        Returns: How many images were taken out.
-        """
+        """Takes images out, by file or folder, and says how many; the picture files stay."""
         return self.take_out(*paths).n_images
 
     def take_out(self, *paths: PathLike) -> Forgotten:
@@ -312,9 +312,7 @@ class Library:
         return self._session_table.all()
 
     def import_session(self, file: PathLike) -> tuple[LibrarySession, tuple[str, ...]]:
-        """Adds a session that was exported here or from a library with the same pictures.
-
-        Returns: The session, and notes about pictures that are missing.
+        """A session that was exported here or from a library with the same pictures, and notes.
 
         Raises:
             InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
@@ -395,6 +393,8 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     if library is None and not asking.wants_library(options):
         return asking.answer(picture, question, None, options)
     if not isinstance(library, str | os.PathLike | None):
+        if (config := getattr(library, "asking", None)) is not None:
+            options.setdefault("config", asking.Asking.of(config))
         return asking.answer(picture, question, library, options)
     with Library(library) as opened:
         return asking.answer(picture, question, opened, options)

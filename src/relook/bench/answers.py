@@ -24,11 +24,6 @@ from relook.core.errors import InputError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
 from relook.rag.answer_text import hedge_of
 
-__all__ = [
-    "MEASURES", "AnswerReport", "Comparison", "bench_answers", "is_accepted", "is_in_prediction",
-    "stated_number",
-]  # fmt: skip
-
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _AVERAGE = re.compile(r"\baverage\b\W*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)")
@@ -92,12 +87,27 @@ def is_genus(record: AnswerRecord) -> bool | None:
     return any(genus == answer.lower().split()[:1] for answer in record.gold)
 
 
+def is_binomial_recalled(record: AnswerRecord) -> bool | None:
+    """Whether the species' name occurs in the text, case aside; None for other questions."""
+    return is_in_prediction(record) if record.is_binomial else None
+
+
+def is_genus_recalled(record: AnswerRecord) -> bool | None:
+    """Whether the right genus occurs in the text, case aside; None for other questions."""
+    if not record.is_binomial:
+        return None
+    genera = (answer.lower().split()[0] for answer in record.gold)
+    return any(genus in record.text.lower() for genus in genera)
+
+
 MEASURES: Mapping[str, Measure] = {
     "answer_in_prediction": is_in_prediction,
     "accepted_answer": is_accepted,
     "number_in_range": is_in_range,
     "binomial_em": is_binomial,
     "genus_em": is_genus,
+    "binomial_recall": is_binomial_recalled,
+    "genus_recall": is_genus_recalled,
     "judge_accuracy": lambda record: record.correct,
 }
 """Each says whether an answer is right, or None where it does not apply."""

@@ -17,13 +17,13 @@ from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.errors import InputError
+from relook.core.progress import Progress
 from relook.core.settings import (
     AskSettings,
     EvidenceSettings,
     GatherSettings,
     ModelSettings,
 )
-from relook.library.report import Progress
 
 if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
     from relook.serving.questions import Questions
-
-__all__ = [
-    "BaseUrlOption", "FormOption", "ModelOption", "PromptOption", "ProviderOption",
-    "UploadOption", "WhenOption", "ask", "asking_of", "consent", "numbers", "picture_of",
-    "read_evidence",
-]  # fmt: skip
 
 _ID = "id:"
 
@@ -58,7 +52,8 @@ ModelOption = Annotated[
 ]  # fmt: skip
 BaseUrlOption = Annotated[str | None, typer.Option(help=help_sentence(ModelSettings, "base_url"))]
 WhenOption = Annotated[
-    str | None, typer.Option(help=help_sentence(AskSettings, "when"), metavar="always|never|auto")
+    str | None,
+    typer.Option(help=help_sentence(AskSettings, "when"), metavar="always|never|auto|decide"),
 ]
 FormOption = Annotated[
     str | None,
@@ -87,7 +82,10 @@ StrikeOption = Annotated[
 PinOption = Annotated[str, typer.Option(metavar="1", help="Evidence that it sees first.")]
 EvidenceOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Ask again with what an earlier --json output found."),
+    typer.Option(
+        metavar="FILE|FOLDER",
+        help="Nothing is looked up: what an earlier --json output found, or saved screenshots.",
+    ),
 ]
 PagesOption = Annotated[int | None, typer.Option(help=help_sentence(EvidenceSettings, "pages"))]
 TimeoutOption = Annotated[
@@ -144,6 +142,8 @@ def ask(
 
     if (picture is None) == (batch is None) or (batch is None) != (out is None):
         raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
+    if batch is not None and evidence is not None:
+        provider = [*(provider or ()), saved_spec(evidence)]
     asking = asking_of(
         config,
         prompt,
@@ -166,8 +166,9 @@ def ask(
             return
         stages = Stages(as_json, sys.stdout.isatty() and not asking.ask.compare)
         wanted = Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin"))
-        known = read_evidence(evidence) if evidence else None
-        answer = questions.answer(wanted, picture_of(str(picture), lib, asking), lib, known, stages)
+        subject = picture_of(str(picture), lib, asking)
+        known = read_evidence(evidence, subject, asking) if evidence else None
+        answer = questions.answer(wanted, subject, lib, known, stages)
         _print(answer, stages, as_json)
 
 
@@ -249,14 +250,31 @@ def numbers(text: str, flag: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def read_evidence(file: Path) -> Evidence:
-    """The evidence of an earlier answer, from what `--json` printed.
+def saved_spec(folder: Path) -> str:
+    """The provider that finds each picture's saved screenshots in a folder.
 
     Raises:
-        InputError: `bad_evidence`.
+        typer.BadParameter: when it is a file, which holds the evidence of one picture.
     """
+    if not folder.is_dir():
+        raise typer.BadParameter(
+            f"{folder} is no folder; for many questions name one with saved screenshots",
+            param_hint="--evidence",
+        )
+    return f"saved:{folder}"
+
+
+def read_evidence(file: Path, subject: Subject, asking: Asking) -> Evidence:
+    """The evidence of an earlier answer, from what `--json` printed, or of a folder.
+
+    Raises:
+        InputError: `bad_evidence`; `no_saved_evidence` for a folder without any.
+    """
+    from relook.app.asking import saved_evidence
     from relook.rag.evidence import Evidence
 
+    if file.is_dir():
+        return saved_evidence(file, subject, asking)
     try:
         values = json.loads(file.read_text("utf-8"))
         return Evidence.from_dict(values.get("evidence", values))

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer, Written
     from relook.rag.evidence import Item
 
-__all__ = ["Stages", "print_answer"]
-
-_KINDS = {"same": "same picture", "page": "page with it", "similar": "similar", "entity": "name"}
+_KINDS = {
+    "same": "same picture", "page": "page with it", "similar": "similar", "entity": "name",
+    "saved": "saved file",
+}  # fmt: skip
 _TITLE_CHARS = 70
 
 

@@ -27,8 +27,6 @@ from relook.core.picture import Picture, decode_plain, in_srgb, pixels_alone, to
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import limits_at
 
-__all__ = ["Picture", "content_hash", "decode", "dhash", "load", "reencoded"]
-
 
 def load(
     path: str | os.PathLike[str], min_px: int = 0, limits: ImageLimits | None = None

@@ -24,10 +24,6 @@ from relook.core.picture_tags import exif_of, iptc_of, texts_of, xmp_of
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 
-__all__ = [
-    "Picture", "decode_plain", "in_srgb", "pixels_alone", "to_rgb", "too_many", "turned",
-]  # fmt: skip
-
 _LOG = logging.getLogger(__name__)
 _BIG_PIXELS = 24_000_000
 # Pillow's warnings go through global filters, and a very large picture needs hundreds of

@@ -9,27 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = [
-    "AskSettings",
-    "CaptionerSettings",
-    "EncoderSettings",
-    "EvidenceSettings",
-    "FeedbackSettings",
-    "GatherSettings",
-    "ImageLimits",
-    "IndexSettings",
-    "LibrarySettings",
-    "ModelSettings",
-    "PromptSettings",
-    "RaySettings",
-    "SearchSettings",
-    "SessionLimits",
-    "WatchSettings",
-    "WebLimits",
-    "help_of",
-    "setting",
-]
-
 
 def setting(default: Any, text: str, **more: Any) -> Any:
     """A field of a settings class.
@@ -211,8 +190,9 @@ class AskSettings:
     model: str = setting("evidence-only", "what answers: a model, or evidence-only for none")
     providers: tuple[str, ...] = setting(("library",), "which services look the picture up")
     when: str = setting(
-        "always", "use evidence: always, never, or auto (when the answer without it is unsure)",
-        choices=("always", "never", "auto"),
+        "always", "use evidence: always, never, auto (when the answer without it is unsure), or"
+        " decide (when the model wants it)",
+        choices=("always", "never", "auto", "decide"),
     )  # fmt: skip
     compare: bool = setting(False, "also answer without evidence, side by side")
     form: str = setting(

@@ -21,8 +21,6 @@ import filelock
 
 from relook.library.sqlite_errors import DAMAGE
 
-__all__ = ["BACKUP", "Backup", "backup_age_s", "backup_fault", "read_only"]
-
 _LOG = logging.getLogger(__name__)
 BACKUP, _LOCK = "backup.sqlite3", "backup.lock"
 _LOCKED_S = 60.0  # how long another process may take for its backup

@@ -18,16 +18,17 @@ from dataclasses import replace
 import numpy as np
 
 from relook.core.picture_paths import is_url, original_path, split_member
+from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.commit import PASSING, Committer, Entry
+from relook.library.commit import PASSING, WORKER_FAILED, Committer, Entry
 from relook.library.files import LibraryFiles
-from relook.library.homes import Homes, pairs
+from relook.library.homes import Homes
 from relook.library.image_table import UNENCODED
 from relook.library.image_words import Sidecars
 from relook.library.known import load_known
-from relook.library.missing import places_of, sort_missing, tell_missing
+from relook.library.missing import places_of, sort_missing
 from relook.library.reading import (
     Duplicates,
     Outcomes,
@@ -39,21 +40,18 @@ from relook.library.reading import (
     words_of,
 )  # fmt: skip
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
+from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
-from relook.library.tombstones import lies_buried
-from relook.library.unread import tell_unread, why_away
+from relook.library.tombstones import lies_buried, pairs, sweep_dropped
+from relook.library.unread import tell_missing, tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
-
-__all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
 ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
 """Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
 its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
-_CLOSED = ("unreadable", "vanished")  # codes of files that were listed and cannot be opened
 
 
 class Builder:
@@ -95,13 +93,12 @@ class Builder:
         self._duplicates = Duplicates()
         self._entries: list[Entry] = []
         self._skips: list[SkippedFile] = []
-        self._flight: Future[int] | None = None
+        self._flight: Future[None] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
         self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
         self._replaced: list[int] = []  # images in whose place one of these is
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
-        self._unread: dict[bytes, str] = {}
         self._unsettled: set[bytes] = set()  # archives with members to be tried again
         self._clocks = (Clock("encode"), Clock("write"))
 
@@ -192,6 +189,8 @@ class Builder:
     def _take(self, outcome: Read | SkippedFile) -> None:
         if isinstance(outcome, SkippedFile):
             self._skips.append(outcome)
+            if outcome.code != WORKER_FAILED:
+                self._homes.miss(outcome.facts.path)
         elif self._duplicates.join(outcome):
             return
         elif twin := self._duplicates.twin(outcome.content):
@@ -238,7 +237,8 @@ class Builder:
         lost = list(filter(self._homes.may_move, twins))
         olds = [image.facts.path for image in lost]
         # A store that does not answer is no proof before everything is listed.
-        if len(olds) == 1 and not is_url(olds[0]) and _name(olds[0]) == _name(read.facts.path):
+        is_sure = len(olds) == 1 and not (is_url(olds[0]) or self._homes.is_changing(lost[0]))
+        if is_sure and _name(olds[0]) == _name(read.facts.path):
             self._move(lost[0], read)
         elif lost or known or any(map(self._homes.is_changing, twins)):
             spare = replace(read, prepared=None, record=None, tiles=None)
@@ -278,10 +278,11 @@ class Builder:
                     self._take(self._reader.read(read.facts, again=True))
                 continue
             lost = list(filter(self._homes.may_move, twins))
-            paired = dict(pairs([read.facts.path for read in reads], lost))
+            arrived = [read.facts.path for read in reads]
+            paired = dict(pairs(arrived, [image.facts.path for image in lost]))
             for at, read in enumerate(reads):
                 if at in paired:
-                    self._move(paired[at], read)
+                    self._move(lost[paired[at]], read)
                 else:
                     self._copy(read, twins)
                 if len(self._entries) >= self._settings.commit_every:
@@ -352,40 +353,39 @@ class Builder:
             self._duplicates.commit()
             self._new_skips.update(skip.facts.path for skip in skips)
             for skip in skips:
-                if skip.code in _CLOSED:
-                    self._unread[skip.facts.path] = why_away(skip)
                 if skip.code in PASSING and (member := split_member(skip.facts.path)):
                     self._unsettled.add(member[0])
             self._flight = self._writer.submit(self._write, entries, skips)
 
-    def _write(self, entries: list[Entry], skips: list[SkippedFile]) -> int:
+    def _write(self, entries: list[Entry], skips: list[SkippedFile]) -> None:
         with self._clocks[1].work(len(entries) + len(skips)):
-            return self._committer.commit(entries, skips)
+            self._committer.commit(entries, skips)
 
     def _settle(self) -> None:
         """Waits for the batch in flight; raises what went wrong with it."""
         flight, self._flight = self._flight, None
         if flight is not None:
-            self._report.n_removed += flight.result()
+            flight.result()
 
     def _sort_missing(self, survey: Survey) -> None:
         """Sorts images into away, deleted and back, and drops files that are no longer skipped."""
+        catalog, met = self._files.catalog, survey.present | self._new_skips
+        skipped = {file.facts.path: file for file in catalog.skipped()}
         unread = {
-            image_id: (path, reason)
-            for path, reason in self._unread.items()
+            image_id: file
+            for path, file in skipped.items()
+            if path in met - survey.mended and file.code != WORKER_FAILED
             if (image_id := self._known_as(path))
         }
-        catalog = self._files.catalog
         sort_missing(
-            catalog, survey, self._homes, unread, self._report,
+            catalog, survey, self._homes, why_away(unread), self._report,
             every=self._files.shared is not None,
         )  # fmt: skip
-        met = survey.present | self._new_skips
-        absent = (f.facts.path for f in catalog.skipped() if f.facts.path not in met)
-        stale = {path for path in absent if self._scan.covers(path)} | survey.mended
-        if stale:
+        stale = {path for path in skipped.keys() - met if self._scan.covers(path)} | survey.mended
+        if stale or catalog.count("dropped"):
             with catalog.transaction() as db:
                 db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
+                sweep_dropped(db, self._scan.identities.keys() | survey.looked_into)
 
 
 def _as_of(record: ImageRecord, read: Read) -> ImageRecord:

@@ -27,14 +27,12 @@ from relook.library.image_table import (
     prepare,
     read_columns,
 )
-from relook.library.other_files import OTHER_FILES
+from relook.library.left_out import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
-from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
-from relook.library.tombstones import DROPPED, TOMBSTONES, taken_back, unburied
+from relook.library.sqlite_errors import DAMAGE, bad_text, database_error, whole_number
+from relook.library.tombstones import DROPPED, TOMBSTONES, returning
 from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
-
-__all__ = ["TABLES", "Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tilings (tiling_id INTEGER PRIMARY KEY, boxes TEXT NOT NULL UNIQUE);
@@ -147,15 +145,15 @@ class Catalog:
         """Another value after every change, here or by another process."""
         with self._lock:
             ((elsewhere,),) = self.ask("PRAGMA data_version")
-            return _int(elsewhere), self._db.total_changes
+            return whole_number(elsewhere), self._db.total_changes
 
     def count(self, table: str) -> int:
         """Number of rows of `images` or `skipped`, with a WHERE perhaps."""
-        return _int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
+        return whole_number(self.ask(f"SELECT count(*) FROM {table}")[0][0])
 
     def n_tiles(self) -> int:
         """Number of vectors that count."""
-        return _int(self.ask("SELECT coalesce(sum(n_tiles), 0) FROM images")[0][0])
+        return whole_number(self.ask("SELECT coalesce(sum(n_tiles), 0) FROM images")[0][0])
 
     def end_row(self) -> int:
         """The row behind the last one that any image, living or removed, has used."""
@@ -172,7 +170,7 @@ class Catalog:
     def counter(self, name: str) -> int:
         """A stored counter; 0 until it is set."""
         values = self.ask("SELECT value FROM counters WHERE name = ?", (name,))
-        return _int(values[0][0]) if values else 0
+        return whole_number(values[0][0]) if values else 0
 
     def set_counter(self, db: sqlite3.Connection, name: str, value: int) -> None:
         """Stores a counter. Inside a transaction."""
@@ -201,7 +199,7 @@ class Catalog:
             marks = ",".join("?" * len(some))
             sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id IN ({marks})"
             for row in self.ask(sql, some):
-                records[_int(row[0])] = read_columns(row)
+                records[whole_number(row[0])] = read_columns(row)
         missing = [image_id for image_id in wanted if image_id not in records]
         if missing and not missing_ok:
             raise NotFoundError(
@@ -216,7 +214,7 @@ class Catalog:
         while rows := self.ask(f"{sql} LIMIT 1000", (last,)):
             for row in rows:
                 yield read_columns(row)
-            last = _int(rows[-1][0])
+            last = whole_number(rows[-1][0])
 
     def metadata_keys(self, n_images: int, n_keys: int) -> list[str]:
         """The first `n_keys` keys, sorted, of the metadata of at most `n_images` images."""
@@ -311,9 +309,7 @@ class Catalog:
         """Adds an image, or replaces the one with its `image_id`. Inside a transaction."""
         facts, image_id = record.facts, None
         if not record.image_id:
-            record, image_id = taken_back(db, record)
-            if image_id is None:
-                record, image_id = unburied(db, record)
+            record, image_id = returning(db, record)
         values = column_values(record)
         db.execute("DELETE FROM skipped WHERE path = ?", (facts.path,))
         if record.image_id:
@@ -371,8 +367,3 @@ def _is_readable(db: sqlite3.Connection) -> bool:
     except DAMAGE:
         return False
     return True
-
-
-def _int(value: object) -> int:
-    assert isinstance(value, int)
-    return value

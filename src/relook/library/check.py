@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from relook.core.errors import LibraryError, LibraryFormatError, RelookError
 from relook.core.leftovers import ended_files
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.core.vectors import Ints
@@ -29,6 +30,7 @@ from relook.library.check_catalog import (
     AGAIN,
     check_backup,
     check_images,
+    check_rows,
     check_sqlite,
     images_named,
 )
@@ -36,12 +38,9 @@ from relook.library.check_sessions import check_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, ProgressCallback
 from relook.library.restore import restored_from
 from relook.library.snapshot import vectors_path
 from relook.library.vector_file import Sum, gaps, read_sums
-
-__all__ = ["CATALOG", "check", "is_leftover"]
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
@@ -134,6 +133,7 @@ class _Check:
             with closing(catalog), catalog.reading():
                 report.generation = catalog.generation()
                 check_sqlite(catalog, report)
+                check_rows(catalog, report)
                 check_images(catalog, report)
                 check_sessions(catalog, report)
                 dim = 1

@@ -1,4 +1,4 @@
-"""Whether the images and tilings of a catalog fit together. Layer: library."""
+"""Whether the rows of a catalog can be read, and images and tilings fit. Layer: library."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import collections
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,22 +24,13 @@ from relook.library.session_table import SESSIONS
 from relook.library.tombstones import OBJECT
 from relook.library.whereabouts import away_note
 
-__all__ = [
-    "AGAIN",
-    "check_backup",
-    "check_images",
-    "check_sqlite",
-    "images_named",
-]
-
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
-_UNREADABLE = (
-    "typeof(path) <> 'blob' OR typeof(content) <> 'blob' OR typeof(title) <> 'text'"
-    " OR typeof(caption) <> 'text' OR typeof(size_bytes) <> 'integer'"
-    " OR typeof(mtime_ns) <> 'integer' OR typeof(first_row) <> 'integer'"
-    " OR typeof(n_tiles) <> 'integer' OR typeof(tiling_id) <> 'integer'"
-    f" OR {OBJECT} <> 'object'"
-)
+# Of tables that hold words: what is written over a damaged value of a column.
+_EMPTY = {"title": "''", "caption": "''", "metadata": "'{}'", "removed_s": "0"}
+_TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}
+# Tables that have checks of their own.
+_OF_OTHERS = ("images", "tilings", "sessions", "rounds", "judgements", "counters")
+_Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
 
 def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
@@ -93,8 +85,9 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
     Raises:
         LibraryFormatError: when the catalog cannot be read.
     """
+    unfit = " OR ".join((*_unfit(catalog.ask, "images").values(), f"{OBJECT} <> 'object'"))
     report.find_images("bad_record", "images whose record is damaged",
-                       _named(catalog, _UNREADABLE), AGAIN)  # fmt: skip
+                       _named(catalog, unfit), AGAIN)  # fmt: skip
     odd = f"(first_row < 0 OR n_tiles < 1) AND NOT ({UNENCODED})"
     report.find_images("bad_rows", "images without rows", _named(catalog, odd), AGAIN)
     report.find_images("shared_rows", "images that have another image's rows",
@@ -114,6 +107,64 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
     if waiting:
         message = f"{waiting} images were taken out by a repair and wait for: relook index"
         report.note("waiting", message, waiting, "nothing; index them again")
+
+
+def check_rows(catalog: Catalog, report: CheckReport) -> None:
+    """Adds rows of the other tables with a value of another kind than their column's.
+
+    Raises:
+        LibraryFormatError: when the catalog cannot be read.
+    """
+    counters = " OR ".join(_unfit(catalog.ask, "counters").values())
+    if n_rows := catalog.count(f"counters WHERE {counters}"):
+        report.find("bad_catalog", f"{n_rows} counters of {catalog.path} are no numbers",
+                    ["counters"], restored_from(catalog.path.parent), n=n_rows)  # fmt: skip
+    for table, column, condition in _damaged_columns(catalog.ask):
+        n_rows = catalog.count(f"{table} WHERE {condition}")
+        if n_rows:
+            message = f"{n_rows:,} rows of {table} whose {column} is damaged"
+            repair = "make it empty" if column in _EMPTY else "take them out"
+            report.find("bad_row", message, [f"{table}.{column}"], repair, n=n_rows)
+
+
+def mend_rows(db: sqlite3.Connection) -> list[str]:
+    """Empties or takes out what `check_rows` finds. Inside a transaction.
+
+    Returns:
+        What was done.
+    """
+    done = []
+    for table, column, condition in _damaged_columns(lambda sql: db.execute(sql).fetchall()):
+        empty = f"UPDATE {table} SET {column} = {_EMPTY.get(column)}"
+        verb = empty if column in _EMPTY else f"DELETE FROM {table}"
+        if n_rows := db.execute(f"{verb} WHERE {condition}").rowcount:
+            did = "emptied" if column in _EMPTY else "took out"
+            done.append(f"{did} {n_rows:,} rows of {table} whose {column} was damaged")
+    return done
+
+
+def _damaged_columns(ask: _Ask) -> Iterator[tuple[str, str, str]]:
+    """Table, column, and a condition in SQL that no row should fulfil."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    for (table,) in ask(sql):
+        if table in _OF_OTHERS:
+            continue
+        for column, condition in _unfit(ask, table).items():
+            yield table, column, condition
+        if table in ("tombstones", "dropped"):
+            yield table, "metadata", f"{OBJECT} <> 'object'"
+
+
+def _unfit(ask: _Ask, table: str) -> dict[str, str]:
+    """Column of a table -> condition in SQL for a value that is none of its kind."""
+    conditions = {}
+    for _, column, kind, not_null, _, key in ask(f"PRAGMA table_info({table})"):
+        kinds = _TYPES.get(kind, "")
+        may_be_null = not (not_null or key)  # SQLite takes NULL for a key of another kind
+        if kinds:
+            types = f"{kinds}, 'null'" if may_be_null else kinds
+            conditions[column] = f"typeof({column}) NOT IN ({types})"
+    return conditions
 
 
 def _shared(catalog: Catalog) -> list[tuple[int, str]]:

@@ -17,14 +17,13 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.tombstones import bury
 from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
 from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
-__all__ = ["PASSING", "Committer", "Entry"]
-
-PASSING = ("unreadable", "vanished", "worker_failed")
-"""Codes of failures that may pass: the file keeps the image that was made from it."""
+WORKER_FAILED = "worker_failed"
+"""Code of a file that was not looked at, as the process that decodes it ended."""
+PASSING = ("unreadable", "vanished", WORKER_FAILED)
+"""Codes of failures that may pass without a change of the file: it is read again each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,6 @@ class Committer:
         self._catalog, self._boxes, self._identify = files.catalog, boxes, identify
         with files.catalog.transaction() as db:
             self._newest = newest_place(db)
-        self._is_shared = files.shared is not None
         self._vectors = files.writer_vectors()
         self._vectors.cut_tail()
         # Checksums cover the bytes of a file; Milvus looks after its own data.
@@ -67,11 +65,8 @@ class Committer:
         if isinstance(self._vectors, VectorFile):
             add_missing_sums(files.catalog, self._vectors)
 
-    def commit(self, entries: Sequence[Entry], skips: Sequence[SkippedFile] = ()) -> int:
+    def commit(self, entries: Sequence[Entry], skips: Sequence[SkippedFile] = ()) -> None:
         """Writes images and the files that could not be used; all or nothing.
-
-        Returns:
-            How many images were removed because their file cannot be used any more.
 
         Raises:
             StorageError: when the disk refuses; what was committed before stays.
@@ -81,7 +76,6 @@ class Committer:
         rows = np.concatenate(tiles) if tiles else None
         if rows is not None:
             self._vectors.append(rows)
-        n_removed = 0
         try:
             with self._catalog.transaction() as db:
                 if rows is not None and self._has_sums:
@@ -89,13 +83,12 @@ class Committer:
                 for entry in entries:
                     row = self._put(db, entry, row)
                 for skip in skips:
-                    n_removed += self._skip(db, skip)
+                    self._catalog.put_skipped(db, skip)
                 self._catalog.bump(db, len(self._vectors))
         except BaseException:
             # A Ctrl-C may come after the commit: only the catalog knows which rows count.
             self._vectors.take_back(self._catalog.end_row())
             raise
-        return n_removed
 
     def _put(self, db: sqlite3.Connection, entry: Entry, row: int) -> int:
         record = entry.record
@@ -114,15 +107,6 @@ class Committer:
         if self._identify is not None:
             place = place_of(record.facts.path)
             put_place(db, image_id, place, self._identify(place), self._newest)
-
-    def _skip(self, db: sqlite3.Connection, skip: SkippedFile) -> int:
-        self._catalog.put_skipped(db, skip)
-        if skip.code in PASSING:
-            return 0
-        rows = db.execute("SELECT image_id FROM images WHERE path = ?", (skip.facts.path,))
-        ids = [row[0] for row in rows.fetchall()]
-        bury(db, ids, words=True, every=self._is_shared)
-        return len(ids)
 
 
 def _displace(db: sqlite3.Connection, record: ImageRecord) -> None:

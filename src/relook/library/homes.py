@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,10 +15,8 @@ from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.records import ImageRecord
 from relook.library.survey import Survey
-from relook.library.tombstones import likeness
+from relook.library.tombstones import pairs
 from relook.library.whereabouts import NOWHERE, Identity, place_of
-
-__all__ = ["Homes", "pairs"]
 
 
 class Homes:
@@ -31,6 +30,7 @@ class Homes:
     def __init__(self, survey: Survey, places: Mapping[int, tuple[bytes, Identity]]) -> None:
         self._survey, self._known, self._places = survey, survey.known, places
         self._silent: set[bytes] = set()  # stores that did not answer
+        self._unusable: set[bytes] = set()
         self._settled: dict[int, bytes] = {}
         self._displaced: set[int] = set()
 
@@ -69,6 +69,10 @@ class Homes:
         """Ids of the images whose files this run has found by reading them."""
         return np.array(sorted(self._settled), np.int64)
 
+    def miss(self, path: bytes) -> None:
+        """Records that a file is there, and that its picture cannot be used."""
+        self._unusable.add(path)
+
     def has_left(self, image_id: int, path: bytes) -> bool:
         """Whether an image that the catalog has at a path is no longer there in this run."""
         settled = self._settled.get(image_id)
@@ -79,10 +83,11 @@ class Homes:
         return image_id in self._settled
 
     def may_move(self, image: ImageRecord) -> bool:
-        """Whether nothing can be opened at an image's path, and it was not found elsewhere."""
+        """Whether no picture can be opened at an image's path, and it was not found elsewhere."""
         if image.image_id in self._settled:
             return False
-        if image.image_id in self._displaced:
+        unusable = image.facts.path in self._unusable or image.facts.path in self._survey.unusable
+        if image.image_id in self._displaced or unusable:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)
 
@@ -99,8 +104,8 @@ class Homes:
             for twin in catalog.images_with(content)
             if not twin.n_tiles and self.may_move(twin)
         ]
-        paired = pairs([path], lost)
-        return paired[0][1].image_id if paired else 0
+        paired = pairs([path], [image.facts.path for image in lost])
+        return lost[paired[0][1]].image_id if paired else 0
 
     def is_changing(self, image: ImageRecord) -> bool:
         """Whether an image's file was listed with other facts, and nobody has read it yet."""
@@ -144,36 +149,7 @@ class Homes:
 
 def _can_be_opened(path: bytes) -> bool:
     try:
-        os.stat(path)
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except (OSError, ValueError):  # ValueError: a damaged catalog, no file can be called so
         return False
-    return os.access(path, os.R_OK)
-
-
-def pairs(arrived: list[bytes], lost: list[ImageRecord]) -> list[tuple[int, ImageRecord]]:
-    """Which lost image each arrived file of one content is: the most alike first.
-
-    Args:
-        arrived: Paths.
-        lost: Images whose files are not where they were.
-
-    Returns:
-        (position in `arrived`, image); each at most once.
-    """
-    ranked = sorted(
-        (
-            (likeness(original_path(image.facts.path), path), at, image)
-            for at, path in enumerate(arrived)
-            for image in lost
-        ),
-        key=lambda pair: ([-int(part) for part in pair[0]], arrived[pair[1]], pair[2].image_id),
-    )
-    taken_files: set[int] = set()
-    taken_images: set[int] = set()
-    paired = []
-    for _, at, image in ranked:
-        if at not in taken_files and image.image_id not in taken_images:
-            taken_files.add(at)
-            taken_images.add(image.image_id)
-            paired.append((at, image))
-    return paired
+    return not is_folder and os.access(path, os.R_OK)

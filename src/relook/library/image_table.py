@@ -16,19 +16,6 @@ from collections.abc import Mapping, Sequence
 from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = [
-    "COLUMNS",
-    "IMAGES",
-    "NEAR",
-    "UNENCODED",
-    "column_values",
-    "key_of",
-    "matching_sql",
-    "plain",
-    "prepare",
-    "read_columns",
-]  # fmt: skip
-
 IMAGES = """
 CREATE TABLE IF NOT EXISTS images (
     image_id INTEGER PRIMARY KEY AUTOINCREMENT,

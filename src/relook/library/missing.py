@@ -4,33 +4,31 @@ A file is taken for deleted only where its folder is there, can be listed, is on
 where it was, and still shows one of the pictures that were seen in it together with the
 file. What came later proves nothing, however often it is seen. Everything else looks the same
 as a disk that is not plugged in: the image is away. It keeps its id, its words and its marks,
-and comes back by itself. The report gets what a person should know of it. Layer: library.
+and comes back by itself. Layer: library.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from relook.core.picture_paths import inside, is_below, is_url, original_path, split_member
+from relook.core.picture_paths import is_below, is_url, original_path, split_member
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.homes import Homes
 from relook.library.known import KnownFiles
-from relook.library.records import printable
 from relook.library.report import IndexReport
-from relook.library.scan import Scan
 from relook.library.survey import Survey
 from relook.library.tombstones import bury, sweep_tombstones
 from relook.library.whereabouts import (
     NOWHERE,
     Identity,
-    away_note,
     join_places,
     mark_away,
     mark_back,
@@ -38,8 +36,6 @@ from relook.library.whereabouts import (
     place_of,
     put_place,
 )
-
-__all__ = ["Missing", "places_of", "sort_missing", "tell_missing"]
 
 _CLOSED = "closed"
 _NOT_THERE = "is not there"
@@ -118,16 +114,19 @@ class Missing:
                 outcome.gone.append(image_id)
         return outcome
 
-    def write(self, outcome: Outcome, back: list[int], *, every: bool) -> None:
+    def write(
+        self, outcome: Outcome, back: list[int], unread: Collection[int], *, every: bool
+    ) -> None:
         """Writes the outcome to the catalog, all or nothing.
 
         Args:
-            outcome: As `sort` gives it.
+            outcome: As `sort` gives it, and the images in `unread`.
             back: Ids of images that were away and are not any more.
+            unread: Ids of those that are away because their file, which is there, cannot be used.
             every: See `bury`.
         """
         unplaced = [(place, self._identity(place), ids) for place, ids in self._survey.unplaced]
-        seen, lacking = self._sighted(outcome)
+        seen, lacking = self._sighted(outcome, list(filter(self._is_in_place, unread)))
         gatherings = self._gatherings(seen, lacking)
         changed = self._changed_places(lacking)
         changes = outcome.gone or outcome.away or back or gatherings
@@ -155,11 +154,23 @@ class Missing:
     def _identity(self, place: bytes) -> Identity:
         return self._scan.identities.get(place, NOWHERE)
 
-    def _sighted(self, outcome: Outcome) -> tuple[Ints, set[int]]:
-        """Ids of the images that were seen, and the places of which one was not."""
+    def _is_in_place(self, image_id: int) -> bool:
+        """Whether the folder that an image was seen in is the one that is there now."""
+        [group] = self._known.places_of(np.array([image_id], np.int64)).tolist()
+        place, before = self._identities.get(group, (b"", NOWHERE))
+        return bool(place) and before == self._identity(place)
+
+    def _sighted(self, outcome: Outcome, listed: list[int]) -> tuple[Ints, set[int]]:
+        """Ids of the images that were seen, and the places of which one was not.
+
+        Args:
+            outcome: Of the run.
+            listed: Ids of images whose file counts as seen though it cannot be used.
+        """
         lost = np.array([image_id for image_id, *_ in outcome.away], np.int64)
-        lost = np.union1d(lost, self._homes.displaced())
-        seen, unseen = self._known.sighted(self._homes.settled(), lost)
+        lost = np.setdiff1d(np.union1d(lost, self._homes.displaced()), listed)
+        also = np.union1d(self._homes.settled(), np.array(listed, np.int64))
+        seen, unseen = self._known.sighted(also, lost)
         unseen = np.setdiff1d(unseen, np.array(outcome.gone, np.int64))
         return seen, set(np.unique(self._known.places_of(unseen)).tolist())
 
@@ -267,7 +278,8 @@ class Missing:
 def _seen(path: bytes) -> _Folder | None:
     """Why a file cannot be reached; None when it is there; no reason where its folder decides."""
     try:
-        os.stat(path)
+        if stat.S_ISDIR(os.stat(path).st_mode):  # of that name
+            return _Folder(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # or no file can be called so
         if os.path.islink(path):
             return _Folder(path, "is a link to what is not there")
@@ -303,16 +315,6 @@ def _is_empty(folder: bytes) -> bool:
         return False
 
 
-def has_images(catalog: Catalog, root: bytes) -> bool:
-    """Whether an image is at or below a path."""
-    below = inside(root)
-    sql = (
-        "SELECT 1 FROM images WHERE path = ?1 OR path >= ?2 AND substr(path, 1, length(?2)) = ?2"
-        " OR path >= ?3 AND substr(path, 1, length(?3)) = ?3 LIMIT 1"
-    )
-    return bool(catalog.ask(sql, (root, below[0], below[-1])))
-
-
 def places_of(catalog: Catalog) -> dict[int, tuple[bytes, Identity]]:
     """The places that the catalog knows: path and identity of each."""
     rows = catalog.ask("SELECT place_id, path, device, inode FROM places")
@@ -346,7 +348,7 @@ def sort_missing(
     before = set(known.away.tolist())
     seen = set(known.same_of(known.away).tolist()) | set(filter(homes.is_settled, before))
     back = sorted(seen - away)
-    missing.write(outcome, back, every=every)
+    missing.write(outcome, back, unread, every=every)
     report.n_back, report.n_left = len(back), len(away - before)
     report.n_removed += len(outcome.gone)
 
@@ -358,37 +360,3 @@ def _not_met(catalog: Catalog, known: KnownFiles, homes: Homes) -> Iterator[tupl
         for image in catalog.images(missing[at : at + _AT_ONCE].tolist(), missing_ok=True):
             if not homes.is_settled(image.image_id):
                 yield image.image_id, image.facts.path
-
-
-def tell_missing(catalog: Catalog, scan: Scan, report: IndexReport) -> None:
-    """Adds to the report which images are away, and which folders could not be listed."""
-    report.links = sorted(scan.links)
-    report.away = catalog.absences()
-    report.n_away = sum(absence.n for absence in report.away)
-    named = {absence.place for absence in report.away}
-    for folder, reason in scan.unlisted.items():
-        there = is_url(folder) or os.path.lexists(folder)
-        if there:
-            report.unlisted[folder] = reason
-        if there or folder not in named:
-            report.notes.append(f"cannot list {printable(folder)}: {reason}")
-    if report.n_moved:
-        report.notes += _drop_left_roots(catalog)
-    if note := away_note(report.away):
-        report.notes.append(
-            f"{note}; they keep their marks, and come back by themselves."
-            " Were they deleted for good? Then: relook forget PATH"
-        )
-
-
-def _drop_left_roots(catalog: Catalog) -> Iterator[str]:
-    """Forgets roots that are not there any more, and whose images have all moved away."""
-    for root in catalog.roots():
-        if is_url(root) or os.path.lexists(root) or has_images(catalog, root):
-            continue
-        with catalog.transaction() as db:
-            db.execute("DELETE FROM roots WHERE path = ?", (root,))
-        yield (
-            f"{printable(root)} is not there, and all its pictures have moved:"
-            " it is not gone over any more"
-        )

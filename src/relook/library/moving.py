@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relook.core.errors import (
@@ -31,7 +31,7 @@ from relook.core.picture_paths import (
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, printable
-from relook.library.tombstones import bury
+from relook.library.tombstones import bury, rename_in_sessions
 from relook.library.whereabouts import (
     NOWHERE,
     Identity,
@@ -41,8 +41,6 @@ from relook.library.whereabouts import (
     place_of,
     put_place,
 )
-
-__all__ = ["MoveReport", "follow_library", "move"]
 
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 50
@@ -233,19 +231,19 @@ def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileF
 
 def _relabel(files: LibraryFiles, db: sqlite3.Connection, moves: Sequence[_Move]) -> None:
     """Gives images their new paths, and moves images that have these aside. In a transaction."""
-    ours = {image[0] for image, _ in moves}
+    ours, copies = {image[0] for image, _ in moves}, {}
     for image, facts in moves:
         row = db.execute(
             "SELECT image_id, content FROM images WHERE path = ?", (facts.path,)
         ).fetchone()
         if row and row[0] != image[0]:
+            aside = displaced_path(facts.path, row[0])
+            db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
             if row[1] == image[4] and row[0] not in ours:
-                _merge(db, row[0], image[0], every=files.shared is not None)
-            else:
-                aside = displaced_path(facts.path, row[0])
-                db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
+                copies[row[0]] = image[0]
         sql = "UPDATE images SET path = ?, size_bytes = ?, mtime_ns = ? WHERE image_id = ?"
         db.execute(sql, (facts.path, facts.size_bytes, facts.mtime_ns, image[0]))
+    _merge(db, copies, every=files.shared is not None)
     identify, newest = _identify(), newest_place(db)
     for image, facts in moves:
         place = place_of(facts.path)
@@ -270,18 +268,23 @@ def _identify() -> Callable[[bytes], Identity]:
     return identity
 
 
-def _merge(db: sqlite3.Connection, copy_id: int, image_id: int, *, every: bool) -> None:
-    """Merges an image that was indexed as a copy into the image that has moved there."""
-    sql = "SELECT 1 FROM sqlite_master WHERE name = 'judgements'"
-    if db.execute(sql).fetchone():
-        db.execute("UPDATE judgements SET image_id = ? WHERE image_id = ?", (image_id, copy_id))
-    db.execute(
+def _merge(db: sqlite3.Connection, copies: Mapping[int, int], *, every: bool) -> None:
+    """Merges images that were indexed as copies into those that have moved there.
+
+    Args:
+        db: Of the transaction.
+        copies: Id of a copy -> id of the image that it is.
+        every: See `bury`.
+    """
+    rename_in_sessions(db, copies)
+    db.executemany(
         "UPDATE images SET title = CASE images.title WHEN '' THEN copy.title ELSE images.title END,"
-        " caption = CASE images.caption WHEN '' THEN copy.caption ELSE images.caption END"
-        " FROM images AS copy WHERE images.image_id = ? AND copy.image_id = ?",
-        (image_id, copy_id),
+        " caption = CASE images.caption WHEN '' THEN copy.caption ELSE images.caption END,"
+        " metadata = json_patch(copy.metadata, images.metadata)"
+        " FROM images AS copy WHERE copy.image_id = ? AND images.image_id = ?",
+        copies.items(),
     )
-    bury(db, [copy_id], words=False, every=every)
+    bury(db, copies.keys(), words=False, every=every)
 
 
 def _relabel_rest(db: sqlite3.Connection, old: bytes, new: bytes, *, keep: bool) -> None:

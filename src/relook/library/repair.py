@@ -15,34 +15,33 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.disk_errors import disk_error
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
     LibraryFormatError,
     NotFoundError,
     StorageError,
+    disk_error,
 )
 from relook.core.leftovers import sweep_files
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.library.backup import Backup
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
+from relook.library.check_catalog import mend_rows
 from relook.library.check_sessions import mend_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, ProgressCallback
 from relook.library.restore import make_again, take_from_backup
 from relook.library.row_table import ROWS_FILE
 from relook.library.snapshot import vectors_number, vectors_path
 from relook.library.sqlite_errors import database_error
 from relook.library.tombstones import drop
 from relook.library.vector_file import VectorFile, add_missing_sums
-
-__all__ = ["repair"]
 
 _OF_SESSIONS = ("bad_session", "foreign_key", "empty_session")
 _PIECE_ROWS = 4096
@@ -215,12 +214,14 @@ class _Mending:
         ids = sorted({image_id for finding in findings for image_id in finding.image_ids})
         sessions = any(report.has(code) for code in _OF_SESSIONS)
         ranges = [place for finding in findings for place in finding.rows]
-        if not (ids or sessions or ranges or report.has("bad_counter")):
+        rows = report.has("bad_row")
+        if not (ids or sessions or ranges or rows or report.has("bad_counter")):
             return
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
             if not self.kept:
                 self._keep_copy(catalog)
             with catalog.transaction() as db:
+                self.done += mend_rows(db) if rows else []
                 drop(db, ids)
                 for first, end in ranges:
                     db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",

@@ -17,8 +17,6 @@ from relook.core.errors import (
     StorageError,
 )
 
-__all__ = ["DAMAGE", "bad_text", "database_error"]
-
 # SQLite's message may quote bytes of a damaged file, which Python cannot decode.
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
@@ -79,6 +77,21 @@ def database_error(path: Path, error: Exception) -> LibraryError:
         f"{path} is not a readable catalog: {error}",
         "relook doctor --repair makes it again from its backup",
     )
+
+
+def whole_number(value: object) -> int:
+    """A whole number that a catalog gave.
+
+    Raises:
+        LibraryFormatError: `bad_catalog` for anything else.
+    """
+    if not isinstance(value, int):
+        raise LibraryFormatError(
+            "bad_catalog",
+            f"the catalog is damaged: {value!r:.40} is no number",
+            "relook doctor --repair keeps all that can be read; or restore it from a backup",
+        )
+    return value
 
 
 def _is_full(path: Path) -> bool:

@@ -33,8 +33,6 @@ from relook.library.records import FileFacts, SkippedFile
 from relook.library.report import Clock
 from relook.library.scan import Scan
 
-__all__ = ["Survey", "remember_archives"]
-
 _CHUNK = 256
 _RIVAL = "ambiguous_name"
 _AT_ONCE = 1000
@@ -57,6 +55,7 @@ class Survey:
         n_listed, n_todo, n_unchanged, n_metadata: Counts so far, of files.
         present: Paths of files that an earlier run skipped and this listing has met.
         mended: Those of `present` that now equal the file of an indexed image.
+        unusable: Paths of files that an earlier run could not use, and that have not changed.
         steady: Folder or archive -> the places (see `whereabouts`) of which a file was met in it
             unchanged; 0 stands for images of which no place is known.
         unplaced: Folder or archive, and ids of unchanged images of which no place was known.
@@ -78,6 +77,7 @@ class Survey:
         self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
         self.present: set[bytes] = set()
         self.mended: set[bytes] = set()
+        self.unusable: set[bytes] = set()
         self.steady: dict[bytes, set[int]] = {}
         self.unplaced: list[tuple[bytes, Ints]] = []
         self.archives: dict[bytes, FileFacts] = {}
@@ -185,11 +185,9 @@ class Survey:
             self._update_words(ids[same])
         todo = files
         if n_same or self._skipped:
-            todo = [
-                file
-                for file, is_same in zip(files, same.tolist(), strict=True)
-                if not is_same and not self._is_skipped_still(file)
-            ]
+            differ = [f for f, is_same in zip(files, same.tolist(), strict=True) if not is_same]
+            self.unusable.update(file.path for file in differ if self._is_skipped_still(file))
+            todo = [file for file in differ if file.path not in self.unusable]
         self.n_unchanged += n_same
         self.n_listed += len(files)
         self.n_todo += len(todo)

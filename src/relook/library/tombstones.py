@@ -5,36 +5,25 @@ when it is taken out: its id, its content and its words. It is no hit and is not
 its content comes back, at whatever path, it takes its old id, and its words and judgements
 count again.
 
-`relook doctor --repair` takes out images whose vectors are damaged. It leaves their ids and
-words in the table `dropped`; the next image at such a path gets both back.
+`relook doctor --repair` takes out images whose vectors are damaged. It leaves tombstones of all of
+them, and their ids and words in the table `dropped`: the next image at such a path gets both
+back, and so does one with that content at any other path.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from relook.core.picture_paths import original_path
+from relook.core.picture_paths import original_path, split_member
 from relook.library.records import ImageRecord, Words
-
-__all__ = [
-    "DROPPED",
-    "OBJECT",
-    "TOMBSTONES",
-    "buried",
-    "bury",
-    "drop",
-    "lies_buried",
-    "likeness",
-    "n_marks",
-    "sweep_tombstones",
-    "taken_back",
-    "unburied",
-]
+from relook.library.whereabouts import place_of
 
 TOMBSTONES = """
 CREATE TABLE IF NOT EXISTS tombstones (
@@ -96,10 +85,11 @@ def bury(db: sqlite3.Connection, image_ids: Collection[int], *, words: bool, eve
     db.executemany("DELETE FROM whereabouts WHERE image_id = ?", ids)
 
 
-def unburied(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, int | None]:
-    """A new image with the id and the words of the one that had its content.
+def returning(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, int | None]:
+    """A new image with the id and the words of the one that was there before, if there was one.
 
-    Of several, the one whose path is most like the new one comes back.
+    That is the one which a repair took out at its path with its content, else one that had its
+    content anywhere, else the one which a repair took out at its path: the file was edited.
 
     Args:
         db: Of a transaction.
@@ -109,20 +99,43 @@ def unburied(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, 
         The image, and the id it gets back; None for a new id.
     """
     sql = (
-        "SELECT path, image_id, title, caption, metadata FROM tombstones WHERE content = ?"
+        "SELECT dropped.image_id, dropped.title, dropped.caption, dropped.metadata, content"
+        " FROM dropped LEFT JOIN tombstones USING (image_id) WHERE dropped.path = ?"
         " AND image_id NOT IN (SELECT image_id FROM images)"
     )
-    rows = db.execute(sql, (record.content,)).fetchall()
-    if not rows:
+    dropped = db.execute(sql, (record.facts.path,)).fetchone()
+    is_itself = dropped is not None and dropped[4] in (None, record.content)
+    row = dropped if is_itself else _buried_row(db, record) or dropped
+    if row is None:
         return record, None
-    path = record.facts.path
-    best = max(rows, key=lambda row: (likeness(original_path(row[0]), path), -row[1]))
-    _, image_id, title, caption, metadata = best
-    db.execute("DELETE FROM tombstones WHERE image_id = ?", (image_id,))
+    image_id, title, caption, metadata, *_ = row
+    for table in ("tombstones", "dropped"):
+        db.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))
     own = Words(record.title, record.caption, record.metadata)
     both = own.over(Words(title, caption, json.loads(metadata)))
     back = replace(record, title=both.title, caption=both.caption, metadata=both.metadata)
     return back, int(image_id)
+
+
+def _buried_row(db: sqlite3.Connection, record: ImageRecord) -> tuple[Any, ...] | None:
+    """Id and words of the tombstone with an image's content, at the path that is most alike."""
+    sql = (
+        "SELECT image_id, title, caption, metadata, path FROM tombstones WHERE content = ?"
+        " AND image_id NOT IN (SELECT image_id FROM images)"
+    )
+    rows = db.execute(sql, (record.content,)).fetchall()
+    rows = [row for row in rows if not _is_expected(db, row[0])]
+    path = record.facts.path
+    return max(rows, key=lambda row: (likeness(original_path(row[4]), path), -row[0]), default=None)
+
+
+def _is_expected(db: sqlite3.Connection, image_id: int) -> bool:
+    """Whether the file of an image that a repair took out is there, and only has to be read."""
+    row = db.execute("SELECT path FROM dropped WHERE image_id = ?", (image_id,)).fetchone()
+    if row is None:
+        return False
+    member = split_member(row[0])
+    return os.path.lexists(member[0] if member else row[0])
 
 
 def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]:
@@ -134,13 +147,27 @@ def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]
     return {row[0]: original_path(row[1]) for row in rows if row}
 
 
+def kept_contents(ask: Ask, image_ids: Iterable[int]) -> dict[int, tuple[bytes, bytes]]:
+    """Image id -> content and path, for those of the given images that left a tombstone."""
+    if not ask("SELECT 1 FROM sqlite_master WHERE name = 'tombstones'", ()):
+        return {}  # a catalog of an older version, which may only be read
+    sql = "SELECT image_id, content, path FROM tombstones WHERE image_id = ?"
+    rows = [row for image_id in image_ids for row in ask(sql, (image_id,))]
+    return {row[0]: (row[1], original_path(row[2])) for row in rows}  # type: ignore[misc, arg-type]
+
+
+def buried_with(ask: Ask, content: bytes) -> list[tuple[int, bytes]]:
+    """Id and path of the images with a content that left a tombstone, oldest first."""
+    sql = (
+        "SELECT image_id, path FROM tombstones WHERE content = ?"
+        " AND image_id NOT IN (SELECT image_id FROM images) ORDER BY image_id"
+    )
+    return [(row[0], original_path(row[1])) for row in ask(sql, (content,))]  # type: ignore[misc, arg-type]
+
+
 def lies_buried(ask: Ask, path: bytes, content: bytes) -> bool:
     """Whether an image with this content was taken out at this path and left a tombstone."""
-    sql = (
-        "SELECT path FROM tombstones WHERE content = ?"
-        " AND image_id NOT IN (SELECT image_id FROM images)"
-    )
-    return any(original_path(row[0]) == path for row in ask(sql, (content,)))  # type: ignore[arg-type]
+    return any(kept == path for _, kept in buried_with(ask, content))
 
 
 def sweep_tombstones(db: sqlite3.Connection) -> int:
@@ -168,6 +195,38 @@ def referred(db: sqlite3.Connection) -> set[int]:
     return {row[0] for row in named.fetchall() if isinstance(row[0], int)}
 
 
+def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> None:
+    """Makes all that sessions hold of some images be of others. Inside a transaction.
+
+    Args:
+        db: Of the transaction.
+        new_ids: Image id -> the one that takes its place.
+    """
+    if not new_ids or not _has(db, "judgements"):
+        return
+    sql = "UPDATE judgements SET image_id = ? WHERE image_id = ?"
+    db.executemany(sql, [(new, old) for old, new in new_ids.items()])
+    for rowid, text in db.execute(
+        "SELECT rowid, query FROM sessions WHERE json_valid(query) AND query LIKE '%image_id%'"
+    ).fetchall():
+        query = json.loads(text)
+        for part in query.get("parts", ()):
+            part["image_id"] = new_ids.get(part.get("image_id"), part.get("image_id"))
+        db.execute("UPDATE sessions SET query = ? WHERE rowid = ?", (json.dumps(query), rowid))
+    for rowid, text in db.execute(
+        "SELECT rowid, hits FROM rounds WHERE json_valid(hits)"
+    ).fetchall():
+        hits = json.loads(text)
+        if not any(hit[0] in new_ids for hit in hits):
+            continue
+        renamed: dict[int, list[object]] = {}  # two that are one now are one hit
+        for image_id, *rest in hits:
+            now = new_ids.get(image_id, image_id)
+            renamed.setdefault(now, [now, *rest])
+        kept = (json.dumps(list(renamed.values())), rowid)
+        db.execute("UPDATE rounds SET hits = ? WHERE rowid = ?", kept)
+
+
 def n_marks(db: sqlite3.Connection, image_ids: Sequence[int]) -> int:
     """How many judgements are of some images."""
     if not _has(db, "judgements"):
@@ -186,38 +245,40 @@ def _has(db: sqlite3.Connection, table: str) -> bool:
 
 
 def drop(db: sqlite3.Connection, image_ids: list[int]) -> None:
-    """Takes images out, to be indexed again. Inside a transaction."""
+    """Takes images out, to be indexed again at any path. Inside a transaction."""
     ids = [(image_id,) for image_id in image_ids]
+    words = (
+        f"{_text('title')}, {_text('caption')},"
+        f" CASE {OBJECT} WHEN 'object' THEN metadata ELSE '{{}}' END"
+    )
     db.executemany(
-        f"INSERT OR REPLACE INTO dropped SELECT path, image_id, {_text('title')},"
-        f" {_text('caption')}, CASE {OBJECT} WHEN 'object' THEN metadata ELSE '{{}}' END"
-        " FROM images WHERE image_id = ?",
+        f"INSERT OR REPLACE INTO dropped SELECT path, image_id, {words} FROM images"
+        " WHERE image_id = ? AND typeof(path) = 'blob'",
+        ids,
+    )
+    db.executemany(
+        f"INSERT OR REPLACE INTO tombstones SELECT image_id, path, content, {words}, {time.time()}"
+        " FROM images WHERE image_id = ? AND typeof(path) = 'blob' AND typeof(content) = 'blob'",
         ids,
     )
     db.executemany("DELETE FROM images WHERE image_id = ?", ids)
 
 
-def taken_back(db: sqlite3.Connection, record: ImageRecord) -> tuple[ImageRecord, int | None]:
-    """A new image with the id and words of the image that was dropped at its path.
+def sweep_dropped(db: sqlite3.Connection, places: Collection[bytes]) -> None:
+    """Lets a later file at the path of an image that a repair took out be another picture.
+
+    Inside a transaction, after a run that has read every file. The tombstones stay.
 
     Args:
-        db: Of a transaction.
-        record: The image; its own words win.
-
-    Returns:
-        The image, and the id it gets back; None for a new id.
+        db: Of the transaction.
+        places: Folders and archives that the run has seen: what was dropped there and is neither
+            an image nor skipped was deleted.
     """
-    path = (record.facts.path,)
-    sql = "SELECT image_id, title, caption, metadata FROM dropped WHERE path = ?"
-    row = db.execute(sql, path).fetchone()
-    if row is None:
-        return record, None
-    db.execute("DELETE FROM dropped WHERE path = ?", path)
-    image_id, title, caption, metadata = row
-    own = Words(record.title, record.caption, record.metadata)
-    words = own.over(Words(title, caption, json.loads(metadata)))
-    restored = replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
-    return restored, int(image_id)
+    rows = db.execute(
+        "SELECT path FROM dropped WHERE path NOT IN (SELECT path FROM skipped)"
+    ).fetchall()
+    gone = [row for row in rows if place_of(row[0]) in places]
+    db.executemany("DELETE FROM dropped WHERE path = ?", gone)
 
 
 def _text(column: str) -> str:
@@ -235,6 +296,35 @@ def likeness(path: bytes, other: bytes) -> tuple[bool, int, int, int]:
     n_parts = _n_common(reversed(parts), reversed(others))
     n_bytes = _n_common(reversed(path), reversed(other))
     return n_parts > 0, n_parts, n_bytes, _n_common(parts, others)
+
+
+def pairs(arrived: Sequence[bytes], lost: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Which lost image each arrived file of one content is: the most alike first.
+
+    Args:
+        arrived: Paths of files.
+        lost: Paths of images whose files are not where they were.
+
+    Returns:
+        (position in `arrived`, position in `lost`); each at most once.
+    """
+    ranked = sorted(
+        (
+            (likeness(original_path(image), path), at, which)
+            for at, path in enumerate(arrived)
+            for which, image in enumerate(lost)
+        ),
+        key=lambda pair: ([-int(part) for part in pair[0]], arrived[pair[1]], pair[2]),
+    )
+    taken_files: set[int] = set()
+    taken_images: set[int] = set()
+    paired = []
+    for _, at, which in ranked:
+        if at not in taken_files and which not in taken_images:
+            taken_files.add(at)
+            taken_images.add(which)
+            paired.append((at, which))
+    return paired
 
 
 def _n_common(values: Iterable[object], others: Iterable[object]) -> int:

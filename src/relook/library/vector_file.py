@@ -21,12 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import LibraryFormatError
+from relook.core.errors import LibraryFormatError, disk_error
 from relook.core.vectors import Floats, Halves, Ints, singles
 from relook.library.catalog import Catalog
-
-__all__ = ["Sum", "VectorFile", "add_missing_sums", "gaps", "put_sum", "read_sums", "renew_sums"]
 
 _BYTES = 2
 # Rows under one sum where the batches are not known any more. One damaged byte then costs
@@ -164,11 +161,13 @@ def put_sum(db: sqlite3.Connection, first_row: int, vectors: Floats | Halves) ->
 
 
 def read_sums(catalog: Catalog) -> list[Sum]:
-    """Every sum, by first row; none where an older version wrote the library."""
+    """Every sum that can be read, by first row; none where an older version wrote the library."""
     if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'sums'"):
         return []
-
-    rows = catalog.ask("SELECT first_row, n_rows, crc32 FROM sums ORDER BY first_row")
+    rows = catalog.ask(
+        "SELECT first_row, n_rows, crc32 FROM sums"
+        " WHERE typeof(n_rows) = 'integer' AND typeof(crc32) = 'integer' ORDER BY first_row"
+    )
     return [Sum(*row) for row in rows]  # type: ignore[arg-type]
 
 

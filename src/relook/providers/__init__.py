@@ -9,16 +9,14 @@ from __future__ import annotations
 from relook.core.registry import Adapter, Registry
 from relook.providers.base import (
     Lookup,
-    Match,
-    MatchKind,
     Outcome,
     Provider,
     ProviderResult,
     ProviderSettings,
-    Sent,
     Subject,
     is_remote,
 )
+from relook.providers.match import Match, MatchKind, Sent
 
 __all__ = [
     "DEFAULT",
@@ -77,6 +75,10 @@ PROVIDERS = Registry(
         "replay": Adapter(
             "relook.providers.replay:ReplayProvider",
             "recorded answers from a JSON file; nothing is sent",
+        ),
+        "saved": Adapter(
+            "relook.providers.saved:SavedProvider",
+            "screenshots that somebody saved, by the picture's name; nothing is sent",
         ),
     },
 )

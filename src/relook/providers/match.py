@@ -6,12 +6,10 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from relook.core.converter import JsonValue
-from relook.core.json_form import JsonShape
-
-__all__ = ["Match", "MatchKind", "Sent", "interleave"]
+from relook.core.json_form import HIDDEN, JsonShape
 
 
 class MatchKind(enum.StrEnum):
@@ -25,6 +23,8 @@ class MatchKind(enum.StrEnum):
     """Another picture that looks like it."""
     ENTITY = "entity"
     """A name for what it shows."""
+    SAVED = "saved"
+    """A file that somebody saved: a screenshot of what a search found, or a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Match(JsonValue):
         picture_hash: 64-bit difference hash of its picture, or None when not looked at.
         metadata: Further facts, as text.
         thumbnail: Bytes of a small picture, when they are at hand.
+        picture: Bytes of a picture that a model is shown whole, for a saved file; never in JSON.
     """
 
     json_shape: ClassVar = JsonShape(ignore_unknown=True, code="bad_match")
@@ -67,6 +68,7 @@ class Match(JsonValue):
     picture_hash: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     thumbnail: bytes | None = field(default=None, repr=False)
+    picture: Annotated[bytes | None, HIDDEN] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,8 @@ from typing import Annotated, Any
 from relook.answerers.base import Finish, Usage
 from relook.core.converter import JsonValue
 from relook.core.json_form import INLINE, Digits
-from relook.providers.base import Sent
+from relook.providers.match import Sent
 from relook.rag.evidence import Evidence
-
-__all__ = ["Answer", "Written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,9 @@ class Answer(JsonValue):
         evidence: What was found; empty when nothing was looked up.
         without: The answer without evidence, when it was wanted or came first; else None.
         answerer: Name of what answered.
-        when: `always`, `never` or `auto`.
+        when: `always`, `never`, `auto` or `decide`.
         why: Why evidence was used or was not; may be empty.
+        decided: What the model said when it was asked whether it wants a look-up; else empty.
         sent: What left this machine, to whom.
         stages: Seconds by stage: `providers`, `model`, `without`, `ours` (everything else).
         took_s: Wall time in seconds.
@@ -69,6 +68,7 @@ class Answer(JsonValue):
     answerer: str = ""
     when: str = "always"
     why: str = ""
+    decided: str = ""
     sent: tuple[Sent, ...] = ()
     stages: Annotated[Mapping[str, float], Digits(4)] = field(default_factory=dict)
     took_s: Annotated[float, Digits(4)] = 0.0

@@ -16,21 +16,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relook.answerers.base import Answerer, Prompt, Reply, Tell
-from relook.core.converter import to_json
+from relook.answerers.base import Answerer, Prompt, Reply, Shown, Tell
 from relook.core.errors import AccessError, AnswerError, InputError
+from relook.core.json_writer import to_json
 from relook.core.settings import AskSettings, EvidenceSettings
-from relook.providers.base import ProviderResult, Sent, Subject
+from relook.providers.base import ProviderResult, Subject
+from relook.providers.match import MatchKind, Sent
 from relook.rag.answer import Answer, Written
-from relook.rag.answer_text import cite, hedge_of
+from relook.rag.answer_text import cite, decision_of, hedge_of
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer
-from relook.rag.prompt import PromptTexts, build_prompt
+from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt
 
-__all__ = ["WHEN", "Asker", "Hear"]
-
-WHEN = ("always", "never", "auto")
+WHEN = ("always", "never", "auto", "decide")
 Edit = Callable[[Evidence], Evidence]
 Hear = Callable[[str, Mapping[str, Any]], None]
 """Called with each stage: `providers`, `provider`, `evidence`, `model`, `text`, `note`.
@@ -53,6 +52,7 @@ class _Run:
     looked_up: bool = False
     sent: list[Sent] = field(default_factory=list)
     others_s: float = 0.0
+    decided: str = ""
 
 
 class Asker:
@@ -65,6 +65,7 @@ class Asker:
         texts: The prompt's sentences.
         trimmed: How long an item's text may be in a prompt.
         consent: Which services may get pictures of this machine; the per-user file when None.
+        shows: What of a question the model sees; experiments leave parts of it out.
 
     Raises:
         InputError: `bad_when`, `nothing_to_ask` when there is neither model nor evidence.
@@ -79,8 +80,9 @@ class Asker:
         texts: PromptTexts | None = None,
         trimmed: EvidenceSettings | None = None,
         consent: Consent | None = None,
+        shows: Shows = EVERYTHING,
     ) -> None:
-        self.answerer, self.gatherer = answerer, gatherer
+        self.answerer, self.gatherer, self.shows = answerer, gatherer, shows
         self.settings, self.texts = settings or AskSettings(), texts or PromptTexts()
         self.trimmed, self.consent = trimmed, consent or Consent()
         if self.settings.when not in WHEN:
@@ -139,8 +141,8 @@ class Asker:
         return self._with_costs(answer, run, took)
 
     def _answer(self, run: _Run, *, given: bool) -> Answer:
-        if self.settings.when == "auto" and self._has_model and not given:
-            return self._only_if_needed(run)
+        if self._has_model and not given and self.settings.when in ("auto", "decide"):
+            return self._only_if_needed(run) if self.settings.when == "auto" else self._asked(run)
         if self.settings.when == "never":
             written = self._write(run, None, "with")
             return self._answered(run, written, why="evidence was not to be used")
@@ -166,6 +168,21 @@ class Asker:
         written = self._write(run, run.evidence, "with")
         return self._answered(run, written, without=first, why=why)
 
+    def _asked(self, run: _Run) -> Answer:
+        """Asks the model whether it wants the picture looked up, then for its answer."""
+        shown = build_prompt(run.subject, run.question, None, self.settings, self.texts)
+        reply = self._reply(run, replace(shown, system=self.texts.decide), "decision")
+        run.others_s, run.decided = reply.took_s, reply.text.strip()
+        wants = decision_of(reply.text)
+        if wants is False:
+            written = self._write(run, None, "with")
+            return self._answered(run, written, why="the model chose to answer without a look-up")
+        why = "the model chose a look-up"
+        if wants is None:
+            why = "the model said neither, so the picture was looked up"
+        self._look_up(run)
+        return self._answered(run, self._write(run, run.evidence, "with"), why=why)
+
     def _look_up(self, run: _Run) -> None:
         if self.gatherer is None:
             raise InputError(
@@ -184,21 +201,28 @@ class Asker:
     def _write(self, run: _Run, evidence: Evidence | None, which: str) -> Written:
         """One prompt and its reply."""
         if evidence is not None and evidence.shown:
-            self._check_sheet(evidence)
-        form, note = self._form(evidence)
+            self._check_pictures(evidence)
+        form, notes = self._form(evidence)
         settings = replace(self.settings, form=form)
         prompt = build_prompt(
-            run.subject, run.question, evidence, settings, self.texts, self.trimmed
-        )
+            run.subject, run.question, evidence, settings, self.texts, self.trimmed,
+            shows=self.shows,
+        )  # fmt: skip
+        reply = self._reply(run, prompt, which)
+        notes += _unseen(evidence)
+        return _written(replace(reply, notes=(*notes, *reply.notes)), prompt, self._has_model)
+
+    def _reply(self, run: _Run, prompt: Prompt, which: str) -> Reply:
+        """What the model says to a prompt; notes what is sent to whom."""
         run.hear("model", {"which": which, "answerer": self.answerer.name,
                            "model": self.answerer.model})  # fmt: skip
         tell: Tell = lambda kind, text: run.hear(kind, {"which": which, "text": text})  # noqa: E731
-        reply = self.answerer.reply(prompt, tell)
+        reply = self.answerer.reply(prompt, None if which == "decision" else tell)
         if self.answerer.third_party:
-            n_bytes = _n_bytes(prompt)
-            what = "the prompt, with the picture"
-            run.sent.append(Sent(self.answerer.host, n_bytes, what))
-        return _written(replace(reply, notes=(*note, *reply.notes)), prompt, self._has_model)
+            pictured = any(isinstance(part, Shown) for part in prompt.parts)
+            what = "the prompt, with the picture" if pictured else "the prompt"
+            run.sent.append(Sent(self.answerer.host, _n_bytes(prompt), what))
+        return reply
 
     def _form(self, evidence: Evidence | None) -> tuple[str, tuple[str, ...]]:
         """How evidence can be shown, and a note where that is not the configured way."""
@@ -242,6 +266,7 @@ class Asker:
             answerer=self.answerer.name,
             when=self.settings.when,
             why=why,
+            decided=run.decided,
         )
 
     def _with_costs(self, answer: Answer, run: _Run, took_s: float) -> Answer:
@@ -261,15 +286,19 @@ class Asker:
         return bool(self.answerer.model)
 
     def _check_consent(self, subject: Subject, evidence: Evidence | None) -> None:
-        if subject.local and not self._may_send():
+        if self.shows.picture and subject.local and not self._may_send():
             raise _not_allowed(self.answerer.host, "a picture of this machine")
         if evidence is not None:
-            self._check_sheet(evidence)
+            self._check_pictures(evidence)
 
-    def _check_sheet(self, evidence: Evidence) -> None:
-        """Checks consent for a contact sheet: its pictures may be of the person's own library."""
+    def _check_pictures(self, evidence: Evidence) -> None:
+        """Checks consent for evidence that holds pictures of this machine."""
+        if self._may_send():
+            return
+        if any(item.match.picture is not None for item in evidence.shown):
+            raise _not_allowed(self.answerer.host, "saved files of this machine")
         own = any(item.match.image_id is not None for item in evidence.shown)
-        if own and self.settings.form == "sheet" and not self._may_send():
+        if own and self.settings.form == "sheet":
             raise _not_allowed(self.answerer.host, "pictures of your library")
 
     def _may_send(self) -> bool:
@@ -282,6 +311,19 @@ def _not_allowed(host: str, what: str) -> AccessError:
         f"nothing was sent: the model's service {host} would get {what}",
         "agree with --allow-upload; it is remembered, and relook consent takes it back",
     )
+
+
+def _unseen(evidence: Evidence | None) -> tuple[str, ...]:
+    """A note on saved files of evidence that was read from JSON, which has no pictures."""
+    shown = evidence.shown if evidence is not None else ()
+    gone = [
+        str(item.number)
+        for item in shown
+        if item.match.kind is MatchKind.SAVED and item.match.picture is None
+    ]
+    if not gone:
+        return ()
+    return (f"evidence {', '.join(gone)} was shown by its name only: name its folder again",)
 
 
 def _written(reply: Reply, prompt: Prompt, has_model: bool) -> Written:

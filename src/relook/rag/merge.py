@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from relook.core.plain_text import plain
 from relook.core.settings import EvidenceSettings
-from relook.providers.base import Match, MatchKind, ProviderResult, Subject
-
-__all__ = ["clean", "merge", "n_bits_apart", "page_key"]
+from relook.providers.base import ProviderResult, Subject
+from relook.providers.match import Match, MatchKind
 
 # Parameters that track how a reader came to a page; they do not change the page.
 _TRAILS = frozenset(
@@ -26,7 +25,10 @@ _MAX_URL = 2_000
 # Most addresses match this; parsing an address takes ten times as long.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!-~]*)?")
 # How much a match of each kind says about what the picture shows.
-_WORTH = {MatchKind.ENTITY: 1.0, MatchKind.PAGE: 1.0, MatchKind.SAME: 0.9, MatchKind.SIMILAR: 0.6}
+_WORTH = {
+    MatchKind.ENTITY: 1.0, MatchKind.PAGE: 1.0, MatchKind.SAVED: 1.0, MatchKind.SAME: 0.9,
+    MatchKind.SIMILAR: 0.6,
+}  # fmt: skip
 _UNTITLED, _FUSION = 0.3, 5.0
 # Only these kinds are merged by looks: pages that show the same picture stay apart, since their
 # titles are the evidence.
@@ -172,6 +174,7 @@ def clean(match: Match, settings: EvidenceSettings | None = None) -> Match | Non
     )
     content: Sequence[object] = (
         cleaned.title, cleaned.text, cleaned.page_url, cleaned.image_url, cleaned.thumbnail,
+        cleaned.picture,
     )  # fmt: skip
     return cleaned if any(content) or cleaned.image_id is not None else None
 

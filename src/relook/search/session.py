@@ -15,9 +15,11 @@ from dataclasses import asdict, replace
 from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
-from relook.library.session_table import Judgement, RoundRow, SessionTable
-from relook.search.engine import Engine, Filter
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow
+from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
+from relook.search.filtering import Filter
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -33,8 +35,6 @@ from relook.search.judging import (
 )
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
-
-__all__ = ["Session", "start"]
 
 _MAX_NAME = 10_000
 
@@ -87,6 +87,7 @@ class Session(SessionView):
         Raises:
             InputError: `bad_mark` naming an image that is judged in two ways; all that `judge`
                 raises. Nothing has changed then.
+            NotFoundError: `no_image` also when one left the library meanwhile.
             LibraryBusyError: `session_busy` when another process went to another round meanwhile.
         """
         prepared = requests if isinstance(requests, Prepared) else self.prepare(requests)
@@ -129,6 +130,8 @@ class Session(SessionView):
                 f"the session has left round {prepared.round} meanwhile",
                 "look at the session as it is now, and do it again",
             )
+        # One may have left the library since: `no_image` then, and nothing is written.
+        self.engine.files.catalog.images({one.image_id for one in prepared.judgements})
         judgements = self._placed(prepared)
         ids = self._table.put(self.session_id, judgements)
         return [

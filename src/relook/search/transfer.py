@@ -7,6 +7,7 @@ another library and under other paths.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.library.records import printable
 from relook.library.session_rows import record_values
-from relook.library.session_table import Judgement, RoundRow, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow
+from relook.library.tombstones import buried_with, kept_contents, pairs
 from relook.search.engine import Engine
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
@@ -31,20 +34,21 @@ from relook.search.session_file import (
     read_file,
 )
 
-__all__ = ["FORMAT", "add_session", "export_session", "import_session"]
-
 
 def export_session(session: Session) -> dict[str, Any]:
     """Everything of a session as a JSON object: query, rounds, judgements, pictures.
 
-    An image that left the library is no longer among the pictures; the session keeps its number.
+    A picture that was deleted is among them, so that its marks count again where it is.
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    asked = [part.image_id for part in session.query.parts if part.image_id is not None]
+    example_ids = [part.image_id for part in session.query.parts if part.image_id is not None]
     judged = [judgement.image_id for judgement in judgements]
-    named = dict.fromkeys([*asked, *shown, *judged])
-    records = session.engine.files.catalog.images(named, missing_ok=True)
+    named = dict.fromkeys([*example_ids, *shown, *judged])
+    catalog = session.engine.files.catalog
+    records = catalog.images(named, missing_ok=True)
+    pictures = {record.image_id: (record.content, record.facts.path) for record in records}
+    pictures |= kept_contents(catalog.ask, named.keys() - pictures.keys())
     file = SessionFile(
         format=FORMAT,
         name=session.row.name,
@@ -52,8 +56,9 @@ def export_session(session: Session) -> dict[str, Any]:
         current_round=session.row.current_round,
         encoder=session.engine.files.manifest.fingerprint.digest,
         images={
-            str(record.image_id): PictureEntry(record.content, printable(record.facts.path))
-            for record in records
+            str(image_id): PictureEntry(pictures[image_id][0], printable(pictures[image_id][1]))
+            for image_id in named
+            if image_id in pictures
         },
         rounds=tuple(map(RoundEntry.of, rounds)),
         judgements=tuple(map(JudgementEntry.of, judgements)),
@@ -106,21 +111,22 @@ def add_session(
     file, values = read_file(data, source, limits)
     if check is not None:
         check(file.query)
-    ids = _find(engine, {int(key): entry.content for key, entry in file.images.items()})
+    ids = _find(engine, {int(key): entry for key, entry in file.images.items()})
     if file.images and not ids:
         raise InputError(
             "other_library",
             f"the library has none of the {len(file.images)} pictures of this session",
             "import it into a library that has them",
         )
-    query = _query(file.query, ids)
-    records = engine.files.catalog.images(ids.values())
+    records = engine.files.catalog.images(ids.values(), missing_ok=True)
     n_tiles = {record.image_id: record.n_tiles for record in records}
+    here = {theirs: ours for theirs, ours in ids.items() if ours in n_tiles}
+    query = _query(file.query, here)
     rounds = [
         _round_row(row, raw["record"], ids, n_tiles)
         for row, raw in zip(file.rounds, values["rounds"], strict=True)
     ]
-    judgements = _judgements(file.judgements, ids, engine)
+    judgements = _judgements(file.judgements, ids, here, engine)
     session_id = uuid.uuid4().hex[:12]
     with table.together():
         check_current(engine.files)
@@ -129,7 +135,7 @@ def add_session(
             table.add_round(session_id, row)
         table.put(session_id, judgements)
         table.go(session_id, file.current_round)
-    return session_id, _notes(file, ids, judgements)
+    return session_id, _notes(file, ids, here, judgements)
 
 
 def _query(query: Query, ids: Mapping[int, int]) -> Query:
@@ -148,13 +154,25 @@ def _query(query: Query, ids: Mapping[int, int]) -> Query:
 
 
 def _notes(
-    file: SessionFile, ids: Mapping[int, int], judgements: Sequence[Judgement]
+    file: SessionFile,
+    ids: Mapping[int, int],
+    here: Mapping[int, int],
+    judgements: Sequence[Judgement],
 ) -> tuple[str, ...]:
+    n_deleted, gone = len(ids) - len(here), set(ids.values()) - set(here.values())
     n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - len(judgements)
-    n_blind = sum(one.box is not None and one.crop is None for one in judgements)
+    n_blind = sum(
+        judgement.box is not None and judgement.crop is None and judgement.image_id not in gone
+        for judgement in judgements
+    )
     notes = []
     if n_missing:
         notes.append(f"{n_missing} pictures of the session are not in this library")
+    if n_deleted:
+        notes.append(
+            f"{n_deleted} pictures of the session were deleted from this library: marks on them"
+            " count again once they are back"
+        )
     if n_left_out:
         notes.append(f"{n_left_out} judgements are on pictures that are not here, and left out")
     if n_blind:
@@ -173,20 +191,27 @@ def _round_row(
     for image_id, score, tile in row.hits:
         if image_id in ids:
             ours = ids[image_id]
-            hits.setdefault(ours, (ours, score, tile if tile < n_tiles[ours] else 0))
+            hits.setdefault(ours, (ours, score, tile if tile < n_tiles.get(ours, 0) else 0))
     kept = record_values(row.record, record)
     return RoundRow(row.number, row.parent, row.strategy, tuple(hits.values()), kept)
 
 
 def _judgements(
-    entries: Sequence[JudgementEntry], ids: Mapping[int, int], engine: Engine
+    entries: Sequence[JudgementEntry],
+    ids: Mapping[int, int],
+    here: Mapping[int, int],
+    engine: Engine,
 ) -> list[Judgement]:
     """The judgements on this library's images, with the crops' vectors of its encoder.
 
-    A box whose picture cannot be read now stays without a vector.
+    A box whose picture cannot be read now, or was deleted, stays without a vector.
     """
     kept = [(entry, ids[entry.image_id]) for entry in entries if entry.image_id in ids]
-    places = [(image_id, entry.box) for entry, image_id in kept if entry.box is not None]
+    places = [
+        (image_id, entry.box)
+        for entry, image_id in kept
+        if entry.box is not None and entry.image_id in here
+    ]
     crops = crop_vectors(engine, places, unreadable=lambda error: None)
     return [
         Judgement(
@@ -197,11 +222,24 @@ def _judgements(
     ]  # fmt: skip
 
 
-def _find(engine: Engine, contents: Mapping[int, bytes]) -> dict[int, int]:
-    """Image ids of the file -> image ids of this library, by content."""
-    ids = {}
-    for image_id, content in contents.items():
-        twins = engine.files.catalog.images_with(content)
-        if twins:
-            ids[image_id] = twins[0].image_id
+def _find(engine: Engine, pictures: Mapping[int, PictureEntry]) -> dict[int, int]:
+    """Image ids of the file -> image ids of this library, by content.
+
+    Of equal pictures each is the one whose path is most alike. One that was deleted here and
+    left a tombstone is found, too.
+    """
+    catalog = engine.files.catalog
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    for image_id, entry in pictures.items():
+        alike[entry.content].append(image_id)
+    ids: dict[int, int] = {}
+    for content, theirs in alike.items():
+        ours = [(image.image_id, image.facts.path) for image in catalog.images_with(content)]
+        ours = ours or buried_with(catalog.ask, content)
+        if not ours:
+            continue
+        paths = [pictures[image_id].path.encode("utf-8", "surrogatepass") for image_id in theirs]
+        ids |= dict.fromkeys(theirs, ours[0][0])
+        for at, which in pairs(paths, [path for _, path in ours]):
+            ids[theirs[at]] = ours[which][0]
     return ids

@@ -29,10 +29,8 @@ from relook.rag.asker import Asker, Hear
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 
-__all__ = ["Choices", "KeptQuestion", "Name", "Numbers", "Question", "Questions", "Uploads", "When"]
-
 Name = Annotated[str, Shortest(1), Longest(300)]
-When = Literal["always", "never", "auto"]
+When = Literal["always", "never", "auto", "decide"]
 Numbers = Annotated[Sequence[Annotated[int, Between(1, 999)]], Longest(100)]
 
 _N_KEPT, _MAX_KEPT_BYTES = 32, 256 * 1024**2
@@ -61,7 +59,7 @@ class Question:
         text: What the picture shows is asked when it is empty.
         providers: Names of providers.
         model: What answers.
-        when: `always`, `never` or `auto`.
+        when: `always`, `never`, `auto` or `decide`.
         form: `text`, `sheet` or `screenshot`.
         compare: Whether the answer without evidence comes with it.
         strike, pin: Numbers of evidence that the model does not see, or sees first.

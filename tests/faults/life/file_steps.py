@@ -4,8 +4,6 @@ import os
 
 from .world import ROOTS, World
 
-__all__ = ["FileSteps"]
-
 
 class FileSteps:
     """Steps that change folders. No library is told of them.
@@ -28,6 +26,13 @@ class FileSteps:
         if not self.world.is_file(place):
             return False
         self.world.write(place, picture)
+        return True
+
+    def spoil(self, place: str) -> bool:
+        """A program is in the middle of saving it, or the disk was full."""
+        if not self.world.is_file(place) or place not in self.world.pictures():
+            return False
+        self.world.spoil(place)
         return True
 
     def copy(self, source: str, target: str) -> bool:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from .world import INSIDE, ROOTS
 
-__all__ = ["BrokenError", "Image", "Mark", "Model", "Round", "SessionModel"]
-
 Words = tuple[str, str]
 """Title and caption."""
 
@@ -80,6 +78,8 @@ class Model:
         self.images: dict[int, Image] = {}
         self.sessions: dict[str, SessionModel] = {}
         self.forgotten: set[tuple[str, int]] = set()  # place and picture: may return as it was
+        self.taken_out: set[int] = set()  # by a repair: the file at their place is an edit of them
+        self.half_seen: set[int] = set()  # came in a run that was killed: beside what, nobody knows
         self.is_settled = False  # whether the last run saw everything
 
     def referred(self) -> set[int]:
@@ -135,6 +135,17 @@ class Model:
             self.forgotten.add((self.images[image_id].place, self.images[image_id].picture))
             del self.images[image_id]
 
+    def take_out(self, actual: Mapping[int, Image]) -> None:
+        """A repair took out images with damaged vectors; they come back with their ids."""
+        referred = self.referred()
+        for image_id in self.images.keys() - actual.keys():
+            self.taken_out.add(image_id)
+            if image_id in referred:
+                self.images[image_id] = replace(self.images[image_id], state="gone")
+            else:
+                del self.images[image_id]
+        self.is_settled = False
+
     def are_at(self, disk: Mapping[str, int], source: str, target: str) -> set[int]:
         """Images below a folder whose pictures are below another now."""
         images = ((i, self.images[i]) for i in self.below(source))
@@ -159,6 +170,7 @@ class Model:
         actual: Mapping[int, Image],
         roots: Collection[str],
         *,
+        spoiled: Collection[str] = (),
         said: Mapping[str, Words] | None = None,
         whole: bool = True,
     ) -> None:
@@ -168,6 +180,7 @@ class Model:
             disk: The pictures that can be reached now, by place.
             actual: The images of the library after the run.
             roots: What the run went over.
+            spoiled: Files that hold half a picture.
             said: What a sidecar said, by place.
             whole: Whether the run came to its end.
 
@@ -177,11 +190,14 @@ class Model:
         referred = self.referred()
         before = {i: o for i, o in self.images.items() if o.state != "gone" or i in referred}
         run = _Run(
-            before, referred, disk, actual, tuple(roots), said or {}, whole, self.forgotten
+            before, referred, disk, actual, tuple(roots), said or {}, whole, self.forgotten,
+            spoiled, self.taken_out, self.half_seen,
         )  # fmt: skip
         run.check()
         kept = {i: replace(self.images[i], state="gone") for i in run.kept_gone()}
         self.images = {**kept, **run.images_now()}
+        self.taken_out -= actual.keys()
+        self.half_seen = set() if whole else self.half_seen | (actual.keys() - before.keys())
         self.is_settled = whole and set(roots) == set(ROOTS)
 
 
@@ -197,6 +213,9 @@ class _Run:
     said: Mapping[str, Words]
     whole: bool
     forgotten: Collection[tuple[str, int]] = ()
+    spoiled: Collection[str] = ()
+    taken_out: Collection[int] = ()
+    half_seen: Collection[int] = ()
 
     def __post_init__(self) -> None:
         self.within = {p: n for p, n in self.disk.items() if self._is_covered(p)}
@@ -247,7 +266,7 @@ class _Run:
             if stays and there is None and self._must_be_deleted(image_id, image):
                 raise BrokenError(f"{title} was deleted, and is kept though nothing refers to it")
         elif now.place == image.place and now.picture == there:
-            self._check_edit(image, title)
+            self._check_edit(image, title, taken_out=image_id in self.taken_out)
         else:
             raise BrokenError(f"{title} shows another picture: {now}")
 
@@ -269,13 +288,15 @@ class _Run:
             came = self.lost[there] or self.arrivals[image.picture]
             if not (displaced or came or there == image.picture):
                 raise BrokenError(f"{title}: its file was edited, and it is gone")
+        elif image.place in self.spoiled:
+            raise BrokenError(f"{title}: its file cannot be used just now, and it was deleted")
         elif self._must_be_away(image.place):
             raise BrokenError(f"{title} is away, and was deleted")
 
-    def _check_edit(self, image: Image, title: str) -> None:
+    def _check_edit(self, image: Image, title: str, *, taken_out: bool) -> None:
         """Another picture at the image's place: an edit, unless it came from somewhere else."""
         there = self.disk[image.place]
-        if image.state == "gone":
+        if image.state == "gone" and not taken_out:
             raise BrokenError(f"{title} was deleted, and became picture {there}")
         came = any(self.before[i].state != "gone" for i in self.lost[there])
         if came and self.arrivals[image.picture]:
@@ -325,7 +346,9 @@ class _Run:
                 )
 
     def _is_kept(self, image_id: int) -> bool:
-        return self.before[image_id].state != "gone" or image_id in self.referred
+        image = self.before[image_id]
+        waits = image_id in self.taken_out and image.place in self.spoiled  # for its file
+        return (image.state != "gone" or image_id in self.referred) and not waits
 
     def _must_be_away(self, place: str) -> bool:
         """Whether nothing that was indexed in the folder of a file is there any more."""
@@ -339,6 +362,8 @@ class _Run:
         """Whether a file is missing from a folder that shows another as it was."""
         if image.state != "here" or image_id in self.referred or not self.whole:
             return False
+        if image.place in self.spoiled or image_id in self.half_seen:
+            return False
         return self._is_covered(image.place) and self._shows_another(image)
 
     def _shows_another(self, image: Image) -> bool:
@@ -346,8 +371,8 @@ class _Run:
         folder = _folder(image.place)
         return any(
             _folder(other.place) == folder and self.disk.get(other.place) == other.picture
-            for other in self.before.values()
-            if other.state == "here"
+            for i, other in self.before.items()
+            if other.state == "here" and i not in self.half_seen
         )
 
     def _is_covered(self, place: str) -> bool:

@@ -10,8 +10,6 @@ from typing import Any
 from .steps import Life, Step
 from .world import INSIDE
 
-__all__ = ["Failure", "draw_and_run", "run", "script", "shorten"]
-
 N_STEPS = 25
 STATES = ("here", "away", "gone")
 END = (Step("index"), Step("index"))
@@ -25,7 +23,7 @@ WEIGHTS = {
     "pack": 2, "unpack": 2, "words": 2, "index_one": 1, "begin": 2, "again": 2, "caption": 3,
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
     "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1, "mark_wrongly": 2,
-    "rewrite_archive": 3,
+    "rewrite_archive": 3, "spoil": 2, "unspoil": 3, "damage": 1,
 }  # fmt: skip
 
 
@@ -161,6 +159,20 @@ class Drawer:
 
     def _edit(self) -> Step:
         return Step("edit", (self._file(), self._picture()))
+
+    def _spoil(self) -> Step:
+        """Half of the time a marked picture."""
+        return Step("spoil", self._delete().values)
+
+    def _unspoil(self) -> Step:
+        """A file is whole again: as it was, or another picture."""
+        place = self._rng.choice(self._life.world.spoiled())
+        images = self._life.model.images.values()
+        before = [o.picture for o in images if o.place == place and o.state != "gone"]
+        return Step("edit", (place, self._rng.choice([*before, self._picture()])))
+
+    def _damage(self) -> Step:
+        return Step("damage", (self._place(),))
 
     def _copy(self) -> Step:
         return Step("copy", (self._file(), self._new_file()))

@@ -13,10 +13,8 @@ from relook.search.judging import JudgementRequest
 from relook.search.session import Session
 from relook.search.transfer import export_session
 
-from .model import BrokenError, Mark, Model, Round, SessionModel
+from .model import BrokenError, Image, Mark, Model, Round, SessionModel
 from .world import World
-
-__all__ = ["Exported", "SessionSteps", "session_model"]
 
 NO_SUCH_IMAGE = 2**40
 
@@ -156,7 +154,7 @@ class SessionSteps:
             return False
         values = export_session(self._open(session))
         (self.base / file).write_text(json.dumps(values))
-        images = {i: o for i, o in self.model.images.items() if o.state != "gone"}
+        images = self._kept_images()
         kept = {mark.image_id for mark in session.marks.values()} & images.keys()
         if lost := kept - set(map(int, values["images"])):
             raise BrokenError(f"an exported session lacks images {sorted(lost)}")
@@ -173,7 +171,7 @@ class SessionSteps:
         except RelookError:  # none of its pictures, or a box on one that cannot be read now
             return True
         made = session_model(self.library, session.session_id)
-        pictures = {image.picture for image in self.model.images.values() if image.state != "gone"}
+        pictures = {image.picture for image in self._kept_images().values()}
         exported = self.exported[file]
         expected = sorted(
             (exported.pictures[mark.image_id], mark.relevant, mark.box or (), mark.caption or "")
@@ -188,6 +186,12 @@ class SessionSteps:
             raise BrokenError(f"an imported session has marks {marks}, and not {expected}")
         self.model.sessions[name] = made
         return True
+
+    def _kept_images(self) -> dict[int, Image]:
+        """Images of the library, and deleted ones that a mark or words refer to."""
+        referred = self.model.referred()
+        images = self.model.images.items()
+        return {i: image for i, image in images if image.state != "gone" or i in referred}
 
     def _picture(self, image_id: int) -> int:
         image = self.model.images.get(image_id)

@@ -19,6 +19,8 @@ from relook.core.images import decode
 from relook.core.picture_paths import original_path
 from relook.encoders.base import encode_images
 from relook.library.check import check
+from relook.library.repair import repair
+from relook.library.snapshot import vectors_path
 from relook.testing import ColourEncoder
 
 from ..parts import Killer
@@ -26,8 +28,6 @@ from .file_steps import FileSteps
 from .model import BrokenError, Image, Model, SessionModel, Words
 from .session_steps import Exported, SessionSteps, session_model
 from .world import ROOTS, World, picture_bytes
-
-__all__ = ["Life", "Step"]
 
 INDEXING = ("index", "index_with_words")
 
@@ -155,7 +155,8 @@ class Life(FileSteps, SessionSteps):
         metadata = () if sidecar is None else sidecar
         self.library.add(*map(self.world.at, given), metadata=metadata)
         before, images = self.model.images, self.images()
-        self.model.settle(self.world.pictures(), images, roots or ROOTS, said=said)
+        spoiled = self.world.spoiled()
+        self.model.settle(self.world.pictures(), images, roots or ROOTS, spoiled=spoiled, said=said)
         self._check_library()
         if self._is_quiet and not said and self.model.images != before:
             now = self.model.images
@@ -202,7 +203,8 @@ class Life(FileSteps, SessionSteps):
         killer.run(command, step=at)
         disk = self.world.pictures()
         if command == "again":
-            self.model.settle(disk, self.images(), ROOTS, whole=False)
+            spoiled = self.world.spoiled()
+            self.model.settle(disk, self.images(), ROOTS, spoiled=spoiled, whole=False)
         if not check(self.folder).sound:
             raise BrokenError("the library is damaged after a kill")
         return True
@@ -246,6 +248,24 @@ class Life(FileSteps, SessionSteps):
             return False
         compact_library(self.library)
         self._check_library()
+        return True
+
+    def damage(self, place: str) -> bool:
+        """The disk loses a vector, and the library is mended."""
+        image_id = self.model.here().get(place)
+        if image_id is None:
+            return False
+        files = self.library.files
+        [image] = files.catalog.images([image_id])
+        path = vectors_path(self.folder, files.catalog.vectors_file())
+        with open(path, "r+b") as file:
+            file.seek(image.first_row * files.vectors.dim * 2)
+            file.write(b"\xff" * files.vectors.dim * 2)
+        repair(self.folder)
+        files.refresh()
+        if image_id in self.images():
+            raise BrokenError(f"image {image_id} keeps a damaged vector")
+        self.model.take_out(self.images())
         return True
 
     def reopen(self) -> bool:

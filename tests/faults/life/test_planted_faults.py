@@ -10,7 +10,8 @@ from relook.core.errors import RelookError
 from relook.library import catalog
 from relook.library.homes import Homes
 from relook.library.missing import Missing
-from relook.library.session_table import Judgement, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement
 from relook.search.session import Session
 
 from .model import BrokenError
@@ -40,7 +41,7 @@ def new_id_after_a_move(patch: pytest.MonkeyPatch) -> None:
 
 def new_id_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
     """A marked picture that comes back is another image."""
-    patch.setattr(catalog, "unburied", lambda db, record: (record, None))
+    patch.setattr(catalog, "returning", lambda db, record: (record, None))
 
 
 def mark_lost_by_a_rollback(patch: pytest.MonkeyPatch) -> None:

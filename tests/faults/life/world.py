@@ -62,23 +62,32 @@ class World:
 
     def pictures(self) -> dict[str, int]:
         """Every picture that can be reached now, members of archives included."""
-        pictures: dict[str, int] = {}
+        return {place: number for place, number in self._contents().items() if number}
+
+    def spoiled(self) -> list[str]:
+        """Files that hold half a picture."""
+        contents = self._contents().items()
+        return [place for place, number in contents if not number and INSIDE not in place]
+
+    def _contents(self) -> dict[str, int]:
+        """Every picture file and member of an archive; 0 for one that is no whole picture."""
+        contents: dict[str, int] = {}
         for root in ROOTS:
             for folder, _, names in os.walk(self.at(root)):
                 for name in sorted(names):
                     place = os.path.relpath(os.path.join(folder, name), self.base)
                     if name.endswith(".png"):
-                        pictures[place] = self._number((self.base / place).read_bytes())
+                        contents[place] = self._number((self.base / place).read_bytes())
                     elif name.endswith(".zip"):
-                        pictures |= self._members(place)
-        return pictures
+                        contents |= self._members(place)
+        return contents
 
     def _members(self, archive: str) -> dict[str, int]:
         with zipfile.ZipFile(self.at(archive)) as file:
             return {archive + INSIDE + n: self._number(file.read(n)) for n in file.namelist()}
 
     def _number(self, data: bytes) -> int:
-        return self.numbers[content_hash(data)]
+        return self.numbers.get(content_hash(data), 0)
 
     def files(self) -> list[str]:
         """Picture files outside archives."""
@@ -133,6 +142,12 @@ class World:
         self.n_writes += 1
         stamp = _FIRST_NS + self.n_writes * 10**9
         os.utime(self.at(place), ns=(stamp, stamp))
+
+    def spoil(self, place: str) -> None:
+        """Cuts a file short, as a program does that has not saved all of it yet."""
+        with open(self.at(place), "r+b") as file:
+            file.truncate(os.path.getsize(self.at(place)) // 2)
+        self._stamp(place)
 
     def copy(self, source: str, target: str) -> None:
         """A second file with the same picture."""
@@ -213,7 +228,7 @@ class World:
     def members(self, archive: str) -> dict[str, int]:
         """Name -> picture of every member of an archive."""
         below = archive + INSIDE
-        return {place.removeprefix(below): n for place, n in self._members(archive).items()}
+        return {place.removeprefix(below): n for place, n in self._members(archive).items() if n}
 
     def unpack(self, archive: str, folder: str) -> None:
         """Takes an archive's pictures out into a new folder; the archive goes."""

@@ -17,6 +17,7 @@ const KINDS = {
   page: "Page with it",
   similar: "Looks similar",
   entity: "Name for it",
+  saved: "Saved file",
 };
 const SHORT = 150;
 
