@@ -25,7 +25,8 @@ from photographs import make_pictures
 from PIL import Image
 
 from relook import Library
-from relook.core.images import Picture, content_hash, decode, dhash
+from relook.core.images import content_hash, decode, dhash
+from relook.core.picture import Picture
 from relook.core.sources import read_file
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.files import LibraryFiles

@@ -1,7 +1,7 @@
 // Made by pages/page_types.py from the API's OpenAPI document; do not edit.
 
 declare namespace Api {
-  /** Pictures that are away for one reason. */
+  /** Images that are away for one reason. */
   type Absence = {
     place: string;
     reason: string;
@@ -297,6 +297,7 @@ declare namespace Api {
     roots: string[];
     n_bytes: number;
     store?: string | null;
+    backup_age_s?: number | null;
     limit: number;
     strategy: string;
     keep_shown: boolean;

@@ -13,7 +13,8 @@ from PIL import Image
 from relook.core import picture as plain
 from relook.core.decoders import is_now_read
 from relook.core.errors import ImageError
-from relook.core.images import Picture, decode
+from relook.core.images import decode
+from relook.core.picture import Picture
 from relook.core.settings import ImageLimits
 
 LIMITS = ImageLimits()
