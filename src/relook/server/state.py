@@ -38,7 +38,6 @@ from relook.serving.questions import Questions, Uploads
 from relook.serving.requests import PartsRequest, QueryRequest
 
 _LOG = logging.getLogger(__name__)
-SIZES_PX = (160, 320, 640, 1280)
 _VERSION = 2  # of how thumbnails are made; those of 1 could hold comments of their files
 
 
