@@ -1,7 +1,7 @@
 // Made by pages/page_types.py from the API's OpenAPI document; do not edit.
 
 declare namespace Api {
-  /** Pictures that are away for one reason. */
+  /** Images that are away for one reason. */
   type Absence = {
     place: string;
     reason: string;

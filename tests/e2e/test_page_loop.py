@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -26,6 +28,13 @@ def test_words_find_pictures_and_a_minus_term_takes_away(open_page: OpenPage) ->
     expect(first).to_have_attribute("aria-label", re.compile(r"^1 of \d+, red"))
     parts.nth(1).get_by_role("button").click()
     expect(parts).to_have_count(1)
+
+
+def test_the_page_reads_a_line_as_the_command_line_does(open_page: OpenPage) -> None:
+    page = open_page()
+    parse = "async (line) => (await import('/static/js/query.js')).parse(line)"
+    for line, parts in json.loads((Path(__file__).parents[1] / "query_lines.json").read_text()):
+        assert page.evaluate(parse, line) == parts, line
 
 
 def test_recent_searches_are_offered_and_run_again(open_page: OpenPage) -> None:

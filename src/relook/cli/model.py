@@ -18,12 +18,12 @@ from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOpt
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.errors import MissingExtraError, NotFoundError
+from relook.core.picture_paths import printable
 from relook.core.registry import import_extra
 from relook.core.settings import EncoderSettings, ImageLimits, IndexSettings, SearchSettings
 from relook.encoders.checkpoint import fetch as fetch_checkpoint
 from relook.encoders.known_models import BUILTIN, KNOWN, KnownModel, is_here, resolve
 from relook.encoders.spec import ModelSpec
-from relook.library.records import printable
 from relook.library.upgrade import UpgradeReport
 
 app = typer.Typer(help="Models of pictures and words: list, fetch, export.", no_args_is_help=True)

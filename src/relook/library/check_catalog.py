@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from relook.core.picture_paths import printable
 from relook.core.types import Box
 from relook.library.backup import backup_age_s, backup_fault
 from relook.library.catalog import TABLES, Catalog
 from relook.library.findings import CheckReport
 from relook.library.image_table import UNENCODED
-from relook.library.records import printable
 from relook.library.restore import restored_from
 from relook.library.session_table import SESSIONS
 from relook.library.tombstones import OBJECT

@@ -33,10 +33,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _MOST_ID = 2**48  # no id that was given is as high; SQLite counts on from the highest
 _TORN = (*DAMAGE, MemoryError)  # SQLite tries to allocate a damaged length
+_METADATA = "CASE WHEN json_valid(?5) AND json_type(?5) = 'object' THEN ?5 ELSE '{}' END"
 _DROP = (
-    "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, ?3, ?4, CASE WHEN json_valid(?5)"
-    " THEN iif(json_type(?5) = 'object', ?5, '{}') ELSE '{}' END"
+    f"INSERT OR IGNORE INTO dropped SELECT ?1, ?2, ?3, ?4, {_METADATA}"
     " WHERE NOT EXISTS (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)"
+)
+_BURY = (  # an image that comes back at another path is known by its content
+    "INSERT OR IGNORE INTO tombstones SELECT image_id, path, ?1, title, caption, metadata, 0"
+    " FROM dropped WHERE image_id = ?2"
 )
 _SHOWN = (
     "SELECT json_extract(hit.value, '$[0]') FROM rounds,"
@@ -182,14 +186,19 @@ def _is_sound(old: sqlite3.Connection, table: str) -> bool:
         return False
 
 
-def _read(old: sqlite3.Connection, table: str, columns: str, key: str = "rowid") -> _Rows:
-    """The rows of a table, by their key, that SQLite can read from its beginning or its end."""
+def _read(
+    old: sqlite3.Connection, table: str, columns: str, key: str = "rowid", index: str = ""
+) -> _Rows:
+    """The rows of a table, by their key, that SQLite can read from its beginning or its end.
+
+    Where an index has the key and the columns, the table itself is not read.
+    """
     rows: _Rows = {}
     for order in ("ASC", "DESC"):
         part: _Rows = {}
         with contextlib.suppress(*_TORN):
             for name, *values in old.execute(
-                f"SELECT {key}, {columns} FROM {table} ORDER BY {key} {order}"
+                f"SELECT {key}, {columns} FROM {table} ORDER BY {index or key} {order}"
             ):
                 if name in part:  # a page that leads back: going on might never end
                     break
@@ -225,6 +234,10 @@ def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
         if isinstance(path, bytes) and isinstance(image_id, int) and 0 < image_id < _MOST_ID
     ]
     db.executemany(_DROP, paths)  # of those whose row is lost
+    contents = _read(old, "images", "content", "image_id", "content").items()
+    db.executemany(
+        _BURY, [(content, i) for i, (content,) in contents if isinstance(content, bytes)]
+    )
     return int(db.execute("SELECT count(*) FROM dropped").fetchone()[0])
 
 

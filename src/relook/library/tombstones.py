@@ -138,15 +138,6 @@ def _is_expected(db: sqlite3.Connection, image_id: int) -> bool:
     return os.path.lexists(member[0] if member else row[0])
 
 
-def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]:
-    """Image id -> path, for those of the given images that left a tombstone."""
-    if not _has(db, "tombstones"):
-        return {}
-    sql = "SELECT image_id, path FROM tombstones WHERE image_id = ?"
-    rows = [db.execute(sql, (image_id,)).fetchone() for image_id in image_ids]
-    return {row[0]: original_path(row[1]) for row in rows if row}
-
-
 def kept_contents(ask: Ask, image_ids: Iterable[int]) -> dict[int, tuple[bytes, bytes]]:
     """Image id -> content and path, for those of the given images that left a tombstone."""
     if not ask("SELECT 1 FROM sqlite_master WHERE name = 'tombstones'", ()):

@@ -175,7 +175,7 @@ def http_app(server: MCPServer[Any], settings: McpSettings) -> ASGIApp:
 
 
 def http_server(server: MCPServer[Any], settings: McpSettings) -> uvicorn.Server:
-    """What serves the application on a socket of `relook.server.bind`."""
+    """What serves the application on a socket of `gateway.listen.bind`."""
     return uvicorn.Server(uvicorn_config(http_app(server, settings), settings.server()))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from relook.core.errors import ImageError
 from relook.core.images import load, reencoded
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Hit, Page
-from relook.library.records import printable
 
 _THUMBNAIL_PX = 200
 _N_SHOWN = 60

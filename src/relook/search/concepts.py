@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from relook.core.errors import InputError, NotFoundError
+from relook.core.picture_paths import printable
 from relook.core.types import Part, Query
 from relook.encoders.base import encode_images
 from relook.feedback.judged import Judged
@@ -25,7 +26,6 @@ from relook.library.concept_values import (
     ExampleChange,
     concept_name,
 )
-from relook.library.records import printable
 from relook.library.session_values import Judgement
 from relook.search.concept_fit import (
     fitted_again,

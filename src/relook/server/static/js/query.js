@@ -1,10 +1,13 @@
-/** The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`. */
+/**
+ * The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`.
+ * It is that of `search/grammar.py`; both read the lines of tests/query_lines.json alike.
+ */
 
 /** @typedef {import("./state.js").Part} Part */
 
 const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
 const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
-const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)/;
+const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 
 /**
  * Reads words as signed parts. A minus that sticks to a word takes away just that word.
