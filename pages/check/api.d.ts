@@ -391,6 +391,7 @@ declare namespace Api {
     roots: string[];
     n_bytes: number;
     store?: string | null;
+    backup_age_s?: number | null;
     limit: number;
     strategy: string;
     keep_shown: boolean;

@@ -13,6 +13,7 @@ import relook
 from relook.cli.main import main
 from relook.core.errors import LibraryBusyError, NotFoundError, StorageError
 from relook.core.settings import IndexSettings, SearchSettings
+from relook.library import backup
 from relook.library.check import check
 from relook.library.lock import WriterLock
 from relook.library.repair import repair
@@ -37,8 +38,12 @@ def album(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(tmp_path: Path, album: Path) -> Path:
-    """24 pictures in three batches, and a session of two rounds with two marks."""
+def library(tmp_path: Path, album: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """24 pictures in three batches, and a session of two rounds with two marks.
+
+    The backup is of before the session, so that what is mended is mended without it.
+    """
+    monkeypatch.setattr(backup, "_LEAST_S", 1e9)
     (tmp_path / "words.csv").write_text("path,caption\nalbum/0000.png,the first of all\n")
     with opened(tmp_path / "library") as one:
         settings = IndexSettings(batch=4, commit_every=BATCH, workers=1)
@@ -131,6 +136,19 @@ def test_pictures_that_are_renamed_before_they_are_indexed_again_get_their_ids_b
     with opened(library) as one:
         assert one.add(album).n_moved == N
     assert words_and_ids(library) == before
+
+
+def test_a_picture_that_was_taken_out_moved_and_edited_is_itself(
+    library: Path, album: Path
+) -> None:
+    flip(library / "vectors.f16", 3 * ROW_BYTES)
+    repair(library)
+    other = album.rename(album.parent / "moved")
+    noise(99).save(other / "0000.png")
+    with opened(library) as one:
+        assert one.move(album, other).n_moved == N - BATCH
+        one.add()
+    assert words_and_ids(library)[bytes(other / "0000.png")] == (1, "the first of all")
 
 
 def test_a_picture_at_the_path_of_one_that_was_taken_out_and_deleted_is_another(
@@ -261,8 +279,8 @@ def test_images_that_do_not_fit_together(
         (f"INSERT INTO tombstones VALUES {KEPT % 'x'}", "bad_row", "emptied 1 rows of tombstones"),
         (f"INSERT INTO tombstones VALUES {KEPT % '[]'}", "bad_row", "emptied 1 rows of tombstones"),
         ("INSERT INTO dropped VALUES (x'00', 77, '', '', '{')", "bad_row", "emptied 1 rows of dro"),
-        ("UPDATE counters SET value = 'x'", "bad_catalog", "began a new catalog"),
-        ("INSERT INTO counters VALUES (NULL, 5)", "bad_catalog", "began a new catalog"),
+        ("UPDATE counters SET value = 'x'", "bad_catalog", "restored the catalog's backup"),
+        ("INSERT INTO counters VALUES (NULL, 5)", "bad_catalog", "restored the catalog's backup"),
     ],
 )
 def test_values_of_another_kind_than_their_column(
@@ -471,16 +489,19 @@ def test_the_command(library: Path, album: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_catalog_that_is_gone_or_not_one(library: Path, album: Path) -> None:
+    """The backup of the run of indexing has every picture; without one they are indexed again."""
     whole = stored(library)
-    for harm in ("gone", "text"):
+    for harm, n_added in (("gone", 0), ("text", 0), ("no backup", N)):
         for log in ("-wal", "-shm", ""):
             (library / f"catalog.sqlite3{log}").unlink(missing_ok=True)
         if harm == "text":
             (library / "catalog.sqlite3").write_text("this was a catalog " * 999)
+        if harm == "no backup":
+            (library / "backup.sqlite3").unlink()
         assert codes(library) == ["bad_catalog"]
         assert told(repair(library).after) == []
         with opened(library) as one:
-            assert one.add(album).n_added == N
+            assert one.add(album).n_added == n_added
         assert stored(library) == whole
         assert_sound(library)
 

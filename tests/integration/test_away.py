@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from archive_parts import picture, write_tar, write_zip
 from library_parts import ids, many, names
@@ -14,8 +15,11 @@ from test_incremental import counts
 import relook
 from relook.app.sessions import LibrarySession
 from relook.core.errors import InputError, NotFoundError
+from relook.core.images import decode
 from relook.core.types import Box, Part, Query
+from relook.encoders.base import encode_images
 from relook.library import reading, scan
+from relook.library.check import check
 from relook.library.tombstones import buried
 from relook.testing import ColourEncoder, noise, patched, solid
 
@@ -582,6 +586,63 @@ def test_move_relabels_without_reading(
     assert counts(library.add()) == {"n_unchanged": 4}
 
 
+@pytest.mark.parametrize("index", ["first", "later"])
+def test_move_says_of_one_file_that_it_is_an_edited_picture(
+    library: relook.Library, pictures: Path, usb: Path, index: str
+) -> None:
+    """A folder was renamed and a picture in it edited, before anybody indexed again."""
+    library.add(pictures, metadata=pictures / "words.csv")
+    before, session = ids(library), marked(library, "chelsea.png")
+    new = usb.rename(pictures / "album")
+    noise(5).save(new / "chelsea.png")
+    if index == "first":
+        assert library.add().n_away == 1
+        second = marked(library, "chelsea.png")
+        assert [mark.image_id for mark in second.judgements] != [before["usb/chelsea.png"]]
+    report = library.move(usb / "chelsea.png", new / "chelsea.png")
+    assert (report.n_moved, report.n_other) == (1, 0)
+    report = library.add()
+    assert (report.n_added, report.n_away, report.n_removed) == (0, 0, 0)
+    assert ids(library)["album/chelsea.png"] == before["usb/chelsea.png"]
+    assert len(library) == len(before)
+    assert_marks_hold(library, session, "chelsea.png")
+    if index == "first":
+        assert_marks_hold(library, second, "chelsea.png")
+    image = library.image(before["usb/chelsea.png"])
+    assert image.caption == "Minka"
+    shown = decode((new / "chelsea.png").read_bytes(), ColourEncoder().input_px).image
+    [fresh] = encode_images(ColourEncoder(), [shown])
+    [kept] = library.files.vectors.rows(np.array([image.first_row]))
+    assert np.allclose(kept, fresh, atol=1e-3)
+    assert check(library.folder).sound
+
+
+def test_move_over_a_picture_that_was_indexed_there(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    before, session = ids(library), marked(library, "red.png")
+    (pictures / "red.png").replace(pictures / "green.png")
+    assert library.move(pictures / "red.png", pictures / "green.png").n_moved == 1
+    assert ids(library)["green.png"] == before["red.png"]
+    assert library.add().n_updated == 0
+    assert_marks_hold(library, session, "green.png")
+
+
+def test_other_files_are_counted_once_wherever_their_root_went(
+    library: relook.Library, pictures: Path
+) -> None:
+    (pictures / "film.mp4").write_text("no picture")
+    library.add(pictures)
+    others = library.info()["others"]
+    new = pictures.rename(pictures.parent / "new")
+    library.move(pictures, new)
+    library.add()
+    assert library.info()["others"] == others
+    library.add(new.rename(pictures.parent / "newer"))
+    assert library.info()["others"] == others
+
+
 def test_move_says_what_is_not_there(library: relook.Library, pictures: Path) -> None:
     library.add(pictures)
     before = ids(library)
@@ -666,6 +727,53 @@ def test_a_library_that_moves_with_its_pictures(tmp_path: Path, place: str) -> N
         assert library.files.catalog.roots() == [bytes(new / "pictures")]
         assert counts(library.add()) == {"n_unchanged": 2}
         assert_marks_hold(library, session, "red.png")
+
+
+def test_what_is_away_stays_so_when_a_library_moves_with_its_pictures(tmp_path: Path) -> None:
+    disk, aside = tmp_path / "disk", tmp_path / "aside"
+    usb = disk / "pictures" / "usb"
+    usb.mkdir(parents=True)
+    solid("red").save(disk / "pictures" / "red.png")
+    for name in ("1.png", "2.png"):
+        noise(int(name[0])).save(usb / name)
+    with relook.Library(disk / "relook", encoder=ColourEncoder()) as library:
+        library.add(disk / "pictures")
+        before = ids(library)
+        usb.rename(aside)
+        usb.mkdir()
+        noise(9).save(usb / "1.png")
+        assert library.add().n_away == 2  # one of them has lost its path to another picture
+        session = marked(library, "red.png", "1.png")
+        shown = {hit.image_id: hit.path.name for hit in library.search("red")}
+    new = disk.rename(tmp_path / "elsewhere")
+    with relook.Library(new / "relook", encoder=ColourEncoder()) as library:
+        assert library.info()["n_away"] == 2
+        assert {hit.image_id: hit.path.name for hit in library.search("red")} == shown
+        assert counts(library.add()) == {"n_unchanged": 2, "n_away": 2}
+        assert_marks_hold(library, session, "red.png", "1.png")
+        shutil.rmtree(new / "pictures" / "usb")
+        aside.rename(new / "pictures" / "usb")
+        assert (report := library.add()).n_back == 2
+        assert (report.n_added, report.n_removed, report.n_away) == (0, 0, 1)
+        after = ids(library)
+        assert {name: after[name] for name in before} == before
+
+
+def test_a_library_that_is_opened_through_a_link_has_not_moved(tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    (disk / "pictures").mkdir(parents=True)
+    solid("red").save(disk / "pictures" / "red.png")
+    link.symlink_to(disk)
+    with relook.Library(disk / "relook", encoder=ColourEncoder()) as library:
+        library.add(disk / "pictures")
+    for folder in (link, disk, link):
+        with relook.Library(folder / "relook", encoder=ColourEncoder()) as library:
+            assert library.files.catalog.roots() == [bytes(disk / "pictures")]
+            assert [hit.path for hit in library.search("red")] == [disk / "pictures" / "red.png"]
+    link.unlink()
+    new = disk.rename(tmp_path / "link")  # now it has
+    with relook.Library(new / "relook", encoder=ColourEncoder()) as library:
+        assert library.files.catalog.roots() == [bytes(new / "pictures")]
 
 
 def test_a_library_that_moves_without_its_pictures_leaves_them(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The index of the vectors grows in a thread beside the run, and room is freed aft
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -123,9 +124,15 @@ def add(
         )
         plans = files.shared is None and library.search_settings.memory_mib > 0
         n_images = _n_listed(scan) if plans else None
-        return run_with_index(
+        report = run_with_index(
             files, encoder, library.search_settings, n_images, lambda: builder.run(scan), report_to
         )
+        if files.backup.is_wanted(often=options.missing_ok):
+            with contextlib.suppress(KeyboardInterrupt, Stop):
+                report_to(Progress("backing up the catalog"))
+                if problem := files.backup.make():
+                    report.notes.append(problem)
+        return report
 
 
 def _n_listed(scan: Scan) -> int:

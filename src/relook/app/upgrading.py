@@ -113,6 +113,7 @@ def upgrade(
             settle_upgrade(files)
             files.writer_vectors()  # removes what a kill left over
             report = _run(library, files, new, progress or (lambda _: None))
+            files.backup.follow()  # the one before may name rows of the old file
     except BaseException:
         if new is not encoder:
             new.close()

@@ -17,6 +17,7 @@ from relook.core.json_form import Digits, JsonShape, Key
 from relook.core.picture_paths import as_path
 from relook.core.vectors import Floats
 from relook.encoders.known_models import languages_of
+from relook.library.backup import backup_age_s
 from relook.library.compaction import CompactReport, compact
 from relook.library.files import LibraryFiles
 from relook.library.image_table import UNENCODED
@@ -134,6 +135,7 @@ class LibraryFacts(JsonValue):
         roots: Folders and files that were indexed.
         n_bytes: Size on disk.
         store: Where the vectors are, when they are not in the library.
+        backup_age_s: Seconds since the catalog was backed up last, if it ever was.
     """
 
     json_shape: ClassVar = JsonShape(leave_out_none=True)
@@ -156,6 +158,7 @@ class LibraryFacts(JsonValue):
     roots: tuple[Path, ...]
     n_bytes: int
     store: str | None = None
+    backup_age_s: Annotated[float | None, Digits(1)] = None
 
 
 def library_facts(files: LibraryFiles) -> LibraryFacts:
@@ -182,6 +185,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         roots=tuple(map(as_path, catalog.roots())),
         n_bytes=files.n_bytes(),
         store=manifest.store or None,
+        backup_age_s=backup_age_s(files.folder),
     )
 
 
@@ -213,7 +217,9 @@ def compact_library(
     """
     files = library.files
     with WriterLock(library.folder):
-        return compact(files, progress)
+        report = compact(files, progress)
+        files.backup.follow()  # the one before may name rows of the old file
+        return report
 
 
 def index_recall(library: Library, n_queries: int = _N_QUERIES) -> dict[str, Any]:

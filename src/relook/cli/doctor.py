@@ -22,9 +22,11 @@ from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.core.errors import RelookError
 from relook.core.leftovers import ended_folders, sweep_folders
+from relook.core.progress import duration
 from relook.core.untrusted import TEMPORARY
 from relook.encoders import ENCODERS
 from relook.encoders.builtin import BuiltinEncoder
+from relook.library.backup import backup_age_s
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, Finding, RepairReport
 from relook.library.manifest import Manifest
@@ -118,6 +120,7 @@ def _check_library(named: Any) -> dict[str, Any]:
     try:
         with LibraryFiles.open(folder) as files:
             images = f"{files.catalog.count('images'):,} images at {folder}"
+            images += f"; {_backup_text(backup_age_s(folder))}"
     except RelookError as error:
         return {"check": "library", "ok": False, "told": str(error)}
     return {"check": "library", "ok": True, "told": images}
@@ -183,13 +186,17 @@ def _print_check(report: CheckReport, folder: Path | None = None) -> None:
     n = len(report.findings)
     verdict = "sound" if report.sound else f"damaged, {n} finding{'s' if n > 1 else ''}"
     _print_line(f"{verdict}: {folder or 'the library'} ({counts or 'nothing could be counted'})"
-         f" in {report.seconds:.1f} s")  # fmt: skip
+         f" in {report.seconds:.1f} s; {_backup_text(report.backup_age_s)}")  # fmt: skip
     for finding in report.findings:
         _print_finding("finding", finding)
     for note in report.notes:
         _print_finding("note", note)
     if report.findings:
         _print_line("mend with: relook doctor --repair")
+
+
+def _backup_text(age_s: float | None) -> str:
+    return "no backup yet" if age_s is None else f"backed up {duration(age_s)} ago"
 
 
 def _print_finding(kind: str, finding: Finding) -> None:

@@ -19,7 +19,7 @@ from relook.app.upkeep import compact_library, library_fields
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
-from relook.core.progress import Progress, ProgressCallback
+from relook.core.progress import Progress, ProgressCallback, duration
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.encoders.pixels import TILINGS
 from relook.library.left_out import OtherFiles, others_note
@@ -222,7 +222,8 @@ def info(
         return
     away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
     others = others_note([OtherFiles(**files) for files in facts.pop("others")])
-    offer = facts.pop("upgrade", None)
+    offer, age_s = facts.pop("upgrade", None), facts.pop("backup_age_s", None)
+    facts["backup"] = "none yet" if age_s is None else f"{duration(age_s)} ago"
     rows = [
         (key, f"{value:,}" if isinstance(value, int) else str(value))
         for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
@@ -268,7 +269,10 @@ def move(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again."""
+    """Say that a folder, an archive or a picture has moved. Nothing is read or encoded again.
+
+    One picture that is named by itself may have been edited, too.
+    """
     with Library(library) as lib:
         report = lib.move(old, new)
     if as_json:
@@ -280,6 +284,10 @@ def move(
                 f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
                 f" {report.n_missing:,} are not at the new one, {report.n_other:,} are other"
                 " pictures there; relook index looks for them\n"
+            )
+        if report.n_other:
+            sys.stderr.write(
+                "note: one that was edited since: relook move OLD/PICTURE NEW/PICTURE\n"
             )
     if report.n_missing or report.n_other:
         raise typer.Exit(3)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.cli.output import clean_lines, print_notes, print_table
+from relook.core.progress import duration
 
 if TYPE_CHECKING:
     from relook.rag.answer import Answer, Written
@@ -59,20 +60,12 @@ def _provider(facts: Mapping[str, Any]) -> str:
     what = f"{facts['n_matches']} found" if facts["outcome"] == "found" else facts["outcome"]
     if facts["outcome"] == "nothing":
         what = "nothing found"
-    age = "" if facts["cached_s"] is None else f", asked {_ago(facts['cached_s'])} ago"
+    age = "" if facts["cached_s"] is None else f", asked {duration(facts['cached_s'])} ago"
     cost = f", ${facts['cost_usd']:.4f}" if facts["cost_usd"] else ""
     line = f"{facts['provider']}: {what.replace('_', ' ')} in {facts['took_s']:.2f} s{age}{cost}"
     for more in (facts["message"], facts["hint"]):
         line += f"; {more}" if more else ""
     return line
-
-
-def _ago(seconds: float) -> str:
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            n = int(seconds // size)
-            return f"{n} {name}{'s' if n > 1 else ''}"
-    return "seconds"
 
 
 def print_answer(answer: Answer, streamed: bool = False) -> None:

@@ -62,4 +62,13 @@ class Progress:
         return (self.total - self.done) / self.rate_per_s
 
 
+def duration(seconds: float) -> str:
+    """A time in the largest unit that it fills, for people: "2 minutes"."""
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            n = int(seconds // size)
+            return f"{n:,} {name}{'s' if n > 1 else ''}"
+    return "seconds"
+
+
 ProgressCallback = Callable[[Progress], None]

@@ -35,11 +35,8 @@ from relook.library.reading import (
     PictureReader,
     Read,
     read_ahead,
-    set_words,
-    with_words,
-    words_of,
 )  # fmt: skip
-from relook.library.records import ImageRecord, SkippedFile
+from relook.library.records import ImageRecord, SkippedFile, set_words, with_words, words_of
 from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
@@ -374,7 +371,7 @@ class Builder:
         unread = {
             image_id: file
             for path, file in skipped.items()
-            if path in met - survey.mended and file.code != WORKER_FAILED
+            if path in met and path not in survey.mended and file.code != WORKER_FAILED
             if (image_id := self._known_as(path))
         }
         sort_missing(

@@ -19,7 +19,14 @@ from relook.core.cancellation import check_cancelled
 from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
-from relook.library.image_table import COLUMNS, column_values, matching_sql, prepare, read_columns
+from relook.library.image_table import (
+    COLUMNS,
+    IMAGES,
+    column_values,
+    matching_sql,
+    prepare,
+    read_columns,
+)
 from relook.library.left_out import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
@@ -28,25 +35,6 @@ from relook.library.tombstones import DROPPED, TOMBSTONES, returning
 from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS images (
-    image_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    path BLOB NOT NULL UNIQUE,
-    size_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    content BLOB NOT NULL,
-    width_px INTEGER NOT NULL,
-    height_px INTEGER NOT NULL,
-    format TEXT NOT NULL,
-    dhash INTEGER NOT NULL,
-    first_row INTEGER NOT NULL UNIQUE,
-    n_tiles INTEGER NOT NULL,
-    tiling_id INTEGER NOT NULL REFERENCES tilings,
-    title TEXT NOT NULL,
-    caption TEXT NOT NULL,
-    metadata TEXT NOT NULL,
-    added_s REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS images_content ON images (content);
 CREATE TABLE IF NOT EXISTS tilings (tiling_id INTEGER PRIMARY KEY, boxes TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS skipped (
     path BLOB PRIMARY KEY,
@@ -66,22 +54,9 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS sums (
     first_row INTEGER PRIMARY KEY, n_rows INTEGER NOT NULL, crc32 INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS images_rows ON images (first_row, n_tiles);
-CREATE TRIGGER IF NOT EXISTS images_gone AFTER DELETE ON images BEGIN
-    INSERT INTO counters VALUES ('rewrites', 1)
-        ON CONFLICT (name) DO UPDATE SET value = value + 1;
-END;
-CREATE TRIGGER IF NOT EXISTS images_moved AFTER UPDATE OF first_row, n_tiles ON images
-WHEN old.first_row IS NOT new.first_row OR old.n_tiles IS NOT new.n_tiles BEGIN
-    INSERT INTO counters VALUES ('rewrites', 1)
-        ON CONFLICT (name) DO UPDATE SET value = value + 1;
-END;
-CREATE TRIGGER IF NOT EXISTS images_between AFTER INSERT ON images
-WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
-    INSERT INTO counters VALUES ('rewrites', 1)
-        ON CONFLICT (name) DO UPDATE SET value = value + 1;
-END;
 """
+TABLES = IMAGES + _SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME + OTHER_FILES
+"""Every table but those of sessions, as SQL."""
 
 
 class Catalog:
@@ -99,13 +74,13 @@ class Catalog:
         self.path, self.writable = path, writable
         self._lock = threading.RLock()
         self.before_commit: Callable[[sqlite3.Connection], None] | None = None
+        self.after_commit: Callable[[], None] | None = None
         self._db = _connect(path, writable)
         try:
             if writable:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME)
-                self._db.executescript(OTHER_FILES)
+                self._db.executescript(TABLES)
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
@@ -125,6 +100,7 @@ class Catalog:
                 return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                n_before = self._db.total_changes
                 yield self._db
                 if self.before_commit is not None:  # a shared library publishes the commit
                     self.before_commit(self._db)
@@ -136,6 +112,8 @@ class Catalog:
                 if isinstance(error, UnicodeEncodeError):
                     raise bad_text(error) from error
                 raise
+            if self.after_commit is not None and self._db.total_changes != n_before:
+                self.after_commit()
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

@@ -28,6 +28,7 @@ from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.check_catalog import (
     AGAIN,
+    check_backup,
     check_images,
     check_rows,
     check_sqlite,
@@ -37,6 +38,7 @@ from relook.library.check_sessions import check_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
+from relook.library.restore import restored_from
 from relook.library.snapshot import vectors_path
 from relook.library.vector_file import Sum, gaps, read_sums
 
@@ -47,7 +49,6 @@ _OFF = 5e-3
 _PIECE = 65_536  # rows read at once where there is no sum
 # What reading a damaged row raises: a length beyond all memory, a value of a wrong type.
 _ODD = (MemoryError, TypeError, ValueError)
-_SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
 
 
 def check(
@@ -99,6 +100,7 @@ class _Check:
             if self._report.sound:
                 self._index(manifest)
         self._leftovers()
+        check_backup(self._folder, self._report)
         return self._report
 
     def _manifest(self) -> Manifest | None:
@@ -124,7 +126,7 @@ class _Check:
         self._progress(Progress("checking the catalog"))
         if not (self._folder / CATALOG).exists():
             message = f"{self._folder / CATALOG} is gone"
-            report.find("bad_catalog", message, [], "begin a new catalog; index again", n=1)
+            report.find("bad_catalog", message, [], restored_from(self._folder), n=1)
             return None
         try:
             catalog = Catalog(self._folder / CATALOG, writable=False)
@@ -140,7 +142,7 @@ class _Check:
                 return _rows_of(catalog, dim, report)
         except (RelookError, *_ODD) as error:
             if not report.has("bad_catalog"):
-                report.find("bad_catalog", _message(error), [], _SALVAGE, n=1)
+                report.find("bad_catalog", _message(error), [], restored_from(self._folder), n=1)
         return None
 
     def _vectors(self, rows: _Rows) -> None:

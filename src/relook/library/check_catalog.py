@@ -7,20 +7,25 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relook.core.types import Box
-from relook.library.catalog import Catalog
+from relook.library.backup import backup_age_s, backup_fault
+from relook.library.catalog import TABLES, Catalog
+from relook.library.concept_table import CONCEPTS
 from relook.library.findings import CheckReport
 from relook.library.image_table import UNENCODED
 from relook.library.records import printable
+from relook.library.restore import restored_from
+from relook.library.session_table import SESSIONS
 from relook.library.tombstones import OBJECT
 from relook.library.whereabouts import away_note
 
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
-_SALVAGE = "write what can be read into a new catalog; the damaged one is kept beside it"
 # Of tables that hold words: what is written over a damaged value of a column.
 _EMPTY = {"title": "''", "caption": "''", "metadata": "'{}'", "removed_s": "0"}
 _TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}
@@ -42,13 +47,37 @@ def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
             "bad_catalog",
             f"SQLite finds {len(lines)} faults in {catalog.path}",
             lines,
-            _SALVAGE,
+            restored_from(catalog.path.parent),
         )
+    if lacking := _lacking(catalog):
+        message = f"tables of {catalog.path} have other columns than Relook gives them"
+        report.find("bad_catalog", message, lacking, restored_from(catalog.path.parent))
+        return
     loose = catalog.ask("PRAGMA foreign_key_check")
     lost = sorted({f"{table} -> {parent}" for table, _, parent, _ in loose if table != "images"})
     if lost:
         report.find("foreign_key", f"{len(loose)} rows name one that is not there", lost,
                     "take them out")  # fmt: skip
+
+
+def _lacking(catalog: Catalog) -> list[str]:
+    """Columns that a table lacks; a table that an older version did not make lacks none."""
+    lacking: list[str] = []
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(TABLES + SESSIONS + CONCEPTS)
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            expected = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+            names = {row[1] for row in catalog.ask(f"PRAGMA table_info({table})")}
+            lacking += [f"{table}.{name}" for name in sorted(expected - names) if names]
+    return lacking
+
+
+def check_backup(folder: Path, report: CheckReport) -> None:
+    """Adds how old the backup of a library's catalog is, and whether a repair could use it."""
+    report.backup_age_s = backup_age_s(folder)
+    if report.backup_age_s is not None and (fault := backup_fault(folder)):
+        message = f"the backup of the catalog is damaged: {fault}"
+        report.note("bad_backup", message, 1, "make another")
 
 
 def check_images(catalog: Catalog, report: CheckReport) -> None:
@@ -90,7 +119,7 @@ def check_rows(catalog: Catalog, report: CheckReport) -> None:
     counters = " OR ".join(_unfit(catalog.ask, "counters").values())
     if n_rows := catalog.count(f"counters WHERE {counters}"):
         report.find("bad_catalog", f"{n_rows} counters of {catalog.path} are no numbers",
-                    ["counters"], _SALVAGE, n=n_rows)  # fmt: skip
+                    ["counters"], restored_from(catalog.path.parent), n=n_rows)  # fmt: skip
     for table, column, condition in _damaged_columns(catalog.ask):
         n_rows = catalog.count(f"{table} WHERE {condition}")
         if n_rows:

@@ -173,6 +173,15 @@ def _faults(ask: _Ask) -> Iterator[_Fault]:
         yield from faults(ask)
 
 
+def faulty_rows(ask: _Ask) -> list[tuple[str, int]]:
+    """Table and rowid of every row of sessions that `mend_sessions` would change."""
+    rows = [(fault.table, fault.rowid) for fault in _faults(ask)]
+    for rule in _RULES:
+        broken = ask(f"SELECT rowid FROM {rule.table} WHERE {rule.broken}")
+        rows += [(rule.table, rowid) for (rowid,) in broken]
+    return list(dict.fromkeys(rows))
+
+
 def check_sessions(catalog: Catalog, report: CheckReport) -> None:
     """Adds what is wrong with the sessions of a catalog.
 

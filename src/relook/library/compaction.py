@@ -206,6 +206,7 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
             n_images += len(ids)
         sweep_tombstones(db)
         files.catalog.bump(db)
+    files.backup.follow()  # the one before still has their words
     return Forgotten(n_images, n_judged)
 
 

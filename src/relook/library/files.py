@@ -19,6 +19,7 @@ from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
+from relook.library.backup import Backup
 from relook.library.catalog import Catalog
 from relook.library.collection import LibraryVectors, WriterVectors, open_collection
 from relook.library.create import begin_library, make_folder
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
-_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", "upgrade")
+_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", "upgrade", "backup.")
 
 
 class LibraryFiles:
@@ -61,6 +62,9 @@ class LibraryFiles:
         except BaseException:
             catalog.close()
             raise
+        # A shared library is made anew by attaching.
+        self.backup = Backup(catalog.path, is_kept=self.shared is None and catalog.writable)
+        catalog.after_commit = self.backup.note_change
 
     def _read(self, manifest: Manifest, before: Snapshot | None = None) -> Moment:
         now = read_moment(self.folder, self.catalog, manifest, self._vectors_of, before)
@@ -152,7 +156,7 @@ class LibraryFiles:
             raise LibraryFormatError(
                 "bad_catalog",
                 f"{folder / _CATALOG} is gone",
-                "restore it from a backup, or index the pictures into a new library",
+                "relook doctor --repair makes it again from its backup",
             )
         writable = os.access(folder, os.W_OK)
         return cls(folder, manifest, Catalog(folder / _CATALOG, writable=writable))
@@ -367,6 +371,7 @@ class LibraryFiles:
             latest.store.close()
         latest.vectors.close()
         try:
+            self.backup.close()
             if self.shared is not None:
                 self.shared.close()
         finally:

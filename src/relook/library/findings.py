@@ -52,6 +52,7 @@ class CheckReport:
         counts: What was looked at: images, rows, batches with a sum, sessions.
         generation: Of the catalog that was looked at.
         seconds: Wall time.
+        backup_age_s: Seconds since the catalog was backed up last; None when it never was.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -59,6 +60,7 @@ class CheckReport:
     counts: dict[str, int] = field(default_factory=dict)
     generation: int = 0
     seconds: float = 0.0
+    backup_age_s: float | None = None
 
     @property
     def sound(self) -> bool:
@@ -109,6 +111,7 @@ class CheckReport:
             "notes": [note.as_dict() for note in self.notes],
             "counts": self.counts,
             "seconds": round(self.seconds, 3),
+            "backup_age_s": self.backup_age_s,
         }
 
 

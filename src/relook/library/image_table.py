@@ -16,6 +16,43 @@ from collections.abc import Mapping, Sequence
 from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
+IMAGES = """
+CREATE TABLE IF NOT EXISTS images (
+    image_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    dhash INTEGER NOT NULL,
+    first_row INTEGER NOT NULL UNIQUE,
+    n_tiles INTEGER NOT NULL,
+    tiling_id INTEGER NOT NULL REFERENCES tilings,
+    title TEXT NOT NULL,
+    caption TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    added_s REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS images_content ON images (content);
+CREATE INDEX IF NOT EXISTS images_rows ON images (first_row, n_tiles);
+CREATE TRIGGER IF NOT EXISTS images_gone AFTER DELETE ON images BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_moved AFTER UPDATE OF first_row, n_tiles ON images
+WHEN old.first_row IS NOT new.first_row OR old.n_tiles IS NOT new.n_tiles BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS images_between AFTER INSERT ON images
+WHEN new.first_row < (SELECT value FROM counters WHERE name = 'end_row') BEGIN
+    INSERT INTO counters VALUES ('rewrites', 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1;
+END;
+"""
+"""The table, as the catalog makes it, with triggers that count what changes rows of vectors."""
 COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"

@@ -268,7 +268,9 @@ def others_of(ask: Callable[[str], list[tuple[Any, ...]]]) -> list[OtherFiles]:
     """
     if not ask("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'other_files'"):
         return []
-    return other_files(dict(ask("SELECT suffix, sum(n) FROM other_files GROUP BY suffix")))
+    # One that was moved or forgotten since is no root any more.
+    sql = "SELECT suffix, sum(n) FROM other_files WHERE root IN (SELECT path FROM roots)"
+    return other_files(dict(ask(f"{sql} GROUP BY suffix")))
 
 
 def other_files(counts: Mapping[str, int]) -> list[OtherFiles]:

@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relook.core.errors import (
     ImageError,
@@ -29,12 +29,14 @@ from relook.core.picture_paths import (
     split_member,
 )
 from relook.library.files import LibraryFiles
+from relook.library.image_table import COLUMNS, column_values, read_columns
 from relook.library.lock import WriterLock
-from relook.library.records import FileFacts, printable
+from relook.library.records import FileFacts, printable, set_words, words_of
 from relook.library.tombstones import bury, rename_in_sessions
 from relook.library.whereabouts import (
     NOWHERE,
     Identity,
+    away_ids,
     device_of,
     identity_of,
     newest_place,
@@ -77,7 +79,8 @@ class MoveReport:
 def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
     """Records that a folder, an archive or a file is at another path. Writer's lock held.
 
-    A file counts as there when size and time are as they were, or else its content.
+    A file counts as there when size and time are as they were, or else its content. One file
+    that is named by itself counts as there in any case: it was edited after it was moved.
 
     Args:
         files: The open library.
@@ -105,11 +108,15 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
             f"no image is indexed at {printable(old)}",
             "relook info shows what is indexed",
         )
-    moves, n_missing, n_other = [], 0, 0
+    moves, n_missing, n_other, is_edited = [], 0, 0, False
+    is_one = len(images) == 1 and original_path(images[0][1]) == old and files.shared is None
     for image in images:
         facts = _facts_there(image, _target(original_path(image[1]), old, new))
         if isinstance(facts, FileFacts):
             moves.append((image, facts))
+        elif facts and is_one:
+            is_edited = True
+            moves.append((image, FileFacts(new, *image[2:4])))  # which the next run finds changed
         else:
             n_other += facts
             n_missing += not facts
@@ -120,9 +127,11 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
             "name the place that has taken the old one's place; or index it: relook index NEW",
         )
     with files.catalog.transaction() as db:
-        _relabel(files, db, moves)
+        if not (is_edited and _become(db, moves[0][0], new)):
+            _relabel(files, db, moves)
         _relabel_rest(db, old, new, keep=bool(n_missing or n_other))
         files.catalog.bump(db)
+    files.backup.follow()
     return MoveReport(len(moves), n_missing, n_other, tuple(files.catalog.roots()))
 
 
@@ -137,7 +146,7 @@ def follow_library(files: LibraryFiles) -> None:
     if not files.catalog.writable or files.shared is not None:
         return
     row = files.catalog.ask("SELECT path FROM home")
-    if row and row[0][0] == now:
+    if row and (row[0][0] == now or _is_same_folder(row[0][0], now)):  # type: ignore[arg-type]
         return
     try:
         with WriterLock(files.folder), files.catalog.transaction() as db:
@@ -150,7 +159,7 @@ def follow_library(files: LibraryFiles) -> None:
 
 
 def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: bytes) -> None:
-    around = os.path.dirname(before)
+    around, away = os.path.dirname(before), set(away_ids(db).tolist())
     for root in files.catalog.roots():
         beside = not is_url(root) and (is_below(before, root) or is_below(root, around))
         if not beside or around == b"/":
@@ -159,18 +168,29 @@ def _follow(files: LibraryFiles, db: sqlite3.Connection, before: bytes, now: byt
         if new == root or not _same_disk(new, now):
             continue
         images = _images(files, root)
-        if not _are_there(images, root, new):
+        here = [image for image in images if image[0] not in away]
+        if not _are_there(here or images, root, new):
             continue
         _LOG.info("%s is %s now, beside the library", printable(root), printable(new))
         moves = []
         for image in images:
-            target = _target(original_path(image[1]), root, new)
+            target = _target(image[1], root, new)  # the path of a displaced one is no file's
             outcome = _facts_there(image, target)
             moved = outcome if isinstance(outcome, FileFacts) else FileFacts(target, *image[2:4])
             moves.append((image, moved))
+        reasons = db.execute("SELECT * FROM whereabouts WHERE absence_id IS NOT NULL").fetchall()
         _relabel(files, db, moves)
+        db.executemany("INSERT OR REPLACE INTO whereabouts VALUES (?, ?, ?)", reasons)
         _relabel_rest(db, root, new, keep=False)
         files.catalog.bump(db)
+
+
+def _is_same_folder(before: bytes, now: bytes) -> bool:
+    """Whether a folder is only named in another way: through a link, or at a second mount."""
+    try:
+        return os.path.samefile(before, now)
+    except OSError:
+        return False
 
 
 def _same_disk(place: bytes, library: bytes) -> bool:
@@ -267,6 +287,34 @@ def _identify() -> Callable[[bytes], Identity]:
     return identity
 
 
+def _become(db: sqlite3.Connection, image: _Image, path: bytes) -> bool:
+    """Makes an image that which was indexed at a path with another content: its edited file.
+
+    Returns:
+        Whether there was one.
+    """
+    sql = f"SELECT image_id, {COLUMNS} FROM images WHERE path = ? AND content <> ?"
+    row = db.execute(sql, (path, image[4])).fetchone()
+    if row is None:
+        return False
+    edited = read_columns(row)
+    [before] = db.execute(
+        f"SELECT image_id, {COLUMNS} FROM images WHERE image_id = ?", (image[0],)
+    ).fetchall()
+    record = set_words(edited, words_of(edited).over(words_of(read_columns(before))))
+    if record.n_tiles == 0:
+        record = replace(record, first_row=-image[0])
+    rename_in_sessions(db, {edited.image_id: image[0]})
+    for table in ("images", "whereabouts"):
+        db.execute(f"DELETE FROM {table} WHERE image_id = ?", (edited.image_id,))
+    sets = ", ".join(f"{name.strip()} = ?" for name in COLUMNS.split(","))
+    values = (*column_values(record), image[0])
+    db.execute(f"UPDATE images SET {sets} WHERE image_id = ?", values)
+    place = place_of(path)
+    put_place(db, image[0], place, _identify()(place), newest_place(db))
+    return True
+
+
 def _merge(db: sqlite3.Connection, copies: Mapping[int, int], *, every: bool) -> None:
     """Merges images that were indexed as copies into those that have moved there.
 
@@ -287,9 +335,9 @@ def _merge(db: sqlite3.Connection, copies: Mapping[int, int], *, every: bool) ->
 
 
 def _relabel_rest(db: sqlite3.Connection, old: bytes, new: bytes, *, keep: bool) -> None:
-    """Moves roots, archives and skipped files below the old place. Inside a transaction."""
-    for table in ("archives", "skipped", "roots"):
-        paths = [row[0] for row in db.execute(f"SELECT path FROM {table}").fetchall()]
+    """Moves what else is kept by its path below the old place. Inside a transaction."""
+    for table in ("archives", "skipped", "roots", "dropped", "tombstones"):
+        paths = [row[0] for row in db.execute(f"SELECT DISTINCT path FROM {table}").fetchall()]
         for path in paths:
             if is_below(path, old):
                 row = (_target(path, old, new), path)

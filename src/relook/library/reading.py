@@ -30,7 +30,7 @@ from relook.encoders.base import Encoder
 from relook.library.image_words import words_beside
 from relook.library.known import Contents
 from relook.library.picture_facts import embedded_words
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words, with_words
 from relook.library.report import Clock
 
 if TYPE_CHECKING:
@@ -174,21 +174,6 @@ def read_ahead(
 
 def _too_large(n_bytes: int, limit: int) -> ImageError:
     return ImageError("file_too_large", f"it has {n_bytes:,} bytes; the limit is {limit:,}")
-
-
-def words_of(record: ImageRecord) -> Words:
-    """The words of a record."""
-    return Words(record.title, record.caption, record.metadata)
-
-
-def set_words(record: ImageRecord, words: Words) -> ImageRecord:
-    """The record with these words in place of its own."""
-    return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
-
-
-def with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
-    """The record with these words, and its own where these are empty."""
-    return record if words is None else set_words(record, words.over(words_of(record)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +105,18 @@ class Words:
             self.caption or other.caption,
             {**other.metadata, **self.metadata},
         )
+
+
+def words_of(record: ImageRecord) -> Words:
+    """The words of a record."""
+    return Words(record.title, record.caption, record.metadata)
+
+
+def set_words(record: ImageRecord, words: Words) -> ImageRecord:
+    """The record with these words in place of its own."""
+    return replace(record, title=words.title, caption=words.caption, metadata=words.metadata)
+
+
+def with_words(record: ImageRecord, words: Words | None) -> ImageRecord:
+    """The record with these words, and its own where these are empty."""
+    return record if words is None else set_words(record, words.over(words_of(record)))

@@ -27,6 +27,7 @@ from relook.core.leftovers import sweep_files
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
+from relook.library.backup import Backup
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_catalog import mend_rows
@@ -35,8 +36,8 @@ from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
+from relook.library.restore import make_again, take_from_backup
 from relook.library.row_table import ROWS_FILE
-from relook.library.salvage import salvage
 from relook.library.snapshot import vectors_number, vectors_path
 from relook.library.sqlite_errors import database_error
 from relook.library.tombstones import drop
@@ -81,6 +82,8 @@ def repair(
                 if after.sound or after.findings == before.findings:
                     break
                 mending.report = after
+            if after.sound and (mending.done or after.has("bad_backup")):
+                mending.back_up(after)
         except StorageError:
             raise
         except sqlite3.DatabaseError as error:
@@ -123,7 +126,7 @@ class _Mending:
         """Mends from the bottom up: what comes later builds on what came before."""
         self._manifest()
         if self.report.has("bad_catalog"):
-            self._salvage()
+            self._restore()
             self.report = check(self._folder, self._settings, self._progress)
         if not self.report.has("bad_catalog"):
             self._rows()
@@ -144,39 +147,50 @@ class _Mending:
             self.done.append("took the manifest that a stop had left beside the damaged one")
             self.report = check(self._folder, self._settings, self._progress)
 
-    def _salvage(self) -> None:
+    def _restore(self) -> None:
         """Puts a new catalog in place of the damaged one, which stays beside it."""
         path, new = self._folder / CATALOG, self._folder / f"{CATALOG}.new"
-        self._progress(Progress("reading the damaged catalog"))
+        self._progress(Progress("restoring the catalog"))
         for old in (new, *_logs(new)):
             old.unlink(missing_ok=True)
-        saved = {}
+        kept = None
         if path.exists():
             _alone(path)
             kept = self._keep(path)
-            saved = salvage(kept, new)
-            for log in _logs(kept):
-                if log.exists() and (log.name.endswith("-shm") or not log.stat().st_size):
-                    log.unlink()
-            for log in _logs(path):  # of the damaged one: the new one has none
-                log.unlink(missing_ok=True)
-            new.replace(path)
-        else:
-            Catalog(path, writable=True).close()
-        self._name_vectors(path)
-        message = ", ".join(f"{n:,} {name}" for name, n in saved.items()) or "nothing"
-        self.done.append(f"began a new catalog with what could be read: {message}")
-
-    def _name_vectors(self, path: Path) -> None:
-        """Makes a new catalog name the existing file of vectors; drops the kept row table."""
+        message = make_again(self._folder, kept, new)
+        self._name_vectors(new)
+        for log in () if kept is None else _logs(kept):
+            if log.exists() and (log.name.endswith("-shm") or not log.stat().st_size):
+                log.unlink()
+        for log in _logs(path):  # of the damaged one: the new one has none
+            log.unlink(missing_ok=True)
         (self._folder / ROWS_FILE).unlink(missing_ok=True)
+        new.replace(path)
+        self.done.append(message)
+
+    def _name_vectors(self, new: Path) -> None:
+        """Makes a new catalog name the existing file of vectors.
+
+        Where its rows are of another file, as before a compaction or an upgrade, every image
+        waits to be indexed again.
+        """
         numbers = [vectors_number(file) for file in self._folder.glob("vectors*.f16")]
-        with closing(Catalog(path, writable=True)) as catalog:
+        with closing(Catalog(new, writable=True)) as catalog:
             if numbers and catalog.vectors_file() not in numbers:
                 with catalog.transaction() as db:
-                    row = ("vectors_file", max(numbers))
-                    db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", row)
-                self.done.append(f"took {vectors_path(self._folder, row[1]).name} for the vectors")
+                    drop(
+                        db, [image_id for (image_id,) in db.execute("SELECT image_id FROM images")]
+                    )
+                    db.execute("DELETE FROM sums")
+                    db.execute("UPDATE judgements SET crop = NULL")
+                    catalog.set_counter(db, "vectors_file", max(numbers))
+                    if not self.report.has("bad_manifest"):
+                        number = Manifest.read(self._folder).fingerprint.number
+                        catalog.set_counter(db, "encoder", number)
+                    catalog.bump(db, 0)
+                name = vectors_path(self._folder, max(numbers)).name
+                self.done.append(f"took {name} for the vectors; index the pictures again")
+            catalog.ask("PRAGMA journal_mode=DELETE")
 
     def _keep(self, path: Path) -> Path:
         """Copies a damaged file, with SQLite's log, to a name beside it."""
@@ -187,6 +201,12 @@ class _Mending:
             shutil.copy2(wal, kept_wal)
         self.kept.append(str(kept))
         return kept
+
+    def back_up(self, after: CheckReport) -> None:
+        """Makes a backup of the mended catalog."""
+        if not Backup(self._folder / CATALOG).make() and after.has("bad_backup"):
+            self.done.append("made another backup of the catalog")
+            after.notes = [note for note in after.notes if note.code != "bad_backup"]
 
     def _rows(self) -> None:
         """Takes damaged rows out of the catalog, after keeping a copy of it."""
@@ -206,6 +226,8 @@ class _Mending:
                 for first, end in ranges:
                     db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",
                                (end, first))  # fmt: skip
+                if sessions and (n := take_from_backup(self._folder, db)):
+                    self.done.append(f"took {n} rows of sessions from the backup")
                 self.done += mend_sessions(db) if sessions else []
                 catalog.bump(db, report.counts["rows"])
         if ids:

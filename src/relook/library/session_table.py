@@ -21,7 +21,7 @@ from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import sweep_tombstones
 
-_SCHEMA = """
+SESSIONS = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -54,10 +54,11 @@ CREATE TABLE IF NOT EXISTS judgements (
 );
 CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
+"""The tables of sessions, as SQL."""
 _UNDONE = """
 CREATE TABLE IF NOT EXISTS undone_steps (
     undo_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    session_id TEXT NOT NULL REFERENCES sessions,
+    session_id TEXT NOT NULL,
     step TEXT NOT NULL
 )
 """
@@ -74,7 +75,7 @@ class SessionTable:
         self._catalog = catalog
         if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'judgements'"):
             with catalog.transaction() as db:
-                for statement in _SCHEMA.split(";"):
+                for statement in SESSIONS.split(";"):
                     db.execute(statement)
 
     def together(self) -> AbstractContextManager[Any]:

@@ -75,7 +75,7 @@ def database_error(path: Path, error: Exception) -> LibraryError:
     return LibraryFormatError(
         "bad_catalog",
         f"{path} is not a readable catalog: {error}",
-        "relook doctor --repair keeps all that can be read; or restore it from a backup",
+        "relook doctor --repair makes it again from its backup",
     )
 
 

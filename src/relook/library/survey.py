@@ -28,8 +28,7 @@ from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
 from relook.library.known import KnownFiles
 from relook.library.left_out import Rules
-from relook.library.reading import with_words
-from relook.library.records import FileFacts, SkippedFile
+from relook.library.records import FileFacts, SkippedFile, with_words
 from relook.library.report import Clock
 from relook.library.scan import Scan
 
