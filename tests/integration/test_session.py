@@ -18,6 +18,7 @@ import relook.feedback.strategies
 from relook.app.models import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
+from relook.learning.attentive import Attentive, Size, write_afs
 from relook.search.explain import influence
 from relook.testing.fakes import ColourEncoder, patched
 
@@ -260,6 +261,8 @@ def test_a_box_needs_the_picture_file(library: relook.Library, pictures: Path) -
 @pytest.mark.parametrize("strategy", relook.feedback.strategies.STRATEGIES)
 def test_every_strategy_takes_any_judgements(library: relook.Library, strategy: str) -> None:
     """None at all, only irrelevant ones, contradictory captions, and a hundred of them."""
+    weights = Attentive(16, Size(8, 2, 1))
+    write_afs(weights, ColourEncoder().fingerprint, {}, library.folder / "afs.onnx")
     session = library.look("red", limit=2)
     assert len(session.again(strategy)) == 2
     session.go(0)

@@ -22,6 +22,7 @@ from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
 from relook.search.fit import FitScale, LookedFor, distinct, fit_scale
+from relook.search.summariser import summariser_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,10 @@ class Gallery:
     def evidence(self, query: Floats, marks: Sequence[Mark], first_page: Ints) -> Evidence:
         """The template with this query and these marks."""
         items = tuple(self._judged(number, mark) for number, mark in enumerate(marks))
-        page = self.tiles[first_page, 0]  # [k, d]
-        return replace(self.template, query=query, items=items, first_page=page)
+        page = self.tiles[first_page]  # [k, t, d]
+        return replace(
+            self.template, query=query, items=items, first_page=page[:, 0], first_tiles=tuple(page)
+        )
 
     def _judged(self, number: int, mark: Mark) -> Judged:
         tiles = self.tiles[mark.image]  # [t, d]
@@ -242,8 +245,12 @@ def _marks(page: Ints, label: Ints, protocol: Protocol) -> list[Mark]:
     return made[: protocol.marks] if protocol.marks is not None else made
 
 
-def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
+def gallery_of(engine: Engine, afs: str = "") -> tuple[Gallery, dict[str, int]]:
     """The library's vectors as a gallery, and file name -> position in it.
+
+    Args:
+        engine: Of the library.
+        afs: File of a trained summariser; the library's own when empty.
 
     Raises:
         InputError: `uneven_tiles` when images have different numbers of tiles.
@@ -262,8 +269,11 @@ def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
     at = {int(image_id): n for n, image_id in enumerate(table[:, 2])}
     images = engine.files.catalog.each_image()
     index = {image.path.name: at[image.image_id] for image in images if image.image_id in at}
-    scale = fit_scale(engine.files, engine.encoder)
-    return Gallery(tiles, template(engine.files, engine.encoder), scale=scale), index
+    known = template(engine.files, engine.encoder)
+    summariser = summariser_of(engine.files, engine.encoder.fingerprint, afs)
+    return Gallery(
+        tiles, replace(known, summariser=summariser), scale=fit_scale(engine.files, engine.encoder)
+    ), index
 
 
 def tasks_of(engine: Engine, wanted: Sequence[Wanted], index: Mapping[str, int]) -> list[Task]:

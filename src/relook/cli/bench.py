@@ -16,24 +16,23 @@ from relook.bench.query_files import known_items, read_captions, read_concepts, 
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.bench_answers import answers, ask
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.bench_paper import paper, playable
+from relook.cli.options import JsonOption, LibraryOption, SplitOption
 from relook.cli.output import counter, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
+from relook.search.summariser import summariser_of
 
 if TYPE_CHECKING:
     from relook.bench.identify import IdentifyResult
 
 _PROTOCOL = Protocol()
 
-SplitOption = Annotated[
-    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
-]
-
 app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
 app.command("answers")(answers)
 app.command("ask")(ask)
+app.command("paper")(paper)
 
 
 @app.command("identify")
@@ -198,12 +197,14 @@ def feedback(
     """Simulated people mark pages: what feedback finds, against no feedback at equal views."""
     if (queries is None) == (captions is None):
         raise typer.BadParameter("give either --queries or --captions")
-    names = list(STRATEGIES) if strategies == ["all"] else strategies or [DEFAULT]
-    arms = {name: named_strategy(name) for name in names}
+    names = strategies or [DEFAULT]
     protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
     with Library(library) as lib, progress_bar(as_json) as progress:
         gallery, index = gallery_of(lib.engine)
+        if names == ["all"]:
+            names = playable(STRATEGIES, summariser_of(lib.files, lib.engine.encoder.fingerprint))
+        arms = {name: named_strategy(name) for name in names}
         tasks = tasks_of(lib.engine, wanted, index)
         reports = compare(gallery, tasks, arms, protocol, counter("playing", progress))
     if plot:

@@ -33,6 +33,7 @@ from relook.cli import (
     model,
     search,
     serve,
+    train,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
@@ -76,6 +77,7 @@ app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
 app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
 app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
+app.add_typer(train.app, name="train", rich_help_panel=_OTHERS)
 app.add_typer(export_import.export_app, name="export", rich_help_panel=_OTHERS)
 app.add_typer(export_import.import_app, name="import", rich_help_panel=_OTHERS)
 

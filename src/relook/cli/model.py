@@ -31,8 +31,8 @@ _NOTE = (
     "tower: of pictures, and pixels of its input. words: languages, or how many of them. COCO:"
     " how often the first of 5,000 pictures is the one that a caption is of, in percent, as"
     " published. ms: a pass of one picture in float32 on ONNX Runtime, see docs/backbones.md;"
-    " a picture takes 5, with --tiles none 1. here: on this machine; relook model fetch NAME"
-    " brings it. --json has sources and hub ids.\n"
+    " a picture takes 5, with --tiles none 1. Apple AMLR: for research only. here: on this machine;"
+    " relook model fetch NAME brings it. --json has sources and hub ids.\n"
 )
 
 
@@ -53,7 +53,8 @@ def list_models(as_json: JsonOption = False) -> None:
         ["name", "tower", "MB", "words", "COCO", "ms", "licence", "here"],
         [
             (
-                fact["name"], fact["shape"].removeprefix("ViT-").removesuffix(" px"),
+                fact["name"],
+                fact["shape"].removeprefix("ViT-").removesuffix(" px").replace(",", ""),
                 f"{fact['n_mb']:,}",
                 fact["languages"].removesuffix(" languages").replace("about ", "~"),
                 _shown(fact["coco_recall_1"]), _shown(fact["ms"]), fact["licence"],
@@ -107,11 +108,10 @@ def fetch(
     spec = resolve(ModelSpec.parse(model)).with_options(revision=revision)
     revision = spec.options.get("revision", "")
     if spec.kind == "onnx":
-        spec.check_options(("revision", "variant", "tiles"))
+        spec.check_options(("revision", "variant", "size", "tiles"))
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
-        variant = spec.options.get("variant", "")
         with progress_bar(as_json) as progress:
-            fetched = onnx_folder.fetch(spec.model, revision, variant, progress)
+            fetched = onnx_folder.fetch(spec.model, spec.options, progress)
     elif spec.model:
         with progress_bar(as_json) as progress:
             fetched = fetch_checkpoint(spec.model, revision, progress)

@@ -16,6 +16,7 @@ from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_values import Judgement
+from relook.search.summariser import summariser_of
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -53,6 +54,7 @@ def gather(
     first_page: Sequence[int],
     files: LibraryFiles,
     encoder: Encoder,
+    afs: str = "",
 ) -> tuple[Evidence, tuple[str, ...]]:
     """Evidence of one round.
 
@@ -63,6 +65,7 @@ def gather(
         first_page: Image ids that the first query showed, best first.
         files: The open library.
         encoder: Its encoder.
+        afs: File of a trained summariser; the library's own when empty.
 
     Returns:
         The evidence, and notes about judgements that cannot count at present.
@@ -83,12 +86,15 @@ def gather(
     items = with_captions(
         [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
     )
+    tiles = _tiles(first_page, files)
     evidence = replace(
         template(files, encoder),
         query=query,
         items=items,
-        first_page=_wholes(first_page, files),
+        first_page=_wholes(tiles, files.vectors.dim),
+        first_tiles=tiles,
         words=words_typed(typed, encoder),
+        summariser=summariser_of(files, encoder.fingerprint, afs),
     )
     return evidence, notes
 
@@ -226,10 +232,20 @@ def _phrases(text: str) -> list[str]:
     return [part for phrase in text.split(", ") if (part := phrase.strip(" .\n\t"))]
 
 
-def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:
-    """[k, d] whole-picture vectors of those images that are still there."""
+def _tiles(image_ids: Sequence[int], files: LibraryFiles) -> tuple[Floats, ...]:
+    """[t, d] vectors of each of those images that are still there."""
     places = files.now.places(np.array(image_ids, np.int64))
-    return files.vectors.rows(files.row_table[places[places >= 0], 0])
+    spans = files.row_table[places[places >= 0], :2]  # [k, 2]: first row, how many
+    rows = [np.arange(first, first + n) for first, n in spans.tolist()]
+    if not rows:
+        return ()
+    ends = np.cumsum(spans[:, 1])
+    return tuple(np.split(files.vectors.rows(np.concatenate(rows)), ends[:-1]))
+
+
+def _wholes(tiles: Sequence[Floats], dim: int) -> Floats:
+    """[k, d] whole-picture vectors of images with these tiles."""
+    return np.stack([own[0] for own in tiles]) if tiles else np.zeros((0, dim), np.float32)
 
 
 def _mean(vectors: Floats) -> Floats | None:

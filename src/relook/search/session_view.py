@@ -156,8 +156,9 @@ class SessionView:
         first = [image_id for image_id, _, _ in self._first.hits]
         judgements = self._with_crops(judgements)
         evidence, notes = gather(
-            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder
-        )
+            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder,
+            self.feedback.afs,
+        )  # fmt: skip
         check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
         chosen = configured(self.feedback, strategy)
         scorer = chosen(evidence)
