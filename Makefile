@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# What developers run besides relook itself: ONNX Runtime reports its use unless it is told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test faults lint types house docs smoke bench fuzz soak audit release clean
 

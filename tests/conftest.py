@@ -19,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_homes] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     for name in [name for name in os.environ if name.startswith("RELOOK_") and name not in OURS]:
         del os.environ[name]
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that load ONNX Runtime themselves
     for kind in KINDS:
         os.environ[f"XDG_{kind}_HOME"] = os.path.join(config.stash[_homes].name, "shared", kind)
 

@@ -1,6 +1,7 @@
 """--config and `relook config`: what wins, what is shown, and the shipped files."""
 
 import json
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,14 @@ from relook.app.configured import SECTIONS, config_of, shipped, user_file
 from relook.captioners.prompts import shipped_prompts
 from relook.cli.main import main
 from relook.core.config_file import Setting
+from relook.core.errors import StorageError
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.encoders.spec import ModelSpec
 from relook.feedback.strategies import strategy
+from relook.gateway.server_settings import ServerSettings
+from relook.rag.cache import ResultCache
+from relook.rag.consent import Consent
+from relook.testing import ColourEncoder, solid
 
 DOCS = Path(__file__).parents[2] / "docs"
 Run = Callable[..., tuple[int, str, str]]
@@ -264,3 +270,33 @@ def test_a_device_is_not_for_the_built_in_encoder_and_that_is_said(
 ) -> None:
     assert run("index", "--config", "a.toml", "-l", "other", "--device", "cuda")[0] == 0
     assert "device and precision are for hf: and st: encoders" in caplog.text
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, as a number alone is in a container."""
+    for name in ("HOME", "RELOOK_CONFIG", "RELOOK_LIBRARY"):
+        monkeypatch.delenv(name, raising=False)
+    for kind in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.delenv(f"XDG_{kind}_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+
+
+def test_a_user_without_a_home_can_name_a_library(
+    homeless: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "red"]) == 1
+    assert "error[no_home]: this user has no home folder" in capsys.readouterr().err
+    assert main(["doctor"]) == 0
+    assert "--library FOLDER" in capsys.readouterr().out
+    solid("red").save(tmp_path / "red.png")
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
+        library.add(tmp_path / "red.png")
+    assert main(["info", "--library", str(tmp_path / "library")]) == 0
+    assert not ServerSettings().cache.exists()
+    assert user_file() == Path(os.devnull, "relook", "config.toml")
+    consent = Consent()
+    assert not consent.allows("serpapi")
+    with pytest.raises(StorageError):
+        consent.allow("serpapi")
+    assert ResultCache().folder == Path(os.devnull, "relook", "providers")

@@ -1,11 +1,16 @@
 """Where a graph runs: what is asked for, or an error."""
 
+import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import pytest
 
+import relook
 from relook.core.errors import InputError
 from relook.encoders.devices import choose_device, open_session
 
@@ -84,3 +89,44 @@ def test_a_device_that_fails_is_no_slower_run(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match="cannot use cuda here") as raised:
         open_session(Path("graph.onnx"), "cuda")
     assert "--device cpu" in raised.value.hint
+
+
+def test_only_one_module_loads_onnx_runtime() -> None:
+    """Another could load it before it is told to report to nobody."""
+    root = Path(relook.__file__).parent
+    loading = []
+    for file in sorted(root.rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        typed = [
+            node
+            for block in ast.walk(tree)
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+            for node in ast.walk(block)
+        ]
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if node not in typed and any(name.split(".")[0] == "onnxruntime" for name in names):
+                loading.append(file.relative_to(root).as_posix())
+    # The second one calls `runtime` first.
+    assert set(loading) == {"encoders/devices.py", "encoders/onnx_export.py"}
+
+
+def test_a_search_leaves_no_trace_of_onnx_runtimes_reports(tmp_path: Path) -> None:
+    """Neither the identifier of the machine nor the store of reports that wait to be sent."""
+    told = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    script = (
+        "import os, sys\n"
+        "from relook.encoders.builtin import BuiltinEncoder\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "BuiltinEncoder().encode_texts(['a dog'])\n"
+        "assert 'onnxruntime' in sys.modules\n"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+    )
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**told, **homes, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.rglob("*")) == []

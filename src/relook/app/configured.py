@@ -12,8 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import platformdirs
-
 from relook.app.facade import Library
 from relook.app.paths import PathLike
 from relook.core.config_file import Config, load_config
@@ -28,6 +26,7 @@ from relook.core.settings import (
     SearchSettings,
     SessionLimits,
 )
+from relook.core.user_folders import config_folder
 
 _CORE = "relook.core.settings:"
 SECTIONS: Mapping[str, str] = MappingProxyType(
@@ -64,10 +63,7 @@ _FOLDER = Path(__file__).parents[1] / "configs"
 
 def user_file() -> Path:
     """The configuration file of this user, which need not be there."""
-    named = os.environ.get("RELOOK_CONFIG")
-    if named:
-        return Path(os.path.expanduser(named)) / "config.toml"
-    return platformdirs.user_config_path("relook", appauthor=False) / "config.toml"
+    return config_folder() / "config.toml"
 
 
 def shipped() -> dict[str, Path]:

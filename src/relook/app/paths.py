@@ -6,18 +6,21 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 from relook.core.picture_paths import is_url, spellings
+from relook.core.user_folders import data_folder
 
 PathLike = str | os.PathLike[str]
 
 
 def default_library() -> Path:
-    """The library used when none is named: `$RELOOK_LIBRARY`, or one place per user."""
+    """The library used when none is named: `$RELOOK_LIBRARY`, or one place per user.
+
+    Raises:
+        InputError: `no_home`.
+    """
     if folder := os.environ.get("RELOOK_LIBRARY"):
         return expanded(folder)
-    return platformdirs.user_data_path("relook", appauthor=False) / "library"
+    return data_folder() / "library"
 
 
 def library_folder(folder: PathLike | None) -> Path:

@@ -271,9 +271,8 @@ def gallery_of(engine: Engine, afs: str = "") -> tuple[Gallery, dict[str, int]]:
     index = {image.path.name: at[image.image_id] for image in images if image.image_id in at}
     known = template(engine.files, engine.encoder)
     summariser = summariser_of(engine.files, engine.encoder.fingerprint, afs)
-    return Gallery(
-        tiles, replace(known, summariser=summariser), scale=fit_scale(engine.files, engine.encoder)
-    ), index
+    scale = fit_scale(engine.files, engine.encoder)
+    return Gallery(tiles, replace(known, summariser=summariser), scale=scale), index
 
 
 def tasks_of(engine: Engine, wanted: Sequence[Wanted], index: Mapping[str, int]) -> list[Task]:

@@ -20,7 +20,7 @@ from relook.app.upkeep import index_recall
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
-from relook.core.errors import RelookError
+from relook.core.errors import InputError, RelookError
 from relook.core.leftovers import ended_folders, sweep_folders
 from relook.core.progress import duration
 from relook.core.untrusted import TEMPORARY
@@ -113,7 +113,10 @@ def _check_model() -> dict[str, Any]:
 
 
 def _check_library(named: Any) -> dict[str, Any]:
-    folder = library_folder(named)
+    try:
+        folder = library_folder(named)
+    except InputError as error:  # there is no place for one; everything else may still be used
+        return {"check": "library", "ok": True, "told": f"{error.message}; {error.hint}"}
     if not Manifest.exists(folder):
         missing = f"none yet at {folder}; make it with: relook index FOLDER"
         return {"check": "library", "ok": True, "told": missing}

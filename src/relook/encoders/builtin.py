@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError
@@ -38,6 +37,7 @@ from relook.encoders.devices import open_session
 from relook.encoders.spec import ModelSpec, kind_of_folder
 
 if TYPE_CHECKING:
+    import onnxruntime
     from PIL import Image
 
 _MAX_WORD_CHARS = 100

@@ -1,13 +1,17 @@
 """Where a model runs, torch's or ONNX Runtime's, in what precision, and how many at once.
 
-Layer: encoders.
+Layer: encoders. The only module that loads ONNX Runtime: its official builds from 1.31 on report
+to Microsoft, and keep an identifier of the machine for that, unless they are told not to before
+they are loaded.
 
-Source: ONNX Runtime's documentation of execution providers and of session options.
+Source: ONNX Runtime's documentation of execution providers and of session options; its
+`Privacy.md`, "Disabling Telemetry".
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -16,12 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import onnxruntime
 from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError, RelookError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import onnxruntime
     import torch
 
     from relook.encoders.onnx_folder import OnnxFolder
@@ -228,6 +234,15 @@ _AUTOMATIC = ("cuda", "openvino", "cpu")
 _DEVICE = re.compile(r"([a-z]+)(?::(\d+))?\Z")
 
 
+def runtime() -> ModuleType:
+    """ONNX Runtime, loaded so that it sends nothing, unless the person's environment says else."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when the library is loaded
+    import onnxruntime
+
+    module: ModuleType = onnxruntime
+    return module
+
+
 def choose_device(device: str = "auto") -> str:
     """The device that a graph runs on.
 
@@ -238,7 +253,8 @@ def choose_device(device: str = "auto") -> str:
     Raises:
         InputError: `bad_device`.
     """
-    there = onnxruntime.get_available_providers()
+    ort = runtime()
+    there = ort.get_available_providers()
     if device == "auto":
         return next(name for name in _AUTOMATIC if _PROVIDERS[name] in there)
     kind, number = _parts(device)
@@ -246,7 +262,7 @@ def choose_device(device: str = "auto") -> str:
         usable = ", ".join(name for name, provider in _PROVIDERS.items() if provider in there)
         raise InputError(
             "bad_device",
-            f"there is no device {device!r} that ONNX Runtime {onnxruntime.__version__} can use",
+            f"there is no device {device!r} that ONNX Runtime {ort.__version__} can use",
             f"use {usable}, or leave --device out; onnxruntime-gpu brings cuda,"
             " onnxruntime-openvino openvino",
         )
@@ -273,7 +289,8 @@ def open_session(
         InputError: `bad_device` when the device does not take it; what ONNX Runtime raises for
             a file that it cannot load.
     """
-    options = onnxruntime.SessionOptions()
+    ort = runtime()
+    options = ort.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.log_severity_level = 3
     # Idle threads would otherwise spin and take the core from the decoding threads.
@@ -288,7 +305,9 @@ def open_session(
     wanted: list[Any] = [(provider, {"device_id": number})] if number else [provider]
     if kind != "cpu":
         wanted.append(_PROVIDERS["cpu"])  # for operators that the device has not
-    session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    session: onnxruntime.InferenceSession = ort.InferenceSession(
+        str(path), options, providers=wanted
+    )
     if session.get_providers()[0] != provider:  # it goes on without, and only logs why
         raise InputError(
             "bad_device",

@@ -23,6 +23,7 @@ import numpy as np
 from relook.core.errors import InputError, ModelError, disk_error
 from relook.core.registry import import_extra
 from relook.core.vectors import Floats
+from relook.encoders.devices import runtime
 from relook.encoders.hf import HfEncoder
 from relook.encoders.loading import quiet
 from relook.encoders.onnx import OnnxEncoder
@@ -254,6 +255,7 @@ def _checked(
 
 
 def _quantise(source: Path, target: Path) -> None:
+    runtime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

@@ -8,10 +8,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from relook.core.errors import InputError
 from relook.core.settings import setting
+from relook.core.user_folders import cache_folder
 
 _MEGABYTE = 1024**2
 _MIN_TOKEN = 16
@@ -35,7 +34,7 @@ class ServerSettings:
         (), "folders below which pictures may be indexed from the page, besides the libraries' own"
     )
     cache: Path = setting(
-        lambda: platformdirs.user_cache_path("relook", False) / "thumbnails",
+        lambda: cache_folder() / "thumbnails",
         "folder of the thumbnails", shown="the user's cache folder",
     )  # fmt: skip
     cache_bytes: int = setting(512 * _MEGABYTE, "largest size of that folder", low=0)

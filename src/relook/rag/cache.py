@@ -15,9 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import platformdirs
-
 from relook.core.errors import InputError
+from relook.core.user_folders import cache_folder
 from relook.providers.base import Lookup, Provider, ProviderResult, Subject
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ _MAX_FILES = 5_000
 def default_cache_folder() -> Path:
     """Where answers are kept: `$RELOOK_CACHE/providers`, or one place per user."""
     named = os.environ.get("RELOOK_CACHE")
-    folder = Path(os.path.expanduser(named)) if named else platformdirs.user_cache_path("relook")
+    folder = Path(os.path.expanduser(named)) if named else cache_folder()
     return folder / "providers"
 
 

@@ -13,16 +13,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import platformdirs
-
 from relook.core.errors import StorageError
+from relook.core.user_folders import config_folder
 
 
 def default_consent_file() -> Path:
     """Where agreements are kept: `$RELOOK_CONFIG/consent.json`, or one place per user."""
-    named = os.environ.get("RELOOK_CONFIG")
-    folder = Path(os.path.expanduser(named)) if named else platformdirs.user_config_path("relook")
-    return folder / "consent.json"
+    return config_folder() / "consent.json"
 
 
 class Consent:

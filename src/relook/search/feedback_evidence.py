@@ -83,10 +83,10 @@ def gather(
         if item is None
     )
     counting = [(judgement, item) for judgement, item in judged if item is not None]
+    tiles = _tiles(first_page, files)
     items = with_captions(
         [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
     )
-    tiles = _tiles(first_page, files)
     evidence = replace(
         template(files, encoder),
         query=query,
