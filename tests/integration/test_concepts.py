@@ -1,12 +1,13 @@
 """Concepts: what a session learnt, under a name: used, changed, merged, shared, upgraded."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from relook.library.salvage import salvage
 from session_parts import id_of
 from upgrade_parts import NewEncoder, OldEncoder
 
@@ -17,6 +18,7 @@ from relook.core.types import Box, Part, Query
 from relook.encoders import ENCODERS
 from relook.encoders.base import Fingerprint
 from relook.library.concept_values import ConceptChange, ExampleChange
+from relook.library.restore import make_again
 from relook.search.concept_file import add_concept, export_concept
 from relook.search.concept_fit import fitted_again
 from relook.testing import ColourEncoder, patched, solid
@@ -387,5 +389,9 @@ def test_a_damaged_catalog_is_saved_with_its_concepts_and_a_bad_example_costs_on
     assert (len(concept.examples), concept.query) == (2, None)
     assert len(concept.problems) == 2
     assert library.search("@van")[0].path.name.startswith("red")
-    saved = salvage(library.folder / "catalog.sqlite3", tmp_path / "new.sqlite3")
-    assert (saved["concepts"], saved["concept_examples"]) == (1, 3)
+    made = tmp_path / "new.sqlite3"
+    make_again(tmp_path / "no backup", library.folder / "catalog.sqlite3", made)
+    with closing(sqlite3.connect(made)) as db:
+        counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                  for table in ("concepts", "concept_examples")]  # fmt: skip
+    assert counts == [1, 3]

@@ -25,7 +25,7 @@ from relook.library.concept_values import Concept, ConceptExample, concept_name
 from relook.library.session_rows import MAX_TEXT, Weight, read_json, read_query
 from relook.library.tombstones import sweep_tombstones
 
-_SCHEMA = """
+CONCEPTS = """
 CREATE TABLE IF NOT EXISTS concepts (
     concept_id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS concepts (
 );
 CREATE TABLE IF NOT EXISTS concept_examples (
     example_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    concept_id INTEGER NOT NULL REFERENCES concepts,
+    concept_id INTEGER NOT NULL,
     image_id INTEGER,
     content BLOB NOT NULL,
     path TEXT NOT NULL,
@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS concept_examples (
 );
 CREATE INDEX IF NOT EXISTS concept_examples_concept ON concept_examples (concept_id);
 """
+"""The tables of concepts, as SQL."""
 _CONCEPT = (
     "concept_id, CAST(name AS BLOB), CAST(query AS BLOB), CAST(relevant_words AS BLOB),"
     " CAST(irrelevant_words AS BLOB), CAST(strategy AS BLOB), CAST(encoder AS BLOB), vector,"
@@ -199,7 +200,7 @@ class ConceptTable:
         """Makes the tables, where they are missing."""
         if not self._is_there():
             with self._catalog.transaction() as db:
-                for statement in _SCHEMA.split(";"):
+                for statement in CONCEPTS.split(";"):
                     db.execute(statement)
 
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:

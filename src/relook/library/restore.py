@@ -247,7 +247,7 @@ def _never_again(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
     with contextlib.suppress(*_TORN):
         ids += [seq for (seq,) in old.execute("SELECT seq FROM sqlite_sequence"
                                               " WHERE name = 'images'")]  # fmt: skip
-    for table in ("images", "judgements", "dropped", "tombstones", "concept_examples"):
+    for table in ("images", "judgements", "concept_examples", "dropped", "tombstones"):
         ids += [image_id for (image_id,) in db.execute(f"SELECT image_id FROM {table}")]
     ids += [image_id for (image_id,) in db.execute(_SHOWN)]
     last = max(value for value in ids if isinstance(value, int) and value < _MOST_ID)

@@ -58,7 +58,7 @@ CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 _UNDONE = """
 CREATE TABLE IF NOT EXISTS undone_steps (
     undo_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    session_id TEXT NOT NULL REFERENCES sessions,
+    session_id TEXT NOT NULL,
     step TEXT NOT NULL
 )
 """

@@ -34,6 +34,7 @@ from relook.search.feedback_evidence import (
 from relook.search.fit import usual_score
 
 _RANKERS = "concepts"
+_OF_A_PAGE = ("afs", "prf")  # ways that read a first page, which a concept has not
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _fit(concept: Concept, files: LibraryFiles, encoder: Encoder) -> Floats:
         items=with_captions(items, [example.caption for example in examples], encoder),
         words=words_typed([typed], encoder),
     )
-    scorer = STRATEGIES.get(concept.strategy, STRATEGIES["auto"])(evidence)
+    name = "auto" if concept.strategy in _OF_A_PAGE else concept.strategy
+    scorer = STRATEGIES.get(name, STRATEGIES["auto"])(evidence)
     if scorer.vector is None:  # no concept is saved with such a strategy
         scorer = STRATEGIES["auto"](evidence)
     assert scorer.vector is not None
