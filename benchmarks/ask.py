@@ -31,13 +31,14 @@ from relook.core.secret import Secret
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.encoders.base import encode_images
 from relook.encoders.builtin import BuiltinEncoder
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.library import LibraryProvider
+from relook.providers.match import Match, MatchKind
 from relook.rag.cache import ResultCache
-from relook.rag.contact_sheet import contact_sheet
-from relook.rag.evidence_text import evidence_text
+from relook.rag.evidence import evidence_text
 from relook.rag.lookup import Gatherer
+from relook.rag.prompt import contact_sheet
 from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import Reply, serving
 

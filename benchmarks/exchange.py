@@ -20,7 +20,8 @@ from figures import Figure, parser, report, say
 
 from relook.core.types import WHOLE
 from relook.encoders.base import Fingerprint
-from relook.exchange.image_vectors import Entry, NewImages
+from relook.exchange.export import NewImages
+from relook.library.commit import Entry
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, ImageRecord

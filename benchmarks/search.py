@@ -28,10 +28,10 @@ from synthetic import make_library, real_tiles, text_queries
 
 from relook import Library
 from relook.app.indexing import text_queries as text_queries_of
+from relook.app.upkeep import measure_recall, sample_tiles
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
-from relook.search.engine import Filter
-from relook.search.recall import measure_recall, sample_tiles
+from relook.search.filtering import Filter
 
 TILES = 6
 N_BEST = 20

@@ -28,8 +28,6 @@ except ModuleNotFoundError as missing:
         "missing_extra", "relook.Client needs the package 'httpx'", "pip install 'relook[client]'"
     ) from missing
 
-__all__ = ["Client"]
-
 _API = "/api/v1"
 _CLASSES: Mapping[int, type[RelookError]] = {
     400: errors.InputError,

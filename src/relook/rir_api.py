@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletion
 
-__all__ = ["RIR_API", "search_by_image"]
-
 _LOG = logging.getLogger(__name__)
 _DEFAULT_MODEL, _MODEL_VARIABLE = "gpt-4o", "RELOOK_MODEL"
 _MAX_TOKENS = 200
@@ -226,8 +224,8 @@ async def search_by_image(
 
     result = await asyncio.to_thread(find)
     if result.outcome is not Outcome.FOUND or result.screenshot is None:
-        told = result.message or "nothing was found"
-        raise FetchError("no_results_page", f"no page of results: {told}", result.hint)
+        reason = result.message or "nothing was found"
+        raise FetchError("no_results_page", f"no page of results: {reason}", result.hint)
     path = Path(screenshot_path)
     _write_files(path.parent, {path.name: result.screenshot})
     return os.fspath(screenshot_path)

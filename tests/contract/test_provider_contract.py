@@ -13,18 +13,10 @@ import pytest
 from relook import Library
 from relook.app.finder import least_similarity, library_finder
 from relook.core.secret import Secret
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    Provider,
-    ProviderResult,
-    Sent,
-    Subject,
-)
+from relook.providers.base import Lookup, Near, Outcome, Provider, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
-from relook.providers.library import LibraryProvider, Near
+from relook.providers.library import LibraryProvider
+from relook.providers.match import Match, MatchKind, Sent
 from relook.providers.replay import Recorder, ReplayProvider
 from relook.providers.searxng import SearxngProvider
 from relook.providers.serpapi import (

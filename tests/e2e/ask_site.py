@@ -18,8 +18,6 @@ from relook.testing import COLOURS, ColourEncoder, solid
 from relook.testing.chat_server import ChatServer
 from relook.testing.web_server import picture_bytes
 
-__all__ = ["FAR", "Asking", "asking_site"]
-
 FAR = "openai:far@https://api.example.com/v1"
 WEB = (
     Match(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from relook.providers.base import Lookup, Match, Outcome, ProviderResult, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.lens_browser import BrowserOptions, LensBrowserProvider
+from relook.providers.match import Match
 from relook.testing import check_provider
 from relook.testing.web_server import Asked, Reply, WebServer, picture_bytes, serving
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
+from relook.providers.match import Match, MatchKind, Sent
 from relook.testing import solid
 
 TITLES = ("Rila Monastery, Bulgaria", "The Rila Monastery in 2014", "A church in Sofia")

@@ -19,7 +19,7 @@ from relook.core.picture_paths import split_member
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.exchange.export import export_webdataset
 from relook.library import reading, survey
-from relook.serving.originals import original
+from relook.serving.pictures import original
 from relook.testing import noise, patched, solid
 
 WRITERS = {"tar": write_tar, "zip": write_zip}

@@ -288,6 +288,21 @@ def test_wrong_usage_is_exit_code_2_with_nothing_on_stdout(
     assert "Usage" in err
 
 
+def test_the_help_begins_with_what_to_do_first(run: Run) -> None:
+    _, out, _ = run()
+    first = out.index("Start here")
+    for name in ("demo", "index", "search"):
+        assert first < out.index(f" {name} ") < out.index("Look after a library")
+    assert "relook demo" in out
+
+
+def test_a_shell_completes_commands(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    for name, value in (("_RELOOK_COMPLETE", "complete_bash"), ("COMP_WORDS", "relook se")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert run()[1].split() == ["search", "serve", "session"]
+
+
 def test_help_and_version(run: Run) -> None:
     assert run("--version") == (0, f"relook {relook.__version__}\n", "")
     code, out, err = run("--help")

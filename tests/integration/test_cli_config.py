@@ -189,11 +189,11 @@ def test_import_names_what_it_does_not_know(run: Run) -> None:
 
 
 def test_serve_takes_its_settings(run: Run, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import relook.server.run
+    import relook.server.app
 
     seen = {}
     monkeypatch.setattr(
-        relook.server.run.Server, "run",
+        relook.server.app.Server, "run",
         lambda self, sockets: seen.update(state=self.config.app.state.relook),
     )  # fmt: skip
     Path("b.toml").write_text(

@@ -12,7 +12,7 @@ from file_server import Served, serving
 from relook.core.download import Downloader, open_client
 from relook.core.errors import FetchError
 from relook.datasets.catalogue import Archive, Dataset
-from relook.datasets.records import read_record
+from relook.datasets.obtain import read_record
 
 DATA = bytes(range(256)) * 4000  # a megabyte
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()

@@ -13,11 +13,11 @@ from library_parts import many
 import relook
 from relook.app.exchange import import_faiss, whole_pictures
 from relook.core.errors import EncoderMismatchError, InputError, NotFoundError
+from relook.core.progress import Progress
 from relook.core.types import WHOLE
 from relook.encoders.base import encode_images
-from relook.exchange.export import export_faiss
-from relook.exchange.image_vectors import tiles_of
-from relook.library.report import Progress, Stop
+from relook.exchange.export import export_faiss, tiles_of
+from relook.library.report import Stop
 from relook.testing import ColourEncoder, noise
 
 N = 40

@@ -11,15 +11,8 @@ import pytest
 from provider_parts import local_subject, public_subject
 
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
-from relook.providers.base import (
-    Lookup,
-    Match,
-    MatchKind,
-    Outcome,
-    ProviderResult,
-    Sent,
-    Subject,
-)
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
+from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence

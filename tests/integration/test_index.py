@@ -14,7 +14,7 @@ from relook.core.types import Part, Query
 from relook.core.vectors import unit
 from relook.library.files import LibraryFiles
 from relook.library.records import FileFacts, ImageRecord
-from relook.search.engine import Filter
+from relook.search.filtering import Filter
 from relook.search.grammar import parse_query
 from relook.stores.exact import ExactStore
 from relook.stores.faiss_store import FaissStore

@@ -14,13 +14,14 @@ import pytest
 import relook
 from relook.app.indexing import run_with_index
 from relook.core.errors import InputError
+from relook.core.progress import Progress
 from relook.core.settings import SearchSettings
 from relook.core.vectors import unit
 from relook.library import index_worker
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, ImageRecord
-from relook.library.report import IndexReport, Progress, Stop
+from relook.library.report import IndexReport, Stop
 from relook.stores import ivf_build
 from relook.stores.exact import ExactStore
 from relook.stores.faiss_store import FaissStore

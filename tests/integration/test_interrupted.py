@@ -12,9 +12,9 @@ from library_parts import many
 from test_incremental import counts
 
 import relook
+from relook.core.progress import Progress
 from relook.core.settings import IndexSettings, SearchSettings
 from relook.library.catalog import Catalog
-from relook.library.report import Progress
 from relook.testing import noise
 
 

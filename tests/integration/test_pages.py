@@ -9,7 +9,8 @@ from provider_parts import public_subject
 
 from relook.core.errors import InputError, MissingExtraError
 from relook.core.settings import EvidenceSettings, WebLimits
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Sent, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
+from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.lookup import Gatherer
 from relook.rag.pages import PageReader, readable
 from relook.testing.web_server import Reply, WebServer, serving

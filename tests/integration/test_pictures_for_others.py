@@ -19,14 +19,14 @@ from relook.captioners.chat_captioner import ChatCaptioner
 from relook.core.images import decode, load, reencoded
 from relook.core.settings import ImageLimits
 from relook.library.records import ImageRecord
-from relook.mcp.pictures import small_jpeg
+from relook.mcp.replies import small_jpeg
 from relook.notebook.page_view import thumbnail_uri
-from relook.providers.base import Match, MatchKind, Subject
-from relook.rag.contact_sheet import contact_sheet
+from relook.providers.base import Subject
+from relook.providers.match import Match, MatchKind
 from relook.rag.evidence import Evidence, Item
-from relook.rag.prompt import build_prompt
+from relook.rag.prompt import build_prompt, contact_sheet
 from relook.rag.web_pictures import small_picture
-from relook.serving.originals import browser_picture, shrunk
+from relook.serving.pictures import browser_picture, shrunk
 from relook.testing import ColourEncoder, solid
 
 SECRET = b"PLANTED-51.5033N"

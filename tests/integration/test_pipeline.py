@@ -12,12 +12,13 @@ from library_parts import ids, many
 from test_incremental import counts
 
 import relook
+from relook.core.progress import Progress
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.library import known, reading, survey
 from relook.library.known import Contents, KnownFiles
 from relook.library.reading import PictureReader, Read
 from relook.library.records import FileFacts, SkippedFile
-from relook.library.report import STAGES, Clock, Progress
+from relook.library.report import STAGES, Clock
 from relook.library.scan import Scan
 from relook.library.vector_file import VectorFile
 from relook.testing import ColourEncoder, solid

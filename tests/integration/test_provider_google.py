@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from provider_parts import KEY, SECRET, local_subject, public_subject
 
-from relook.providers.base import Lookup, Match, MatchKind, Outcome, ProviderResult, Subject
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.google_vision import GoogleVisionProvider
+from relook.providers.match import Match, MatchKind
 from relook.testing.web_server import Reply, WebServer, serving
 
 PATH = "/v1/images:annotate"

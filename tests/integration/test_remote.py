@@ -29,7 +29,7 @@ from relook.core.images import load
 from relook.core.picture_paths import Address
 from relook.core.settings import ImageLimits
 from relook.library import reading
-from relook.serving.originals import original
+from relook.serving.pictures import original
 from relook.testing import noise, patched, solid
 
 RED, BLUE = picture(solid("red")), picture(solid("blue"))

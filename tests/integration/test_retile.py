@@ -12,9 +12,10 @@ from PIL import Image
 import relook
 from relook.app.exchange import import_faiss, retile, whole_pictures
 from relook.core.errors import InputError
+from relook.core.progress import Progress
 from relook.encoders.towers import TwoTowers
-from relook.exchange.image_vectors import tiles_of
-from relook.library.report import Progress, Stop
+from relook.exchange.export import tiles_of
+from relook.library.report import Stop
 from relook.testing.checkpoints import tiny_clip
 
 N = 70

@@ -12,7 +12,7 @@ from relook.core.errors import InputError, QueryError, RelookError
 from relook.core.settings import SearchSettings
 from relook.core.types import WHOLE, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
-from relook.search.engine import Filter
+from relook.search.filtering import Filter
 from relook.testing import ColourEncoder, noise, patched, solid
 
 NO_FOLD = SearchSettings(fold=False)

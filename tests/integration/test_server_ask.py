@@ -20,9 +20,10 @@ from relook.app.asking import Asking
 from relook.core.errors import NotFoundError
 from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
-from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
+from relook.providers.base import Outcome, ProviderResult
+from relook.providers.match import Match, MatchKind
 from relook.rag.consent import Consent
-from relook.server.picture_caches import Screenshots
+from relook.server.state import Screenshots
 from relook.testing.chat_server import Handler
 
 pytestmark = pytest.mark.usefixtures("own_config")

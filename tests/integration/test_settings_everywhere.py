@@ -73,7 +73,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         told.libraries, told.server, told.asking = list(libraries), settings, asking
         raise SystemExit(0)
 
-    from relook.cli import config_flags, mcp, serve
+    from relook.cli import config_flags, serve
     from relook.gateway.server_settings import ServerSettings
 
     page = SimpleNamespace(
@@ -81,7 +81,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         bind=lambda settings: SimpleNamespace(close=lambda: None), create_app=note,
     )  # fmt: skip
     monkeypatch.setattr(serve, "_server_package", lambda: page)
-    monkeypatch.setattr(mcp, "_mcp_package", lambda: SimpleNamespace(McpState=note))
+    monkeypatch.setattr(serve, "_mcp_package", lambda: SimpleNamespace(McpState=note))
     monkeypatch.setattr(config_flags, "check_captioner", lambda *_: None)
 
     def add(library: relook.Library, *paths: Any, **how: Any) -> Any:

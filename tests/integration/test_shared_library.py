@@ -33,6 +33,7 @@ from relook.core.errors import (
     StorageError,
     StoreError,
 )
+from relook.core.progress import Progress
 from relook.core.settings import IndexSettings, SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check import check
@@ -41,7 +42,7 @@ from relook.library.lock import WriterLock
 from relook.library.manifest import COMPACTED_VERSION
 from relook.library.records import FileFacts
 from relook.library.repair import repair
-from relook.library.report import Progress, Stop
+from relook.library.report import Stop
 from relook.testing import ColourEncoder, solid
 
 N = 24

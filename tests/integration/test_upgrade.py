@@ -22,13 +22,14 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.progress import Progress
 from relook.core.settings import SearchSettings
 from relook.core.types import Box
 from relook.encoders.base import encode_images
 from relook.library.check import check
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, Stop
+from relook.library.report import Stop
 from relook.search.regions import region
 from relook.testing import ColourEncoder, solid
 

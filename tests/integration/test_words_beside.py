@@ -13,8 +13,8 @@ from PIL import Image
 import relook
 import relook.core.images
 import relook.core.sources
+from relook.core.archives import names_of
 from relook.core.beside import takeout_beside
-from relook.core.zip_names import names_of
 from relook.library.records import Words
 from relook.testing import noise
 

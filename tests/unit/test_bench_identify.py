@@ -9,7 +9,8 @@ from relook.bench.identify import Labelled, bench_identify, labelled, mentions
 from relook.bench.query_files import Wanted
 from relook.core.errors import FetchError, InputError
 from relook.library.records import FileFacts, ImageRecord
-from relook.providers.base import Match, MatchKind, Subject
+from relook.providers.base import Subject
+from relook.providers.match import Match, MatchKind
 from relook.rag.evidence import Evidence, Item
 from relook.testing.web_server import picture_bytes
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relook.core.converter import JsonValue, from_json, to_json
+from relook.core.converter import JsonValue, from_json
 from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits, JsonShape, Key, Without
+from relook.core.json_writer import to_json
 from relook.core.picture_paths import Address
 from relook.core.types import Box, Query
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.core.converter import from_json, salvage, to_json
+from relook.core.converter import from_json, salvage
 from relook.core.errors import InputError
 from relook.core.json_form import HEX, Between, Longest, OneOf
+from relook.core.json_writer import to_json
 from relook.core.types import Box, Part, Query
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from relook.cli import index
-from relook.library.report import Progress
+from relook.core.progress import Progress
 
 
 class Tiled:

@@ -8,10 +8,10 @@ from PIL import Image
 
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import EvidenceSettings
-from relook.providers.base import Match, MatchKind, Outcome, ProviderResult, Sent
-from relook.rag.contact_sheet import contact_sheet
-from relook.rag.evidence import Evidence, Item
-from relook.rag.evidence_text import evidence_text
+from relook.providers.base import Outcome, ProviderResult
+from relook.providers.match import Match, MatchKind, Sent
+from relook.rag.evidence import Evidence, Item, evidence_text
+from relook.rag.prompt import contact_sheet
 from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import picture_bytes
 

@@ -2,7 +2,7 @@
 
 from relook.answerers import Prompt
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer, Shared, shared_phrases, years
-from relook.providers.base import Match, MatchKind
+from relook.providers.match import Match, MatchKind
 
 
 def said(*matches: Match) -> list[str]:

@@ -16,8 +16,8 @@ import pytest
 import relook
 from relook.core.errors import InputError
 from relook.exchange import export
+from relook.exchange.export import tiles_of
 from relook.exchange.flat_index import FlatFile, FlatWriter
-from relook.exchange.image_vectors import tiles_of
 from relook.testing import ColourEncoder, noise, solid
 
 

@@ -8,8 +8,15 @@ from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.directions import covariance, whiten
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.probe import ProbeOptions, minimise, probe
-from relook.feedback.region import RegionOptions, region
-from relook.feedback.rocchio import PAPER, RocchioOptions, caption_rocchio, prf, rocchio
+from relook.feedback.rocchio import (
+    PAPER,
+    RegionOptions,
+    RocchioOptions,
+    caption_rocchio,
+    prf,
+    region,
+    rocchio,
+)
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 

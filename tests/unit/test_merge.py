@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.providers.base import Match, MatchKind, Outcome, ProviderResult
+from relook.providers.base import Outcome, ProviderResult
+from relook.providers.match import Match, MatchKind
 from relook.rag.merge import clean, merge, page_key
 from relook.testing.providers import sample_subject
 

@@ -6,7 +6,7 @@ import pytest
 
 from relook.core.errors import InputError
 from relook.core.types import WHOLE
-from relook.encoders.crops import TILINGS, cut, tiling
+from relook.encoders.pixels import TILINGS, cut, tiling
 from relook.encoders.spec import ModelSpec
 from relook.testing import noise
 

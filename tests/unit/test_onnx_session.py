@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from relook.core.errors import InputError
-from relook.encoders.onnx_session import choose_device, open_session
+from relook.encoders.devices import choose_device, open_session
 
 CPU, CUDA, OPENVINO, COREML = (
     f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "OpenVINO", "CoreML")

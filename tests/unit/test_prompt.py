@@ -10,7 +10,8 @@ from PIL import Image
 from relook.answerers import Shown
 from relook.core.errors import InputError
 from relook.core.settings import AskSettings
-from relook.providers.base import Match, MatchKind, Outcome, ProviderResult, Subject
+from relook.providers.base import Outcome, ProviderResult, Subject
+from relook.providers.match import Match, MatchKind
 from relook.rag.evidence import Evidence, Item
 from relook.rag.prompt import PromptTexts, build_prompt, read_texts
 from relook.testing import solid

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from relook.core.converter import to_json
 from relook.core.errors import InputError, RequestError
 from relook.core.json_form import (
     HEX,
@@ -26,6 +25,7 @@ from relook.core.json_form import (
     Shortest,
     Without,
 )
+from relook.core.json_writer import to_json
 from relook.core.types import Box
 from relook.library.records import printable
 from relook.serving.requests import AskRequest, PartRequest, SearchRequest

@@ -7,7 +7,9 @@ import pytest
 from relook.core import settings
 from relook.core.settings import help_of
 
-CLASSES = [getattr(settings, name) for name in settings.__all__ if name[0].isupper()]
+CLASSES = [
+    getattr(settings, name) for name in vars(settings) if name.endswith(("Settings", "Limits"))
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -146,6 +146,27 @@ def test_exif_gives_caption_camera_and_time() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("OLYMPUS DIGITAL CAMERA         ", ""),
+        ("SONY DSC", ""),
+        ("File written by Adobe Photoshop\N{DIAERESIS} 5.0", ""),
+        ("Created with The GIMP", ""),
+        ("Optimized by JPEGmini 3.9.20.0L 0xbd4a5d04", ""),
+        ("charset=Ascii", ""),
+        ("---", ""),
+        ("Created by my daughter", "Created by my daughter"),
+        ("my digital camera", "my digital camera"),
+        ("Image of a dog", "Image of a dog"),
+    ],
+)
+def test_what_a_camera_or_a_program_writes_is_no_caption(text: str, kept: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = text
+    assert embedded(exif=exif).caption == kept
+
+
 def iptc(*fields: tuple[int, bytes]) -> bytes:
     """An APP13 segment as Photoshop writes it."""
     body = b"".join(

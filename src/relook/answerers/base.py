@@ -20,9 +20,7 @@ from typing import Annotated, Protocol
 
 from relook.core.converter import JsonValue
 from relook.core.json_form import HIDDEN, SHOWN, Key
-from relook.providers.base import Match
-
-__all__ = ["Answerer", "Finish", "Prompt", "Reply", "Shown", "Tell", "Usage"]
+from relook.providers.match import Match
 
 Tell = Callable[[str, str], None]
 """Called while a reply is made: ("text", the next piece) or ("note", what is happening)."""

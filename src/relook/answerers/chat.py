@@ -35,8 +35,6 @@ from relook.core.retry import Deadline, Retries
 from relook.core.secret import Secret, find_secret
 from relook.core.settings import ModelSettings
 
-__all__ = ["ChatAnswerer"]
-
 _LOG = logging.getLogger(__name__)
 _KEY_VARIABLES = ("OPENAI_API_KEY",)
 _CONNECT_S = 10.0

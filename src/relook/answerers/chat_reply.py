@@ -15,8 +15,6 @@ from relook.answerers.base import Finish, Reply, Tell, Usage
 from relook.core.errors import AnswerError
 from relook.core.retry import Deadline, retry_after_s
 
-__all__ = ["Collected", "is_passing", "read_stream", "read_whole", "wanted_pause_s", "what_failed"]
-
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 
 

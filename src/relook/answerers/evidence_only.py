@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from relook.answerers.base import Finish, Prompt, Reply, Tell
 from relook.core.plain_text import inert
 from relook.core.settings import ModelSettings
-from relook.providers.base import Match, MatchKind
-
-__all__ = ["EvidenceOnlyAnswerer", "Shared", "shared_phrases", "years"]
+from relook.providers.match import Match, MatchKind
 
 Numbered = Sequence[tuple[int, Match]]
 _N_NAMES = 5

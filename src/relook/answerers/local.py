@@ -22,8 +22,6 @@ from relook.encoders.checkpoint import find
 from relook.encoders.devices import place
 from relook.encoders.vision_language import chat_turn, load_processor, load_vlm, unmarked
 
-__all__ = ["LocalAnswerer"]
-
 
 class LocalAnswerer:
     """Asks a vision-language checkpoint.

@@ -41,11 +41,6 @@ from relook.rag.prompt import PromptTexts
 from relook.rag.web_pictures import subject_at
 from relook.search.engine import Engine
 
-__all__ = [
-    "AskOptions", "AskedLibrary", "Asking", "Picture", "answer", "edited", "make_answerer",
-    "make_provider", "open_asker", "subject_of", "wants_library",
-]  # fmt: skip
-
 Picture = str | os.PathLike[str] | bytes | int
 
 

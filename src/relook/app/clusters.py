@@ -21,9 +21,6 @@ from relook.library.manifest import Manifest
 if TYPE_CHECKING:
     from relook.library.build import ReadElsewhere
 
-__all__ = ["attach", "check_store", "workers_of"]
-
-
 Chosen = str | EncoderSettings | Encoder | None
 
 

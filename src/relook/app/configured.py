@@ -29,10 +29,6 @@ from relook.core.settings import (
     SessionLimits,
 )
 
-__all__ = [
-    "ALIASES", "SECTIONS", "config_of", "configured", "library_of", "shipped", "user_file",
-]  # fmt: skip
-
 _CORE = "relook.core.settings:"
 SECTIONS: Mapping[str, str] = MappingProxyType(
     {

@@ -11,6 +11,7 @@ from relook.app.facade import Library
 from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
 from relook.core.errors import InputError, NotFoundError
+from relook.core.progress import ProgressCallback
 from relook.core.settings import EncoderSettings
 from relook.encoders.spec import ModelSpec
 from relook.exchange.export import (
@@ -20,13 +21,10 @@ from relook.exchange.export import (
     export_parquet,
     export_webdataset,
 )
-from relook.exchange.faiss_import import FaissFolder, Importer, check_source
-from relook.exchange.retile import Retiler
+from relook.exchange.faiss_import import FaissFolder, Importer, Retiler, check_source
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
-from relook.library.report import IndexReport, ProgressCallback
-
-__all__ = ["EXPORTS", "import_faiss", "retile", "whole_pictures"]
+from relook.library.report import IndexReport
 
 _OF_CROPS = ("hf", "st")
 EXPORTS: Mapping[str, Callable[[LibraryFiles, Path, ProgressCallback | None], ExportReport]] = (

@@ -13,6 +13,7 @@ from relook.app.models import Captions, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
+from relook.core.progress import ProgressCallback
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -27,16 +28,17 @@ from relook.core.settings import (
 from relook.core.types import Page, Part, Query
 from relook.encoders import Encoder
 from relook.feedback.strategies import configured
+from relook.library.compaction import Forgotten, forget
 from relook.library.files import LibraryFiles
-from relook.library.forgetting import Forgotten, forget
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport, ProgressCallback
-from relook.library.session_table import SessionRow, SessionTable
-from relook.search.engine import Engine, Filter
-from relook.search.filtering import FilterOptions
+from relook.library.report import IndexReport
+from relook.library.session_table import SessionTable
+from relook.library.session_values import SessionRow
+from relook.search.engine import Engine
+from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
 
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from relook.app.asking import AskOptions, Picture
     from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
-
-__all__ = ["Library", "ask"]
 
 
 class Library:

@@ -13,15 +13,13 @@ from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import encode_images
-from relook.providers.base import Subject
-from relook.providers.library import Finder, Near
+from relook.providers.base import Finder, Near, Subject
 from relook.rag.web_pictures import small_picture
-from relook.search.engine import Engine, Filter
+from relook.search.engine import Engine
+from relook.search.filtering import Filter
 
 if TYPE_CHECKING:
     from relook.library.records import ImageRecord
-
-__all__ = ["least_similarity", "library_finder"]
 
 # Measured on Flickr8k and ImageNet photographs (docs/providers.md). Every encoder has a scale of
 # its own, so one that was not measured leaves nothing out.

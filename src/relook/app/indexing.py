@@ -19,6 +19,7 @@ from relook.app.models import remember
 from relook.app.paths import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import (
     ImageLimits,
     IndexSettings,
@@ -33,11 +34,9 @@ from relook.library.image_words import Sidecars
 from relook.library.index_worker import IndexWorker
 from relook.library.left_out import LeftOut
 from relook.library.lock import WriterLock
-from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+from relook.library.report import IndexReport, Stop
 from relook.library.scan import Scan, check_root
 from relook.library.upgrade_staging import settle_upgrade
-
-__all__ = ["AddOptions", "add", "run_with_index", "text_queries"]
 
 _N_TEXTS = 96
 _INCOMPLETE = (

@@ -18,8 +18,6 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest, check_encoder
 from relook.library.upgrade_staging import staged_for
 
-__all__ = ["Chosen", "LibraryEncoders", "UpgradeOffer", "upgrade_encoder", "upgrade_offer"]
-
 Chosen = str | EncoderSettings | Encoder | None
 """A model by name, settings, an open encoder, or the library's own."""
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from relook.library.files import LibraryFiles
 
-__all__ = ["Captions", "check_captioner", "make_captioner", "make_encoder", "remember", "spec_of"]
-
 _LOG = logging.getLogger(__name__)
 
 

@@ -10,16 +10,6 @@ import platformdirs
 
 from relook.core.picture_paths import is_url, spellings
 
-__all__ = [
-    "PathLike",
-    "absolute",
-    "default_library",
-    "expanded",
-    "library_folder",
-    "several",
-    "spellings",
-]
-
 PathLike = str | os.PathLike[str]
 
 

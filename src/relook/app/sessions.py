@@ -11,8 +11,6 @@ from relook.search.session import Session
 if TYPE_CHECKING:
     from relook.notebook.widget import SessionWidget
 
-__all__ = ["LibrarySession"]
-
 
 class LibrarySession(Session):
     """A session that can be marked by clicking."""

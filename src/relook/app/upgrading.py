@@ -13,13 +13,14 @@ from relook.app.library_encoders import upgrade_encoder
 from relook.app.models import spec_of
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, NotFoundError, StorageError
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings, SearchSettings
 from relook.core.types import Box
 from relook.encoders import Encoder
 from relook.encoders.base import encode_images
 from relook.library.image_table import UNENCODED
 from relook.library.lock import WriterLock
-from relook.library.report import Progress, ProgressCallback, Stop
+from relook.library.report import Stop
 from relook.library.upgrade import Restaging, UpgradeReport, new_number, switch
 from relook.library.upgrade_staging import Staging, settle_upgrade
 from relook.search.regions import encoded_boxes
@@ -28,8 +29,6 @@ from relook.stores.plan import plan_index
 if TYPE_CHECKING:
     from relook.app.facade import Library
     from relook.library.files import LibraryFiles
-
-__all__ = ["UpgradeCost", "upgrade", "upgrade_cost"]
 
 _N_TIMED = 4  # pictures that are encoded to learn how long one takes
 _ROOM = 1.2  # times the size of the new vectors: what the catalog needs beside them

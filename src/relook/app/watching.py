@@ -29,8 +29,6 @@ from relook.library.report import IndexReport
 if TYPE_CHECKING:
     from relook.app.facade import Library
 
-__all__ = ["watch"]
-
 _LOOK_S = 0.2
 _PLACES_S = 1.0  # between two looks at what causes no event
 _MOST_REST_S = 60.0

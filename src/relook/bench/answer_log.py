@@ -19,15 +19,6 @@ from typing import Any
 
 from relook.core.errors import InputError
 
-__all__ = [
-    "AnswerRecord",
-    "categories_of",
-    "parse_record",
-    "read_json",
-    "read_log",
-    "with_categories",
-]
-
 _SHAPE = 'a log is a JSON list of {"question": ..., "answer": [...], "pred": ...}, or JSONL of them'
 
 

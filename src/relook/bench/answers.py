@@ -24,11 +24,6 @@ from relook.core.errors import InputError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
 from relook.rag.answer_text import hedge_of
 
-__all__ = [
-    "MEASURES", "AnswerReport", "Comparison", "bench_answers", "is_accepted", "is_in_prediction",
-    "stated_number",
-]  # fmt: skip
-
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _AVERAGE = re.compile(r"\baverage\b\W*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)")

@@ -22,9 +22,6 @@ from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints
 from relook.feedback.strategies import STRATEGIES
 
-__all__ = ["MARGIN", "ArmReport", "Stratum", "compare", "drawing", "plot_found"]
-
-
 MARGIN = 0.02
 """Change of a query's average precision from which it counts as harmed or helped."""
 
@@ -245,7 +242,7 @@ def plot_found(reports: Mapping[str, ArmReport], file: Path) -> None:
     views = [n for n, _, _ in first.found_at]
     axes.plot(views, [none for _, none, _ in first.found_at], "k--", label="no feedback")
     for name, report in reports.items():
-        axes.plot(views, [found for _, _, found in report.found_at], marker="o", label=name)
+        axes.plot(views, [share for _, _, share in report.found_at], marker="o", label=name)
     axes.set(xlabel="images seen", ylabel="share found", xticks=views)
     axes.legend(fontsize="small")
     figure.savefig(file)

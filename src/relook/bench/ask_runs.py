@@ -20,8 +20,6 @@ from relook.rag.asker import Asker
 from relook.rag.batch import Journal
 from relook.rag.prompt import PromptTexts
 
-__all__ = ["AskRun", "BenchQuestion", "bench_ask", "for_numbers", "read_bench_questions"]
-
 _NOT_LOOKED_UP = "not_looked_up"
 _PICTURE_KEYS = ("picture", "image", "image_id", "image_path", "url")
 _SNAKE = "What is the binomial name of the snake in the image? Give the binomial name only."
@@ -74,7 +72,7 @@ class AskRun(JsonValue):
     @property
     def n_not_looked_up(self) -> Annotated[int, SHOWN]:
         """Questions among `failed` whose every look-up failed."""
-        return sum(one["code"] == _NOT_LOOKED_UP for one in self.failed)
+        return sum(failure["code"] == _NOT_LOOKED_UP for failure in self.failed)
 
 
 def for_numbers(texts: PromptTexts) -> PromptTexts:
@@ -182,11 +180,13 @@ def _lost(results: Sequence[ProviderResult]) -> list[str]:
     Raises:
         AnswerError: `not_looked_up` when all of them did.
     """
-    lost = [one for one in results if one.outcome not in (Outcome.FOUND, Outcome.NOTHING)]
+    lost = [result for result in results if result.outcome not in (Outcome.FOUND, Outcome.NOTHING)]
     if results and len(lost) == len(results):
-        told = "; ".join(f"{one.provider}: {one.message or one.outcome.value}" for one in lost)
-        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {told}", lost[0].hint)
-    return [one.provider for one in lost]
+        reasons = "; ".join(
+            f"{result.provider}: {result.message or result.outcome.value}" for result in lost
+        )
+        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {reasons}", lost[0].hint)
+    return [result.provider for result in lost]
 
 
 def _question(idx: int, category: str, row: Mapping[str, Any], folder: Path) -> BenchQuestion:

@@ -26,8 +26,6 @@ from relook.core.vectors import Floats
 from relook.search.engine import Engine
 from relook.search.fit import FitScale, fit_scale
 
-__all__ = ["Bin", "FitReport", "bench_fit", "calibration_error", "plot_fit", "reliability", "shows"]
-
 N_HITS = 40  # hits of a query whose fit is held against the truth
 _N_BINS, _N_BACKGROUND = 10, 200
 Flags = NDArray[np.bool_]
@@ -100,8 +98,8 @@ def bench_fit(
     if not scale.is_known:
         raise ModelError("no_fit", "fit is not known here", "measure on 30 pictures or more")
     columns = columns_by_name(engine)
-    said = _words_of(captions, columns)
-    truths = [(one.words, shows(one, columns, said)) for one in wanted]
+    caption_words = _words_of(captions, columns)
+    truths = [(query.words, shows(query, columns, caption_words)) for query in wanted]
     queries = [(words, truth) for words, truth in truths if truth.any() and not truth.all()]
     if not queries:
         raise InputError(
@@ -146,18 +144,22 @@ def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> Floats:
 
 def _words_of(captions: Sequence[Caption], columns: Mapping[str, int]) -> list[list[set[str]]]:
     """The words of each caption of each image, by row."""
-    said: list[list[set[str]]] = [[] for _ in columns]
+    caption_words: list[list[set[str]]] = [[] for _ in columns]
     for caption in captions:
         if caption.image in columns:
             words = set(re.findall(r"\w+", caption.text.lower()))
-            said[columns[caption.image]].append(words)
-    return said
+            caption_words[columns[caption.image]].append(words)
+    return caption_words
 
 
-def shows(wanted: Wanted, columns: Mapping[str, int], said: Sequence[Sequence[set[str]]]) -> Flags:
+def shows(
+    wanted: Wanted, columns: Mapping[str, int], caption_words: Sequence[Sequence[set[str]]]
+) -> Flags:
     """[n images by row] whether each shows a query."""
     forms = [{word, f"{word}s", f"{word}es"} for word in wanted.words.lower().split()]
-    shown = np.array([any(all(one & words for one in forms) for words in each) for each in said])
+    shown = np.array(
+        [any(all(form & words for form in forms) for words in each) for each in caption_words]
+    )
     shown[[columns[file] for file in wanted.files if file in columns]] = True
     return shown
 
@@ -179,8 +181,8 @@ def reliability(fits: Floats, shown: Flags) -> tuple[Bin, ...]:
 
 def calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error of a reliability diagram."""
-    n_hits = sum(one.n for one in bins)
-    return sum(one.n * abs(one.fit - one.shown) for one in bins) / n_hits
+    n_hits = sum(interval.n for interval in bins)
+    return sum(interval.n * abs(interval.fit - interval.shown) for interval in bins) / n_hits
 
 
 def _below(best: Sequence[float], line: float) -> float:
@@ -196,7 +198,11 @@ def plot_fit(report: FitReport, file: Path) -> None:
     plot = drawing()
     figure, axes = plot.subplots(figsize=(5, 5))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    axes.plot([one.fit for one in report.bins], [one.shown for one in report.bins], marker="o")
+    axes.plot(
+        [interval.fit for interval in report.bins],
+        [interval.shown for interval in report.bins],
+        marker="o",
+    )
     axes.set_xlabel("fit")
     axes.set_ylabel("share of hits that show the query")
     axes.set_title(f"expected calibration error {report.calibration_error:.3f}")

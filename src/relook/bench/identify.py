@@ -31,10 +31,9 @@ from relook.core.errors import InputError, RelookError
 from relook.core.images import read_bytes
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
 from relook.library.records import ImageRecord
-from relook.providers.base import MatchKind, Subject
+from relook.providers.base import Subject
+from relook.providers.match import MatchKind
 from relook.rag.evidence import Evidence, Item
-
-__all__ = ["AT", "IdentifyResult", "Labelled", "bench_identify", "labelled", "mentions"]
 
 AT = (1, 3, 5)
 _LOOKED_AT = 5

@@ -15,8 +15,6 @@ from relook.bench.answer_log import AnswerRecord
 from relook.bench.answers import is_accepted, is_binomial
 from relook.core.plain_text import inert
 
-__all__ = ["Judge", "ModelJudge", "StringJudge", "Verdict"]
-
 _SYSTEM = (
     "You compare answers. You get a question about a picture that you cannot see, the answers "
     "that count as right, and one answer to be judged. It is right when it names, as its own "

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
 
-__all__ = ["Interval", "bootstrap", "found_share", "ndcg", "sequence_ap"]
-
 Flags = NDArray[np.bool_]
 
 

@@ -17,17 +17,6 @@ from typing import Any
 
 from relook.core.errors import InputError, MetadataError
 
-__all__ = [
-    "Caption",
-    "Wanted",
-    "known_items",
-    "positions",
-    "read_captions",
-    "read_concepts",
-    "read_queries",
-]
-
-
 _TOKEN = re.compile(r"(.+)#\d+\Z")
 _FORMATS = (
     "lines image<TAB>caption, split<TAB>image<TAB>caption or image#number<TAB>caption, COCO's"

@@ -19,8 +19,6 @@ from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits, Key
 from relook.core.vectors import Floats, Ints
 from relook.search.engine import Engine
 
-__all__ = ["RetrievalResult", "bench_retrieval", "columns_by_name", "ranks_of"]
-
 _BATCH = 256
 
 

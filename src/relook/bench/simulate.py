@@ -21,18 +21,6 @@ from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
 
-__all__ = [
-    "Fit",
-    "Gallery",
-    "Mark",
-    "Protocol",
-    "Task",
-    "Trace",
-    "gallery_of",
-    "play",
-    "tasks_of",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

@@ -19,8 +19,6 @@ from relook.core.errors import AnswerError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["NOTHING_KNOWN", "About", "Cancelled", "Captioned", "Captioner", "Phrase", "cancelled"]
-
 
 @dataclass(frozen=True, slots=True)
 class Phrase:

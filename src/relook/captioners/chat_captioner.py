@@ -24,8 +24,6 @@ from relook.core.settings import CaptionerSettings, ModelSettings
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ChatCaptioner"]
-
 _SYSTEM = "You write short captions for parts of photographs, in English."
 _AT_ONCE = 4  # requests
 _SIDE_PX = 512  # of the crop that is sent

@@ -7,8 +7,6 @@ import re
 from relook.core.english import SMALL_WORDS, is_foreign
 from relook.core.errors import AnswerError
 
-__all__ = ["clean"]
-
 _SPECIAL = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|<pad>|<unk>|\[/?INST\]")
 _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _ROLE = re.compile(

@@ -40,8 +40,6 @@ from relook.encoders.vision_language import (
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["HfCaptioner"]
-
 # Families that caption without being asked, and what they get instead of a question.
 _UNASKED = {"blip": "", "florence2": "<CAPTION>"}
 _MIN_PX = 28  # a side below one patch of some towers; a strip is widened to it

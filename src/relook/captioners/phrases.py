@@ -27,8 +27,6 @@ from relook.encoders.builtin import BuiltinEncoder
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PhraseCaptioner"]
-
 _FOLDER = Path(__file__).with_name("phrase_bank")
 
 

@@ -18,8 +18,6 @@ from relook.captioners.base import About
 from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import CaptionerSettings
 
-__all__ = ["DEFAULT", "Prompt", "find_prompt", "shipped_prompts", "sized_prompt"]
-
 DEFAULT = "short"
 OWN_WORDS, OWN_TOKENS = 20, 64
 """Limits of a question in a person's own words, unless the settings say others."""
@@ -58,8 +56,8 @@ class Prompt:
             parts.append(self.relevant if about.relevant else self.irrelevant)
         parts.append(_line(about.instruction))
         label = {None: "", True: "relevant", False: "irrelevant"}[about.relevant]
-        asked = " ".join(part for part in parts if part)
-        return _PLACES.sub(lambda place: {"query": query, "label": label}[place[1]], asked)
+        question = " ".join(part for part in parts if part)
+        return _PLACES.sub(lambda place: {"query": query, "label": label}[place[1]], question)
 
 
 def shipped_prompts() -> dict[str, Prompt]:

@@ -17,13 +17,13 @@ from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.errors import InputError
+from relook.core.progress import Progress
 from relook.core.settings import (
     AskSettings,
     EvidenceSettings,
     GatherSettings,
     ModelSettings,
 )
-from relook.library.report import Progress
 
 if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
     from relook.serving.questions import Questions
-
-__all__ = [
-    "BaseUrlOption", "FormOption", "ModelOption", "PromptOption", "ProviderOption",
-    "UploadOption", "WhenOption", "ask", "asking_of", "consent", "numbers", "picture_of",
-    "read_evidence",
-]  # fmt: skip
 
 _ID = "id:"
 

@@ -33,16 +33,14 @@ from relook.cli.ask import (
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.library.report import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from relook.bench.ask_runs import AskRun
     from relook.bench.identify import IdentifyResult
-
-__all__ = ["app"]
 
 _PROTOCOL = Protocol()
 _SHOWN_FAILURES = 10
@@ -295,10 +293,10 @@ def fit(
 ) -> None:
     """Is fit the probability it says, and is "nothing fits" told when nothing does?"""
     wanted = read_concepts(queries)
-    said = read_captions(captions, split) if captions else []
+    caption_file = read_captions(captions, split) if captions else []
     nothing = read_queries(absent) if absent else []
     with Library(library) as lib, progress_bar(as_json) as progress:
-        report = bench_fit(lib.engine, wanted, said, nothing, _counter("asking", progress))
+        report = bench_fit(lib.engine, wanted, caption_file, nothing, _counter("asking", progress))
     if plot:
         plot_fit(report, plot)
     if as_json:
@@ -309,8 +307,13 @@ def fit(
 
 def _print_fit(report: FitReport) -> None:
     rows = [
-        (f"{one.low:.1f} to {one.high:.1f}", str(one.n), f"{one.fit:.3f}", f"{one.shown:.3f}")
-        for one in report.bins
+        (
+            f"{interval.low:.1f} to {interval.high:.1f}",
+            str(interval.n),
+            f"{interval.fit:.3f}",
+            f"{interval.shown:.3f}",
+        )
+        for interval in report.bins
     ]
     print_table(["fit between", "hits", "mean fit", "share that shows it"], rows)
     measures = [

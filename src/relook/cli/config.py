@@ -15,10 +15,7 @@ from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.compat.visualref import read_old, translate
 from relook.core.config_file import Setting, Value, load_config
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError
-
-__all__ = ["app"]
+from relook.core.errors import InputError, disk_error
 
 app = typer.Typer(
     help="Settings: show them, list the shipped ones, read VisualReF's.", no_args_is_help=True

@@ -24,10 +24,6 @@ from relook.core.settings import (
     PromptSettings,
 )
 
-__all__ = [
-    "CaptionFlags", "ConfigOption", "config_for", "open_captioned", "open_library",
-]  # fmt: skip
-
 # Command -> flag -> the key that gives it another default.
 _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -19,8 +19,6 @@ from relook.datasets.catalogue import COCO, RETAIL, Dataset
 if TYPE_CHECKING:
     from relook.datasets.obtain import Plan
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Fetch a public data set: resumable, checked, unpacked safely.", no_args_is_help=True
 )

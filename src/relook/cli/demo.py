@@ -16,8 +16,6 @@ from relook.cli import serve
 from relook.cli.output import print_page, print_report, progress_bar
 from relook.core.errors import MissingExtraError
 
-__all__ = ["demo"]
-
 QUERIES = ("a cat", "a cup of coffee", "a man with a camera", "an elephant")
 """What the photographs show, and at the end something that none of them does."""
 

@@ -29,8 +29,6 @@ from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, Finding, RepairReport
 from relook.library.manifest import Manifest
 
-__all__ = ["doctor"]
-
 _PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
 LEAVES = (
     "nothing, unless you ask for it: relook model fetch asks the model hub for files and"

@@ -14,8 +14,6 @@ from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
 from relook.library.report import IndexReport
 
-__all__ = ["export_app", "import_app"]
-
 export_app = typer.Typer(
     help="Write a library's vectors for other programs. Nothing is computed again.",
     no_args_is_help=True,

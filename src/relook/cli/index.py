@@ -19,12 +19,11 @@ from relook.app.upkeep import compact_library, library_fields
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
-from relook.encoders.crops import TILINGS
-from relook.library.other_files import OtherFiles, others_note
-from relook.library.report import IndexReport, Progress, ProgressCallback
-
-__all__ = ["attach", "compact", "forget", "index", "info", "move", "telling_cost"]
+from relook.encoders.pixels import TILINGS
+from relook.library.left_out import OtherFiles, others_note
+from relook.library.report import IndexReport
 
 _INDEX = IndexSettings()
 _AFTER_S = 5.0  # of indexing, when its rate is known
@@ -170,7 +169,7 @@ def index(
 
 def _write_labels(paths: Sequence[str], metadata: Sequence[Path]) -> None:
     """Labels of a known data set that was unpacked by hand: its folders say them."""
-    from relook.datasets.labels import write_missing_labels
+    from relook.datasets.catalogue import write_missing_labels
 
     for sidecar in metadata:
         for path in paths:

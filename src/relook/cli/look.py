@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, open_library
-from relook.cli.loop import Loop
-from relook.cli.marks import Mark, parse_box, requests_for, with_captions
+from relook.cli.loop import Loop, Mark, parse_box, requests_for, with_captions
 from relook.cli.options import (
     BoxUploadOption,
     CaptionerOption,
@@ -26,8 +25,6 @@ from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-
-__all__ = ["app", "look", "refine"]
 
 StrategyOption = Annotated[
     str | None,

@@ -29,16 +29,12 @@ from relook.cli import (
     export_import,
     index,
     look,
-    mcp,
     model,
     search,
     serve,
-    upgrade,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
-
-__all__ = ["app", "main"]
 
 _CTRL_C, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -46,34 +42,40 @@ app = typer.Typer(
     name="relook",
     help="Find images with words, look again with feedback, ask with visual evidence.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog="First: relook demo, or: relook index FOLDER, then: relook search WORDS",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("index")(index.index)
-app.command("search")(search.search)
-app.command("similar")(search.similar)
-app.command("attach")(index.attach)
-app.command("info")(index.info)
-app.command("move")(index.move)
-app.command("forget")(index.forget)
-app.command("compact")(index.compact)
-app.command("upgrade")(upgrade.upgrade)
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo.demo)
-app.command("look")(look.look)
-app.command("refine")(look.refine)
-app.command("ask")(ask.ask)
-app.command("consent")(ask.consent)
-app.command("serve")(serve.serve)
-app.command("mcp")(mcp.mcp)
-app.add_typer(look.app, name="session")
-app.add_typer(bench.app, name="bench")
-app.add_typer(model.app, name="model")
-app.add_typer(config.app, name="config")
-app.add_typer(dataset.app, name="dataset")
-app.add_typer(export_import.export_app, name="export")
-app.add_typer(export_import.import_app, name="import")
+_START = "Start here"
+_FIND = "Find, look again, ask"
+_KEEP = "Look after a library"
+_SERVE = "Serve it to people, programs and agents"
+_OTHERS = "Models, data, measuring, other programs"
+
+app.command("demo", rich_help_panel=_START)(demo.demo)
+app.command("index", rich_help_panel=_START)(index.index)
+app.command("search", rich_help_panel=_START)(search.search)
+app.command("doctor", rich_help_panel=_START)(doctor.doctor)
+app.command("similar", rich_help_panel=_FIND)(search.similar)
+app.command("look", rich_help_panel=_FIND)(look.look)
+app.command("refine", rich_help_panel=_FIND)(look.refine)
+app.add_typer(look.app, name="session", rich_help_panel=_FIND)
+app.command("ask", rich_help_panel=_FIND)(ask.ask)
+app.command("consent", rich_help_panel=_FIND)(ask.consent)
+app.command("info", rich_help_panel=_KEEP)(index.info)
+app.command("move", rich_help_panel=_KEEP)(index.move)
+app.command("forget", rich_help_panel=_KEEP)(index.forget)
+app.command("compact", rich_help_panel=_KEEP)(index.compact)
+app.command("upgrade", rich_help_panel=_KEEP)(model.upgrade)
+app.command("serve", rich_help_panel=_SERVE)(serve.serve)
+app.command("mcp", rich_help_panel=_SERVE)(serve.mcp)
+app.command("attach", rich_help_panel=_SERVE)(index.attach)
+app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
+app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
+app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
+app.add_typer(export_import.export_app, name="export", rich_help_panel=_OTHERS)
+app.add_typer(export_import.import_app, name="import", rich_help_panel=_OTHERS)
 
 
 def _version(wanted: bool) -> None:

@@ -1,22 +1,30 @@
-"""`relook model`: which models there are, how they get here, and in what form. Layer: cli."""
+"""`relook model` and `relook upgrade`: the models there are, and going over to one. Layer: cli."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relook.cli.options import JsonOption
+from relook.app.configured import config_of
+from relook.app.facade import Library
+from relook.app.upgrading import UpgradeCost, upgrade_cost
+from relook.app.upgrading import upgrade as upgrade_library
+from relook.cli.config_flags import ConfigOption
+from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
+from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.errors import MissingExtraError, NotFoundError
 from relook.core.registry import import_extra
+from relook.core.settings import EncoderSettings, ImageLimits, IndexSettings, SearchSettings
 from relook.encoders.checkpoint import fetch as fetch_checkpoint
 from relook.encoders.known_models import BUILTIN, KNOWN, KnownModel, is_here, resolve
 from relook.encoders.spec import ModelSpec
-
-__all__ = ["app"]
+from relook.library.records import printable
+from relook.library.upgrade import UpgradeReport
 
 app = typer.Typer(help="Models of pictures and words: list, fetch, export.", no_args_is_help=True)
 _NOTE = (
@@ -103,22 +111,26 @@ def fetch(
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
         variant = spec.options.get("variant", "")
         with progress_bar(as_json) as progress:
-            found = onnx_folder.fetch(spec.model, revision, variant, progress)
+            fetched = onnx_folder.fetch(spec.model, revision, variant, progress)
     elif spec.model:
         with progress_bar(as_json) as progress:
-            found = fetch_checkpoint(spec.model, revision, progress)
+            fetched = fetch_checkpoint(spec.model, revision, progress)
     else:
         raise NotFoundError(
             "unknown_model", f"{model} is not fetched from anywhere",
             f"there are: {', '.join(KNOWN)}; or name a hub id, ORG/NAME",
         )  # fmt: skip
-    found.check()
+    fetched.check()
     if as_json:
-        facts = {"revision": found.revision, "folder": str(found.folder), "n_bytes": found.n_bytes}
+        facts = {
+            "revision": fetched.revision,
+            "folder": str(fetched.folder),
+            "n_bytes": fetched.n_bytes,
+        }
         print_json({"model": spec.model, "encoder": str(spec), **facts})
         return
     sys.stdout.write(
-        f"{spec.model} {found.revision}: {found.n_bytes / 1e6:,.0f} MB in {found.folder}\n"
+        f"{spec.model} {fetched.revision}: {fetched.n_bytes / 1e6:,.0f} MB in {fetched.folder}\n"
         f"index with it: relook index FOLDER --encoder {model}\n"
     )
 
@@ -172,3 +184,116 @@ def export(
     if made.int8_cosine is not None:
         sys.stdout.write(f"int8: cosine to float32 at least {made.int8_cosine:.4f}\n")
     sys.stdout.write(f"index with it: relook index FOLDER --encoder onnx:{made.folder}\n")
+
+
+_SHOWN = 10
+
+
+def upgrade(
+    library: LibraryOption = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="The new encoder: builtin, hf:ORG/NAME, hf:FOLDER, st:ORG/NAME; the present"
+            " version of the library's own when not given."
+        ),
+    ] = None,
+    revision: RevisionOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    tiles: TilesOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make all vectors again with another encoder. Ids, words, marks and sessions are kept.
+
+    Searches go on meanwhile. A run that is stopped is gone on with by the next one.
+    """
+    config = config or config_of(None)
+    flags = {"model": encoder, "revision": revision, "device": device, "dtype": dtype,
+             "tiles": tiles}  # fmt: skip
+    chosen = {name: value for name, value in flags.items() if value}
+    settings = replace(config.settings(EncoderSettings), **chosen)
+    # The library need not open with the encoder that it is to have.
+    opened = Library(
+        library or config.given("library.folder"),
+        search=config.settings(SearchSettings), limits=config.settings(ImageLimits),
+        index=config.settings(IndexSettings),
+    )  # fmt: skip
+    with opened as lib:
+        cost = upgrade_cost(lib, settings)
+        if dry_run or not cost.is_needed:
+            print_json(cost.as_dict()) if as_json else sys.stdout.write(_cost_line(cost) + "\n")
+            return
+        sys.stderr.write(_cost_line(cost) + "\n")
+        with progress_bar(as_json) as progress:
+            report = upgrade_library(lib, settings, progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print_report(report)
+    if report.interrupted:
+        raise typer.Exit(130)
+    if report.n_unread:
+        raise typer.Exit(3)
+
+
+def _cost_line(cost: UpgradeCost) -> str:
+    """What an upgrade would take, in a line or two."""
+    if not cost.is_needed:
+        return f"nothing to do: the library has this encoder already, {cost.after}"
+    n_done = cost.n_images - cost.n_left
+    lines = [
+        f"{cost.before} -> {cost.after}: {cost.n_left:,} pictures to encode"
+        + (f" ({n_done:,} are done)" if n_done else "")
+        + (f", {_duration(cost.seconds)}" if cost.seconds is not None else "")
+        + f", {cost.n_bytes / 1024**2:,.1f} MiB beside the old vectors until it is done"
+        f" ({cost.free_bytes / 1024**2:,.0f} MiB are free)"
+    ]
+    if cost.n_away:
+        lines.append(
+            f"{cost.n_away:,} pictures are away: those that still are cannot be searched afterwards"
+            " until they come back and are indexed"
+        )
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return (
+        f"about {minutes // 60} h {minutes % 60} min" if minutes >= 90 else f"about {minutes} min"
+    )
+
+
+def _print_report(report: UpgradeReport) -> None:
+    n_done = report.n_encoded + report.n_resumed
+    if report.interrupted:
+        sys.stdout.write(
+            f"stopped: {n_done:,} of {report.n_images:,} pictures are done; the library is as it"
+            " was, and the same command goes on from here\n"
+        )
+        return
+    sys.stdout.write(
+        f"the library is {report.after} now: {report.n_images - report.n_unread:,} pictures"
+        f" ({report.n_resumed:,} done before), {report.n_boxes:,} marked boxes,"
+        f" {report.seconds:.1f} s\n"
+    )
+    if report.n_unread:
+        sys.stdout.write(
+            f"{report.n_unread:,} pictures cannot be read now. They keep their ids, words and"
+            " marks, are not found until then, and get vectors when relook index meets them:\n"
+        )
+    for file in report.unread[:_SHOWN]:
+        sys.stdout.write(f"  {printable(file.facts.path)}: {file.message}\n")
+    if report.n_unread > _SHOWN:
+        sys.stdout.write(f"  and {report.n_unread - _SHOWN:,} more\n")
+    if report.n_boxes_unread:
+        sys.stdout.write(
+            f"note: {report.n_boxes_unread:,} marked boxes get their vectors when their session is"
+            " used and the picture can be read\n"
+        )

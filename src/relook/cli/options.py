@@ -12,15 +12,6 @@ from relook.cli.config_flags import config_for
 from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 from relook.library.image_table import NEAR
 
-__all__ = [
-    "AfterOption", "AllowHostOption", "AskModelOption", "AskProviderOption", "BeforeOption",
-    "BoxUploadOption", "CameraOption", "CaptionPromptOption", "CaptionerOption",
-    "InstructionOption", "JsonOption", "LibrariesOption", "LibraryOption", "LimitOption",
-    "MaxTokensOption", "MaxWordsOption", "NearOption", "PathOption", "TokenOption", "WhereOption",
-    "help_sentence", "pairs",
-]  # fmt: skip
-
-
 _COMPARISON = re.compile(r"([^=<>!]+)(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
 
 

@@ -19,29 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address
+from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Page
 from relook.library.records import printable
-from relook.library.report import IndexReport, Progress, ProgressCallback, StageRate
+from relook.library.report import IndexReport
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "clean_lines",
-    "out",
-    "print_error",
-    "print_json",
-    "print_notes",
-    "print_page",
-    "print_report",
-    "print_table",
-    "progress_bar",
-    "show_thumbnails",
-    "stage_line",
-    "thumbnail_protocol",
-    "thumbnail_sequence",
-]
-
+_FIT_LINE = "-- these may not fit --"
 _SHOWN_SKIPS = 10
 _THUMBNAIL_PX = 120
 _KITTY_CHUNK = 4096
@@ -117,7 +103,7 @@ def print_page(page: Page) -> None:
     rows = []
     for number, hit in enumerate(page, start=1):
         if page.n_fitting and number == page.n_fitting + 1:
-            rows.append(("", "", "", "-- these may not fit --", "", ""))
+            rows.append(("", "", "", _FIT_LINE, "", ""))
         words = hit.title or hit.caption
         shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} alike)" if hit.folded else "")
         fit = "" if hit.fit is None else f"{hit.fit:.2f}"
@@ -141,7 +127,13 @@ def print_table(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column in ("#", "score", "fit")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        width = len(_FIT_LINE) if any(_FIT_LINE in row for row in rows) else None
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            overflow="fold",
+            min_width=width if column == "picture" else None,
+        )
     for row in rows:
         table.add_row(*(_escape(_clean(cell)) for cell in row))
     out().print(table)

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer, Written
     from relook.rag.evidence import Item
 
-__all__ = ["Stages", "print_answer"]
-
 _KINDS = {"same": "same picture", "page": "page with it", "similar": "similar", "entity": "name"}
 _TITLE_CHARS = 70
 

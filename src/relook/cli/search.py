@@ -25,8 +25,6 @@ from relook.cli.output import print_json, print_page
 from relook.core.settings import SearchSettings
 from relook.core.types import Page
 
-__all__ = ["search", "similar"]
-
 _DEFAULTS = SearchSettings()
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")

@@ -1,11 +1,14 @@
-"""`relook serve`: the page and the API. Layer: cli."""
+"""`relook serve` and `relook mcp`: libraries for people, programs and agents. Layer: cli."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import secrets
+import signal
 import sys
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +30,9 @@ from relook.cli.options import (
     TokenOption,
 )
 from relook.core.registry import import_extra
-from relook.gateway.server_settings import ServerSettings
-
-__all__ = ["serve"]
+from relook.core.settings import CaptionerSettings, PromptSettings
+from relook.gateway.server_settings import ServerSettings, is_loopback
+from relook.mcp.mcp_settings import McpSettings
 
 _DEFAULTS = ServerSettings()
 
@@ -111,3 +114,102 @@ def _address(settings: ServerSettings, port: int) -> str:
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     token = f"/?token={settings.token}" if settings.token else "/"
     return f"http://{host}:{port}{token}"
+
+
+_MCP_DEFAULTS = McpSettings()
+
+
+def mcp(
+    library: LibrariesOption = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on, with --http.")
+    ] = _MCP_DEFAULTS.host,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --http; 0: a free one.")
+    ] = _MCP_DEFAULTS.port,
+    token: TokenOption = None,
+    allow_host: AllowHostOption = None,
+    allow_folder: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="An agent may name pictures below it. Repeatable."),
+    ] = None,
+    ask_model: AskModelOption = None,
+    ask_provider: AskProviderOption = None,
+    captioner: CaptionerOption = None,
+    prompt: CaptionPromptOption = None,
+    max_words: MaxWordsOption = None,
+    max_tokens: MaxTokensOption = None,
+    allow_upload: Annotated[
+        bool,
+        typer.Option(
+            "--allow-upload",
+            help="Pictures may be sent to the models, providers and captioner named here."
+            " Without it nothing leaves this machine, whatever an agent asks.",
+        ),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:  # fmt: skip
+    """Serve libraries to agents over the Model Context Protocol."""
+    package = _mcp_package()
+    made_up = secrets.token_urlsafe(24) if http and not is_loopback(host) else None
+    overrides = {
+        "host": host, "port": port, "token": token or made_up,
+        "allowed_hosts": tuple(allow_host or ()), "folders": tuple(allow_folder or ()),
+        "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
+    }  # fmt: skip
+    settings = McpSettings(**{**(config or config_of(None)).section("mcp"), **overrides})
+    captions = _AgentFlags(captioner, prompt, allow_upload, max_words, max_tokens)
+    libraries = [open_captioned(folder, config, captions) for folder in library or ()]
+    libraries = libraries or [open_captioned(None, config, captions)]
+    asking = asking_of(config)
+    state = package.McpState(libraries, settings, asking=asking, allow_upload=allow_upload)
+    try:
+        state.warm_up()
+        server = package.create_server(state)
+        if http:
+            package.run_http(server, settings)
+        else:
+            _leave_on_signals(state)
+            server.run("stdio")
+    except KeyboardInterrupt:
+        pass  # uvicorn raises it again after a clean shutdown
+    finally:
+        state.close()
+
+
+class _AgentFlags(CaptionFlags):
+    """Only the flag agrees to uploads: a configuration was agreed to for a person's own boxes."""
+
+    def applied_to(
+        self, captioner: CaptionerSettings, prompts: PromptSettings
+    ) -> tuple[CaptionerSettings, PromptSettings]:
+        captioner, prompts = super().applied_to(captioner, prompts)
+        return replace(captioner, allow_upload=self.allow_upload), prompts
+
+
+def _leave_on_signals(state: Any) -> None:
+    """Ends the process on Ctrl-C: the thread that waits for the next line cannot be woken.
+
+    A Ctrl-C that is ignored stays so, as everywhere.
+    """
+
+    def leave(number: int, _: object) -> None:
+        state.close()
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, leave)
+
+
+def _mcp_package() -> Any:
+    """The server's names, imported only here: `relook search` does without the SDK.
+
+    Raises:
+        MissingExtraError: when the extra is not installed.
+    """
+    import_extra("relook.mcp.server", "relook mcp", "mcp")
+    return importlib.import_module("relook.mcp")

@@ -30,9 +30,6 @@ from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask
 from relook.stores.exact import empty_result
 
-__all__ = ["MilvusSource", "MilvusStore", "Part", "RowCache", "row_parts"]
-
-
 _CACHE_BYTES = 64 * 1024**2
 _ANSWER_BYTES = 16 * 1024**2
 

@@ -36,9 +36,6 @@ from relook.core.vectors import Floats
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-__all__ = ["INDEX_KINDS", "MOST_RESULTS", "TOKEN", "VECTOR", "Field", "Milvus", "MilvusAddress"]
-
-
 TOKEN = "RELOOK_MILVUS_TOKEN"
 """The environment variable with `user:password` or an API key."""
 INDEX_KINDS = ("FLAT", "IVF_FLAT", "IVF_SQ8", "HNSW", "HNSW_SQ", "DISKANN", "AUTOINDEX")

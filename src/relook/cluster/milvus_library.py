@@ -49,8 +49,6 @@ from relook.library.manifest import COMPACTED_VERSION, Manifest
 from relook.library.records import ImageRecord
 from relook.stores.base import Mask
 
-__all__ = ["Shared"]
-
 _LOG = logging.getLogger(__name__)
 _ASK_EVERY_S = 2.0
 _SPANS_A_RECORD = 1500  # a record of the journal is at most 64 KB

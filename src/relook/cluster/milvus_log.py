@@ -32,9 +32,6 @@ from relook.library.image_table import COLUMNS, column_values
 from relook.library.records import ImageRecord
 from relook.library.tombstones import bury
 
-__all__ = ["Commit", "Identity", "Joining", "Journal", "Span", "taken"]
-
-
 Span = tuple[int, int]
 """From a number to the one behind the last."""
 

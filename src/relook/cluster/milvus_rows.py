@@ -25,10 +25,6 @@ from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = [
-    "FIELDS", "PAYLOAD", "SharedVectors", "Staged", "as_kept", "read_payload", "row_payload",
-]  # fmt: skip
-
 
 def as_kept(vectors: Floats) -> Floats:
     """Vectors as every library keeps them: numbers that 16 bits hold, [n, d] float32."""

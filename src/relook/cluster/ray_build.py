@@ -22,15 +22,12 @@ from relook.cluster.ray_work import FAILED, EncodeShard, as_facts, outcomes
 from relook.core.errors import ClusterError
 from relook.core.settings import ImageLimits
 from relook.encoders.base import Encoder, Fingerprint
-from relook.library.build import Outcomes
-from relook.library.reading import Read
+from relook.library.reading import Outcomes, Read
 from relook.library.records import FileFacts, SkippedFile
 from relook.library.survey import Survey
 
 if TYPE_CHECKING:
     from ray.data import Dataset
-
-__all__ = ["RayPlan", "RayWorkers"]
 
 _LOG = logging.getLogger(__name__)
 _TRIES_AGAIN = 1

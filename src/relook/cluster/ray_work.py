@@ -22,8 +22,6 @@ from relook.encoders.base import Encoder
 from relook.library.reading import PictureReader, Read
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 
-__all__ = ["FAILED", "EncodeShard", "as_columns", "as_facts", "outcomes"]
-
 FAILED = "worker_failed"
 """Code of a file on which a worker failed, by an error or by its end."""
 Columns = Mapping[str, Sequence[Any]]

@@ -18,8 +18,6 @@ from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError
 
-__all__ = ["Translation", "read_old", "translate"]
-
 _MAX_BYTES = 1024**2
 _TURN = re.compile(r"\A\s*(?:USER|HUMAN)\s*:|<image>|ASSISTANT\s*:\s*\Z", re.IGNORECASE)
 _PLACE = re.compile(r"\{\{|\}\}|\{(\d?)\}")

@@ -14,8 +14,6 @@ import os
 import re
 from collections.abc import Collection
 
-__all__ = ["names_beside", "sidecars_in", "takeout_beside", "xmp_beside"]
-
 _SUFFIXES = (b".xmp", b".json")
 _SUPPLEMENT = b".supplemental-metadata"
 _LONGEST = 46  # of a name in Takeout before its `.json`

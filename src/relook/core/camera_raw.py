@@ -20,8 +20,6 @@ from relook.core.images import Picture, decode, too_many
 from relook.core.picture_tags import exif_in
 from relook.core.settings import ImageLimits
 
-__all__ = ["decode_raw"]
-
 _USEFUL_PX = 512  # the longer side of a preview that stands for the picture
 # What undoes each of LibRaw's flips (libraw_image_sizes_t.flip).
 _FLIPS = {

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
-__all__ = ["Cancellation", "CancelledWork", "check_cancelled", "when_cancelled"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

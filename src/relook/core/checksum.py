@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["Checksum"]
-
 
 @dataclass(frozen=True, slots=True)
 class Checksum:

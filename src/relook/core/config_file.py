@@ -21,8 +21,6 @@ from typing import Any, TypeVar
 
 from relook.core.errors import InputError
 
-__all__ = ["Config", "Setting", "Value", "load_config"]
-
 PREFIX = "RELOOK_"
 _MAX_BYTES = 1024**2
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

@@ -37,8 +37,6 @@ from relook.core.json_form import (
 from relook.core.json_writer import to_json
 from relook.core.picture_paths import as_path
 
-__all__ = ["JsonValue", "from_json", "salvage", "to_json"]
-
 T = TypeVar("T")
 V = TypeVar("V")
 

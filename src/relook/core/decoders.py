@@ -24,19 +24,6 @@ from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from relook.core.errors import ImageError
 
-__all__ = [
-    "NO_DECODER",
-    "Kind",
-    "decoder",
-    "ended",
-    "is_now_read",
-    "kind_of",
-    "make_room",
-    "opened",
-    "real_kind",
-    "recognised",
-]
-
 Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar"]
 """A format that needs another package than Pillow; empty for the others."""
 

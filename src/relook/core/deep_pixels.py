@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["eight_bits"]
-
 _DEPTHS = (255, 1023, 4095, 16383, 65535)  # of sensors and scanners: 8, 10, 12, 14 and 16 bits
 _FRACTION_TOPS = (1, 255, 65535)
 

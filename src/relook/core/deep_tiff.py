@@ -17,8 +17,6 @@ from relook.core.images import Picture, in_srgb, too_many, turned
 from relook.core.picture_tags import exif_in
 from relook.core.settings import ImageLimits
 
-__all__ = ["decode_deep_tiff"]
-
 
 def decode_deep_tiff(data: bytes, limits: ImageLimits) -> Picture:
     """Decodes the first page.

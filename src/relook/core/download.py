@@ -18,12 +18,9 @@ from typing import Protocol
 import httpx
 
 from relook.core.checksum import Checksum
-from relook.core.disk_errors import disk_error
-from relook.core.errors import FetchError
+from relook.core.errors import FetchError, disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.retry import Retries, retry_after_s
-
-__all__ = ["Downloader", "RemoteFile", "open_client"]
 
 _CHUNK = 1 << 20
 _MEGABYTE = 10**6

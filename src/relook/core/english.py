@@ -6,8 +6,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["SMALL_WORDS", "is_foreign", "may_be_foreign", "words_of"]
-
 SMALL_WORDS = frozenset(
     (
         "a", "an", "the", "of", "with", "and", "or", "in", "on", "at", "by", "for", "to", "from",

@@ -23,36 +23,14 @@
     |  `- TokenError                    no token, or a wrong one
     `- OverloadError                    too much to do just now; the same again later may work
 
-Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that
-says what to do next. Nothing here prints or exits.
+Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that says what to
+do next. Nothing here prints or exits. `disk_error` makes one of what the system says when a disk
+refuses.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "AccessError",
-    "AnswerError",
-    "ClusterError",
-    "EncoderMismatchError",
-    "FetchError",
-    "ImageError",
-    "InputError",
-    "LibraryBusyError",
-    "LibraryError",
-    "LibraryFormatError",
-    "MetadataError",
-    "MissingExtraError",
-    "ModelError",
-    "NotFoundError",
-    "OverloadError",
-    "QueryError",
-    "RelookError",
-    "RequestError",
-    "StorageError",
-    "StoreError",
-    "TokenError",
-    "TooLargeError",
-]
+import errno
 
 
 class RelookError(Exception):
@@ -160,3 +138,35 @@ class TokenError(AccessError):
 
 class OverloadError(RelookError):
     """There is too much to do just now; the same request may work later."""
+
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_FAILED = (errno.EIO, errno.ENXIO, errno.ESTALE)
+_HINTS = {
+    "disk_read_only": "check who may write there and whether the disk is mounted read-only, and run"
+    " the same command again",
+    "disk_failed": "check the disk: its connection and what the system's log says of it; then"
+    " relook doctor --check",
+    "disk_refused": "make room on the disk, check that it is there, and run the same command again",
+}
+
+
+def disk_error(message: str, error: OSError, hint: str = "") -> StorageError:
+    """The error to raise for a file that could not be written.
+
+    Args:
+        message: What could not be done, without the reason.
+        error: Why.
+        hint: What to do when the disk is full, where more can be said than usual.
+
+    Returns:
+        StorageError `disk_read_only` when nothing may be written there, `disk_failed` when
+        writing fails, and `disk_refused` for all else: mostly, there is no room.
+    """
+    code = "disk_refused"
+    if error.errno in _READ_ONLY:
+        code = "disk_read_only"
+    elif error.errno in _FAILED:
+        code = "disk_failed"
+    hint = hint if hint and code == "disk_refused" else _HINTS[code]
+    return StorageError(code, f"{message}: {error.strerror or error}", hint)

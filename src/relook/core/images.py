@@ -32,19 +32,6 @@ from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.core.untrusted import limits_at
 
-__all__ = [
-    "Picture",
-    "content_hash",
-    "decode",
-    "dhash",
-    "in_srgb",
-    "load",
-    "read_bytes",
-    "reencoded",
-    "too_many",
-    "turned",
-]
-
 _LOG = logging.getLogger(__name__)
 _BIG_PIXELS = 24_000_000
 # Pillow's warnings go through global filters, and a very large picture needs hundreds of

@@ -24,8 +24,6 @@ from relook.core.errors import ImageError
 from relook.core.images import Picture, decode
 from relook.core.settings import ImageLimits
 
-__all__ = ["main"]
-
 _MAX_FIELD_BYTES, _MAX_FIELDS_BYTES = 32 * 1024, 256 * 1024
 _MAX_FILES = 64
 _NICE = 10  # whoever searches goes first
@@ -40,10 +38,10 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     _send(sink, {"unbounded": _give_up(int(sys.argv[1]))})
     while head := source.read(4):
-        asked = json.loads(source.read(int.from_bytes(head, "big")))
-        data = source.read(asked["n_bytes"])
-        _bound_cpu(asked["limits"]["isolated_s"])
-        result, pixels = _decoded(data, asked["min_px"], ImageLimits(**asked["limits"]))
+        order = json.loads(source.read(int.from_bytes(head, "big")))
+        data = source.read(order["n_bytes"])
+        _bound_cpu(order["limits"]["isolated_s"])
+        result, pixels = _decoded(data, order["min_px"], ImageLimits(**order["limits"]))
         del data
         _send(sink, result, pixels)
 

@@ -33,8 +33,6 @@ from relook.core.errors import ImageError, OverloadError
 from relook.core.images import Picture
 from relook.core.settings import ImageLimits
 
-__all__ = ["Workers", "decode_isolated"]
-
 _LOG = logging.getLogger(__name__)
 _COMMAND = (sys.executable, "-P", "-m", "relook.core.isolated_worker")
 _MOST = 4

@@ -26,12 +26,6 @@ from typing import Annotated, Any
 
 from relook.core.errors import InputError
 
-__all__ = [
-    "HEX", "HIDDEN", "INLINE", "SHOWN", "Between", "Bound", "Digits", "FewStars", "JsonEntry",
-    "JsonShape", "Key", "Longest", "OneOf", "Shortest", "Without", "json_entries",
-    "json_keys", "shape_of", "short", "split_marks",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Digits:

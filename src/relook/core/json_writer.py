@@ -15,9 +15,6 @@ import numpy as np
 
 from relook.core.json_form import json_entries, shape_of
 
-__all__ = ["to_json"]
-
-
 Text = Callable[[bytes | str], str]
 
 

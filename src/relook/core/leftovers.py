@@ -19,16 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = [
-    "NEW",
-    "OwnFolder",
-    "ended_files",
-    "ended_folders",
-    "new_file",
-    "sweep_files",
-    "sweep_folders",
-]
-
 NEW = ".new"
 """The suffix of a file that is not whole yet."""
 _OWNER = ".owner"

@@ -21,13 +21,6 @@ import unicodedata
 from pathlib import Path, PosixPath
 from typing import Literal
 
-__all__ = [
-    "FORMATS", "SUFFIXES", "Address", "as_path", "displaced_path", "has_rival", "inside",
-    "is_archive", "is_below", "is_misnamed", "is_url", "member_path", "original_path", "path_bytes",
-    "spellings", "split_member",
-]  # fmt: skip
-
-
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"

@@ -14,8 +14,6 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
-__all__ = ["exif_in", "exif_of", "iptc_of", "texts_of", "xmp_of"]
-
 _LOG = logging.getLogger(__name__)
 _MOST_XMP = 32 * 1024  # of bytes; what is longer holds the history of an editor
 _MOST_TEXT = 4096

@@ -11,8 +11,6 @@ import html
 import re
 import unicodedata
 
-__all__ = ["inert", "plain"]
-
 _HIDDEN_BLOCK = re.compile(r"<(script|style|template|noscript)\b.*?(</\1\s*>|\Z)", re.I | re.S)
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.S)
 # A tag starts with a letter, / or !; `<|...|>` is how chat templates mark turns.

@@ -14,8 +14,6 @@ import ipaddress
 
 from relook.core.errors import AccessError
 
-__all__ = ["check_public", "is_public"]
-
 _IPv4 = ipaddress.IPv4Address
 _IPv6 = ipaddress.IPv6Address
 

@@ -17,8 +17,6 @@ from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError, NotFoundError
 
-__all__ = ["Adapter", "Registry", "import_extra"]
-
 
 @dataclass(frozen=True, slots=True)
 class Adapter:

@@ -21,18 +21,6 @@ from urllib.parse import unquote
 from relook.core.errors import FetchError, ImageError, InputError, MissingExtraError
 from relook.core.retry import Retries
 
-__all__ = [
-    "clean_address",
-    "find_file_system",
-    "is_absent",
-    "looked_at",
-    "open_file",
-    "read_range",
-    "read_whole",
-    "retrying",
-    "size_and_stamp",
-]
-
 T = TypeVar("T")
 _TRIES = 3
 _BACKOFF_S = 0.3  # doubled before each further try

@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Deadline", "Retries", "retry_after_s"]
-
 _DAY_S = 86_400.0
 
 

@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
-__all__ = ["Secret", "find_secret"]
-
 KEYRING_SERVICE = "relook"
 
 

@@ -9,27 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = [
-    "AskSettings",
-    "CaptionerSettings",
-    "EncoderSettings",
-    "EvidenceSettings",
-    "FeedbackSettings",
-    "GatherSettings",
-    "ImageLimits",
-    "IndexSettings",
-    "LibrarySettings",
-    "ModelSettings",
-    "PromptSettings",
-    "RaySettings",
-    "SearchSettings",
-    "SessionLimits",
-    "WatchSettings",
-    "WebLimits",
-    "help_of",
-    "setting",
-]
-
 
 def setting(default: Any, text: str, **more: Any) -> Any:
     """A field of a settings class.

@@ -2,6 +2,9 @@
 
 For paths that a catalog or a listing holds. What a person or a request names goes through
 `core.images.read_bytes`, which reads files of this machine only.
+
+Gzip knows no places in a packed tar; indexed_gzip (in the extra `formats`) keeps some while it
+unpacks the file once, from which any member is reached.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from relook.core.archives import ArchiveError
 from relook.core.beside import names_beside, takeout_beside, xmp_beside
+from relook.core.decoders import decoder
 from relook.core.errors import ImageError
 from relook.core.images import read_bytes as read_file
 from relook.core.picture_paths import Address, is_url, split_member
@@ -22,8 +27,6 @@ from relook.core.settings import ImageLimits
 
 if TYPE_CHECKING:
     from relook.core.archives import Archive
-
-__all__ = ["archive_at", "read_beside", "read_bytes"]
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 16  # lists of archives: what a page of thumbnails comes from
@@ -132,7 +135,6 @@ def _version(path: bytes) -> tuple[int, int]:
 @functools.lru_cache(maxsize=_KEPT)
 def _listed(path: bytes, n_bytes: int, stamp: int) -> Archive:
     from relook.core.archives import ArchiveError, list_archive
-    from relook.core.packed_tars import is_packed, packed_tar
 
     try:
         if is_url(path):
@@ -158,7 +160,6 @@ def _reader(path: bytes) -> Callable[[int, int], bytes]:
         from relook.core.remote import read_range
 
         return lambda offset, n_bytes: read_range(path, offset, n_bytes)
-    from relook.core.packed_tars import is_packed, packed_tar
 
     if is_packed(path):
         return packed_tar(path, *_version(path)).read_at
@@ -173,3 +174,56 @@ def _read_at(path: bytes, offset: int, n_bytes: int) -> bytes:
         raise ImageError("vanished", "the archive is not there any more") from None
     except OSError as error:
         raise ImageError("unreadable", f"cannot read the archive: {error.strerror}") from error
+
+
+_SUFFIXES = (b".tgz", b".tar.gz")
+_KEPT_OPEN = 4  # open files, each with an index of about a hundredth of its size
+_PART = 16 * 1024**2
+_MOST_TIMES = 200  # its own size that a file may unpack to; a bomb has a thousand times
+_ALWAYS = 1024**3
+
+
+def is_packed(path: bytes) -> bool:
+    """Whether the name is that of a tar packed by gzip."""
+    return path.lower().endswith(_SUFFIXES)
+
+
+class PackedTar:
+    """An open file, for several threads.
+
+    Args:
+        path: The file.
+        n_bytes: Its size.
+
+    Raises:
+        ImageError: `no_decoder`; ArchiveError: it is damaged, or a bomb; OSError.
+    """
+
+    def __init__(self, path: bytes, n_bytes: int) -> None:
+        package = decoder("packed_tar")
+        self._lock = threading.Lock()
+        self.file: Any = package.IndexedGzipFile(filename=os.fsdecode(path))
+        try:
+            n_unpacked = 0
+            while part := self.file.read(_PART):
+                n_unpacked += len(part)
+                if n_unpacked > _ALWAYS + _MOST_TIMES * n_bytes:
+                    raise ArchiveError(f"it unpacks to more than {_MOST_TIMES} times its size")
+            self.file.seek(0)
+        except ArchiveError:
+            raise
+        # Readers of hostile bytes fail with nearly any exception: this is the per-archive edge.
+        except Exception as error:
+            raise ArchiveError(f"it is damaged: {error}") from error
+
+    def read_at(self, offset: int, n_bytes: int) -> bytes:
+        """Unpacked bytes; fewer only at the end."""
+        with self._lock:
+            self.file.seek(offset)
+            return bytes(self.file.read(n_bytes))
+
+
+@functools.lru_cache(maxsize=_KEPT_OPEN)
+def packed_tar(path: bytes, n_bytes: int, _stamp: int) -> PackedTar:
+    """The open file of a path; another one when it has changed."""
+    return PackedTar(path, n_bytes)

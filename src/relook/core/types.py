@@ -16,8 +16,6 @@ from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.registry import Adapter, Registry
 
-__all__ = ["NOTHING_FITS", "WHOLE", "Box", "Hit", "Page", "Part", "Query"]
-
 NOTHING_FITS = "No close match. Nearest below."
 """The note of a page on which nothing fits."""
 

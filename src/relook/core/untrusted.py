@@ -13,8 +13,6 @@ from pathlib import Path
 
 from relook.core.settings import ImageLimits
 
-__all__ = ["MARK", "STRANGERS", "TEMPORARY", "limits_at", "mark"]
-
 MARK = ".relook-untrusted"
 TEMPORARY = "relook-pictures-"
 """What the names of a server's temporary folders begin with; one holds what people search with."""

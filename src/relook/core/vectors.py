@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Halves", "Ints", "singles", "top", "unit"]
-
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Halves = NDArray[np.float16]

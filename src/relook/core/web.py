@@ -33,16 +33,6 @@ from relook.core.errors import (
 from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
 
-__all__ = [
-    "AGENT",
-    "Fetched",
-    "Resolver",
-    "check_url",
-    "fetch",
-    "host_of",
-    "user_agent",
-]
-
 AGENT = "relook"
 """How robots.txt files name us."""
 

@@ -10,25 +10,59 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import httpx
 
-from relook.core.disk_errors import disk_error
 from relook.core.download import Downloader
-from relook.core.errors import InputError, StorageError
-from relook.datasets.catalogue import Archive, Dataset
-from relook.datasets.labels import write_labels
-from relook.datasets.records import read_record
+from relook.core.errors import FetchError, InputError, StorageError, disk_error
+from relook.core.progress import Progress, ProgressCallback
+from relook.datasets.catalogue import Archive, Dataset, write_labels
 from relook.library.manifest import write_whole
-from relook.library.report import Progress, ProgressCallback
 
-__all__ = ["Plan", "fetch", "plan", "unpack"]
+_MD5 = re.compile(r"md5:([0-9a-f]{32})\Z")
+
+
+def read_record(client: httpx.Client, dataset: Dataset) -> Archive:
+    """The archive of a data set as its publisher's Zenodo record describes it.
+
+    Raises:
+        FetchError: `unreachable`, `bad_status`, or `bad_record`.
+
+    Source: Zenodo's REST API, https://developers.zenodo.org (records, `files`).
+    """
+    try:
+        answer = client.get(dataset.record)
+    except httpx.RequestError as error:
+        raise FetchError(
+            "unreachable", f"cannot reach {dataset.record}: {error}", "check the network"
+        ) from error
+    if answer.status_code != 200:
+        raise FetchError("bad_status", f"{dataset.record} answered {answer.status_code}", "later?")
+    try:
+        files: dict[str, Any] = {file["key"]: file for file in answer.json()["files"]}
+        entry = files[dataset.file]
+        url, n_bytes = httpx.URL(entry["links"]["self"]), int(entry["size"])
+        checksum = _MD5.match(entry["checksum"])
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, httpx.InvalidURL) as error:
+        raise FetchError(
+            "bad_record",
+            f"{dataset.record} does not tell of {dataset.file}: {error!r}",
+            "report it",
+        ) from error
+    record = httpx.URL(dataset.record)
+    if checksum is None or n_bytes <= 0 or (url.scheme, url.host) != (record.scheme, record.host):
+        raise FetchError(
+            "bad_record", f"{dataset.record} names an odd size, checksum or address", "report it"
+        )
+    return Archive(str(url), dataset.file, n_bytes, checksum[1], grows=2.0)
 
 
 _RECORD = ".relook-dataset.json"

@@ -24,8 +24,6 @@ from relook.core.vectors import Floats
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Encoder", "Fingerprint", "FitMap", "Means", "encode_images"]
-
 _AT_ONCE = 16  # pictures between two looks at whether they are still wanted
 
 

@@ -21,8 +21,6 @@ from relook.encoders import hub
 from relook.encoders.onnx_layout import has_towers
 from relook.encoders.spec import has_only_onnx
 
-__all__ = ["Checkpoint", "fetch", "find"]
-
 _PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
@@ -111,24 +109,24 @@ class Checkpoint:
     def _indexed(self, name: str) -> list[str]:
         """The files among which an index divides the weights."""
         files = self._json(name).get("weight_map")
-        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+        if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
             raise self._damaged(name, "it has no weight_map")
         return sorted(set(files.values()))
 
     def _module_files(self) -> list[Path]:
         """Those of a sentence-transformers model: some modules have weights in a folder each."""
         modules = self._values("modules.json")
-        if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+        if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
             raise self._damaged("modules.json", "it is no list of modules")
-        found: list[Path] = []
+        weights: list[Path] = []
         for folder in {self.folder / str(module.get("path", "")) for module in modules}:
             files = sorted(folder.glob("*.safetensors"))
             if not files and any(list(folder.glob(pickle)) for pickle in _PICKLES):
                 raise Checkpoint(folder, self.model, self.revision)._without_weights("")
-            found += files
-        if not found:
+            weights += files
+        if not weights:
             raise self._incomplete("model.safetensors")
-        return sorted(found)
+        return sorted(weights)
 
     @property
     def n_bytes(self) -> int:

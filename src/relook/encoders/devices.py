@@ -1,21 +1,26 @@
-"""Where a model runs, in what precision, and how many at once. Layer: encoders."""
+"""Where a model runs, torch's or ONNX Runtime's, in what precision, and how many at once.
+
+Layer: encoders.
+
+Source: ONNX Runtime's documentation of execution providers and of session options.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import onnxruntime
 
 from relook.core.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = [
-    "DTYPES", "TOLERANCES", "BatchSize", "Place", "in_batches", "is_out_of_memory", "place",
-]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -42,8 +47,8 @@ class Place:
         """As torch has it."""
         import torch
 
-        found: torch.dtype = getattr(torch, self.dtype)
-        return found
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     @property
     def first_batch(self) -> int:
@@ -112,9 +117,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # an error of torch comes from a torch that is loaded
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
-    told = str(error).lower()
+    message = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        words in told for words in ("out of memory", "not enough memory", "can't allocate memory")
+        words in message
+        for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
 
 
@@ -205,3 +211,84 @@ def _no_memory(place: Place) -> ModelError:
         f"the memory of {place.device} is too small for one picture at a time ({place.dtype})",
         "end other programs that use it, take a smaller model, or use --device cpu",
     )
+
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+# CoreML is not among them: it computes in half precision without saying so.
+_AUTOMATIC = ("cuda", "openvino", "cpu")
+_DEVICE = re.compile(r"([a-z]+)(?::(\d+))?\Z")
+
+
+def choose_device(device: str = "auto") -> str:
+    """The device that a graph runs on.
+
+    Args:
+        device: `auto` (the first of CUDA, OpenVINO and the processor that the installed ONNX
+            Runtime is built for), `cpu`, `cuda`, `cuda:1`, `openvino` or `coreml`.
+
+    Raises:
+        InputError: `bad_device`.
+    """
+    there = onnxruntime.get_available_providers()
+    if device == "auto":
+        return next(name for name in _AUTOMATIC if _PROVIDERS[name] in there)
+    kind, number = _parts(device)
+    if _PROVIDERS.get(kind) not in there or (number and kind != "cuda"):
+        usable = ", ".join(name for name, provider in _PROVIDERS.items() if provider in there)
+        raise InputError(
+            "bad_device",
+            f"there is no device {device!r} that ONNX Runtime {onnxruntime.__version__} can use",
+            f"use {usable}, or leave --device out; onnxruntime-gpu brings cuda,"
+            " onnxruntime-openvino openvino",
+        )
+    return device
+
+
+def _parts(device: str) -> tuple[str, str]:
+    """The kind of a device and its number, as text."""
+    match = _DEVICE.match(device)
+    return (match[1], match[2] or "") if match else (device, "")
+
+
+def open_session(
+    path: Path, device: str = "cpu", n_threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """Loads a graph.
+
+    Args:
+        path: Its file.
+        device: As `choose_device` returns it.
+        n_threads: Threads on the processor; 0 means one a core.
+
+    Raises:
+        InputError: `bad_device` when the device does not take it; what ONNX Runtime raises for
+            a file that it cannot load.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.log_severity_level = 3
+    # Idle threads would otherwise spin and take the core from the decoding threads.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Processors with AVX2 or AVX-512 but without VNNI add pairs of 8-bit products in 16 bits,
+    # which saturate: vectors then stand at .93 to what they are elsewhere. This asks for the
+    # instructions that do not, on such processors only.
+    # Source: ONNX Runtime, "Quantize ONNX models", on U8S8 and saturation.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    kind, number = _parts(device)
+    provider = _PROVIDERS[kind]
+    wanted: list[Any] = [(provider, {"device_id": number})] if number else [provider]
+    if kind != "cpu":
+        wanted.append(_PROVIDERS["cpu"])  # for operators that the device has not
+    session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    if session.get_providers()[0] != provider:  # it goes on without, and only logs why
+        raise InputError(
+            "bad_device",
+            f"ONNX Runtime cannot use {device} here: its libraries are missing, or do not fit",
+            "see what its documentation asks for, or use --device cpu",
+        )
+    return session

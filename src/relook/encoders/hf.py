@@ -26,8 +26,6 @@ from relook.encoders.torch_towers import TorchTowers
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["HfEncoder"]
-
 # Families whose text tower was trained on lower-case words padded to one length, and which
 # therefore has no mask.
 _PADDED = ("siglip", "siglip2")

@@ -20,12 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.checksum import Checksum
-from relook.core.disk_errors import disk_error
-from relook.core.errors import MissingExtraError, ModelError, RelookError
+from relook.core.errors import MissingExtraError, ModelError, RelookError, disk_error
 from relook.core.progress import ProgressCallback
 from relook.core.registry import import_extra
-
-__all__ = ["cached", "fetch", "local_folder"]
 
 
 def local_folder(model: str, kind: str) -> Path | None:

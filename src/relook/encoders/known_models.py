@@ -18,8 +18,6 @@ from relook.core.errors import InputError, MissingExtraError, ModelError, NotFou
 from relook.encoders import ENCODERS, hub
 from relook.encoders.spec import ModelSpec
 
-__all__ = ["BUILTIN", "KNOWN", "KnownModel", "is_here", "languages_of", "resolve"]
-
 _NEEDS = {"hf": "transformers", "onnx": "tokenizers"}
 """The package by which an extra of ours is known to be installed."""
 _SIGLIP2_PAPER = "arXiv 2502.14786, table 1"

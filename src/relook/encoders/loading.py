@@ -11,10 +11,6 @@ from relook.core.errors import MissingExtraError, ModelError
 from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place, is_out_of_memory
 
-__all__ = [
-    "check_loaded", "load_config", "load_model", "load_tokenizer", "quiet", "set_precision",
-]  # fmt: skip
-
 _LOG = logging.getLogger(__name__)
 _BOTH_TOWERS = ("get_image_features", "get_text_features")
 # Numbers 0, 1, 2, ...: made anew by the model, not learnt.
@@ -105,10 +101,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
 
 def needs_package(checkpoint: Checkpoint, error: ImportError) -> MissingExtraError:
     """What to say when transformers wants a package that is not installed."""
-    told = " ".join(str(error).split())[:200]
+    message = " ".join(str(error).split())[:200]
     return MissingExtraError(
         "missing_extra",
-        f"{checkpoint.model} needs a package that is not installed: {told}",
+        f"{checkpoint.model} needs a package that is not installed: {message}",
         "pip install 'relook[hf]', or the package that is named",
     )
 
@@ -191,12 +187,12 @@ def reporting(checkpoint: Checkpoint, place: Place) -> Iterator[None]:
                 f" ({place.dtype})",
                 "end other programs that use it, take a smaller model, or use --device cpu",
             ) from error
-        told = " ".join(str(error).split())[:300]
-        if _OTHER_SHAPES in told:  # it refers to a report that nobody sees
-            told = "its weights have other shapes than its config.json says"
+        message = " ".join(str(error).split())[:300]
+        if _OTHER_SHAPES in message:  # it refers to a report that nobody sees
+            message = "its weights have other shapes than its config.json says"
         raise ModelError(
             "model_changed",
-            f"{checkpoint.model} cannot be loaded: {told}",
+            f"{checkpoint.model} cannot be loaded: {message}",
             "its files may not belong together; fetch or save it again",
         ) from error
 

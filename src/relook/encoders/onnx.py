@@ -21,17 +21,14 @@ from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError, RelookError
 from relook.core.vectors import Floats
-from relook.encoders.devices import BatchSize, Place, is_out_of_memory
+from relook.encoders.devices import BatchSize, Place, choose_device, is_out_of_memory, open_session
 from relook.encoders.onnx_folder import OnnxFolder, find
-from relook.encoders.onnx_session import choose_device, open_session
 from relook.encoders.onnx_words import Words
 from relook.encoders.towers import TwoTowers
 
 if TYPE_CHECKING:
     import onnxruntime
     from PIL import Image
-
-__all__ = ["OnnxEncoder"]
 
 T = TypeVar("T")
 _VECTORS = ("image_embeds", "text_embeds", "embedding", "pooler_output")
@@ -287,8 +284,8 @@ class Tower:
             n_some = min(step, n - at)
             if self._n_fixed > n_some:
                 some = {name: _filled(values, self._n_fixed) for name, values in some.items()}
-            found = self._guarded(partial(self._session.run, [self._output], some))[0]
-            rows.append(np.asarray(found, np.float32)[:n_some])  # [n_some, d]
+            output = self._guarded(partial(self._session.run, [self._output], some))[0]
+            rows.append(np.asarray(output, np.float32)[:n_some])  # [n_some, d]
         return np.concatenate(rows)
 
     def _vectors_of(self, names: list[str]) -> str:
@@ -316,8 +313,12 @@ class Tower:
         except RelookError:
             raise
         except Exception as error:
-            told = str(error).lower()
-            if is_out_of_memory(error) or "allocate memory" in told or "out of memory" in told:
+            message = str(error).lower()
+            if (
+                is_out_of_memory(error)
+                or "allocate memory" in message
+                or "out of memory" in message
+            ):
                 raise MemoryError(str(error)) from error
             raise self._files.damaged(self._path, error) from error
 

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError, ModelError
+from relook.core.errors import InputError, ModelError, disk_error
 from relook.core.registry import import_extra
 from relook.core.vectors import Floats
 from relook.encoders.hf import HfEncoder
@@ -30,8 +29,6 @@ from relook.encoders.onnx import OnnxEncoder
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["OPSET", "TOLERANCE", "Exported", "export"]
 
 OPSET = 17
 """Version of the operators: ONNX Runtime of 2022 and later has them."""
@@ -183,8 +180,8 @@ def _tower(model: Any, method: str, names: list[str]) -> Any:
             self.model = model
 
         def forward(self, *given: Any) -> Any:
-            found = getattr(self.model, method)(**dict(zip(names, given, strict=True)))
-            return getattr(found, "pooler_output", found)
+            output = getattr(self.model, method)(**dict(zip(names, given, strict=True)))
+            return getattr(output, "pooler_output", output)
 
     return Tower().eval()
 
@@ -211,9 +208,9 @@ def _write_graph(tower: Any, example: dict[str, Any], path: Path, output: str, o
     except OSError:
         raise
     except Exception as error:  # the tracer fails with whatever the model's code raises
-        told = " ".join(str(error).split())[:300]
+        message = " ".join(str(error).split())[:300]
         raise ModelError(
-            "not_exported", f"torch {torch.__version__} cannot export {path.stem}: {told}",
+            "not_exported", f"torch {torch.__version__} cannot export {path.stem}: {message}",
             "use the checkpoint itself: hf:FOLDER",
         ) from error  # fmt: skip
 

@@ -20,8 +20,6 @@ from relook.encoders.onnx_layout import Layout, layout_of
 from relook.encoders.onnx_words import WordRules
 from relook.encoders.pixels import Pixels
 
-__all__ = ["OnnxFolder", "fetch", "find"]
-
 _WHOLE_BYTES = 64 * 1024**2
 _WINDOW, _STRIDE = 4096, 65_536
 _POINTER = b"version https://git-lfs"
@@ -190,9 +188,9 @@ class OnnxFolder:
         return self._damaged(path.relative_to(self.folder).as_posix(), why)
 
     def _damaged(self, name: str, why: object) -> ModelError:
-        told = " ".join(str(why).split()).replace(f"{self.folder}{os.sep}", "")[:300]
+        message = " ".join(str(why).split()).replace(f"{self.folder}{os.sep}", "")[:300]
         return ModelError(
-            "model_changed", f"{name} of {self._named} cannot be used: {told}", self._again
+            "model_changed", f"{name} of {self._named} cannot be used: {message}", self._again
         )
 
     @property

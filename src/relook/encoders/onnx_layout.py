@@ -16,8 +16,6 @@ from dataclasses import dataclass
 
 from relook.core.errors import InputError, ModelError
 
-__all__ = ["VARIANTS", "Layout", "has_towers", "layout_of"]
-
 VARIANTS = ("fp16", "int8", "uint8", "quantized", "q4", "q4f16", "bnb4")
 """Endings of a tower's name; a tower without one is in float32."""
 _FLOAT32 = "float32"

@@ -22,8 +22,6 @@ from tokenizers import Tokenizer
 
 from relook.core.vectors import Ints
 
-__all__ = ["WordRules", "Words"]
-
 _N_CLIP, _N_SIGLIP = 77, 64  # tokens, where no file says it
 _UNSET = 10**9  # transformers writes a length of 1e30 where there is none
 _SIGLIP = ("siglip", "siglip2")

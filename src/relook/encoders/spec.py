@@ -13,8 +13,6 @@ from urllib.parse import quote, unquote
 
 from relook.core.errors import InputError
 
-__all__ = ["ModelSpec"]
-
 _KIND = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 _ONNX = ("visual/*.onnx", "onnx/*.onnx", "*.onnx")
@@ -63,8 +61,10 @@ class ModelSpec:
 
     def __str__(self) -> str:
         name = f"{self.kind}:{self.model}" if self.model else self.kind
-        told = "&".join(f"{k}={quote(v, safe='/')}" for k, v in sorted(self.options.items()) if v)
-        return f"{name}?{told}" if told else name
+        options = "&".join(
+            f"{k}={quote(v, safe='/')}" for k, v in sorted(self.options.items()) if v
+        )
+        return f"{name}?{options}" if options else name
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -83,9 +83,9 @@ class ModelSpec:
         known = sorted(known)
         for name in self.options:
             if name not in known:
-                told = f"it has: {', '.join(known)}" if known else "leave it out: it has none"
+                advice = f"it has: {', '.join(known)}" if known else "leave it out: it has none"
                 raise InputError(
-                    "bad_model", f"{self.kind!r} has no option {name!r} (in {str(self)!r})", told
+                    "bad_model", f"{self.kind!r} has no option {name!r} (in {str(self)!r})", advice
                 )
 
 

@@ -24,8 +24,6 @@ from relook.encoders.torch_towers import TorchTowers
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["StEncoder"]
-
 _SIDE_PX = 224  # of most towers; it only says how far a large JPEG may be decoded reduced
 
 
@@ -100,15 +98,15 @@ class StEncoder(TorchTowers):
 
     def _fit(self, crop: Image.Image) -> NDArray[Any]:
         """[3, height, width] float32, as the model's own processor makes it."""
-        found = self._model.preprocess([crop])
-        if "pixel_values" not in found or found["pixel_values"].dim() != 4:
+        prepared = self._model.preprocess([crop])
+        if "pixel_values" not in prepared or prepared["pixel_values"].dim() != 4:
             raise ModelError(
                 "unknown_preprocessing",
-                f"{self.model} turns a picture into {', '.join(sorted(found))}, which Relook"
+                f"{self.model} turns a picture into {', '.join(sorted(prepared))}, which Relook"
                 " cannot put into batches",
                 "use a model whose pictures become squares of one size",
             )
-        pixels: NDArray[Any] = found["pixel_values"][0].numpy()
+        pixels: NDArray[Any] = prepared["pixel_values"][0].numpy()
         return pixels.astype(np.float32, copy=False)
 
     def _image_features(self, some: NDArray[Any]) -> Any:
@@ -148,10 +146,10 @@ class _Heard(logging.Handler):
     missing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = record.getMessage()
-        self.missing = self.missing or "MISSING" in told or "newly initialized" in told
+        message = record.getMessage()
+        self.missing = self.missing or "MISSING" in message or "newly initialized" in message
 
 
 def _text(path: Any) -> str:
-    found: str = path.read_text("utf-8")
-    return found
+    text: str = path.read_text("utf-8")
+    return text

@@ -14,8 +14,6 @@ from relook.encoders.checkpoint import Checkpoint, find
 from relook.encoders.devices import Place, place
 from relook.encoders.towers import TwoTowers
 
-__all__ = ["TorchTowers"]
-
 
 class TorchTowers(TwoTowers):
     """Two towers on torch; words are encoded in float32 whatever `dtype` says. See `TwoTowers`."""

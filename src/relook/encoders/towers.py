@@ -20,15 +20,13 @@ from relook.core.errors import InputError, ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, unit
-from relook.encoders import crops
+from relook.encoders import pixels
 from relook.encoders.base import Fingerprint, Means
 from relook.encoders.devices import BatchSize, Place, in_batches
 from relook.encoders.spec import ModelSpec
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["ModelFiles", "TwoTowers"]
 
 _TEXTS_AT_ONCE = 64  # words are short, and their number is seldom large
 _FULL_PX = 4096
@@ -76,7 +74,7 @@ class TwoTowers(ABC):
 
     kind = ""
     options: tuple[str, ...] = ("revision", "tiles")
-    tile_weight = crops.WEIGHT
+    tile_weight = pixels.WEIGHT
     remote = False
     needs = ("model",)
     means: Means | None = None
@@ -86,14 +84,14 @@ class TwoTowers(ABC):
         model: str | os.PathLike[str],
         *,
         revision: str = "",
-        tiles: str = crops.DEFAULT,
+        tiles: str = pixels.DEFAULT,
         device: str = "auto",
         dtype: str = "auto",
         decode: str = _DECODINGS[0],
     ) -> None:
         self.model, self.revision, self.tiles = os.fspath(model), revision, tiles
         self.device, self.dtype, self.decode = device, dtype, decode
-        self._boxes = crops.tiling(tiles)
+        self._boxes = pixels.tiling(tiles)
         if decode not in _DECODINGS:
             raise InputError(
                 "bad_decode",
@@ -222,17 +220,17 @@ class TwoTowers(ABC):
 
     def prepare(self, image: Image.Image) -> NDArray[Any]:
         """[t, ...]: the picture and its crops as the tower takes them."""
-        return np.stack([self._fit(crop) for crop in crops.cut(image, self._boxes)])
+        return np.stack([self._fit(crop) for crop in pixels.cut(image, self._boxes)])
 
     def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
         """See `Encoder.encode_prepared`."""
         flat = [crop for picture in prepared for crop in picture]
         vectors = in_batches(flat, self._encode_crops, self._batch, self.place)
-        found, at = [], 0
+        groups, at = [], 0
         for picture in prepared:
-            found.append(np.stack(vectors[at : at + len(picture)]))  # [t, d]
+            groups.append(np.stack(vectors[at : at + len(picture)]))  # [t, d]
             at += len(picture)
-        return found
+        return groups
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """See `Encoder.encode_texts`."""

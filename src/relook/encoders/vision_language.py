@@ -15,11 +15,6 @@ from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place, place
 from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
 
-__all__ = [
-    "QUANTISED", "chat_turn", "check_packages", "check_precision", "load_processor", "load_vlm",
-    "unmarked",
-]  # fmt: skip
-
 _LOG = logging.getLogger(__name__)
 QUANTISED = ("int8", "int4")
 INT8_OR_AUTO = "int8-or-auto"

@@ -1,4 +1,5 @@
-"""Exports: FAISS with its list of paths, NumPy, Parquet, WebDataset. Layer: exchange.
+"""Images with their vectors, out of a library and into one: FAISS and its paths, NumPy, Parquet,
+WebDataset. Layer: exchange.
 
 Source: the WebDataset format, https://github.com/webdataset/webdataset (files of one sample
 stand together and share their name up to the first dot).
@@ -7,10 +8,11 @@ stand together and share their name up to the first dot).
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,20 +22,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
-from relook.core.disk_errors import disk_error
-from relook.core.errors import ImageError, MissingExtraError
+from relook.core.errors import ImageError, InputError, MissingExtraError, disk_error
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
+from relook.core.vectors import Floats
 from relook.exchange.flat_index import FlatWriter
-from relook.exchange.image_vectors import batches, new_folder
+from relook.library.commit import Committer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, printable
-from relook.library.report import Progress, ProgressCallback
 
-__all__ = [
-    "INDEX", "PATHS", "ExportReport", "LeftOut", "about", "export_faiss", "export_npy",
-    "export_parquet", "export_webdataset",
-]  # fmt: skip
+
+def batches(files: LibraryFiles, size: int = 1024) -> Iterator[tuple[list[ImageRecord], Floats]]:
+    """Images by id with their whole-picture vectors [n, d], as they are stored.
+
+    Args:
+        files: Inside one `moment`.
+        size: How many at once.
+    """
+    images = files.catalog.each_image()
+    n_rows = len(files.vectors)
+    while some := list(itertools.islice(images, size)):
+        # What another process has added since this moment is not in its vectors.
+        # An image without vectors has a first row below 0.
+        kept = [image for image in some if 0 <= image.first_row <= n_rows - image.n_tiles]
+        if kept:
+            yield kept, files.vectors.rows(np.array([image.first_row for image in kept], np.int64))
+
+
+def tiles_of(files: LibraryFiles, image: ImageRecord) -> Floats:
+    """All vectors of an image, [t, d]; the whole picture's first."""
+    return files.vectors.block(image.first_row, image.first_row + image.n_tiles)
+
+
+def new_folder(folder: Path, *names: str) -> Path:
+    """Makes a folder for an export.
+
+    Raises:
+        InputError: `file_exists` when one of the files is there already; StorageError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(f"cannot make {folder}", error, "choose another folder") from error
+    for name in names:
+        if next(iter(folder.glob(name)), None) is not None:
+            raise InputError(
+                "file_exists", f"{folder} holds an export already ({name})", "choose a new folder"
+            )
+    return folder
+
+
+class NewImages(Committer):
+    """Writes images into a library. The caller holds the writer's lock.
+
+    Args:
+        files: The open library.
+        boxes: The tiles of an image, as many as its entry has vectors.
+    """
+
+    def known(self, paths: Sequence[bytes]) -> set[bytes]:
+        """Those of some paths that are images already."""
+        marks = ",".join("?" * len(paths))
+        rows = self._catalog.ask(f"SELECT path FROM images WHERE path IN ({marks})", paths)
+        return {row[0] for row in rows}  # type: ignore[misc]
 
 
 INDEX, PATHS = "image_index.faiss", "image_paths.txt"

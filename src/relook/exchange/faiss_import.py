@@ -1,7 +1,7 @@
-"""A library of vectors that another program computed. Layer: exchange.
+"""A library of vectors that exist: another program's, or its own with other tiles. Layer: exchange.
 
-The vectors are taken as they are; each picture is read once, for what the catalog keeps of
-it (content, size, hash). Before anything is written, a few pictures are encoded here and
+Another program's vectors are taken as they are; each picture is read once, for what the catalog
+keeps of it (content, size, hash). Before anything is written, a few pictures are encoded here and
 compared with their rows, so that vectors of another model are not taken for this one's.
 """
 
@@ -12,26 +12,30 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.core.errors import EncoderMismatchError, ImageError, InputError
-from relook.core.images import content_hash, decode, dhash, load, read_bytes
+from relook.core.images import content_hash, decode, dhash, load
+from relook.core.images import read_bytes as read_file
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_bytes
 from relook.core.types import WHOLE
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
-from relook.exchange.export import INDEX, PATHS
+from relook.exchange.export import INDEX, PATHS, NewImages, batches
 from relook.exchange.flat_index import FlatFile
-from relook.exchange.image_vectors import Entry, NewImages
+from relook.library.commit import Entry
 from relook.library.files import LibraryFiles
 from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
-from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
-
-__all__ = ["FaissFolder", "Importer", "check_source"]
+from relook.library.report import IndexReport, Stop
 
 _BATCH = 512
 _MAX_LINE = 65_536
@@ -207,10 +211,10 @@ class Importer:
             if isinstance(read, SkippedFile):
                 skips.append(read)
             elif not usable[row]:
-                told = (
+                message = (
                     f"row {row} of its batch in the index is no direction (zero, or not a number)"
                 )
-                skips.append(SkippedFile(read.facts, "bad_vector", told))
+                skips.append(SkippedFile(read.facts, "bad_vector", message))
             else:
                 entries.append(Entry(read, units[row : row + 1]))
         self._writer.commit(entries, skips)
@@ -223,7 +227,7 @@ class Importer:
         try:
             stat = os.stat(path)
             facts = FileFacts.of(path, stat)
-            data = read_bytes(path, self._limits)
+            data = read_file(path, self._limits)
             picture = decode(data, self._encoder.input_px, limits_at(path, self._limits))
         except FileNotFoundError:
             return SkippedFile(facts, "vanished", f"it is not at {printable(path)}")
@@ -248,3 +252,100 @@ def _units(vectors: Floats) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.
     units = vectors.copy()
     units[change] /= lengths[change, None]
     return units, usable
+
+
+_RETILED_AT_ONCE = 64
+
+
+class Retiler:
+    """One run of copying a library. The caller holds the writer's lock of the new one.
+
+    Args:
+        old: Where the images and their whole-picture vectors are.
+        new: Where they go.
+        encoder: The one that made both, with the new tiles; it encodes crops one by one.
+        limits: What a picture may cost.
+        progress: Called now and then.
+    """
+
+    def __init__(
+        self,
+        old: LibraryFiles,
+        new: LibraryFiles,
+        encoder: Encoder,
+        limits: ImageLimits,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self._old, self._new, self._encoder, self._limits = old, new, encoder, limits
+        self._writer = NewImages(new, self._boxes)
+        self._progress = progress or (lambda _: None)
+        self._report = IndexReport()
+
+    def run(self) -> IndexReport:
+        """Copies every image; only tiles that the old library lacks are encoded.
+
+        Running again after a stop goes on where it was.
+
+        Raises:
+            StorageError: what was committed stays.
+        """
+        began, done = time.monotonic(), 0
+        total = self._old.catalog.count("images")
+        try:
+            with self._old.moment(), ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+                for images, wholes in batches(self._old, _RETILED_AT_ONCE):
+                    self._take(images, wholes, pool)
+                    done += len(images)
+                    rate = done / max(time.monotonic() - began, 1e-9)
+                    n_bad = len(self._report.skipped)
+                    self._progress(Progress("copying", done, total, rate, n_bad))
+        except (KeyboardInterrupt, Stop):
+            self._report.interrupted = True
+        self._report.n_images = self._new.catalog.count("images")
+        self._report.seconds = time.monotonic() - began
+        return self._report
+
+    def _boxes(self, image: ImageRecord) -> Any:
+        return self._encoder.tiles_for(image.width_px, image.height_px)
+
+    def _take(self, images: list[ImageRecord], wholes: Floats, pool: ThreadPoolExecutor) -> None:
+        known = self._writer.known([image.facts.path for image in images])
+        new = [row for row, image in enumerate(images) if image.facts.path not in known]
+        self._report.n_unchanged += len(images) - len(new)
+        skips, kept, crops = [], [], []
+        for row, read in zip(new, pool.map(self._crops, [images[row] for row in new]), strict=True):
+            if isinstance(read, SkippedFile):
+                skips.append(read)
+            else:
+                kept.append(row)
+                crops.append(read)
+        entries = [
+            Entry(replace(images[row], image_id=0), np.concatenate([wholes[row : row + 1], rows]))
+            for row, rows in zip(kept, self._encode(crops), strict=True)
+        ]
+        self._writer.commit(entries, skips)
+        self._report.n_added += len(entries)
+        self._report.skipped += skips
+
+    def _encode(self, crops: list[NDArray[Any] | None]) -> list[Floats]:
+        """The vectors of each picture's crops, [t - 1, d]."""
+        given = [crop for crop in crops if crop is not None]
+        encoded = iter(self._encoder.encode_prepared(given) if given else ())
+        none = np.zeros((0, self._encoder.dim), np.float32)
+        return [none if crop is None else next(encoded) for crop in crops]
+
+    def _crops(self, image: ImageRecord) -> NDArray[Any] | SkippedFile | None:
+        """What the encoder needs of a picture but its whole; None when that is nothing."""
+        if len(self._boxes(image)) == 1:
+            return None
+        try:
+            data = read_bytes(image.facts.path, self._limits)
+            if content_hash(data) != image.content:
+                why = "the file changed since it was indexed: relook index takes it in"
+                return SkippedFile(image.facts, "changed", why)
+            picture = decode(
+                data, self._encoder.input_px, limits_at(image.facts.path, self._limits)
+            )
+        except ImageError as error:
+            return SkippedFile(image.facts, error.code, error.message)
+        return self._encoder.prepare(picture.image)[1:]

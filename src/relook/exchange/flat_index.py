@@ -19,11 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError, StorageError
+from relook.core.errors import InputError, StorageError, disk_error
 from relook.core.vectors import Floats
-
-__all__ = ["FlatFile", "FlatWriter"]
 
 # Kind, d, ntotal, two unused numbers, is_trained, metric type, count of floats; little-endian.
 _HEADER = struct.Struct("<4siqqq?iq")

@@ -15,8 +15,6 @@ from relook.core.vectors import Floats
 from relook.feedback.judged import Evidence
 from relook.feedback.scorer import Contribution, Doubles
 
-__all__ = ["BayesOptions", "BayesScorer", "bayes"]
-
 
 @dataclass(frozen=True, slots=True)
 class BayesOptions:

@@ -23,12 +23,6 @@ from relook.core.vectors import Floats
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Doubles
 
-__all__ = [
-    "PhrasingOptions", "Pulls", "Readings", "caption_pulls", "covariance", "heights",
-    "image_pulls", "readings", "whiten", "wholes",
-]  # fmt: skip
-
-
 Flags = NDArray[np.bool_]
 
 

@@ -25,8 +25,6 @@ from relook.feedback.scorer import (
     linear,
 )
 
-__all__ = ["AutoOptions", "auto"]
-
 
 @dataclass(frozen=True, slots=True)
 class AutoOptions:

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from relook.core.errors import InputError
 from relook.core.vectors import Floats
 
-__all__ = ["Evidence", "Judged", "Words"]
-
 
 def _none() -> Floats:
     return np.zeros((0, 0), dtype=np.float32)

@@ -13,8 +13,6 @@ from relook.feedback.judged import Evidence
 from relook.feedback.rocchio import named
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, linear
 
-__all__ = ["ProbeOptions", "Rows", "minimise", "probe", "rows_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class ProbeOptions:

@@ -1,12 +1,13 @@
 """Rocchio's update: towards the mean of what was relevant, away from the rest.
 
 Instant, linear, and exactly explainable; the fallback while only irrelevant marks exist.
+`region` takes boxes as evidence: the crop and its tiles are meant, the rest is context.
 Layer: feedback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,19 +15,6 @@ import numpy as np
 
 from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Contribution, Doubles, LinearScorer, Scorer, linear
-
-__all__ = [
-    "PAPER",
-    "STANDARD",
-    "VISUALREF",
-    "PrfOptions",
-    "RocchioOptions",
-    "by_words",
-    "caption_rocchio",
-    "named",
-    "prf",
-    "rocchio",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +102,7 @@ def by_words(evidence: Evidence, fit: Callable[[Evidence], Scorer]) -> Scorer:
     scorer = fit(replace(evidence, query=moved.vector, words=()))
     if not isinstance(scorer, LinearScorer):
         return scorer
-    parts = [one for part in scorer.parts for one in _parted(part, moved)]
+    parts = [piece for part in scorer.parts for piece in _parted(part, moved)]
     return replace(scorer, parts=_merged(parts))
 
 
@@ -125,7 +113,7 @@ def _parted(part: Contribution, moved: LinearScorer) -> list[Contribution]:
     is_multiple = np.allclose(part.vector, scale * vector, atol=1e-4 * max(abs(scale), 1.0))
     if part.name != "query" or not is_multiple:
         return [part]
-    return [_scaled(one, scale) for one in moved.parts]
+    return [_scaled(part, scale) for part in moved.parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +140,10 @@ class _Statement:
 def _stated(words: Sequence[Words]) -> list[_Statement]:
     return [
         _Statement(
-            f"words {'relevant' if one.sign > 0 else 'irrelevant'}: {one.text}",
-            one.sign, one.phrases.astype(np.float64), round=one.round,
+            f"words {'relevant' if statement.sign > 0 else 'irrelevant'}: {statement.text}",
+            statement.sign, statement.phrases.astype(np.float64), round=statement.round,
         )
-        for one in words
+        for statement in words
     ]  # fmt: skip
 
 
@@ -175,8 +163,8 @@ def _update(
     statements += _stated(words)
     groups = [statements]
     if options.rounds != "refit":
-        numbers = sorted({one.round for one in statements})
-        groups = [[one for one in statements if one.round == n] for n in numbers]
+        numbers = sorted({statement.round for statement in statements})
+        groups = [[statement for statement in statements if statement.round == n] for n in numbers]
     current = LinearScorer(evidence.query, (first,))
     for group in groups:
         moves = _moves(group, options)
@@ -194,13 +182,13 @@ def _moves(statements: Sequence[_Statement], options: RocchioOptions) -> list[Co
     """What each statement adds: its share of the mean of its side."""
     moves = []
     for sign, weight in ((1, options.relevant), (-1, -options.irrelevant)):
-        side = [one for one in statements if one.sign == sign]
-        mass = sum(one.weight * len(one.vectors) for one in side)
-        for one in side:
+        side = [statement for statement in statements if statement.sign == sign]
+        mass = sum(statement.weight * len(statement.vectors) for statement in side)
+        for statement in side:
             if weight != 0:
-                share = weight * one.weight / mass
-                vector = share * one.vectors.sum(axis=0)  # [d]
-                moves.append(Contribution(one.name, vector, one.judgement))
+                share = weight * statement.weight / mass
+                vector = share * statement.vectors.sum(axis=0)  # [d]
+                moves.append(Contribution(statement.name, vector, statement.judgement))
     return moves
 
 
@@ -272,3 +260,62 @@ def prf(evidence: Evidence, options: PrfOptions = STANDARD_PRF) -> LinearScorer:
 def _to_unit(vector: Doubles) -> Doubles:
     norm = np.linalg.norm(vector)
     return np.asarray(vector / norm if norm > 0 else vector)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionOptions:
+    """Weights of the update.
+
+    Args:
+        query: Weight of the first query.
+        relevant: Weight of the mean over relevant judgements.
+        irrelevant: Weight of the mean over irrelevant judgements, subtracted.
+        context: Weight of the mean over the pictures around relevant boxes, subtracted.
+        crop: Share of a box that its crop stands for; its tiles share the rest.
+    """
+
+    query: float = 1.0
+    relevant: float = 0.5
+    irrelevant: float = 0.25
+    context: float = 0.1
+    crop: float = 0.5
+
+
+STANDARD_REGION = RegionOptions()
+
+
+def region(evidence: Evidence, options: RegionOptions = STANDARD_REGION) -> LinearScorer:
+    """Moves the query by what the boxes hold and away from what is around relevant ones.
+
+    A picture that was clicked, not boxed, counts with all of its tiles and has no context.
+
+    Source: SeeSaw (arXiv 2208.06497): tiles outside every box of a shown picture count as
+        irrelevant with weight 1 / number of tiles.
+    """
+    parts = [Contribution("query", options.query * evidence.query.astype(np.float64))]
+    weights = ((1, options.relevant), (-1, -options.irrelevant))
+    for sign, weight in weights:
+        side = [item for item in evidence.items if item.sign == sign]
+        for item, share in _shares(side):
+            vector = weight * share * _covered(item, options.crop)
+            parts.append(Contribution(named(item), vector, item.judgement))
+    around = [item for item in evidence.relevant if len(item.context) and options.context]
+    for item, share in _shares(around):
+        outside = item.context.astype(np.float64)  # [m, d]
+        part_of_picture = len(outside) / (len(outside) + len(item.tiles))
+        vector = -options.context * share * part_of_picture * outside.mean(axis=0)
+        parts.append(Contribution(named(item, "around "), vector, item.judgement))
+    return linear(parts)
+
+
+def _shares(items: list[Judged]) -> Iterable[tuple[Judged, float]]:
+    mass = sum(item.weight for item in items)
+    return ((item, item.weight / mass) for item in items)
+
+
+def _covered(item: Judged, crop: float) -> Doubles:
+    """[d] the crop mixed with the mean of the tiles in the box."""
+    tiles = item.tiles.astype(np.float64)  # [k, d]
+    if len(tiles) == 1:
+        return np.asarray(tiles[0])
+    return np.asarray(crop * tiles[0] + (1 - crop) * tiles[1:].mean(axis=0))

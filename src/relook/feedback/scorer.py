@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Floats
 
-__all__ = ["Contribution", "GateRecord", "LinearScorer", "Scorer", "Trial", "linear"]
-
 Doubles = NDArray[np.float64]
 
 

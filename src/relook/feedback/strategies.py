@@ -15,22 +15,19 @@ from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.gate import AutoOptions, auto
 from relook.feedback.judged import Evidence
 from relook.feedback.probe import ProbeOptions, probe
-from relook.feedback.region import RegionOptions, region
 from relook.feedback.rocchio import (
     PAPER,
     VISUALREF,
     PrfOptions,
+    RegionOptions,
     RocchioOptions,
     by_words,
     caption_rocchio,
     prf,
+    region,
     rocchio,
 )
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
-
-__all__ = [
-    "DEFAULT", "STRATEGIES", "NoOptions", "Strategy", "configured", "none", "strategy", "unused",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.exceptions import RequestValidationError
 
-__all__ = ["RETRY_AFTER_S", "STATUS", "answer", "install", "internal"]
-
 _LOG = logging.getLogger(__name__)
 RETRY_AFTER_S = 2
 

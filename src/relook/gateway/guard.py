@@ -35,8 +35,6 @@ from relook.gateway.error_answers import answer, internal
 from relook.gateway.server_settings import ServerSettings
 from relook.serving.pools import busy
 
-__all__ = ["API", "Guard"]
-
 _LOG = logging.getLogger(__name__)
 API = "/api/v1"
 _LEFT = 499  # for the log only, as nginx has it: nobody is there to read it

@@ -21,8 +21,6 @@ from relook.gateway.error_answers import answer
 from relook.gateway.server_settings import ServerSettings
 from relook.serving.pools import busy
 
-__all__ = ["bind", "uvicorn_config"]
-
 _GRACE_S = 3  # for requests under way
 _REFUSED_S = 2.0  # for who was told to come back, or that a body is refused
 

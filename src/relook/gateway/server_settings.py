@@ -13,8 +13,6 @@ import platformdirs
 from relook.core.errors import InputError
 from relook.core.settings import setting
 
-__all__ = ["ServerSettings", "is_loopback"]
-
 _MEGABYTE = 1024**2
 _MIN_TOKEN = 16
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from relook.core.picture_paths import is_url, original_path, split_member
+from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
@@ -39,14 +40,12 @@ from relook.library.reading import (
     words_of,
 )  # fmt: skip
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.report import Clock, IndexReport, Progress, ProgressCallback, StageRate, Stop
+from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey, remember_archives
 from relook.library.tombstones import lies_buried
 from relook.library.unread import tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
-
-__all__ = ["Builder", "Outcomes", "ReadElsewhere"]
 
 ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
 """Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with

@@ -20,14 +20,12 @@ from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.library.image_table import COLUMNS, column_values, matching_sql, prepare, read_columns
-from relook.library.other_files import OTHER_FILES
+from relook.library.left_out import OTHER_FILES
 from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.sqlite_errors import DAMAGE, bad_text, database_error
 from relook.library.tombstones import DROPPED, TOMBSTONES, taken_back, unburied
 from relook.library.whereabouts import HOME, WHEREABOUTS, Absence, absences, reasons_of
-
-__all__ = ["Catalog"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (

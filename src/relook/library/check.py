@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from relook.core.errors import LibraryError, LibraryFormatError, RelookError
 from relook.core.leftovers import ended_files
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.core.vectors import Ints
@@ -35,11 +36,8 @@ from relook.library.check_sessions import check_sessions
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, ProgressCallback
 from relook.library.snapshot import vectors_path
 from relook.library.vector_file import Sum, gaps, read_sums
-
-__all__ = ["CATALOG", "check", "is_leftover"]
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5

@@ -17,13 +17,6 @@ from relook.library.records import printable
 from relook.library.tombstones import OBJECT
 from relook.library.whereabouts import away_note
 
-__all__ = [
-    "AGAIN",
-    "check_images",
-    "check_sqlite",
-    "images_named",
-]
-
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
 _UNREADABLE = (
     "typeof(path) <> 'blob' OR typeof(content) <> 'blob' OR typeof(title) <> 'text'"

@@ -22,8 +22,6 @@ from relook.library.catalog import Catalog
 from relook.library.findings import CheckReport
 from relook.library.session_rows import bounded_query, is_text, read_query
 
-__all__ = ["check_sessions", "mend_sessions"]
-
 _TABLES = ("sessions", "rounds", "judgements")
 _STRATEGIES = {"none", *STRATEGIES}
 _Ask = Callable[[str], Sequence[tuple[Any, ...]]]

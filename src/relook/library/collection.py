@@ -18,8 +18,6 @@ from relook.library.manifest import Manifest
 from relook.stores import Store
 from relook.stores.base import Mask, VectorSource
 
-__all__ = ["LibraryVectors", "WriterVectors", "claim_collection", "open_collection"]
-
 _COLLECTIONS = Registry(
     "collection",
     {

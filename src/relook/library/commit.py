@@ -21,8 +21,6 @@ from relook.library.tombstones import bury
 from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
 from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
-__all__ = ["PASSING", "Committer", "Entry"]
-
 PASSING = ("unreadable", "vanished", "worker_failed")
 """Codes of failures that may pass: the file keeps the image that was made from it."""
 

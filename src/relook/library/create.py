@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import InputError, LibraryFormatError
+from relook.core.errors import InputError, LibraryFormatError, disk_error
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.collection import claim_collection
 from relook.library.manifest import Manifest
-
-__all__ = ["begin_library", "make_folder"]
 
 
 def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:

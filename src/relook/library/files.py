@@ -36,8 +36,6 @@ from relook.stores.plan import IndexPlan, plan_index
 if TYPE_CHECKING:
     from relook.stores.ivf_build import Report
 
-__all__ = ["LibraryFiles"]
-
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
 _OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", "upgrade")

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CheckReport", "Finding", "RepairReport"]
-
 _SHOWN = 10
 
 

@@ -17,8 +17,6 @@ from relook.library.survey import Survey
 from relook.library.tombstones import likeness
 from relook.library.whereabouts import NOWHERE, Identity, place_of
 
-__all__ = ["Homes", "pairs"]
-
 
 class Homes:
     """Where known images are during a run: an image whose path cannot be opened may move.

@@ -16,18 +16,6 @@ from collections.abc import Mapping, Sequence
 from relook.core.errors import InputError
 from relook.library.records import FileFacts, ImageRecord, printable
 
-__all__ = [
-    "COLUMNS",
-    "NEAR",
-    "UNENCODED",
-    "column_values",
-    "key_of",
-    "matching_sql",
-    "plain",
-    "prepare",
-    "read_columns",
-]  # fmt: skip
-
 COLUMNS = (
     "path, size_bytes, mtime_ns, content, width_px, height_px, format, dhash,"
     " first_row, n_tiles, tiling_id, title, caption, metadata"

@@ -24,11 +24,8 @@ from typing import Any
 from relook.core.errors import MetadataError
 from relook.core.picture_paths import path_bytes, split_member
 from relook.core.sources import read_beside
-from relook.library.picture_facts import xmp_words
+from relook.library.picture_facts import is_takeout, takeout_words, xmp_words
 from relook.library.records import Words, printable
-from relook.library.takeout import is_takeout, takeout_words
-
-__all__ = ["Beside", "Sidecars", "words_beside"]
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
 _OF_PEOPLE = ("keywords", "rating", "artist", "copyright")

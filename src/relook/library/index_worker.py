@@ -13,12 +13,11 @@ from collections import deque
 from collections.abc import Callable
 
 from relook.core.errors import RelookError
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats
 from relook.library.files import LibraryFiles
-from relook.library.report import Progress, ProgressCallback, Stop
-
-__all__ = ["IndexWorker"]
+from relook.library.report import Stop
 
 _MUCH = 0.25  # of the rows lack the index: worth a turn while the run goes on
 _LOOK_EVERY_S = 5.0

@@ -17,8 +17,6 @@ from relook.library.image_table import UNENCODED
 from relook.library.records import FileFacts
 from relook.stores.base import Mask
 
-__all__ = ["Contents", "KnownFiles", "load_known"]
-
 _PAGE = 10_000
 _RECENT = 65_536
 _NO_SIZE = -1  # bytes that no file has

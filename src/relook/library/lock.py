@@ -11,10 +11,7 @@ from types import TracebackType
 
 import filelock
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import LibraryBusyError
-
-__all__ = ["WriterLock"]
+from relook.core.errors import LibraryBusyError, disk_error
 
 
 class WriterLock:

@@ -15,12 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import EncoderMismatchError, LibraryFormatError, NotFoundError
+from relook.core.errors import EncoderMismatchError, LibraryFormatError, NotFoundError, disk_error
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.records import printable
-
-__all__ = ["COMPACTED_VERSION", "FORMAT_VERSION", "Manifest", "check_encoder", "write_whole"]
 
 FORMAT_VERSION = 3
 """The newest format that is read here: in it the manifest may name the encoder to come, and

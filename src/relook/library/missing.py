@@ -39,8 +39,6 @@ from relook.library.whereabouts import (
     put_place,
 )
 
-__all__ = ["Missing", "places_of", "sort_missing", "tell_missing"]
-
 _CLOSED = "closed"
 _NOT_THERE = "is not there"
 _AT_ONCE = 500

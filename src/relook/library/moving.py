@@ -42,8 +42,6 @@ from relook.library.whereabouts import (
     put_place,
 )
 
-__all__ = ["MoveReport", "follow_library", "move"]
-
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 50
 _Image = tuple[int, bytes, int, int, bytes]  # id, path, size, time, content

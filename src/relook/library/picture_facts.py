@@ -1,27 +1,87 @@
-"""Titles, captions and facts with types that a picture file says of itself. Layer: library.
+"""Titles, captions and facts with types: from a picture file, XMP, Takeout's JSON. Layer: library.
 
 Times are ISO 8601, with the zone where it is known; `taken_from` says where the time stands.
 Places are degrees, ratings whole numbers. People's words (IPTC, XMP, Windows) count before
 cameras' (EXIF).
 
 Sources: EXIF 2.32 (CIPA DC-008) tags; IPTC-IIM 4.2 datasets 2:05, 2:25, 2:80, 2:116, 2:120;
-Windows' XPTitle to XPSubject (40091 to 40095) and Rating (18246); PNG 1.2, 11.3.4 (keywords).
+Windows' XPTitle to XPSubject (40091 to 40095) and Rating (18246); PNG 1.2, 11.3.4 (keywords); XMP
+Specification Part 1 (2012) and Part 2, 2 (Dublin Core, XMP, Photoshop) and 3 (EXIF); digiKam's and
+Lightroom's lists of tags; files of Google Takeout, 2018 to 2025.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from xml.etree import ElementTree
 
 from PIL import ExifTags
 
 from relook.core.images import Picture
 from relook.library.records import Words
-from relook.library.xmp import read_xmp
 
-__all__ = ["clean", "embedded_words", "iso_time", "place_facts", "xmp_words"]
+_LOG = logging.getLogger(__name__)
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_NAMESPACES = {
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://ns.adobe.com/exif/1.0/aux/": "aux",
+    "http://cipa.jp/exif/1.0/": "exifEX",
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://www.digikam.org/ns/1.0/": "digiKam",
+    "http://ns.adobe.com/lightroom/1.0/": "lr",
+}
+_TAG = re.compile(r"\{(.*)\}(.*)")
+
+
+def read_xmp(packet: bytes) -> dict[str, list[str]]:
+    """Properties of the namespaces that are known here, as lists of texts.
+
+    Args:
+        packet: The XML. One that cannot be read, or that defines entities, says nothing.
+
+    Returns:
+        "dc:subject" -> its values, in order; of a text in several languages, the default first.
+    """
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+        return {}
+    start, end = packet.find(b"<"), packet.rfind(b">")
+    try:
+        root = ElementTree.fromstring(packet[start : end + 1].decode("utf-8", "replace"))
+    except (ElementTree.ParseError, ValueError) as error:
+        _LOG.info("damaged XMP is left out: %s", error)
+        return {}
+    properties: dict[str, list[str]] = {}
+    for about in root.iter(f"{_RDF}Description"):
+        for name, text in about.attrib.items():
+            _put(properties, name, [text])
+        for child in about:
+            _put(properties, child.tag, _values(child))
+    return properties
+
+
+def _put(properties: dict[str, list[str]], tag: str, values: list[str]) -> None:
+    match = _TAG.fullmatch(tag)
+    prefix = _NAMESPACES.get(match[1]) if match else None
+    texts = [" ".join(value.split()) for value in values]
+    if prefix and match and any(texts):
+        properties.setdefault(f"{prefix}:{match[2]}", []).extend(filter(None, texts))
+
+
+def _values(element: ElementTree.Element) -> list[str]:
+    items = list(element.iter(f"{_RDF}li"))
+    if not items:
+        return [element.text or ""]
+    language = "{http://www.w3.org/XML/1998/namespace}lang"
+    items.sort(key=lambda item: item.get(language, "x-default") != "x-default")
+    return [item.text or "" for item in items]
+
 
 _XP_TITLE, _XP_COMMENT, _XP_AUTHOR, _XP_KEYWORDS, _RATING = 40091, 40092, 40093, 40094, 18246
 _TITLE, _CAPTION, _KEYWORDS, _ARTIST, _COPYRIGHT = (2, 5), (2, 120), (2, 25), (2, 80), (2, 116)
@@ -37,6 +97,21 @@ _TIME = re.compile(
     r"(\d{4})[:-](\d\d)(?:[:-](\d\d))?(?:[T ]+(\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?"
     r"\s*(Z|[+-]\d\d:?\d\d)?"
 )
+# What cameras and programs write where a caption belongs. Source: descriptions of photographs in
+# public collections (Wikimedia Commons' list of default captions of cameras, among others).
+_PROGRAMS = (
+    r"adobe|photoshop|gimp|picasa|vsco|lightroom|paint|imagemagick|inkscape|canva|snapseed|jpegmini"
+    r"|ebay|acdsee|irfanview|corel|xv\b|\S+ v?\d+\.\d"
+)
+_BY_PROGRAMS = re.compile(
+    r"(?:(?:olympus|konica minolta|minolta|kodak|samsung|panasonic|ricoh|nikon|canon|sony)?\W*"
+    r"digital (?:still )?camera|sony dsc|dcf ?1\.\d|dsc\d*|dig|image|picture|photo|untitled"
+    r"|(?:file )?(?:written|created|made|generated|optimi[sz]ed|processed|compressed|edited)"
+    rf" (?:by|with|using|in) (?:the )?(?:{_PROGRAMS}).*"
+    r"|creator: gd-jpeg.*|lead technologies.*|applemark|jfif.*|exif_.*|default|ascii|picasa"
+    r"|(?:charset|binary|software|user) ?(?:=|:|comments?\b).*|[\W_]*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _COORDINATE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
 
 
@@ -47,12 +122,19 @@ def embedded_words(picture: Picture) -> Words:
     )  # fmt: skip
     words = Words()
     for block in blocks:
-        words = words.over(block)
+        words = words.over(
+            Words(_of_people(block.title), _of_people(block.caption), block.metadata)
+        )
     keywords = [block.metadata.get("keywords", "") for block in blocks]
     facts = {**words.metadata, **_joined("keywords", ", ".join(keywords).split(", "))}
     if exif_time := _exif_time(picture):  # the camera's own, before an editor's
         facts |= exif_time
     return Words(words.title, words.caption, facts)
+
+
+def _of_people(text: str) -> str:
+    """A text; empty when a camera or a program wrote it."""
+    return "" if _BY_PROGRAMS.fullmatch(text.strip()) else text
 
 
 def xmp_words(packet: bytes) -> Words:
@@ -210,3 +292,36 @@ def clean(value: object) -> str:
         except UnicodeDecodeError:
             value = data.decode("latin-1")
     return " ".join(value.replace("\0", " ").split()) if isinstance(value, str) else ""
+
+
+def is_takeout(values: Mapping[str, Any]) -> bool:
+    """Whether an object is of Takeout's photographs, and not any other JSON."""
+    taken, place = values.get("photoTakenTime"), values.get("geoData")
+    return isinstance(taken, Mapping) or isinstance(place, Mapping)
+
+
+def takeout_words(values: Mapping[str, Any]) -> Words:
+    """Caption, time, place and people; its title is but the name of the file."""
+    facts: dict[str, Any] = {}
+    if taken := _time(values.get("photoTakenTime")):
+        facts |= {"taken_at": taken, "taken_from": "takeout"}
+    for key in ("geoData", "geoDataExif"):
+        place = values.get(key)
+        if isinstance(place, Mapping) and "latitude" not in facts:
+            facts |= place_facts(place.get("latitude"), place.get("longitude"))
+    people = values.get("people")
+    names = [person.get("name") for person in people or () if isinstance(person, Mapping)]
+    if texts := [name for name in names if isinstance(name, str) and name]:
+        facts["people"] = ", ".join(texts)
+    if values.get("favorited") is True:
+        facts["favorite"] = True
+    description = values.get("description")
+    return Words("", description.strip() if isinstance(description, str) else "", facts)
+
+
+def _time(value: object) -> str:
+    try:
+        seconds = int(value["timestamp"])  # type: ignore[index]
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return ""

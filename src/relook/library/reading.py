@@ -36,11 +36,6 @@ from relook.library.report import Clock
 if TYPE_CHECKING:
     from relook.library.survey import Survey
 
-__all__ = [
-    "Duplicates", "Outcomes", "PictureReader", "Read", "read_ahead", "set_words", "with_words",
-    "words_of",
-]  # fmt: skip
-
 _FIRST_WAIT_S = 0.5  # for a listing to be over, or far enough ahead
 _WAIT_S = 0.2  # for the listing, before the next report of progress
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from relook.core.picture_paths import as_path, original_path
 
-__all__ = ["FileFacts", "ImageRecord", "SkippedFile", "Words", "printable"]
-
 # Halves of characters that no byte of a file name is decoded to (PEP 383).
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_NS = 2**63 - 1  # of a 64-bit integer

@@ -15,15 +15,16 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.disk_errors import disk_error
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
     LibraryFormatError,
     NotFoundError,
     StorageError,
+    disk_error,
 )
 from relook.core.leftovers import sweep_files
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
 from relook.core.untrusted import STRANGERS
 from relook.library.catalog import Catalog
@@ -33,15 +34,12 @@ from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
-from relook.library.report import Progress, ProgressCallback
 from relook.library.row_table import ROWS_FILE
 from relook.library.salvage import salvage
 from relook.library.snapshot import vectors_number, vectors_path
 from relook.library.sqlite_errors import database_error
 from relook.library.tombstones import drop
 from relook.library.vector_file import VectorFile, add_missing_sums
-
-__all__ = ["repair"]
 
 _OF_SESSIONS = ("bad_session", "foreign_key", "empty_session")
 _PIECE_ROWS = 4096

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from relook.core.progress import Progress, ProgressCallback, StageRate
-from relook.library.other_files import OtherFiles
+from relook.core.progress import StageRate
+from relook.library.left_out import OtherFiles
 from relook.library.records import SkippedFile, printable
 from relook.library.whereabouts import Absence
-
-__all__ = ["STAGES", "Clock", "IndexReport", "Progress", "ProgressCallback", "StageRate", "Stop"]
 
 STAGES = ("list", "read", "decode", "encode", "write")
 

@@ -21,8 +21,6 @@ import numpy as np
 from relook.core.vectors import Ints
 from relook.library.whereabouts import away_ids
 
-__all__ = ["KEPT_FROM", "ROWS_FILE", "Snapshot", "keep_rows", "kept_rows", "read_snapshot"]
-
 _LOG = logging.getLogger(__name__)
 ROWS_FILE = "rows.cache"
 KEPT_FROM = 50_000  # images from which the file pays for itself

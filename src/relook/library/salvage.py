@@ -18,8 +18,6 @@ from relook.library.session_table import SessionTable
 from relook.library.sqlite_errors import DAMAGE
 from relook.library.sqlite_pages import Value, stray_rows
 
-__all__ = ["salvage"]
-
 _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip

@@ -19,12 +19,9 @@ from urllib.parse import unquote
 from relook.core.errors import FetchError, NotFoundError
 from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
 from relook.core.remote import find_file_system, looked_at, retrying
-from relook.library.left_out import LeftOut, Rules
-from relook.library.other_files import suffix_of
+from relook.library.left_out import LeftOut, Rules, suffix_of
 from relook.library.records import FileFacts, printable
 from relook.library.whereabouts import Identity, device_of, identity_of
-
-__all__ = ["RemoteWalk", "Scan", "check_root"]
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 _WEB = ("http", "https")

@@ -16,19 +16,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from relook.core.converter import from_json, salvage, to_json
+from relook.core.converter import from_json, salvage
 from relook.core.errors import InputError
 from relook.core.json_form import Between, FewStars, Longest, OneOf
+from relook.core.json_writer import to_json
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.session_values import Judgement, RoundRow, SessionRow
-
-__all__ = [
-    "JUDGEMENT", "MAX_PARTS", "MAX_PART_WEIGHT", "MAX_TEXT", "MAX_WEIGHT", "ROUND", "SESSION",
-    "Author", "Caption", "Choice", "HitRow", "ImageId", "OnlyShape", "RecordShape", "RoundNumber",
-    "Text", "TrialShape", "Weight", "bounded_query", "is_text", "read_json", "read_judgement",
-    "read_query", "read_round", "read_session", "record_problems", "record_values",
-]  # fmt: skip
 
 MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0
@@ -118,19 +112,19 @@ JUDGEMENT = ", ".join(
 def read_session(row: tuple[Any, ...]) -> SessionRow:
     """A session's line; its name stands in for a query that cannot be read."""
     session_id, name, query, current_round, created_s = row
-    told = _words(name, MAX_TEXT) or "session"
+    title = _words(name, MAX_TEXT) or "session"
     values, problems = read_json(query), []
     try:
         values = from_json(Query, values, skip_unknown=True).as_dict()
     except InputError as error:
         problems.append(f"its query cannot be read ({error.message}); its name stands here instead")
-        values = {"parts": [{"text": told, "weight": 1.0}]}
+        values = {"parts": [{"text": title, "weight": 1.0}]}
     is_whole = not problems
     if current_round is None:
         problems.append("its current round cannot be read")
     created = float(created_s) if _is_finite(created_s) else 0.0
     return SessionRow(
-        _words(session_id, None), told, values, current_round or 0, created, tuple(problems),
+        _words(session_id, None), title, values, current_round or 0, created, tuple(problems),
         is_whole,
     )  # fmt: skip
 
@@ -173,19 +167,19 @@ def read_round(row: tuple[Any, ...]) -> RoundRow | None:
     problems: list[str] = []
     if parent is None and not is_first:
         problems.append(f"round {number} does not say which round it grew from")
-    found, n_bad = _hits(read_json(hits))
+    kept_hits, n_bad = _hits(read_json(hits))
     if n_bad:
         problems.append(f"{n_bad} hits of round {number} cannot be read")
     kept, wrong = _record(read_json(record))
-    problems += [f"round {number}: {one}" for one in wrong]
-    return RoundRow(number, parent, _words(strategy, 200), found, kept, tuple(problems))
+    problems += [f"round {number}: {problem}" for problem in wrong]
+    return RoundRow(number, parent, _words(strategy, 200), kept_hits, kept, tuple(problems))
 
 
 def _hits(values: Any) -> tuple[tuple[tuple[int, float, int], ...], int]:
     """The hits that can be read, and how many cannot."""
     if not isinstance(values, list):
         return (), 1
-    kept = [hit for one in values if (hit := _hit(one)) is not None]
+    kept = [hit for value in values if (hit := _hit(value)) is not None]
     return tuple(kept), len(values) - len(kept)
 
 
@@ -206,7 +200,7 @@ def _record(values: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The part of a record that can be read, and a problem for each other part."""
     record, problems = salvage(RecordShape, values)
     if not isinstance(values, Mapping):
-        return {}, tuple(f"its record: {one}" for one in problems)
+        return {}, tuple(f"its record: {problem}" for problem in problems)
     return record_values(record, values), problems
 
 

@@ -21,8 +21,6 @@ from relook.library.catalog import Catalog
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import sweep_tombstones
 
-__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionTable"]
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
@@ -177,8 +175,8 @@ class SessionTable:
     def rounds(self, session_id: str) -> list[RoundRow]:
         """The rounds of a session by number; each says what of it cannot be read."""
         sql = f"SELECT {session_rows.ROUND} FROM rounds WHERE session_id = ? ORDER BY number"
-        found = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
-        return [row for row in found if row is not None]
+        rounds = [session_rows.read_round(row) for row in self._catalog.ask(sql, (session_id,))]
+        return [row for row in rounds if row is not None]
 
     def judgements(self, session_id: str) -> list[Judgement]:
         """The judgements of a session that can be read, oldest first."""
@@ -200,11 +198,12 @@ class SessionTable:
         ids = []
         sql = "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         with self._catalog.transaction() as db:
-            for one in judgements:
+            for judgement in judgements:
                 values = (
-                    one.judgement_id or None, session_id, one.round, one.image_id, one.relevant,
-                    _stored(one.box), one.caption, one.caption_by, one.weight,
-                    _stored(one.crop), one.led_to,
+                    judgement.judgement_id or None, session_id, judgement.round,
+                    judgement.image_id, judgement.relevant, _stored(judgement.box),
+                    judgement.caption, judgement.caption_by, judgement.weight,
+                    _stored(judgement.crop), judgement.led_to,
                 )  # fmt: skip
                 ids.append(int(db.execute(sql, values).lastrowid or 0))
         return ids

@@ -10,8 +10,6 @@ from relook.core.json_form import HIDDEN, SHOWN
 from relook.core.types import Box
 from relook.core.vectors import Floats
 
-__all__ = ["Judgement", "RoundRow", "SessionRow", "SessionRows"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement(JsonValue):

@@ -18,8 +18,6 @@ from relook.library.row_table import KEPT_FROM, Snapshot, keep_rows, kept_rows
 from relook.stores import Store
 from relook.stores.base import Mask
 
-__all__ = ["Moment", "read_moment", "vectors_number", "vectors_path"]
-
 _PLACE = "vectors"
 
 

@@ -17,8 +17,6 @@ from relook.core.errors import (
     StorageError,
 )
 
-__all__ = ["DAMAGE", "bad_text", "database_error"]
-
 # SQLite's message may quote bytes of a damaged file, which Python cannot decode.
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 

@@ -13,8 +13,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Value", "stray_rows"]
-
 Value = int | float | str | bytes | None
 _MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
 _TABLE_LEAF = 0x0D

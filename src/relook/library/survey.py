@@ -33,8 +33,6 @@ from relook.library.records import FileFacts, SkippedFile
 from relook.library.report import Clock
 from relook.library.scan import Scan
 
-__all__ = ["Survey", "remember_archives"]
-
 _CHUNK = 256
 _RIVAL = "ambiguous_name"
 _AT_ONCE = 1000

@@ -21,21 +21,6 @@ from dataclasses import replace
 from relook.core.picture_paths import original_path
 from relook.library.records import ImageRecord, Words
 
-__all__ = [
-    "DROPPED",
-    "OBJECT",
-    "TOMBSTONES",
-    "buried",
-    "bury",
-    "drop",
-    "lies_buried",
-    "likeness",
-    "n_marks",
-    "sweep_tombstones",
-    "taken_back",
-    "unburied",
-]
-
 TOMBSTONES = """
 CREATE TABLE IF NOT EXISTS tombstones (
     image_id INTEGER PRIMARY KEY,

@@ -7,13 +7,10 @@ from collections import Counter
 
 from relook.library.catalog import Catalog
 from relook.library.image_words import Sidecars
-from relook.library.left_out import left_out_note
-from relook.library.other_files import other_files, others_note, put_others
+from relook.library.left_out import left_out_note, other_files, others_note, put_others
 from relook.library.records import SkippedFile, printable
 from relook.library.report import IndexReport
 from relook.library.scan import Scan
-
-__all__ = ["tell_unread", "why_away"]
 
 _SHOWN = 3
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from relook.core.disk_errors import disk_error
+from relook.core.errors import disk_error
 from relook.core.picture_paths import split_member
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.encoders.base import Encoder
@@ -29,12 +30,9 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import FORMAT_VERSION, Manifest
 from relook.library.reading import PictureReader, Read
 from relook.library.records import ImageRecord, SkippedFile
-from relook.library.report import Progress, ProgressCallback
 from relook.library.snapshot import vectors_path
 from relook.library.upgrade_staging import StagedImage, Staging, settle_upgrade, staged_for
 from relook.library.vector_file import VectorFile, renew_sums
-
-__all__ = ["Restaging", "UpgradeReport", "new_number", "switch"]
 
 _COMMIT_EVERY = 256
 _LISTED = 1000  # unread pictures that a report lists

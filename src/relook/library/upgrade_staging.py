@@ -26,8 +26,6 @@ from relook.library.records import ImageRecord
 from relook.library.sqlite_errors import DAMAGE, database_error
 from relook.library.vector_file import VectorFile
 
-__all__ = ["FOLDER", "StagedImage", "Staging", "settle_upgrade", "staged_for"]
-
 FOLDER = "upgrade"
 _TARGET, _DATABASE, _VECTORS = "target.json", "staged.sqlite3", "vectors.f16"
 StagedImage = tuple[ImageRecord, Floats, Sequence[Box]]

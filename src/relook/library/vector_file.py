@@ -21,12 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.disk_errors import disk_error
-from relook.core.errors import LibraryFormatError
+from relook.core.errors import LibraryFormatError, disk_error
 from relook.core.vectors import Floats, Halves, Ints, singles
 from relook.library.catalog import Catalog
-
-__all__ = ["Sum", "VectorFile", "add_missing_sums", "gaps", "put_sum", "read_sums", "renew_sums"]
 
 _BYTES = 2
 # Rows under one sum where the batches are not known any more. One damaged byte then costs

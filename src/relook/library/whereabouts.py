@@ -22,26 +22,6 @@ from relook.core.picture_paths import split_member
 from relook.core.vectors import Ints
 from relook.library.records import printable
 
-__all__ = [
-    "HOME",
-    "NOWHERE",
-    "WHEREABOUTS",
-    "Absence",
-    "Identity",
-    "absences",
-    "away_ids",
-    "away_note",
-    "device_of",
-    "identity_of",
-    "join_places",
-    "mark_away",
-    "mark_back",
-    "newest_place",
-    "place_of",
-    "put_place",
-    "reasons_of",
-]
-
 WHEREABOUTS = """
 CREATE TABLE IF NOT EXISTS places (
     place_id INTEGER PRIMARY KEY,

@@ -13,10 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relook.mcp.http import http_server, run_http
     from relook.mcp.mcp_settings import McpSettings
     from relook.mcp.mcp_state import McpState
-    from relook.mcp.server import create_server
+    from relook.mcp.server import create_server, http_server, run_http
 
 __all__ = ["McpSettings", "McpState", "create_server", "http_server", "run_http"]
 
@@ -25,8 +24,8 @@ _HOMES = {
     "McpSettings": "mcp_settings",
     "McpState": "mcp_state",
     "create_server": "server",
-    "http_server": "http",
-    "run_http": "http",
+    "http_server": "server",
+    "run_http": "server",
 }
 
 

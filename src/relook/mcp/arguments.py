@@ -14,13 +14,6 @@ from relook.search.judging import JudgementRequest
 from relook.serving import questions, requests
 from relook.serving.schemas import Checked
 
-__all__ = [
-    "MAX_LIMIT",
-    "Away", "Boxes", "Example", "ExampleId", "Fold", "ImageId", "ImageIds", "Images", "LibraryId",
-    "Limit", "MinFit", "Numbers", "PathPattern", "Region", "SessionId", "StrategyName", "When",
-    "Where", "Without", "Words",
-]  # fmt: skip
-
 _MAX_ID = 2**53
 MAX_LIMIT = 100
 _STRATEGIES = "; ".join(f"{name}: {row.summary}" for name, row in STRATEGIES.items())

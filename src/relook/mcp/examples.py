@@ -12,8 +12,6 @@ from relook.core.types import Box, Part, Query
 from relook.library.records import printable
 from relook.search.grammar import parse_query
 
-__all__ = ["Example", "Folders", "Wanted"]
-
 
 class Folders:
     """Folders below which picture files may be named; links do not lead out of them.

@@ -8,8 +8,6 @@ from pathlib import Path
 from relook.core.settings import setting
 from relook.gateway.server_settings import ServerSettings
 
-__all__ = ["McpSettings"]
-
 _KILOBYTE = 1024
 
 

@@ -15,8 +15,6 @@ from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
 
-__all__ = ["McpState"]
-
 _N_WORKERS, _N_WAITING = 4, 32
 _ASK_S = 600.0
 

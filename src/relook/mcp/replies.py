@@ -2,12 +2,13 @@
 
 Titles, captions and file names come from anybody, and an agent may take words for orders:
 in the text they stand quoted on one line, without what frames a prompt. The structured
-values hold them as they are.
+values hold them as they are. Pictures are small, upright and bounded in bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -15,25 +16,23 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, ContentBlock, TextContent
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from PIL import Image
 
-from relook.core.errors import RelookError
+from relook.core.errors import InputError, RelookError
+from relook.core.images import decode, reencoded
 from relook.core.json_form import INLINE, Digits, JsonShape, Without
 from relook.core.plain_text import inert, plain
-from relook.core.types import Hit, Page
+from relook.core.settings import ImageLimits
+from relook.core.types import Box, Hit, Page
 from relook.library.records import ImageRecord, printable
 from relook.library.session_values import Judgement, SessionRow
 from relook.mcp.arguments import MAX_LIMIT
 from relook.search.explain import Moved, Reason
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
+from relook.serving.pictures import original
 from relook.serving.served_values import ImageFacts, ServedFacts, SkippedLine, finite, served
-
-__all__ = [
-    "Explanation", "ImageReply", "InfoReply", "LibrariesReply", "PageReply", "PictureReply",
-    "PicturesReply", "ProgressReports", "SessionLink", "SessionReply", "SessionsReply",
-    "error_reply", "limit_of", "page_text", "quoted", "reply",
-]  # fmt: skip
 
 ROOT = "relook://libraries"
 _QUOTED_CHARS = 120
@@ -287,3 +286,43 @@ class ProgressReports:
         """Waits until every report has gone out, so that none follows the result."""
         # Sending to a client that has left fails; the call itself did not.
         await asyncio.gather(*map(asyncio.wrap_future, self._sent), return_exceptions=True)
+
+
+MIME = "image/jpeg"
+_QUALITIES = (82, 60, 40)
+_LEAST_PX = 32
+
+
+def small_jpeg(
+    record: ImageRecord, limits: ImageLimits, size_px: int, max_bytes: int, box: Box | None = None
+) -> bytes:
+    """A JPEG of an image, or of a region of it, that is small enough both ways.
+
+    Args:
+        record: An image of a library; its file is sent only while it is the one indexed.
+        limits: What decoding may cost.
+        size_px: Longest side at most; a region is not blown up.
+        max_bytes: Size of the JPEG at most; quality goes first, then pixels.
+        box: The region; the whole when None.
+
+    Raises:
+        NotFoundError: `picture_gone` or `picture_changed`; ImageError: when it cannot be decoded.
+    """
+    data = original(record, limits)
+    # A region needs pixels of the original; the whole is decoded at a reduced scale.
+    picture = decode(data, 0 if box else size_px, limits)
+    image = picture.crop(box) if box else picture.image
+    while True:
+        image.thumbnail((size_px, size_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        for quality in _QUALITIES:
+            made = reencoded(image, quality=quality)
+            if len(made) <= max_bytes:
+                return made
+        size_px = max(image.size) * 3 // 4
+        if size_px < _LEAST_PX:
+            raise InputError("too_small", f"no picture fits into {max_bytes:,} bytes")
+
+
+def content_of(jpeg: bytes) -> ImageContent:
+    """A JPEG as the content of a tool's answer."""
+    return ImageContent(type="image", data=base64.b64encode(jpeg).decode("ascii"), mime_type=MIME)

@@ -11,11 +11,8 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from relook.core.errors import InputError, NotFoundError, RelookError
 from relook.mcp.mcp_state import McpState
-from relook.mcp.pictures import MIME, small_jpeg
-from relook.mcp.replies import ROOT, ImageReply, SessionReply, SessionsReply
+from relook.mcp.replies import MIME, ROOT, ImageReply, SessionReply, SessionsReply, small_jpeg
 from relook.serving.served_values import served
-
-__all__ = ["Resources"]
 
 _JSON = "application/json"
 P = ParamSpec("P")

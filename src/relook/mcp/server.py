@@ -1,28 +1,36 @@
-"""The server: tools and resources, and one place where errors become answers. Layer: mcp."""
+"""The server: tools and resources, one place where errors become answers, and HTTP behind the guard
+that `relook serve` has. Layer: mcp.
+"""
 
 from __future__ import annotations
 
 import inspect
 import logging
+import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
 import relook
 from relook.core.errors import InputError, NotFoundError, RelookError
+from relook.gateway.guard import Guard
+from relook.gateway.listen import bind, uvicorn_config
+from relook.mcp.mcp_settings import McpSettings
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import error_reply
 from relook.mcp.resources import Resources
 from relook.mcp.tools_ask import AskTools
 from relook.mcp.tools_search import SearchTools
 from relook.mcp.tools_sessions import SessionTools
-
-__all__ = ["RelookServer", "create_server"]
 
 _LOG = logging.getLogger(__name__)
 INSTRUCTIONS = """\
@@ -92,7 +100,7 @@ class RelookServer(MCPServer[Any]):
 
 
 def create_server(state: McpState) -> RelookServer:
-    """The server for a state; run it over stdio, or by `relook.mcp.http`."""
+    """The server for a state; run it over stdio, or by `relook.mcp.server`."""
     return RelookServer(state)
 
 
@@ -137,3 +145,43 @@ def _failed(name: str, error: ToolError) -> CallToolResult:
     _LOG.error("the tool %s failed", name, exc_info=error)
     fault = "the server made a mistake"
     return error_reply(RelookError("internal", fault, "its log says more; please report it"))
+
+
+PATH = "/mcp"
+
+
+def http_app(server: MCPServer[Any], settings: McpSettings) -> ASGIApp:
+    """The ASGI application: Host, Origin, token, size and pace are checked before the protocol.
+
+    The SDK's own checks are off: they know neither further names nor tokens, and two sets of
+    rules would be one too many to reason about.
+    """
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=settings.server().body_bytes,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    return Guard(app, settings.server())
+
+
+def http_server(server: MCPServer[Any], settings: McpSettings) -> uvicorn.Server:
+    """What serves the application on a socket of `relook.server.bind`."""
+    return uvicorn.Server(uvicorn_config(http_app(server, settings), settings.server()))
+
+
+def run_http(server: MCPServer[Any], settings: McpSettings) -> None:
+    """Serves until Ctrl-C; says on stderr where.
+
+    Raises:
+        InputError: `port_taken`.
+    """
+    with bind(settings.server()) as sock:
+        _say(settings, sock)
+        http_server(server, settings).run([sock])
+
+
+def _say(settings: McpSettings, sock: socket.socket) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    sys.stderr.write(f"Relook's MCP server is at http://{host}:{sock.getsockname()[1]}{PATH}\n")
+    if settings.token:
+        sys.stderr.write(f"Requests show: Authorization: Bearer {settings.token}\n")

@@ -28,8 +28,6 @@ from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Question
 from relook.serving.schemas import answer_model
 
-__all__ = ["AskTools"]
-
 _STAGES = ("providers", "provider", "evidence", "model")
 
 

@@ -14,7 +14,6 @@ from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
 from relook.mcp.examples import Example, Wanted
 from relook.mcp.mcp_state import McpState
-from relook.mcp.pictures import content_of, small_jpeg
 from relook.mcp.replies import (
     ImageReply,
     InfoReply,
@@ -23,17 +22,17 @@ from relook.mcp.replies import (
     PictureReply,
     PicturesReply,
     ProgressReports,
+    content_of,
     limit_of,
     page_text,
     quoted,
     reply,
+    small_jpeg,
 )
-from relook.search.engine import Filter
+from relook.search.filtering import Filter
 from relook.serving.questions import Uploads
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import skipped_lines
-
-__all__ = ["SearchTools"]
 
 _MAX_SKIPPED = 200
 _MAX_PX = 2048

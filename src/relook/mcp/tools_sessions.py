@@ -24,15 +24,13 @@ from relook.mcp.replies import (
     quoted,
     reply,
 )
-from relook.search.engine import Filter
 from relook.search.explain import Moved, influence
+from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import Why
-
-__all__ = ["SessionTools"]
 
 _Ids = Annotated[list[given.ImageId], Field(max_length=100)]
 

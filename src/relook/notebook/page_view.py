@@ -15,9 +15,6 @@ from relook.core.images import load, reencoded
 from relook.core.types import Box, Hit, Page
 from relook.library.records import printable
 
-__all__ = ["page_html", "page_text", "query_text", "thumbnail_uri"]
-
-
 _THUMBNAIL_PX = 200
 _N_SHOWN = 60
 _GRID = "display:flex;flex-wrap:wrap;gap:10px;align-items:flex-start"

@@ -24,8 +24,6 @@ from relook.library.records import printable
 from relook.notebook.page_view import query_text, thumbnail_uri
 from relook.search.session import Session
 
-__all__ = ["SessionWidget"]
-
 _STATIC = Path(__file__).with_name("static")
 _THUMBNAIL_PX = 360
 _N_SHOWN = 60

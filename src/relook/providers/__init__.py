@@ -9,16 +9,14 @@ from __future__ import annotations
 from relook.core.registry import Adapter, Registry
 from relook.providers.base import (
     Lookup,
-    Match,
-    MatchKind,
     Outcome,
     Provider,
     ProviderResult,
     ProviderSettings,
-    Sent,
     Subject,
     is_remote,
 )
+from relook.providers.match import Match, MatchKind, Sent
 
 __all__ = [
     "DEFAULT",

@@ -24,25 +24,10 @@ from relook.core.converter import JsonValue
 from relook.core.images import decode, dhash, reencoded
 from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
 from relook.core.settings import ImageLimits
-from relook.providers.match import Match, MatchKind, Sent
+from relook.providers.match import Match, Sent
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = [
-    "Finder",
-    "Lookup",
-    "Match",
-    "MatchKind",
-    "Near",
-    "Outcome",
-    "Provider",
-    "ProviderResult",
-    "ProviderSettings",
-    "Sent",
-    "Subject",
-    "is_remote",
-]
 
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 _QUALITY = 90

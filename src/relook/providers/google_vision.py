@@ -18,11 +18,16 @@ from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
-from relook.providers.json_service import Call, CallError, JsonProvider, JsonService
-from relook.providers.loose_json import object_of, rows_of, url_of
+from relook.providers.json_service import (
+    Call,
+    CallError,
+    JsonProvider,
+    JsonService,
+    object_of,
+    rows_of,
+    url_of,
+)
 from relook.providers.match import Match, MatchKind, Sent, interleave
-
-__all__ = ["KEY_VARIABLES", "GoogleVisionProvider"]
 
 KEY_VARIABLES = ("RELOOK_GOOGLE_VISION_KEY", "GOOGLE_VISION_API_KEY")
 _LONGEST_PX = 1_280

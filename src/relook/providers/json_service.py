@@ -2,7 +2,8 @@
 
 Every failure becomes a `CallError` with the result to report: never an exception of the HTTP
 library, never a text with a key in it. A key that a service wants in the address is put there
-below the layer that logs addresses.
+below the layer that logs addresses. Services do not guarantee the shape of their JSON: reading it
+never raises.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from relook.core.plain_text import plain
 from relook.core.retry import retry_after_s
 from relook.core.secret import Secret
 from relook.core.web import host_of, user_agent
-from relook.providers.base import Lookup, Outcome, ProviderResult, Sent, Subject
-
-__all__ = ["Call", "CallError", "JsonProvider", "JsonService"]
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
+from relook.providers.match import Sent
 
 _MAX_ANSWER_BYTES = 16 * 1024**2
 
@@ -256,3 +256,29 @@ def _error_text(data: bytes) -> str:
     except (ValueError, AttributeError, RecursionError):
         return ""
     return plain(error.get("message", "") if isinstance(error, dict) else error, 200)
+
+
+def object_of(value: object) -> Mapping[str, Any]:
+    """The object, or an empty one when it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows_of(values: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    """The objects in a list; empty when there is no list."""
+    rows = values.get(field)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def text_of(value: object) -> str:
+    """The string, or a number as one; empty for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return ""
+    return str(value)
+
+
+def url_of(value: object) -> str:
+    """An http(s) address, given as a string or as an object with a `link`; empty otherwise."""
+    if isinstance(value, dict):
+        value = value.get("link") or value.get("url")
+    text = value.strip() if isinstance(value, str) else ""
+    return text if text.startswith(("http://", "https://")) else ""

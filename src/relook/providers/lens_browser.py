@@ -29,8 +29,6 @@ from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSetti
 from relook.providers.lens_page import READ_PAGE, matches_of, state_of
 from relook.providers.match import Match, Sent, interleave
 
-__all__ = ["BROWSER_VARIABLE", "LENS_VARIABLE", "BrowserOptions", "LensBrowserProvider"]
-
 BROWSER_VARIABLE = "RELOOK_BROWSER"
 LENS_VARIABLE = "RELOOK_LENS_URL"
 _URL = "https://lens.google.com"

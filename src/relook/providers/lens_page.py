@@ -18,10 +18,9 @@ from relook.core.images import decode, dhash
 from relook.core.plain_text import plain
 from relook.core.settings import ImageLimits
 from relook.core.web import host_of
-from relook.providers.base import Match, MatchKind, Outcome
-from relook.providers.loose_json import url_of
-
-__all__ = ["READ_PAGE", "matches_of", "state_of"]
+from relook.providers.base import Outcome
+from relook.providers.json_service import url_of
+from relook.providers.match import Match, MatchKind
 
 _MAX_THUMBNAIL_CHARS = 400_000
 _STRANGERS = ImageLimits(isolate=True)

@@ -22,8 +22,6 @@ from relook.providers.base import (
 )
 from relook.providers.match import Match, MatchKind
 
-__all__ = ["Finder", "LibraryProvider", "Near"]
-
 
 class LibraryProvider:
     """Nearest pictures of the person's library, with what is said about them.

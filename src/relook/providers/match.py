@@ -11,8 +11,6 @@ from typing import ClassVar
 from relook.core.converter import JsonValue
 from relook.core.json_form import JsonShape
 
-__all__ = ["Match", "MatchKind", "Sent", "interleave"]
-
 
 class MatchKind(enum.StrEnum):
     """How a match relates to the picture asked about."""

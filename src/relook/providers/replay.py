@@ -29,8 +29,6 @@ from relook.providers.base import (
     is_remote,
 )
 
-__all__ = ["FILE_VARIABLE", "Recorder", "ReplayProvider"]
-
 FILE_VARIABLE = "RELOOK_REPLAY_FILE"
 
 

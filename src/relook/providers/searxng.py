@@ -17,11 +17,8 @@ from relook.core.errors import InputError
 from relook.core.plain_text import plain
 from relook.core.web import check_url, host_of
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
-from relook.providers.json_service import Call, JsonProvider, JsonService
-from relook.providers.loose_json import rows_of, url_of
+from relook.providers.json_service import Call, JsonProvider, JsonService, rows_of, url_of
 from relook.providers.match import Match, MatchKind, Sent, interleave
-
-__all__ = ["URL_VARIABLE", "SearxngProvider"]
 
 URL_VARIABLE = "RELOOK_SEARXNG_URL"
 

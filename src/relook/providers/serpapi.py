@@ -17,11 +17,16 @@ from relook.core.plain_text import plain
 from relook.core.secret import Secret, find_secret
 from relook.core.web import host_of
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
-from relook.providers.json_service import Call, JsonProvider, JsonService
-from relook.providers.loose_json import object_of, rows_of, text_of, url_of
+from relook.providers.json_service import (
+    Call,
+    JsonProvider,
+    JsonService,
+    object_of,
+    rows_of,
+    text_of,
+    url_of,
+)
 from relook.providers.match import Match, MatchKind, Sent, interleave
-
-__all__ = ["BingProvider", "LensExactProvider", "SerpApiProvider", "YandexProvider"]
 
 KEY_VARIABLES = ("RELOOK_SERPAPI_KEY", "SERPAPI_API_KEY", "SERPAPI_KEY")
 _URL = "https://serpapi.com"

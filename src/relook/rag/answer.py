@@ -9,10 +9,8 @@ from typing import Annotated, Any
 from relook.answerers.base import Finish, Usage
 from relook.core.converter import JsonValue
 from relook.core.json_form import INLINE, Digits
-from relook.providers.base import Sent
+from relook.providers.match import Sent
 from relook.rag.evidence import Evidence
-
-__all__ = ["Answer", "Written"]
 
 
 @dataclass(frozen=True, slots=True)

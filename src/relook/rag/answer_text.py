@@ -16,8 +16,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-__all__ = ["Cited", "cite", "hedge_of"]
-
 _LABEL = (
     r"(?:\^|evidences?|items?|sources?|results?|ref(?:erence)?s?|match(?:es)?|quellen?|fuentes?|"
     r"\u8bc1\u636e|\u8a3c\u62e0|\u6765\u6e90|\u0438\u0441\u0442\u043e\u0447\u043d\u0438\u043a)"

@@ -17,18 +17,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relook.answerers.base import Answerer, Prompt, Reply, Tell
-from relook.core.converter import to_json
 from relook.core.errors import AccessError, AnswerError, InputError
+from relook.core.json_writer import to_json
 from relook.core.settings import AskSettings, EvidenceSettings
-from relook.providers.base import ProviderResult, Sent, Subject
+from relook.providers.base import ProviderResult, Subject
+from relook.providers.match import Sent
 from relook.rag.answer import Answer, Written
 from relook.rag.answer_text import cite, hedge_of
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import PromptTexts, build_prompt
-
-__all__ = ["WHEN", "Asker", "Hear"]
 
 WHEN = ("always", "never", "auto")
 Edit = Callable[[Evidence], Evidence]

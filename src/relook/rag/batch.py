@@ -16,8 +16,6 @@ from relook.core.json_form import Key
 from relook.providers.base import Subject
 from relook.rag.asker import Asker
 
-__all__ = ["Batch", "Failed", "Journal", "Question", "read_questions", "run_batch"]
-
 SubjectOf = Callable[[str | int], Subject]
 _SHAPE = 'each line looks like {"picture": "a.jpg", "question": "Where is this?", "id": "1"}'
 

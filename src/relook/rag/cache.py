@@ -20,8 +20,6 @@ import platformdirs
 from relook.core.errors import InputError
 from relook.providers.base import Lookup, Provider, ProviderResult, Subject
 
-__all__ = ["ResultCache", "default_cache_folder"]
-
 _LOG = logging.getLogger(__name__)
 _VERSION = 1
 _MAX_FILES = 5_000

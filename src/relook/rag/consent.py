@@ -17,8 +17,6 @@ import platformdirs
 
 from relook.core.errors import StorageError
 
-__all__ = ["Consent", "default_consent_file"]
-
 
 def default_consent_file() -> Path:
     """Where agreements are kept: `$RELOOK_CONFIG/consent.json`, or one place per user."""

@@ -27,8 +27,6 @@ from relook.rag.pages import PageReader, check_reader
 from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
 from relook.rag.web_pictures import fetch_thumbnails, with_thumbnail
 
-__all__ = ["Gatherer", "OnResult"]
-
 OnResult = Callable[[ProviderResult], None]
 _GRACE_S = 0.25  # a provider that keeps to its time limit answers a little after it
 

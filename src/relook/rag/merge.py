@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from relook.core.plain_text import plain
 from relook.core.settings import EvidenceSettings
-from relook.providers.base import Match, MatchKind, ProviderResult, Subject
-
-__all__ = ["clean", "merge", "n_bits_apart", "page_key"]
+from relook.providers.base import ProviderResult, Subject
+from relook.providers.match import Match, MatchKind
 
 # Parameters that track how a reader came to a page; they do not change the page.
 _TRAILS = frozenset(

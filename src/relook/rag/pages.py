@@ -21,9 +21,7 @@ from relook.core.errors import AccessError, InputError, MissingExtraError, Reloo
 from relook.core.plain_text import plain
 from relook.core.settings import WebLimits
 from relook.core.web import AGENT, Resolver, fetch, host_of
-from relook.providers.base import Sent
-
-__all__ = ["PageReader", "check_reader", "readable"]
+from relook.providers.match import Sent
 
 _AT_ONCE, _MAX_SITES, _ROBOTS_BYTES = 4, 500, 512 * 1024
 _NOTHING = ("User-agent: *", "Disallow: /")

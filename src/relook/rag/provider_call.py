@@ -17,8 +17,6 @@ from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Sub
 from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 
-__all__ = ["Budget", "Turn", "Waits", "ask", "over_budget", "refusal"]
-
 _LOG = logging.getLogger(__name__)
 
 

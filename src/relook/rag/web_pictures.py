@@ -11,9 +11,8 @@ from relook.core.images import decode, dhash, reencoded
 from relook.core.public_addresses import check_public
 from relook.core.settings import ImageLimits, WebLimits
 from relook.core.web import Resolver, fetch, host_of
-from relook.providers.base import Match, Sent, Subject
-
-__all__ = ["Small", "fetch_thumbnails", "small_picture", "subject_at", "with_thumbnail"]
+from relook.providers.base import Subject
+from relook.providers.match import Match, Sent
 
 _AT_ONCE = 8
 _STRANGERS = ImageLimits(isolate=True)

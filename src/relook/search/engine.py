@@ -23,8 +23,7 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
-from relook.search.filter_notes import file_date_note, why_empty
-from relook.search.filtering import Filter, allowed_rows
+from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
 from relook.search.fit import (
     fit_scale,
     fits_of,
@@ -36,8 +35,6 @@ from relook.search.fit import (
 from relook.search.fold import fold
 from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask
-
-__all__ = ["EncoderOf", "Engine", "Filter", "Ranking"]
 
 EncoderOf = Callable[[Manifest], Encoder]
 """Opens the encoder that made a library's vectors."""
@@ -260,9 +257,9 @@ class Engine:
 
     def _by_image(self, rows: Ints, scores: Floats) -> Ranking:
         """Each image's best tile, best image first."""
-        found = rows >= 0
-        at, tile, alive = self._owners(rows[found])
-        weighted = np.where(tile > 0, scores[found] * self.encoder.tile_weight, scores[found])
+        filled = rows >= 0
+        at, tile, alive = self._owners(rows[filled])
+        weighted = np.where(tile > 0, scores[filled] * self.encoder.tile_weight, scores[filled])
         order = np.argsort(-weighted[alive], kind="stable")
         owners = self.files.row_table[at[alive][order], 2]
         _, firsts = np.unique(owners, return_index=True)

@@ -26,8 +26,6 @@ from relook.search.engine import Engine
 from relook.search.session import Session
 from relook.search.vectorise import crop_image, part_vectors, part_weights
 
-__all__ = ["Change", "Influence", "Moved", "Reason", "changes", "heat_map", "influence", "why"]
-
 _DEPTH = 1000  # places of the ranking before that are looked at
 
 

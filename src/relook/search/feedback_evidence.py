@@ -15,9 +15,7 @@ from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
-from relook.library.session_table import Judgement
-
-__all__ = ["Fitted", "TypedWords", "background", "gather", "template"]
+from relook.library.session_values import Judgement
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -145,7 +143,9 @@ def _present(
     records = {record.image_id: record for record in files.records(wanted)}
     absent = [image_id for image_id in wanted if image_id not in records]
     bare = {
-        one.image_id for one in files.catalog.images(absent, missing_ok=True) if not one.n_tiles
+        image.image_id
+        for image in files.catalog.images(absent, missing_ok=True)
+        if not image.n_tiles
     }
     notes = tuple(
         f"image {image_id} {'has no vectors' if image_id in bare else 'left the library'};"
@@ -189,10 +189,12 @@ def _with_captions(
     judged: Sequence[tuple[Judgement, Judged]], encoder: Encoder
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something."""
-    captions = [one.caption.strip() if one.caption else "" for one, _ in judged]
+    captions = [judgement.caption.strip() if judgement.caption else "" for judgement, _ in judged]
     phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
     texts = [caption for caption in captions if caption]
-    vectors = iter(encoder.encode_texts([*texts, *(one for parts in phrases for one in parts)]))
+    vectors = iter(
+        encoder.encode_texts([*texts, *(phrase for parts in phrases for phrase in parts)])
+    )
     spoken = [
         replace(item, caption=next(vectors)) if caption else item
         for (_, item), caption in zip(judged, captions, strict=True)
@@ -206,9 +208,9 @@ def _with_captions(
 def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
     """Typed words with the vectors of their phrases."""
     signed = [
-        (sign, text, one.round)
-        for one in typed
-        for sign, text in ((1, one.relevant), (-1, one.irrelevant))
+        (sign, text, statement.round)
+        for statement in typed
+        for sign, text in ((1, statement.relevant), (-1, statement.irrelevant))
         if _phrases(text)
     ]
     return tuple(

@@ -27,11 +27,6 @@ from relook.library.files import LibraryFiles
 from relook.search.feedback_evidence import background
 from relook.stores.base import Mask
 
-__all__ = [
-    "FitScale", "distinct", "features", "fit_scale", "fits_of", "is_words",
-    "looked_for", "n_leading", "shows", "with_fits",
-]  # fmt: skip
-
 _SCALE, _SHOWN = "fit scale", "images that show words"
 _REMEMBERED = 8  # words; a byte an image each
 _SHOWS = 0.3  # chosen on training pictures
@@ -145,7 +140,7 @@ def features(
     near = np.partition(described, -_NEAR, axis=1)[:, -_NEAR:]  # [q, 10]
     expected = vectors @ means.fit.expected + means.fit.expected_bias
     per_query = (mean, deviation, near.max(axis=1), near.mean(axis=1), expected)
-    columns = [scores, *(np.broadcast_to(one[:, None], scores.shape) for one in per_query)]
+    columns = [scores, *(np.broadcast_to(values[:, None], scores.shape) for values in per_query)]
     stacked: Floats = np.stack(columns, axis=-1).astype(np.float32)
     return stacked
 

@@ -10,8 +10,6 @@ from relook.core.vectors import Floats, Ints
 from relook.library.records import ImageRecord
 from relook.stores.base import VectorSource
 
-__all__ = ["fold"]
-
 _BLOCK = 256  # images that are compared with all before them at a time
 _FEW = 64 * 64
 
@@ -56,7 +54,7 @@ def _near(
     """For each record, the positions before it that are near in both ways, ascending."""
     wholes = vectors.rows(np.array([record.first_row for record in records], np.int64))  # [n, d]
     hashes = np.array([record.dhash for record in records], np.int64).view(np.uint64)  # [n]
-    found: list[Ints] = []
+    groups: list[Ints] = []
     for start in range(0, len(records), _BLOCK):
         block = wholes[start : start + _BLOCK]  # [b, d]
         before = wholes[: start + len(block)]
@@ -66,16 +64,16 @@ def _near(
         mine, theirs = np.nonzero(near)  # [p], by rows
         same = _n_bits(hashes[mine + start] ^ hashes[theirs]) <= settings.fold_bits  # [p]
         mine, theirs = mine[same], theirs[same]
-        found += np.split(theirs, np.searchsorted(mine, np.arange(1, len(block))))
-    return found
+        groups += np.split(theirs, np.searchsorted(mine, np.arange(1, len(block))))
+    return groups
 
 
-def _products(one: Floats, other: Floats) -> Floats:
+def _products(block: Floats, before: Floats) -> Floats:
     """[b, n] inner products. Sharing few of them between cores costs more than they do."""
-    if len(one) * len(other) <= _FEW:
-        few: Floats = np.einsum("bd,nd->bn", one, other)
+    if len(block) * len(before) <= _FEW:
+        few: Floats = np.einsum("bd,nd->bn", block, before)
         return few
-    return one @ other.T
+    return block @ before.T
 
 
 def _n_bits(words: NDArray[np.uint64]) -> Ints:

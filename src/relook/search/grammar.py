@@ -18,8 +18,6 @@ from pathlib import Path
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 
-__all__ = ["parse_query", "whole_query"]
-
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 # A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
@@ -56,9 +54,9 @@ def parse_query(text: str) -> Query:
 
 def _part(piece: str, sign: float) -> Part:
     weight = sign
-    if found := _WEIGHT.match(piece):
-        weight = sign * float(found[1])
-        piece = piece[found.end() :]
+    if match := _WEIGHT.match(piece):
+        weight = sign * float(match[1])
+        piece = piece[match.end() :]
     if piece.startswith("image:"):
         return _picture(piece.removeprefix("image:"), weight)
     if re.fullmatch(r"id:\d{1,18}(@.*)?", piece):
@@ -70,10 +68,10 @@ def _part(piece: str, sign: float) -> Part:
 def _picture(name: str, weight: float) -> Part:
     if not name:
         raise QueryError("bad_part", "image: names no file", "write image:FILE")
-    found = _REGION.search(name)
-    if found and not os.path.lexists(name):
-        box = Box.parse(found[1])
-        return Part(image=_file(name[: found.start()]), box=box, weight=weight)
+    match = _REGION.search(name)
+    if match and not os.path.lexists(name):
+        box = Box.parse(match[1])
+        return Part(image=_file(name[: match.start()]), box=box, weight=weight)
     return Part(image=_file(name), weight=weight)
 
 

@@ -12,8 +12,6 @@ from dataclasses import replace
 from relook.core.types import Box
 from relook.library.session_values import Judgement, RoundRow, SessionRows
 
-__all__ = ["Place", "counting", "path_to", "place_of", "waiting", "with_judgements", "with_round"]
-
 Place = tuple[int, Box | None]
 """An image, or a region of it: what one judgement is about."""
 

@@ -22,11 +22,6 @@ from relook.search.regions import BoxPlace, crop_vectors
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "INSTRUCTION", "Captioning", "JudgementRequest", "Prepared",
-    "about", "checked_caption", "checked_weight", "checked_words", "prepare",
-]  # fmt: skip
-
 Captioning = Callable[["Image.Image", About], str]
 """Puts words to a crop, knowing what the person looks for."""
 
@@ -173,7 +168,7 @@ def checked_words(words: str) -> str:
     Raises:
         InputError: `bad_words` when they are no text, or very long.
     """
-    if not isinstance(words, str) or any("\ud800" <= one <= "\udfff" for one in words):
+    if not isinstance(words, str) or any("\ud800" <= letter <= "\udfff" for letter in words):
         raise InputError("bad_words", f"{words!r:.80} is no text that can be kept")
     if len(words) > MAX_TEXT:
         raise InputError(

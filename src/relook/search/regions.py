@@ -12,14 +12,13 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
-from relook.library.session_table import Judgement, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement
 from relook.search.engine import Engine
 from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["BoxPlace", "check_current", "crop_vectors", "encoded_boxes", "region", "see_boxes"]
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05

@@ -15,9 +15,11 @@ from dataclasses import asdict, replace
 from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
-from relook.library.session_table import Judgement, RoundRow, SessionTable
-from relook.search.engine import Engine, Filter
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow
+from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
+from relook.search.filtering import Filter
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -33,8 +35,6 @@ from relook.search.judging import (
 )
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
-
-__all__ = ["Session", "start"]
 
 _MAX_NAME = 10_000
 

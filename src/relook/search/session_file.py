@@ -32,16 +32,6 @@ from relook.library.session_rows import (
 )
 from relook.library.session_values import Judgement, RoundRow
 
-__all__ = [
-    "FORMAT",
-    "JudgementEntry",
-    "PictureEntry",
-    "RoundEntry",
-    "SessionFile",
-    "bad_file",
-    "read_file",
-]
-
 FORMAT = "relook-session-1"
 _MAX_HITS, _MAX_IMAGES = 10_000, 100_000
 

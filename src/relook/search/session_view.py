@@ -17,18 +17,16 @@ from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
-from relook.library.session_table import Judgement, RoundRow, SessionRow, SessionTable
-from relook.library.session_values import SessionRows
-from relook.search.engine import Engine, Filter
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
+from relook.search.filtering import Filter
 from relook.search.fit import is_words
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
 from relook.search.vectorise import query_vector, read_words
-
-__all__ = ["WORD_KEYS", "SessionView", "no_judgement", "only_record", "typed_words"]
-
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
 """Keys of a round's record under which it keeps the words that were typed for it."""

@@ -17,7 +17,8 @@ from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.library.records import printable
 from relook.library.session_rows import record_values
-from relook.library.session_table import Judgement, RoundRow, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
@@ -31,8 +32,6 @@ from relook.search.session_file import (
     read_file,
 )
 
-__all__ = ["FORMAT", "add_session", "export_session", "import_session"]
-
 
 def export_session(session: Session) -> dict[str, Any]:
     """Everything of a session as a JSON object: query, rounds, judgements, pictures.
@@ -41,9 +40,9 @@ def export_session(session: Session) -> dict[str, Any]:
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    asked = [part.image_id for part in session.query.parts if part.image_id is not None]
+    example_ids = [part.image_id for part in session.query.parts if part.image_id is not None]
     judged = [judgement.image_id for judgement in judgements]
-    named = dict.fromkeys([*asked, *shown, *judged])
+    named = dict.fromkeys([*example_ids, *shown, *judged])
     records = session.engine.files.catalog.images(named, missing_ok=True)
     file = SessionFile(
         format=FORMAT,
@@ -151,7 +150,7 @@ def _notes(
     file: SessionFile, ids: Mapping[int, int], judgements: Sequence[Judgement]
 ) -> tuple[str, ...]:
     n_missing, n_left_out = len(file.images) - len(ids), len(file.judgements) - len(judgements)
-    n_blind = sum(one.box is not None and one.crop is None for one in judgements)
+    n_blind = sum(judgement.box is not None and judgement.crop is None for judgement in judgements)
     notes = []
     if n_missing:
         notes.append(f"{n_missing} pictures of the session are not in this library")

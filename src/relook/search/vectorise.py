@@ -23,16 +23,6 @@ from relook.search.wording import negation_of, suggestion
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "combined",
-    "crop_image",
-    "crop_vector",
-    "part_vectors",
-    "part_weights",
-    "query_vector",
-    "read_words",
-]
-
 _WORDS = "words of the library"
 _N_READ = 20_000  # images whose words are read: a second's work at most
 
@@ -120,7 +110,7 @@ def _reworded(query: Query, files: LibraryFiles) -> list[str]:
         if part.text is None:
             continue
         if part.weight > 0 and (negation := negation_of(part.text)):
-            left = " and ".join(f'"{one}"' for one in negation.unwanted)
+            left = " and ".join(f'"{thing}"' for thing in negation.unwanted)
             notes.append(
                 f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
                 f"type: {negation.line}"

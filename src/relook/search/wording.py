@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files as resources
 
-__all__ = ["Negation", "negation_of", "suggestion"]
-
 _NEGATOR = re.compile(
     r"\b(?:without|no|not|except|excluding|minus|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?)\b"
     r"(?:\s+(?:for|any|have|having|wearing))*",
@@ -60,8 +58,8 @@ def negation_of(text: str) -> Negation | None:
     """
     plain = _NOBODY.sub("no people", text)
     wanted, unwanted = plain, []
-    while found := _negated(wanted):
-        start, stop, terms = found
+    while negated := _negated(wanted):
+        start, stop, terms = negated
         unwanted += terms
         before = _LEAD.sub("", wanted[:start])
         wanted = " ".join(f"{before} {wanted[stop:]}".split()).strip(" ,;.")
@@ -70,8 +68,8 @@ def negation_of(text: str) -> Negation | None:
 
 def _negated(text: str) -> tuple[int, int, list[str]] | None:
     """Where a negated phrase begins and ends, and its terms."""
-    for found in _NEGATOR.finditer(text):
-        rest = text[found.end() :]
+    for match in _NEGATOR.finditer(text):
+        rest = text[match.end() :]
         if not rest.strip() or _SIGNS.search(rest) or re.match(r"\.?\s*\d|\.", rest):
             continue
         end = _END.search(rest)
@@ -79,7 +77,7 @@ def _negated(text: str) -> tuple[int, int, list[str]] | None:
         terms = [_ARTICLE.sub("", term.strip()) for term in _LIST.split(phrase)]
         terms = [term.strip("\"'“”") for term in terms if term]
         if terms:
-            return found.start(), found.end() + len(phrase), terms
+            return match.start(), match.end() + len(phrase), terms
     return None
 
 
@@ -122,9 +120,15 @@ def _better(word: str, more: Callable[[], Collection[str]]) -> str | None:
     if any(form in known for form in forms):
         return None
     for near in _edits_in_turn(word):
-        right = [one for one in near if one in seen or one in known or one in usual]
+        right = [
+            candidate
+            for candidate in near
+            if candidate in seen or candidate in known or candidate in usual
+        ]
         if right:
-            return min(right, key=lambda one: (one not in seen, usual.get(one, len(usual)), one))
+            return min(
+                right, key=lambda word: (word not in seen, usual.get(word, len(usual)), word)
+            )
     return None
 
 
@@ -140,8 +144,12 @@ def _edits_in_turn(word: str) -> Iterator[set[str]]:
     yield once
     if len(word) >= _TWICE:
         _, seen = _vocabulary()
-        alike = (one for one in seen if one[0] == word[0] and abs(len(one) - len(word)) <= 2)
-        yield {one for one in alike if not once.isdisjoint(_edits(one))}
+        alike = (
+            candidate
+            for candidate in seen
+            if candidate[0] == word[0] and abs(len(candidate) - len(word)) <= 2
+        )
+        yield {candidate for candidate in alike if not once.isdisjoint(_edits(candidate))}
 
 
 def _edits(word: str) -> set[str]:
@@ -163,7 +171,7 @@ def _vocabulary() -> tuple[dict[str, int], frozenset[str]]:
     """The tokenizer's whole words, with their place (the usual first), and words of pictures."""
     tokenizer = resources("relook.encoders") / "builtin_model" / "tokenizer.json"
     tokens: dict[str, int] = json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"]
-    usual = {one: at for one, at in tokens.items() if len(one) > 2 and one.isalpha()}
+    usual = {token: at for token, at in tokens.items() if len(token) > 2 and token.isalpha()}
     bank = resources("relook.captioners") / "phrase_bank" / "phrases.json"
     phrases: list[str] = json.loads(bank.read_text("utf-8"))["phrases"]
     return usual, frozenset(word for phrase in phrases for word in phrase.split())

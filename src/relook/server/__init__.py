@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relook.gateway.listen import bind
     from relook.gateway.server_settings import ServerSettings, is_loopback
-    from relook.server.app import create_app
-    from relook.server.run import Server
+    from relook.server.app import Server, create_app
 
 __all__ = ["Server", "ServerSettings", "bind", "create_app", "is_loopback"]
 
 # Its settings are read where FastAPI is not installed, so the rest is imported on first use.
 _HOMES = {
-    "Server": "server.run",
+    "Server": "server.app",
     "ServerSettings": "gateway.server_settings",
     "bind": "gateway.listen",
     "create_app": "server.app",

@@ -18,15 +18,8 @@ from relook.library.session_values import Judgement, RoundRow, SessionRow
 from relook.search.explain import Change
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
-from relook.serving.query_pictures import QueryPictures
+from relook.serving.pictures import QueryPictures
 from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, SkippedLine, finite
-
-__all__ = [
-    "Embeddings", "ErrorAnswer", "Fields", "HeatMap", "ImageAnswer", "Imported",
-    "JudgementAnswer", "Judgements", "Libraries", "LibraryAnswer", "PageAnswer",
-    "QueryAnswer", "RoundAnswer", "RoundMade", "SessionAnswer", "SessionList", "SkippedFiles",
-    "Status", "Strategies", "StrategyLine", "Undone", "Version",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,6 @@ from relook.server.events import Hub
 from relook.serving.libraries import ServedLibrary
 from relook.serving.served_values import ErrorBody, served
 
-__all__ = ["CaptionWorker", "caption_topic", "is_waiting"]
-
 _LOG = logging.getLogger(__name__)
 _QUEUED = 512
 _REMEMBERED = 512  # failures that later answers still have

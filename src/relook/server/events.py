@@ -16,8 +16,6 @@ from fastapi.responses import StreamingResponse
 
 from relook.serving.pools import busy
 
-__all__ = ["Channel", "Hub", "event_response"]
-
 _QUEUED = 256
 
 

@@ -18,14 +18,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError, RelookError
 from relook.core.json_form import Digits, JsonShape
-from relook.library.report import IndexReport, Progress, ProgressCallback, Stop
+from relook.core.progress import Progress, ProgressCallback
+from relook.library.report import IndexReport, Stop
 from relook.library.upgrade import UpgradeReport
 from relook.server.events import Hub
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pools import busy
 from relook.serving.served_values import ErrorBody, served
-
-__all__ = ["Job", "JobAnswer", "Jobs", "job_topic"]
 
 _LOG = logging.getLogger(__name__)
 Kind = Literal["index", "upgrade"]

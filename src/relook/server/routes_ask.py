@@ -35,8 +35,6 @@ from relook.serving.requests import AskRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served
 
-__all__ = ["router"]
-
 _LOG = logging.getLogger(__name__)
 _LEFT = 499  # for the log only, as nginx has it: the reader is gone
 router = APIRouter(tags=["ask"], route_class=AnswerRoute)

@@ -22,13 +22,10 @@ from relook.search.transfer import export_session
 from relook.server.api_answers import Imported, PageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.originals import original, safe_stem
-from relook.serving.query_pictures import EXTENSIONS
+from relook.serving.pictures import EXTENSIONS, original, safe_stem
 from relook.serving.requests import no_files
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import served
-
-__all__ = ["results_csv", "results_zip", "router"]
 
 router = APIRouter(
     tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute

@@ -18,12 +18,10 @@ from relook.search.vectorise import query_vector
 from relook.server.api_answers import HeatMap, ImageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.originals import browser_picture, original, shrunk
+from relook.serving.pictures import browser_picture, original, shrunk
 from relook.serving.requests import SessionId, Words
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import served
-
-__all__ = ["router"]
 
 router = APIRouter(tags=["images"], route_class=AnswerRoute)
 SizePx = Literal["160", "320", "640", "1280"]

@@ -13,8 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from relook.app.upgrading import UpgradeCost
 from relook.app.upgrading import upgrade_cost as cost_of_upgrade
-from relook.core.disk_errors import disk_error
-from relook.core.errors import ImageError
+from relook.core.errors import ImageError, disk_error
 from relook.core.images import decode
 from relook.core.json_form import INLINE
 from relook.core.leftovers import new_file
@@ -23,13 +22,10 @@ from relook.server.events import event_response
 from relook.server.jobs import JobAnswer, job_topic
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.originals import safe_stem
-from relook.serving.query_pictures import EXTENSIONS
+from relook.serving.pictures import EXTENSIONS, safe_stem
 from relook.serving.requests import IndexRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import SkippedLine, served
-
-__all__ = ["router", "store_uploads"]
 
 _MIN_PX = 256
 router = APIRouter(tags=["indexing"], route_class=AnswerRoute)

@@ -11,7 +11,7 @@ from relook.core.errors import QueryError
 from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery
 from relook.feedback.strategies import DEFAULT, STRATEGIES
-from relook.search.engine import Filter
+from relook.search.filtering import Filter
 from relook.server.api_answers import (
     Embeddings,
     Fields,
@@ -26,12 +26,10 @@ from relook.server.api_answers import (
 )
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.query_pictures import Stored
+from relook.serving.pictures import Stored
 from relook.serving.requests import EmbedRequest, Limit, SearchRequest, Words, to_query
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served, skipped_lines
-
-__all__ = ["router", "server_router"]
 
 router = APIRouter(tags=["libraries and search"], route_class=AnswerRoute)
 server_router = APIRouter(tags=["server"], route_class=AnswerRoute)

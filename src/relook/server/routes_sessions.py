@@ -13,8 +13,8 @@ from fastapi.responses import StreamingResponse
 from relook.core.errors import InputError
 from relook.library.session_rows import ImageId
 from relook.library.session_values import Judgement
-from relook.search.engine import Filter
 from relook.search.explain import Influence, changes, influence
+from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
 from relook.server.api_answers import (
     JudgementAnswer,
@@ -41,8 +41,6 @@ from relook.serving.requests import (
 )
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import Why, served
-
-__all__ = ["router"]
 
 router = APIRouter(
     tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute

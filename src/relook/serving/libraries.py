@@ -26,17 +26,16 @@ from relook.encoders.base import Encoder, encode_images
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord, printable
 from relook.library.session_table import SessionTable
-from relook.search.engine import EncoderOf, Engine, Filter
+from relook.search.engine import EncoderOf, Engine
+from relook.search.filtering import Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
+from relook.serving.pictures import QueryPictures
 from relook.serving.pools import busy
-from relook.serving.query_pictures import QueryPictures
 from relook.serving.served_values import ServedFacts
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["Captioning", "RememberingEncoder", "ServedLibraries", "ServedLibrary"]
 
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
@@ -204,7 +203,7 @@ def _remembering(encoder_of: EncoderOf) -> EncoderOf:
 
     def of(manifest: Manifest) -> Encoder:
         encoder = encoder_of(manifest)
-        known = next((one for one in last if one.inner is encoder), None)
+        known = next((entry for entry in last if entry.inner is encoder), None)
         if known is None:
             known = RememberingEncoder(encoder)
             last[:] = [known, *last[:1]]  # requests under way may still use the one before

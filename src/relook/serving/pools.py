@@ -17,8 +17,6 @@ from typing import ParamSpec, TypeVar
 from relook.core.cancellation import Cancellation, CancelledWork
 from relook.core.errors import OverloadError
 
-__all__ = ["Pool", "busy"]
-
 _LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -29,8 +29,6 @@ from relook.rag.asker import Asker, Hear
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 
-__all__ = ["Choices", "KeptQuestion", "Name", "Numbers", "Question", "Questions", "Uploads", "When"]
-
 Name = Annotated[str, Shortest(1), Longest(300)]
 When = Literal["always", "never", "auto"]
 Numbers = Annotated[Sequence[Annotated[int, Between(1, 999)]], Longest(100)]

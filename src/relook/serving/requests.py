@@ -15,14 +15,8 @@ from relook.core.types import Box, Part, Query
 from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
 from relook.search.grammar import parse_query
 from relook.search.judging import JudgementRequest
-from relook.serving.query_pictures import QueryPictures
+from relook.serving.pictures import QueryPictures
 from relook.serving.questions import Question
-
-__all__ = [
-    "AskRequest", "EmbedRequest", "IndexRequest", "JudgementsRequest", "Limit", "PartRequest",
-    "PartsRequest", "PictureId", "QueryRequest", "RevisionRequest", "RoundRequest", "SearchRequest",
-    "SessionChange", "SessionId", "SessionRequest", "StrategyName", "Words", "no_files", "to_query",
-]  # fmt: skip
 
 Words = Annotated[str, Longest(2000)]
 PictureId = Annotated[str, Longest(64)]

@@ -42,8 +42,6 @@ from relook.core.json_form import (
 )
 from relook.core.types import Box
 
-__all__ = ["AnswerModel", "Checked", "answer_model"]
-
 _NOTHING: frozenset[str] = frozenset()
 _Edges = Annotated[list[Annotated[float, Between(0, 1)]], Shortest(4), Longest(4)]
 

@@ -8,18 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self
 
 from relook.app.upkeep import LibraryFacts
-from relook.core.converter import JsonValue, to_json
+from relook.core.converter import JsonValue
 from relook.core.errors import NotFoundError, RelookError
 from relook.core.json_form import HEX, INLINE, Digits, JsonShape
+from relook.core.json_writer import to_json
 from relook.core.types import Hit
 from relook.library.records import ImageRecord, SkippedFile, printable
 from relook.search.explain import Reason, why
 from relook.search.session import Session
-
-__all__ = [
-    "ErrorBody", "ImageFacts", "ServedFacts", "SkippedLine", "Why", "finite", "served",
-    "skipped_lines",
-]  # fmt: skip
 
 
 def served(value: object) -> dict[str, Any]:

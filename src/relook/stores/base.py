@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Floats, Ints
 
-__all__ = ["Mask", "Store", "VectorSource"]
-
 Mask = NDArray[np.bool_]
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask, VectorSource
 
-__all__ = ["ExactStore", "empty_result", "exact_search"]
-
 _BLOCK_ROWS = 16_384
 _CACHE_BYTES = 160 * 1024**2
 

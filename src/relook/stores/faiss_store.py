@@ -25,8 +25,6 @@ from relook.stores.exact import empty_result, exact_search
 from relook.stores.ivf_files import Card, open_segment, rows_crc32
 from relook.stores.plan import KINDS
 
-__all__ = ["FaissStore", "search_lists"]
-
 # Below this many allowed rows, comparing with each of them is faster than the index.
 _FEW_ROWS = 20_000
 _MEASURED_AT = 20  # the limit that the probes were measured for

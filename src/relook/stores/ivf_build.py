@@ -40,12 +40,6 @@ from relook.stores.ivf_files import (
 )
 from relook.stores.plan import KINDS, IndexPlan
 
-__all__ = [
-    "Report", "build_index", "calibrate", "leave_cores", "needs_update", "rows_without",
-    "update_index",
-]  # fmt: skip
-
-
 _LOG = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 """Called with a stage and how much of it is done, of how much; may raise to stop."""

@@ -23,12 +23,6 @@ from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints
 from relook.stores.base import Mask, VectorSource
 
-__all__ = [
-    "Card", "Probes", "Segment", "index_stamp", "open_segment", "renumber_index", "rows_crc32",
-    "sweep", "write_segment",
-]  # fmt: skip
-
-
 _FORMAT = 2
 _N_SAMPLED = 32
 

@@ -12,8 +12,6 @@ from types import MappingProxyType
 
 from relook.core.errors import InputError
 
-__all__ = ["KINDS", "IndexPlan", "Kind", "plan_index"]
-
 _MIB = 1024**2
 _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30

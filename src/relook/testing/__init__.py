@@ -22,9 +22,7 @@ CLIP, SigLIP, LLaVA and BLIP checkpoints with random weights for what needs a re
 
 from __future__ import annotations
 
-from relook.testing.answerers import check_answerer
-from relook.testing.captioners import check_captioner
-from relook.testing.contract import ContractError, check_adapter
+from relook.testing.contract import ContractError, check_adapter, check_answerer, check_captioner
 from relook.testing.encoders import check_encoder
 from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid
 from relook.testing.providers import check_provider

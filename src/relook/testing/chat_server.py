@@ -17,11 +17,6 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = [
-    "KEY", "Behaviour", "ChatServer", "Handler", "answer_by", "busy", "chat_server", "cut_off",
-    "fail", "raw", "refuse", "say", "sleep", "trickle", "without",
-]  # fmt: skip
-
 Behaviour = Callable[["Handler", dict[str, Any]], None]
 KEY = "sk-test-of-a-secret-key"
 _USAGE = {"prompt_tokens": 321, "completion_tokens": 12, "total_tokens": 333}

@@ -11,8 +11,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-__all__ = ["tiny_blip", "tiny_clip", "tiny_llava", "tiny_siglip", "tiny_siglip2", "tiny_st"]
-
 _SIDE = 32
 _WORDS = (
     "a", "red", "blue", "green", "white", "black", "small", "large", "dog", "cat", "ball", "bird",

@@ -18,8 +18,6 @@ from relook.encoders.base import Encoder, Fingerprint
 from relook.testing.contract import TOLERANCE, close_to, require, unit_rows
 from relook.testing.fakes import noise, solid
 
-__all__ = ["check_encoder"]
-
 _SIZES = ((64, 48), (1, 1), (1000, 3), (3, 1000), (333, 777))
 _TEXTS = (
     "a red ball",

@@ -21,8 +21,6 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Fingerprint, Means
 from relook.encoders.spec import ModelSpec
 
-__all__ = ["COLOURS", "ColourCaptioner", "ColourEncoder", "noise", "patched", "solid"]
-
 COLOURS = ("black", "blue", "green", "cyan", "red", "magenta", "yellow", "white")
 _N = len(COLOURS)
 _CORNERS = (
@@ -90,15 +88,15 @@ class ColourEncoder:
 
     def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
         half = self.input_px // 2
-        found = []
+        vectors = []
         for colours in prepared:
             top, bottom = colours[:half], colours[half:]
             parts = (
                 colours, top[:, :half], top[:, half:], bottom[:, :half], bottom[:, half:],
             )  # fmt: skip
             counts = [np.bincount(part.ravel(), minlength=self.dim) for part in parts]
-            found.append(unit(np.stack(counts).astype(np.float32)))  # [5, d]
-        return found
+            vectors.append(unit(np.stack(counts).astype(np.float32)))  # [5, d]
+        return vectors
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         vectors = np.zeros((len(texts), self.dim), np.float32)
@@ -140,13 +138,13 @@ class ColourCaptioner:
         about: About = NOTHING_KNOWN,
         stop: Cancelled | None = None,
     ) -> list[Captioned]:
-        found: list[Captioned] = []
+        captions: list[Captioned] = []
         for image in images:
             if stop is not None and stop():
-                found.append(cancelled())
+                captions.append(cancelled())
             else:
-                found.append(self._named(image, limit, about))
-        return found
+                captions.append(self._named(image, limit, about))
+        return captions
 
     def _named(self, image: Image.Image, limit: int, about: About) -> Captioned:
         encoder = ColourEncoder()

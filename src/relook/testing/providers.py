@@ -24,8 +24,6 @@ from relook.providers.match import Match, MatchKind
 from relook.testing.contract import require
 from relook.testing.fakes import noise
 
-__all__ = ["check_provider", "sample_subject"]
-
 _ADDRESS = "https://pictures.example.org/picture.png"
 
 
@@ -107,8 +105,10 @@ def _check_case(provider: Provider, case: _Case, finds: bool, secret: str) -> No
     _check_result(provider, case, result)
     possible = provider.takes_files or not case.subject.local
     if not possible:
-        told = result.outcome
-        require(told is Outcome.UNSUPPORTED, f"{name}: what it cannot take is unsupported", told)
+        outcome = result.outcome
+        require(
+            outcome is Outcome.UNSUPPORTED, f"{name}: what it cannot take is unsupported", outcome
+        )
         require(result.sent == (), f"{name}: nothing is sent of what it cannot take", result.sent)
     elif finds:
         promise = f"{name}: something is found, since `finds` says so"
@@ -139,8 +139,8 @@ def _check_result(provider: Provider, case: _Case, result: ProviderResult) -> No
     require(len(matches) <= n_most, f"{name}: at most {n_most} matches", len(matches))
     fits = bool(matches) == (result.outcome is Outcome.FOUND)
     require(fits, f"{name}: there are matches exactly when it found some", result.outcome)
-    told = result.answered or result.message != ""
-    require(told, f"{name}: an outcome that is no answer says what happened", result.outcome)
+    explained = result.answered or result.message != ""
+    require(explained, f"{name}: an outcome that is no answer says what happened", result.outcome)
     require(math.isfinite(result.took_s) and result.took_s >= 0, f"{name}: its time", result.took_s)
     require(result.cost_usd >= 0, f"{name}: a cost is not negative", result.cost_usd)
     for text in (result.message, result.hint):
@@ -170,8 +170,8 @@ def _check_match(name: str, match: Match) -> None:
     if match.similarity is not None:
         inside = 0.0 <= match.similarity <= 1.0
         require(inside, f"{name}: a similarity is 0..1 or None", match.similarity)
-    said = (match.title, match.text, match.page_url, match.image_url)
-    require(any(said) or match.image_id is not None, f"{name}: it says something", match)
+    texts = (match.title, match.text, match.page_url, match.image_url)
+    require(any(texts) or match.image_id is not None, f"{name}: it says something", match)
 
 
 def _check_threads(provider: Provider, timeout_s: float) -> None:

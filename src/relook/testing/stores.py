@@ -16,8 +16,6 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.stores.base import Mask, Store
 from relook.testing.contract import TOLERANCE, close_to, require
 
-__all__ = ["MemorySource", "check_store"]
-
 _LIMIT = 20
 
 
@@ -95,9 +93,9 @@ def _vectors(rng: np.random.Generator, n: int, dim: int) -> Floats:
 def _cases(rng: np.random.Generator, n: int, dim: int) -> list[_Case]:
     queries = _vectors(rng, 8, dim)
     half = rng.random(n) < 0.5
-    few, one, last = (np.zeros(n, np.bool_) for _ in range(3))
+    few, single, last = (np.zeros(n, np.bool_) for _ in range(3))
     few[rng.choice(n, 5, replace=False)] = True
-    one[n // 2] = True
+    single[n // 2] = True
     last[-3:] = True
     return [
         _Case("all rows", queries, _LIMIT),
@@ -108,7 +106,7 @@ def _cases(rng: np.random.Generator, n: int, dim: int) -> list[_Case]:
         _Case("a mask that allows half", queries, _LIMIT, half),
         _Case("a mask that allows the other half", queries, _LIMIT, ~half),
         _Case("a mask that allows five", queries, _LIMIT, few),
-        _Case("a mask that allows one", queries, _LIMIT, one),
+        _Case("a mask that allows one", queries, _LIMIT, single),
         _Case("a mask that allows the last three", queries, 2, last),
         _Case("a mask that allows none", queries, _LIMIT, np.zeros(n, np.bool_)),
     ]
@@ -152,16 +150,16 @@ def _check_result(case: _Case, vectors: Floats, rows: Ints, scores: Floats) -> f
 def _check_row(
     name: str, truth: NDArray[np.float64], rows: Ints, scores: Floats, n_due: int
 ) -> float:
-    found, rest = rows[:n_due], rows[n_due:]
-    require(bool((found >= 0).all()), f"{name}: {n_due} rows are returned", rows[:n_due].tolist())
+    due, rest = rows[:n_due], rows[n_due:]
+    require(bool((due >= 0).all()), f"{name}: {n_due} rows are returned", rows[:n_due].tolist())
     require(bool((rest == -1).all()), f"{name}: -1 where fewer are allowed", rest.tolist())
     require(bool(np.isneginf(scores[n_due:]).all()), f"{name}: -inf beside a -1")
-    require(bool((found < len(truth)).all()), f"{name}: rows exist", found.tolist())
-    require(len(np.unique(found)) == n_due, f"{name}: no row comes twice", found.tolist())
-    require(bool(np.isfinite(truth[found]).all()), f"{name}: only allowed rows", found.tolist())
+    require(bool((due < len(truth)).all()), f"{name}: rows exist", due.tolist())
+    require(len(np.unique(due)) == n_due, f"{name}: no row comes twice", due.tolist())
+    require(bool(np.isfinite(truth[due]).all()), f"{name}: only allowed rows", due.tolist())
     close_to(
         scores[:n_due].astype(np.float32),
-        truth[found].astype(np.float32),
+        truth[due].astype(np.float32),
         f"{name}: a score is the inner product with the row beside it",
     )
     falling = bool((np.diff(scores[:n_due]) <= 0).all())
@@ -169,7 +167,7 @@ def _check_row(
     if n_due == 0:
         return 1.0
     edge = np.partition(truth, len(truth) - n_due)[len(truth) - n_due]  # the last that is due
-    return float(np.mean(truth[found] >= edge - TOLERANCE))
+    return float(np.mean(truth[due] >= edge - TOLERANCE))
 
 
 def _check_ties(
@@ -185,8 +183,8 @@ def _check_ties(
         rows, _ = store.search(query, _LIMIT)
     finally:
         store.close()
-    found = sorted(rows[0].tolist())
-    require(found == sorted(copies.tolist()), "all rows of equal score are returned", found)
+    ids = sorted(rows[0].tolist())
+    require(ids == sorted(copies.tolist()), "all rows of equal score are returned", ids)
 
 
 def _check_batches(make: Callable[[Floats], Store], vectors: Floats, queries: Floats) -> None:

@@ -22,8 +22,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from relook.testing.fakes import noise
 
-__all__ = ["Asked", "Reply", "WebServer", "picture_bytes", "serving"]
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -106,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         n_bytes = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(n_bytes)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
-        self.server.site.asked.append(asked)
-        told = self.server.site.replies.get(parts.path, Reply(b"no such path", 404))
-        reply = told(asked) if callable(told) else told
+        request = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+        self.server.site.asked.append(request)
+        reply = self.server.site.replies.get(parts.path, Reply(b"no such path", 404))
+        reply = reply(request) if callable(reply) else reply
         if reply.delay_s:
             self.server.ended.wait(reply.delay_s)
         data = reply.data

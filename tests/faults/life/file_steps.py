@@ -4,8 +4,6 @@ import os
 
 from .world import ROOTS, World
 
-__all__ = ["FileSteps"]
-
 
 class FileSteps:
     """Steps that change folders. No library is told of them.

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from .world import INSIDE, ROOTS
 
-__all__ = ["BrokenError", "Image", "Mark", "Model", "Round", "SessionModel"]
-
 Words = tuple[str, str]
 """Title and caption."""
 

@@ -10,8 +10,6 @@ from typing import Any
 from .steps import Life, Step
 from .world import INSIDE
 
-__all__ = ["Failure", "draw_and_run", "run", "script", "shorten"]
-
 N_STEPS = 25
 STATES = ("here", "away", "gone")
 END = (Step("index"), Step("index"))

@@ -16,8 +16,6 @@ from relook.search.transfer import export_session
 from .model import BrokenError, Mark, Model, Round, SessionModel
 from .world import World
 
-__all__ = ["Exported", "SessionSteps", "session_model"]
-
 NO_SUCH_IMAGE = 2**40
 
 

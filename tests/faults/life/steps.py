@@ -27,8 +27,6 @@ from .model import BrokenError, Image, Model, SessionModel, Words
 from .session_steps import Exported, SessionSteps, session_model
 from .world import ROOTS, World, picture_bytes
 
-__all__ = ["Life", "Step"]
-
 INDEXING = ("index", "index_with_words")
 
 

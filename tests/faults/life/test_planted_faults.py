@@ -10,7 +10,8 @@ from relook.core.errors import RelookError
 from relook.library import catalog
 from relook.library.homes import Homes
 from relook.library.missing import Missing
-from relook.library.session_table import Judgement, SessionTable
+from relook.library.session_table import SessionTable
+from relook.library.session_values import Judgement
 from relook.search.session import Session
 
 from .model import BrokenError
