@@ -22,6 +22,7 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    bench_sets,
     config,
     dataset,
     demo,
@@ -73,6 +74,7 @@ app.command("attach", rich_help_panel=_SERVE)(index.attach)
 app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
 app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
+bench.app.command("sets")(bench_sets.sets)
 app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
 app.add_typer(export_import.export_app, name="export", rich_help_panel=_OTHERS)
 app.add_typer(export_import.import_app, name="import", rich_help_panel=_OTHERS)

@@ -3,8 +3,8 @@
 Every picture gets a chance to be of the kind, by a logistic map of three numbers: its score for
 the first query, its likeness to the pictures that were marked relevant, and to those that were
 not. The map is the person's own: a usual one, learnt on captioned pictures, moved as far as the
-marks say (Laplace's approximation to its posterior). The chances of what is unseen sum to the number left,
-and how unsure the map is says how unsure that number is.
+marks say (Laplace's approximation to its posterior). The chances of what is unseen sum to the
+number left, and how unsure the map is says how unsure that number is.
 
 Sources: Yang, Lewis and Frieder, "Heuristic stopping rules for technology-assisted review"
 (arXiv 2106.09871), sums of chances with an interval ("QuantCI"); Gelman and Hill, "Data analysis
@@ -21,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.vectors import Floats, Ints
-
-__all__ = ["CONFIDENCE", "RECALL", "Remaining", "features", "remaining", "usual_map"]
 
 RECALL, CONFIDENCE = 0.9, 0.9
 """What the stop signal promises: this share of the pictures is found, with this confidence."""
@@ -121,9 +119,7 @@ def usual_map(n: int) -> tuple[Doubles, Doubles]:
     return usual, spread
 
 
-def features(
-    scores: Floats, likeness: Floats, relevant: Ints, irrelevant: Ints
-) -> Doubles:
+def features(scores: Floats, likeness: Floats, relevant: Ints, irrelevant: Ints) -> Doubles:
     """What the map reads of each picture, [n, 4]: a constant, and three standard scores.
 
     A judged picture is no part of the side that it is compared with, as an unseen one is not.
@@ -161,12 +157,14 @@ def remaining(table: Doubles, relevant: Ints, irrelevant: Ints) -> Remaining:
 
     Args:
         table: [n, 4], as `features` gives it.
-        relevant, irrelevant: Positions of what was looked at.
+        relevant: Positions of the pictures marked relevant.
+        irrelevant: Of those looked at and not marked so.
     """
     usual, spread = usual_map(len(table))
     seen = np.concatenate([relevant, irrelevant]).astype(np.int64)
     shown = np.concatenate([np.ones(len(relevant)), np.zeros(len(irrelevant))])
-    learnt, covariance = fitted(table[seen], shown, usual, np.linalg.inv(spread))
+    precision = np.linalg.inv(spread).astype(np.float64)
+    learnt, covariance = fitted(table[seen], shown, usual, precision)
     chances = _logistic(table @ learnt)
     chances[seen] = 0.0
     expected = max(float(chances.sum()), 1e-12)
@@ -196,8 +194,8 @@ def fitted(
         learnt += step * min(1.0, _STEP / max(longest, 1e-12))
         if longest < 1e-6:
             break
-    covariance: Doubles = np.linalg.inv(_curvature(table, _logistic(table @ learnt), precision))
-    return learnt, covariance
+    curvature = _curvature(table, _logistic(table @ learnt), precision)
+    return learnt, np.linalg.inv(curvature).astype(np.float64)
 
 
 def _curvature(table: Doubles, chances: Doubles, precision: Doubles) -> Doubles:

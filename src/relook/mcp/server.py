@@ -118,6 +118,7 @@ def _tools(state: McpState) -> list[Tool]:
         (look.undo, "Take the last step back", _UNDOES),
         (look.list_sessions, "List sessions", _READS),
         (look.explain, "Say why", _READS),
+        (look.estimate, "Say whether that was all", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
     ]
     tools = []

@@ -274,6 +274,13 @@ class Engine:
             without |= set(self.files.row_table[np.logical_or.reduce(shown), 2].tolist())
         return allowed_rows(self.files, only.where, only.path, without, only.away)
 
+    def allowed_images(self, only: Filter) -> Mask:
+        """[n images by row] which of them a filter lets through."""
+        allowed, _ = self._allowed(only)
+        if allowed is None:
+            return np.ones(len(self.files.row_table), np.bool_)
+        return np.asarray(allowed[self.files.row_table[:, 0]])
+
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
 
