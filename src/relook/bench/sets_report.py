@@ -11,15 +11,25 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.bench.simulate import Fit, Gallery, Mark, Protocol, Task, labels
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import Digits
 from relook.core.vectors import Floats, Ints, top, unit
-from relook.feedback.remaining import RECALL, Remaining, features, remaining
+from relook.feedback.remaining import (
+    RECALL,
+    USUAL,
+    Doubles,
+    Remaining,
+    UsualMap,
+    features,
+    remaining,
+)
 from relook.feedback.strategies import STRATEGIES
 
+Flags = NDArray[np.bool_]
 _NONE: Ints = np.zeros(0, np.int64)
 _TOLD_AT = (10, 20, 40, 60, 80, 120, 160, 240, 320, 480, 640)  # pictures looked at
 _STEP = 10  # pictures that are judged between two estimates, after the pages
@@ -127,6 +137,7 @@ def bench_sets(
     tasks: Sequence[Task],
     fit: Fit = STRATEGIES["auto"],
     protocol: Protocol | None = None,
+    usual: UsualMap = USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> SetsReport:
     """Plays every task until the signal.
@@ -136,6 +147,7 @@ def bench_sets(
         tasks: What is looked for.
         fit: The strategy of the first pages.
         protocol: How many pages of which size come first, and how the person labels.
+        usual: What estimates know before anything is marked.
         progress: Called with (tasks done, tasks) after each.
 
     Raises:
@@ -147,57 +159,61 @@ def bench_sets(
     centred = unit(gallery.tiles[:, 0] - gallery.tiles[:, 0].mean(axis=0))  # [n, d]
     searches = []
     for number, task in enumerate(tasks):
-        search = _Search(gallery, centred, task, number, fit, protocol)
-        search.run()
+        label = labels(gallery.n_images, task, number, protocol) > 0
+        search = Search(gallery, centred, task, label, protocol, usual)
+        search.run(fit)
         searches.append(search)
         if progress is not None:
             progress(number + 1, len(tasks))
     return _report(gallery.n_images, searches, [each.row() for each in searches], protocol)
 
 
-class _Search:
+class Search:
     """One simulated person who wants everything of one kind.
 
     Args:
-        gallery, task, number, fit, protocol: As for `bench_sets`.
-        centred: [n, d] whole pictures without their mean, scaled to length one.
+        gallery: What is looked through.
+        centred: [n, d] its whole pictures without their mean, scaled to length one.
+        task: What is looked for.
+        label: [n] what the person says of each picture.
+        protocol: How many pages come first.
+        usual: What estimates know before anything is marked.
     """
 
     def __init__(
-        self, gallery: Gallery, centred: Floats, task: Task, number: int,
-        fit: Fit, protocol: Protocol,
+        self, gallery: Gallery, centred: Floats, task: Task, label: Flags, protocol: Protocol,
+        usual: UsualMap,
     ) -> None:  # fmt: skip
-        self.gallery, self.centred, self.task = gallery, centred, task
-        self.fit, self.protocol = fit, protocol
-        self.label = labels(gallery.n_images, task, number, protocol) > 0  # [n]
+        self.gallery, self.centred, self.task, self.label = gallery, centred, task, label
+        self.protocol, self.usual = protocol, usual
         self.truth = np.zeros(gallery.n_images, np.bool_)
         self.truth[task.relevant] = True
         self.shown: Ints = _NONE
         self.looked, self.signalled = 0, False
         self.points: list[_Point] = []
 
-    def run(self) -> None:
+    def run(self, fit: Fit) -> None:
         """Looks until the signal, or at everything; then on until nine of ten are found."""
-        scores = self.gallery.scores(self.fit(self.gallery.evidence(self.task.query, (), _NONE)))
-        left = self._first_pages(scores)
+        scores = self.gallery.scores(fit(self.gallery.evidence(self.task.query, (), _NONE)))
+        left = self._first_pages(scores, fit)
         while not left.is_enough and left.n_unseen:
             self._look_further(left)
-            left = self._estimated(scores)
+            left = self.estimated(scores)
         self.looked, self.signalled = len(self.shown), left.n_unseen > 0
         while self.truth[self.shown].sum() < RECALL * self.truth.sum():
             self._look_further(left)
-            left = self._estimated(scores)
+            left = self.estimated(scores)
 
-    def _first_pages(self, scores: Floats) -> Remaining:
+    def _first_pages(self, scores: Floats, fit: Fit) -> Remaining:
         """The pages with feedback."""
         page = top(scores, self.protocol.page)
         first_page = page
         for number in range(self.protocol.rounds):
             self.shown = np.concatenate([self.shown, page])
-            left = self._estimated(scores)
+            left = self.estimated(scores)
             if number + 1 < self.protocol.rounds:
                 marks = [Mark(int(i), 1 if self.label[i] else -1) for i in self.shown]
-                scorer = self.fit(self.gallery.evidence(self.task.query, marks, first_page))
+                scorer = fit(self.gallery.evidence(self.task.query, marks, first_page))
                 page = self.gallery.rank(scorer, self.shown, self.protocol.page)
         return left
 
@@ -209,12 +225,20 @@ class _Search:
         named = np.argsort(-unseen, kind="stable")[: min(step, left.n_unseen)]
         self.shown = np.concatenate([self.shown, named])
 
-    def _estimated(self, scores: Floats) -> Remaining:
-        relevant = self.shown[self.label[self.shown]]
-        irrelevant = self.shown[~self.label[self.shown]]
-        sides = [self.centred[side].sum(axis=0) for side in (relevant, irrelevant)]
-        likeness = self.centred @ np.stack(sides, axis=1)  # [n, 2]
-        left = remaining(features(scores, likeness, relevant, irrelevant), relevant, irrelevant)
+    def sides(self) -> tuple[Ints, Ints]:
+        """What was looked at: what is called relevant, and the rest."""
+        flags = self.label[self.shown]
+        return self.shown[flags], self.shown[~flags]
+
+    def table(self, scores: Floats) -> Doubles:
+        """[n, 4] what the map reads of each picture now."""
+        sums = [self.centred[side].sum(axis=0) for side in self.sides()]
+        return features(scores, self.centred @ np.stack(sums, axis=1), *self.sides())
+
+    def estimated(self, scores: Floats) -> Remaining:
+        """An estimate from what was looked at, and keeps its range."""
+        relevant, irrelevant = self.sides()
+        left = remaining(self.table(scores), relevant, irrelevant, self.usual)
         least, most = (len(relevant) + n_left for n_left in left.likely())
         self.points.append(_Point(len(self.shown), len(relevant), least, most))
         return left
@@ -231,7 +255,7 @@ class _Search:
 
 
 def _report(
-    n_images: int, searches: Sequence[_Search], rows: Sequence[SetRow], protocol: Protocol
+    n_images: int, searches: Sequence[Search], rows: Sequence[SetRow], protocol: Protocol
 ) -> SetsReport:
     until = [point.holds(row.n_relevant) for search, row in zip(searches, rows, strict=True)
              for point in search.points if point.looked <= row.looked]  # fmt: skip
@@ -256,7 +280,7 @@ def _report(
     )
 
 
-def _on_the_way(searches: Sequence[_Search], rows: Sequence[SetRow]) -> Iterator[At]:
+def _on_the_way(searches: Sequence[Search], rows: Sequence[SetRow]) -> Iterator[At]:
     """Estimates after as many pictures, while there are searches enough without the signal."""
     known: dict[int, list[tuple[_Point, int]]] = {}
     for search, row in zip(searches, rows, strict=True):

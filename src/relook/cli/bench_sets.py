@@ -13,9 +13,9 @@ from relook.bench.sets_report import SetsReport, bench_sets
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
+from relook.core.progress import Progress
 from relook.feedback.strategies import DEFAULT
 from relook.feedback.strategies import strategy as named_strategy
-from relook.core.progress import Progress
 
 _PROTOCOL = Protocol()
 
@@ -47,7 +47,7 @@ def sets(
             if progress is not None:
                 progress(Progress("looking", done, total))
 
-        made = bench_sets(gallery, tasks, fit, protocol, report)
+        made = bench_sets(gallery, tasks, fit, protocol, progress=report)
     if as_json:
         print_json(made.as_dict())
     else:

@@ -15,7 +15,7 @@ was not learnt from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +27,57 @@ RECALL, CONFIDENCE = 0.9, 0.9
 
 Doubles = NDArray[np.float64]
 
-# Learnt by training/remaining.py on pictures that the encoder had not been trained on: the usual
-# map (constant, score, likeness to what is relevant, likeness to what is not), and how maps of
-# several searches vary about it.
-_USUAL = np.array([-6.0, 0.68, 0.76, 0.43])
-_SPREAD = np.array(
-    [
-        [0.65, -0.08, 0.03, -0.10],
-        [-0.08, 0.09, -0.04, -0.04],
-        [0.03, -0.04, 0.22, -0.10],
-        [-0.10, -0.04, -0.10, 0.17],
-    ]
-)
-_MEASURED_ON = 1000  # pictures of the libraries it was learnt in
+_MEASURED_ON = 1000  # pictures of the libraries that the usual map was learnt in
 _GROWTH, _GROWTH_SPREAD = 0.5, 0.35  # of the number of a kind with the library: between none and 1
 _FEW = 2.0  # marks: so many are half believed
-# Nominal levels that hold what is promised on searches that nothing was learnt from (ibid.).
-_LIKELY, _ENOUGH = 0.9, 0.85
 _STEPS, _STEP = 30, 3.0  # Newton's; the longest one
 _MOST = 20_000  # numbers left that are told apart
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UsualMap:
+    """What is known of a search before anything is marked, and how far estimates are to be trusted.
+
+    Args:
+        middle: [4] weights of the constant, the score, the likeness to what is relevant, and the
+            likeness to what is not.
+        spread: [4, 4] how the maps of several searches vary about it.
+        likely: Nominal level of the likely range.
+        enough: Nominal level of the stop signal. Both are those that held what is promised on
+            searches that the map was not learnt from.
+    """
+
+    middle: Doubles
+    spread: Doubles
+    likely: float
+    enough: float
+
+    def among(self, n: int) -> tuple[Doubles, Doubles]:
+        """The map [4] of a search among n pictures, and its covariance [4, 4].
+
+        How many of a kind there are grows with a library, for most kinds by less than it does.
+        """
+        growth = np.log(max(n, 1) / _MEASURED_ON)
+        middle, spread = self.middle.copy(), self.spread.copy()
+        middle[0] -= (1 - _GROWTH) * growth
+        spread[0, 0] += (_GROWTH_SPREAD * growth) ** 2
+        return middle, spread
+
+
+USUAL = UsualMap(
+    np.array([-6.16, 0.68, 0.76, 0.43]),
+    np.array(
+        [
+            [0.653, -0.075, 0.031, -0.100],
+            [-0.075, 0.090, -0.038, -0.044],
+            [0.031, -0.038, 0.223, -0.103],
+            [-0.100, -0.044, -0.103, 0.169],
+        ]
+    ),
+    likely=0.9,
+    enough=0.85,
+)
+"""Learnt by training/remaining.py, on pictures that the encoder had not been trained on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +89,14 @@ class Remaining:
         n_unseen: Pictures that nobody has looked at.
         n_relevant: Pictures that were marked relevant.
         spread: Variance of the logarithm of the number left, as far as the map is unsure.
+        usual: What was known before.
     """
 
     chances: Doubles
     n_unseen: int
     n_relevant: int
     spread: float
+    usual: UsualMap = field(default_factory=lambda: USUAL)
 
     @property
     def expected(self) -> float:
@@ -90,7 +124,7 @@ class Remaining:
     def likely(self) -> tuple[int, int]:
         """The shortest range of numbers left that holds with `CONFIDENCE`."""
         below = np.concatenate([[0.0], np.cumsum(self.numbers())])
-        last = np.searchsorted(below, below[:-1] + _LIKELY - 1e-12)
+        last = np.searchsorted(below, below[:-1] + self.usual.likely - 1e-12)
         widths = np.where(last < len(below), last - np.arange(len(last)), len(below) + 1)
         first = int(widths.argmin())
         return first, min(int(last[first]), len(below) - 1) - 1
@@ -104,19 +138,7 @@ class Remaining:
     @property
     def is_enough(self) -> bool:
         """The stop signal: `RECALL` of all is marked relevant, with `CONFIDENCE`."""
-        return self.n_relevant > 0 and self.enough_chance >= _ENOUGH
-
-
-def usual_map(n: int) -> tuple[Doubles, Doubles]:
-    """The map [4] of an unknown search among n pictures, and its covariance [4, 4].
-
-    How many of a kind there are grows with a library, for most kinds by less than it does.
-    """
-    growth = np.log(max(n, 1) / _MEASURED_ON)
-    usual, spread = _USUAL.copy(), _SPREAD.copy()
-    usual[0] -= (1 - _GROWTH) * growth
-    spread[0, 0] += (_GROWTH_SPREAD * growth) ** 2
-    return usual, spread
+        return self.n_relevant > 0 and self.enough_chance >= self.usual.enough
 
 
 def features(scores: Floats, likeness: Floats, relevant: Ints, irrelevant: Ints) -> Doubles:
@@ -152,43 +174,47 @@ def _standard(values: Doubles) -> tuple[Doubles, float, float]:
     return (values - mean) / deviation, mean, deviation
 
 
-def remaining(table: Doubles, relevant: Ints, irrelevant: Ints) -> Remaining:
+def remaining(
+    table: Doubles, relevant: Ints, irrelevant: Ints, usual: UsualMap = USUAL
+) -> Remaining:
     """How many of the kind are left.
 
     Args:
         table: [n, 4], as `features` gives it.
         relevant: Positions of the pictures marked relevant.
         irrelevant: Of those looked at and not marked so.
+        usual: What is known before.
     """
-    usual, spread = usual_map(len(table))
+    middle, spread = usual.among(len(table))
     seen = np.concatenate([relevant, irrelevant]).astype(np.int64)
     shown = np.concatenate([np.ones(len(relevant)), np.zeros(len(irrelevant))])
     precision = np.linalg.inv(spread).astype(np.float64)
-    learnt, covariance = fitted(table[seen], shown, usual, precision)
+    learnt, covariance = fitted(table[seen], shown, middle, precision)
     chances = _logistic(table @ learnt)
     chances[seen] = 0.0
     expected = max(float(chances.sum()), 1e-12)
     slope = (chances * (1 - chances)) @ table / expected  # of the logarithm of the number left
     chances[relevant] = 1.0
     n_unseen = len(table) - len(seen)
-    return Remaining(chances, n_unseen, len(relevant), float(slope @ covariance @ slope))
+    doubt = float(slope @ covariance @ slope)
+    return Remaining(chances, n_unseen, len(relevant), doubt, usual)
 
 
 def fitted(
-    table: Doubles, shown: Doubles, usual: Doubles, precision: Doubles
+    table: Doubles, shown: Doubles, middle: Doubles, precision: Doubles
 ) -> tuple[Doubles, Doubles]:
     """A search's own map [4] and its covariance [4, 4], by Newton's method.
 
     Args:
         table: [k, 4] of the pictures looked at.
         shown: [k] 1 for relevant, 0.
-        usual: [4] the map without any.
+        middle: [4] the usual map.
         precision: [4, 4] inverse covariance of maps.
     """
-    learnt = usual.copy()
+    learnt = middle.copy()
     for _ in range(_STEPS):
         chances = _logistic(table @ learnt)
-        gradient = table.T @ (shown - chances) - precision @ (learnt - usual)
+        gradient = table.T @ (shown - chances) - precision @ (learnt - middle)
         step = np.linalg.solve(_curvature(table, chances, precision), gradient)
         longest = float(np.abs(step).max())
         learnt += step * min(1.0, _STEP / max(longest, 1e-12))
