@@ -112,6 +112,21 @@ declare namespace Api {
     hint: string;
   };
 
+  /** How many pictures of a session's kind there are, and how many of them were found. */
+  type Estimate = {
+    summary: string;
+    n_found: number;
+    n_seen: number;
+    n_images: number;
+    low: number;
+    high: number;
+    expected: number;
+    chance: number;
+    complete: boolean;
+    to_judge: number[];
+    notes: string[];
+  };
+
   /** What was found about one picture: items, and how each provider's look-up ended. */
   type Evidence = {
     items: Item[];

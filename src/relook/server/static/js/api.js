@@ -101,6 +101,7 @@ export const deleteSession = (L, S) => call(ses(L, S), { method: "DELETE" });
 export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
 export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
 export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
+export const estimate = (L, S, limit) => call(`${ses(L, S)}/estimate?limit=${limit}`);
 export const why = (L, S, imageId, how) => call(`${ses(L, S)}/why/${imageId}?${new URLSearchParams(how)}`);
 export const influence = (L, S, J, how) => call(`${ses(L, S)}/influence/${J}?${new URLSearchParams(how)}`);
 export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });

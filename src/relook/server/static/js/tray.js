@@ -5,6 +5,7 @@ import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom
 import * as marks from "./marks.js";
 import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
+import { completeness, setUpComplete } from "./complete.js";
 import { lookAgain, undo } from "./rounds.js";
 import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
@@ -25,6 +26,7 @@ const foot = h("div", { class: "side-foot" });
 export function setUpTray() {
   const side = byId("side");
   fill(side, scroll, foot);
+  setUpComplete();
   on(["marks", "session", "view"], () => {
     matchEarly();
     render();
@@ -46,6 +48,7 @@ function render() {
     scroll,
     head(),
     state.drafts.length ? drafts() : null,
+    completeness,
     group("relevant", "tick", "Relevant", yes),
     group("irrelevant", "cross", "Irrelevant", no),
   );
