@@ -83,6 +83,12 @@ declare namespace Api {
     files: string[];
   };
 
+  /** An image that is worth judging. */
+  type Candidate = {
+    image_id: number;
+    chance: number;
+  };
+
   /** Places of an image of the current page, 1 is first. */
   type Change = {
     rank: number;
@@ -123,7 +129,7 @@ declare namespace Api {
     expected: number;
     chance: number;
     complete: boolean;
-    to_judge: number[];
+    to_judge: Candidate[];
     notes: string[];
   };
 

@@ -193,15 +193,15 @@ def estimate(
         marks += [JudgementRequest(image_id, False) for image_id in irrelevant or []]
         session.judge_all(marks)
         made = session.estimate(limit, passed_over=passed_over)
-        records = lib.files.records(made.to_judge)
+        hits = session.engine.hits([(each.image_id, each.chance, 0) for each in made.to_judge])
     if as_json:
         print_json(made.as_dict())
         return
     sys.stdout.write(f"{made.summary}\n")
     print_notes(made.notes)
-    if records:
-        rows = [(str(record.image_id), str(record.path)) for record in records]
-        print_table(["worth judging next", "picture"], rows)
+    if hits:
+        rows = [(str(hit.image_id), f"{hit.score:.3f}", str(hit.path)) for hit in hits]
+        print_table(["worth judging", "chance", "picture"], rows)
 
 
 @app.command("rename")

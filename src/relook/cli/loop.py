@@ -262,7 +262,7 @@ class Loop:
         print_notes(made.notes)
         if made.to_judge:
             sys.stdout.write("worth judging next, +1 -2 marks them; estimate says it again\n")
-            rows = [(image_id, 0.0, 0) for image_id in made.to_judge]
+            rows = [(each.image_id, each.chance, 0) for each in made.to_judge]
             page = Page(self.session.query, self.session.engine.hits(rows))
             self.page = self.session.engine.fitted(page, self.session.words)
             self._show_hits()

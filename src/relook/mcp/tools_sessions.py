@@ -180,7 +180,8 @@ class SessionTools:
             made = session.estimate(limit, passed_over=passed_over)
         lines = [made.summary, *(f"note: {note}" for note in made.notes)]
         if made.to_judge:
-            lines.append(f"worth judging next: {', '.join(map(str, made.to_judge))}")
+            ids = ", ".join(str(candidate.image_id) for candidate in made.to_judge)
+            lines.append(f"worth judging next: {ids}")
         return reply("\n".join(lines), made)
 
     async def list_sessions(

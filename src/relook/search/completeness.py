@@ -37,6 +37,19 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate(JsonValue):
+    """An image that is worth judging.
+
+    Args:
+        image_id: Which.
+        chance: Probability that it is of the kind, as far as the marks say.
+    """
+
+    image_id: int
+    chance: Annotated[float, Digits(4)]
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate(JsonValue):
     """How many pictures of a session's kind there are, and how many of them were found.
 
@@ -51,7 +64,7 @@ class Estimate(JsonValue):
         complete: The stop signal. In at least nine of ten searches in which it is given, at
             least nine of ten pictures of the kind are found, as measured on searches that nothing
             was learnt from.
-        to_judge: Ids of the images that are worth judging next, the likeliest first.
+        to_judge: Images that are worth judging next, the likeliest first.
         notes: What the person should know of it.
     """
 
@@ -64,7 +77,7 @@ class Estimate(JsonValue):
     expected: Annotated[float, Digits(1)]
     chance: Annotated[float, Digits(3)]
     complete: bool
-    to_judge: tuple[int, ...] = ()
+    to_judge: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -134,7 +147,8 @@ def estimate(engine: Engine, vector: Floats, only: Filter, seen: Seen, limit: in
     left = remaining(table, pool.relevant, pool.irrelevant)
     unseen = np.where(pool.seen, -1.0, left.chances)
     best = np.argsort(-unseen, kind="stable")[: min(limit, left.n_unseen)]
-    return _told(pool, left, table, tuple(pool.image_ids[best].tolist()))
+    named = zip(pool.image_ids[best].tolist(), left.chances[best].tolist(), strict=True)
+    return _told(pool, left, table, tuple(Candidate(*pair) for pair in named))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,7 +252,9 @@ def _mean(engine: Engine) -> Floats:
     return known
 
 
-def _told(pool: _Pool, left: Remaining, table: Doubles, to_judge: tuple[int, ...]) -> Estimate:
+def _told(
+    pool: _Pool, left: Remaining, table: Doubles, to_judge: tuple[Candidate, ...]
+) -> Estimate:
     """The estimate with its sentence and its notes."""
     n_found, n_seen = len(pool.relevant), len(pool.relevant) + len(pool.irrelevant)
     least, most = left.likely()

@@ -88,7 +88,7 @@ function show(made) {
 /** The likeliest picture that is not judged on this page yet. */
 function showNext() {
   const judged = new Set(state.judgements.map((one) => one.image_id));
-  const id = estimate?.to_judge.find((one) => !judged.has(one));
+  const id = estimate?.to_judge.find((one) => !judged.has(one.image_id))?.image_id;
   if (completeness.hidden || !id) return fill(next);
   if (next.dataset.id === String(id) && next.childElementCount) return;
   const held = next.contains(document.activeElement)
