@@ -92,6 +92,12 @@ declare namespace Api {
     files: string[];
   };
 
+  /** An image that is worth judging. */
+  type Candidate = {
+    image_id: number;
+    chance: number;
+  };
+
   /** Places of an image of the current page, 1 is first. */
   type Change = {
     rank: number;
@@ -196,6 +202,21 @@ declare namespace Api {
     code: string;
     message: string;
     hint: string;
+  };
+
+  /** How many pictures of a session's kind there are, and how many of them were found. */
+  type Estimate = {
+    summary: string;
+    n_found: number;
+    n_seen: number;
+    n_images: number;
+    low: number;
+    high: number;
+    expected: number;
+    chance: number;
+    complete: boolean;
+    to_judge: Candidate[];
+    notes: string[];
   };
 
   /** What was found about one picture: items, and how each provider's look-up ended. */

@@ -240,6 +240,10 @@ class Client:
         path = f"{_session(library_id, session_id)}/influence/{judgement_id}"
         return self._ask("GET", path, params=how)
 
+    def estimate(self, library_id: str, session_id: str, **how: Any) -> Json:
+        """How many pictures of the kind there are, and are found; `limit`, `passed_over`."""
+        return self._ask("GET", f"{_session(library_id, session_id)}/estimate", params=how)
+
     def captions(self, library_id: str, session_id: str) -> Iterator[Json]:
         """Judgements as their captions are written; goes on until it is closed."""
         yield from self._events(f"{_session(library_id, session_id)}/events", "caption")

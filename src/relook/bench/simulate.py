@@ -175,7 +175,7 @@ def play(gallery: Gallery, task: Task, number: int, fit: Fit, protocol: Protocol
         fit: Evidence to scorer; called with no judgements for the first page.
         protocol: How the user behaves.
     """
-    label = _labels(gallery.n_images, task, number, protocol)  # [n]
+    label = labels(gallery.n_images, task, number, protocol)  # [n]
     marks: list[Mark] = []
     shown = np.zeros(0, dtype=np.int64)
     seconds: list[float] = []
@@ -227,7 +227,8 @@ def _left_out(
     return seen if kept is None else seen[marked | ~kept]
 
 
-def _labels(n_images: int, task: Task, number: int, protocol: Protocol) -> Ints:
+def labels(n_images: int, task: Task, number: int, protocol: Protocol) -> Ints:
+    """[n] 1 or -1 as the person sees each image, slips included."""
     label = np.full(n_images, -1, dtype=np.int64)
     label[task.relevant] = 1
     slips = np.random.default_rng([protocol.seed, number]).random(n_images) < protocol.noise

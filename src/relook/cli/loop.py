@@ -8,7 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from relook.cli.output import print_error, print_page, print_table, show_thumbnails
+from relook.cli.output import (
+    print_error,
+    print_notes,
+    print_page,
+    print_table,
+    show_thumbnails,
+)
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Hit, Page
 from relook.feedback.strategies import strategy
@@ -128,11 +134,15 @@ redo             makes the step again that undo took back
 why 4            what raised and lowered hit 4
 influence 7      which images judgement 7 moved
 judged           everything marked so far
+estimate         how many of the kind there are, and what is worth judging next
 rounds, go 1     the pages so far; back to one of them
 strategy NAME    how marks are used (auto, rocchio, probe, ...)
 open 3           hit 3 in the system's viewer
 quit             leaves; the session stays: relook look --resume ID
 """
+
+
+_TO_JUDGE = 10  # pictures that `estimate` shows
 
 
 class Loop:
@@ -152,8 +162,9 @@ class Loop:
             "again": self._again, "": self._again, "more": self._more,
             "undo": self._undo, "redo": self._redo,
             "why": self._why, "influence": self._influence, "judged": self._judged,
-            "rounds": self._rounds, "go": self._go, "strategy": self._set_strategy,
-            "caption": self._caption, "words": lambda words: self._words("words", words),
+            "estimate": self._estimate, "rounds": self._rounds, "go": self._go,
+            "strategy": self._set_strategy, "caption": self._caption,
+            "words": lambda words: self._words("words", words),
             "-words": lambda words: self._words("-words", words), "open": self._open,
             "?": self._help, "help": self._help,
         }  # fmt: skip
@@ -254,6 +265,17 @@ class Loop:
         ]
         print_table(["judgement", "sign", "image", "region", "caption"], rows)
 
+    def _estimate(self, words: list[str]) -> None:
+        made = self.session.estimate(_TO_JUDGE)
+        sys.stdout.write(f"{made.summary}\n")
+        print_notes(made.notes)
+        if made.to_judge:
+            sys.stdout.write("worth judging next, +1 -2 marks them; estimate says it again\n")
+            rows = [(each.image_id, each.chance, 0) for each in made.to_judge]
+            page = Page(self.session.query, self.session.engine.hits(rows))
+            self.page = self.session.engine.fitted(page, self.session.wanted)
+            self._show_hits()
+
     def _rounds(self, words: list[str]) -> None:
         now = self.session.row.current_round
         rows = [
@@ -296,9 +318,12 @@ class Loop:
     def _show(self, page: Page) -> None:
         self.page = page
         sys.stdout.write(f"round {self.session.row.current_round}\n")
+        self._show_hits()
+
+    def _show_hits(self) -> None:
         if self._thumbnails:
-            show_thumbnails([hit.path for hit in page])
-        print_page(page)
+            show_thumbnails([hit.path for hit in self.page])
+        print_page(self.page)
 
 
 def _region(box: Box | None) -> str:

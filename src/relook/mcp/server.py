@@ -128,6 +128,7 @@ def _tools(state: McpState) -> list[Tool]:
         (concepts.change_concept, "Change a concept", _UNDOES),
         (concepts.merge_concepts, "Merge two concepts", _WRITES),
         (concepts.delete_concept, "Remove a concept", _UNDOES),
+        (look.estimate, "Say whether that was all", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
     ]
     tools = []

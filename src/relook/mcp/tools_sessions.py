@@ -24,6 +24,7 @@ from relook.mcp.replies import (
     quoted,
     reply,
 )
+from relook.search.completeness import Estimate
 from relook.search.explain import Moved, influence
 from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
@@ -171,6 +172,36 @@ class SessionTools:
         with volume.session(session_id) as session:
             redone = session.redo()
             return _session_reply(volume, session, f"session {session_id}: {redone}")
+
+    async def estimate(
+        self,
+        session_id: given.SessionId,
+        limit: Annotated[int, Field(ge=0, le=100, description="Images to name for judging.")] = 8,
+        passed_over: Annotated[
+            bool,
+            Field(description="Images without a mark on pages that were marked do not fit."),
+        ] = True,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(Estimate)]:
+        """Says how many pictures of the session's kind there are, and whether that was all.
+
+        To find them all: judge what it names under to_judge (show_images, look_again), and ask
+        again until it says that nine of ten are found.
+        """
+        return await self._state.pool.run(
+            self._estimate, session_id, limit, passed_over, library_id
+        )
+
+    def _estimate(
+        self, session_id: str, limit: int, passed_over: bool, library_id: str
+    ) -> CallToolResult:
+        with self._state.volume(library_id).reading(session_id) as session:
+            made = session.estimate(limit, passed_over=passed_over)
+        lines = [made.summary, *(f"note: {note}" for note in made.notes)]
+        if made.to_judge:
+            ids = ", ".join(str(candidate.image_id) for candidate in made.to_judge)
+            lines.append(f"worth judging next: {ids}")
+        return reply("\n".join(lines), made)
 
     async def list_sessions(
         self, library_id: given.LibraryId = ""

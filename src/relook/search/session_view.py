@@ -21,6 +21,7 @@ from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
 from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.filtering import Filter
@@ -224,6 +225,22 @@ class SessionView:
     def only(self) -> Filter:
         """Which images its pages may show."""
         return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
+
+    def estimate(self, limit: int = 1, *, passed_over: bool = True) -> Estimate:
+        """How many pictures of this kind the library holds, and how many of them are found.
+
+        Args:
+            limit: How many images to name that are worth judging next, 0 to 1000.
+            passed_over: Whether pictures without a mark, on pages that were left and on which
+                others were marked, count as looked at and not of the kind.
+
+        Raises:
+            InputError: `bad_limit`; `bad_session` when the query cannot be read.
+        """
+        self.engine.files.refresh()
+        pages = path_to(self.rounds, self.row.current_round)[:-1]
+        seen = Seen.of(self.judgements, pages, passed_over)
+        return estimate(self.engine, self.vector, self.only, seen, limit)
 
     def only_unseen(
         self,

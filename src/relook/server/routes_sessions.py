@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from relook.core.errors import InputError
 from relook.library.session_rows import ImageId
 from relook.library.session_values import Judgement
+from relook.search.completeness import MOST_TO_JUDGE, Estimate
 from relook.search.explain import Influence, changes, influence
 from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
@@ -330,6 +331,30 @@ def _why(
 ) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         return served(Why.of(session, image_id, strategy))
+
+
+@router.get("/{session_id}/estimate", response_model=answer_model(Estimate))
+async def estimated(
+    volume: ServedLibraryOf,
+    session_id: str,
+    state: State,
+    limit: Annotated[
+        int, Query(ge=0, le=MOST_TO_JUDGE, description="Images to name for judging.")
+    ] = 1,
+    passed_over: Annotated[
+        bool,
+        Query(description="Images without a mark on pages that were marked and left do not fit."),
+    ] = True,
+) -> dict[str, Any]:
+    """How many pictures of the kind there are, how many are found, and what to judge next."""
+    return await state.explaining.run(_estimated, volume, session_id, limit, passed_over)
+
+
+def _estimated(
+    volume: ServedLibrary, session_id: str, limit: int, passed_over: bool
+) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        return served(session.estimate(limit, passed_over=passed_over))
 
 
 @router.get("/{session_id}/influence/{judgement_id}", response_model=answer_model(Influence))

@@ -102,6 +102,7 @@ export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
 export const redo = (L, S) => call(`${ses(L, S)}/redo`, { method: "POST" });
 export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
 export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
+export const estimate = (L, S, limit) => call(`${ses(L, S)}/estimate?limit=${limit}`);
 export const why = (L, S, imageId, how) => call(`${ses(L, S)}/why/${imageId}?${new URLSearchParams(how)}`);
 export const influence = (L, S, J, how) => call(`${ses(L, S)}/influence/${J}?${new URLSearchParams(how)}`);
 export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });

@@ -7,12 +7,11 @@ import * as marks from "./marks.js";
 import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
 import { lookAgain, redo, undo } from "./rounds.js";
+import { completeness, setUpComplete } from "./complete.js";
 import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
-
 /** @typedef {import("./state.js").Judgement} Judgement */
-
 /** By key: the caption that is being edited, and the mark whose influence is shown. */
 let [editing, explained] = ["", ""];
 /** Entries by key, kept so that a caption that is being typed is never lost. @type {Map<string, {face: string, element: HTMLElement}>} */
@@ -23,6 +22,7 @@ const [scroll, foot] = ["side-scroll", "side-foot"].map((name) => h("div", { cla
 export function setUpTray() {
   const side = byId("side");
   fill(side, scroll, foot);
+  setUpComplete();
   on(["marks", "session", "view"], () => {
     matchEarly();
     render();
@@ -44,6 +44,7 @@ function render() {
     scroll,
     head(),
     state.drafts.length ? drafts() : null,
+    completeness,
     group("relevant", "tick", "Relevant", yes),
     group("irrelevant", "cross", "Irrelevant", no),
   );
