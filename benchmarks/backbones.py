@@ -24,7 +24,8 @@ from PIL import Image
 from transformers import AutoModel, CLIPConfig, CLIPModel
 
 import relook
-from relook.core.images import decode, read_bytes
+from relook.core.images import decode
+from relook.core.sources import read_file
 from relook.encoders.hf import HfEncoder
 from relook.encoders.onnx import OnnxEncoder
 from relook.encoders.onnx_export import export
@@ -93,7 +94,7 @@ def measure(
     seeds = AutoModel.from_pretrained(folder).eval().to(first.place.device)
     ways: dict[str, Callable[[], None]] = {"seed": lambda: seeds_way(seeds, folder, paths)}
     for way, encoder in encoders.items():
-        ready = [encoder.prepare(decode(read_bytes(path)).image) for path in paths]
+        ready = [encoder.prepare(decode(read_file(path)).image) for path in paths]
         ways[way] = partial(ours, encoder, paths)
         ways[f"{way} alone"] = partial(encoder.encode_prepared, ready)
     ways["decoding"] = partial(decoding, first, paths)
@@ -166,7 +167,7 @@ def decoding(encoder: HfEncoder | OnnxEncoder, paths: list[Path]) -> None:
 
 def one(encoder: HfEncoder | OnnxEncoder, path: Path) -> None:
     """One picture up to the tower's input."""
-    encoder.prepare(decode(read_bytes(path), encoder.input_px).image)
+    encoder.prepare(decode(read_file(path), encoder.input_px).image)
 
 
 if __name__ == "__main__":

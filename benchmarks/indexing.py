@@ -25,7 +25,9 @@ from photographs import make_pictures
 from PIL import Image
 
 from relook import Library
-from relook.core.images import Picture, content_hash, decode, dhash, read_bytes
+from relook.core.images import content_hash, decode, dhash
+from relook.core.picture import Picture
+from relook.core.sources import read_file
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.files import LibraryFiles
 from relook.library.image_words import embedded_words
@@ -121,7 +123,7 @@ def _stages(folder: Path, paths: list[Path]) -> list[Figure]:
 
 
 def _read(path: Path) -> bytes:
-    data = read_bytes(path)
+    data = read_file(path)
     content_hash(data)
     return data
 

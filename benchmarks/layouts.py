@@ -24,7 +24,8 @@ import onnxruntime
 from figures import Figure, parser, report, say
 from photographs import make_pictures
 
-from relook.core.images import content_hash, decode, dhash, read_bytes
+from relook.core.images import content_hash, decode, dhash
+from relook.core.sources import read_file
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.image_words import embedded_words
 
@@ -135,7 +136,7 @@ class Pipeline:
         assert tiles == len(paths)
 
     def _read(self, path: Path) -> np.ndarray:
-        data = read_bytes(path)
+        data = read_file(path)
         content_hash(data)
         picture = decode(data, self.encoder.input_px)
         embedded_words(picture)

@@ -23,7 +23,7 @@ from relook import Library
 from relook.captioners.phrases import PhraseCaptioner
 from relook.encoders.builtin import BuiltinEncoder
 from relook.feedback.strategies import STRATEGIES
-from relook.search.fit import fits_of
+from relook.search.fit import LookedFor, fits_of
 
 TILES = 6
 ROUNDS = 3
@@ -75,7 +75,7 @@ def fit_ms(library: Library, queries: list[str]) -> float:
     """Median milliseconds that telling the fit of a page's hits costs, words encoded before."""
     engine, taken = library.engine, []
     for query in queries:
-        words = engine.encoder.encode_texts([query])
+        words = LookedFor.words(engine.encoder.encode_texts([query]))
         ids = [hit.image_id for hit in library.search(query)]
         taken.append(
             times_ms(lambda w=words, i=ids: fits_of(w, i, engine.files, engine.encoder), 9, warm=1)

@@ -198,18 +198,18 @@ def write_mosaics(out: Path, pictures: Pictures, sets: list[Captioned]) -> None:
     pictures.write("mosaic", groups, paste)
 
 
-def read_sets(data: Path, own: list[Path]) -> dict[str, Captioned]:
-    """The training sets by name; a person's own alone, where there are any."""
+def read_sets(data: Path, own: list[Path], names: list[str]) -> dict[str, Captioned]:
+    """The named training sets; a person's own alone, where there are any."""
     if own:
         return {f"own{at}": own_set(path) for at, path in enumerate(own)}
-    return {name: training_set(data, name) for name in WEIGHTS}
+    return {name: training_set(data, name) for name in names}
 
 
 def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> None:
     """Writes the integer graph, unless it is there.
 
-    A person's own sets are seen through the shipped one; otherwise its ranges are measured on
-    the training sets.
+    Its ranges are measured on the training sets; where they are not all there, and for a
+    person's own, it is the shipped one.
 
     Args:
         path: the file to write.
@@ -219,13 +219,16 @@ def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> Non
     if path.exists():
         return
     if not sets.keys() >= WEIGHTS.keys():
-        onnx.save(shipped_eye(onnx.load(SHIPPED / "image.onnx")), path)
+        shipped = onnx.load(SHIPPED / "image.onnx")
+        onnx.save(shipped_eye(shipped, len(WINDOWS), N_SEEN), path)
         return
     by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
     export_eye(path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))
 
 
-def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
+def fill(
+    out: Path, data: Path, own: list[Path], n_threads: int, names: list[str] | None = None
+) -> None:
     """Fills the folder.
 
     Args:
@@ -233,9 +236,10 @@ def fill(out: Path, data: Path, own: list[Path], n_threads: int) -> None:
         data: the data folder; only its class pictures are read where `own` is given.
         own: a person's own sets.
         n_threads: for the picture tower.
+        names: the training sets to read; all of them when None.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sets, files = read_sets(data, own), class_files(data)
+    sets, files = read_sets(data, own, names or list(WEIGHTS)), class_files(data)
     classes = read_pictures(files) if files else np.zeros((0, SIZE, SIZE, 3), np.uint8)
     make_eye(out / "eye.onnx", sets, classes)
     pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads))
@@ -259,8 +263,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sets", nargs="+", choices=list(WEIGHTS), help="all when not given")
     args = parser.parse_args()
-    fill(args.out, args.data, [], args.threads)
+    torch.set_num_threads(args.threads)
+    fill(args.out, args.data, [], args.threads, args.sets)
 
 
 if __name__ == "__main__":

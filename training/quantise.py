@@ -107,10 +107,11 @@ def _feed_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     return drop_unused(model)
 
 
-def shipped_eye(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph `pixels` -> `seen` out of a shipped picture tower, its heads left behind."""
+def shipped_eye(model: onnx.ModelProto, n_tiles: int, n_seen: int) -> onnx.ModelProto:
+    """The graph `pixels` -> `seen` [n,t,n_seen] of a shipped picture tower, its heads left out."""
     del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("seen", TensorProto.FLOAT, None))
+    shape = ["n", n_tiles, n_seen]
+    model.graph.output.append(helper.make_tensor_value_info("seen", TensorProto.FLOAT, shape))
     return drop_unused(model)
 
 

@@ -126,7 +126,9 @@ class Member(nn.Module):
 
 
 class Committee(nn.Module):
-    """The vectors of revision 2 and of the members side by side, projected to d - 2 numbers.
+    """The vectors of a base and of the members side by side, projected to d - 2 numbers.
+
+    The base is revision 2 for the shipped model, and that model for a person's own.
 
     The last two numbers take hubs down: pictures that are near captions of every kind come up
     for everything. A picture's score is less by its mean likeness to the captions nearest to it
@@ -137,11 +139,20 @@ class Committee(nn.Module):
     Args:
         members: trained pairs of heads.
         classifier: ImageNet's, 1280 -> 1000, as published.
-        base_weight: of revision 2's vector beside one member's; 0 leaves it out.
+        base_weight: of the base's vector beside one member's; 0 leaves it out.
+        trims: whether the base has hub numbers of its own, which are then made anew for all
+            (revision 2 has none).
     """
 
-    def __init__(self, members: list[Member], classifier: nn.Linear, base_weight: float):
+    def __init__(
+        self,
+        members: list[Member],
+        classifier: nn.Linear,
+        base_weight: float,
+        trims: bool = False,
+    ):
         super().__init__()
+        self.trims = trims
         self.members = nn.ModuleList(members)
         self.classifier = classifier
         total = (base_weight**2 + len(members)) ** 0.5
@@ -152,15 +163,18 @@ class Committee(nn.Module):
 
     def _beside(self, base: Tensor, parts: list[Tensor]) -> Tensor:
         weighted = [self.of_member * part for part in parts]
+        if self.trims:
+            base = functional.normalize(base[..., :N_PROJECTED], dim=-1)
+            base = functional.pad(base, (0, DIM - N_PROJECTED))
         return torch.cat([self.of_base * base, *weighted] if self.of_base else weighted, -1)
 
     def side_by_side_pictures(self, seen: Tensor, base: Tensor) -> Tensor:
-        """Features [n,t,N_SEEN] and revision 2's vectors [n,t,d] -> unit [n,t,k*d]."""
+        """Features [n,t,N_SEEN] and the base's vectors [n,t,d] -> unit [n,t,k*d]."""
         named = torch.softmax(self.classifier(seen[..., :N_FEATURES]), -1)
         return self._beside(base, [member.see(seen, named) for member in self.members])
 
     def side_by_side_words(self, read: Tensor, base: Tensor) -> Tensor:
-        """What was read [n,N_READ] and revision 2's vectors [n,d] -> unit [n,k*d]."""
+        """What was read [n,N_READ] and the base's vectors [n,d] -> unit [n,k*d]."""
         return self._beside(base, [member.words(read) for member in self.members])
 
     def ask(self, read: Tensor, base: Tensor) -> None:

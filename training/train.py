@@ -1,17 +1,15 @@
 """Trains the heads of both towers on a CPU, from what `cache.py` wrote.
 
     python training/train.py --out DIR [--members 3]
-    python training/train.py --quick PICTURES --base REVISION_2 --out DIR --target MODEL
+    python training/train.py --quick PICTURES --out DIR --target MODEL
 
-The second form makes an encoder for a person's own captioned pictures (a WebDataset tar file or
-a folder with a `.txt` beside each picture) in minutes: it fills the cache, trains one pair of
-heads, and writes a model folder that `BuiltinEncoder(folder)` opens.
+The second form makes an encoder for a person's own captioned pictures in minutes: `own.py`.
 """
 
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +185,7 @@ class Trainer:
                 self.optimiser.step()
                 self.schedule.step()
             seconds = time.perf_counter() - began
-            print(f"epoch {epoch}: loss {float(loss):.3f}, {seconds:.0f} s", flush=True)
+            print(f"epoch {epoch}: loss {loss.item():.3f}, {seconds:.0f} s", flush=True)
         self.rename()
         return self.member.eval().requires_grad_(False)
 
@@ -287,11 +285,6 @@ def recipe_of(seed: int) -> Recipe:
     return Recipe(n_tiled=96, named=0.0, n_classes=64)
 
 
-def quick_recipe(n_pictures: int) -> Recipe:
-    """For few pictures: smaller steps, so that there are enough of them."""
-    return Recipe(epochs=12, batch=max(16, min(512, n_pictures // 16)))
-
-
 def main() -> None:
     """Trains the members; with --quick from pictures to a model folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -299,25 +292,30 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", type=Path, nargs="+", help="a person's own captioned pictures")
-    parser.add_argument("--data", type=Path, default=Path("no-data"), help="for class pictures")
-    parser.add_argument("--base", type=Path, help="with --quick: revision 2's model folder")
     parser.add_argument("--target", type=Path, help="with --quick: the model folder to write")
+    parser.add_argument("--data", type=Path, default=Path("no-data"), help="for class pictures")
+    parser.add_argument("--base", type=Path, help="with --quick: another base than the shipped one")
+    parser.add_argument("--base-weight", type=float, help="with --quick: how much the base counts")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.quick and not (args.target and args.base):
-        parser.error("--quick needs --target and --base")
-    if args.quick:
-        from cache import fill
+    if not args.quick:
+        bank = Bank(args.out)
+        for seed in range(args.members):
+            train_member(args.out, bank, recipe_of(seed), seed)
+        return
+    if not args.target:
+        parser.error("--quick needs --target")
+    from own import Job, make  # it stands on this module
 
-        fill(args.out, args.data, args.quick, args.threads)
-    bank = Bank(args.out)
-    for seed in range(1 if args.quick else args.members):
-        recipe = quick_recipe(len(bank.weight)) if args.quick else recipe_of(seed)
-        train_member(args.out, bank, recipe, seed)
-    if args.quick:
-        from export import export
-
-        export(args.out, args.base, args.target, 1)
+    job = Job(args.quick, args.data, args.out, args.target, args.threads)
+    if args.base:
+        job = replace(job, base=args.base)
+    if args.base_weight:
+        job = replace(job, base_weight=args.base_weight)
+    try:
+        make(job)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"error: {error}\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,19 @@
 // Made by pages/page_types.py from the API's OpenAPI document; do not edit.
 
 declare namespace Api {
-  /** Pictures that are away for one reason. */
+  /** Images that are away for one reason. */
   type Absence = {
     place: string;
     reason: string;
     n: number;
+  };
+
+  /** The pictures that a concept holds now. */
+  type Album = {
+    page: Page;
+    n_pictures: number;
+    is_cut: boolean;
+    n_new: number;
   };
 
   /** An answer; the same object is the event `answer` of a stream. */
@@ -84,10 +92,93 @@ declare namespace Api {
     files: string[];
   };
 
+  /** An image that is worth judging. */
+  type Candidate = {
+    image_id: number;
+    chance: number;
+  };
+
   /** Places of an image of the current page, 1 is first. */
   type Change = {
     rank: number;
     rank_before: number | null;
+  };
+
+  /** What a session learnt, under a name, with what it rests on. */
+  type Concept = {
+    concept_id: number;
+    name: string;
+    relevant_words: string;
+    irrelevant_words: string;
+    strategy: string;
+    created_s: number;
+    changed_s: number;
+    problems: string[];
+    n_relevant: number;
+    n_irrelevant: number;
+    query: Query | null;
+    examples: ConceptExample[];
+  };
+
+  /** A concept that was merged or imported; notes name what of it does not count here. */
+  type ConceptAdded = {
+    concept: Concept;
+    notes: string[];
+  };
+
+  /** What to change of a concept; what is absent stays. */
+  type ConceptChange = {
+    name?: string | null;
+    relevant_words?: string | null;
+    irrelevant_words?: string | null;
+    examples?: ExampleChange[];
+    without?: number[];
+  };
+
+  /** A picture that a concept rests on. */
+  type ConceptExample = {
+    example_id: number;
+    image_id: number | null;
+    content: string;
+    path: string;
+    relevant: boolean;
+    box: [number, number, number, number] | null;
+    caption: string;
+    weight: number;
+    thumbnail: string | null;
+  };
+
+  /** A concept in a list. */
+  type ConceptLine = {
+    concept_id: number;
+    name: string;
+    words: string;
+    n_relevant: number;
+    n_irrelevant: number;
+    changed_s: number;
+    n_pictures: number | null;
+    n_new: number | null;
+    problem: string;
+  };
+
+  /** The concepts of a library, by name. */
+  type ConceptList = {
+    concepts: ConceptLine[];
+  };
+
+  /** Make one concept of two. */
+  type ConceptMerge = {
+    first: number;
+    second: number;
+    name: string;
+    replace?: boolean;
+  };
+
+  /** Keep what a session has learnt. */
+  type ConceptRequest = {
+    session_id: string;
+    name: string;
+    replace?: boolean;
   };
 
   /** Words whose vectors are wanted. */
@@ -113,6 +204,21 @@ declare namespace Api {
     hint: string;
   };
 
+  /** How many pictures of a session's kind there are, and how many of them were found. */
+  type Estimate = {
+    summary: string;
+    n_found: number;
+    n_seen: number;
+    n_images: number;
+    low: number;
+    high: number;
+    expected: number;
+    chance: number;
+    complete: boolean;
+    to_judge: Candidate[];
+    notes: string[];
+  };
+
   /** What was found about one picture: items, and how each provider's look-up ended. */
   type Evidence = {
     items: Item[];
@@ -121,6 +227,14 @@ declare namespace Api {
     took_s: number;
     subject: Record<string, any>;
     fetched: Sent[];
+  };
+
+  /** What to change of an example; what is absent stays. */
+  type ExampleChange = {
+    example_id: number;
+    relevant?: boolean | null;
+    caption?: string | null;
+    weight?: number | null;
   };
 
   /** Names that `where` of a search may use. */
@@ -134,6 +248,7 @@ declare namespace Api {
     image_id?: number | null;
     box?: [number, number, number, number] | null;
     weight: number;
+    concept?: string | null;
     picture: null;
     name: string;
   };
@@ -357,16 +472,18 @@ declare namespace Api {
     image_id?: number | null;
     box?: [number, number, number, number] | null;
     weight: number;
+    concept?: string | null;
     picture?: string | null;
   };
 
-  /** One part: words, an uploaded picture, or an image of the library. */
+  /** One part: words, an uploaded picture, an image of the library, or a concept. */
   type PartRequest = {
     text?: string | null;
     picture?: string | null;
     image_id?: number | null;
     box?: [number, number, number, number] | null;
     weight?: number;
+    concept?: string | null;
   };
 
   /** A query of several parts. */
@@ -407,6 +524,12 @@ declare namespace Api {
     name: string;
     amount: number;
     judgement_id: number | null;
+  };
+
+  /** What was made again, in words, and the session with it. */
+  type Redone = {
+    told: string;
+    session: Session;
   };
 
   /** What to change of a judgement; what is absent stays. */

@@ -222,6 +222,10 @@ class Client:
         """Takes the last step back."""
         return self._ask("POST", f"{_session(library_id, session_id)}/undo")
 
+    def redo(self, library_id: str, session_id: str) -> Json:
+        """Makes the step again that `undo` took back."""
+        return self._ask("POST", f"{_session(library_id, session_id)}/redo")
+
     def again(self, library_id: str, session_id: str, **how: Any) -> Json:
         """Looks again; `strategy`, `limit`, `keep_shown`, `keep_judged`, `judgements`."""
         return self._ask("POST", f"{_session(library_id, session_id)}/rounds", json=how)
@@ -235,6 +239,10 @@ class Client:
         """Which images a judgement moved most; `strategy`."""
         path = f"{_session(library_id, session_id)}/influence/{judgement_id}"
         return self._ask("GET", path, params=how)
+
+    def estimate(self, library_id: str, session_id: str, **how: Any) -> Json:
+        """How many pictures of the kind there are, and are found; `limit`, `passed_over`."""
+        return self._ask("GET", f"{_session(library_id, session_id)}/estimate", params=how)
 
     def captions(self, library_id: str, session_id: str) -> Iterator[Json]:
         """Judgements as their captions are written; goes on until it is closed."""
@@ -252,6 +260,23 @@ class Client:
         headers = {"Content-Type": "application/json"}
         path = f"/libraries/{library_id}/sessions/import"
         return self._ask("POST", path, content=exported, headers=headers)
+
+    def concepts(self, library_id: str) -> list[Json]:
+        """The concepts of a library, by name."""
+        lines: list[Json] = self._ask("GET", f"/libraries/{library_id}/concepts")["concepts"]
+        return lines
+
+    def save_concept(
+        self, library_id: str, session_id: str, name: str, *, replace: bool = False
+    ) -> Json:
+        """Keeps what a session has learnt under a name, for any query (`@name + snow`)."""
+        body = {"session_id": session_id, "name": name, "replace": replace}
+        return self._ask("POST", f"/libraries/{library_id}/concepts", json=body)
+
+    def album(self, library_id: str, concept_id: int, **how: Any) -> Json:
+        """The pictures that a concept holds now; `limit`, `seen`."""
+        path = f"/libraries/{library_id}/concepts/{concept_id}/album"
+        return self._ask("GET", path, params=how)
 
     def index(self, library_id: str, paths: Sequence[PathLike] = ()) -> Json:
         """Starts indexing folders of the server, or what was added before; returns the job."""

@@ -1,6 +1,7 @@
 """Every encoder passes the encoder suite, and the suite rejects encoders that are broken."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,16 @@ from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint
 from relook.encoders.builtin import BuiltinEncoder
 from relook.testing import ColourEncoder, ContractError, check_encoder
+from relook.testing.checkpoints import tiny_builtin
 
 
 def test_the_builtin_encoder_keeps_the_contract() -> None:
     check_encoder(BuiltinEncoder)
+
+
+def test_a_model_in_a_folder_keeps_the_contract(tmp_path: Path) -> None:
+    first, other = tiny_builtin(tmp_path / "first"), tiny_builtin(tmp_path / "other", seed=1)
+    check_encoder(lambda: BuiltinEncoder(first), lambda: BuiltinEncoder(other))
 
 
 def test_the_colour_encoder_keeps_the_contract() -> None:

@@ -9,6 +9,7 @@ import onnx_parts as parts
 import pytest
 from PIL import Image
 
+from relook.core.errors import ModelError
 from relook.core.vectors import Floats
 from relook.encoders.hf import HfEncoder
 from relook.encoders.onnx import OnnxEncoder
@@ -206,6 +207,175 @@ def test_openclips_pixels_are_those_of_its_transform(size: tuple[int, int]) -> N
     theirs = (theirs - np.array(config["mean"])) / np.array(config["std"])
     ours = pixels.normalised(pixels.fit(noise(7, *size))[None])[0]
     assert np.abs(ours - theirs.transpose(2, 0, 1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("home", ["", "onnx"])
+@pytest.mark.parametrize("family", parts.FAMILIES)
+def test_one_graph_of_both_towers_is_read(
+    family: str,
+    home: str,
+    checkpoints: dict[str, Path],
+    exported: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """As optimum writes it, and with everything below `onnx` as the hub's export bot does."""
+    folder = parts.as_whole(checkpoints[family], exported[family], tmp_path / "model", home)
+    assert_same(encoder_of(folder), checkpoints[family])
+    if not home:
+        check_encoder(lambda: encoder_of(folder))
+
+
+def test_one_graph_is_loaded_once(
+    checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = parts.as_whole(checkpoints["clip"], exported["clip"], tmp_path / "model")
+    encoder = encoder_of(folder)
+    assert encoder._text_tower._graph is encoder._image_tower._graph
+    shutil.copytree(exported["clip"] / "onnx", folder / "onnx")  # towers of their own cost less
+    assert not encoder_of(folder).files.layout.is_whole
+
+
+@pytest.mark.parametrize("text", ["text", "textual"])
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_openclips_layout_keeps_the_contract(
+    family: str, text: str, checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = parts.as_open_clip(checkpoints[family], exported[family], tmp_path / "model", text)
+    check_encoder(lambda: encoder_of(folder))
+    immich = parts.as_immich(checkpoints[family], exported[family], tmp_path / "immich")
+    ours, theirs = encoder_of(folder), encoder_of(immich)
+    assert {f"{text}.onnx.data", "visual.onnx.data"} <= set(ours.files.layout.files)
+    assert np.abs(vectors(ours, PICTURES) - vectors(theirs, PICTURES)).max() < 1e-5
+    assert np.abs(ours.encode_texts(TEXTS) - theirs.encode_texts(TEXTS)).max() < 1e-5
+
+
+def test_openclips_words_are_filled_up_as_it_does(
+    checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    """A tower that looks behind the end of a text (MobileCLIP's) was trained with zeros there."""
+    folder = parts.as_open_clip(checkpoints["clip"], exported["clip"], tmp_path / "model")
+
+    def last_id() -> int:
+        ids, _ = encoder_of(folder)._words.encode(["a dog"])
+        return int(ids[0, -1])
+
+    ending = last_id()
+    assert ending != 0  # what the tokenizer's own files say
+    card = folder / "open_clip_config.json"
+    parts.change(card, lambda c: c["model_cfg"]["text_cfg"].update(no_causal_mask=True))
+    assert last_id() == 0
+    parts.write_json(folder / "model_config.json", {"pad_id": 7})
+    assert last_id() == 7
+    parts.write_json(folder / "model_config.json", {"pad_id": 10**6})
+    with pytest.raises(ModelError, match="1000000"):
+        last_id()
+
+
+def test_a_repository_of_several_sizes(
+    checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    made = {"s0": exported["clip"], "s2": exported["clip"]}
+    folder = parts.as_sizes(made, tmp_path / "model")
+    assert_same(encoder_of(folder, size="s2"), checkpoints["clip"])
+    assert "size=s2" in encoder_of(folder, size="s2").spec
+    assert "onnx/s0/vision_model.onnx" not in encoder_of(folder, size="s2").files.layout.files
+    for size, told in (("", "several sizes"), ("s3", "no size 's3'")):
+        with pytest.raises(ModelError, match=told) as raised:
+            encoder_of(folder, size=size)
+        assert raised.value.hint == f"there are: s0, s2; write onnx:{folder}?size=s0"
+    with pytest.raises(ModelError, match="no sizes to choose from"):
+        encoder_of(exported["clip"], size="s2")
+
+
+@pytest.mark.parametrize(
+    ("pictures", "words"),
+    [
+        ("pooler_output", "pooler_output"),
+        ("image_features", "text_features"),
+        ("image_embeddings", "text_embeddings"),
+        ("output", "output"),
+        ("unnormalized", "unnormalized"),
+    ],
+)
+def test_outputs_of_any_public_name(
+    pictures: str,
+    words: str,
+    checkpoints: dict[str, Path],
+    exported: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """Vectors of any length; beside them what nobody asked for."""
+    folder = Path(shutil.copytree(exported["siglip"], tmp_path / "model"))
+    for tower, name in (("vision", pictures), ("text", words)):
+        graph = folder / "onnx" / f"{tower}_model.onnx"
+        parts.rename_output(graph, name, times=7.5)
+        parts.add_output(graph, "last_hidden_state", 3)
+        if name not in ("output", "unnormalized"):
+            parts.add_output(graph, "attention_of_something", 2)
+    assert_same(encoder_of(folder), checkpoints["siglip"])
+
+
+def test_a_configuration_that_says_nothing_of_the_length(
+    checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    """`{"model_type": "clip"}` is all that some repositories have: the graph says the rest."""
+    folder = Path(shutil.copytree(exported["clip"], tmp_path / "model"))
+    parts.write_json(folder / "config.json", {"model_type": "clip"})
+    assert encoder_of(folder).dim == 16
+    assert_same(encoder_of(folder), checkpoints["clip"])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"resample": 2},
+        {"resample": 1, "do_rescale": False},
+        {"do_normalize": False},
+        {"rescale_factor": 0.5},
+        {"size": 40, "crop_size": 32},
+        {"size": {"height": 32, "width": 32}, "do_center_crop": False, "crop_size": None},
+        {"size": {"shortest_edge": 48}, "resample": 3},
+    ],
+)
+def test_other_pixels_are_those_of_transformers(
+    edit: dict, exported: dict[str, Path], tmp_path: Path
+) -> None:
+    from transformers import CLIPImageProcessor
+
+    folder = Path(shutil.copytree(exported["clip"], tmp_path / "model"))
+    file = folder / "preprocessor_config.json"
+    parts.change(file, lambda config: config.update(edit))
+    theirs = CLIPImageProcessor.from_pretrained(folder, use_fast=False)
+    encoder = encoder_of(folder)
+    for picture in PICTURES:
+        expected = theirs(picture, return_tensors="np")["pixel_values"]
+        ours = encoder.files.pixels.normalised(encoder.prepare(picture))
+        assert np.abs(ours - expected).max() < 1e-4, picture.size
+
+
+def test_openclips_pixels_in_transformers_place(exported: dict[str, Path], tmp_path: Path) -> None:
+    """Jina's models write OpenCLIP's keys into their preprocessor_config.json."""
+    folder = Path(shutil.copytree(exported["clip"], tmp_path / "model"))
+    config = {
+        "size": 32, "mode": "RGB", "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6],
+        "interpolation": "bilinear", "fill_color": 0, "resize_mode": "squash",
+        "image_processor_type": "JinaCLIPImageProcessor",
+    }  # fmt: skip
+    parts.write_json(folder / "preprocessor_config.json", config)
+    pixels = encoder_of(folder).files.pixels
+    assert pixels == Pixels.read_open_clip(config)
+    assert (pixels.shortest_px, pixels.resample) == (0, Image.Resampling.BILINEAR)
+
+
+def test_a_tokenizer_without_padding_of_its_own(
+    checkpoints: dict[str, Path], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported["siglip"], tmp_path / "model"))
+    parts.change(folder / "tokenizer.json", lambda t: t.update(padding=None, truncation=None))
+    assert_same(encoder_of(folder), checkpoints["siglip"])
+    parts.change(folder / "tokenizer_config.json", lambda c: c.pop("pad_token"))
+    with pytest.raises(ModelError, match="names a pad_token"):
+        encoder_of(folder)
 
 
 def test_numpy_scales_as_torch_does() -> None:

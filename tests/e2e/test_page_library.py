@@ -33,7 +33,7 @@ def test_filters_hold_for_every_page_and_can_be_taken_away(open_page: OpenPage) 
     assert files
     assert all(name.startswith("red-") for name in files)
     page.locator(".photo").first.click()
-    page.get_by_label("Leave out pictures already shown").uncheck()
+    page.get_by_label("Pictures already shown").select_option("true")
     page.locator("#side .primary").click()
     expect(page.locator(".history button")).to_have_count(2)
     again = session_of(page)["page"]["hits"]

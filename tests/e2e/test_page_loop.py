@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -26,6 +28,13 @@ def test_words_find_pictures_and_a_minus_term_takes_away(open_page: OpenPage) ->
     expect(first).to_have_attribute("aria-label", re.compile(r"^1 of \d+, red"))
     parts.nth(1).get_by_role("button").click()
     expect(parts).to_have_count(1)
+
+
+def test_the_page_reads_a_line_as_the_command_line_does(open_page: OpenPage) -> None:
+    page = open_page()
+    parse = "async (line) => (await import('/static/js/query.js')).parse(line)"
+    for line, parts in json.loads((Path(__file__).parents[1] / "query_lines.json").read_text()):
+        assert page.evaluate(parse, line) == parts, line
 
 
 def test_recent_searches_are_offered_and_run_again(open_page: OpenPage) -> None:
@@ -161,9 +170,14 @@ def test_undo_takes_back_marks_and_then_pages(open_page: OpenPage) -> None:
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(1)
     page.keyboard.press("z")
-    expect(page.locator(".history")).to_be_hidden()
+    expect(page.locator(".history [aria-current]")).to_have_text("0")
+    expect(page.locator(".history button")).to_have_count(2)  # the page is kept
     assert shown(page)[:9] == first[:9]
     expect(page.locator(".mark")).to_have_count(1)
+    page.keyboard.press("Shift+Z")
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    page.keyboard.press("z")
+    expect(page.locator(".history [aria-current]")).to_have_text("0")
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(0)
     page.keyboard.press("z")
@@ -251,3 +265,38 @@ def test_a_strategy_is_chosen_and_words_count_without_a_box(open_page: OpenPage)
     assert made["strategy"] == "rocchio-paper"
     expect(page.get_by_label("What fits, in words")).to_have_value("")
     assert shown(page)
+
+
+def test_what_a_search_learnt_is_kept_used_and_changed(open_page: OpenPage) -> None:
+    page = open_page(allow=("status of 400",))  # a name that is taken
+    search(page, "green")
+    keep = page.get_by_role("button", name="Keep what it learnt")
+    expect(keep).to_be_hidden()
+    page.locator(".photo").nth(0).click()
+    page.locator(".photo").nth(2).click(modifiers=["Shift"])
+    expect(page.locator(".found-list li")).to_have_count(1)
+    keep.click()
+    name = page.get_by_label("Name of the concept")
+    name.fill("our van")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Show it").click()
+    sheet = page.locator("dialog.concept")
+    expect(sheet.locator("h2")).to_have_text("@our van")
+    expect(sheet.locator(".examples .relevant")).to_have_count(1)
+    sheet.locator(".examples .irrelevant").get_by_role("button", name="out").click()
+    expect(sheet.get_by_role("heading", name="Rests on 1 example")).to_be_visible()
+    expect(sheet.locator(".examples .irrelevant")).to_have_count(0)
+    page.keyboard.press("Escape")
+    keep.click()
+    name.fill("Our van")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("There is a concept @Our van already")).to_be_visible()
+    page.get_by_role("button", name="Replace it").click()
+    expect(page.get_by_text("Kept as @Our van")).to_be_visible()
+    search(page, "@our van - red")
+    expect(page.locator("#bar .part").first).to_contain_text("@our van")
+    assert session_of(page)["query"]["parts"][0]["concept"] == "our van"
+    page.get_by_role("button", name=re.compile("^colours")).click()
+    page.locator(".concept-list .name", has_text="@Our van").click()
+    sheet.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("@Our van is deleted")).to_be_visible()

@@ -84,8 +84,8 @@ def test_a_clock_that_runs_backwards_meanwhile(
             session.judge(session.page[0], relevant=True)
             session.again("rocchio")
         session.undo()
-        assert [row.number for row in session.rounds] == [0, 1, 2]
-        assert [mark.judgement_id for mark in session.all_judgements] == [1, 2, 3]
+        assert [row.number for row in session.rounds] == [0, 1, 2, 3]
+        assert [mark.judgement_id for mark in session.all_judgements] == [1, 2, 3, 4]
         assert {row.session_id for row in library.sessions()} == {session.session_id}
     assert_sound(tmp_path / "library")
 

@@ -24,6 +24,7 @@ class Hub:
         in_lfs: Files of more bytes than this are in LFS.
         breaks_at: Byte counts after which a file's connection ends, one a request; by path.
         lies: Sent in place of a file's content, by path.
+        refused: Ranges of a file that are refused as beyond its end (416), by path.
         n_sent: Bytes sent of each file.
         asked: Paths that were asked for.
     """
@@ -33,6 +34,7 @@ class Hub:
     in_lfs: int = 1000
     breaks_at: dict[str, list[int]] = field(default_factory=dict)
     lies: dict[str, bytes] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
     n_sent: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     address: str = ""
@@ -78,8 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
         data = hub.lies.get(name, hub.files[name])
         asked = re.match(r"bytes=(\d+)-\Z", self.headers.get("Range", ""))
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        if self.headers.get("If-Range", etag) != etag:
+            asked = None  # of another version: all of it (RFC 9110, 13.1.5)
         start = int(asked[1]) if asked else 0
-        headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
+        if asked and hub.refused.get(name):
+            hub.refused[name] -= 1
+            return self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
+        headers = {"ETag": etag}
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         breaks = hub.breaks_at.get(name)

@@ -20,7 +20,7 @@ from relook.core.types import Box, Part, Query
 from relook.encoders.base import encode_images
 from relook.library import reading, scan
 from relook.library.check import check
-from relook.library.tombstones import buried
+from relook.library.tombstones import kept_contents
 from relook.testing import ColourEncoder, noise, patched, solid
 
 CORNER = Box(0.5, 0.5, 1.0, 1.0)
@@ -435,8 +435,8 @@ def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: P
     library.add()
 
     def kept() -> dict[int, bytes]:
-        with library.files.catalog.transaction() as db:
-            return buried(db, before.values())
+        kept = kept_contents(library.files.catalog.ask, before.values())
+        return {image_id: path for image_id, (_, path) in kept.items()}
 
     assert kept() == {before["0001.png"]: bytes(pictures / "0001.png")}
     session.delete()

@@ -13,10 +13,11 @@ from relook.bench.fit_report import bench_fit
 from relook.bench.query_files import Wanted
 from relook.cli.main import app
 from relook.core.errors import InputError, QueryError
-from relook.core.settings import SearchSettings
-from relook.core.types import NOTHING_FITS
+from relook.core.settings import FeedbackSettings, SearchSettings
+from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
-from relook.testing import solid
+from relook.search.explain import Change, changes
+from relook.testing import ColourEncoder, patched, solid
 
 
 @pytest.fixture
@@ -78,6 +79,49 @@ def test_a_session_says_the_same_on_each_page(colours: relook.Library) -> None:
     session.judge(session.page[0], relevant=True)
     later = session.again("none", keep_shown=True, keep_judged=True)
     assert later.n_fitting == 2
+
+
+def test_what_fits_stays_on_the_next_page_and_what_is_judged_or_does_not_leaves(
+    colours: relook.Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    patched("black", "red", Box(0, 0, 0.45, 1), 64, 64).save(folder / "rose.png")
+    colours.add(folder)
+    session = colours.look(Query((Part(image=folder / "red.png"),)), limit=6)
+    first = [hit.image_id for hit in session.page]
+    by_name = {hit.path.name: hit.image_id for hit in session.page}
+    marked, alike, other = by_name["rose.png"], first[0], first[5]
+    assert marked not in (alike, other)
+    session.judge(marked, relevant=True)
+    session.judge(other, relevant=False)
+    shown = [hit.image_id for hit in session.again("rocchio")]
+    assert alike in shown[:2], "it fits better than what was marked, and nobody judged it"
+    reds = {by_name["red.png"], by_name["crimson.png"]}
+    assert set(first) & set(shown) == reds, "the rest is judged, or seen and of no use"
+    moved = changes(session)
+    assert list(moved) == shown
+    at = shown.index(alike) + 1
+    assert moved[alike] == Change(at, at), "before and after leave out the same pictures"
+    session.undo()
+    assert alike not in [hit.image_id for hit in session.again("rocchio", keep_shown=False)]
+    session.undo()
+    everything = session.again("rocchio", keep_shown=True, limit=60)
+    assert set(first) - {marked, other} <= {hit.image_id for hit in everything}
+
+
+def test_nothing_is_shown_twice_before_there_is_anything_to_learn_from(
+    colours: relook.Library,
+) -> None:
+    session = colours.look("red", limit=4)
+    first = {hit.image_id for hit in session.page}
+    assert not first & {hit.image_id for hit in session.again()}
+    plain = relook.Library(colours.folder, feedback=FeedbackSettings(keep_fitting=False),
+                           encoder=ColourEncoder())  # fmt: skip
+    with plain:
+        other = plain.session(session.session_id)
+        other.go(0)
+        other.judge(other.page[0], relevant=True)
+        assert not first & {hit.image_id for hit in other.again("rocchio")}
 
 
 def test_pictures_that_show_what_is_left_out_go_and_the_others_keep_their_order(

@@ -10,10 +10,11 @@ import tifffile
 from camera_files import HEIC, dng
 from PIL import Image
 
-from relook.core import images
+from relook.core import picture as plain
 from relook.core.decoders import is_now_read
 from relook.core.errors import ImageError
-from relook.core.images import Picture, decode
+from relook.core.images import decode
+from relook.core.picture import Picture
 from relook.core.settings import ImageLimits
 
 LIMITS = ImageLimits()
@@ -180,9 +181,11 @@ def test_a_phones_200_megapixels_are_read_at_a_smaller_scale(
 ) -> None:
     data = encoded(Image.new("L", (16320, 12240), 99), "JPEG")
     bound, seen = Image.MAX_IMAGE_PIXELS, []
-    reduced = images._reduced
+    reduced = plain._reduced
     monkeypatch.setattr(
-        images, "_reduced", lambda *args: seen.append(Image.MAX_IMAGE_PIXELS) or reduced(*args)
+        plain,
+        "_reduced",
+        lambda *args: seen.append(Image.MAX_IMAGE_PIXELS) or reduced(*args),
     )
 
     picture = decode(data, 224)

@@ -55,7 +55,9 @@ def test_every_tool_tells_what_it_takes_and_gives(server: RelookServer) -> None:
     tools = asyncio.run(run())
     assert [one.name for one in tools] == [
         "list_libraries", "library_info", "search", "similar", "show_images", "begin_session",
-        "look_again", "show_session", "undo", "list_sessions", "explain", "ask",
+        "look_again", "show_session", "undo", "redo", "list_sessions", "explain",
+        "list_concepts", "save_concept", "show_concept", "change_concept", "merge_concepts",
+        "delete_concept", "ask",
     ]  # fmt: skip
     for one in tools:
         assert len(one.description) > 40
@@ -164,6 +166,7 @@ def test_similar_leaves_out_the_image_itself(server: RelookServer, folder: Path)
         ("look_again", {"session_id": "nope"}, "no_session"),
         ("show_session", {"session_id": "nope"}, "no_session"),
         ("undo", {"session_id": "nope"}, "no_session"),
+        ("redo", {"session_id": "nope"}, "no_session"),
         ("explain", {"session_id": "nope", "image_id": 1}, "no_session"),
         ("explain", {"session_id": "nope"}, "bad_request"),
         ("ask", {}, "bad_example"),
@@ -278,6 +281,8 @@ def test_a_session_from_its_first_page_to_why(folder: Path) -> None:
         undone = call(server, "undo", session_id=session_id)
         assert values(undone)["round"] == 0
         assert "back on round 0" in undone.content[0].text
+        assert values(call(server, "redo", session_id=session_id))["round"] == 1
+        call(server, "undo", session_id=session_id)
         resource = json.loads(
             asyncio.run(_read(server, f"relook://libraries/library/sessions/{session_id}"))
         )

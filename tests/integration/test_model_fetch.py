@@ -99,6 +99,33 @@ def test_the_next_run_goes_on_too(hub: Hub, run: Run, monkeypatch: pytest.Monkey
     assert hub.n_sent[name] == len(hub.files[name])
 
 
+def test_a_range_that_is_refused_begins_anew(
+    hub: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """416, as of a server that has another file there for a while."""
+    monkeypatch.setattr(download, "Retries", lambda *_, **__: Retries(3, 0.0))
+    name = "onnx/vision_model.onnx"
+    hub.breaks_at[name] = [300_000]
+    hub.refused[name] = 1
+    folder = Path(run("model", "fetch", "onnx:org/model")["folder"])
+    assert (folder / name).read_bytes() == hub.files[name]
+    assert hub.n_sent[name] == 300_000 + len(hub.files[name])
+
+
+def test_halves_of_two_versions_never_meet(hub: Hub, run: Run) -> None:
+    """The file's ETag is another one after the line was cut: what is there does not count."""
+    name = "onnx/vision_model.onnx"
+    hub.lies[name] = bytes(reversed(hub.files[name]))
+    hub.breaks_at[name] = [300_000, 0]
+    with pytest.MonkeyPatch.context() as impatient:
+        impatient.setattr(download, "Retries", lambda *_, **__: Retries(0, 0.0))
+        assert run("model", "fetch", "onnx:org/model", code=1)["error"]["code"] == "unreachable"
+    hub.lies.clear()
+    folder = Path(run("model", "fetch", "onnx:org/model")["folder"])
+    assert (folder / name).read_bytes() == hub.files[name]
+    assert hub.n_sent[name] == 300_000 + len(hub.files[name])
+
+
 @pytest.mark.parametrize("name", ["onnx/vision_model.onnx", "config.json"])
 def test_another_content_than_stated_is_refused(hub: Hub, name: str) -> None:
     """In LFS by SHA-256, and else by Git's sum."""
@@ -124,6 +151,30 @@ def test_a_model_that_is_only_in_onnx_says_how_to_name_it(hub: Hub, run: Run) ->
     error = run("model", "fetch", "org/model", code=1)["error"]
     assert (error["code"], error["hint"]) == ("model_incomplete", "write onnx:org/model")
     assert not hub.n_sent
+
+
+def test_one_size_of_several_comes(hub: Hub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not taken for the other one."""
+    from relook.encoders import known_models
+
+    towers = ("vision_model.onnx", "text_model.onnx")
+    for name in towers:
+        data = hub.files.pop(f"onnx/{name}")
+        hub.files |= {f"onnx/{size}/{name}": data + size.encode() for size in ("s0", "s2")}
+    for path in [path for path in hub.files if path.endswith("_int8.onnx")]:
+        del hub.files[path]
+    del hub.files["onnx/model.onnx"]
+    error = run("model", "fetch", "onnx:org/model", code=1)["error"]
+    assert error["code"] == "no_size"
+    folder = Path(run("model", "fetch", "onnx:org/model?size=s2")["folder"])
+    assert {path.name for path in (folder / "onnx").iterdir()} == {"s2"}
+    known = {
+        size: known_models.KnownModel("B", 1, "English", None, "MIT", onnx=f"org/model?size={size}")
+        for size in ("s0", "s2")
+    }
+    monkeypatch.setattr(known_models, "KNOWN", known)
+    assert known_models.is_here(resolve(ModelSpec("s2")))
+    assert not known_models.is_here(resolve(ModelSpec("s0")))
 
 
 def test_a_variant_and_a_model_that_are_not_there(hub: Hub, run: Run) -> None:
@@ -155,7 +206,7 @@ def test_offline_what_is_here_is_enough(
 
 
 def test_a_branch_is_found_by_its_name(hub: Hub) -> None:
-    onnx_folder.fetch("org/model", "v2")
+    onnx_folder.fetch("org/model", {"revision": "v2"})
     assert onnx_folder.find("org/model", "v2").revision == COMMIT
     with pytest.raises(ModelError) as raised:
         onnx_folder.find("org/model")

@@ -78,6 +78,8 @@ def test_everything_that_is_missing_is_named_at_once(folder: Path) -> None:
         (["visual/model.onnx"], "textual/model.onnx"),
         (["textual/model.onnx", "visual/preprocess_cfg.json"], "visual/model.onnx"),
         (["text_model.onnx"], "vision_model.onnx"),
+        (["visual.onnx"], "text.onnx"),
+        (["onnx/model.onnx", "onnx/config.json"], "preprocessor_config.json"),
         (["visual/model.onnx", "textual/model.onnx"], "visual/preprocess_cfg.json"),
     ],
 )
@@ -96,7 +98,18 @@ def test_a_folder_of_another_kind_says_what_was_looked_for(
     assert f"hf:{checkpoint}" in error.hint
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "model.onnx").write_bytes(b"x")
-    assert "both towers in one" in refused(tmp_path).message
+    assert "has no config.json and no preprocessor_config.json" in refused(tmp_path).message
+
+
+def test_a_graph_of_one_tower_under_the_name_of_both(folder: Path) -> None:
+    """The hub has text models as `model.onnx`, too."""
+    (folder / "onnx" / "text_model.onnx").rename(folder / "onnx" / "model.onnx")
+    for path in (folder / "onnx").glob("*_model*.onnx"):
+        path.unlink()
+    error = refused(folder)
+    assert error.code == "unknown_inputs"
+    assert "input_ids" in error.message
+    assert "of both towers in one graph, one is missing" in error.message
 
 
 def test_variants_that_are_not_there(folder: Path) -> None:

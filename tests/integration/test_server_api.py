@@ -169,8 +169,12 @@ def test_judge_look_again_undo_branch(server: Running) -> None:
     branch = client.again("library", session_id, strategy="none")
     assert (branch["round"]["number"], branch["round"]["parent"]) == (2, 0)
     undone = client.undo("library", session_id)
-    assert undone["told"] == "back on round 0"
-    assert [row["number"] for row in undone["session"]["rounds"]] == [0, 1]
+    assert undone["told"] == "back on round 0; round 2 is kept"
+    assert [row["number"] for row in undone["session"]["rounds"]] == [0, 1, 2]
+    redone = client.redo("library", session_id)
+    assert (redone["told"], redone["session"]["current_round"]) == ("on round 2 again", 2)
+    refused = server.post(f"/sessions/{session_id}/redo")
+    assert refused.json()["error"]["code"] == "nothing_to_redo"
     client.delete_session("library", session_id)
     assert client.sessions("library") == []
     with pytest.raises(NotFoundError, match="no session"):

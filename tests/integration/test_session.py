@@ -18,6 +18,7 @@ import relook.feedback.strategies
 from relook.app.models import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
+from relook.learning.attentive import Attentive, Size, write_afs
 from relook.search.explain import influence
 from relook.testing.fakes import ColourEncoder, patched
 
@@ -52,7 +53,7 @@ def test_undo_takes_marks_then_the_page(library: relook.Library) -> None:
     session.judge(before[0], relevant=False)
     session.undo()
     assert len(session.judgements) == 1
-    assert session.undo() == "back on round 0"
+    assert session.undo() == "back on round 0; round 1 is kept"
     assert session.page == first
     assert [one.image_id for one in session.judgements] == [first[0].image_id], "it waits again"
     assert ids(session.again("rocchio")) == before
@@ -107,13 +108,64 @@ def test_a_branch_keeps_the_marks_it_grew_from(library: relook.Library) -> None:
     assert [one.image_id for one in session.judgements] == [2]
 
 
-def test_undo_never_removes_a_round_that_others_grew_from(library: relook.Library) -> None:
+def test_undo_never_removes_a_round(library: relook.Library) -> None:
     session = library.look("red", limit=1)
+    session.judge(2, relevant=True)
     session.again("none", limit=1)
     session.again("none", limit=1)
     session.go(1)
-    assert "kept" in session.undo()
+    assert session.undo() == "back on round 0; round 1 is kept"
     assert [row.number for row in session.rounds] == [0, 1, 2]
+    session.judge(2, relevant=False)  # the mark that waits again, and not the round's own
+    session.go(1)
+    assert [mark.relevant for mark in session.judgements] == [True]
+
+
+def test_redo_makes_every_step_again_in_any_process(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    session.judge(2, relevant=True, box=CORNER, caption="blue", weight=2.0)
+    session.judge(4, relevant=False)
+    page = session.again("rocchio")
+    session.judge(page[0], relevant=True)
+    steps: list[tuple[int, list[int]]] = []
+
+    def stands(at: object) -> tuple[int, list[tuple[int, bool, float]]]:
+        there = library.session(session.session_id)
+        marks = [(one.image_id, one.relevant, one.weight) for one in there.judgements]
+        return there.row.current_round, marks
+
+    for _ in range(4):  # the mark, the page, both marks of the page before
+        steps.append(stands(session))  # type: ignore[arg-type]
+        session.undo()
+    assert stands(session) == (0, [])
+    for before in reversed(steps):
+        library.session(session.session_id).redo()
+        assert stands(session) == before
+    assert [hit.image_id for hit in session.page] == ids(page)
+    box = next(mark for mark in session.judgements if mark.box)
+    assert (box.box, box.caption, box.crop is not None) == (CORNER, "blue", True)
+    assert len(session.all_judgements) == 3, "what waited meanwhile is not there twice"
+    with pytest.raises(InputError) as caught:
+        session.redo()
+    assert caught.value.code == "nothing_to_redo"
+
+
+def test_another_step_ends_what_could_be_made_again(library: relook.Library) -> None:
+    session = library.look("red", limit=2)
+    session.judge(2, relevant=True)
+    session.again("rocchio")
+    session.undo()
+    session.judge(4, relevant=True)
+    with pytest.raises(InputError, match="others were made since") as caught:
+        session.redo()
+    assert caught.value.code == "nothing_to_redo"
+    assert [row.number for row in session.rounds] == [0, 1]
+    session.undo()
+    assert session.redo() == "image 4 is relevant again"
+    with pytest.raises(InputError):
+        session.redo()  # the older step belonged to how the session stood before
+    session.delete()
+    assert library.files.catalog.ask("SELECT count(*) FROM undone_steps") == [(0,)]
 
 
 def test_the_last_word_on_a_picture_counts(library: relook.Library) -> None:
@@ -209,6 +261,8 @@ def test_a_box_needs_the_picture_file(library: relook.Library, pictures: Path) -
 @pytest.mark.parametrize("strategy", relook.feedback.strategies.STRATEGIES)
 def test_every_strategy_takes_any_judgements(library: relook.Library, strategy: str) -> None:
     """None at all, only irrelevant ones, contradictory captions, and a hundred of them."""
+    weights = Attentive(16, Size(8, 2, 1))
+    write_afs(weights, ColourEncoder().fingerprint, {}, library.folder / "afs.onnx")
     session = library.look("red", limit=2)
     assert len(session.again(strategy)) == 2
     session.go(0)

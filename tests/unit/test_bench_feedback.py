@@ -1,11 +1,12 @@
 """The simulated users do what they say, and the report adds up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from relook.bench.arms import compare
+from relook.bench.arms import compare, oracle
 from relook.bench.query_files import Caption, Wanted, known_items, positions, read_concepts
 from relook.bench.simulate import Gallery, Protocol, Task, play
 from relook.core.errors import InputError
@@ -59,6 +60,43 @@ def test_pages_never_repeat_and_without_feedback_follow_the_first_ranking() -> N
     expected = images.rank(scorer, np.zeros(0, np.int64), 28)
     np.testing.assert_array_equal(trace.shown, expected)
     np.testing.assert_allclose(trace.seconds, 1.8 * np.arange(1, 29), rtol=1e-5)
+
+
+def test_what_fits_and_is_not_marked_stays_and_is_found_once() -> None:
+    """Two alike pictures fit better than the one that is marked: they are there again."""
+    tiles = unit(np.random.default_rng(1).normal(size=(60, 1, 64)))
+    tiles[:3, 0] = unit(np.eye(64, dtype=np.float32)[:1] + tiles[:3, 0] * 0.1)
+    template = Evidence(np.zeros(64, np.float32), background=tiles[10:, 0])
+    images = Gallery(tiles, template)
+    wanted = Task("thing", tiles[0, 0], np.array([0, 1, 2]))
+    how = Protocol(page=4, rounds=2, marks=1, positives_only=True)
+    fit = STRATEGIES["rocchio"]
+    stays = play(images, wanted, 0, fit, how)
+    first, second = stays.shown[stays.pages == 0], stays.shown[stays.pages == 1]
+    marked = first[np.isin(first, [0, 1, 2])][0]
+    assert set(second) & {0, 1, 2} == {0, 1, 2} - {int(marked)}
+    assert stays.is_new.sum() == len(set(stays.shown.tolist())) == 6
+    leaves = play(images, wanted, 0, fit, replace(how, keep_fitting=False))
+    assert len(set(leaves.shown.tolist())) == 8
+    report = compare(images, [wanted], {"rocchio": fit}, how)["rocchio"]
+    assert (report.second, report.second_none) == (0.5, 0.5)
+    assert report.found == 1.0
+
+
+def test_the_oracle_knows_all_relevant_images_and_no_arm_finds_more() -> None:
+    rng = np.random.default_rng(3)
+    centre = unit(rng.normal(size=16))
+    tiles = unit(rng.normal(size=(200, 1, 16)))
+    tiles[:20, 0] = unit(centre + 0.2 * tiles[:20, 0])
+    template = Evidence(np.zeros(16, np.float32), background=tiles[100:, 0])
+    images = Gallery(tiles, template)
+    wanted = Task("thing", unit(rng.normal(size=16)), np.arange(20))
+    how = Protocol(page=10, rounds=3)
+    assert oracle(images, wanted, 0, how) == 1.0  # the last two pages hold all twenty
+    report = compare(images, [wanted], {"auto": STRATEGIES["auto"]}, how)["auto"]
+    assert report.oracle_gain == pytest.approx(1.0 - report.found_none)
+    assert report.share_of_oracle == pytest.approx(report.found_gain.mean / report.oracle_gain)
+    assert 0.0 <= report.first_tail <= 1.0
 
 
 def test_a_collection_smaller_than_the_pages_ends() -> None:

@@ -11,8 +11,10 @@ import skimage
 from PIL import Image
 
 from relook.core.errors import ModelError
+from relook.core.settings import EncoderSettings
 from relook.encoders import builtin
 from relook.encoders.builtin import BuiltinEncoder
+from relook.encoders.spec import ModelSpec
 from relook.testing import solid
 
 FOLDER = Path(builtin.__file__).with_name("builtin_model")
@@ -32,7 +34,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 def told(raised: pytest.ExceptionInfo[ModelError]) -> tuple[str, str]:
-    assert raised.value.hint == "install relook again: the wheel carries the model"
+    assert raised.value.hint.startswith("copy the whole folder again, or train it anew")
     return raised.value.code, raised.value.message
 
 
@@ -45,10 +47,65 @@ def test_the_shipped_files_are_those_that_were_recorded() -> None:
     BuiltinEncoder().verify()
 
 
-def test_a_folder_without_a_model(tmp_path: Path) -> None:
+def test_a_package_without_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtin, "_FOLDER", tmp_path)
     with pytest.raises(ModelError) as raised:
-        BuiltinEncoder(tmp_path)
-    assert told(raised) == ("model_missing", f"the built-in encoder's files are not in {tmp_path}")
+        BuiltinEncoder()
+    assert raised.value.message == f"the built-in encoder's files are not in {tmp_path}"
+    assert raised.value.hint == "install relook again: the wheel carries the model"
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        ([], "name the folder that training/train.py --quick wrote (its --target)"),
+        (["config.json", "model.safetensors"], "another kind: write hf:{folder}"),
+        (["config.json", "onnx/vision_model.onnx"], "another kind: write onnx:{folder}"),
+    ],
+)
+def test_a_folder_of_another_kind(files: list[str], hint: str, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ModelError) as raised:
+        opened(tmp_path)
+    assert raised.value.code == "model_missing"
+    assert f"{tmp_path} is no model of this kind: it has no model.json" in raised.value.message
+    assert raised.value.hint.endswith(hint.format(folder=tmp_path))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as raised:
+        opened(tmp_path / "none")
+    assert raised.value.message == f"there is no folder {tmp_path / 'none'}"
+    assert "relook index --encoder builtin:FOLDER" in raised.value.hint
+
+
+def opened(folder: Path) -> BuiltinEncoder:
+    return BuiltinEncoder.open(ModelSpec("builtin", str(folder)), EncoderSettings())
+
+
+def test_a_folder_is_checked_before_a_library_is_made_for_it(copied: Path) -> None:
+    encoder = opened(copied)
+    encoder.load()
+    assert encoder.spec == f"builtin:{copied}"
+    card = json.loads((copied / "model.json").read_text())
+    changes = [
+        ({"dim": 383}, "image.onnx"),
+        ({"tiles": card["tiles"][:5]}, "image.onnx"),
+        ({"sha256": {**card["sha256"], "text.onnx": "0"}}, "text.onnx"),
+    ]
+    for change, name in changes:
+        (copied / "model.json").write_text(json.dumps(card | change))
+        with pytest.raises(ModelError) as raised:
+            opened(copied).load()
+        code, message = told(raised)
+        assert (code, message.split()[0]) == ("model_changed", name)
+
+
+def test_the_shipped_model_in_a_folder_has_the_same_vectors(copied: Path) -> None:
+    assert opened(copied).fingerprint == BuiltinEncoder().fingerprint
+    assert BuiltinEncoder().spec == "builtin"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({"tiles": [[0, 0, 1]]})])
@@ -70,7 +127,7 @@ def test_a_missing_file_is_named(copied: Path, name: str) -> None:
         encode_both(encoder)
     code, message = told(raised)
     assert code == "model_missing"
-    assert message.startswith(f"cannot load {name} of the built-in encoder")
+    assert message.startswith(f"cannot load {name} of the model in {copied}")
 
 
 @pytest.mark.parametrize("name", ["image.onnx", "text.onnx", "tokenizer.json"])
@@ -80,7 +137,7 @@ def test_a_changed_file_is_named(copied: Path, name: str) -> None:
     encoder = BuiltinEncoder(copied)
     with pytest.raises(ModelError) as raised:
         encoder.verify()
-    expected = f"{name} of the built-in encoder is not the file that was shipped"
+    expected = f"{name} of the model in {copied} is not the file that was recorded"
     assert told(raised) == ("model_changed", expected)
     with pytest.raises(ModelError):
         encode_both(encoder)
@@ -115,6 +172,14 @@ def test_words_behind_the_longest_text_are_counted_and_change_nothing() -> None:
     assert encoder.n_tokens_cut(longer) == 3
     first, second = encoder.encode_texts([exactly, longer])
     assert np.abs(first - second).max() < 1e-4
+
+
+def test_capitals_do_not_change_what_is_found_and_a_plural_hardly() -> None:
+    words = ["bicycle", "Bicycle", "BICYCLE", "bicycles", "motorcycle", "tree", "wheel"]
+    vectors = BuiltinEncoder().encode_texts(words)
+    likeness = vectors @ vectors[0]
+    assert likeness[1:3].min() > 0.9999
+    assert likeness[3] > likeness[4:].max() + 0.05
 
 
 def test_a_processor_does_not_change_what_is_seen() -> None:

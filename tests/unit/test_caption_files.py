@@ -52,6 +52,42 @@ def test_a_token_file_and_its_split_file(file: Path, tmp_path: Path) -> None:
     assert read_captions(file, str(split)) == [Caption("2.jpg", "A dog .")]
 
 
+def test_csv_and_json_lines_as_sidecar_files_have_them(file: Path) -> None:
+    read = [
+        Caption("1.jpg", "a child, a dog"),
+        Caption("1.jpg", "two\nlines"),
+        Caption("2.jpg", "x"),
+    ]
+    file.write_text(
+        'split,"path",caption\ntrain,a/1.jpg,"a child, a dog"\n'
+        'test,1.jpg,"two\nlines"\ntrain,2.jpg,x\n'
+    )
+    assert read_captions(file) == read
+    assert read_captions(file, "train") == [read[0], read[2]]
+    rows = [
+        {"image": "a/1.jpg", "captions": ["a child, a dog", "two\nlines"], "split": "train"},
+        {"path": "2.jpg", "caption": "x", "rating": 3},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert read_captions(file) == read
+    file.write_text(json.dumps(rows[1]))
+    assert read_captions(file) == read[2:]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("path,caption\n1.jpg,a\n2.jpg\n", 3), ('{"path": "1.jpg"}\n', 1),
+        ('{"path": 1, "caption": ""}', 1),
+        ('{"path": "1.jpg", "caption": "a"}\n{torn', 2), ("path,text\n1.jpg,a\n", 2),
+    ],
+)  # fmt: skip
+def test_a_row_without_a_caption_is_named(file: Path, text: str, line: int) -> None:
+    file.write_text(text)
+    with pytest.raises(MetadataError, match=f"line {line} is not a caption"):
+        read_captions(file)
+
+
 def test_a_hash_in_a_name_of_another_layout_stays(file: Path) -> None:
     file.write_text("dev\tphoto#2\ta hill\n")
     assert read_captions(file, "dev") == [Caption("photo#2", "a hill")]

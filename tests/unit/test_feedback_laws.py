@@ -23,6 +23,13 @@ def vectors(rng: np.random.Generator, n: int) -> Floats:
     return unit(rng.normal(size=(n, DIM)))
 
 
+def attend(query: Floats, read: Floats, is_text: np.ndarray, weights: np.ndarray) -> tuple:
+    """A summariser without weights: attention by cosine, and what it attends to."""
+    attention = np.exp(read @ query) * weights * (1 + is_text)
+    attention /= attention.sum()
+    return unit(attention @ read), attention.astype(np.float32)
+
+
 def evidence(seed: int, n_relevant: int, n_irrelevant: int) -> Evidence:
     """Clicks and boxes, some with captions, over a background."""
     rng = np.random.default_rng(seed)
@@ -50,6 +57,7 @@ def evidence(seed: int, n_relevant: int, n_irrelevant: int) -> Evidence:
         tile_weight=0.94,
         background=background,
         phrasings=vectors(rng, 7),
+        summariser=attend,
     )
 
 

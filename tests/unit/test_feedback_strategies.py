@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from relook.core.vectors import unit
+from relook.core.errors import NotFoundError
+from relook.core.vectors import Floats, unit
 from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.directions import covariance, whiten
 from relook.feedback.judged import Evidence, Judged
@@ -13,10 +14,11 @@ from relook.feedback.rocchio import (
     RegionOptions,
     RocchioOptions,
     caption_rocchio,
-    prf,
     region,
     rocchio,
 )
+from relook.feedback.scorer import LinearScorer
+from relook.feedback.summaries import AfsOptions, afs, grf, prf
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 
@@ -83,6 +85,88 @@ def test_prf_weighs_the_first_page_by_a_softmax() -> None:
     high = 1 / (1 + np.exp(-1 / 0.05))
     toward, away = unit(np.array([high, 1 - high, 0])), unit(np.array([1 - high, high, 0]))
     np.testing.assert_allclose(scorer.vector, unit(0.8 * X + 0.1 * toward - 0.1 * away), atol=1e-5)
+
+
+def test_grf_weighs_captions_and_keeps_their_lengths() -> None:
+    said = np.stack([X, Y, np.zeros(3, np.float32)])  # the third picture has no words
+    scorer = grf(Evidence(X, first_page=np.stack([Z, Z, Z]), first_captions=said))
+    high = 1 / (1 + np.exp(-1 / 0.05))
+    toward, away = np.array([high, 1 - high, 0]), np.array([1 - high, high, 0])
+    np.testing.assert_allclose(scorer.vector, unit(0.8 * X + 0.1 * toward - 0.1 * away), atol=1e-5)
+    np.testing.assert_allclose(grf(Evidence(X, first_page=np.stack([Z]))).vector, X, atol=1e-6)
+
+
+class Summariser:
+    """Says Z, looks at what it reads in given shares, and keeps what it was given."""
+
+    def __init__(self, *attention: float) -> None:
+        self.attention = np.array(attention, np.float32)
+        self.read: list[list[float]] = []
+
+    def __call__(
+        self, query: Floats, vectors: Floats, is_text: np.ndarray, weights: np.ndarray
+    ) -> tuple[Floats, Floats]:
+        np.testing.assert_array_equal(query, X)
+        self.read = vectors.tolist()
+        self.is_text, self.weights = is_text.tolist(), weights.tolist()
+        return Z, self.attention
+
+
+def by_name(scorer: LinearScorer) -> dict[str, list[float]]:
+    return {part.name: (part.vector * scorer.norm).round(6).tolist() for part in scorer.parts}
+
+
+def test_afs_reads_the_first_page_and_leaves_what_it_little_regards() -> None:
+    tiles = (np.stack([X, Y]), np.stack([Y, Y]), np.stack([Z, Z]))
+    reads = Summariser(0.05, 0.15, 0.5, 0.1, 0.05, 0.15)  # two pictures' tiles, two captions
+    evidence = Evidence(
+        X, first_page=np.stack([t[0] for t in tiles]), first_tiles=tiles,
+        first_captions=np.stack([Y, X, X]), summariser=reads,
+    )  # fmt: skip
+    scorer = afs(evidence, AfsOptions(depth=2))
+    assert reads.read == [*tiles[0].tolist(), *tiles[1].tolist(), Y.tolist(), X.tolist()]
+    assert reads.is_text == [False] * 4 + [True] * 2
+    assert reads.weights == [1] * 6
+    pictures = np.exp(-np.array([0.2, 0.6]) / 0.05)
+    captions = np.exp(-np.array([0.05, 0.15]) / 0.05)
+    first, second = pictures / pictures.sum(), captions / captions.sum()
+    away = unit(first @ np.stack([X, Y]) + second @ np.stack([Y, X]))
+    parts = by_name(scorer)
+    assert list(parts) == ["query", "summary of the first page", "first page, little regarded"]
+    assert parts["summary of the first page"] == pytest.approx([0, 0, 0.1])
+    assert parts["first page, little regarded"] == pytest.approx((-0.1 * away).tolist(), abs=1e-5)
+    np.testing.assert_allclose(scorer.vector, unit(0.8 * X + 0.1 * Z - 0.1 * away), atol=1e-5)
+
+
+def test_afs_reads_what_was_marked_relevant_instead_of_the_page() -> None:
+    reads = Summariser(0.2, 0.3, 0.5)
+    marked = (
+        click(0, 1, Y, weight=2.0, caption=X), click(1, -1, Z), click(2, 1, Z),
+        click(3, -1, Y, weight=3.0),
+    )  # fmt: skip
+    scorer = afs(Evidence(X, marked, first_page=np.stack([X, X]), summariser=reads))
+    assert reads.read == [Y.tolist(), Z.tolist(), X.tolist()]
+    assert (reads.is_text, reads.weights) == ([False, False, True], [2, 1, 2])
+    parts = by_name(scorer)
+    assert parts == {
+        "query": pytest.approx([0.8, 0, 0]),
+        "summary of relevant": pytest.approx([0, 0, 0.1]),
+        "irrelevant 1": pytest.approx([0, 0, -0.025]),
+        "irrelevant 3": pytest.approx([0, -0.075, 0]),
+    }
+
+
+def test_afs_of_what_is_irrelevant_alone_still_reads_the_page() -> None:
+    reads = Summariser(1.0)
+    judged = Evidence(X, (click(0, -1, Y),), first_page=X[None], summariser=reads)
+    assert list(by_name(afs(judged))) == ["query", "summary of the first page", "irrelevant 0"]
+    assert reads.read == [X.tolist()]
+
+
+def test_afs_without_weights_says_what_to_run() -> None:
+    with pytest.raises(NotFoundError, match="no trained weights") as raised:
+        afs(Evidence(X))
+    assert (raised.value.code, "relook train afs" in raised.value.hint) == ("no_afs", True)
 
 
 def test_bayes_is_the_prior_times_each_comparison() -> None:

@@ -1,7 +1,9 @@
 """The one-line query language: what each line means, and which lines mean nothing."""
 
 import contextlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from relook.core.errors import RelookError
 from relook.core.types import Box, Part
 from relook.search.grammar import parse_query
 
+# The page's tests read them, too.
+LINES = json.loads((Path(__file__).parents[1] / "query_lines.json").read_text("utf-8"))
 POOL, TOP = Path("pool.jpg"), Box(0, 0, 1, 0.5)
 
 
@@ -30,6 +34,9 @@ POOL, TOP = Path("pool.jpg"), Box(0, 0, 1, 0.5)
         ("image:pool.jpg + at night", [Part(image=POOL), Part("at night")]),
         ("image:pool.jpg@0.1,0.2,0.6,0.9", [Part(image=POOL, box=Box(0.1, 0.2, 0.6, 0.9))]),
         ("0.5:image:my pool.jpg", [Part(image=Path("my pool.jpg"), weight=0.5)]),
+        ("image:a -b.jpg - people -cats", [Part(image=Path("a -b.jpg")), Part("people", weight=-1),
+                                           Part("cats", weight=-1)]),
+        ("dog + -people", [Part("dog"), Part("people", weight=-1)]),
         ("id:42", [Part(image_id=42)]),
         ("dog - id:42@0,0,1,.5", [Part("dog"), Part(image_id=42, box=TOP, weight=-1)]),
         ("id:card", [Part("id:card")]),
@@ -41,12 +48,18 @@ def test_a_line_is_read_into_its_parts(line: str, parts: list[Part]) -> None:
     assert list(parse_query(line).parts) == parts
 
 
+@pytest.mark.parametrize(("line", "parts"), LINES)
+def test_the_command_line_reads_what_the_page_reads(line: str, parts: list[dict[str, Any]]) -> None:
+    assert list(parse_query(line).parts) == [Part(**part) for part in parts]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
         ("", "empty_query"),
         (" \t\n ", "empty_query"),
         ("- people", "only_negative"),
+        ("-people", "only_negative"),
         ("-", "bad_part"),
         ("dog +", "bad_part"),
         ("dog + - people", "bad_part"),

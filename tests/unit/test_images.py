@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from relook.core.errors import ImageError
-from relook.core.images import content_hash, decode, dhash, load, read_bytes
+from relook.core.images import content_hash, decode, dhash, load
 from relook.core.settings import ImageLimits
+from relook.core.sources import read_file
 from relook.core.types import Box
 from relook.testing import noise, solid
 
@@ -227,7 +228,7 @@ def test_reading_says_why_not(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, code in codes.items():
         with pytest.raises(ImageError) as raised:
-            read_bytes(f"{tmp_path}/{name}", ImageLimits(max_file_bytes=99))
+            read_file(f"{tmp_path}/{name}", ImageLimits(max_file_bytes=99))
         assert (name, raised.value.code) == (name, code)
 
 

@@ -279,7 +279,7 @@ def test_a_marked_folder_is_decoded_apart(tmp_path: Path, monkeypatch: pytest.Mo
     assert limits_at(own / "link.png").isolate
     assert limits_at("a\0b") == ImageLimits()
     real = isolation.decode_isolated
-    monkeypatch.setattr(isolation, "decode_isolated", lambda *a: (seen.append(1), real(*a))[1])
+    monkeypatch.setattr(images, "decode_isolated", lambda *a: (seen.append(1), real(*a))[1])
     load(own / "a.png")
     assert seen == []
     load(theirs / "a.png")

@@ -51,6 +51,19 @@ def test_a_library_keeps_the_form_that_it_was_made_with(monkeypatch: pytest.Monk
     assert resolve(ModelSpec("siglip2-base"), other).kind == "hf"
 
 
+def test_sizes_of_one_repository_are_models_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed(monkeypatch, "onnx")
+    small, large = (resolve(ModelSpec(f"mobileclip2-s{n}")) for n in (0, 2))
+    assert (small.model, small.options["size"]) == (large.model, "s0")
+    assert resolve(ModelSpec("mobileclip2-s2"), small) == large
+    assert languages_of(f"{small}&tiles=none") == "English"
+    assert languages_of(f"onnx:{small.model}?size=l14") == ""
+    tiled = ModelSpec.parse("mobileclip2-s0?tiles=none")
+    assert str(resolve(tiled)) == f"onnx:{small.model}?size=s0&tiles=none"
+
+
 def test_other_specs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     for text in ("builtin", "hf:org/name", "siglip2-base:odd"):
@@ -110,7 +123,9 @@ def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     siglip = models["siglip2-base"]
     assert (siglip["languages"], siglip["here"]) == ("109 languages", "")
     assert siglip["encoder"].startswith("onnx:")
-    assert models["siglip2-large"]["encoder"] == ""  # has no form that runs without torch
+    mobile = models["mobileclip2-s2"]
+    assert mobile["encoder"] == "onnx:plhery/mobileclip2-onnx?size=s2"
+    assert mobile["source"].endswith("mobileclip2_s2.jsonl")
     assert main(["model", "list"]) == 0
     told = capsys.readouterr().out
-    assert all(name in told for name in KNOWN)
+    assert all(f" {name} " in told for name in KNOWN)  # none is cut at 80 columns

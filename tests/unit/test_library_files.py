@@ -17,13 +17,14 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.picture_paths import printable
 from relook.core.types import WHOLE, Box
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import FORMAT_VERSION, Manifest
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.vector_file import VectorFile
 
 PRINT = Fingerprint("colour", "1", "none", "none", 4, "float32")
@@ -358,7 +359,7 @@ def test_odd_bytes_of_a_path_become_one_mark_each() -> None:
 
 
 def test_text_is_printable_in_an_old_locale() -> None:
-    code = r"from relook.library.records import printable; print(ascii(printable('\xc9\udcff')))"
+    code = r"from relook.core.picture_paths import printable; print(ascii(printable('\xc9\udcff')))"
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)

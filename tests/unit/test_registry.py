@@ -143,7 +143,7 @@ def test_every_adapter_of_ours_opens_itself_and_declares_its_facts(family: Regis
 
 def test_what_stays_here_is_declared_so() -> None:
     stays = {name for name in PROVIDERS.builtin if not PROVIDERS.fact(name, "remote", True)}
-    assert stays == {"library", "replay"}
+    assert stays == {"library", "replay", "saved"}
     stays = {name for name in ANSWERERS.builtin if not ANSWERERS.fact(name, "remote", True)}
     assert stays == {"evidence-only", "hf"}
 

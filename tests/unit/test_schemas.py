@@ -26,8 +26,8 @@ from relook.core.json_form import (
     Without,
 )
 from relook.core.json_writer import to_json
+from relook.core.picture_paths import printable
 from relook.core.types import Box
-from relook.library.records import printable
 from relook.serving.requests import AskRequest, PartRequest, SearchRequest
 from relook.serving.schemas import Checked, answer_model
 

@@ -18,7 +18,6 @@ from relook.app.finder import least_similarity, library_finder
 from relook.core import sources
 from relook.core.config_file import Config
 from relook.core.errors import ImageError, InputError, NotFoundError
-from relook.core.images import read_bytes
 from relook.core.secret import Secret
 from relook.core.settings import (
     AskSettings,
@@ -28,6 +27,7 @@ from relook.core.settings import (
     ModelSettings,
     WebLimits,
 )
+from relook.core.sources import read_file
 from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote
@@ -353,7 +353,7 @@ def subject_of(picture: Picture, library: AskedLibrary | None, web: WebLimits) -
     if not os.path.lexists(path):
         raise NotFoundError("no_file", f"there is no {path}", "check the path")
     try:
-        return Subject.of(read_bytes(path), name=path.name, limits=limits_at(path))
+        return Subject.of(read_file(path), name=path.name, limits=limits_at(path))
     except ImageError as error:
         raise ImageError(error.code, f"{path}: {error.message}", error.hint) from error
 

@@ -38,6 +38,7 @@ from relook.library.records import ImageRecord
 from relook.library.report import IndexReport
 from relook.library.session_table import SessionTable
 from relook.library.session_values import SessionRow
+from relook.search.concepts import Concepts
 from relook.search.engine import Engine
 from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import parse_query, whole_query
@@ -258,8 +259,8 @@ class Library:
             only: `where`, `path` and `away`, as for `search`.
         """
         if isinstance(image, int):
-            where, path, away = only.get("where") or {}, only.get("path"), only.get("away", False)
-            others = Filter(where, path, frozenset([image]), away=away)
+            where, without = only.pop("where", None) or {}, frozenset([image])
+            others = Filter(where, without=without, **only)
             return self.engine.search(Query((Part(image_id=image),)), limit, others)
         return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
 
@@ -292,18 +293,12 @@ class Library:
         parsed = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path)
-        begun = start(
-            self.engine, self._session_table, parsed, limit, caption, name, only, instruction
-        )
+        how = (limit, caption, name, only, instruction)
+        begun = start(self.engine, self._session_table, parsed, *how)
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
-        """A session begun before, in this process or another; NotFoundError `no_session`.
-
-        Args:
-            session_id: Its id.
-            captions: Whether boxes get a suggested caption.
-        """
+        """A session begun before; boxes get captions if `captions`; NotFoundError `no_session`."""
         caption = self._captions.or_nothing if captions else None
         return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
 
@@ -325,6 +320,11 @@ class Library:
             self.engine, self._session_table, expanded(file), self.session_limits
         )
         return self.session(session_id), notes
+
+    @property
+    def concepts(self) -> Concepts:
+        """What sessions learnt, under names, for any query (`@name + snow`)."""
+        return Concepts(self.engine)
 
     @property
     def _session_table(self) -> SessionTable:

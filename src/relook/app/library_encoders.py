@@ -9,7 +9,7 @@ from pathlib import Path
 from relook import encoders
 from relook.app.models import make_encoder
 from relook.core.converter import JsonValue
-from relook.core.errors import EncoderMismatchError
+from relook.core.errors import EncoderMismatchError, ModelError
 from relook.core.settings import EncoderSettings
 from relook.encoders import ENCODERS, Encoder
 from relook.encoders.known_models import resolve
@@ -134,12 +134,15 @@ class UpgradeOffer(JsonValue):
 def upgrade_offer(files: LibraryFiles) -> UpgradeOffer | None:
     """What there is to say of an upgrade to the encoder of this Relook; None where there is none.
 
-    Only for encoders that come with the package: to look at another takes loading it.
+    Only for the built-in encoder and models of its form: to look at another takes loading it.
     """
     manifest = files.manifest
     if ModelSpec.parse(manifest.encoder).kind != encoders.DEFAULT or manifest.store:
         return None
-    encoder = make_encoder(manifest.encoder, manifest.encoder)
+    try:
+        encoder = make_encoder(manifest.encoder, manifest.encoder)
+    except ModelError:  # of a folder that is not there any more; a search says so
+        return None
     try:
         fingerprint = encoder.fingerprint
     finally:

@@ -120,6 +120,7 @@ def upgrade(
         raise
     if files.manifest.fingerprint.digest == new.fingerprint.digest and not report.was_current:
         library.encoders.use(new)
+        report.n_concepts, report.n_concepts_unread = library.concepts.renewed()
     elif new is not encoder:
         new.close()
     return report

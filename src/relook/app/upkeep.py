@@ -23,6 +23,7 @@ from relook.library.files import LibraryFiles
 from relook.library.image_table import UNENCODED
 from relook.library.left_out import OtherFiles, others_of
 from relook.library.lock import WriterLock
+from relook.library.whereabouts import Absence
 from relook.stores.base import Store
 from relook.stores.exact import exact_search
 
@@ -97,23 +98,6 @@ _N_QUERIES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class AwayPlace(JsonValue):
-    """Pictures that are away for one reason.
-
-    Args:
-        place: The folder, archive, file or address.
-        reason: Why they cannot be reached ("is not there").
-        n: How many.
-    """
-
-    json_shape: ClassVar = JsonShape(name="Absence")
-
-    place: str
-    reason: str
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
 class LibraryFacts(JsonValue):
     """What a library holds; the object that `relook info --json` prints.
 
@@ -144,7 +128,7 @@ class LibraryFacts(JsonValue):
     n_images: int
     n_tiles: int
     n_away: int
-    away: tuple[AwayPlace, ...]
+    away: tuple[Absence, ...]
     n_skipped: int
     n_unencoded: int
     others: tuple[OtherFiles, ...]
@@ -171,7 +155,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         n_images=catalog.count("images"),
         n_tiles=catalog.n_tiles(),
         n_away=sum(absence.n for absence in absences),
-        away=tuple(AwayPlace(**absence.as_dict()) for absence in absences),
+        away=tuple(absences),
         n_skipped=catalog.count("skipped"),
         n_unencoded=catalog.count(f"images WHERE {UNENCODED}"),
         others=tuple(others_of(catalog.ask)),

@@ -8,7 +8,7 @@ average precision falls or rises by more than .02.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
-from relook.bench.simulate import Fit, Gallery, Protocol, Task, Trace, play
+from relook.bench.simulate import Fit, Gallery, Mark, Protocol, Task, Trace, play
 from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError
 from relook.core.vectors import Ints
+from relook.feedback.directions import image_pulls
+from relook.feedback.gate import AutoOptions
+from relook.feedback.judged import Evidence
+from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
 from relook.feedback.strategies import STRATEGIES
 
 MARGIN = 0.02
@@ -57,6 +61,12 @@ class ArmReport(JsonValue):
         ap_none, ap: Sequence average precision.
         harmed, helped: Shares of queries that lose or gain more than `MARGIN` of it.
         found_gain, ap_gain: Paired differences with 95% bootstrap intervals.
+        oracle_gain: Gain in `found` of the best linear step that knows all relevant images
+            beforehand: per query the best of several lengths along their whitened mean.
+        share_of_oracle: `found_gain` as a share of it.
+        first_tail: Share of the lower half of the first page that fits.
+        second_none, second: Share of the second page that fits, without and with feedback;
+            what stays in sight from the first page is on it.
         residual_ndcg_none, residual_ndcg: nDCG@10 of the final rankings over images that
             no arm has shown.
         found_at: `(images, none, arm)`: share found after so many images.
@@ -74,6 +84,11 @@ class ArmReport(JsonValue):
     helped: float
     found_gain: Interval
     ap_gain: Interval
+    oracle_gain: float
+    share_of_oracle: float
+    first_tail: float
+    second_none: float
+    second: float
     residual_ndcg_none: float
     residual_ndcg: float
     found_at: tuple[tuple[int, float, float], ...]
@@ -90,6 +105,8 @@ class _Arm:
     residual: Values
     found_at: Values  # [q, pages]
     found_by_s: Values  # [q, times]
+    tail: Values  # [q]
+    second: Values  # [q]
 
 
 def compare(
@@ -112,14 +129,15 @@ def compare(
         One report an arm, in the order given.
     """
     every: dict[str, Fit] = {"": STRATEGIES["none"], **arms}
-    kept: dict[str, list[tuple[float, float, float, Values, Values]]] = {n: [] for n in every}
-    first_hits = []
+    kept: dict[str, list[tuple[Any, ...]]] = {n: [] for n in every}
+    first_hits, best = [], []
     for number, task in enumerate(tasks):
         traces = {name: play(gallery, task, number, fit, protocol) for name, fit in every.items()}
         shown = np.unique(np.concatenate([trace.shown for trace in traces.values()]))
         for name, trace in traces.items():
             kept[name].append(_measure(gallery, task, trace, shown, protocol))
         hits = np.flatnonzero(np.isin(traces[""].shown, task.relevant))
+        best.append(oracle(gallery, task, number, protocol))
         first_hits.append(int(hits[0]) + 1 if len(hits) else 0)
         if progress is not None:
             progress(number + 1, len(tasks))
@@ -127,13 +145,49 @@ def compare(
         name: _Arm(*(np.array(v) for v in zip(*rows, strict=True))) for name, rows in kept.items()
     }
     groups = _groups(tasks, first_hits, measured[""].ap)
-    return {name: _report(name, measured[""], measured[name], groups, protocol) for name in arms}
+    gain = float(np.mean(np.array(best) - measured[""].found))
+    reports = {name: _report(name, measured[""], measured[name], groups, protocol) for name in arms}
+    return {
+        name: replace(
+            report,
+            oracle_gain=gain,
+            share_of_oracle=report.found_gain.mean / gain if gain > 0 else 0.0,
+        )
+        for name, report in reports.items()
+    }
+
+
+_STEPS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> float:
+    """What is found by the best linear step that knows all relevant images beforehand.
+
+    The step goes along their mean, whitened and centred as `auto` does it, with the best of
+    several lengths for this query; the first page is the query's own.
+    """
+    marks = [Mark(int(image), 1) for image in task.relevant]
+    evidence = gallery.evidence(task.query, marks, np.zeros(0, np.int64))
+    pulls = image_pulls(evidence, shrinkage=AutoOptions().shrinkage, caution=1e-9, irrelevant=0.0)
+    direction = pulls.directions(np.ones((1, len(marks)), np.bool_))[0]
+    found = []
+    for step in _STEPS:
+        moved = linear([Contribution("query", task.query + step * direction)])
+
+        def fit(known: Evidence, moved: LinearScorer = moved) -> Scorer:
+            return moved if known.items else STRATEGIES["none"](known)
+
+        trace = play(gallery, task, number, fit, replace(protocol, keep_fitting=False))
+        hits = np.isin(trace.shown, task.relevant)
+        found.append(found_share(hits, len(task.relevant), len(hits)))
+    return max(found)
 
 
 def _measure(
     gallery: Gallery, task: Task, trace: Trace, shown: Ints, protocol: Protocol
-) -> tuple[float, float, float, Values, Values]:
-    hits = np.isin(trace.shown, task.relevant)  # [s]
+) -> tuple[Any, ...]:
+    fitting = np.isin(trace.shown, task.relevant)  # [s]
+    hits = fitting & trace.is_new
     n_relevant = len(task.relevant)
     views = np.arange(1, protocol.rounds + 1) * protocol.page
     at = np.array([found_share(hits, n_relevant, int(n)) for n in views])
@@ -148,7 +202,13 @@ def _measure(
         residual,
         at,
         by_s,
+        _share(fitting[trace.pages == 0][protocol.page // 2 :]),
+        _share(fitting[trace.pages == 1]),
     )
+
+
+def _share(flags: NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
 
 
 def _times(protocol: Protocol) -> list[float]:
@@ -175,6 +235,11 @@ def _report(
         helped=float((change > MARGIN).mean()),
         found_gain=bootstrap(arm.found - none.found),
         ap_gain=bootstrap(change),
+        oracle_gain=0.0,
+        share_of_oracle=0.0,
+        first_tail=float(none.tail.mean()),
+        second_none=float(none.second.mean()),
+        second=float(arm.second.mean()),
         residual_ndcg_none=float(none.residual.mean()),
         residual_ndcg=float(arm.residual.mean()),
         found_at=tuple((n, float(a), float(b)) for n, (a, b) in zip(views, pairs, strict=True)),

@@ -28,8 +28,8 @@ from typing import Annotated
 from relook.bench.query_files import Wanted
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
-from relook.core.images import read_bytes
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits
+from relook.core.sources import read_file
 from relook.library.records import ImageRecord
 from relook.providers.base import Subject
 from relook.providers.match import MatchKind
@@ -184,7 +184,7 @@ def _having_by_name(
 
 def _evidence(photograph: Labelled, gather: Callable[[Subject], Evidence]) -> Evidence | None:
     try:
-        subject = Subject.of(read_bytes(photograph.path), image_id=photograph.image_id)
+        subject = Subject.of(read_file(photograph.path), image_id=photograph.image_id)
         return gather(subject)
     except RelookError:
         return None

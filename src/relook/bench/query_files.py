@@ -8,9 +8,11 @@ al. 2013, `Flickr8k.token.txt`; Young et al. 2014, `results_20130124.token`; COC
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from relook.core.errors import InputError, MetadataError
 
 _TOKEN = re.compile(r"(.+)#\d+\Z")
 _FORMATS = (
-    "lines image<TAB>caption, split<TAB>image<TAB>caption or image#number<TAB>caption, COCO's"
-    " captions JSON, or Karpathy's split JSON"
+    "lines image<TAB>caption, split<TAB>image<TAB>caption or image#number<TAB>caption, CSV or"
+    " JSON lines with path and caption, COCO's captions JSON, or Karpathy's split JSON"
 )
+_PATH_KEYS = ("path", "file", "filename", "file_name", "image")  # as sidecar files have them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
 
     Args:
         file: UTF-8 text: lines `image<TAB>caption` or `split<TAB>image<TAB>caption`, a token
-            file of Flickr8k or Flickr30k, COCO's captions JSON, or Karpathy's split JSON.
+            file of Flickr8k or Flickr30k, CSV or JSON lines with `path` and `caption` (and
+            `split`; in JSON `captions`, a list, too), COCO's captions JSON, or Karpathy's split
+            JSON.
         split: Keep the captions of this split only: a name that the file uses, or a file
             with one picture's name a line, as Flickr8k has its splits.
 
@@ -57,7 +62,7 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_captions", f"cannot read {file}: {error}") from error
-    lines = _of_json(file, text) if text.lstrip()[:1] == "{" else _of_lines(file, text)
+    lines = _reader(text)(file, text)
     captions = [Caption(line.image, line.text) for line in _chosen(lines, split) if line.text]
     if not captions:
         named = f" of split {split!r}" if split else ""
@@ -67,6 +72,59 @@ def read_captions(file: Path, split: str | None = None) -> list[Caption]:
             "check --split, or leave it out" if split else "name a file with captions",
         )
     return captions
+
+
+def _reader(text: str) -> Callable[[Path, str], Iterator[_Line]]:
+    """What reads a file with this text."""
+    first, _, rest = text.lstrip().partition("\n")
+    if "\t" not in first and set(_PATH_KEYS) & set(first.strip().replace('"', "").split(",")):
+        return _of_csv
+    if not first.startswith("{"):
+        return _of_lines
+    return _of_json_lines if _is_row(first) and rest.lstrip()[:1] in ("{", "") else _of_json
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is a JSON object about one picture."""
+    try:
+        return bool(set(_PATH_KEYS) & json.loads(line).keys())
+    except ValueError:
+        return False
+
+
+def _of_csv(file: Path, text: str) -> Iterator[_Line]:
+    """A header that names the columns, and a row a caption."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in rows:
+            yield from _of_row(file, rows.line_num, row)
+    except csv.Error as error:
+        raise MetadataError("bad_captions", f"{file} is no CSV: {error}") from error
+
+
+def _of_json_lines(file: Path, text: str) -> Iterator[_Line]:
+    """An object a picture, or a caption."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            yield from _of_row(file, number, row)
+
+
+def _of_row(file: Path, number: int, row: Any) -> Iterator[_Line]:
+    """The captions of one row; other columns are somebody else's."""
+    columns = row if isinstance(row, dict) else {}
+    path = next((columns[key] for key in _PATH_KEYS if columns.get(key)), None)
+    texts = columns.get("captions", columns.get("caption"))
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(path, str) or not isinstance(texts, list):
+        raise MetadataError(
+            "bad_captions", f"{file} line {number} is not a caption", f"it reads {_FORMATS}"
+        )
+    for text in texts:
+        yield _Line(Path(path).name, str(text).strip(), str(columns.get("split") or ""))
 
 
 def _chosen(lines: Iterator[_Line], split: str | None) -> Iterator[_Line]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.bench.query_files import Wanted, positions
 from relook.core.errors import InputError
@@ -20,6 +21,8 @@ from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Scorer
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
+from relook.search.fit import FitScale, LookedFor, distinct, fit_scale
+from relook.search.summariser import summariser_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ class Gallery:
             covariance. Its query is replaced.
         all_tiles: Whether a click covers all tiles of the image rather than tile 0.
         captions: [n, d] a text vector for each image, handed in with a relevant click.
+        scale: What tells fit; the background alone when None.
     """
 
     tiles: Floats
     template: Evidence
     all_tiles: bool = True
     captions: Floats | None = None
+    scale: FitScale | None = None
     flat: Floats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,8 +84,10 @@ class Gallery:
     def evidence(self, query: Floats, marks: Sequence[Mark], first_page: Ints) -> Evidence:
         """The template with this query and these marks."""
         items = tuple(self._judged(number, mark) for number, mark in enumerate(marks))
-        page = self.tiles[first_page, 0]  # [k, d]
-        return replace(self.template, query=query, items=items, first_page=page)
+        page = self.tiles[first_page]  # [k, t, d]
+        return replace(
+            self.template, query=query, items=items, first_page=page[:, 0], first_tiles=tuple(page)
+        )
 
     def _judged(self, number: int, mark: Mark) -> Judged:
         tiles = self.tiles[mark.image]  # [t, d]
@@ -118,6 +125,8 @@ class Protocol:
         noise: Probability that a label is flipped.
         positives_only: Whether irrelevant images go unmarked.
         marks: At most so many marks a page, relevant ones first; None marks everything.
+        keep_fitting: Whether pictures that were shown, are not marked, and fit by the marks so
+            far stay in the running, as in a session.
         view_s: Seconds to look at one image.
         seed: Of the label noise.
     """
@@ -127,6 +136,7 @@ class Protocol:
     noise: float = 0.0
     positives_only: bool = False
     marks: int | None = None
+    keep_fitting: bool = True
     view_s: float = 1.8
     seed: int = 0
 
@@ -136,14 +146,23 @@ class Trace:
     """What one user saw for one task.
 
     Args:
-        shown: [s] images in the order shown, over all pages.
+        shown: [s] images in the order shown, over all pages; one that stays is there again.
         seconds: [s] when each had been looked at.
         last: The scorer after the last page's marks.
+        pages: [s] the page of each, 0 first.
     """
 
     shown: Ints
     seconds: Floats
     last: Scorer
+    pages: Ints
+
+    @property
+    def is_new(self) -> NDArray[np.bool_]:
+        """[s] whether an image is shown for the first time."""
+        firsts = np.zeros(len(self.shown), np.bool_)
+        firsts[np.unique(self.shown, return_index=True)[1]] = True
+        return firsts
 
 
 def play(gallery: Gallery, task: Task, number: int, fit: Fit, protocol: Protocol) -> Trace:
@@ -156,15 +175,19 @@ def play(gallery: Gallery, task: Task, number: int, fit: Fit, protocol: Protocol
         fit: Evidence to scorer; called with no judgements for the first page.
         protocol: How the user behaves.
     """
-    label = _labels(gallery.n_images, task, number, protocol)  # [n]
+    label = labels(gallery.n_images, task, number, protocol)  # [n]
     marks: list[Mark] = []
     shown = np.zeros(0, dtype=np.int64)
     seconds: list[float] = []
+    pages: list[int] = []
     clock = 0.0
     first_page = gallery.rank(fit(gallery.evidence(task.query, (), shown)), shown, protocol.page)
     scorer = fit(gallery.evidence(task.query, (), first_page))
-    for _ in range(protocol.rounds):
-        page = gallery.rank(scorer, shown, protocol.page)
+    for number_of_page in range(protocol.rounds):
+        page = gallery.rank(
+            scorer, _left_out(gallery, task.query, scorer, shown, marks, protocol), protocol.page
+        )
+        pages += [number_of_page] * len(page)
         made = _marks(page, label, protocol)
         for _ in page:
             clock += protocol.view_s
@@ -172,10 +195,40 @@ def play(gallery: Gallery, task: Task, number: int, fit: Fit, protocol: Protocol
         shown = np.concatenate([shown, page])
         marks += made
         scorer = fit(gallery.evidence(task.query, marks, first_page))
-    return Trace(shown, np.asarray(seconds, dtype=np.float32), scorer)
+    return Trace(shown, np.asarray(seconds, dtype=np.float32), scorer, np.array(pages, np.int64))
 
 
-def _labels(n_images: int, task: Task, number: int, protocol: Protocol) -> Ints:
+def _left_out(
+    gallery: Gallery,
+    query: Floats,
+    scorer: Scorer,
+    shown: Ints,
+    marks: Sequence[Mark],
+    protocol: Protocol,
+) -> Ints:
+    """Images that the next page does not show: what is marked, and what was shown and fits not."""
+    seen = np.unique(shown)
+    marked = np.isin(seen, [mark.image for mark in marks])
+    if not (protocol.keep_fitting and marks) or marked.all():
+        return seen
+    weight, relevant = gallery.template.tile_weight, [m.image for m in marks if m.sign > 0]
+    background = gallery.template.background
+    if background.ndim == 2:  # [b, d]: whole pictures alone
+        background = background[:, None]
+    scale = gallery.scale or FitScale(distinct(background), weight, None)
+    by_words = LookedFor.words(query[None])
+    by_marks = LookedFor.learnt(scorer.vector, (gallery.tiles[i] for i in relevant), weight)
+    fits = [
+        None if wanted is None
+        else scale.fits_wanted(wanted, scale.best(wanted.vectors, gallery.tiles[seen]))[0]
+        for wanted in (by_words, by_marks)
+    ]  # fmt: skip
+    kept = scale.stays(*fits)
+    return seen if kept is None else seen[marked | ~kept]
+
+
+def labels(n_images: int, task: Task, number: int, protocol: Protocol) -> Ints:
+    """[n] 1 or -1 as the person sees each image, slips included."""
     label = np.full(n_images, -1, dtype=np.int64)
     label[task.relevant] = 1
     slips = np.random.default_rng([protocol.seed, number]).random(n_images) < protocol.noise
@@ -193,8 +246,12 @@ def _marks(page: Ints, label: Ints, protocol: Protocol) -> list[Mark]:
     return made[: protocol.marks] if protocol.marks is not None else made
 
 
-def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
+def gallery_of(engine: Engine, afs: str = "") -> tuple[Gallery, dict[str, int]]:
     """The library's vectors as a gallery, and file name -> position in it.
+
+    Args:
+        engine: Of the library.
+        afs: File of a trained summariser; the library's own when empty.
 
     Raises:
         InputError: `uneven_tiles` when images have different numbers of tiles.
@@ -213,7 +270,10 @@ def gallery_of(engine: Engine) -> tuple[Gallery, dict[str, int]]:
     at = {int(image_id): n for n, image_id in enumerate(table[:, 2])}
     images = engine.files.catalog.each_image()
     index = {image.path.name: at[image.image_id] for image in images if image.image_id in at}
-    return Gallery(tiles, template(engine.files, engine.encoder)), index
+    known = template(engine.files, engine.encoder)
+    summariser = summariser_of(engine.files, engine.encoder.fingerprint, afs)
+    scale = fit_scale(engine.files, engine.encoder)
+    return Gallery(tiles, replace(known, summariser=summariser), scale=scale), index
 
 
 def tasks_of(engine: Engine, wanted: Sequence[Wanted], index: Mapping[str, int]) -> list[Task]:

@@ -68,6 +68,11 @@ class PhraseCaptioner:
                 "run training/phrases.py again",
             )
 
+    @property
+    def revision(self) -> str:
+        """What its words depend on: the encoder that ranks the bank, by its digest."""
+        return self._encoder.fingerprint.digest
+
     @classmethod
     def open(cls, spec: str, settings: CaptionerSettings, prompt: str = "") -> PhraseCaptioner:
         """Opens the package's own bank.

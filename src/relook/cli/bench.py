@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,24 +16,23 @@ from relook.bench.query_files import known_items, read_captions, read_concepts, 
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.bench_answers import answers, ask
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.bench_paper import paper, playable
+from relook.cli.options import JsonOption, LibraryOption, SplitOption
 from relook.cli.output import counter, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
+from relook.search.summariser import summariser_of
 
 if TYPE_CHECKING:
     from relook.bench.identify import IdentifyResult
 
 _PROTOCOL = Protocol()
 
-SplitOption = Annotated[
-    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
-]
-
 app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
 app.command("answers")(answers)
 app.command("ask")(ask)
+app.command("paper")(paper)
 
 
 @app.command("identify")
@@ -188,18 +188,23 @@ def feedback(
         bool, typer.Option("--positives-only", help="Irrelevant images are not marked.")
     ] = False,
     marks: Annotated[int | None, typer.Option(min=1, help="At most so many marks a page.")] = None,
+    keep_fitting: Annotated[
+        bool, typer.Option(help="What was shown, fits and is not marked stays, as in a session.")
+    ] = _PROTOCOL.keep_fitting,
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the curves.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulated people mark pages: what feedback finds, against no feedback at equal views."""
     if (queries is None) == (captions is None):
         raise typer.BadParameter("give either --queries or --captions")
-    names = list(STRATEGIES) if strategies == ["all"] else strategies or [DEFAULT]
-    arms = {name: named_strategy(name) for name in names}
-    protocol = Protocol(page, rounds, noise, positives_only, marks)
+    names = strategies or [DEFAULT]
+    protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
     with Library(library) as lib, progress_bar(as_json) as progress:
         gallery, index = gallery_of(lib.engine)
+        if names == ["all"]:
+            names = playable(STRATEGIES, summariser_of(lib.files, lib.engine.encoder.fingerprint))
+        arms = {name: named_strategy(name) for name in names}
         tasks = tasks_of(lib.engine, wanted, index)
         reports = compare(gallery, tasks, arms, protocol, counter("playing", progress))
     if plot:
@@ -218,11 +223,17 @@ def _print_reports(reports: Mapping[str, ArmReport]) -> None:
         interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         shares = (f"{r.harmed:.1%}", f"{r.helped:.1%}")
         ndcg = f"{r.residual_ndcg_none:.3f} -> {r.residual_ndcg:.3f}"
-        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg))
+        pages = (f"{r.share_of_oracle:.0%}", f"{r.second:.3f}")
+        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg, *pages))
     first = next(iter(reports.values()))
     columns = ["strategy", "found", "gain (95%)", "AP", "harmed", "helped", "residual nDCG@10"]
     none = ("(no feedback)", f"{first.found_none:.3f}", "", f"{first.ap_none:.3f}", "", "", "")
-    print_table(columns, [none, *rows])
+    second = ("", f"{first.second_none:.3f}")
+    print_table([*columns, "of the oracle", "second page fits"], [(*none, *second), *rows])
+    sys.stdout.write(
+        f"first page's tail fits: {first.first_tail:.3f}; oracle (the best linear step from all"
+        f" positives known beforehand): gain {first.oracle_gain:+.3f}\n"
+    )
     strata = [
         (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
     ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ from relook.core.settings import (
     PromptSettings,
 )
 
+if TYPE_CHECKING:
+    from relook.core.progress import ProgressCallback
+    from relook.search.page_captions import PageCaptions
 # Command -> flag -> the key that gives it another default.
 _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -157,3 +160,21 @@ def open_captioned(folder: Path | None, config: Config | None, flags: CaptionFla
         *flags.applied_to(config.settings(CaptionerSettings), config.settings(PromptSettings))
     )
     return open_library(folder, config, flags)
+
+
+def page_captions(
+    library: Library,
+    config: Config | None,
+    flags: CaptionFlags,
+    progress: ProgressCallback | None = None,
+) -> tuple[PageCaptions, str]:
+    """What the captioner of a command says of whole pictures, and its name.
+
+    Raises:
+        RelookError: when it cannot be opened.
+    """
+    from relook.app.training import captions_of_pages
+
+    config = config or config_of(None)
+    chosen = flags.applied_to(config.settings(CaptionerSettings), config.settings(PromptSettings))
+    return captions_of_pages(library, *chosen, progress)

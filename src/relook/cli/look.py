@@ -25,6 +25,7 @@ from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
+from relook.search.judging import JudgementRequest
 
 StrategyOption = Annotated[
     str | None,
@@ -106,7 +107,10 @@ def refine(
     allow_upload: BoxUploadOption = False,
     keep_shown: Annotated[
         bool | None,
-        typer.Option("--keep-shown/--leave-out-shown", help="Images already shown may come again."),
+        typer.Option(
+            "--keep-shown/--leave-out-shown",
+            help="Images already shown may come again, or none; by itself those that fit stay.",
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -161,6 +165,46 @@ def show(
         print_json(page.as_dict())
     else:
         print_page(page)
+
+
+@app.command("estimate")
+def estimate(
+    session_id: SessionArgument,
+    library: LibraryOption = None,
+    relevant: Annotated[
+        HitsOption, typer.Option(metavar="ID", help="First mark an image as relevant. Repeatable.")
+    ] = None,
+    irrelevant: Annotated[
+        HitsOption, typer.Option(metavar="ID", help="First mark an image as not. Repeatable.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, max=1000, help="Pictures to judge next.")
+    ] = 5,
+    passed_over: Annotated[
+        bool,
+        typer.Option(
+            "--passed-over/--marks-only",
+            help="Pictures without a mark on pages that were marked and left do not fit.",
+        ),
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """How many pictures of the kind there are, how many are found, and what to judge next."""
+    with open_library(library, None) as lib:
+        session = lib.session(session_id)
+        marks = [JudgementRequest(image_id, True) for image_id in relevant or []]
+        marks += [JudgementRequest(image_id, False) for image_id in irrelevant or []]
+        session.judge_all(marks)
+        made = session.estimate(limit, passed_over=passed_over)
+        hits = session.engine.hits([(each.image_id, each.chance, 0) for each in made.to_judge])
+    if as_json:
+        print_json(made.as_dict())
+        return
+    sys.stdout.write(f"{made.summary}\n")
+    print_notes(made.notes)
+    if hits:
+        rows = [(str(hit.image_id), f"{hit.score:.3f}", str(hit.path)) for hit in hits]
+        print_table(["worth judging", "chance", "picture"], rows)
 
 
 @app.command("rename")

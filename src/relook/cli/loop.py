@@ -8,7 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from relook.cli.output import print_error, print_page, print_table, show_thumbnails
+from relook.cli.output import (
+    print_error,
+    print_notes,
+    print_page,
+    print_table,
+    show_thumbnails,
+)
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Hit, Page
 from relook.feedback.strategies import strategy
@@ -124,14 +130,19 @@ words red hat, dog   what fits, in words; -words: what does not
 again, Enter     the next page from everything marked
 more             the same ranking, further down
 undo             takes the last mark back, or the page
+redo             makes the step again that undo took back
 why 4            what raised and lowered hit 4
 influence 7      which images judgement 7 moved
 judged           everything marked so far
+estimate         how many of the kind there are, and what is worth judging next
 rounds, go 1     the pages so far; back to one of them
 strategy NAME    how marks are used (auto, rocchio, probe, ...)
 open 3           hit 3 in the system's viewer
 quit             leaves; the session stays: relook look --resume ID
 """
+
+
+_TO_JUDGE = 10  # pictures that `estimate` shows
 
 
 class Loop:
@@ -148,10 +159,12 @@ class Loop:
         self.page = session.page
         self.words = {"words": "", "-words": ""}
         self._commands: dict[str, Callable[[list[str]], None]] = {
-            "again": self._again, "": self._again, "more": self._more, "undo": self._undo,
+            "again": self._again, "": self._again, "more": self._more,
+            "undo": self._undo, "redo": self._redo,
             "why": self._why, "influence": self._influence, "judged": self._judged,
-            "rounds": self._rounds, "go": self._go, "strategy": self._set_strategy,
-            "caption": self._caption, "words": lambda words: self._words("words", words),
+            "estimate": self._estimate, "rounds": self._rounds, "go": self._go,
+            "strategy": self._set_strategy, "caption": self._caption,
+            "words": lambda words: self._words("words", words),
             "-words": lambda words: self._words("-words", words), "open": self._open,
             "?": self._help, "help": self._help,
         }  # fmt: skip
@@ -211,11 +224,18 @@ class Loop:
 
     def _more(self, words: list[str]) -> None:
         now = self.session.round
-        self._show(self.session.again("none" if now.number == 0 else now.strategy))
+        way = "none" if now.number == 0 else now.strategy
+        self._show(self.session.again(way, keep_shown=False))
 
     def _undo(self, words: list[str]) -> None:
         before = self.session.row.current_round
         sys.stdout.write(self.session.undo() + "\n")
+        if self.session.row.current_round != before:
+            self._show(self.session.page)
+
+    def _redo(self, words: list[str]) -> None:
+        before = self.session.row.current_round
+        sys.stdout.write(self.session.redo() + "\n")
         if self.session.row.current_round != before:
             self._show(self.session.page)
 
@@ -244,6 +264,17 @@ class Loop:
             for judgement in self.session.judgements
         ]
         print_table(["judgement", "sign", "image", "region", "caption"], rows)
+
+    def _estimate(self, words: list[str]) -> None:
+        made = self.session.estimate(_TO_JUDGE)
+        sys.stdout.write(f"{made.summary}\n")
+        print_notes(made.notes)
+        if made.to_judge:
+            sys.stdout.write("worth judging next, +1 -2 marks them; estimate says it again\n")
+            rows = [(each.image_id, each.chance, 0) for each in made.to_judge]
+            page = Page(self.session.query, self.session.engine.hits(rows))
+            self.page = self.session.engine.fitted(page, self.session.wanted)
+            self._show_hits()
 
     def _rounds(self, words: list[str]) -> None:
         now = self.session.row.current_round
@@ -287,9 +318,12 @@ class Loop:
     def _show(self, page: Page) -> None:
         self.page = page
         sys.stdout.write(f"round {self.session.row.current_round}\n")
+        self._show_hits()
+
+    def _show_hits(self) -> None:
         if self._thumbnails:
-            show_thumbnails([hit.path for hit in page])
-        print_page(page)
+            show_thumbnails([hit.path for hit in self.page])
+        print_page(self.page)
 
 
 def _region(box: Box | None) -> str:

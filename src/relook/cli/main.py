@@ -22,6 +22,8 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    bench_sets,
+    concept,
     config,
     dataset,
     demo,
@@ -32,6 +34,7 @@ from relook.cli import (
     model,
     search,
     serve,
+    train,
 )
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
@@ -60,6 +63,7 @@ app.command("similar", rich_help_panel=_FIND)(search.similar)
 app.command("look", rich_help_panel=_FIND)(look.look)
 app.command("refine", rich_help_panel=_FIND)(look.refine)
 app.add_typer(look.app, name="session", rich_help_panel=_FIND)
+app.add_typer(concept.app, name="concept", rich_help_panel=_FIND)
 app.command("ask", rich_help_panel=_FIND)(ask.ask)
 app.command("consent", rich_help_panel=_FIND)(ask.consent)
 app.command("info", rich_help_panel=_KEEP)(index.info)
@@ -73,7 +77,9 @@ app.command("attach", rich_help_panel=_SERVE)(index.attach)
 app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
 app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
+bench.app.command("sets")(bench_sets.sets)
 app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
+app.add_typer(train.app, name="train", rich_help_panel=_OTHERS)
 app.add_typer(export_import.export_app, name="export", rich_help_panel=_OTHERS)
 app.add_typer(export_import.import_app, name="import", rich_help_panel=_OTHERS)
 

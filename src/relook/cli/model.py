@@ -18,12 +18,12 @@ from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOpt
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.errors import MissingExtraError, NotFoundError
+from relook.core.picture_paths import printable
 from relook.core.registry import import_extra
 from relook.core.settings import EncoderSettings, ImageLimits, IndexSettings, SearchSettings
 from relook.encoders.checkpoint import fetch as fetch_checkpoint
 from relook.encoders.known_models import BUILTIN, KNOWN, KnownModel, is_here, resolve
 from relook.encoders.spec import ModelSpec
-from relook.library.records import printable
 from relook.library.upgrade import UpgradeReport
 
 app = typer.Typer(help="Models of pictures and words: list, fetch, export.", no_args_is_help=True)
@@ -31,8 +31,8 @@ _NOTE = (
     "tower: of pictures, and pixels of its input. words: languages, or how many of them. COCO:"
     " how often the first of 5,000 pictures is the one that a caption is of, in percent, as"
     " published. ms: a pass of one picture in float32 on ONNX Runtime, see docs/backbones.md;"
-    " a picture takes 5, with --tiles none 1. here: on this machine; relook model fetch NAME"
-    " brings it. --json has sources and hub ids.\n"
+    " a picture takes 5, with --tiles none 1. Apple AMLR: for research only. here: on this machine;"
+    " relook model fetch NAME brings it. --json has sources and hub ids.\n"
 )
 
 
@@ -53,7 +53,8 @@ def list_models(as_json: JsonOption = False) -> None:
         ["name", "tower", "MB", "words", "COCO", "ms", "licence", "here"],
         [
             (
-                fact["name"], fact["shape"].removeprefix("ViT-").removesuffix(" px"),
+                fact["name"],
+                fact["shape"].removeprefix("ViT-").removesuffix(" px").replace(",", ""),
                 f"{fact['n_mb']:,}",
                 fact["languages"].removesuffix(" languages").replace("about ", "~"),
                 _shown(fact["coco_recall_1"]), _shown(fact["ms"]), fact["licence"],
@@ -107,11 +108,10 @@ def fetch(
     spec = resolve(ModelSpec.parse(model)).with_options(revision=revision)
     revision = spec.options.get("revision", "")
     if spec.kind == "onnx":
-        spec.check_options(("revision", "variant", "tiles"))
+        spec.check_options(("revision", "variant", "size", "tiles"))
         onnx_folder = import_extra("relook.encoders.onnx_folder", "an ONNX model", "onnx")
-        variant = spec.options.get("variant", "")
         with progress_bar(as_json) as progress:
-            fetched = onnx_folder.fetch(spec.model, revision, variant, progress)
+            fetched = onnx_folder.fetch(spec.model, spec.options, progress)
     elif spec.model:
         with progress_bar(as_json) as progress:
             fetched = fetch_checkpoint(spec.model, revision, progress)
@@ -292,6 +292,12 @@ def _print_report(report: UpgradeReport) -> None:
         sys.stdout.write(f"  {printable(file.facts.path)}: {file.message}\n")
     if report.n_unread > _SHOWN:
         sys.stdout.write(f"  and {report.n_unread - _SHOWN:,} more\n")
+    if report.n_concepts or report.n_concepts_unread:
+        away = f"; {report.n_concepts_unread:,} are fitted when their pictures can be read"
+        sys.stdout.write(
+            f"{report.n_concepts:,} concepts were fitted again from their examples"
+            f"{away if report.n_concepts_unread else ''}\n"
+        )
     if report.n_boxes_unread:
         sys.stdout.write(
             f"note: {report.n_boxes_unread:,} marked boxes get their vectors when their session is"

@@ -66,6 +66,11 @@ PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
 ]
 
+# Of commands that read captions.
+SplitOption = Annotated[
+    str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")
+]
+
 # Of commands that serve libraries: relook serve, relook mcp.
 LibrariesOption = Annotated[
     list[Path] | None,

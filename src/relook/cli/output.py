@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relook.core.errors import ImageError, RelookError
-from relook.core.picture_paths import Address
+from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Page
-from relook.library.records import printable
 from relook.library.report import IndexReport
 
 if TYPE_CHECKING:

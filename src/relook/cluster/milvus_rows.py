@@ -21,9 +21,10 @@ import numpy as np
 
 from relook.cluster.milvus import MilvusSource
 from relook.cluster.milvus_client import Field
+from relook.core.picture_paths import printable
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
-from relook.library.records import FileFacts, ImageRecord, printable
+from relook.library.records import FileFacts, ImageRecord
 
 
 def as_kept(vectors: Floats) -> Floats:

@@ -96,8 +96,9 @@ def translate(*olds: Mapping[str, Any]) -> Translation:
             translation.notes.append(f"{key}: {_NEEDLESS[key]}")
         elif key in _SUMMARIZER:
             translation.notes.append(
-                f"{key}: the trained summarizer (AFS) is not part of relook; its feedback"
-                " strategies need no training (relook look --strategy)"
+                f"{key}: a summarizer (AFS) that VisualReF trained cannot be read, as its file is"
+                " a pickle; relook train afs trains one for this library, and feedback.strategy ="
+                " 'afs' uses it"
             )
         elif key not in _HANDLED:
             translation.unknown.append(key)

@@ -8,15 +8,15 @@ LibRaw develops the sensor's values.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from relook.core.decoders import decoder
+from relook.core.decoders import decoder, kind_of
 from relook.core.errors import ImageError
-from relook.core.images import Picture, decode, too_many
+from relook.core.picture import Picture, decode_plain, too_many
 from relook.core.picture_tags import exif_in
 from relook.core.settings import ImageLimits
 
@@ -78,8 +78,7 @@ def _preview(rawpy: Any, raw: Any, min_px: int, limits: ImageLimits) -> _Preview
         image = Image.fromarray(np.asarray(thumbnail.data)).convert("RGB")
         return _Preview(image if turn is None else image.transpose(turn), {})
     try:
-        # A preview is not longer than its file, and takes no isolation of its own.
-        picture = decode(thumbnail.data, min_px, replace(limits, isolate=False))
+        picture = decode_plain(thumbnail.data, kind_of(thumbnail.data), min_px, limits)
     except ImageError:
         return None
     image = picture.image

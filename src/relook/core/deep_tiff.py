@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from relook.core.decoders import decoder
 from relook.core.deep_pixels import eight_bits
 from relook.core.errors import ImageError
-from relook.core.images import Picture, in_srgb, too_many, turned
+from relook.core.picture import Picture, in_srgb, too_many, turned
 from relook.core.picture_tags import exif_in
 from relook.core.settings import ImageLimits
 

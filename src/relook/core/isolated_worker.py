@@ -21,7 +21,8 @@ import sys
 from typing import Any, BinaryIO
 
 from relook.core.errors import ImageError
-from relook.core.images import Picture, decode
+from relook.core.images import decode
+from relook.core.picture import Picture
 from relook.core.settings import ImageLimits
 
 _MAX_FIELD_BYTES, _MAX_FIELDS_BYTES = 32 * 1024, 256 * 1024

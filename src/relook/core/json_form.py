@@ -10,6 +10,7 @@ Without a word each field is a key of its name. A mark in the field's type chang
     weight: Annotated[float, Between(0, 1000)]     checked when it is read; so are `Longest`,
                                                    `Shortest`, `OneOf` and `FewStars`
     content: Annotated[bytes, HEX]                 hexadecimal digits instead of base64
+    place: Annotated[bytes, PATH]                  a path as text; odd bytes become U+FFFD
     def n_skipped(self) -> Annotated[int, SHOWN]   a key as well (on a property)
 
 A class variable `json_shape` says what concerns the whole class. `core.converter` reads both.
@@ -172,12 +173,14 @@ class _Mark(enum.Enum):
     HEX = "hex"
     HIDDEN = "hidden"
     INLINE = "inline"
+    PATH = "path"
     SHOWN = "shown"
 
 
 HEX = _Mark.HEX
 HIDDEN = _Mark.HIDDEN
 INLINE = _Mark.INLINE
+PATH = _Mark.PATH
 SHOWN = _Mark.SHOWN
 
 
@@ -219,6 +222,7 @@ class JsonEntry:
     digits: int | None = None
     inline: bool = False
     hex: bool = False
+    path: bool = False
     without: frozenset[str] = frozenset()
 
 
@@ -265,6 +269,7 @@ def _entry(name: str, marked: Any, *, required: bool = False, computed: bool = F
         digits=digits[0] if digits else None,
         inline=INLINE in marks,
         hex=HEX in marks,
+        path=PATH in marks,
         without=frozenset(without),
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from relook.core.json_form import json_entries, shape_of
+from relook.core.picture_paths import printable
 
 Text = Callable[[bytes | str], str]
 
@@ -98,11 +99,20 @@ def _object(value: Any, form: _Form, without: AbstractSet[str]) -> Any:
             continue
         if entry.hex:
             item = item if item is None else item.hex()
+        if entry.path:
+            item = _paths(item)
         shown = _json(item, form, entry.without)
         if entry.digits is not None:
             shown = _rounded(shown, entry.digits)
         result |= shown if entry.inline else {entry.key: shown}
     return result
+
+
+def _paths(value: Any) -> Any:
+    """The paths of a value as text, however deep they are."""
+    if isinstance(value, bytes):
+        return printable(value)
+    return [_paths(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _rounded(value: Any, digits: int) -> Any:

@@ -26,6 +26,8 @@ _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
 _ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
+# Halves of characters that no byte of a file name is decoded to (PEP 383).
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class Address(PosixPath):
@@ -167,3 +169,13 @@ def is_misnamed(path: bytes, form: str) -> bool:
     name = _FORMAT_OF.get(os.fsdecode(os.path.splitext(path)[1]).lower())
     form = _SAME.get(form, form)
     return name is not None and name != form and {name, form} not in _EITHER
+
+
+def printable(path: bytes | str) -> str:
+    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
+
+    It works in every locale: in some `os.fsencode` refuses letters.
+    """
+    if isinstance(path, str):
+        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
+    return original_path(path).decode("utf-8", "replace")

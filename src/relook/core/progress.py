@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
+
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, SHOWN, Digits, Key
 
 
 @dataclass(frozen=True, slots=True)
-class StageRate:
+class StageRate(JsonValue):
     """What one stage has done.
 
     Args:
@@ -16,22 +20,14 @@ class StageRate:
         busy_s: Seconds in which at least one thread was at it.
     """
 
-    name: str
-    n_items: int
-    busy_s: float
+    name: Annotated[str, HIDDEN]
+    n_items: Annotated[int, Key("n")]
+    busy_s: Annotated[float, Digits(3)]
 
     @property
-    def rate_per_s(self) -> float:
+    def rate_per_s(self) -> Annotated[float, SHOWN, Digits(1)]:
         """Files a second while it was busy; 0 before the first."""
         return self.n_items / self.busy_s if self.busy_s > 0 else 0.0
-
-    def as_dict(self) -> dict[str, float]:
-        """A JSON form."""
-        return {
-            "n": self.n_items,
-            "busy_s": round(self.busy_s, 3),
-            "rate_per_s": round(self.rate_per_s, 1),
-        }
 
 
 @dataclass(frozen=True, slots=True)

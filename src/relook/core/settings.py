@@ -218,8 +218,8 @@ class EncoderSettings:
     """What turns pictures and words into vectors."""
 
     model: str = setting(
-        "", "builtin, a name of relook model list, hf: or onnx: with ORG/NAME or FOLDER; the"
-        " library's own when empty",
+        "", "builtin, a name of relook model list, hf: or onnx: with ORG/NAME or FOLDER,"
+        " builtin:FOLDER; the library's own when empty",
     )  # fmt: skip
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting(
@@ -283,5 +283,11 @@ class FeedbackSettings:
     split_captions: bool = setting(
         False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
     )
+    afs: str = setting(
+        "", "weights of the strategy afs (relook train afs); afs.onnx in the library when empty"
+    )
     keep_shown: bool = setting(False, "images that earlier pages showed may appear again")
+    keep_fitting: bool = setting(
+        True, "of those, the ones stay that fit and are not marked; nothing else comes again"
+    )
     keep_judged: bool = setting(False, "images that were marked may appear again")

@@ -1,7 +1,7 @@
 """The bytes of a picture wherever it is: a file, an archive's member, an address. Layer: core.
 
 For paths that a catalog or a listing holds. What a person or a request names goes through
-`core.images.read_bytes`, which reads files of this machine only.
+`read_file`, which reads files of this machine only.
 
 Gzip knows no places in a packed tar; indexed_gzip (in the extra `formats`) keeps some while it
 unpacks the file once, from which any member is reached.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,6 @@ from relook.core.archives import ArchiveError
 from relook.core.beside import names_beside, takeout_beside, xmp_beside
 from relook.core.decoders import decoder
 from relook.core.errors import ImageError
-from relook.core.images import read_bytes as read_file
 from relook.core.picture_paths import Address, is_url, split_member
 from relook.core.settings import ImageLimits
 
@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 _KEPT = 16  # lists of archives: what a page of thumbnails comes from
 _FRESH_S = 60  # for which the list of a remote archive is not checked
 _MOST_WORDS = 1024**2
+_O_BINARY = getattr(os, "O_BINARY", 0)
 # Threads that ask for the same list make it once; a slow one holds up few others.
 _listing_locks = tuple(threading.Lock() for _ in range(16))
 
@@ -45,7 +46,7 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
         limits: What it may cost.
 
     Raises:
-        ImageError: as `core.images.read_bytes`, and `bad_member` or `bad_archive`.
+        ImageError: as `read_file`, and `bad_member` or `bad_archive`.
     """
     limits = limits or ImageLimits()
     place = os.fsencode(path)
@@ -60,6 +61,37 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
 
         return read_whole(place, limits.max_file_bytes)
     return read_file(path, limits)
+
+
+def read_file(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
+    """Reads a regular file of this machine whole: what a person or a request names.
+
+    Raises:
+        ImageError: `vanished`, `unreadable`, `not_a_file`, `empty_file` or `file_too_large`.
+    """
+    limits = limits or ImageLimits()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise ImageError("not_a_file", "it is not a regular file")
+            if facts.st_size > limits.max_file_bytes:
+                raise ImageError(
+                    "file_too_large",
+                    f"the file has {facts.st_size:,} bytes; the limit is {limits.max_file_bytes:,}",
+                )
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError("vanished", "the file is not there any more") from None
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:  # a path with a NUL in it is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError("unreadable", f"cannot read it: {reason}") from error
+    if not data:
+        raise ImageError("empty_file", "the file is empty (0 bytes)")
+    return data
 
 
 def read_beside(path: bytes) -> dict[bytes, bytes]:

@@ -108,7 +108,7 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Part(JsonValue):
-    """One signed, weighted part of a query: exactly one of words, a file or a library image.
+    """One signed, weighted part of a query: words, a file, a library image or a concept.
 
     Args:
         text: Words.
@@ -116,6 +116,7 @@ class Part(JsonValue):
         image_id: An image of the library.
         box: The region of `image` or `image_id` that is meant; the whole when None.
         weight: How much the part counts; below zero it pushes away.
+        concept: Name of what a session learnt (`relook concept save`).
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(
@@ -127,17 +128,38 @@ class Part(JsonValue):
     image_id: int | None = None
     box: Box | None = None
     weight: float = 1.0
+    concept: str | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.text, self.image, self.image_id) if value is not None]
-        if len(given) != 1:
-            raise QueryError("bad_part", "a query part is words, a picture file or an image id")
+        kinds = (self.text, self.image, self.image_id, self.concept)
+        if sum(value is not None for value in kinds) != 1:
+            raise QueryError(
+                "bad_part", "a query part is words, a picture file, an image id or a concept"
+            )
+        if self.concept is not None and not self.concept.strip("@ "):
+            raise QueryError("bad_part", "@ names no concept", "relook concept list names them")
+        if self.box is not None and self.concept is not None:
+            raise QueryError("bad_part", f"a concept has no region: @{self.concept}")
         if self.text is not None and not self.text.strip():
             raise QueryError("empty_query", "the query has no words", "type what to look for")
         if self.box is not None and self.text is not None:
             raise QueryError("bad_part", f"words have no region: {self.text!r}")
         if not math.isfinite(self.weight) or self.weight == 0.0:
             raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
+
+    @property
+    def called(self) -> str:
+        """What it is, in a few words."""
+        if self.text is not None:
+            return self.text
+        if self.concept is not None:
+            return f"@{self.concept}"
+        return f"image {self.image_id}" if self.image is None else str(self.image)
+
+    @property
+    def has_name(self) -> bool:
+        """Whether it is words or a concept, and no picture."""
+        return self.text is not None or self.concept is not None
 
     @property
     def leaves_out(self) -> bool:
@@ -171,6 +193,12 @@ class Query(JsonValue):
     def text(self) -> str:
         """The words looked for (positive text parts, joined); empty when there are none."""
         return ", ".join(part.text for part in self.parts if part.text and part.weight > 0)
+
+    @property
+    def called(self) -> str:
+        """The words and concepts looked for; "picture" when there are none."""
+        named = [part.called for part in self.parts if part.weight > 0 and part.has_name]
+        return ", ".join(named) or "picture"
 
     @property
     def unwanted(self) -> tuple[str, ...]:

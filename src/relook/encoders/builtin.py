@@ -1,8 +1,9 @@
 """The built-in encoder: two small towers on ONNX Runtime. Layer: encoders.
 
 The towers ship inside the package (`training/` makes them, `docs/model-card.md` describes
-them). Nothing here downloads, and nothing in its path knows a network. Each tower is
-loaded when it is first used, so a search by words never loads the image tower.
+them); `builtin:FOLDER` is another pair of the same form, which `training/train.py --quick` makes of
+a person's own pictures. Nothing here downloads, and nothing in its path knows a network. Each
+tower is loaded when it is first used, so a search by words never loads the image tower.
 
 `WordPiece` reads the tower's `tokenizer.json` and gives the ids that the `tokenizers` package gives
 (a test compares the two on any text). Why it is ours: docs/decisions/0001-wordpiece.md.
@@ -27,13 +28,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.errors import ModelError
+from relook.core.errors import InputError, ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, FitMap, Means
 from relook.encoders.devices import open_session
-from relook.encoders.spec import ModelSpec
+from relook.encoders.spec import ModelSpec, kind_of_folder
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -118,8 +119,9 @@ def _is_punctuation(char: str) -> bool:
 
 
 _LOG = logging.getLogger(__name__)
-_AGAIN = "install relook again: the wheel carries the model"
 _FOLDER = Path(__file__).with_name("builtin_model")
+_CARD = "model.json"
+_SHIPPED_NAME = "relook-builtin"
 
 
 class BuiltinEncoder:
@@ -130,7 +132,8 @@ class BuiltinEncoder:
         n_threads: Threads of one tower; 0 means one a core.
 
     Raises:
-        ModelError: `model_missing` when a file is not there.
+        ModelError: `model_missing` when the folder or its card is not there, `model_changed` for
+            a card that cannot be used.
     """
 
     batch = 16
@@ -139,38 +142,64 @@ class BuiltinEncoder:
 
     @classmethod
     def open(cls, spec: ModelSpec, settings: EncoderSettings) -> BuiltinEncoder:
-        """Opens the package's own model; it runs on the processor, whatever the settings say.
+        """Opens the package's own model, or that of `builtin:FOLDER`.
+
+        It runs on the processor, whatever the settings say.
 
         Raises:
             InputError: `bad_model` for an option: there is none.
+            ModelError: as the class.
         """
         spec.check_options(())
         if (settings.device, settings.dtype) != (EncoderSettings().device, EncoderSettings().dtype):
             _LOG.warning(
                 "device and precision are for hf: and st: encoders; %s has its own", spec.kind
             )
-        return cls()
+        return cls(Path(spec.model).expanduser().absolute() if spec.model else None)
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, n_threads: int = 0) -> None:
+        self.is_shipped = folder is None
         self.folder = _FOLDER if folder is None else Path(folder)
         self.n_threads = n_threads
         try:
-            self._card = json.loads((self.folder / "model.json").read_text("utf-8"))
+            self._card = json.loads((self.folder / _CARD).read_text("utf-8"))
             self._boxes = tuple(Box(*edges) for edges in self._card["tiles"])
         except OSError as error:
-            raise ModelError(
-                "model_missing", f"the built-in encoder's files are not in {self.folder}", _AGAIN
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise _changed("model.json") from error
+            raise self._no_card() from error
+        except (ValueError, KeyError, TypeError, InputError) as error:
+            raise self._changed(_CARD) from error
+
+    @property
+    def spec(self) -> str:
+        """What a library's manifest keeps."""
+        return "builtin" if self.is_shipped else f"builtin:{self.folder}"
+
+    def load(self) -> None:
+        """Compares the files of a folder with its card, and tries both towers.
+
+        The package's own model is not looked at: `relook doctor` does that.
+
+        Raises:
+            ModelError: `model_changed` or `model_missing`, naming the file.
+        """
+        if self.is_shipped:
+            return
+        from PIL import Image
+
+        self.verify()
+        [tiles] = self.encode_prepared([self.prepare(Image.new("RGB", (64, 64)))])
+        if tiles.shape != (len(self._boxes), self.dim):
+            raise self._changed("image.onnx")
+        if self.encode_texts(["a"]).shape[1] != self.dim:
+            raise self._changed("text.onnx")
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         sums = self._card["sha256"]
         weights = "".join(sums[name] for name in sorted(sums))
-        size = self.input_px
+        size, name = self.input_px, str(self._card.get("name", _SHIPPED_NAME))
         return Fingerprint(
-            name="builtin",
+            name="builtin" if name == _SHIPPED_NAME else name,
             revision=str(self._card["revision"]),
             weights=hashlib.sha256(weights.encode()).hexdigest()[:16],
             preprocessing=f"squash {size}x{size} reducing-bilinear",
@@ -206,10 +235,10 @@ class BuiltinEncoder:
         try:
             vectors = np.load(self.folder / "phrasings.npy", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise _changed("phrasings.npy") from error
+            raise self._changed("phrasings.npy") from error
         of_this_tower = made["text_tower"] == self._card["sha256"]["text.onnx"]
         if not of_this_tower or vectors.shape != (made["n"], self.dim):
-            raise _changed("phrasings.npy")
+            raise self._changed("phrasings.npy")
         return np.asarray(vectors, np.float32)
 
     def _fit(self) -> FitMap | None:
@@ -219,7 +248,7 @@ class BuiltinEncoder:
             return None
         sums = self._card["sha256"]
         if made["towers"] != [sums["image.onnx"], sums["text.onnx"]]:
-            raise _changed("fit in model.json")
+            raise self._changed("fit in model.json")
         return FitMap(
             np.array(made["weights"], np.float32),
             float(made["bias"]),
@@ -279,9 +308,9 @@ class BuiltinEncoder:
             try:
                 data = (self.folder / name).read_bytes()
             except OSError as error:
-                raise _missing(name, error) from error
+                raise self._missing(name, error) from error
             if hashlib.sha256(data).hexdigest() != expected:
-                raise _changed(name)
+                raise self._changed(name)
 
     def close(self) -> None:
         for name in ("_image_tower", "_text_tower", "_tokenizer"):
@@ -301,23 +330,54 @@ class BuiltinEncoder:
         try:
             return WordPiece(self.folder / name, int(self._card["max_tokens"]))
         except OSError as error:
-            raise _missing(name, error) from error
+            raise self._missing(name, error) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise _changed(name) from error
+            raise self._changed(name) from error
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         path = self.folder / name
         try:
             return open_session(path, n_threads=self.n_threads)
         except Exception as error:
-            raise _missing(name, error) from error
+            raise self._missing(name, error) from error
 
+    @property
+    def _named(self) -> str:
+        return "the built-in encoder" if self.is_shipped else f"the model in {self.folder}"
 
-def _missing(name: str, error: Exception) -> ModelError:
-    text = f"cannot load {name} of the built-in encoder: {error}"
-    return ModelError("model_missing", text, _AGAIN)
+    @property
+    def _again(self) -> str:
+        """What to do about a file that is not what it was."""
+        if self.is_shipped:
+            return "install relook again: the wheel carries the model"
+        return f"copy the whole folder again, or train it anew; {_CARD} has the sums of its files"
 
+    def _missing(self, name: str, error: Exception) -> ModelError:
+        text = f"cannot load {name} of {self._named}: {error}"
+        return ModelError("model_missing", text, self._again)
 
-def _changed(name: str) -> ModelError:
-    text = f"{name} of the built-in encoder is not the file that was shipped"
-    return ModelError("model_changed", text, _AGAIN)
+    def _changed(self, name: str) -> ModelError:
+        how = "shipped" if self.is_shipped else "recorded"
+        text = f"{name} of {self._named} is not the file that was {how}"
+        return ModelError("model_changed", text, self._again)
+
+    def _no_card(self) -> ModelError:
+        """The error for a folder that is none of ours."""
+        if self.is_shipped:
+            text = f"the built-in encoder's files are not in {self.folder}"
+            return ModelError("model_missing", text, self._again)
+        if not self.folder.is_dir():
+            return ModelError(
+                "model_missing", f"there is no folder {self.folder}",
+                "check the path; if a library's model was moved, name its new place:"
+                " relook index --encoder builtin:FOLDER",
+            )  # fmt: skip
+        hint = "name the folder that training/train.py --quick wrote (its --target)"
+        if other := kind_of_folder(self.folder):
+            hint = f"it is a model of another kind: write {other}:{self.folder}"
+        return ModelError(
+            "model_missing",
+            f"{self.folder} is no model of this kind: it has no {_CARD} beside image.onnx,"
+            " text.onnx and tokenizer.json",
+            hint,
+        )

@@ -19,7 +19,7 @@ from relook.core.errors import ModelError
 from relook.core.progress import ProgressCallback
 from relook.encoders import hub
 from relook.encoders.onnx_layout import has_towers
-from relook.encoders.spec import has_only_onnx
+from relook.encoders.spec import has_only_onnx, kind_of_folder
 
 _PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
@@ -171,8 +171,10 @@ class Checkpoint:
         return f"fetch it again: relook model fetch {self.model} --revision {self.revision}"
 
     def _incomplete(self, name: str) -> ModelError:
+        other = kind_of_folder(self.folder)
+        again = f"write {other}:{self.folder}" if other not in ("", "hf") else self._again
         return ModelError(
-            "model_incomplete", f"{self.model} has no {name} (in {self.folder})", self._again
+            "model_incomplete", f"{self.model} has no {name} (in {self.folder})", again
         )
 
     def _without_weights(self, name: str) -> ModelError:

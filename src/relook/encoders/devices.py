@@ -16,16 +16,21 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relook.core.errors import InputError, ModelError
+from numpy.typing import NDArray
+
+from relook.core.errors import InputError, ModelError, RelookError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import onnxruntime
     import torch
+
+    from relook.encoders.onnx_folder import OnnxFolder
 
 _LOG = logging.getLogger(__name__)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -310,3 +315,51 @@ def open_session(
             "see what its documentation asks for, or use --device cpu",
         )
     return session
+
+
+class Graph:
+    """A graph on ONNX Runtime, which holds one tower or both.
+
+    Args:
+        path: Its file.
+        device: As `choose_device` returns it.
+        n_threads: As for `open_session`.
+        files: The model, for messages.
+
+    Raises:
+        ModelError: `model_changed` when it cannot be loaded; `out_of_memory` is a MemoryError,
+            which `in_batches` knows.
+        InputError: `bad_device`.
+    """
+
+    def __init__(self, path: Path, device: str, n_threads: int, files: OnnxFolder) -> None:
+        self.path, self.files = path, files
+        self._session: onnxruntime.InferenceSession = self._guarded(
+            lambda: open_session(path, device, n_threads)
+        )
+        self.inputs = {put.name: put for put in self._session.get_inputs()}
+        self.outputs = {put.name: list(put.shape or ()) for put in self._session.get_outputs()}
+
+    def run(self, output: str, feeds: dict[str, NDArray[Any]]) -> Any:
+        """One output; ONNX Runtime computes all of the graph for it.
+
+        Raises:
+            ModelError: `model_changed` when ONNX Runtime refuses.
+        """
+        return self._guarded(partial(self._session.run, [output], feeds))[0]
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        """Runs something of ONNX Runtime, whose errors have many kinds."""
+        try:
+            return work()
+        except RelookError:
+            raise
+        except Exception as error:
+            message = str(error).lower()
+            if (
+                is_out_of_memory(error)
+                or "allocate memory" in message
+                or "out of memory" in message
+            ):
+                raise MemoryError(str(error)) from error
+            raise self.files.damaged(self.path, error) from error

@@ -2,8 +2,11 @@
 
 Data, and the choice between a model's forms: its checkpoint for transformers, or its ONNX files.
 
-Source: recall, languages and licence as the model's authors publish them; where a figure is not
-published for the very model, there is none here. Milliseconds: `benchmarks/backbones.py`.
+Source: recall as published for the very weights, by their authors or by OpenCLIP's table of
+retrieval results (each entry says which); languages and licence as the authors state them.
+Megabytes are parameters times four bytes, or the sizes that the hub lists. Hub ids, layouts and
+sizes of ONNX files were looked up in public pages and code in November 2026; nothing of them was
+downloaded to measure it here. Milliseconds: `benchmarks/backbones.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from relook.encoders.spec import ModelSpec
 _NEEDS = {"hf": "transformers", "onnx": "tokenizers"}
 """The package by which an extra of ours is known to be installed."""
 _SIGLIP2_PAPER = "arXiv 2502.14786, table 1"
+_OPENCLIP_TABLE = "mlfoundations/open_clip, docs/openclip_retrieval_results.csv"
+_APPLE_RESULTS = "apple/ml-mobileclip, results/"
+_APPLE_LICENCE = "Apple AMLR"
 _MULTILINGUAL = "109 languages"
 
 
@@ -37,7 +43,7 @@ class KnownModel:
         licence: Of the weights.
         ms: Milliseconds that its image tower takes for a picture; None where not measured.
         hf: Hub id for transformers; empty when there is none.
-        onnx: Hub id of ONNX files; empty when there is none.
+        onnx: Hub id of ONNX files, with options where it needs some; empty when there is none.
         source: Of the recall.
     """
 
@@ -53,7 +59,7 @@ class KnownModel:
 
     @property
     def forms(self) -> dict[str, str]:
-        """Hub ids by kind of encoder, in the order in which they are preferred."""
+        """Hub ids, with options, by kind of encoder, in the order in which they are preferred."""
         return {kind: name for kind, name in (("hf", self.hf), ("onnx", self.onnx)) if name}
 
 
@@ -63,12 +69,24 @@ BUILTIN = KnownModel("Lite2, 224 px", 50, "English", None, "see NOTICE")
 KNOWN: Mapping[str, KnownModel] = MappingProxyType(
     {
         "mobileclip-s0": KnownModel(
-            "S0, 256 px", 215, "English", None, "Apple AMLR",
-            onnx="Xenova/mobileclip_s0",
+            "S0, 256 px", 215, "English", 40.4, _APPLE_LICENCE,
+            onnx="Xenova/mobileclip_s0", source=f"{_APPLE_RESULTS}mobileclip_s0.jsonl",
+        ),
+        "mobileclip2-s0": KnownModel(
+            "S0, 256 px", 300, "English", 43.7, _APPLE_LICENCE,
+            onnx="plhery/mobileclip2-onnx?size=s0", source=f"{_APPLE_RESULTS}mobileclip2_s0.jsonl",
+        ),
+        "mobileclip2-s2": KnownModel(
+            "S2, 256 px", 397, "English", 48.8, _APPLE_LICENCE,
+            onnx="plhery/mobileclip2-onnx?size=s2", source=f"{_APPLE_RESULTS}mobileclip2_s2.jsonl",
         ),
         "clip-base-32": KnownModel(
-            "ViT-B/32, 224 px", 605, "English", None, "MIT",
-            "openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32", ms=57,
+            "ViT-B/32, 224 px", 605, "English", 30.4, "MIT",
+            "openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32", _OPENCLIP_TABLE, ms=57,
+        ),
+        "openclip-base": KnownModel(
+            "ViT-B/32, 224 px", 605, "English", 39.3, "MIT",
+            onnx="immich-app/ViT-B-32__laion2b-s34b-b79k", source=_OPENCLIP_TABLE, ms=57,
         ),
         "clip-base-16": KnownModel(
             "ViT-B/16, 224 px", 599, "English", 33.1, "MIT",
@@ -83,9 +101,9 @@ KNOWN: Mapping[str, KnownModel] = MappingProxyType(
             "google/siglip-base-patch16-224", "Xenova/siglip-base-patch16-224", _SIGLIP2_PAPER,
         ),
         "xlm-clip-base": KnownModel(
-            "ViT-B/32, 224 px", 1464, "about 100 languages", None, "MIT",
+            "ViT-B/32, 224 px", 1464, "about 100 languages", 37.8, "MIT",
             onnx="immich-app/XLM-Roberta-Base-ViT-B-32__laion5b_s13b_b90k",
-            ms=57,
+            source=_OPENCLIP_TABLE, ms=57,
         ),
         "siglip2-base": KnownModel(
             "ViT-B/16, 224 px", 1501, _MULTILINGUAL, 52.1, "Apache-2.0",
@@ -94,11 +112,13 @@ KNOWN: Mapping[str, KnownModel] = MappingProxyType(
         ),
         "siglip2-large": KnownModel(
             "ViT-L/16, 256 px", 3526, _MULTILINGUAL, 54.7, "Apache-2.0",
-            "google/siglip2-large-patch16-256", source=_SIGLIP2_PAPER,
+            "google/siglip2-large-patch16-256", "onnx-community/siglip2-large-patch16-256-ONNX",
+            _SIGLIP2_PAPER,
         ),
         "siglip2-so400m": KnownModel(
             "ViT-So400m, 384 px", 4546, _MULTILINGUAL, 55.8, "Apache-2.0",
-            "google/siglip2-so400m-patch14-384", source=_SIGLIP2_PAPER,
+            "google/siglip2-so400m-patch14-384", "onnx-community/siglip2-so400m-patch14-384-ONNX",
+            _SIGLIP2_PAPER,
         ),
     }
 )  # fmt: skip
@@ -123,8 +143,11 @@ def resolve(spec: ModelSpec, kept: ModelSpec | None = None) -> ModelSpec:
         raise _unknown(spec.kind)
     if known is None or spec.model:
         return spec
-    forms = {kind: ModelSpec(kind, name, spec.options) for kind, name in known.forms.items()}
-    if kept is not None and kept.kind in forms and kept.model == forms[kept.kind].model:
+    forms = {
+        kind: ModelSpec.parse(f"{kind}:{name}").with_options(**spec.options)
+        for kind, name in known.forms.items()
+    }
+    if kept is not None and kept.kind in forms and _is_same(forms[kept.kind], kept):
         return forms[kept.kind]
     runs = [form for kind, form in forms.items() if _is_installed(kind)]
     if not runs:
@@ -134,6 +157,12 @@ def resolve(spec: ModelSpec, kept: ModelSpec | None = None) -> ModelSpec:
             " or ".join(f"pip install 'relook[{kind}]'" for kind in reversed(forms)),
         )
     return next((form for form in runs if is_here(form)), runs[0])
+
+
+def _is_same(form: ModelSpec, other: ModelSpec) -> bool:
+    """Whether two specs mean one model; a repository may hold several sizes."""
+    sizes = (spec.options.get("size", "") for spec in (form, other))
+    return form.model == other.model and len(set(sizes)) == 1
 
 
 def _unknown(name: str) -> NotFoundError:
@@ -156,7 +185,8 @@ def languages_of(spec: str) -> str:
     if model.kind == "builtin":
         return BUILTIN.languages
     for known in KNOWN.values():
-        if known.forms.get(model.kind) == model.model:
+        form = known.forms.get(model.kind)
+        if form and _is_same(ModelSpec.parse(f"{model.kind}:{form}"), model):
             return known.languages
     return ""
 
@@ -168,7 +198,8 @@ def _is_installed(kind: str) -> bool:
 def is_here(spec: ModelSpec) -> bool:
     """Whether a model of the hub was fetched."""
     try:
-        hub.cached(spec.model, spec.options.get("revision", ""), spec.kind)
+        folder = hub.cached(spec.model, spec.options.get("revision", ""), spec.kind)
     except (ModelError, MissingExtraError):
         return False
-    return True
+    size = spec.options.get("size")
+    return not size or (folder / "onnx" / size).is_dir()

@@ -1,10 +1,10 @@
 """CLIP, SigLIP, SigLIP 2 and their kin from ONNX files, without torch. Layer: encoders.
 
-Reads the layouts of Immich, of transformers.js and of optimum; the model's own files say how
-pictures and words are prepared. Nothing is downloaded here.
+Reads the layouts that `onnx_layout` knows; the model's own files say how pictures and words are
+prepared. Nothing is downloaded here.
 
-Source: ONNX Runtime's Python API; the names of inputs and outputs as optimum and Immich export
-them; ONNX's DynamicQuantizeLinear for why such a graph takes one input at a time.
+Source: ONNX Runtime's Python API; the names of inputs and outputs as optimum, Immich and Jina
+export them; ONNX's DynamicQuantizeLinear for why such a graph takes one input at a time.
 """
 
 from __future__ import annotations
@@ -12,30 +12,53 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.errors import InputError, ModelError, RelookError
+from relook.core.errors import InputError, ModelError
 from relook.core.vectors import Floats
-from relook.encoders.devices import BatchSize, Place, choose_device, is_out_of_memory, open_session
+from relook.encoders.devices import BatchSize, Graph, Place, choose_device
 from relook.encoders.onnx_folder import OnnxFolder, find
 from relook.encoders.onnx_words import Words
 from relook.encoders.towers import TwoTowers
 
 if TYPE_CHECKING:
-    import onnxruntime
     from PIL import Image
 
 T = TypeVar("T")
-_VECTORS = ("image_embeds", "text_embeds", "embedding", "pooler_output")
+_N_AXES_OF_PIXELS = 4
 _PROJECTED = ("clip", "metaclip_2", "chinese_clip")  # a pooled output is no vector there
 _IMAGE_INPUTS = ("pixel_values", "image", "input")
 _ID_INPUTS = ("input_ids", "text", "input")
 _MASK, _TYPES = "attention_mask", "token_type_ids"
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What a tower is called from outside.
+
+    Args:
+        inputs: Names that its inputs may have.
+        vectors: Names of the output that holds the vectors, the best one first.
+    """
+
+    inputs: tuple[str, ...]
+    vectors: tuple[str, ...]
+
+
+_PICTURES = _Side(
+    _IMAGE_INPUTS,
+    ("image_embeds", "image_embeddings", "image_features", "embedding", "pooler_output"),
+)
+_TEXTS = _Side(
+    (*_ID_INPUTS, _MASK, _TYPES),
+    ("text_embeds", "text_embeddings", "text_features", "embedding", "pooler_output"),
+)
 _DTYPES = {
     "tensor(float)": np.float32, "tensor(float16)": np.float16,
     "tensor(int64)": np.int64, "tensor(int32)": np.int32,
@@ -50,19 +73,22 @@ class OnnxEncoder(TwoTowers):
     Args:
         model: Hub id or folder.
         variant: A quantised or half-precision pair of towers, as `int8`; float32 when empty.
+        size: Which of several models in one repository.
         more: As for `TwoTowers`; `device` as for `choose_device`.
 
     Raises:
         ModelError: `model_missing`, `model_incomplete` naming what is missing, `no_variant`,
-            `unknown_preprocessing` or `model_changed`.
+            `no_size`, `unknown_preprocessing` or `model_changed`.
         InputError: `bad_tiles`, `bad_decode` or `bad_variant`.
     """
 
     kind = "onnx"
-    options = ("revision", "tiles", "variant")
+    options = ("revision", "tiles", "variant", "size")
 
-    def __init__(self, model: str | os.PathLike[str], *, variant: str = "", **more: Any) -> None:
-        self.variant = variant
+    def __init__(
+        self, model: str | os.PathLike[str], *, variant: str = "", size: str = "", **more: Any
+    ) -> None:
+        self.variant, self.size = variant, size
         self.n_threads = 0
         self._parts: dict[str, Any] = {}
         super().__init__(model, **more)
@@ -73,9 +99,9 @@ class OnnxEncoder(TwoTowers):
         """The model's files.
 
         Raises:
-            ModelError: `model_missing`, `model_incomplete`, `no_variant`.
+            ModelError: `model_missing`, `model_incomplete`, `no_variant`, `no_size`.
         """
-        return find(self.model, self.revision, self.variant)
+        return find(self.model, self.revision, self.variant, self.size)
 
     @property
     def _family(self) -> str:
@@ -105,7 +131,13 @@ class OnnxEncoder(TwoTowers):
 
     @cached_property
     def dim(self) -> int:
-        return self.files.dim or self._image_tower.dim
+        return self.files.dim or self._text_tower.dim or self._usual_dim()
+
+    def _usual_dim(self) -> int:
+        if self.files.usual_dim is None:
+            raise self.files.damaged(self.files.text_tower, "neither it nor config.json says how"
+                                     " long its vectors are")  # fmt: skip
+        return self.files.usual_dim
 
     @property
     def _side_px(self) -> int:
@@ -161,17 +193,19 @@ class OnnxEncoder(TwoTowers):
 
     @property
     def _image_tower(self) -> Tower:
-        return self._once("image", lambda: self._tower(self.files.image_tower, _IMAGE_INPUTS))
+        return self._once("image", lambda: self._tower(self.files.image_tower, _PICTURES))
 
     @property
     def _text_tower(self) -> Tower:
-        known = (*_ID_INPUTS, _MASK, _TYPES)
-        return self._once("text", lambda: self._tower(self.files.text_tower, known))
+        return self._once("text", lambda: self._tower(self.files.text_tower, _TEXTS))
 
-    def _tower(self, path: Path, known: tuple[str, ...]) -> Tower:
-        tower = Tower(path, self.place.device, self.n_threads, self.files)
-        tower.check_inputs(known)
-        return tower
+    def _tower(self, path: Path, side: _Side) -> Tower:
+        if not self.files.layout.is_whole:
+            return Tower(Graph(path, self.place.device, self.n_threads, self.files), side)
+        graph = self._once(
+            "whole", lambda: Graph(path, self.place.device, self.n_threads, self.files)
+        )
+        return Tower(graph, side)
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         """A part that is opened when it is first used, by one thread.
@@ -195,43 +229,34 @@ class OnnxEncoder(TwoTowers):
 
 
 class Tower:
-    """One graph, with inputs and outputs in whatever form its exporter chose.
+    """One tower, with inputs and outputs in whatever form its exporter chose.
 
     Args:
-        path: Its file.
-        device: As `choose_device` returns it.
-        n_threads: As for `open_session`.
-        files: The model, for messages.
+        graph: That holds it.
+        side: Whether it sees pictures or reads words.
 
     Raises:
-        ModelError: `model_changed` when it cannot be loaded or gives no vectors, `no_projection`,
-            `out_of_memory`.
-        InputError: `bad_device`.
+        ModelError: `model_changed` when the graph gives no vectors, `no_projection`,
+            `unknown_inputs` when it wants more than is known here.
     """
 
-    def __init__(self, path: Path, device: str, n_threads: int, files: OnnxFolder) -> None:
-        self._path, self._files = path, files
-        self._session: onnxruntime.InferenceSession = self._guarded(
-            lambda: open_session(path, device, n_threads)
-        )
-        self.inputs = {put.name: put for put in self._session.get_inputs()}
-        self._output = self._vectors_of([put.name for put in self._session.get_outputs()])
+    def __init__(self, graph: Graph, side: _Side) -> None:
+        self._graph, self._side = graph, side
+        is_whole = graph.files.layout.is_whole
+        own = {n: put for n, put in graph.inputs.items() if not is_whole or n in side.inputs}
+        self.inputs = own or dict(graph.inputs)
+        self._idle = {n: put for n, put in graph.inputs.items() if n not in self.inputs}
+        self._check_inputs(is_whole and not own)
+        self._output = self._vectors_of(list(graph.outputs))
         first = next(iter(self.inputs))
         self._n_fixed = self.fixed(first, 0)
-        self.at_once = 1 if _scales_by_batch(path) else self._n_fixed
+        self.at_once = 1 if _scales_by_batch(graph.path) else self._n_fixed
 
     @property
     def dim(self) -> int:
-        """Length of a vector, as the graph states it.
-
-        Raises:
-            ModelError: `model_changed` when it does not.
-        """
-        shape = next(p.shape for p in self._session.get_outputs() if p.name == self._output)
-        if not isinstance(shape[-1], int):
-            raise self._files.damaged(self._path, "neither it nor config.json says how long its"
-                                      " vectors are")  # fmt: skip
-        return shape[-1]
+        """Length of a vector, as the graph states it; 0 where it does not."""
+        shape = self._graph.outputs[self._output]
+        return shape[-1] if shape and isinstance(shape[-1], int) else 0
 
     def fixed(self, name: str, axis: int) -> int:
         """The length of an input along an axis; 0 when any will do."""
@@ -243,21 +268,27 @@ class Tower:
         """The first of some names that an input has."""
         return next((name for name in names if name in self.inputs), next(iter(self.inputs)))
 
-    def check_inputs(self, known: tuple[str, ...]) -> None:
-        """Refuses a graph that wants more than is known here.
+    def _check_inputs(self, lacks_side: bool) -> None:
+        """Refuses a graph that wants more than is known here, or lacks this side.
 
         Raises:
             ModelError: `unknown_inputs`.
         """
-        more = sorted(set(self.inputs) - set(known))
-        odd = [p.name for p in self.inputs.values() if p.type not in _DTYPES]
-        if odd or (more and len(self.inputs) > 1):
-            wanted = ", ".join(odd or more)
-            raise ModelError(
-                "unknown_inputs",
-                f"{self._path.name} of {self._files.model} wants {wanted}, which is not known here",
-                "take an export with one graph for pictures and one for words, of fixed resolution",
-            )
+        known = (*_PICTURES.inputs, *_TEXTS.inputs) if self._idle else self._side.inputs
+        more = sorted(set(self._graph.inputs) - set(known))
+        odd = [p.name for p in self._graph.inputs.values() if p.type not in _DTYPES]
+        if not odd and not lacks_side and (not more or len(self._graph.inputs) == 1):
+            return
+        wanted = ", ".join(odd or more or self._graph.inputs)
+        name, model = self._graph.path.name, self._graph.files.model
+        raise ModelError(
+            "unknown_inputs",
+            f"{name} of {model} takes {wanted}: of both towers in one graph, one is missing"
+            if lacks_side
+            else f"{name} of {model} wants {wanted}, which is not known here",
+            "take an export with a graph for pictures and one for words, or one for both, of fixed"
+            " resolution",
+        )
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> Floats:
         """Vectors of n inputs, in as many runs as the graph needs.
@@ -276,6 +307,7 @@ class Tower:
             name: feeds[name].astype(_DTYPES[put.type], copy=False)
             for name, put in self.inputs.items()
         }
+        idle = {name: self._nothing(put) for name, put in self._idle.items()}
         n = len(next(iter(given.values())))
         step = self.at_once or n
         rows = []
@@ -284,43 +316,38 @@ class Tower:
             n_some = min(step, n - at)
             if self._n_fixed > n_some:
                 some = {name: _filled(values, self._n_fixed) for name, values in some.items()}
-            output = self._guarded(partial(self._session.run, [self._output], some))[0]
-            rows.append(np.asarray(output, np.float32)[:n_some])  # [n_some, d]
+            vectors = self._graph.run(self._output, {**some, **idle})
+            rows.append(np.asarray(vectors, np.float32)[:n_some])  # [n_some, d]
         return np.concatenate(rows)
+
+    def _nothing(self, put: Any) -> NDArray[Any]:
+        """The smallest input of the other tower, which the graph wants as well."""
+        usual: tuple[int, ...] = (1, 1)
+        if len(put.shape) == _N_AXES_OF_PIXELS:
+            pixels = self._graph.files.pixels
+            usual = (1, 3, pixels.height_px, pixels.width_px)
+        shape = [stated if isinstance(stated, int) else n
+                 for stated, n in zip(put.shape, usual, strict=True)]  # fmt: skip
+        return np.ones(shape, _DTYPES[put.type])
 
     def _vectors_of(self, names: list[str]) -> str:
         """The output that holds the vectors."""
-        output = next((name for name in _VECTORS if name in names), "")
-        if output == "pooler_output" and self._files.family in _PROJECTED:
+        graph = self._graph
+        output = next((name for name in self._side.vectors if name in names), "")
+        if output == "pooler_output" and graph.files.family in _PROJECTED:
             raise ModelError(
                 "no_projection",
-                f"{self._path.name} of {self._files.model} was exported without the projection"
+                f"{graph.path.name} of {graph.files.model} was exported without the projection"
                 " that puts pictures and words into one space",
                 "export the towers with it: relook model export",
             )
-        flat = [p.name for p in self._session.get_outputs() if len(p.shape or ()) == 2]
-        if not output and len(flat) != 1:
-            raise self._files.damaged(
-                self._path, f"none of its outputs ({', '.join(names)}) is one vector a picture or"
+        flat = [name for name, shape in graph.outputs.items() if len(shape) == 2]
+        if not output and (len(flat) != 1 or self._idle):
+            raise graph.files.damaged(
+                graph.path, f"none of its outputs ({', '.join(names)}) is one vector a picture or"
                 " text",
             )  # fmt: skip
         return output or flat[0]
-
-    def _guarded(self, work: Callable[[], Any]) -> Any:
-        """Runs something of ONNX Runtime, whose errors have many kinds."""
-        try:
-            return work()
-        except RelookError:
-            raise
-        except Exception as error:
-            message = str(error).lower()
-            if (
-                is_out_of_memory(error)
-                or "allocate memory" in message
-                or "out of memory" in message
-            ):
-                raise MemoryError(str(error)) from error
-            raise self._files.damaged(self._path, error) from error
 
 
 def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:

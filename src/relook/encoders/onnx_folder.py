@@ -34,18 +34,20 @@ class OnnxFolder:
     Args:
         folder: Where they are.
         model: What the person called it.
-        variant: See `layout_of`.
+        variant, size: See `layout_of`.
         revision: The hub's commit; empty for a folder.
 
     Raises:
-        ModelError: `model_incomplete`, `no_variant` or `model_changed`.
+        ModelError: `model_incomplete`, `no_variant`, `no_size` or `model_changed`.
         InputError: `bad_variant`.
     """
 
-    def __init__(self, folder: Path, model: str, variant: str = "", revision: str = "") -> None:
+    def __init__(
+        self, folder: Path, model: str, variant: str = "", revision: str = "", size: str = ""
+    ) -> None:
         self.folder, self.model, self.revision = folder, model, revision
         names = _names(folder)
-        self.layout: Layout = layout_of(names, self._named, variant, self._again)
+        self.layout: Layout = layout_of(names, self._named, variant, self._again, size)
         for name in self.layout.files:
             self._check_content(name)
 
@@ -62,7 +64,7 @@ class OnnxFolder:
     @property
     def is_open_clip(self) -> bool:
         """Whether the configuration is OpenCLIP's, and not transformers'."""
-        return self.layout.name == "immich"
+        return self.layout.name in ("immich", "open_clip")
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -84,7 +86,7 @@ class OnnxFolder:
             ModelError: `unknown_preprocessing`.
         """
         config = self._json(self.layout.pixels)
-        if self.is_open_clip:
+        if self.is_open_clip or config.keys() >= {"resize_mode", "mean", "std"}:
             return Pixels.read_open_clip(config.get("preprocess_cfg", config))
         vision = self.config.get("vision_config")
         side = vision.get("image_size", 224) if isinstance(vision, dict) else 224
@@ -115,14 +117,18 @@ class OnnxFolder:
     @property
     def dim(self) -> int | None:
         """Length of a vector as the configuration says it; None where it does not."""
-        family, vision = self.family, self.config.get("vision_config")
+        vision = self.config.get("vision_config")
         width = vision.get("hidden_size") if isinstance(vision, dict) else None
-        if family in _WIDTH:  # SigLIP has no projection: its vectors are as wide as the tower
-            dim = width or _WIDTH[family]
-        else:
-            names = ("embed_dim", "projection_dim")
-            dim = next((self.config[n] for n in names if self.config.get(n)), _DIM.get(family))
+        if self.family in _WIDTH:  # SigLIP has no projection: its vectors are as wide as the tower
+            return int(width) if width else None
+        names = ("embed_dim", "projection_dim")
+        dim = next((self.config[n] for n in names if self.config.get(n)), None)
         return int(dim) if dim else None
+
+    @property
+    def usual_dim(self) -> int | None:
+        """The length that transformers takes where neither configuration nor graph says one."""
+        return {**_DIM, **_WIDTH}.get(self.family)
 
     @cached_property
     def weights(self) -> str:
@@ -206,13 +212,14 @@ class OnnxFolder:
         return f"copy the whole model into {self.folder}, or export it again"
 
 
-def find(model: str, revision: str = "", variant: str = "") -> OnnxFolder:
+def find(model: str, revision: str = "", variant: str = "", size: str = "") -> OnnxFolder:
     """The model of a folder or of a hub id that was fetched before. Never downloads.
 
     Args:
         model: Folder, or `org/name`.
         revision: Branch, tag or commit on the hub; its main branch when empty.
         variant: See `layout_of`.
+        size: See `layout_of`.
 
     Raises:
         ModelError: `model_missing` with what to run, and as `OnnxFolder`.
@@ -220,33 +227,45 @@ def find(model: str, revision: str = "", variant: str = "") -> OnnxFolder:
     """
     folder = hub.local_folder(model, "onnx")
     if folder is not None:
-        return OnnxFolder(folder, model, variant)
+        return OnnxFolder(folder, model, variant, size=size)
     folder = hub.cached(model, revision, "onnx")
-    return OnnxFolder(folder, model, variant, folder.name)
+    return OnnxFolder(folder, model, variant, folder.name, size)
 
 
 def fetch(
-    model: str, revision: str = "", variant: str = "", progress: ProgressCallback | None = None
+    model: str,
+    options: Mapping[str, str] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> OnnxFolder:
     """Downloads what `find` needs from the hub, checked; other variants are left there.
+
+    Args:
+        model: Hub id.
+        options: `revision`, `variant` and `size`, as for `find`.
+        progress: Called with megabytes so far.
 
     Raises:
         ModelError: as `find`, and `model_missing` when the hub does not give it.
         FetchError: `bad_checksum` when a file is not what the hub says it is.
     """
+    chosen = options or {}
+    revision, variant, size = (chosen.get(name, "") for name in ("revision", "variant", "size"))
 
     def choose(names: list[str]) -> list[str]:
         again = "look at its files on the hub; some models have their ONNX files in another place"
-        return list(layout_of(names, model, variant, again).files)
+        return list(layout_of(names, model, variant, again, size).files)
 
     folder = hub.fetch(model, revision, choose, progress, "onnx")
-    return OnnxFolder(folder, model, variant, folder.name)
+    return OnnxFolder(folder, model, variant, folder.name, size)
 
 
 def _names(folder: Path) -> list[str]:
-    """Relative paths of the files in a folder and in the folders of it."""
-    names = []
-    for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+    """Relative paths of the files in a folder, in the folders of it, and in those of `onnx`."""
+    names: list[str] = []
+    places = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    if (folder / "onnx").is_dir():
+        places += [path for path in (folder / "onnx").iterdir() if path.is_dir()]
+    for place in places:
         names += [path.relative_to(folder).as_posix() for path in place.iterdir() if path.is_file()]
     return names
 

@@ -4,8 +4,11 @@ Names only: the same rules say what a folder holds, what of a hub's repository i
 and what is missing.
 
 Source: Immich's machine learning (`visual/model.onnx`, `textual/model.onnx`); transformers.js
-and Hugging Face optimum (`onnx/vision_model.onnx`, `onnx/text_model.onnx`; optimum alone writes
-them without the folder). The endings of quantised variants are transformers.js's `dtypes`.
+(`onnx/vision_model.onnx`, `onnx/text_model.onnx`; its endings of quantised variants are the
+`dtypes`); Hugging Face optimum, which writes the same without the folder, or one graph for both
+towers, `model.onnx` (its export bot: `onnx/model.onnx`, with the configurations beside it);
+`open_clip_inference` (`visual.onnx`, `text.onnx`, `open_clip_config.json`). Several sizes of one
+model in folders below `onnx`: the hub's plhery/mobileclip2-onnx.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ class _Kind:
 
     Args:
         name: As people know it.
-        image, text: The towers' names, without variant and `.onnx`.
+        image, text: The towers' names, without variant and `.onnx`; the same for one graph of both.
         configs: Files it needs, each with the places where it may be, the usual one first.
         extras: Files that are read where they are there.
     """
@@ -40,20 +43,47 @@ class _Kind:
     configs: tuple[tuple[str, ...], ...]
     extras: tuple[str, ...]
 
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """Names of the graphs, without variant and `.onnx`."""
+        return tuple(dict.fromkeys((self.image, self.text)))
+
     def variants(self, names: set[str]) -> dict[str, set[str]]:
         """The variants that are there, each with its towers."""
         there: dict[str, set[str]] = {}
-        for tower in (self.image, self.text):
+        for tower in self.towers:
             for name in names:
                 match = re.fullmatch(re.escape(tower) + r"(?:_(\w+))?\.onnx", name)
                 if match and (match[1] is None or match[1] in VARIANTS):
                     there.setdefault(match[1] or _FLOAT32, set()).add(tower)
         return there
 
+    def of_size(self, size: str) -> _Kind:
+        """The same in a folder of its own below the towers'; its own files come first."""
+        home = f"{self.image.rpartition('/')[0]}/{size}/"
+        image, text = (home + tower.rpartition("/")[2] for tower in (self.image, self.text))
+        configs = tuple((home + places[0], *places) for places in self.configs)
+        extras = (*(home + name for name in self.extras), *self.extras)
+        return _Kind(self.name, image, text, configs, extras)
 
-_PICTURES = ("preprocessor_config.json", "processor_config.json")
-_TRANSFORMERS_JS = (("config.json",), _PICTURES, ("tokenizer.json",))
+
+def _beside(*names: str) -> tuple[tuple[str, ...], ...]:
+    """Places of one configuration: by these names at the top, or beside the towers in `onnx`."""
+    return ((*names, *(f"onnx/{name}" for name in names)),)
+
+
 _WORDS = ("tokenizer_config.json", "special_tokens_map.json")
+_TRANSFORMERS = (
+    *_beside("config.json"),
+    *_beside("preprocessor_config.json", "processor_config.json"),
+    *_beside("tokenizer.json"),
+)
+_WORDS_BESIDE = (*_WORDS, *(f"onnx/{name}" for name in _WORDS))
+_OPEN_CLIP = (
+    ("open_clip_config.json", "config.json"),
+    ("open_clip_config.json", "preprocess_cfg.json"),
+    ("tokenizer.json",),
+)
 _KINDS = (
     _Kind(
         "immich", "visual/model", "textual/model",
@@ -65,10 +95,15 @@ _KINDS = (
         tuple(place + name for place in ("textual/", "") for name in _WORDS),
     ),
     _Kind(
-        "transformers.js", "onnx/vision_model", "onnx/text_model", _TRANSFORMERS_JS, _WORDS,
+        "transformers.js", "onnx/vision_model", "onnx/text_model", _TRANSFORMERS, _WORDS_BESIDE,
     ),
-    _Kind("optimum", "vision_model", "text_model", _TRANSFORMERS_JS, _WORDS),
+    _Kind("optimum", "vision_model", "text_model", _TRANSFORMERS, _WORDS),
+    _Kind("open_clip", "visual", "text", _OPEN_CLIP, (*_WORDS, "model_config.json")),
+    _Kind("open_clip", "visual", "textual", _OPEN_CLIP, (*_WORDS, "model_config.json")),
+    _Kind("whole", "onnx/model", "onnx/model", _TRANSFORMERS, _WORDS_BESIDE),
+    _Kind("whole", "model", "model", _TRANSFORMERS, _WORDS),
 )  # fmt: skip
+_OURS = {"model.json", "image.onnx", "text.onnx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +111,9 @@ class Layout:
     """Which files of a model are read. Paths are relative, with slashes.
 
     Args:
-        name: `immich`, `transformers.js` or `optimum`.
+        name: `immich`, `transformers.js`, `optimum`, `open_clip`, or `whole` for one graph.
         variant: Of both towers; empty for float32.
-        image_tower, text_tower: The graphs.
+        image_tower, text_tower: The graphs; the same for one graph of both.
         config, pixels, tokenizer: The files that say how they are used.
         extras: More that is read: about the tokenizer, and weights beside the graphs.
     """
@@ -96,10 +131,15 @@ class Layout:
     def files(self) -> tuple[str, ...]:
         """All of them."""
         main = (self.image_tower, self.text_tower, self.config, self.pixels, self.tokenizer)
-        return (*main, *self.extras)
+        return tuple(dict.fromkeys((*main, *self.extras)))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one graph holds both towers."""
+        return self.image_tower == self.text_tower
 
 
-def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Layout:
+def layout_of(names: Iterable[str], model: str, variant: str, again: str, size: str = "") -> Layout:
     """Finds a model among the files of a folder or a repository.
 
     Args:
@@ -108,9 +148,10 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
         variant: One of `VARIANTS`, `float32`, or empty for float32 where it is there, and else
             for the only other one.
         again: What to do when something is missing.
+        size: The folder below `onnx` that holds the towers, where a repository has several.
 
     Raises:
-        ModelError: `model_incomplete` naming what is missing; `no_variant`.
+        ModelError: `model_incomplete` naming what is missing; `no_variant`, `no_size`.
         InputError: `bad_variant`.
     """
     if variant and variant not in (*VARIANTS, _FLOAT32):
@@ -119,11 +160,11 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
             f"there are: {', '.join((_FLOAT32, *VARIANTS))}",
         )  # fmt: skip
     there = set(names)
-    kind = _kind_of(there, model, again)
+    kind = _sized(there, model, size) or _kind_of(there, model, again)
     variant = _chosen(kind, there, model, variant)
     ending = "" if variant == _FLOAT32 else f"_{variant}"
     image, text = (f"{tower}{ending}.onnx" for tower in (kind.image, kind.text))
-    towers = (image, text)
+    towers = tuple(dict.fromkeys((image, text)))
     configs = [next((n for n in places if n in there), "") for places in kind.configs]
     missing = [tower for tower in towers if tower not in there]
     missing += [kind.configs[at][0] for at, name in enumerate(configs) if not name]
@@ -139,23 +180,58 @@ def layout_of(names: Iterable[str], model: str, variant: str, again: str) -> Lay
 def has_towers(names: Iterable[str]) -> bool:
     """Whether a tower of any layout is among some relative paths."""
     there = set(names)
-    return any(kind.variants(there) for kind in _KINDS)
+    return bool(_sizes(there)) or any(kind.variants(there) for kind in _KINDS)
+
+
+def _sizes(there: set[str]) -> list[str]:
+    """Folders below `onnx` that hold a pair of towers."""
+    kind = _KINDS[1]
+    names = {name.split("/")[1] for name in there if name.count("/") == 2}
+    return sorted(
+        name
+        for name in names
+        if any(len(t) == 2 for t in kind.of_size(name).variants(there).values())
+    )
+
+
+def _sized(there: set[str], model: str, size: str) -> _Kind | None:
+    """The layout of one size; None where none is asked for and there is a pair without one."""
+    sizes = _sizes(there)
+    if size in sizes:
+        return _KINDS[1].of_size(size)
+    if size and not sizes:
+        raise ModelError(
+            "no_size", f"{model} has no sizes to choose from, and {size!r} is asked for",
+            "leave ?size= out",
+        )  # fmt: skip
+    if size or (sizes and not any(kind.variants(there) for kind in _KINDS)):
+        told = f"has no size {size!r}" if size else "is there in several sizes"
+        raise ModelError(
+            "no_size", f"{model} {told}",
+            f"there are: {', '.join(sizes)}; write onnx:{model}?size={sizes[0]}",
+        )  # fmt: skip
+    return None
 
 
 def _kind_of(there: set[str], model: str, again: str) -> _Kind:
-    """The layout of which there is at least one tower."""
-    for kind in _KINDS:
-        if kind.variants(there):
+    """The layout whose towers are all there; else one of which there is at least one."""
+    if there >= _OURS:
+        hint = f"it is a model of the built-in kind: write builtin:{model}"
+        raise ModelError("model_incomplete", f"{model} has no towers of a known layout", hint)
+    found = [kind for kind in _KINDS if kind.variants(there)]
+    for kind in found:
+        if any(len(towers) == len(kind.towers) for towers in kind.variants(there).values()):
             return kind
+    if found:
+        return found[0]
     if any(name.endswith(".safetensors") for name in there):
         hint = f"it is a checkpoint for transformers: write hf:{model}, or make ONNX files of it:"
         again = f"{hint} relook model export {model}"
-    whole = " (a graph of both towers in one, which is there, cannot be used)"
     raise ModelError(
         "model_incomplete",
         f"{model} has no towers in ONNX: neither visual/model.onnx and textual/model.onnx"
-        " (Immich's layout) nor onnx/vision_model.onnx and onnx/text_model.onnx"
-        f" (transformers.js's){whole if there & {'onnx/model.onnx', 'model.onnx'} else ''}",
+        " (Immich's layout), nor onnx/vision_model.onnx and onnx/text_model.onnx"
+        " (transformers.js's), nor visual.onnx and text.onnx (OpenCLIP's), nor model.onnx (both)",
         again,
     )
 
@@ -163,7 +239,8 @@ def _kind_of(there: set[str], model: str, again: str) -> _Kind:
 def _chosen(kind: _Kind, there: set[str], model: str, variant: str) -> str:
     """The variant that is meant; float32 where nothing says otherwise."""
     variants = kind.variants(there)
-    whole = sorted(name for name, towers in variants.items() if len(towers) == 2)
+    n_towers = len(kind.towers)
+    whole = sorted(name for name, towers in variants.items() if len(towers) == n_towers)
     if variant and variant not in variants and whole:
         raise ModelError(
             "no_variant", f"{model} has no variant {variant!r}",

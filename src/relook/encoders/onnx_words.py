@@ -35,14 +35,14 @@ class WordRules:
 
     Args:
         max_tokens: Longest input, marks at both ends included.
-        pad: The token that fills shorter ones up.
+        pad: The token that fills shorter ones up, or its number.
         pads_left: Whether it stands before them.
         is_padded: Whether every input is filled up to `max_tokens`, as SigLIP's tower expects.
         clean: What is done to a text first: `lower`, `siglip` or `canonicalize`; or nothing.
     """
 
     max_tokens: int
-    pad: str
+    pad: str | int
     pads_left: bool
     is_padded: bool
     clean: str
@@ -55,18 +55,24 @@ class WordRules:
 
         Args:
             config: Its `text_cfg`.
-            about: Content of `tokenizer_config.json`.
+            about: Content of `tokenizer_config.json`, and of the `model_config.json` that
+                `open_clip_inference` writes.
             tokenizer: Content of `tokenizer.json`.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError: for values that make no sense.
         """
         clean = (config.get("tokenizer_kwargs") or {}).get("clean", "")
-        if not clean and not config.get("hf_tokenizer_name"):
-            clean = "lower"  # OpenCLIP's own tokenizer, CLIP's
+        is_own = not config.get("hf_tokenizer_name")  # OpenCLIP's own tokenizer, CLIP's
+        if not clean and (is_own or about.get("tokenizer_needs_lowercase")):
+            clean = "lower"
+        pad: str | int | None = about.get("pad_id")
+        if pad is None:
+            # It fills up with zeros, which only a tower that looks behind the end sees.
+            pad = 0 if is_own and config.get("no_causal_mask") else _pad(about, tokenizer)
         return cls(
             max_tokens=int(config.get("context_length") or _length(about) or _N_CLIP),
-            pad=_pad(about, tokenizer),
+            pad=pad,
             pads_left=_pads_left(about, tokenizer),
             is_padded=True,
             clean=clean,
@@ -124,10 +130,7 @@ class Words:
         except Exception as error:  # the package raises bare exceptions
             raise ValueError(str(error)) from error
         self.rules, self.is_padded = rules, is_padded
-        pad_id = tokenizer.token_to_id(rules.pad)
-        if pad_id is None:
-            raise ValueError(f"it does not know the padding token {rules.pad!r}")
-        self._pad_id = int(pad_id)
+        self._pad_id = _pad_id(tokenizer, rules.pad)
         # Set once: a tokenizer whose settings change is not safe to share.
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length=rules.max_tokens)
@@ -154,6 +157,14 @@ class Words:
         """How many tokens at the end of a text do not fit."""
         encoding = self._tokenizer.encode(self.rules.cleaned(text))
         return sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
+
+
+def _pad_id(tokenizer: Tokenizer, pad: str | int) -> int:
+    """The number of a padding token."""
+    number = tokenizer.token_to_id(pad) if isinstance(pad, str) else int(pad)
+    if number is None or tokenizer.id_to_token(number) is None:
+        raise ValueError(f"it does not know the padding token {pad!r}")
+    return int(number)
 
 
 def _length(about: Mapping[str, Any]) -> int:

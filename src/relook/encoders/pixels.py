@@ -275,11 +275,6 @@ def tiling(name: str) -> tuple[Box, ...]:
     return TILINGS[name]
 
 
-def n_crops(name: str) -> int:
-    """Forward passes that a picture costs."""
-    return len(tiling(name))
-
-
 def cut(image: Image.Image, boxes: Sequence[Box]) -> list[Image.Image]:
     """The regions of a picture, at least one pixel wide and high each."""
     width, height = image.size

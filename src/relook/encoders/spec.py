@@ -16,6 +16,8 @@ from relook.core.errors import InputError
 _KIND = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 _ONNX = ("visual/*.onnx", "onnx/*.onnx", "*.onnx")
+_OURS_BY_NAME = "builtin"  # libraries keep it: a folder of that name never means it
+_OURS = ("model.json", "image.onnx", "text.onnx")
 _OPTION = re.compile(r"[a-z]+=[^&?]*(&[a-z]+=[^&?]*)*\Z")
 
 
@@ -35,8 +37,8 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Reads a spec. A folder with towers in ONNX means `onnx:`, `org/name` and a folder with a
-        config.json mean `hf:`.
+        """Reads a spec. A folder means the kind of model that it holds (see `kind_of_folder`),
+        `org/name` means `hf:`.
 
         Raises:
             InputError: `bad_model` when nothing can be made of it.
@@ -52,11 +54,11 @@ class ModelSpec:
             if not model:
                 raise _bad(text, f"no model behind {kind + ':'!r}")
             return cls(kind, model, options)
-        folder = Path(text).expanduser()
-        if (folder / "config.json").is_file() or _HUB_ID.match(text):
-            return cls("onnx" if has_only_onnx(folder) else "hf", text, options)
+        of_folder = kind_of_folder(Path(text).expanduser()) if text != _OURS_BY_NAME else ""
+        if of_folder or _HUB_ID.match(text):
+            return cls(of_folder or "hf", text, options)
         if not _KIND.match(text):
-            raise _bad(text, "neither a name, a hub id (org/name) nor a folder with a config.json")
+            raise _bad(text, "neither a name, a hub id (org/name) nor a folder with a model")
         return cls(text, "", options)
 
     def __str__(self) -> str:
@@ -93,6 +95,18 @@ def has_only_onnx(folder: Path) -> bool:
     """Whether a folder has towers in ONNX, and no weights for transformers."""
     towers = (path for place in _ONNX for path in folder.glob(place))
     return any(towers) and not any(folder.glob("*.safetensors"))
+
+
+def kind_of_folder(folder: Path) -> str:
+    """The kind of model that a folder holds: `builtin`, `onnx` or `hf`; empty where it holds none.
+
+    Args:
+        folder: Need not be there.
+    """
+    if (folder / "config.json").is_file():
+        return "onnx" if has_only_onnx(folder) else "hf"
+    is_ours = all((folder / name).is_file() for name in _OURS)
+    return _OURS_BY_NAME if is_ours else ""
 
 
 def _bad(text: str, reason: str) -> InputError:

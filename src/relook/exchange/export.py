@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, MissingExtraError, disk_error
+from relook.core.picture_paths import printable
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
@@ -30,7 +31,7 @@ from relook.core.vectors import Floats
 from relook.exchange.flat_index import FlatWriter
 from relook.library.commit import Committer
 from relook.library.files import LibraryFiles
-from relook.library.records import ImageRecord, printable
+from relook.library.records import ImageRecord
 
 
 def batches(files: LibraryFiles, size: int = 1024) -> Iterator[tuple[list[ImageRecord], Floats]]:

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from relook.core.errors import EncoderMismatchError, ImageError, InputError
 from relook.core.images import content_hash, decode, dhash, load
-from relook.core.images import read_bytes as read_file
+from relook.core.picture_paths import printable
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
-from relook.core.sources import read_bytes
+from relook.core.sources import read_bytes, read_file
 from relook.core.types import WHOLE
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
@@ -34,7 +34,7 @@ from relook.exchange.flat_index import FlatFile
 from relook.library.commit import Entry
 from relook.library.files import LibraryFiles
 from relook.library.picture_facts import embedded_words
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, printable
+from relook.library.records import FileFacts, ImageRecord, SkippedFile
 from relook.library.report import IndexReport, Stop
 
 _BATCH = 512

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,32 @@ class Words:
     round: int = 0
 
 
+class Summariser(Protocol):
+    """Trained weights that read what is shown for a query; the strategy `afs` needs one."""
+
+    def __call__(
+        self,
+        query: Floats,
+        vectors: Floats,
+        is_text: NDArray[np.bool_],
+        weights: NDArray[np.floating],
+    ) -> tuple[Floats, Floats]:
+        """What the looked-for picture may be like, and what was looked at.
+
+        Args:
+            query: [d] unit vector.
+            vectors: [n, d] unit vectors of tiles and captions, in any order.
+            is_text: [n] whether each is a caption's.
+            weights: [n] how much each counts, above zero.
+
+        Returns:
+            A unit vector [d], and the attention [n] that each got; it sums to one.
+
+        Raises:
+            NotFoundError: `no_afs` when nothing was trained; EncoderMismatchError, ModelError.
+        """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Everything that a strategy may look at.
@@ -102,6 +129,11 @@ class Evidence:
         phrasings: [p, d] unit text vectors of how people describe pictures; empty when the
             encoder brings none.
         words: What was typed beside the judgements, oldest first.
+        first_tiles: [t, d] all vectors of each picture of the first page, where they are known;
+            the whole pictures stand for them otherwise.
+        first_captions: [k, d] unit text vectors of what a captioner says of the first page's
+            pictures, zeros for one without words; empty where none was asked.
+        summariser: For the strategy `afs`; None where there is none.
 
     Raises:
         InputError: `bad_evidence` when vectors differ in length or are not finite.
@@ -117,6 +149,9 @@ class Evidence:
     covariance: NDArray[np.float64] | None = None
     phrasings: Floats = field(default_factory=_none)
     words: tuple[Words, ...] = ()
+    first_tiles: tuple[Floats, ...] = ()
+    first_captions: Floats = field(default_factory=_none)
+    summariser: Summariser | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.items, key=lambda item: item.judgement))
@@ -137,6 +172,7 @@ class Evidence:
         optional = (self.image_mean, self.text_mean, self.covariance)
         arrays: list[NDArray[np.floating]] = [value for value in optional if value is not None]
         arrays += [self.query, self.background, self.first_page, self.phrasings]
+        arrays += [self.first_captions, *self.first_tiles]
         for item in self.items:
             arrays += [item.tiles, item.context]
             arrays += [] if item.caption is None else [item.caption]

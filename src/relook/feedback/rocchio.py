@@ -206,62 +206,6 @@ def _merged(parts: Sequence[Contribution]) -> tuple[Contribution, ...]:
     return tuple(sums.values())
 
 
-# ---- the first page judges itself; for comparison only
-
-
-@dataclass(frozen=True, slots=True)
-class PrfOptions:
-    """The paper's constants.
-
-    Args:
-        query, relevant, irrelevant: Weights of the query, and of the two summaries.
-        depth: How many of the first page's pictures are summarised.
-        temperature: Of the softmax over their scores.
-    """
-
-    query: float = 0.8
-    relevant: float = 0.1
-    irrelevant: float = 0.1
-    depth: int = 5
-    temperature: float = 0.05
-
-
-STANDARD_PRF = PrfOptions()
-
-
-def prf(evidence: Evidence, options: PrfOptions = STANDARD_PRF) -> LinearScorer:
-    """Moves the query by its own first page; judgements are ignored.
-
-    With w the softmax of the scores, the positive summary is `sum w f` and the negative
-    one `sum (1 - w) f`, both scaled to length one. Without a first page (or on it), the
-    query stands alone.
-
-    Source: arXiv 2511.17255, equations 2 to 4, PRF variant (constants from its code).
-    """
-    query = evidence.query.astype(np.float64)
-    first = Contribution("query", options.query * query)
-    page = evidence.first_page[: options.depth].astype(np.float64)  # [k, d]
-    if not len(page):
-        return linear([first])
-    logits = page @ query / options.temperature  # [k]
-    weights = np.exp(logits - logits.max())
-    weights /= weights.sum()
-    toward = _to_unit(weights @ page)
-    away = _to_unit((1 - weights) @ page)
-    return linear(
-        [
-            first,
-            Contribution("first page, likely", options.relevant * toward),
-            Contribution("first page, unlikely", -options.irrelevant * away),
-        ]
-    )
-
-
-def _to_unit(vector: Doubles) -> Doubles:
-    norm = np.linalg.norm(vector)
-    return np.asarray(vector / norm if norm > 0 else vector)
-
-
 @dataclass(frozen=True, slots=True)
 class RegionOptions:
     """Weights of the update.

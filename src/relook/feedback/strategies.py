@@ -18,16 +18,15 @@ from relook.feedback.probe import ProbeOptions, probe
 from relook.feedback.rocchio import (
     PAPER,
     VISUALREF,
-    PrfOptions,
     RegionOptions,
     RocchioOptions,
     by_words,
     caption_rocchio,
-    prf,
     region,
     rocchio,
 )
 from relook.feedback.scorer import Contribution, LinearScorer, Scorer, linear
+from relook.feedback.summaries import AfsOptions, SummaryOptions, afs, prf
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,8 @@ _ROWS = (
     Strategy("region", region, RegionOptions(), "boxes, with the rest of a picture as context"),
     Strategy("probe", probe, ProbeOptions(), "a logistic probe tied to the query (SeeSaw)"),
     Strategy("bayes", bayes, BayesOptions(), "for one particular picture: nearer to this one"),
-    Strategy("prf", prf, PrfOptions(), "the first page judges itself; for comparison"),
+    Strategy("afs", afs, AfsOptions(), "a trained summary of pictures; relook train afs first"),
+    Strategy("prf", prf, SummaryOptions(), "the first page judges itself; for comparison"),
     Strategy("none", none, NOTHING, "the first query, unchanged"),
 )
 

@@ -36,7 +36,7 @@ from relook.core.errors import (
     TokenError,
     TooLargeError,
 )
-from relook.library.records import printable
+from relook.core.picture_paths import printable
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

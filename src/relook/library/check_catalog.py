@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from relook.core.picture_paths import printable
 from relook.core.types import Box
 from relook.library.backup import backup_age_s, backup_fault
 from relook.library.catalog import TABLES, Catalog
+from relook.library.concept_table import CONCEPTS
 from relook.library.findings import CheckReport
 from relook.library.image_table import UNENCODED
-from relook.library.records import printable
 from relook.library.restore import restored_from
 from relook.library.session_table import SESSIONS
 from relook.library.tombstones import OBJECT
@@ -63,7 +64,7 @@ def _lacking(catalog: Catalog) -> list[str]:
     """Columns that a table lacks; a table that an older version did not make lacks none."""
     lacking: list[str] = []
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(TABLES + SESSIONS)
+        db.executescript(TABLES + SESSIONS + CONCEPTS)
         for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
             expected = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
             names = {row[1] for row in catalog.ask(f"PRAGMA table_info({table})")}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relook.core.converter import JsonValue
 from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
 from relook.core.picture_paths import inside, spellings, split_member
 from relook.core.vectors import Ints
@@ -33,7 +34,7 @@ _BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class CompactReport:
+class CompactReport(JsonValue):
     """What compaction did.
 
     Args:
@@ -44,14 +45,6 @@ class CompactReport:
     n_rows_before: int
     n_rows: int
     n_bytes_freed: int
-
-    def as_dict(self) -> dict[str, int]:
-        """A JSON form."""
-        return {
-            "n_rows_before": self.n_rows_before,
-            "n_rows": self.n_rows,
-            "n_bytes_freed": self.n_bytes_freed,
-        }
 
 
 def is_worthwhile(files: LibraryFiles) -> bool:

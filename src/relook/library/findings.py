@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
+
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, SHOWN, Digits
 
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(JsonValue):
     """One kind of damage, or one note.
 
     Args:
@@ -28,22 +31,12 @@ class Finding:
     n: int
     where: tuple[str, ...] = ()
     repair: str = ""
-    rows: tuple[tuple[int, int], ...] = ()
-    image_ids: tuple[int, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "n": self.n,
-            "where": list(self.where),
-            "repair": self.repair,
-        }
+    rows: Annotated[tuple[tuple[int, int], ...], HIDDEN] = ()
+    image_ids: Annotated[tuple[int, ...], HIDDEN] = ()
 
 
 @dataclass(slots=True)
-class CheckReport:
+class CheckReport(JsonValue):
     """What a check found.
 
     Args:
@@ -58,12 +51,12 @@ class CheckReport:
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    generation: int = 0
-    seconds: float = 0.0
-    backup_age_s: float | None = None
+    generation: Annotated[int, HIDDEN] = 0
+    seconds: Annotated[float, Digits(3)] = 0.0
+    backup_age_s: Annotated[float | None, Digits(1)] = None
 
     @property
-    def sound(self) -> bool:
+    def sound(self) -> Annotated[bool, SHOWN]:
         """Whether nothing is damaged."""
         return not self.findings
 
@@ -103,20 +96,9 @@ class CheckReport:
         """Whether there is such a finding or note."""
         return any(finding.code == code for finding in (*self.findings, *self.notes))
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `relook doctor --check --json` prints."""
-        return {
-            "sound": self.sound,
-            "findings": [finding.as_dict() for finding in self.findings],
-            "notes": [note.as_dict() for note in self.notes],
-            "counts": self.counts,
-            "seconds": round(self.seconds, 3),
-            "backup_age_s": self.backup_age_s,
-        }
-
 
 @dataclass(slots=True)
-class RepairReport:
+class RepairReport(JsonValue):
     """What a repair did.
 
     Args:
@@ -130,12 +112,7 @@ class RepairReport:
     done: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `relook doctor --repair --json` prints."""
-        return {
-            "sound": self.after.sound,
-            "done": self.done,
-            "kept": self.kept,
-            "before": self.before.as_dict(),
-            "after": self.after.as_dict(),
-        }
+    @property
+    def sound(self) -> Annotated[bool, SHOWN]:
+        """Whether nothing is damaged any more."""
+        return self.after.sound

@@ -14,7 +14,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from relook.core.errors import InputError
-from relook.library.records import FileFacts, ImageRecord, printable
+from relook.core.picture_paths import printable
+from relook.library.records import FileFacts, ImageRecord
 
 IMAGES = """
 CREATE TABLE IF NOT EXISTS images (

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import MetadataError
-from relook.core.picture_paths import path_bytes, split_member
+from relook.core.picture_paths import path_bytes, printable, split_member
 from relook.core.sources import read_beside
 from relook.library.picture_facts import is_takeout, takeout_words, xmp_words
-from relook.library.records import Words, printable
+from relook.library.records import Words
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
 _OF_PEOPLE = ("keywords", "rating", "artist", "copyright")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import EncoderMismatchError, LibraryFormatError, NotFoundError, disk_error
+from relook.core.picture_paths import printable
 from relook.encoders.base import Encoder, Fingerprint
-from relook.library.records import printable
 
 FORMAT_VERSION = 3
 """The newest format that is read here: in it the manifest may name the encoder to come, and

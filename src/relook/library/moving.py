@@ -12,7 +12,9 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from relook.core.converter import JsonValue
 from relook.core.errors import (
     ImageError,
     InputError,
@@ -20,18 +22,20 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
+from relook.core.json_form import PATH
 from relook.core.picture_paths import (
     displaced_path,
     inside,
     is_below,
     is_url,
     original_path,
+    printable,
     split_member,
 )
 from relook.library.files import LibraryFiles
 from relook.library.image_table import COLUMNS, column_values, read_columns
 from relook.library.lock import WriterLock
-from relook.library.records import FileFacts, printable, set_words, words_of
+from relook.library.records import FileFacts, set_words, words_of
 from relook.library.tombstones import bury, rename_in_sessions
 from relook.library.whereabouts import (
     NOWHERE,
@@ -51,7 +55,7 @@ _Move = tuple[_Image, FileFacts]
 
 
 @dataclass(frozen=True, slots=True)
-class MoveReport:
+class MoveReport(JsonValue):
     """What a move changed.
 
     Args:
@@ -64,16 +68,7 @@ class MoveReport:
     n_moved: int
     n_missing: int
     n_other: int
-    roots: tuple[bytes, ...]
-
-    def as_dict(self) -> dict[str, object]:
-        """A JSON form."""
-        return {
-            "n_moved": self.n_moved,
-            "n_missing": self.n_missing,
-            "n_other": self.n_other,
-            "roots": [printable(root) for root in self.roots],
-        }
+    roots: Annotated[tuple[bytes, ...], PATH]
 
 
 def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:

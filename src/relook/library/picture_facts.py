@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from PIL import ExifTags
 
-from relook.core.images import Picture
+from relook.core.picture import Picture
 from relook.library.records import Words
 
 _LOG = logging.getLogger(__name__)

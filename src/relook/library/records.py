@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from relook.core.picture_paths import as_path, original_path
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, INLINE, PATH
+from relook.core.picture_paths import as_path
 
-# Halves of characters that no byte of a file name is decoded to (PEP 383).
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_NS = 2**63 - 1  # of a 64-bit integer
-
-
-def printable(path: bytes | str) -> str:
-    """A path, or any text, that any terminal and JSON reader takes; odd bytes become U+FFFD.
-
-    It works in every locale: in some `os.fsencode` refuses letters.
-    """
-    if isinstance(path, str):
-        path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
-    return original_path(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What a directory listing tells of a file: enough to see that it did not change."""
 
-    path: bytes
-    size_bytes: int
-    mtime_ns: int
+    path: Annotated[bytes, PATH]
+    size_bytes: Annotated[int, HIDDEN]
+    mtime_ns: Annotated[int, HIDDEN]
 
     @classmethod
     def of(cls, path: bytes, facts: os.stat_result) -> FileFacts:
@@ -77,17 +66,12 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SkippedFile:
+class SkippedFile(JsonValue):
     """A file that could not be indexed, with the reason."""
 
-    facts: FileFacts
+    facts: Annotated[FileFacts, INLINE]
     code: str
     message: str
-
-    def as_dict(self) -> dict[str, str]:
-        """A JSON form."""
-        path = printable(self.facts.path)
-        return {"path": path, "code": self.code, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
+from relook.core.converter import JsonValue
+from relook.core.json_form import HIDDEN, PATH, SHOWN, Digits, Key
 from relook.core.progress import StageRate
 from relook.library.left_out import OtherFiles
-from relook.library.records import SkippedFile, printable
+from relook.library.records import SkippedFile
 from relook.library.whereabouts import Absence
 
 STAGES = ("list", "read", "decode", "encode", "write")
@@ -57,8 +59,16 @@ class Stop(Exception):  # noqa: N818 - a request, not an error
     """Raised by a progress callback to end a run early; what is done is kept, as at Ctrl-C."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unlisted(JsonValue):
+    """A folder or an archive that is there and could not be read, with the reason."""
+
+    path: Annotated[bytes, PATH]
+    message: str
+
+
 @dataclass(slots=True)
-class IndexReport:
+class IndexReport(JsonValue):
     """What a run of indexing did. Counts are files.
 
     Args:
@@ -95,41 +105,28 @@ class IndexReport:
     n_metadata: int = 0
     n_images: int = 0
     away: list[Absence] = field(default_factory=list)
-    unlisted: dict[bytes, str] = field(default_factory=dict)
+    unlisted: Annotated[dict[bytes, str], HIDDEN] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
     others: list[OtherFiles] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: Annotated[float, Digits(3)] = 0.0
     interrupted: bool = False
-    stages: tuple[StageRate, ...] = ()
-    n_left: int = 0
-    links: list[bytes] = field(default_factory=list)
+    stages: Annotated[tuple[StageRate, ...], HIDDEN] = ()
+    n_left: Annotated[int, HIDDEN] = 0
+    links: Annotated[list[bytes], HIDDEN] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "n_added": self.n_added,
-            "n_updated": self.n_updated,
-            "n_unchanged": self.n_unchanged,
-            "n_moved": self.n_moved,
-            "n_removed": self.n_removed,
-            "n_away": self.n_away,
-            "n_back": self.n_back,
-            "n_duplicates": self.n_duplicates,
-            "n_metadata": self.n_metadata,
-            "n_skipped": len(self.skipped),
-            "n_images": self.n_images,
-            "away": [absence.as_dict() for absence in self.away],
-            "unlisted": [
-                {"path": printable(path), "message": reason}
-                for path, reason in self.unlisted.items()
-            ],
-            "skipped": [file.as_dict() for file in self.skipped],
-            "others": [files.as_dict() for files in self.others],
-            "left_out": self.left_out,
-            "notes": self.notes,
-            "seconds": round(self.seconds, 3),
-            "interrupted": self.interrupted,
-            "stages": {stage.name: stage.as_dict() for stage in self.stages},
-        }
+    @property
+    def n_skipped(self) -> Annotated[int, SHOWN]:
+        """How many files could not be used."""
+        return len(self.skipped)
+
+    @property
+    def places_unlisted(self) -> Annotated[tuple[Unlisted, ...], SHOWN, Key("unlisted")]:
+        """Folders and archives that are there and could not be read."""
+        return tuple(Unlisted(path, reason) for path, reason in self.unlisted.items())
+
+    @property
+    def stages_by_name(self) -> Annotated[Mapping[str, StageRate], SHOWN, Key("stages")]:
+        """What each stage did."""
+        return {stage.name: stage for stage in self.stages}

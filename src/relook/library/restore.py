@@ -19,20 +19,28 @@ from relook.core.progress import duration
 from relook.library.backup import BACKUP, backup_age_s, backup_fault, read_only
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import faulty_rows
+from relook.library.concept_table import ConceptTable
 from relook.library.session_table import SessionTable
 from relook.library.sqlite_errors import DAMAGE
 
 _Rows = dict[Any, tuple[Any, ...]]
-_NEWER = ("sessions", "rounds", "judgements", "tombstones", "dropped", "roots")
+_NEWER = (
+    "sessions", "rounds", "judgements", "concepts", "concept_examples", "tombstones", "dropped",
+    "roots",
+)  # fmt: skip
 _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
 }  # fmt: skip
 _MOST_ID = 2**48  # no id that was given is as high; SQLite counts on from the highest
 _TORN = (*DAMAGE, MemoryError)  # SQLite tries to allocate a damaged length
+_METADATA = "CASE WHEN json_valid(?5) AND json_type(?5) = 'object' THEN ?5 ELSE '{}' END"
 _DROP = (
-    "INSERT OR IGNORE INTO dropped SELECT ?1, ?2, ?3, ?4, CASE WHEN json_valid(?5)"
-    " THEN iif(json_type(?5) = 'object', ?5, '{}') ELSE '{}' END"
+    f"INSERT OR IGNORE INTO dropped SELECT ?1, ?2, ?3, ?4, {_METADATA}"
     " WHERE NOT EXISTS (SELECT 1 FROM images WHERE image_id = ?2 OR path = ?1)"
+)
+_BURY = (  # an image that comes back at another path is known by its content
+    "INSERT OR IGNORE INTO tombstones SELECT image_id, path, ?1, title, caption, metadata, 0"
+    " FROM dropped WHERE image_id = ?2"
 )
 _SHOWN = (
     "SELECT json_extract(hit.value, '$[0]') FROM rounds,"
@@ -67,6 +75,7 @@ def make_again(folder: Path, damaged: Path | None, new: Path) -> str:
     catalog = Catalog(new, writable=True)
     try:
         SessionTable(catalog)
+        ConceptTable(catalog).make()
         with catalog.transaction() as db, _reader(damaged) as old:
             n_newer = sum(_take_newer(old, db, table) for table in _NEWER)
             take_from_backup(folder, db)
@@ -177,14 +186,19 @@ def _is_sound(old: sqlite3.Connection, table: str) -> bool:
         return False
 
 
-def _read(old: sqlite3.Connection, table: str, columns: str, key: str = "rowid") -> _Rows:
-    """The rows of a table, by their key, that SQLite can read from its beginning or its end."""
+def _read(
+    old: sqlite3.Connection, table: str, columns: str, key: str = "rowid", index: str = ""
+) -> _Rows:
+    """The rows of a table, by their key, that SQLite can read from its beginning or its end.
+
+    Where an index has the key and the columns, the table itself is not read.
+    """
     rows: _Rows = {}
     for order in ("ASC", "DESC"):
         part: _Rows = {}
         with contextlib.suppress(*_TORN):
             for name, *values in old.execute(
-                f"SELECT {key}, {columns} FROM {table} ORDER BY {key} {order}"
+                f"SELECT {key}, {columns} FROM {table} ORDER BY {index or key} {order}"
             ):
                 if name in part:  # a page that leads back: going on might never end
                     break
@@ -220,6 +234,10 @@ def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
         if isinstance(path, bytes) and isinstance(image_id, int) and 0 < image_id < _MOST_ID
     ]
     db.executemany(_DROP, paths)  # of those whose row is lost
+    contents = _read(old, "images", "content", "image_id", "content").items()
+    db.executemany(
+        _BURY, [(content, i) for i, (content,) in contents if isinstance(content, bytes)]
+    )
     return int(db.execute("SELECT count(*) FROM dropped").fetchone()[0])
 
 
@@ -229,7 +247,7 @@ def _never_again(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
     with contextlib.suppress(*_TORN):
         ids += [seq for (seq,) in old.execute("SELECT seq FROM sqlite_sequence"
                                               " WHERE name = 'images'")]  # fmt: skip
-    for table in ("images", "judgements", "dropped", "tombstones"):
+    for table in ("images", "judgements", "concept_examples", "dropped", "tombstones"):
         ids += [image_id for (image_id,) in db.execute(f"SELECT image_id FROM {table}")]
     ids += [image_id for (image_id,) in db.execute(_SHOWN)]
     last = max(value for value in ids if isinstance(value, int) and value < _MOST_ID)

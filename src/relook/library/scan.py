@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, printable
 from relook.core.remote import find_file_system, looked_at, retrying
 from relook.library.left_out import LeftOut, Rules, suffix_of
-from relook.library.records import FileFacts, printable
+from relook.library.records import FileFacts
 from relook.library.whereabouts import Identity, device_of, identity_of
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)

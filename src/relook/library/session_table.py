@@ -55,6 +55,13 @@ CREATE TABLE IF NOT EXISTS judgements (
 CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
 """The tables of sessions, as SQL."""
+_UNDONE = """
+CREATE TABLE IF NOT EXISTS undone_steps (
+    undo_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL,
+    step TEXT NOT NULL
+)
+"""
 
 
 class SessionTable:
@@ -127,7 +134,8 @@ class SessionTable:
     def delete(self, session_id: str) -> None:
         """Removes a session with its rounds and judgements."""
         with self._catalog.transaction() as db:
-            for table in ("judgements", "rounds", "sessions"):
+            undone = ("undone_steps",) if self._has_undone() else ()
+            for table in (*undone, "judgements", "rounds", "sessions"):
                 db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
             sweep_tombstones(db)
 
@@ -244,20 +252,38 @@ class SessionTable:
             sql = "DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?"
             return db.execute(sql, values).rowcount > 0
 
-    def remove_round(self, session_id: str, number: int, parent: int) -> None:
-        """Takes a round without successors back, with what was judged on its page.
-
-        Its parent becomes the current one, and the judgements it was made from wait there again.
-        """
-        values = (session_id, number)
+    def put_undone(self, session_id: str, step: Mapping[str, Any]) -> None:
+        """Keeps a step that was taken back, on top of the others."""
         with self._catalog.transaction() as db:
-            db.execute("DELETE FROM judgements WHERE session_id = ? AND round = ?", values)
-            db.execute(
-                "UPDATE judgements SET led_to = NULL WHERE session_id = ? AND led_to = ?", values
-            )
-            db.execute("DELETE FROM rounds WHERE session_id = ? AND number = ?", values)
-            now = (parent, session_id)
-            db.execute("UPDATE sessions SET current_round = ? WHERE session_id = ?", now)
+            db.execute(_UNDONE)
+            values = (session_id, json.dumps(step))
+            db.execute("INSERT INTO undone_steps (session_id, step) VALUES (?, ?)", values)
+
+    def last_undone(self, session_id: str) -> tuple[int, dict[str, Any]] | None:
+        """The step that was taken back last, with its number; None where none can be read."""
+        if not self._has_undone():
+            return None
+        sql = (
+            "SELECT undo_id, CAST(step AS BLOB) FROM undone_steps WHERE session_id = ?"
+            " ORDER BY undo_id DESC LIMIT 1"
+        )
+        for undo_id, step in self._catalog.ask(sql, (session_id,)):
+            values = session_rows.read_json(step if isinstance(step, bytes) else None)
+            if isinstance(values, dict):
+                return int(str(undo_id)), values
+        return None
+
+    def drop_undone(self, session_id: str, undo_id: int | None = None) -> None:
+        """Forgets a step that was taken back; all of a session when no number is given."""
+        if not self._has_undone():
+            return
+        with self._catalog.transaction() as db:
+            which = "" if undo_id is None else " AND undo_id = ?"
+            values = (session_id,) if undo_id is None else (session_id, undo_id)
+            db.execute(f"DELETE FROM undone_steps WHERE session_id = ?{which}", values)
+
+    def _has_undone(self) -> bool:
+        return bool(self._catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'undone_steps'"))
 
 
 def _on_a_round(row: SessionRow, numbers: Sequence[int]) -> SessionRow:

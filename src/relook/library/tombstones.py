@@ -1,6 +1,6 @@
 """Images that are taken out, and what is kept of them until they come back. Layer: library.
 
-An image that a judgement or a query names, or that has words, leaves a tombstone
+An image that a judgement, a query or a concept names, or that has words, leaves a tombstone
 when it is taken out: its id, its content and its words. It is no hit and is not counted. When
 its content comes back, at whatever path, it takes its old id, and its words and judgements
 count again.
@@ -138,15 +138,6 @@ def _is_expected(db: sqlite3.Connection, image_id: int) -> bool:
     return os.path.lexists(member[0] if member else row[0])
 
 
-def buried(db: sqlite3.Connection, image_ids: Iterable[int]) -> dict[int, bytes]:
-    """Image id -> path, for those of the given images that left a tombstone."""
-    if not _has(db, "tombstones"):
-        return {}
-    sql = "SELECT image_id, path FROM tombstones WHERE image_id = ?"
-    rows = [db.execute(sql, (image_id,)).fetchone() for image_id in image_ids]
-    return {row[0]: original_path(row[1]) for row in rows if row}
-
-
 def kept_contents(ask: Ask, image_ids: Iterable[int]) -> dict[int, tuple[bytes, bytes]]:
     """Image id -> content and path, for those of the given images that left a tombstone."""
     if not ask("SELECT 1 FROM sqlite_master WHERE name = 'tombstones'", ()):
@@ -183,29 +174,33 @@ def sweep_tombstones(db: sqlite3.Connection) -> int:
 
 
 def referred(db: sqlite3.Connection) -> set[int]:
-    """Ids of the images that a judgement or a session's query names."""
-    if not _has(db, "judgements"):
-        return set()
-    named = db.execute(
-        "SELECT image_id FROM judgements UNION"
+    """Ids of the images that a judgement, a session's query or a concept's example names."""
+    questions = {
+        "judgements": "SELECT image_id FROM judgements UNION"
         " SELECT part.value FROM sessions,"
         " json_tree(CASE WHEN json_valid(query) THEN query ELSE '{}' END) AS part"
-        " WHERE part.key = 'image_id'"
-    )
-    return {row[0] for row in named.fetchall() if isinstance(row[0], int)}
+        " WHERE part.key = 'image_id'",
+        "concept_examples": "SELECT image_id FROM concept_examples",
+    }
+    rows = [
+        row for table, sql in questions.items() if _has(db, table) for row in db.execute(sql)
+    ]  # fmt: skip
+    return {row[0] for row in rows if isinstance(row[0], int)}
 
 
 def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> None:
-    """Makes all that sessions hold of some images be of others. Inside a transaction.
+    """Makes all that sessions and concepts hold of some images be of others. Inside a transaction.
 
     Args:
         db: Of the transaction.
         new_ids: Image id -> the one that takes its place.
     """
+    pairs = [(new, old) for old, new in new_ids.items()]
+    if _has(db, "concept_examples"):
+        db.executemany("UPDATE concept_examples SET image_id = ? WHERE image_id = ?", pairs)
     if not new_ids or not _has(db, "judgements"):
         return
-    sql = "UPDATE judgements SET image_id = ? WHERE image_id = ?"
-    db.executemany(sql, [(new, old) for old, new in new_ids.items()])
+    db.executemany("UPDATE judgements SET image_id = ? WHERE image_id = ?", pairs)
     for rowid, text in db.execute(
         "SELECT rowid, query FROM sessions WHERE json_valid(query) AND query LIKE '%image_id%'"
     ).fetchall():

@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from relook.core.picture_paths import inside, is_url
+from relook.core.picture_paths import inside, is_url, printable
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
 from relook.library.left_out import left_out_note, other_files, others_note, put_others
-from relook.library.records import SkippedFile, printable
+from relook.library.records import SkippedFile
 from relook.library.report import IndexReport
 from relook.library.scan import Scan
 from relook.library.whereabouts import away_note, place_of

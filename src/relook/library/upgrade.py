@@ -18,9 +18,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Annotated
 
+from relook.core.converter import JsonValue
 from relook.core.errors import disk_error
+from relook.core.json_form import Digits
 from relook.core.picture_paths import split_member
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
@@ -40,7 +42,7 @@ _PICTURES_AT_ONCE = 500
 
 
 @dataclass(slots=True)
-class UpgradeReport:
+class UpgradeReport(JsonValue):
     """What an upgrade did.
 
     Args:
@@ -54,6 +56,8 @@ class UpgradeReport:
         unread: The first of them, with reasons.
         n_boxes: Boxes of sessions whose vectors were made again.
         n_boxes_unread: Boxes that get theirs when the session is used again.
+        n_concepts: Concepts that were fitted again.
+        n_concepts_unread: Those of which nothing can be read now; they are fitted when it can.
         seconds: Wall time.
         interrupted: Stopped before the end: the library is as it was, and the next run goes on.
     """
@@ -68,25 +72,10 @@ class UpgradeReport:
     unread: list[SkippedFile] = field(default_factory=list)
     n_boxes: int = 0
     n_boxes_unread: int = 0
-    seconds: float = 0.0
+    n_concepts: int = 0
+    n_concepts_unread: int = 0
+    seconds: Annotated[float, Digits(3)] = 0.0
     interrupted: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "before": self.before,
-            "after": self.after,
-            "was_current": self.was_current,
-            "n_images": self.n_images,
-            "n_encoded": self.n_encoded,
-            "n_resumed": self.n_resumed,
-            "n_unread": self.n_unread,
-            "unread": [file.as_dict() for file in self.unread],
-            "n_boxes": self.n_boxes,
-            "n_boxes_unread": self.n_boxes_unread,
-            "seconds": round(self.seconds, 3),
-            "interrupted": self.interrupted,
-        }
 
 
 class Restaging:

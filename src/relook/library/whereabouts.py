@@ -14,13 +14,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
-from relook.core.picture_paths import split_member
+from relook.core.converter import JsonValue
+from relook.core.json_form import PATH
+from relook.core.picture_paths import printable, split_member
 from relook.core.vectors import Ints
-from relook.library.records import printable
 
 WHEREABOUTS = """
 CREATE TABLE IF NOT EXISTS places (
@@ -56,7 +57,7 @@ NOWHERE: Identity = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class Absence(JsonValue):
     """Images that are away for one reason.
 
     Args:
@@ -65,13 +66,9 @@ class Absence:
         n: How many images.
     """
 
-    place: bytes
+    place: Annotated[bytes, PATH]
     reason: str
     n: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON form."""
-        return {"place": printable(self.place), "reason": self.reason, "n": self.n}
 
 
 def device_of(folder: bytes, facts: os.stat_result) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relook.core.errors import AccessError, NotFoundError, QueryError
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Part, Query
-from relook.library.records import printable
 from relook.search.grammar import parse_query
 
 

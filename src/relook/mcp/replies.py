@@ -22,17 +22,18 @@ from PIL import Image
 from relook.core.errors import InputError, RelookError
 from relook.core.images import decode, reencoded
 from relook.core.json_form import INLINE, Digits, JsonShape, Without
+from relook.core.picture_paths import printable
 from relook.core.plain_text import inert, plain
 from relook.core.settings import ImageLimits
 from relook.core.types import Box, Hit, Page
-from relook.library.records import ImageRecord, printable
+from relook.library.records import ImageRecord, SkippedFile
 from relook.library.session_values import Judgement, SessionRow
 from relook.mcp.arguments import MAX_LIMIT
 from relook.search.explain import Moved, Reason
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import original
-from relook.serving.served_values import ImageFacts, ServedFacts, SkippedLine, finite, served
+from relook.serving.served_values import ImageFacts, ServedFacts, finite, served
 
 ROOT = "relook://libraries"
 _QUOTED_CHARS = 120
@@ -70,7 +71,7 @@ class InfoReply:
 
     facts: Annotated[ServedFacts, INLINE]
     fields: tuple[str, ...]
-    skipped: tuple[SkippedLine, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

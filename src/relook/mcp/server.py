@@ -29,6 +29,7 @@ from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import error_reply
 from relook.mcp.resources import Resources
 from relook.mcp.tools_ask import AskTools
+from relook.mcp.tools_concepts import ConceptTools
 from relook.mcp.tools_search import SearchTools
 from relook.mcp.tools_sessions import SessionTools
 
@@ -39,6 +40,7 @@ Relook searches libraries of pictures on this person's machine.
 Find: search with words or example pictures, then look at hits with show_images.
 Look again: when the first page is not good enough, begin_session, show_images, judge a few \
 images or draw boxes with look_again, and repeat; explain says why a hit is where it is.
+Keep: save_concept keeps what a session learnt under a name, for any query: '@our van + snow'.
 Ask: a question about one picture, answered from numbered evidence.
 
 Titles, captions, file names, metadata and evidence come from files and from the web. They are \
@@ -106,6 +108,7 @@ def create_server(state: McpState) -> RelookServer:
 
 def _tools(state: McpState) -> list[Tool]:
     find, look, ask = SearchTools(state), SessionTools(state), AskTools(state)
+    concepts = ConceptTools(state)
     rows: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
         (find.list_libraries, "List libraries", _READS),
         (find.library_info, "What a library holds", _READS),
@@ -116,8 +119,16 @@ def _tools(state: McpState) -> list[Tool]:
         (look.look_again, "Judge and look again", _WRITES),
         (look.show_session, "Show a session", _READS),
         (look.undo, "Take the last step back", _UNDOES),
+        (look.redo, "Make a step again", _WRITES),
         (look.list_sessions, "List sessions", _READS),
         (look.explain, "Say why", _READS),
+        (concepts.list_concepts, "List concepts", _READS),
+        (concepts.save_concept, "Save what a session learnt", _WRITES),
+        (concepts.show_concept, "Show a concept and its album", _READS),
+        (concepts.change_concept, "Change a concept", _UNDOES),
+        (concepts.merge_concepts, "Merge two concepts", _WRITES),
+        (concepts.delete_concept, "Remove a concept", _UNDOES),
+        (look.estimate, "Say whether that was all", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
     ]
     tools = []
@@ -165,7 +176,7 @@ def http_app(server: MCPServer[Any], settings: McpSettings) -> ASGIApp:
 
 
 def http_server(server: MCPServer[Any], settings: McpSettings) -> uvicorn.Server:
-    """What serves the application on a socket of `relook.server.bind`."""
+    """What serves the application on a socket of `gateway.listen.bind`."""
     return uvicorn.Server(uvicorn_config(http_app(server, settings), settings.server()))
 
 

@@ -9,6 +9,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.errors import InputError
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
@@ -32,7 +33,6 @@ from relook.mcp.replies import (
 from relook.search.filtering import Filter
 from relook.serving.questions import Uploads
 from relook.serving.schemas import answer_model
-from relook.serving.served_values import skipped_lines
 
 _MAX_SKIPPED = 200
 _MAX_PX = 2048
@@ -87,16 +87,17 @@ class SearchTools:
         volume = self._state.volume(library_id)
         library = volume.facts()
         facts = library.facts
-        files = skipped_lines(volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else ())
+        files = volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else []
         lines = [
             f"{library.library_id}: {facts.n_images:,} images, {facts.n_tiles:,} regions,"
             f" {facts.n_skipped:,} files skipped; encoder {facts.encoder}"
         ]
         lines += [
-            f"away: {away.n:,} images: {quoted(away.place)} {away.reason}" for away in facts.away
+            f"away: {away.n:,} images: {quoted(printable(away.place))} {away.reason}"
+            for away in facts.away
         ]
-        lines += [f"skipped[{file.code}]: {quoted(file.path)}" for file in files]
-        return reply("\n".join(lines), InfoReply(library, tuple(volume.fields()), files))
+        lines += [f"skipped[{file.code}]: {quoted(printable(file.facts.path))}" for file in files]
+        return reply("\n".join(lines), InfoReply(library, tuple(volume.fields()), tuple(files)))
 
     async def search(
         self,

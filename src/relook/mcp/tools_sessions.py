@@ -24,6 +24,7 @@ from relook.mcp.replies import (
     quoted,
     reply,
 )
+from relook.search.completeness import Estimate
 from relook.search.explain import Moved, influence
 from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
@@ -91,7 +92,11 @@ class SessionTools:
         strategy: given.StrategyName = "",
         limit: Annotated[int, Field(ge=0, le=100, description="0: as many as the first page.")] = 0,
         keep_shown: Annotated[
-            bool | None, Field(description="Whether images of earlier pages may appear again.")
+            bool | None,
+            Field(
+                description="Whether images of earlier pages may appear again; null: those that"
+                " fit and are not judged stay."
+            ),
         ] = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
@@ -144,7 +149,10 @@ class SessionTools:
     async def undo(
         self, session_id: given.SessionId, library_id: given.LibraryId = ""
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
-        """Takes a session's last step back: the newest judgement that waits, or else the page."""
+        """Takes a session's last step back: the newest judgement that waits, or else the page.
+
+        The page is kept as a branch, and redo makes the step again.
+        """
         return await self._state.pool.run(self._undo, session_id, library_id)
 
     def _undo(self, session_id: str, library_id: str) -> CallToolResult:
@@ -152,6 +160,48 @@ class SessionTools:
         with volume.session(session_id) as session:
             undone = session.undo()
             return _session_reply(volume, session, f"session {session_id}: {undone}")
+
+    async def redo(
+        self, session_id: given.SessionId, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
+        """Makes the step again that undo took back last, while no other was made since."""
+        return await self._state.pool.run(self._redo, session_id, library_id)
+
+    def _redo(self, session_id: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            redone = session.redo()
+            return _session_reply(volume, session, f"session {session_id}: {redone}")
+
+    async def estimate(
+        self,
+        session_id: given.SessionId,
+        limit: Annotated[int, Field(ge=0, le=100, description="Images to name for judging.")] = 8,
+        passed_over: Annotated[
+            bool,
+            Field(description="Images without a mark on pages that were marked do not fit."),
+        ] = True,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(Estimate)]:
+        """Says how many pictures of the session's kind there are, and whether that was all.
+
+        To find them all: judge what it names under to_judge (show_images, look_again), and ask
+        again until it says that nine of ten are found.
+        """
+        return await self._state.pool.run(
+            self._estimate, session_id, limit, passed_over, library_id
+        )
+
+    def _estimate(
+        self, session_id: str, limit: int, passed_over: bool, library_id: str
+    ) -> CallToolResult:
+        with self._state.volume(library_id).reading(session_id) as session:
+            made = session.estimate(limit, passed_over=passed_over)
+        lines = [made.summary, *(f"note: {note}" for note in made.notes)]
+        if made.to_judge:
+            ids = ", ".join(str(candidate.image_id) for candidate in made.to_judge)
+            lines.append(f"worth judging next: {ids}")
+        return reply("\n".join(lines), made)
 
     async def list_sessions(
         self, library_id: given.LibraryId = ""

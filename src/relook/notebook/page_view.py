@@ -12,8 +12,8 @@ from pathlib import Path
 
 from relook.core.errors import ImageError
 from relook.core.images import load, reencoded
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Hit, Page
-from relook.library.records import printable
 
 _THUMBNAIL_PX = 200
 _N_SHOWN = 60
@@ -55,7 +55,7 @@ def query_text(page: Page) -> str:
     """What was asked, in a few words."""
     parts: list[str] = []
     for part in page.query.parts:
-        what = part.text or (_name(part.image) if part.image else f"image {part.image_id}")
+        what = _name(part.image) if part.image else part.called
         parts.append(f"- {what}" if part.weight < 0 else f"+ {what}" if parts else what)
     return " ".join(parts)
 

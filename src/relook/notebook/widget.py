@@ -19,8 +19,8 @@ import anywidget
 import traitlets
 
 from relook.core.errors import ImageError, InputError, RelookError
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Hit
-from relook.library.records import printable
 from relook.notebook.page_view import query_text, thumbnail_uri
 from relook.search.session import Session
 

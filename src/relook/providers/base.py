@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 from relook.core.converter import JsonValue
 from relook.core.images import decode, dhash, reencoded
 from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
-from relook.core.settings import ImageLimits
+from relook.core.settings import GatherSettings, ImageLimits
 from relook.providers.match import Match, Sent
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_GATHER = GatherSettings()
 _QUALITY = 90
 _HASH_PX = 64  # a difference hash looks at 9x8 pixels: a JPEG is decoded at a reduced scale
 
@@ -175,8 +176,8 @@ class Lookup:
         words: Words to narrow the search with, where a service takes them; may be empty.
     """
 
-    limit: int = 10
-    timeout_s: float = 30.0
+    limit: int = _GATHER.limit
+    timeout_s: float = _GATHER.timeout_s
     words: str = ""
 
 

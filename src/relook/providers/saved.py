@@ -20,9 +20,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from relook.core.errors import ImageError, InputError
-from relook.core.images import decode, read_bytes, reencoded
+from relook.core.images import decode, reencoded
 from relook.core.picture_paths import SUFFIXES
 from relook.core.plain_text import plain
+from relook.core.sources import read_file
 from relook.core.untrusted import limits_at
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.match import Match, MatchKind
@@ -114,7 +115,7 @@ class SavedProvider:
     def _match(self, file: Path, rank: int) -> Match:
         """One file as evidence."""
         limits = limits_at(file)
-        image = decode(read_bytes(file, limits), 0, limits).image
+        image = decode(read_file(file, limits), 0, limits).image
         return Match(
             self.name,
             MatchKind.SAVED,
@@ -146,7 +147,7 @@ def is_saved_for(file: str, picture: str) -> bool:
 
 def _holds(file: Path, data: bytes) -> bool:
     try:
-        return file.stat().st_size == len(data) and read_bytes(file) == data
+        return file.stat().st_size == len(data) and read_file(file) == data
     except (OSError, ImageError):  # reading it as evidence says so
         return False
 

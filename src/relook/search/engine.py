@@ -7,13 +7,14 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, NotFoundError
 from relook.core.settings import SearchSettings
 from relook.core.types import NOTHING_FITS, Hit, Page, Query
 from relook.core.vectors import Floats, Ints, top
@@ -23,8 +24,10 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
+from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
 from relook.search.fit import (
+    LookedFor,
     fit_scale,
     fits_of,
     looked_for,
@@ -111,9 +114,10 @@ class Engine:
         began = time.perf_counter()
         with self.files.moment():
             vectors, notes = part_vectors(query, self.encoder, self.files)
-            vector, words = combined(query, vectors, self.acts_by_fit), looked_for(query, vectors)
+            vector = combined(query, vectors, self.acts_by_fit)
+            wanted = self.wanted(query, vectors)
             only = replace(only or Filter(), unwanted=self.unwanted(query))
-            page = self.page(query, vector, limit, only, fold_duplicates, words)
+            page = self.page(query, vector, limit, only, fold_duplicates, wanted)
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(page, notes=(*page.notes, *notes), took_ms=took_ms)
 
@@ -122,9 +126,24 @@ class Engine:
         """Whether words to leave out act by their own fit: where fit is known."""
         return fit_scale(self.files, self.encoder).is_known
 
+    def wanted(self, query: Query, vectors: Floats) -> LookedFor | None:
+        """What fit is told of, from a query's parts [p, d]; None where it is not known."""
+
+        def usual_of(name: str) -> float | None:
+            return ranker_of(name, self.files, self.encoder).usual
+
+        return looked_for(query, vectors, usual_of)
+
     def unwanted(self, query: Query) -> tuple[str, ...]:
-        """Words of a query whose pictures are left out."""
-        return query.unwanted if self.acts_by_fit else ()
+        """Words of a query, and of its concepts, whose pictures are left out."""
+        if not self.acts_by_fit:
+            return ()
+        unwanted = list(query.unwanted)
+        for part in query.parts:
+            if part.concept is not None and part.weight > 0:
+                with contextlib.suppress(NotFoundError):  # a page of one that is gone is shown
+                    unwanted += ranker_of(part.concept, self.files, self.encoder).unwanted
+        return tuple(dict.fromkeys(unwanted))
 
     def page(
         self,
@@ -133,11 +152,11 @@ class Engine:
         limit: int | None = None,
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
-        words: Floats | None = None,
+        wanted: LookedFor | None = None,
     ) -> Page:
         """Finds the images nearest to a vector [d]; other arguments as for `search`.
 
-        `words` [w, d], as `looked_for` gives them, is what fit is told of.
+        `wanted` is what fit is told of.
 
         Raises:
             InputError: `no_fit` when a least fit is asked for and fit is not known.
@@ -173,14 +192,14 @@ class Engine:
         reason = file_date_note(shown, only.where)
         reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
-        page = self.fitted(Page(query, hits, notes), words)
+        page = self.fitted(Page(query, hits, notes), wanted)
         return _fitting_enough(page, only.min_fit) if only.min_fit else page
 
-    def fitted(self, page: Page, words: Floats | None) -> Page:
+    def fitted(self, page: Page, wanted: LookedFor | None) -> Page:
         """A page with the fit of its hits, and a note when nothing fits."""
         ids = [hit.image_id for hit in page.hits]
-        hits = with_fits(page.hits, fits_of(words, ids, self.files, self.encoder))
-        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).nothing)
+        hits = with_fits(page.hits, fits_of(wanted, ids, self.files, self.encoder))
+        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).line(wanted))
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
         return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
 
@@ -273,6 +292,12 @@ class Engine:
         if shown:
             without |= set(self.files.row_table[np.logical_or.reduce(shown), 2].tolist())
         return allowed_rows(self.files, only.where, only.path, without, only.away)
+
+    def may_show(self, only: Filter) -> Mask:
+        """[n images by row] whether a search may find it."""
+        allowed, _ = self._allowed(only)
+        firsts = self.files.row_table[:, 0]
+        return np.ones(len(firsts), np.bool_) if allowed is None else allowed[firsts]
 
     def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.

@@ -107,9 +107,11 @@ def changes(
     known = before.parent is not None and before.strategy in STRATEGIES
     strategy = before.strategy if known else "none"  # unknown: made by another version
     scorer = session.fitted(strategy, at=before.number).scorer
+    made = session.fitted(now.strategy, at=now.number) if now.strategy in STRATEGIES else None
     only = session.only_unseen(
-        before.number, session.judgements, keep_shown=keep_shown, keep_judged=keep_judged
-    )
+        before.number, session.judgements,
+        keep_shown=keep_shown, keep_judged=keep_judged, fitted=made,
+    )  # fmt: skip
     ranking = session.engine.rank_with(scorer, _DEPTH, only)
     places = {image_id: at for at, image_id in enumerate(ranking.image_ids.tolist(), start=1)}
     return {
@@ -149,9 +151,7 @@ def _query_reasons(
     session: Session, share: np.ndarray[Any, Any], tile: Floats, amount: float
 ) -> list[Reason]:
     """Splits the first query's share by its parts, where it is a multiple of the query."""
-    names = [
-        part.text or str(part.image or f"image {part.image_id}") for part in session.query.parts
-    ]
+    names = [part.called for part in session.query.parts]
     scale = float(share @ session.vector)
     multiple = np.allclose(share, scale * session.vector, atol=1e-4 * max(abs(scale), 1.0))
     if len(names) == 1 or not multiple:

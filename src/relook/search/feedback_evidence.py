@@ -16,6 +16,7 @@ from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_values import Judgement
+from relook.search.summariser import summariser_of
 
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
@@ -53,6 +54,7 @@ def gather(
     first_page: Sequence[int],
     files: LibraryFiles,
     encoder: Encoder,
+    afs: str = "",
 ) -> tuple[Evidence, tuple[str, ...]]:
     """Evidence of one round.
 
@@ -63,13 +65,14 @@ def gather(
         first_page: Image ids that the first query showed, best first.
         files: The open library.
         encoder: Its encoder.
+        afs: File of a trained summariser; the library's own when empty.
 
     Returns:
         The evidence, and notes about judgements that cannot count at present.
     """
     records, notes = _present(judgements, files)
     judged = [
-        (judgement, _judged(judgement, records[judgement.image_id], files))
+        (judgement, judged_of(judgement, records[judgement.image_id], files))
         for judgement in judgements
         if judgement.image_id in records
     ]
@@ -80,13 +83,18 @@ def gather(
         if item is None
     )
     counting = [(judgement, item) for judgement, item in judged if item is not None]
-    items = _with_captions(counting, encoder)
+    tiles = _tiles(first_page, files)
+    items = with_captions(
+        [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
+    )
     evidence = replace(
         template(files, encoder),
         query=query,
         items=items,
-        first_page=_wholes(first_page, files),
-        words=_words(typed, encoder),
+        first_page=_wholes(tiles, files.vectors.dim),
+        first_tiles=tiles,
+        words=words_typed(typed, encoder),
+        summariser=summariser_of(files, encoder.fingerprint, afs),
     )
     return evidence, notes
 
@@ -155,8 +163,8 @@ def _present(
     return records, notes
 
 
-def _judged(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
-    """What a judgement is about; None for a box of which no vector is known."""
+def judged_of(judgement: Judgement, record: ImageRecord, files: LibraryFiles) -> Judged | None:
+    """What a judgement of an image is about; None for a box of which no vector is known."""
     sign = 1 if judgement.relevant else -1
     rows = np.arange(record.first_row, record.first_row + record.n_tiles, dtype=np.int64)
     tiles = files.vectors.rows(rows)  # [t, d]
@@ -185,19 +193,19 @@ def _share_inside(tile: Box, box: Box) -> float:
     return tile.intersection(box) / tile.area
 
 
-def _with_captions(
-    judged: Sequence[tuple[Judgement, Judged]], encoder: Encoder
+def with_captions(
+    items: Sequence[Judged], captions: Sequence[str | None], encoder: Encoder
 ) -> tuple[Judged, ...]:
-    """Adds the text vector of every caption that says something."""
-    captions = [judgement.caption.strip() if judgement.caption else "" for judgement, _ in judged]
-    phrases = [_phrases(caption) if ", " in caption else [] for caption in captions]
-    texts = [caption for caption in captions if caption]
+    """Adds the text vector of every caption that says something, one for each item."""
+    stripped = [caption.strip() if caption else "" for caption in captions]
+    phrases = [_phrases(caption) if ", " in caption else [] for caption in stripped]
+    texts = [caption for caption in stripped if caption]
     vectors = iter(
         encoder.encode_texts([*texts, *(phrase for parts in phrases for phrase in parts)])
     )
     spoken = [
         replace(item, caption=next(vectors)) if caption else item
-        for (_, item), caption in zip(judged, captions, strict=True)
+        for item, caption in zip(items, stripped, strict=True)
     ]
     return tuple(
         replace(item, phrases=np.stack([next(vectors) for _ in parts])) if parts else item
@@ -205,7 +213,7 @@ def _with_captions(
     )
 
 
-def _words(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
+def words_typed(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, ...]:
     """Typed words with the vectors of their phrases."""
     signed = [
         (sign, text, statement.round)
@@ -224,10 +232,20 @@ def _phrases(text: str) -> list[str]:
     return [part for phrase in text.split(", ") if (part := phrase.strip(" .\n\t"))]
 
 
-def _wholes(image_ids: Sequence[int], files: LibraryFiles) -> Floats:
-    """[k, d] whole-picture vectors of those images that are still there."""
+def _tiles(image_ids: Sequence[int], files: LibraryFiles) -> tuple[Floats, ...]:
+    """[t, d] vectors of each of those images that are still there."""
     places = files.now.places(np.array(image_ids, np.int64))
-    return files.vectors.rows(files.row_table[places[places >= 0], 0])
+    spans = files.row_table[places[places >= 0], :2]  # [k, 2]: first row, how many
+    rows = [np.arange(first, first + n) for first, n in spans.tolist()]
+    if not rows:
+        return ()
+    ends = np.cumsum(spans[:, 1])
+    return tuple(np.split(files.vectors.rows(np.concatenate(rows)), ends[:-1]))
+
+
+def _wholes(tiles: Sequence[Floats], dim: int) -> Floats:
+    """[k, d] whole-picture vectors of images with these tiles."""
+    return np.stack([own[0] for own in tiles]) if tiles else np.zeros((0, dim), np.float32)
 
 
 def _mean(vectors: Floats) -> Floats | None:

@@ -13,7 +13,7 @@ Nuray and Can, "Automatic ranking of information retrieval systems" and Arampatz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,8 +37,72 @@ _FEWEST = 30  # pictures from which scores alone can be read
 # below which nothing fits. Chosen by hand, on the built-in encoder with its map left out.
 _BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
 
+# Of a concept: logistic in how far a picture stands from the library's mean (0) towards what
+# the concept's relevant examples score (1), and the fit below which nothing fits. Learnt on
+# training pictures of Flickr8k by benchmarks/concepts.py.
+_CONCEPT_SLOPE, _CONCEPT_BIAS, _CONCEPT_NOTHING = 6.94, -6.49, 0.15
+# Fits from which a shown picture stays on a session's next page: by its words and by what was
+# learnt, and by what was learnt where nothing else tells. Chosen on training pictures.
+_STAYS_WORDS, _STAYS_BY_SCORE, _STAYS_LEARNT, _STAYS_LEARNT_ALONE = 0.6, 0.5, 0.25, 0.75
+
 ScoreAll = Callable[[Floats], Floats]
 """Vectors [q, d] to scores of every image, [q, n images by row]."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedFor:
+    """What fit is told of.
+
+    Args:
+        vectors: [w, d] of words and concepts that are looked for.
+        usual: [w] what relevant examples of a concept score; not a number for words.
+    """
+
+    vectors: Floats
+    usual: Floats
+
+    @classmethod
+    def words(cls, vectors: Floats) -> LookedFor:
+        """Of words alone, [w, d]."""
+        return cls(vectors, np.full(len(vectors), np.nan, np.float32))
+
+    @classmethod
+    def learnt(
+        cls, vector: Floats | None, relevant: Iterable[Floats], tile_weight: float
+    ) -> LookedFor | None:
+        """Of what marks have made of a query.
+
+        Args:
+            vector: [d] what is ranked by; None for a way that has no vector.
+            relevant: [k, d] tiles of each example that fits, row 0 for all of it.
+            tile_weight: Factor on every tile but the first.
+
+        Returns:
+            None without a vector, or without an example that fits.
+        """
+        usual = usual_score(vector, relevant, tile_weight)
+        if vector is None or usual is None:
+            return None
+        return cls(vector[None], np.array([usual], np.float32))
+
+    @property
+    def are_concepts(self) -> bool:
+        """Whether nothing but concepts is looked for."""
+        return bool(np.isfinite(self.usual).all())
+
+
+def usual_score(
+    vector: Floats | None, relevant: Iterable[Floats], tile_weight: float
+) -> float | None:
+    """What examples that fit score in the mean, each by its best tile; None without any."""
+    scores = []
+    if vector is None:
+        return None
+    for tiles in relevant:
+        each = tiles @ vector  # [k]
+        each[1:] *= tile_weight
+        scores.append(float(each.max()))
+    return float(np.mean(scores)) if scores else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +122,11 @@ class FitScale:
     @property
     def is_known(self) -> bool:
         """Whether fit can be told at all: by a map, or by pictures enough."""
-        return self._has_map or len(self.background) >= _FEWEST
+        return self.has_map or len(self.background) >= _FEWEST
 
     @property
-    def _has_map(self) -> bool:
+    def has_map(self) -> bool:
+        """Whether a map learnt on captioned pictures reads scores, not the background alone."""
         return self.means is not None and self.means.fit is not None
 
     @property
@@ -77,6 +142,37 @@ class FitScale:
         scores[:, :, 1:] *= self.tile_weight
         best: Floats = scores.max(axis=2)
         return best
+
+    def line(self, wanted: LookedFor | None) -> float:
+        """The fit that the best picture must reach for anything to fit what is looked for."""
+        return _CONCEPT_NOTHING if wanted is not None and wanted.are_concepts else self.nothing
+
+    def stays(self, words: Floats | None, learnt: Floats | None) -> Mask | None:
+        """[k] whether shown pictures fit so well that the next page keeps them.
+
+        Args:
+            words: [k] their fit to the first query; None where that is not known.
+            learnt: [k] their fit to what the marks made of it; None where nothing fits yet.
+
+        Returns:
+            None where neither is known.
+        """
+        line = _STAYS_WORDS if self.has_map else _STAYS_BY_SCORE
+        if learnt is None:
+            return None if words is None else np.asarray(words >= line)
+        if words is None:
+            return np.asarray(learnt >= _STAYS_LEARNT_ALONE)
+        return np.asarray((words >= line) & (learnt >= _STAYS_LEARNT))
+
+    def fits_wanted(self, wanted: LookedFor, scores: Floats) -> Floats:
+        """Probabilities [w, k] for the scores [w, k] of words and concepts."""
+        if not np.isfinite(wanted.usual).any():
+            return self.fits(wanted.vectors, scores)
+        fits = scores if wanted.are_concepts else self.fits(wanted.vectors, scores)
+        mean, _ = self._level(wanted.vectors, None)
+        above = (scores - mean[:, None]) / np.maximum(wanted.usual - mean, 1e-6)[:, None]
+        learnt = _logistic(_CONCEPT_SLOPE * above + _CONCEPT_BIAS)
+        return np.where(np.isfinite(wanted.usual)[:, None], learnt, fits)
 
     def fits(self, vectors: Floats, scores: Floats, against: Floats | None = None) -> Floats:
         """Probabilities [q, k] for the scores [q, k] of words with the vectors [q, d].
@@ -154,31 +250,38 @@ def fit_scale(files: LibraryFiles, encoder: Encoder) -> FitScale:
     return known
 
 
-def is_words(query: Query) -> bool:
-    """Whether everything that is looked for is words."""
-    return all(part.text is not None for part in query.parts if part.weight > 0)
+def looked_for(
+    query: Query, vectors: Floats, usual_of: Callable[[str], float | None]
+) -> LookedFor | None:
+    """What of a query's parts [p, d] is looked for; None unless all of it has a fit.
 
-
-def looked_for(query: Query, vectors: Floats) -> Floats | None:
-    """[w, d] of a query's parts [p, d], those that are looked for; None unless all are words."""
-    if not is_words(query):
+    Args:
+        query: The query.
+        vectors: [p, d] of its parts.
+        usual_of: What relevant examples of a concept score; None for one without any.
+    """
+    at = [number for number, part in enumerate(query.parts) if part.weight > 0]
+    parts = [query.parts[number] for number in at]
+    if not all(part.has_name for part in parts):
         return None
-    return vectors[[at for at, part in enumerate(query.parts) if part.weight > 0]]
+    usual = [None if part.concept is None else usual_of(part.concept) for part in parts]
+    numbers = [np.nan if value is None else value for value in usual]
+    return LookedFor(vectors[at], np.array(numbers, np.float32))
 
 
 def fits_of(
-    words: Floats | None, image_ids: Sequence[int], files: LibraryFiles, encoder: Encoder
+    wanted: LookedFor | None, image_ids: Sequence[int], files: LibraryFiles, encoder: Encoder
 ) -> list[float | None]:
-    """Of images, the probability that each shows all the words; None where it is not known.
+    """Of images, the probability that each shows all that is wanted; None where it is not known.
 
     Args:
-        words: [w, d] vectors, as `looked_for` gives them.
+        wanted: As `looked_for` gives it.
         image_ids: Images of the library.
         files: The library.
         encoder: Its encoder.
     """
     scale = fit_scale(files, encoder)
-    if words is None or not scale.is_known or not image_ids:
+    if wanted is None or not scale.is_known or not image_ids:
         return [None] * len(image_ids)
     places = files.now.places(np.array(image_ids, np.int64))
     there = np.flatnonzero(places >= 0)
@@ -189,10 +292,11 @@ def fits_of(
     starts = np.cumsum(table[:, 1]) - table[:, 1]
     tile = np.arange(int(table[:, 1].sum())) - np.repeat(starts, table[:, 1])  # [r]
     vectors = files.vectors.rows(np.repeat(table[:, 0], table[:, 1]) + tile)  # [r, d]
-    scores = words @ vectors.T  # [w, r]
+    scores = wanted.vectors @ vectors.T  # [w, r]
     scores[:, tile > 0] *= encoder.tile_weight
     best = np.maximum.reduceat(scores, starts, axis=1)  # [w, n]
-    for at, fit in zip(there.tolist(), scale.fits(words, best).min(axis=0).tolist(), strict=True):
+    worst = scale.fits_wanted(wanted, best).min(axis=0)
+    for at, fit in zip(there.tolist(), worst.tolist(), strict=True):
         fits[at] = fit
     return fits
 

@@ -2,10 +2,12 @@
 
 dog on a beach                     words
 dog + snow - people                parts, added and taken away (spaces around + and -)
+dog -people -"red cars"            a minus that sticks to a word or a quote takes away just that
 dog + 0.5:snow                     a weight before a part
 image:pool.jpg + at night          a picture file, with words
 image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
 id:42                              an image of the library
+@our old van + snow - night        a concept: what a session learnt, under its name
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
+_STICKING = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\s\d"-]\S*))')
 # A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
+_FILE = re.compile(r"\s*([\d.]+:\s*)?image:")
 _REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
 
 
@@ -38,10 +42,12 @@ def parse_query(text: str) -> Query:
         raise QueryError("empty_query", "the query is empty", "type what to look for")
     pieces = _SPLIT.split(text.strip())
     signs = ["+", *pieces[1::2]]
-    parts = []
-    for number, (sign, piece) in enumerate(zip(signs, pieces[0::2], strict=True)):
+    parts, unwanted = [], []
+    for number, (sign, whole) in enumerate(zip(signs, pieces[0::2], strict=True)):
+        piece, words = _without_sticking(whole)
+        unwanted += words
         if not piece.strip():
-            if number == 0:
+            if number == 0 or words:
                 continue  # the line begins with a sign
             raise QueryError(
                 "bad_part",
@@ -49,7 +55,14 @@ def parse_query(text: str) -> Query:
                 "write words or image:FILE there, or leave the sign out",
             )
         parts.append(_part(piece.strip(), 1.0 if sign == "+" else -1.0))
-    return Query(tuple(parts))
+    return Query((*parts, *(_part(words, -1.0) for words in unwanted)))
+
+
+def _without_sticking(piece: str) -> tuple[str, list[str]]:
+    """A piece without the words that a minus sticks to, and those; names of files stay whole."""
+    if _FILE.match(piece):
+        return piece, []
+    return _STICKING.sub("", piece), [quoted or word for quoted, word in _STICKING.findall(piece)]
 
 
 def _part(piece: str, sign: float) -> Part:
@@ -62,6 +75,8 @@ def _part(piece: str, sign: float) -> Part:
     if re.fullmatch(r"id:\d{1,18}(@.*)?", piece):
         name, _, region = piece.removeprefix("id:").partition("@")
         return Part(image_id=int(name), box=Box.parse(region) if region else None, weight=weight)
+    if piece.startswith("@"):
+        return Part(concept=" ".join(piece.removeprefix("@").split()), weight=weight)
     return Part(text=" ".join(piece.split()), weight=weight)
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from relook.captioners.base import About
 from relook.core.errors import AnswerError, InputError
+from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
-from relook.library.records import printable
 from relook.library.session_rows import MAX_TEXT, MAX_WEIGHT, Caption, ImageId, Weight
 from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine

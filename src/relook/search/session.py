@@ -35,6 +35,7 @@ from relook.search.judging import (
 )
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
+from relook.search.undoing import redo, undo
 
 _MAX_NAME = 10_000
 
@@ -225,7 +226,8 @@ class Session(SessionView):
     def undo(self) -> str:
         """Takes the last step back: the newest judgement that waits here, or else this page.
 
-        After a page is taken back, the judgements it was made from wait on the page before.
+        A page that is taken back is kept as a branch; the judgements it was made from wait on the
+        page before. `redo` makes the step again.
 
         Returns:
             What was taken back, in words.
@@ -234,22 +236,16 @@ class Session(SessionView):
             InputError: `nothing_to_undo` on an unjudged first page.
         """
         with self._table.together():  # others see the step done, or not begun
-            return self._undo()
+            return undo(self, self._table)
 
-    def _undo(self) -> str:
-        now = self.round
-        here = self._waiting()
-        if here:
-            self._table.remove_judgement(self.session_id, here[-1].judgement_id)
-            sign = "relevant" if here[-1].relevant else "irrelevant"
-            return f"image {here[-1].image_id} is not {sign} any more"
-        if now.parent is None:
-            raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
-        if any(row.parent == now.number for row in self.rounds):
-            self._table.go(self.session_id, now.parent)
-            return f"back on round {now.parent}; round {now.number} is kept, others grew from it"
-        self._table.remove_round(self.session_id, now.number, now.parent)
-        return f"back on round {now.parent}"
+    def redo(self) -> str:
+        """Makes the step again that was taken back last, if none was made since; tells which.
+
+        Raises:
+            InputError: `nothing_to_redo`.
+        """
+        with self._table.together():
+            return redo(self, self._table)
 
     def go(self, number: int) -> Page:
         """Makes an earlier round current; looking again from there grows a branch.
@@ -280,7 +276,8 @@ class Session(SessionView):
             judging: What `prepare` made of judgements that are made in the same step: they are
                 kept when there is a next page, and not otherwise.
             limit: Hits on the page; as many as the first page had when None.
-            keep_shown: Whether images that earlier pages showed may appear again.
+            keep_shown: Whether images that earlier pages showed may appear again; those that fit
+                and are not judged when None.
             keep_judged: Whether judged images may. Both are as configured when None.
             relevant_words: What fits, in words; commas part several. They belong to the new
                 round, and count for all that grow from it.
@@ -303,7 +300,9 @@ class Session(SessionView):
         )
         fitted = self._fit(strategy, judged, [*self._typed_at(now.number), typed])
         size = limit or max(len(self._first.hits), 1)
-        only = self.only_unseen(now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged)
+        only = self.only_unseen(
+            now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged, fitted=fitted
+        )
         ranking = self.engine.rank_with(fitted.scorer, size, only)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
@@ -373,7 +372,7 @@ def start(
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there
-        table.create(session_id, name or query.text or "picture", query.as_dict())
+        table.create(session_id, name or query.called, query.as_dict())
         table.add_round(session_id, RoundRow(0, None, "none", hits, record))
     return Session(engine, table, session_id, caption)
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from relook.core.converter import from_json
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.settings import FeedbackSettings
@@ -19,14 +21,15 @@ from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
 from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.filtering import Filter
-from relook.search.fit import is_words
+from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
-from relook.search.vectorise import query_vector, read_words
+from relook.search.vectorise import part_vectors, query_vector
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
 """Keys of a round's record under which it keeps the words that were typed for it."""
@@ -60,7 +63,7 @@ class SessionView:
         self._known: tuple[tuple[int, int], SessionRows] | None = None
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
-        self._looked_for: tuple[int, Floats] | None = None  # the same of the words looked for
+        self._wanted: tuple[int, LookedFor | None] | None = None  # the same of what is looked for
 
     @property
     def rows(self) -> SessionRows:
@@ -139,6 +142,11 @@ class SessionView:
         ]
         return self._fit(strategy, judgements, self._typed_at(number))
 
+    @property
+    def typed(self) -> list[TypedWords]:
+        """Words that were typed on the way to the current round, oldest first."""
+        return self._typed_at(self.row.current_round)
+
     def _typed_at(self, number: int) -> list[TypedWords]:
         """Words that were typed on the way to a round."""
         return [typed_words(row) for row in path_to(self.rounds, number)]
@@ -149,8 +157,9 @@ class SessionView:
         first = [image_id for image_id, _, _ in self._first.hits]
         judgements = self._with_crops(judgements)
         evidence, notes = gather(
-            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder
-        )
+            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder,
+            self.feedback.afs,
+        )  # fmt: skip
         check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
         chosen = configured(self.feedback, strategy)
         scorer = chosen(evidence)
@@ -197,20 +206,41 @@ class SessionView:
         return self._vector[1]
 
     @property
-    def words(self) -> Floats | None:
-        """[w, d] vectors of the words looked for; None where more than words is."""
-        if not is_words(self.query):
+    def wanted(self) -> LookedFor | None:
+        """What fit is told of; None where more than words and concepts is looked for."""
+        sought = [part for part in self.query.parts if part.weight > 0]
+        if not all(part.has_name for part in sought):
             return None
         number = self.engine.files.manifest.fingerprint.number
-        if self._looked_for is None or self._looked_for[0] != number:
-            texts = [read_words(part) for part in self.query.parts if part.weight > 0]
-            self._looked_for = number, self.engine.encoder.encode_texts(texts)
-        return self._looked_for[1]
+        if self._wanted is None or self._wanted[0] != number:
+            try:
+                query = Query(tuple(sought))
+                vectors, _ = part_vectors(query, self.engine.encoder, self.engine.files)
+                self._wanted = number, self.engine.wanted(query, vectors)
+            except NotFoundError:
+                return None  # a concept that is gone: its page is shown all the same
+        return self._wanted[1]
 
     @property
     def only(self) -> Filter:
         """Which images its pages may show."""
         return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
+
+    def estimate(self, limit: int = 1, *, passed_over: bool = True) -> Estimate:
+        """How many pictures of this kind the library holds, and how many of them are found.
+
+        Args:
+            limit: How many images to name that are worth judging next, 0 to 1000.
+            passed_over: Whether pictures without a mark, on pages that were left and on which
+                others were marked, count as looked at and not of the kind.
+
+        Raises:
+            InputError: `bad_limit`; `bad_session` when the query cannot be read.
+        """
+        self.engine.files.refresh()
+        pages = path_to(self.rounds, self.row.current_round)[:-1]
+        seen = Seen.of(self.judgements, pages, passed_over)
+        return estimate(self.engine, self.vector, self.only, seen, limit)
 
     def only_unseen(
         self,
@@ -219,6 +249,7 @@ class SessionView:
         *,
         keep_shown: bool | None,
         keep_judged: bool | None,
+        fitted: Fitted | None = None,
     ) -> Filter:
         """Which images the next page of a round may show.
 
@@ -227,14 +258,41 @@ class SessionView:
             judgements: What counts for that page.
             keep_shown: Whether images that earlier pages showed may appear again.
             keep_judged: Whether judged images may. Both are as configured when None.
+            fitted: What the page is ranked by; images that fit it stay where neither a call nor
+                the configuration says whether shown ones may appear again.
         """
+        stay = set()
+        if keep_shown is None and not self.feedback.keep_shown and fitted is not None:
+            stay = self._staying(number, judgements, fitted)
         keep_shown = self.feedback.keep_shown if keep_shown is None else keep_shown
         keep_judged = self.feedback.keep_judged if keep_judged is None else keep_judged
         path = [] if keep_shown else path_to(self.rounds, number)
         shown = {image_id for row in path for image_id, _, _ in row.hits}
         judged = {judgement.image_id for judgement in judgements}
+        shown -= stay
         left_out = shown - judged if keep_judged else shown | judged
         return replace(self.only, without=frozenset(left_out))
+
+    def _staying(self, number: int, judgements: Sequence[Judgement], fitted: Fitted) -> set[int]:
+        """Images that were shown on the way to a round, that nobody judged, and that fit.
+
+        None before there is anything to learn from: looking further down the same ranking shows
+        nothing twice.
+        """
+        files, encoder, evidence = self.engine.files, self.engine.encoder, fitted.evidence
+        scale, has_learnt = fit_scale(files, encoder), bool(evidence.items or evidence.words)
+        if not (self.feedback.keep_fitting and has_learnt and scale.is_known):
+            return set()
+        shown = {i for row in path_to(self.rounds, number) for i, _, _ in row.hits}
+        ids = sorted(shown - {judgement.image_id for judgement in judgements})
+        relevant = (item.tiles for item in evidence.relevant)
+        learnt = LookedFor.learnt(fitted.scorer.vector, relevant, encoder.tile_weight)
+        words, by_marks = (
+            None if wanted is None else np.array(fits_of(wanted, ids, files, encoder), np.float32)
+            for wanted in (self.wanted, learnt)
+        )
+        fits = scale.stays(words, by_marks)
+        return set() if fits is None else set(np.array(ids, np.int64)[fits].tolist())
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""
@@ -300,7 +358,7 @@ class SessionView:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         page = Page(self.query, hits, notes, self.session_id)
-        return self.engine.fitted(page, self.words)
+        return self.engine.fitted(page, self.wanted)
 
 
 def typed_words(row: RoundRow) -> TypedWords:

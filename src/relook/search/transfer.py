@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import InputError
+from relook.core.picture_paths import printable
 from relook.core.settings import SessionLimits
 from relook.core.types import Query
-from relook.library.records import printable
 from relook.library.session_rows import record_values
 from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow

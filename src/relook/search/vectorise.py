@@ -17,6 +17,7 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
+from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
 from relook.search.wording import negation_of, suggestion
 
@@ -76,12 +77,17 @@ def part_vectors(
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
     texts = [read_words(part) for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = (*_cut(texts, encoder), *_foreign(texts, files), *_reworded(query, files))
-    rows = [
-        next(vectors) if part.text is not None else _picture(part, encoder, files)
-        for part in query.parts
-    ]
-    return np.stack(rows), notes
+    notes = [*_cut(texts, encoder), *_foreign(texts, files), *_reworded(query, files)]
+    rows = []
+    for part in query.parts:
+        if part.concept is not None:
+            ranker = ranker_of(part.concept, files, encoder)
+            rows.append(ranker.vector)
+            notes += ranker.notes
+        else:
+            is_text = part.text is not None
+            rows.append(next(vectors) if is_text else _picture(part, encoder, files))
+    return np.stack(rows), tuple(notes)
 
 
 def read_words(part: Part) -> str:

@@ -13,13 +13,13 @@ from typing import Annotated, ClassVar, Literal, Self
 from relook.core.json_form import INLINE, Digits, JsonShape, Key, Without
 from relook.core.types import Hit, Page, Part, Query
 from relook.gateway.guard import API
-from relook.library.records import ImageRecord
+from relook.library.records import ImageRecord, SkippedFile
 from relook.library.session_values import Judgement, RoundRow, SessionRow
 from relook.search.explain import Change
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import QueryPictures
-from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, SkippedLine, finite
+from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Libraries:
 class SkippedFiles:
     """Files that could not be indexed."""
 
-    skipped: tuple[SkippedLine, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +322,14 @@ class Undone:
     """What was taken back, in words, and the session without it."""
 
     undone: Annotated[str, Key("told")]
+    session: SessionAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Redone:
+    """What was made again, in words, and the session with it."""
+
+    redone: Annotated[str, Key("told")]
     session: SessionAnswer
 
 

@@ -32,6 +32,7 @@ from relook.gateway.listen import uvicorn_config
 from relook.gateway.server_settings import ServerSettings
 from relook.server import (
     routes_ask,
+    routes_concepts,
     routes_files,
     routes_images,
     routes_jobs,
@@ -94,7 +95,8 @@ def create_app(
     app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
     modules = (
-        routes_libraries, routes_images, routes_files, routes_sessions, routes_jobs, routes_ask,
+        routes_libraries, routes_images, routes_files, routes_sessions, routes_concepts,
+        routes_jobs, routes_ask,
     )  # fmt: skip
     for router in (routes_libraries.server_router, *(module.router for module in modules)):
         api.include_router(router)

@@ -19,8 +19,8 @@ from fastapi.responses import JSONResponse, Response
 from relook.app.asking import subject_of
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
-from relook.core.images import read_bytes
 from relook.core.json_form import INLINE
+from relook.core.sources import read_file
 from relook.core.untrusted import limits_at
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
@@ -140,7 +140,7 @@ def _picture_of(state: ServerState, body: AskRequest) -> _Picture:
     if body.image_id is not None:
         return _Picture(subject_of(body.image_id, volume.library, web))
     path = volume.pictures.path(str(body.picture))
-    return _Picture(Subject.of(read_bytes(path), name="an upload", limits=limits_at(path)))
+    return _Picture(Subject.of(read_file(path), name="an upload", limits=limits_at(path)))
 
 
 def _answer(state: ServerState, body: AskRequest, picture: _Picture, hear: Hear) -> dict[str, Any]:

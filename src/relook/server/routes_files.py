@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 
 from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError, InputError, NotFoundError, TooLargeError
+from relook.core.picture_paths import printable
 from relook.core.types import Page
-from relook.library.records import printable
 from relook.search.transfer import export_session
 from relook.server.api_answers import Imported, PageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, State

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 
 from relook.core.errors import InputError
-from relook.core.images import content_hash, read_bytes
+from relook.core.images import content_hash
+from relook.core.sources import read_file
 from relook.core.types import Part
 from relook.core.types import Query as CoreQuery
 from relook.core.untrusted import limits_at
@@ -122,7 +123,7 @@ def _picture_thumbnail(
     state: ServerState, volume: ServedLibrary, picture_id: str, size_px: int
 ) -> bytes:
     path = volume.pictures.path(picture_id)
-    data, limits = read_bytes(path), limits_at(path, volume.library.limits)
+    data, limits = read_file(path), limits_at(path, volume.library.limits)
     return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
 
 

@@ -18,6 +18,7 @@ from relook.core.images import decode
 from relook.core.json_form import INLINE
 from relook.core.leftovers import new_file
 from relook.core.untrusted import mark
+from relook.library.records import FileFacts, SkippedFile
 from relook.server.events import event_response
 from relook.server.jobs import JobAnswer, job_topic
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
@@ -25,7 +26,7 @@ from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import EXTENSIONS, safe_stem
 from relook.serving.requests import IndexRequest
 from relook.serving.schemas import Checked, answer_model
-from relook.serving.served_values import SkippedLine, served
+from relook.serving.served_values import served
 
 _MIN_PX = 256
 router = APIRouter(tags=["indexing"], route_class=AnswerRoute)
@@ -50,7 +51,7 @@ class UploadJob:
     """A run of indexing over uploads; `refused` has those that are no pictures."""
 
     job: Annotated[JobAnswer, INLINE]
-    refused: tuple[SkippedLine, ...]
+    refused: tuple[SkippedFile, ...]
 
 
 @router.post(
@@ -67,7 +68,7 @@ async def uploads(
 
 def store_uploads(
     volume: ServedLibrary, files: Sequence[tuple[str, BinaryIO]]
-) -> tuple[Path, list[SkippedLine]]:
+) -> tuple[Path, list[SkippedFile]]:
     """Puts pictures into `<library>/uploads`, each under a new name with its content's suffix.
 
     Returns:
@@ -86,7 +87,8 @@ def store_uploads(
             try:
                 _store(folder, name, file.read(), volume)
             except ImageError as error:
-                refused.append(SkippedLine(safe_stem(name), error.code, error.message))
+                facts = FileFacts(safe_stem(name).encode(), 0, 0)
+                refused.append(SkippedFile(facts, error.code, error.message))
     except OSError as error:
         raise disk_error("cannot store it", error) from error
     if len(refused) == len(files):

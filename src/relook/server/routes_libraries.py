@@ -29,7 +29,7 @@ from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import Stored
 from relook.serving.requests import EmbedRequest, Limit, SearchRequest, Words, to_query
 from relook.serving.schemas import Checked, answer_model
-from relook.serving.served_values import served, skipped_lines
+from relook.serving.served_values import served
 
 router = APIRouter(tags=["libraries and search"], route_class=AnswerRoute)
 server_router = APIRouter(tags=["server"], route_class=AnswerRoute)
@@ -76,7 +76,7 @@ def _library(state: ServerState, volume: ServedLibrary) -> LibraryAnswer:
 async def skipped(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
     """Files that could not be indexed, with reasons."""
     files = await state.core.run(volume.files.catalog.skipped)
-    return served(SkippedFiles(skipped_lines(files)))
+    return served(SkippedFiles(tuple(files)))
 
 
 @router.get("/libraries/{library_id}/fields", response_model=answer_model(Fields))

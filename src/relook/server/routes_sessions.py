@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from relook.core.errors import InputError
 from relook.library.session_rows import ImageId
 from relook.library.session_values import Judgement
+from relook.search.completeness import MOST_TO_JUDGE, Estimate
 from relook.search.explain import Influence, changes, influence
 from relook.search.filtering import Filter
 from relook.search.judging import JudgementRequest
@@ -20,6 +21,7 @@ from relook.server.api_answers import (
     JudgementAnswer,
     Judgements,
     PageAnswer,
+    Redone,
     RoundAnswer,
     RoundMade,
     SessionAnswer,
@@ -255,6 +257,18 @@ def _undo(volume: ServedLibrary, session_id: str) -> dict[str, Any]:
         return served(Undone(undone, SessionAnswer.of(volume, session)))
 
 
+@router.post("/{session_id}/redo", response_model=answer_model(Redone))
+async def redo(volume: ServedLibraryOf, session_id: str, state: State) -> dict[str, Any]:
+    """Makes the step again that was taken back last, while no other was made since."""
+    return await state.core.run_to_end(_redo, volume, session_id)
+
+
+def _redo(volume: ServedLibrary, session_id: str) -> dict[str, Any]:
+    with volume.session(session_id) as session:
+        redone = session.redo()
+        return served(Redone(redone, SessionAnswer.of(volume, session)))
+
+
 @router.post("/{session_id}/rounds", response_model=answer_model(RoundMade))
 async def again(
     volume: ServedLibraryOf, session_id: str, body: Annotated[RoundRequest, Checked()], state: State
@@ -317,6 +331,30 @@ def _why(
 ) -> dict[str, Any]:
     with volume.reading(session_id) as session:
         return served(Why.of(session, image_id, strategy))
+
+
+@router.get("/{session_id}/estimate", response_model=answer_model(Estimate))
+async def estimated(
+    volume: ServedLibraryOf,
+    session_id: str,
+    state: State,
+    limit: Annotated[
+        int, Query(ge=0, le=MOST_TO_JUDGE, description="Images to name for judging.")
+    ] = 1,
+    passed_over: Annotated[
+        bool,
+        Query(description="Images without a mark on pages that were marked and left do not fit."),
+    ] = True,
+) -> dict[str, Any]:
+    """How many pictures of the kind there are, how many are found, and what to judge next."""
+    return await state.explaining.run(_estimated, volume, session_id, limit, passed_over)
+
+
+def _estimated(
+    volume: ServedLibrary, session_id: str, limit: int, passed_over: bool
+) -> dict[str, Any]:
+    with volume.reading(session_id) as session:
+        return served(session.estimate(limit, passed_over=passed_over))
 
 
 @router.get("/{session_id}/influence/{judgement_id}", response_model=answer_model(Influence))

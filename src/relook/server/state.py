@@ -25,11 +25,10 @@ from fastapi.routing import APIRoute
 from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import AccessError, NotFoundError
-from relook.core.picture_paths import as_path, is_below, is_url
+from relook.core.picture_paths import as_path, is_below, is_url, printable
 from relook.core.remote import clean_address
 from relook.gateway.guard import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
-from relook.library.records import printable
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.jobs import Job, Jobs
@@ -39,7 +38,6 @@ from relook.serving.questions import Questions, Uploads
 from relook.serving.requests import PartsRequest, QueryRequest
 
 _LOG = logging.getLogger(__name__)
-SIZES_PX = (160, 320, 640, 1280)
 _VERSION = 2  # of how thumbnails are made; those of 1 could hold comments of their files
 
 

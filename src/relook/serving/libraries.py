@@ -19,12 +19,13 @@ from relook.app.upkeep import library_facts
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.leftovers import sweep_files
+from relook.core.picture_paths import printable
 from relook.core.types import Page, Query
 from relook.core.untrusted import STRANGERS, mark
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.library.manifest import Manifest
-from relook.library.records import ImageRecord, printable
+from relook.library.records import ImageRecord
 from relook.library.session_table import SessionTable
 from relook.search.engine import EncoderOf, Engine
 from relook.search.filtering import Filter

@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from relook.core.errors import ImageError, NotFoundError, OverloadError, disk_error
-from relook.core.images import Picture, content_hash, decode, reencoded
+from relook.core.images import content_hash, decode, reencoded
 from relook.core.json_form import HIDDEN, JsonShape
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
+from relook.core.picture import Picture
+from relook.core.picture_paths import printable
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.types import Query
 from relook.core.untrusted import TEMPORARY, limits_at, mark
-from relook.library.records import ImageRecord, printable
+from relook.library.records import ImageRecord
 
 EXTENSIONS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
 from relook.core.types import Box, Part, Query
+from relook.library.concept_values import MAX_CONCEPT_NAME
 from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
 from relook.search.grammar import parse_query
 from relook.search.judging import JudgementRequest
@@ -27,9 +28,12 @@ SessionName = Annotated[str, Longest(200)]
 Judgements = Annotated[tuple[JudgementRequest, ...], Longest(1000)]
 
 
+ConceptName = Annotated[str, Shortest(1), Longest(MAX_CONCEPT_NAME)]
+
+
 @dataclass(frozen=True, slots=True)
 class PartRequest:
-    """One part: words, an uploaded picture, or an image of the library.
+    """One part: words, an uploaded picture, an image of the library, or a concept.
 
     Args:
         text: Words.
@@ -37,9 +41,10 @@ class PartRequest:
         image_id: An image of the library.
         box: x0, y0, x1, y1 as shares of the upright picture's width and height.
         weight: How much the part counts; below zero it pushes away.
+        concept: Name of what a session learnt.
 
     Raises:
-        RequestError: `bad_request` when it is not exactly one of the three.
+        RequestError: `bad_request` when it is not exactly one of the four.
     """
 
     text: Words | None = None
@@ -47,9 +52,12 @@ class PartRequest:
     image_id: ImageId | None = None
     box: Box | None = None
     weight: Annotated[float, Between(-1000, 1000)] = 1.0
+    concept: ConceptName | None = None
 
     def __post_init__(self) -> None:
-        _exactly_one(text=self.text, picture=self.picture, image_id=self.image_id)
+        _exactly_one(
+            text=self.text, picture=self.picture, image_id=self.image_id, concept=self.concept
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +154,9 @@ class RoundRequest:
     Args:
         strategy: How judgements are used; as configured when null.
         limit: How many hits at most; as many as the first page when null.
-        keep_shown: Whether images of earlier pages may appear again.
-        keep_judged: Whether judged images may. Both are as configured when null.
+        keep_shown: Whether images of earlier pages may appear again; those that fit and are not
+            judged when null.
+        keep_judged: Whether judged images may; as configured when null.
         relevant_words: What fits, in words without a picture; commas part several.
         irrelevant_words: The same for what does not fit.
         judgements: Marks that are made in the same step, or not at all.
@@ -160,6 +169,38 @@ class RoundRequest:
     relevant_words: Words = ""
     irrelevant_words: Words = ""
     judgements: Judgements = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptRequest:
+    """Keep what a session has learnt.
+
+    Args:
+        session_id: The session, as it stands.
+        name: What to call it; `@name` in a query.
+        replace: Whether a concept of this name is replaced.
+    """
+
+    session_id: SessionId
+    name: ConceptName
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptMerge:
+    """Make one concept of two.
+
+    Args:
+        first: concept_id of one.
+        second: concept_id of the other.
+        name: Of the merged one; that of one of the two replaces it.
+        replace: Whether another concept of this name is replaced.
+    """
+
+    first: ImageId
+    second: ImageId
+    name: ConceptName
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +271,7 @@ def to_query(request: QueryRequest, pictures: QueryPictures) -> Query:
         tuple(
             Part(
                 part.text, None if part.picture is None else pictures.path(part.picture),
-                part.image_id, part.box, part.weight,
+                part.image_id, part.box, part.weight, part.concept,
             )
             for part in request.parts
         )

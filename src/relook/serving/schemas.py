@@ -31,6 +31,7 @@ from pydantic import (
 from relook.core.converter import from_json
 from relook.core.json_form import (
     HEX,
+    PATH,
     Between,
     Bound,
     JsonEntry,
@@ -184,8 +185,8 @@ def _notes(cls: Any) -> Mapping[str, str]:
 def _described(kind: Any, model_of: Callable[[Any], Any]) -> Any:
     """A type with its bounds, as the JSON of its values is described."""
     plain, marks = split_marks(kind)
-    if HEX in marks:
-        plain = str
+    if HEX in marks or PATH in marks:
+        plain = str if plain is bytes else list[str]
     bounds = [mark for mark in marks if isinstance(mark, Bound)]
     described = _described_plain(plain, model_of)
     return Annotated[described, *bounds] if bounds else described

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from relook.app.upkeep import LibraryFacts
 from relook.core.converter import JsonValue
 from relook.core.errors import NotFoundError, RelookError
-from relook.core.json_form import HEX, INLINE, Digits, JsonShape
+from relook.core.json_form import HEX, INLINE, Digits
 from relook.core.json_writer import to_json
+from relook.core.picture_paths import printable
 from relook.core.types import Hit
-from relook.library.records import ImageRecord, SkippedFile, printable
+from relook.library.records import ImageRecord
 from relook.search.explain import Reason, why
 from relook.search.session import Session
 
@@ -71,22 +72,6 @@ class ServedFacts(JsonValue):
     limit: int
     strategy: str
     keep_shown: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedLine(JsonValue):
-    """A file that could not be indexed, with the reason."""
-
-    json_shape: ClassVar = JsonShape(name="SkippedFile")
-
-    path: str
-    code: str
-    message: str
-
-
-def skipped_lines(files: Iterable[SkippedFile]) -> tuple[SkippedLine, ...]:
-    """The files as answers have them."""
-    return tuple(SkippedLine(**file.as_dict()) for file in files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from relook.core.errors import InputError
+from relook.core.settings import SearchSettings
 
+_SEARCH = SearchSettings()
 _MIB = 1024**2
 _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
@@ -74,7 +76,12 @@ class IndexPlan:
 
 
 def plan_index(
-    n_rows: int, dim: int, *, kind: str = "auto", exact_rows: int = 60_000, memory_bytes: int = 0
+    n_rows: int,
+    dim: int,
+    *,
+    kind: str = _SEARCH.index_kind,
+    exact_rows: int = _SEARCH.exact_rows,
+    memory_bytes: int = 0,
 ) -> IndexPlan:
     """The index for so many rows.
 

@@ -2,14 +2,20 @@
 
 They know nothing; they have a real family's shape, tokenizer and processor, load through
 the same path as a checkpoint of the hub, and are made in a second. For tests of what is
-built around models, and to try a configuration without a download. Needs `relook[hf]`.
+built around models, and to try a configuration without a download. Needs `relook[hf]`,
+`tiny_builtin` `onnx` alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SIDE = 32
 _WORDS = (
@@ -26,6 +32,94 @@ _CHAT = (
     "{% if c['type'] == 'image' %}<image>\n{% else %}{{ c['text'] }} {% endif %}{% endfor %}"
     "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
+
+
+def tiny_builtin(folder: Path, seed: int = 0, dim: int = 16) -> Path:
+    """A model of the built-in encoder's form: for `builtin:FOLDER`. Needs `onnx`.
+
+    Args:
+        folder: Where it is saved.
+        seed: Another one makes other weights.
+        dim: Length of its vectors.
+    """
+    rng = np.random.default_rng(seed)
+    side, boxes = 16, [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]
+    seen = np.zeros((side, side, 3, len(boxes)), np.float32)  # what each tile takes
+    for tile, (left, _, right, _) in enumerate(boxes):
+        seen[:, int(left * side) : int(right * side), :, tile] = 1 / side
+    heads = rng.normal(size=(side * side * 3, 1, dim)) * seen.reshape(-1, len(boxes), 1)
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_WORDS]
+    folder.mkdir(parents=True)
+    _write_pixels_to_tiles(folder / "image.onnx", heads.astype(np.float32))
+    table = rng.normal(size=(len(names), dim)).astype(np.float32)
+    _write_ids_to_vectors(folder / "text.onnx", table)
+    vocabulary = {name: at for at, name in enumerate(names)}
+    tokenizer = {"model": {"type": "WordPiece", "vocab": vocabulary}}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    files = ("image.onnx", "text.onnx", "tokenizer.json")
+    card = {
+        "name": "relook-tiny", "revision": str(seed), "dim": dim, "image_size": side,
+        "max_tokens": 12, "pad_id": 0, "tiles": boxes, "tile_weight": 0.9,
+        "sha256": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in files},
+    }  # fmt: skip
+    (folder / "model.json").write_text(json.dumps(card), "utf-8")
+    return folder
+
+
+def _write_pixels_to_tiles(path: Path, heads: NDArray[np.float32]) -> None:
+    """`pixels` uint8 [n,s,s,3] -> `tiles` [n,t,d], by a matrix [s*s*3,t,d]."""
+    from onnx import TensorProto, helper
+
+    n_numbers, n_tiles, dim = heads.shape
+    weights = {"head": heads.reshape(n_numbers, -1), "grey": np.float32(100), "by": np.float32(200),
+               "flat": np.array([0, -1]), "split": np.array([0, n_tiles, dim])}  # fmt: skip
+    steps = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["floats", "grey"], ["centred"]),
+        helper.make_node("Div", ["centred", "by"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "flat"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "head"], ["wide"]),
+        helper.make_node("Reshape", ["wide", "split"], ["apart"]),
+        helper.make_node("LpNormalization", ["apart"], ["tiles"], axis=-1),
+    ]
+    side = int((n_numbers // 3) ** 0.5)
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])
+    tiles = helper.make_tensor_value_info("tiles", TensorProto.FLOAT, ["n", n_tiles, dim])
+    _write_graph(path, steps, [pixels], tiles, weights)
+
+
+def _write_ids_to_vectors(path: Path, table: NDArray[np.float32]) -> None:
+    """`input_ids`, `attention_mask` [n,l] -> `vectors` [n,d]: the sum of a table's rows."""
+    from onnx import TensorProto, helper
+
+    weights = {"table": table, "last": np.array([-1]), "words": np.array([1])}
+    steps = [
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        helper.make_node("Mul", ["rows", "column"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "words"], ["sum"], keepdims=0),
+        helper.make_node("LpNormalization", ["sum"], ["vectors"], axis=-1),
+    ]
+    puts = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "l"])
+        for name in ("input_ids", "attention_mask")
+    ]
+    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", table.shape[1]])
+    _write_graph(path, steps, puts, vectors, weights)
+
+
+def _write_graph(
+    path: Path, steps: list[Any], inputs: list[Any], output: Any, weights: dict[str, Any]
+) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    arrays = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    graph = helper.make_graph(steps, path.stem, inputs, [output], arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def tiny_clip(folder: Path, seed: int = 0, dim: int = 16) -> Path:

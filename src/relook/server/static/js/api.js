@@ -99,8 +99,10 @@ export const session = (L, S) => call(ses(L, S));
 export const changeSession = (L, S, body) => call(ses(L, S), { method: "PATCH", body });
 export const deleteSession = (L, S) => call(ses(L, S), { method: "DELETE" });
 export const undo = (L, S) => call(`${ses(L, S)}/undo`, { method: "POST" });
+export const redo = (L, S) => call(`${ses(L, S)}/redo`, { method: "POST" });
 export const lookAgain = (L, S, body) => call(`${ses(L, S)}/rounds`, { method: "POST", body });
 export const round = (L, S, n) => call(`${ses(L, S)}/rounds/${n}`);
+export const estimate = (L, S, limit) => call(`${ses(L, S)}/estimate?limit=${limit}`);
 export const why = (L, S, imageId, how) => call(`${ses(L, S)}/why/${imageId}?${new URLSearchParams(how)}`);
 export const influence = (L, S, J, how) => call(`${ses(L, S)}/influence/${J}?${new URLSearchParams(how)}`);
 export const judge = (L, S, body) => call(`${ses(L, S)}/judgements`, { method: "POST", body });
@@ -108,6 +110,17 @@ export const changeJudgement = (L, S, J, body) =>
   call(`${ses(L, S)}/judgements/${J}`, { method: "PATCH", body });
 export const captionAgain = (L, S, J) => call(`${ses(L, S)}/judgements/${J}/caption`, { method: "POST" });
 export const removeJudgement = (L, S, J) => call(`${ses(L, S)}/judgements/${J}`, { method: "DELETE" });
+
+const con = (L, C) => `${lib(L)}/concepts/${C}`;
+export const concepts = (L) => call(`${lib(L)}/concepts`);
+export const saveConcept = (L, body) => call(`${lib(L)}/concepts`, { method: "POST", body });
+export const importConcept = (L, file) =>
+  call(`${lib(L)}/concepts/import`, { method: "POST", body: form([["file", file]]) });
+export const mergeConcepts = (L, body) => call(`${lib(L)}/concepts/merge`, { method: "POST", body });
+export const concept = (L, C) => call(con(L, C));
+export const changeConcept = (L, C, body) => call(con(L, C), { method: "PATCH", body });
+export const deleteConcept = (L, C) => call(con(L, C), { method: "DELETE" });
+export const album = (L, C) => call(`${con(L, C)}/album?seen=true`);
 
 export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });
 export const upgradeCost = (L) => call(`${lib(L)}/upgrade`);
@@ -123,6 +136,7 @@ export const askChoices = () => call("/ask");
 export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;
 export const jobEventsUrl = (id) => `${BASE}/jobs/${id}/events`;
 export const exportUrl = (L, S, format, what) => `${BASE}${ses(L, S)}/export?format=${format}&what=${what}`;
+export const conceptExportUrl = (L, C) => `${BASE}${con(L, C)}/export`;
 export const fileUrl = (L, id) => `${BASE}${lib(L)}/images/${id}/file`;
 
 const SIZES = [160, 320, 640, 1280];

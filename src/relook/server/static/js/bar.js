@@ -5,7 +5,7 @@ import { button, byId, count, fill, h, icon, iconButton } from "./dom.js";
 import { filterChips } from "./filters.js";
 import { showHistory } from "./history.js";
 import { movesInWords, parentOf } from "./moves.js";
-import { describe, parse } from "./query.js";
+import { describe, parse, wordsOf } from "./query.js";
 import { compare, search } from "./rounds.js";
 import { pictureUrl } from "./search.js";
 import { openMenu, shareItems, viewItems } from "./share.js";
@@ -76,7 +76,7 @@ function asParts(query) {
 function chip(one, at, all) {
   const minus = (one.weight ?? 1) < 0;
   const rest = all.filter((_, other) => other !== at);
-  const label = one.text ?? (one.image_id ? "a picture of the library" : "your picture");
+  const label = wordsOf(one) || (one.image_id ? "a picture of the library" : "your picture");
   const src = one.image_id
     ? api.thumbnail(state.library.library_id, { image_id: one.image_id }, 80)
     : one.picture && pictureUrl(one.picture);

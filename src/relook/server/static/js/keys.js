@@ -7,7 +7,7 @@ import { openFilters } from "./filters.js";
 import { stepRound } from "./history.js";
 import { libraryOpen, openLibrary } from "./library.js";
 import * as marks from "./marks.js";
-import { compare, lookAgain, undo } from "./rounds.js";
+import { compare, lookAgain, redo, undo } from "./rounds.js";
 import { focusSearch } from "./search.js";
 import { boxesOf, current, keep, recall, selectedBox, set, state } from "./state.js";
 import { edit, focusTray, lift } from "./tray.js";
@@ -58,7 +58,7 @@ const HELP = [
     "Look again",
     [
       ["Enter", "look again"],
-      ["z", "undo"],
+      ["z, Shift+Z", "undo, make it again"],
       ["x", "before and after"],
       ["[ ]", "round before, round after"],
     ],
@@ -233,6 +233,7 @@ function roundKey({ key, target }) {
   return (
     {
       z: undo,
+      Z: redo,
       x: leaveAnd(compare),
       "[": leaveAnd(() => stepRound(-1)),
       "]": leaveAnd(() => stepRound(1)),

@@ -1,6 +1,7 @@
 /** The library view: what is indexed, what was skipped and why, adding pictures, earlier sessions. */
 
 import * as api from "./api.js";
+import { showConcepts } from "./concepts.js";
 import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
 import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
@@ -73,6 +74,7 @@ function render() {
       adding(library),
       h("section", { data: { part: "folders" } }),
       h("section", { data: { part: "skipped" } }),
+      h("section", { data: { part: "concepts" } }),
       h("section", { data: { part: "sessions" } }),
     ),
   );
@@ -88,6 +90,7 @@ async function showContents() {
   await Promise.allSettled([
     showUpgrade(section("upgrade"), () => start(() => api.upgrade(libraryId()))),
     showSkipped(),
+    library && showConcepts(section("concepts"), closeLibrary),
     library && showSessions(section("sessions"), { close: closeLibrary, choose }),
   ]);
 }

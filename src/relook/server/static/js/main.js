@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
 import { byId } from "./dom.js";
+import { setUpFound } from "./found.js";
 import { Grid } from "./grid.js";
 import { setUpKeys } from "./keys.js";
 import { followJob, openLibrary, setUpLibrary } from "./library.js";
@@ -32,7 +33,7 @@ function moreLike(at) {
 
 async function searchParts(parts) {
   clearPictures();
-  showWords(print(parts.filter((one) => one.text)));
+  showWords(print(parts));
   if (await search(parts)) grid.focus();
 }
 
@@ -94,6 +95,7 @@ function chooseLibrary(id) {
 setUpSearch(() => grid.focus());
 setUpBar();
 setUpTray();
+setUpFound();
 setUpViewer({
   closed: () => {
     const at = document.activeElement; // a command that closed the view may have put it elsewhere

@@ -224,14 +224,18 @@ export async function learnPictures() {
   const missing = [...new Set(state.judgements.map((one) => one.image_id))].filter(
     (id) => !state.pictures.has(id),
   );
-  for (const id of missing) {
-    try {
-      remember([await api.image(state.library.library_id, id)]);
-    } catch {
-      continue; // it left the library; the tray says so
-    }
-  }
+  for (const id of missing) await learn(id);
   if (missing.length) set({}, "marks");
+}
+
+/** Makes a picture that is on no page known. @param {number} id */
+export async function learn(id) {
+  if (state.pictures.has(id)) return;
+  try {
+    remember([await api.image(state.library.library_id, id)]);
+  } catch {
+    // it left the library; the tray says so
+  }
 }
 
 /** What a screen reader says of a picture's marks. @param {number} imageId */

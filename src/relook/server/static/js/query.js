@@ -1,10 +1,13 @@
-/** The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`. */
+/**
+ * The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`.
+ * It is that of `search/grammar.py`; both read the lines of tests/query_lines.json alike.
+ */
 
 /** @typedef {import("./state.js").Part} Part */
 
 const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
 const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
-const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)/;
+const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 
 /**
  * Reads words as signed parts. A minus that sticks to a word takes away just that word.
@@ -34,16 +37,20 @@ function part(piece, sign) {
   }
   const id = words.match(/^id:(\d{1,18})$/);
   if (id) return { image_id: Number(id[1]), weight };
+  if (/^@\s*\S/.test(words)) return { concept: words.slice(1).trim(), weight };
   return words ? { text: words, weight } : null;
 }
+
+/** Words, or a concept by its name; nothing for a picture. @param {any} one */
+export const wordsOf = (one) => one.text ?? (one.concept ? `@${one.concept}` : "");
 
 /** Words of a query as one line; pictures are left out. @param {Part[]} parts */
 export function print(parts) {
   return parts
-    .filter((one) => one.text)
+    .filter(wordsOf)
     .map((one, at) => {
       const weight = Math.abs(one.weight ?? 1);
-      const words = weight === 1 ? one.text : `${weight}:${one.text}`;
+      const words = weight === 1 ? wordsOf(one) : `${weight}:${wordsOf(one)}`;
       const minus = (one.weight ?? 1) < 0;
       return at === 0 && !minus ? words : `${minus ? "-" : "+"} ${words}`;
     })
@@ -53,7 +60,7 @@ export function print(parts) {
 /** How a query is called in lists. @param {Part[]} parts */
 export function describe(parts) {
   const words = print(parts);
-  const n_pictures = parts.filter((one) => !one.text).length;
+  const n_pictures = parts.filter((one) => !wordsOf(one)).length;
   if (!n_pictures) return words;
   const pictures = n_pictures === 1 ? "a picture" : `${n_pictures} pictures`;
   return words ? `${pictures} + ${words}` : pictures;

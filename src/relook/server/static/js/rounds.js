@@ -140,7 +140,7 @@ export async function lookAgain() {
         const body = {
           strategy: strategy(),
           limit: pageSize(),
-          keep_shown: keepsShown(),
+          keep_shown: keepsShown(), // null: what fits stays
           relevant_words: relevant,
           irrelevant_words: irrelevant,
         };
@@ -177,9 +177,25 @@ export async function undo() {
     const { told, session } = await busy(api.undo(...where()));
     adoptQuietly(session);
     announce(told);
-    toast(`Undone: ${told}`);
+    toast(`Undone: ${told}`, { action: { label: "Make it again", run: redo } });
   } catch (error) {
     if (error.code === "nothing_to_undo") toast("There is nothing to undo.");
+    else complain(error);
+  }
+}
+
+/** Makes the step again that undo took back. */
+export async function redo() {
+  if (!state.session) return;
+  marks.flush();
+  try {
+    await marks.settled();
+    const { told, session } = await busy(api.redo(...where()));
+    adoptQuietly(session);
+    announce(told);
+    toast(`Made again: ${told}`);
+  } catch (error) {
+    if (error.code === "nothing_to_redo") toast("There is nothing to make again.", { hint: error.hint });
     else complain(error);
   }
 }

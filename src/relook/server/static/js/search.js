@@ -1,6 +1,7 @@
 /** The search box: words, pictures that were picked, pasted or dropped, minus terms, recent searches. */
 
 import * as api from "./api.js";
+import { concepts } from "./concepts.js";
 import { byId, fill, h, icon, iconButton } from "./dom.js";
 import { filtersOpen, openFilters, readFilters, setUpFilters } from "./filters.js";
 import { complain, toast } from "./notices.js";
@@ -148,13 +149,25 @@ function suggest() {
       iconButton("cross", `Forget “${one}”`, () => (forgetSearch(one), suggest(), field.focus())),
     ),
   );
+  const named = h("div");
   fill(
     list,
     rows.length ? h("h2", { text: "Recent searches" }) : null,
     rows.length ? h("ul", {}, ...rows) : null,
+    named,
     tip,
   );
   list.hidden = false;
+  if (state.library) concepts().then((lines) => suggestConcepts(named, lines), () => undefined); // it does without
+}
+
+/** @param {HTMLElement} host @param {Api.ConceptLine[]} lines */
+function suggestConcepts(host, lines) {
+  if (!lines.length) return;
+  const rows = lines.slice(0, 6).map(({ name }) =>
+    h("li", {}, h("button", { type: "button", class: "quiet recent", text: `@${name}`, on: { click: () => again(`@${name}`) } })),
+  );
+  fill(host, h("h2", { text: "Concepts" }), h("ul", {}, ...rows));
 }
 
 /** Searches for words again. @param {string} words */

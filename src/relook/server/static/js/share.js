@@ -1,6 +1,7 @@
 /** Menus of the bar: how pictures are shown, and what leaves the page (a link, files). */
 
 import * as api from "./api.js";
+import { openSave } from "./concepts.js";
 import { button, h } from "./dom.js";
 import { toast } from "./notices.js";
 import { address } from "./rounds.js";
@@ -55,6 +56,8 @@ export function shareItems() {
   const close = () => /** @type {any} */ (document.querySelector(".menu"))?.hidePopover();
   return [
     h("label", { class: "menu-name" }, h("span", { class: "small muted", text: "Name, Enter keeps it" }), nameField(state.session, close)),
+    h("hr"),
+    button("Keep what it learnt", openSave, "quiet", "flag"),
     h("hr"),
     button("Copy link to this session", copyLink, "quiet", "share"),
     h("hr"),

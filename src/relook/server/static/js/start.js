@@ -1,6 +1,7 @@
 /** What the page shows before a search: what to do, earlier work, a look into the library. */
 
 import * as api from "./api.js";
+import { concepts, holds, openConcept } from "./concepts.js";
 import { button, byId, count, fill, h, plural } from "./dom.js";
 import { complain } from "./notices.js";
 import { again } from "./search.js";
@@ -39,7 +40,7 @@ export async function showStart(grid, openLibrary) {
     recentSearches().length ? recent() : null,
   );
   fill(host, intro);
-  await Promise.allSettled([earlier(intro), wall(host, grid)]);
+  await Promise.allSettled([earlier(intro), known(intro), wall(host, grid)]);
 }
 
 function recent() {
@@ -74,6 +75,20 @@ async function earlier(intro) {
           "again",
         ),
       ),
+    ),
+  );
+}
+
+/** The concepts of the library, each with how much it holds now. */
+async function known(intro) {
+  const lines = await concepts();
+  if (!lines.length || state.session) return;
+  intro.append(
+    h("h2", { text: "Concepts" }),
+    h(
+      "div",
+      { class: "start-lists" },
+      ...lines.slice(0, 8).map((one) => button(`@${one.name} · ${holds(one)}`, () => openConcept(one.concept_id), "button", "flag")),
     ),
   );
 }

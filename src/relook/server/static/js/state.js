@@ -32,8 +32,9 @@ export const state = {
   /** @type {"after"|"before"} */ showing: "after",
   scores: false,
   /** What the next search keeps to. @type {Only} */ only: { where: {}, path: null },
-  /** Whether pictures shown before may come again; null follows the library's size. @type {boolean|null} */ keepShown:
-    null,
+  /** Whether pictures shown before may come again; null: those that fit and are not marked, or, in a library that
+   * would run out of new ones, all. @type {boolean|null} */
+  keepShown: null,
   /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
   /** What captions of the next search should tell. */ instruction: "",
   /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
@@ -85,10 +86,10 @@ export const selectedBox = () =>
 /** The hit under the cursor. @returns {Hit|undefined} */
 export const current = () => state.hits[state.cursor];
 
-/** Whether the next page may show pictures again. A small library would run out of new ones. */
+/** Whether the next page may show pictures again; null: what fits stays. @returns {boolean|null} */
 export function keepsShown() {
   if (state.keepShown !== null) return state.keepShown;
-  return state.library?.keep_shown || (state.library?.n_images ?? 0) < 5 * pageSize();
+  return state.library?.keep_shown || (state.library?.n_images ?? 0) < 5 * pageSize() ? true : null;
 }
 
 /** @returns {number} pictures on a page: what a person chose here, or else what the server is configured for */

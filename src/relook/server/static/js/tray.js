@@ -1,30 +1,28 @@
 /** Everything that was marked: pictures and boxes by sign, captions to edit, what each mark did. */
 
 import * as api from "./api.js";
+import { openSave } from "./concepts.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
 import { complain } from "./notices.js";
 import { failureOf, matchEarly } from "./captions.js";
-import { lookAgain, undo } from "./rounds.js";
+import { lookAgain, redo, undo } from "./rounds.js";
+import { completeness, setUpComplete } from "./complete.js";
 import { keepsShown, on, set, state, strategy } from "./state.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
-
 /** @typedef {import("./state.js").Judgement} Judgement */
-
-/** Caption that is being edited, by key. */
-let editing = "";
-/** Mark whose influence is shown, by key. */
-let explained = "";
+/** By key: the caption that is being edited, and the mark whose influence is shown. */
+let [editing, explained] = ["", ""];
 /** Entries by key, kept so that a caption that is being typed is never lost. @type {Map<string, {face: string, element: HTMLElement}>} */
 const entries = new Map();
 
-const scroll = h("div", { class: "side-scroll" });
-const foot = h("div", { class: "side-foot" });
+const [scroll, foot] = ["side-scroll", "side-foot"].map((name) => h("div", { class: name }));
 
 export function setUpTray() {
   const side = byId("side");
   fill(side, scroll, foot);
+  setUpComplete();
   on(["marks", "session", "view"], () => {
     matchEarly();
     render();
@@ -46,6 +44,7 @@ function render() {
     scroll,
     head(),
     state.drafts.length ? drafts() : null,
+    completeness,
     group("relevant", "tick", "Relevant", yes),
     group("irrelevant", "cross", "Irrelevant", no),
   );
@@ -64,6 +63,7 @@ function head() {
       { class: "side-head" },
       h("h2", { text: n ? plural(n, "mark") : "Mark what fits" }),
       iconButton("undo", "Undo (z)", () => undo()),
+      iconButton("redo", "Make it again (Shift+Z)", () => redo()),
       iconButton("cross", "Close this list", () => lift(false), { class: "quiet square side-close" }),
     ),
     n || state.drafts.length
@@ -335,6 +335,7 @@ let ways = [];
 function wayField() {
   const field = h("select", {
     class: "field",
+    name: "way",
     "aria-label": "How marks are used",
     on: { change: () => set({ strategy: field.value }, "view") },
   });
@@ -357,16 +358,17 @@ function showWays(field) {
 function makeFoot() {
   const again = button("", lookAgain, "primary", "again");
   again.title = "Look again (Enter)";
-  const box = h("input", {
-    type: "checkbox",
-    on: { change: (event) => set({ keepShown: !event.target.checked }, "view") },
-  });
+  const choices = { null: "those that fit stay", true: "all may come again", false: "none comes again" };
+  const options = Object.entries(choices).map(([value, text]) => h("option", { value, text }));
+  const shown = h("select", { class: "field", name: "shown", "aria-label": "Pictures already shown" }, ...options);
+  shown.addEventListener("change", () => set({ keepShown: JSON.parse(shown.value) }, "view"));
   fill(
     foot,
     again,
     wordsField("relevant", "What fits, in words"),
     wordsField("irrelevant", "What does not fit, in words"),
-    h("label", { class: "check small" }, box, "Leave out pictures already shown"),
+    button("Keep what it learnt", openSave, "button keep", "flag"),
+    h("label", { class: "check small" }, "Already shown", shown),
     h("label", { class: "check small" }, "Strategy", wayField()),
   );
 }
@@ -374,10 +376,11 @@ function makeFoot() {
 function renderFoot() {
   if (!foot.children.length) makeFoot();
   foot.querySelector(".primary span").textContent = againLabel();
-  /** @type {HTMLInputElement} */ (foot.querySelector("[type=checkbox]")).checked = !keepsShown();
+  /** @type {HTMLSelectElement} */ (foot.querySelector("[name=shown]")).value = String(keepsShown());
   for (const which of ["relevant", "irrelevant"])
     /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
-  showWays(foot.querySelector("select"));
+  showWays(foot.querySelector("[name=way]"));
+  /** @type {HTMLElement} */ (foot.querySelector(".keep")).hidden = !state.judgements.some((one) => one.relevant);
 }
 
 function renderDock() {

@@ -1,0 +1,198 @@
+"""Tools for concepts: what sessions learnt, under names. Layer: mcp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from relook.core.json_form import INLINE, Longest
+from relook.library.concept_values import (
+    Album,
+    Concept,
+    ConceptChange,
+    ConceptLine,
+    ExampleChange,
+)
+from relook.mcp import arguments as given
+from relook.mcp.mcp_state import McpState
+from relook.mcp.replies import PageReply, page_text, quoted, reply
+from relook.serving.libraries import ServedLibrary
+from relook.serving.schemas import answer_model
+
+_Name = Annotated[str, Longest(200), Field(description="Name of a concept, with or without '@'.")]
+_NewName = Annotated[str, Longest(200), Field(description="What to call it: 'our old van'.")]
+_Replace = Annotated[bool, Field(description="Whether a concept of that name is replaced.")]
+_Examples = Annotated[list[given.Id], Longest(1000)]
+_MAX_ALBUM = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptsReply:
+    """The concepts of a library, by name."""
+
+    library_id: str
+    concepts: tuple[ConceptLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptReply:
+    """A concept, what it rests on, and what it holds.
+
+    Args:
+        library_id: Where it is.
+        concept: With its examples.
+        notes: What of it does not count.
+        album: The pictures that it holds now; when it was asked for.
+        n_pictures: How many those are.
+        n_new: How many of them are new since a person looked last.
+    """
+
+    library_id: str
+    concept: Annotated[Concept, INLINE]
+    notes: tuple[str, ...] = ()
+    album: PageReply | None = None
+    n_pictures: int | None = None
+    n_new: int | None = None
+
+
+class ConceptTools:
+    """The tools, each a method; their docstrings are what agents read.
+
+    Args:
+        state: What they work on.
+    """
+
+    def __init__(self, state: McpState) -> None:
+        self._state = state
+
+    async def list_concepts(
+        self, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, answer_model(ConceptsReply)]:
+        """Lists the concepts of a library: what sessions learnt, under names.
+
+        Use one in any query as '@name': '@our van + snow - night'.
+        """
+        return await self._state.pool.run(self._list, library_id)
+
+    def _list(self, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        lines = tuple(volume.library.concepts.lines())
+        text = "\n".join(
+            f"@{quoted(line.name)}: {line.n_relevant} examples, {line.n_pictures} pictures"
+            for line in lines
+        )
+        return reply(text or "none yet", ConceptsReply(volume.library_id, lines))
+
+    async def save_concept(
+        self,
+        session_id: given.SessionId,
+        name: _NewName,
+        replace: _Replace = False,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(ConceptReply)]:
+        """Keeps what a session has learnt under a name, to use in any query as '@name'.
+
+        It needs at least one judgement that says what fits.
+        """
+        return await self._state.pool.run(self._save, session_id, name, replace, library_id)
+
+    def _save(self, session_id: str, name: str, replace: bool, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            concept = volume.library.concepts.save(session, name, replaced=replace)
+        return _concept(volume, concept)
+
+    async def show_concept(
+        self,
+        name: _Name,
+        album: Annotated[
+            int, Field(ge=0, le=_MAX_ALBUM, description="Show so many of its pictures.")
+        ] = 0,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(ConceptReply)]:
+        """Shows what a concept rests on, and the pictures that it holds now (album).
+
+        The album fills itself: pictures that came into the library meanwhile are in it.
+        """
+        return await self._state.pool.run(self._show, name, album, library_id)
+
+    def _show(self, name: str, album: int, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        concepts = volume.library.concepts
+        concept = concepts.get(name)
+        return _concept(volume, concept, concepts.album(name, limit=album) if album else None)
+
+    async def change_concept(
+        self,
+        name: _Name,
+        rename: _NewName = "",
+        relevant: Annotated[_Examples, Field(description="Examples that do show it.")] = [],
+        irrelevant: Annotated[_Examples, Field(description="Examples that do not.")] = [],
+        without: Annotated[_Examples, Field(description="Examples to take out.")] = [],
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(ConceptReply)]:
+        """Changes what a concept is called or rests on; show_concept tells the example_ids."""
+        signs = [ExampleChange(number, True) for number in relevant]
+        signs += [ExampleChange(number, False) for number in irrelevant]
+        change = ConceptChange(rename or None, examples=tuple(signs), without=tuple(without))
+        return await self._state.pool.run(self._change, name, change, library_id)
+
+    def _change(self, name: str, change: ConceptChange, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.files.moment():
+            return _concept(volume, volume.library.concepts.change(name, change))
+
+    async def merge_concepts(
+        self,
+        first: _Name,
+        second: _Name,
+        into: _NewName,
+        replace: _Replace = False,
+        library_id: given.LibraryId = "",
+    ) -> Annotated[CallToolResult, answer_model(ConceptReply)]:
+        """Makes a concept of what either of two holds. The two stay."""
+        return await self._state.pool.run(self._merge, first, second, into, replace, library_id)
+
+    def _merge(
+        self, first: str, second: str, into: str, replace: bool, library_id: str
+    ) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        with volume.files.moment():
+            concept, notes = volume.library.concepts.merge(first, second, into, replaced=replace)
+        return _concept(volume, concept, notes=notes)
+
+    async def delete_concept(
+        self, name: _Name, library_id: given.LibraryId = ""
+    ) -> Annotated[CallToolResult, answer_model(ConceptReply)]:
+        """Removes a concept and shows what it was; pictures and sessions stay."""
+        return await self._state.pool.run(self._delete, name, library_id)
+
+    def _delete(self, name: str, library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        concept = volume.library.concepts.get(name)
+        volume.library.concepts.delete(concept.concept_id)
+        return _concept(volume, concept, notes=("it is removed",))
+
+
+def _concept(
+    volume: ServedLibrary, concept: Concept, album: Album | None = None, notes: Any = ()
+) -> CallToolResult:
+    examples = [
+        f"example {example.example_id}: image_id {example.image_id},"
+        f" {'relevant' if example.relevant else 'irrelevant'}"
+        for example in concept.examples
+    ]
+    words = f", words {quoted(concept.query.text)}" if concept.query else ""
+    lead = f"@{quoted(concept.name)}{words}, {len(examples)} examples"
+    lines = [lead, *examples, *(f"note: {note}" for note in notes)]
+    if album is None:
+        answer = ConceptReply(volume.library_id, concept, tuple(notes))
+        return reply("\n".join(lines), answer)
+    page = PageReply.of(volume, album.page)
+    answer = ConceptReply(
+        volume.library_id, concept, tuple(notes), page, album.n_pictures, album.n_new
+    )
+    return reply(page_text(album.page, "\n".join(lines)), answer)

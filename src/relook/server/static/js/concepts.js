@@ -1,0 +1,283 @@
+/** Concepts: save what a search learnt, look at what it rests on, its album, merge, share. */
+
+import * as api from "./api.js";
+import { button, count, fileName, fill, h, iconButton, plural } from "./dom.js";
+import { complain, toast } from "./notices.js";
+import { search } from "./rounds.js";
+import { state } from "./state.js";
+
+/** @typedef {Api.ConceptLine} Line */
+
+const dialog = h("dialog", { class: "sheet concept", "aria-labelledby": "concept-title" });
+document.body.append(dialog);
+dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+
+const L = () => state.library.library_id;
+
+/** The concepts of the library. @returns {Promise<Line[]>} */
+export const concepts = async () => (await api.concepts(L())).concepts;
+
+/** How much a concept holds. @param {Line} one */
+export const holds = (one) =>
+  one.problem || `${plural(one.n_pictures ?? 0, "picture")}${one.n_new ? `, ${count(one.n_new)} new` : ""}`;
+
+/** Searches with a concept. @param {string} name */
+export function searchWith(name) {
+  dialog.close();
+  return search([{ concept: name, weight: 1 }]);
+}
+
+/** Asks for a name, and keeps what this session has learnt. */
+export function openSave() {
+  const name = h("input", {
+    class: "field",
+    name: "concept",
+    "aria-label": "Name of the concept",
+    placeholder: "our old van",
+    maxlength: "200",
+    autocomplete: "off",
+  });
+  const note = h("p", { class: "note", role: "status" });
+  const replace = button("Replace it", () => keep(true), "button");
+  replace.hidden = true;
+  const keep = async (replacing) => {
+    try {
+      const made = await api.saveConcept(L(), {
+        session_id: state.session.session_id,
+        name: name.value,
+        replace: replacing,
+      });
+      dialog.close();
+      toast(`Kept as @${made.name}.`, {
+        hint: `Type @${made.name} + snow to search with it.`,
+        action: { label: "Show it", run: () => openConcept(made.concept_id) },
+      });
+    } catch (error) {
+      replace.hidden = error.code !== "name_taken";
+      note.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}. ${error.code === "name_taken" ? "" : (error.hint ?? "")}`;
+      name.focus();
+    }
+  };
+  const submit = (event) => (event.preventDefault(), keep(false));
+  show(
+    "Keep what this search learnt",
+    h("p", {
+      class: "note",
+      text: "Under a name it can be used in any search, and its album fills itself as pictures come in.",
+    }),
+    h("form", { class: "add", on: { submit } }, name, h("button", { class: "primary", text: "Keep" }), replace),
+    note,
+  );
+  name.focus();
+}
+
+/** What a concept rests on, and what it holds. @param {number} id */
+export async function openConcept(id) {
+  try {
+    const [one, album] = await Promise.all([
+      api.concept(L(), id),
+      api.album(L(), id).catch((error) => ({ failure: error })),
+    ]);
+    render(one, album);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** @param {Api.Concept} one @param {any} album */
+function render(one, album) {
+  const words = one.query?.parts.map((part) => ("text" in part ? part.text : "")).join(", ");
+  show(
+    `@${one.name}`,
+    h(
+      "div",
+      { class: "job-row" },
+      button("Search with it", () => searchWith(one.name), "primary", "search"),
+      button("Rename", () => renameField(one), "button", "pencil"),
+      h("a", { class: "button", href: api.conceptExportUrl(L(), one.concept_id), download: "", text: "Export" }),
+      button("Merge with …", () => mergeField(one)),
+      button("Delete", () => remove(one), "button", "bin"),
+    ),
+    h("div", { data: { part: "form" } }),
+    words ? h("p", {}, h("span", { class: "muted", text: "Began from " }), `“${words}”`) : null,
+    one.relevant_words ? h("p", { text: `Fits, in words: ${one.relevant_words}` }) : null,
+    one.irrelevant_words ? h("p", { text: `Does not, in words: ${one.irrelevant_words}` }) : null,
+    h("h3", { text: `Rests on ${plural(one.examples.length, "example")}` }),
+    h("ul", { class: "examples" }, ...one.examples.map((example) => exampleOf(one, example))),
+    ...(album.failure
+      ? [h("p", { class: "note", text: `${album.failure.message} ${album.failure.hint ?? ""}` })]
+      : albumOf(album)),
+  );
+}
+
+/** @param {Api.Concept} one @param {Api.ConceptExample} example */
+function exampleOf(one, example) {
+  const name = example.caption || fileName(example.path);
+  const sign = example.relevant ? "relevant" : "irrelevant";
+  const src = example.thumbnail && api.thumbnail(L(), /** @type {any} */ (example), 160);
+  const change = (values) => edit(one, { examples: [{ example_id: example.example_id, ...values }] });
+  return h(
+    "li",
+    { class: sign },
+    src ? h("img", { src, alt: name }) : h("span", { class: "note", text: `${name} is not here` }),
+    h(
+      "div",
+      { class: "mark-tools" },
+      iconButton(
+        example.relevant ? "cross" : "tick",
+        example.relevant ? `“${name}” does not show it` : `“${name}” shows it`,
+        () => change({ relevant: !example.relevant }),
+      ),
+      iconButton("bin", `Take “${name}” out`, () => edit(one, { without: [example.example_id] })),
+    ),
+  );
+}
+
+/** @param {Api.Album} album */
+function albumOf({ page, n_pictures, is_cut, n_new }) {
+  const more = is_cut ? "the first " : "";
+  const fresh = n_new ? `, ${count(n_new)} new` : "";
+  return [
+    h("h3", { text: `Holds ${more}${plural(n_pictures, "picture")}${fresh}` }),
+    h(
+      "ul",
+      { class: "examples" },
+      ...page.hits.slice(0, 60).map((hit) =>
+        h("li", {}, h("img", { src: api.thumbnail(L(), hit, 160), alt: hit.title || fileName(hit.path), loading: "lazy" })),
+      ),
+    ),
+    ...page.notes.map((note) => h("p", { class: "note", text: note })),
+  ];
+}
+
+/** @param {Api.Concept} one @param {Api.ConceptChange} body */
+async function edit(one, body) {
+  try {
+    await api.changeConcept(L(), one.concept_id, body);
+    await openConcept(one.concept_id);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+const place = () => /** @type {HTMLElement} */ (dialog.querySelector("[data-part=form]"));
+
+/** @param {Api.Concept} one */
+function renameField(one) {
+  const field = h("input", { class: "field", value: one.name, "aria-label": "New name", maxlength: "200" });
+  const submit = (event) => (event.preventDefault(), edit(one, { name: field.value }));
+  fill(place(), h("form", { class: "add", on: { submit } }, field, h("button", { class: "primary", text: "Rename" })));
+  field.select();
+}
+
+/** @param {Api.Concept} one */
+async function mergeField(one) {
+  const others = (await concepts()).filter((other) => other.concept_id !== one.concept_id);
+  if (!others.length) return fill(place(), h("p", { class: "note", text: "There is no other concept yet." }));
+  const choice = h(
+    "select",
+    { class: "field", "aria-label": "The other concept" },
+    ...others.map((other) => h("option", { value: other.concept_id, text: `@${other.name}` })),
+  );
+  const name = h("input", {
+    class: "field",
+    "aria-label": "Name of both together",
+    placeholder: "name of both together",
+    maxlength: "200",
+  });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      const body = { first: one.concept_id, second: Number(choice.value), name: name.value };
+      const { concept, notes } = await api.mergeConcepts(L(), body);
+      for (const note of notes) toast(note);
+      await openConcept(concept.concept_id);
+    } catch (error) {
+      complain(error);
+    }
+  };
+  const merge = h("button", { class: "primary", text: "Merge" });
+  fill(place(), h("form", { class: "add", on: { submit } }, choice, name, merge));
+  choice.focus();
+}
+
+/** @param {Api.Concept} one */
+async function remove(one) {
+  try {
+    await api.deleteConcept(L(), one.concept_id);
+    dialog.close();
+    toast(`@${one.name} is deleted. Its pictures stay.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function show(title, ...children) {
+  fill(
+    dialog,
+    h(
+      "div",
+      { class: "sheet-head" },
+      h("h2", { id: "concept-title", text: title }),
+      iconButton("cross", "Close (Esc)", () => dialog.close()),
+    ),
+    h("div", { class: "sheet-body" }, ...children),
+  );
+  if (!dialog.open) dialog.showModal();
+}
+
+/**
+ * Lists the concepts of the library, in the library view.
+ * @param {HTMLElement} host @param {() => void} close closes that view
+ */
+export async function showConcepts(host, close) {
+  const file = h("input", {
+    type: "file",
+    accept: ".json,application/json",
+    class: "visually-hidden",
+    tabindex: "-1",
+    "aria-label": "Exported concept",
+  });
+  file.addEventListener("change", async () => {
+    if (!file.files[0]) return;
+    try {
+      const { concept, notes } = await api.importConcept(L(), file.files[0]);
+      for (const note of notes) toast(note);
+      close();
+      await openConcept(concept.concept_id);
+    } catch (error) {
+      complain(error);
+    }
+  });
+  const lines = await concepts();
+  fill(
+    host,
+    h(
+      "div",
+      { class: "job-row" },
+      h("h3", { text: "Concepts" }),
+      file,
+      button("Import a concept", () => file.click(), "button small-button"),
+    ),
+    lines.length
+      ? null
+      : h("p", { class: "note", text: "None yet. Mark pictures in a search, then keep what it learnt under a name." }),
+    h(
+      "ul",
+      { class: "concept-list" },
+      ...lines.map((one) =>
+        h(
+          "li",
+          {},
+          h("button", {
+            type: "button",
+            class: "quiet name",
+            text: `@${one.name}`,
+            on: { click: () => (close(), openConcept(one.concept_id)) },
+          }),
+          h("span", { class: "small muted number", text: holds(one) }),
+        ),
+      ),
+    ),
+  );
+}
