@@ -192,6 +192,24 @@ def test_damage_of_every_kind_ends_in_a_sound_library(packed: Packed, tmp_path: 
     assert n_found > n_tries / 2
 
 
+@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("harm", ["text", "column"])
+def test_rows_that_sqlite_calls_sound_and_nobody_can_read_are_not_taken_for_deleted(
+    packed: Packed, tmp_path: Path, table: str, harm: str
+) -> None:
+    """Found by 300 damages: the backup's rows went with them, and all that was on their pages."""
+    library = copied(packed, tmp_path / "library")
+    column = {"sessions": "name", "rounds": "hits", "judgements": "caption"}[table]
+    with closing(sqlite3.connect(library / "catalog.sqlite3")) as db:
+        db.execute(f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE rowid IN (3, 7)")
+        if harm == "column":
+            db.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
+        db.execute("UPDATE counters SET value = 'x'")  # so that it is restored
+        db.commit()
+    mend_and_index(library, packed.album)
+    assert packed.steady.keys() <= rows(library).keys()
+
+
 @pytest.mark.parametrize("harm", ["gone", "empty", "no database"])
 def test_a_catalog_that_is_gone_comes_from_the_backup(
     packed: Packed, tmp_path: Path, harm: str

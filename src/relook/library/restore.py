@@ -108,9 +108,11 @@ def _take_newer(old: sqlite3.Connection, db: sqlite3.Connection, table: str) -> 
     names, kinds, may_be_null = _columns(db, table)
     columns = ", ".join(names)
     before = {row[0]: row[1:] for row in db.execute(f"SELECT rowid, {columns} FROM {table}")}
-    read = _read(old, table, columns)
-    # A row that only the backup has was deleted, or cannot be read any more.
-    gone = [rowid for rowid in before if rowid not in read] if _is_sound(old, table) else []
+    read, is_whole = _read(old, table, columns)
+    # A row that only the backup has was deleted, or cannot be read any more: SQLite takes a text
+    # that is none, or a column of another name, for no damage.
+    was_deleted = is_whole and _is_sound(old, table)
+    gone = [rowid for rowid in before if rowid not in read] if was_deleted else []
     db.executemany(f"DELETE FROM {table} WHERE rowid = ?", [(rowid,) for rowid in gone])
     newer = [
         (rowid, *values)
@@ -188,10 +190,13 @@ def _is_sound(old: sqlite3.Connection, table: str) -> bool:
 
 def _read(
     old: sqlite3.Connection, table: str, columns: str, key: str = "rowid", index: str = ""
-) -> _Rows:
-    """The rows of a table, by their key, that SQLite can read from its beginning or its end.
+) -> tuple[_Rows, bool]:
+    """The rows of a table, by their key, that can be read from its beginning or its end.
 
     Where an index has the key and the columns, the table itself is not read.
+
+    Returns:
+        The rows, and whether these are all.
     """
     rows: _Rows = {}
     for order in ("ASC", "DESC"):
@@ -204,9 +209,9 @@ def _read(
                     break
                 part[name] = tuple(values)
             else:
-                return part
+                return part, True
         rows = {**part, **rows}
-    return rows
+    return rows, False
 
 
 def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
@@ -215,8 +220,8 @@ def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
     Returns:
         How many there are.
     """
-    ids = _read(old, "images", "image_id", "path")
-    words = _read(old, "images", "path, title, caption, metadata")
+    ids, _ = _read(old, "images", "image_id", "path")
+    words, _ = _read(old, "images", "path, title, caption, metadata")
     db.executemany(
         _DROP,
         [
@@ -234,7 +239,7 @@ def _keep_ids(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
         if isinstance(path, bytes) and isinstance(image_id, int) and 0 < image_id < _MOST_ID
     ]
     db.executemany(_DROP, paths)  # of those whose row is lost
-    contents = _read(old, "images", "content", "image_id", "content").items()
+    contents = _read(old, "images", "content", "image_id", "content")[0].items()
     db.executemany(
         _BURY, [(content, i) for i, (content,) in contents if isinstance(content, bytes)]
     )

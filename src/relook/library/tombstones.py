@@ -131,7 +131,9 @@ def _buried_row(db: sqlite3.Connection, record: ImageRecord) -> tuple[Any, ...] 
 
 def _is_expected(db: sqlite3.Connection, image_id: int) -> bool:
     """Whether the file of an image that a repair took out is there, and only has to be read."""
-    row = db.execute("SELECT path FROM dropped WHERE image_id = ?", (image_id,)).fetchone()
+    # One whose file cannot be used now does not wait for it.
+    sql = "SELECT path FROM dropped WHERE image_id = ? AND path NOT IN (SELECT path FROM skipped)"
+    row = db.execute(sql, (image_id,)).fetchone()
     if row is None:
         return False
     member = split_member(row[0])
