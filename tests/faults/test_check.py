@@ -271,7 +271,7 @@ def test_images_that_do_not_fit_together(
         ("INSERT INTO roots VALUES (NULL)", "bad_row", "took out 1 rows of roots"),
         ("UPDATE home SET path = NULL", "bad_row", "took out 1 rows of home"),
         ("UPDATE places SET device = 'x'", "bad_row", "took out 1 rows of places"),
-        ("UPDATE whereabouts SET place_id = 'x'", "bad_row", "took out 24 rows of whereabouts"),
+        ("UPDATE whereabouts SET place_id = 'x'", "bad_row", "emptied 24 rows of whereabouts"),
         ("UPDATE sums SET crc32 = 'x'", "bad_row", "took out 3 rows of sums"),
         ("UPDATE sums SET n_rows = 'x'", "bad_row", "took out 3 rows of sums"),
         ("INSERT INTO skipped VALUES (NULL, 0, 0, 'a', 'b')", "bad_row", "took out 1 rows of sk"),

@@ -427,6 +427,22 @@ def test_a_folder_with_the_name_of_a_picture_is_not_that_picture(
     assert_marks_hold(library, session, "rose.png")
 
 
+def test_a_mark_that_was_taken_back_may_be_made_again_after_a_deletion(
+    library: relook.Library, pictures: Path
+) -> None:
+    many(pictures, 3)
+    library.add(pictures)
+    before, session = ids(library), marked(library, "0001.png")
+    session.undo()
+    aside = (pictures / "0001.png").rename(pictures.parent / "aside.png")
+    library.add()
+    session.redo()
+    aside.rename(pictures / "back.png")
+    library.add()
+    assert ids(library)["back.png"] == before["0001.png"]
+    assert_marks_hold(library, session, "back.png")
+
+
 def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: Path) -> None:
     many(pictures, 3)
     library.add(pictures)

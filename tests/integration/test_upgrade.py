@@ -118,6 +118,22 @@ def test_everything_comes_along(folder: Path, pictures: Path) -> None:
         assert library.upgrade().was_current
 
 
+def test_a_box_that_was_taken_back_is_made_again_with_a_vector_of_the_new_encoder(
+    folder: Path, pictures: Path
+) -> None:
+    with opened(folder) as library:
+        session = library.look("green", limit=5, captions=False)
+        session.judge(ids(library)["green.png"], True, box=CORNER, caption="a green corner")
+        session.undo()
+        library.upgrade("new")
+        session = library.session(session.session_id)
+        session.redo()
+        session.again("rocchio")
+    crop = crop_of(folder, "green.png")
+    assert crop is not None
+    assert crop.tolist() == corner_of(pictures / "green.png").tolist()
+
+
 def test_pages_name_their_tiles_by_the_new_numbers(folder: Path) -> None:
     with opened(folder) as library:
         session = library.look("green", limit=5, captions=False)

@@ -27,7 +27,11 @@ from relook.library.whereabouts import away_note
 
 AGAIN = "take them out, keep their words and ids, and index them again with: relook index"
 # Of tables that hold words: what is written over a damaged value of a column.
-_EMPTY = {"title": "''", "caption": "''", "metadata": "'{}'", "removed_s": "0"}
+_EMPTY = {
+    **dict.fromkeys(("title", "caption", "relevant_words", "irrelevant_words"), "''"),
+    **dict.fromkeys(("removed_s", "created_s", "changed_s"), "0"),
+    "metadata": "'{}'", "weight": "1",
+}  # fmt: skip
 _TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}
 # Tables that have checks of their own.
 _OF_OTHERS = ("images", "tilings", "sessions", "rounds", "judgements", "counters")
@@ -124,7 +128,7 @@ def check_rows(catalog: Catalog, report: CheckReport) -> None:
         n_rows = catalog.count(f"{table} WHERE {condition}")
         if n_rows:
             message = f"{n_rows:,} rows of {table} whose {column} is damaged"
-            repair = "make it empty" if column in _EMPTY else "take them out"
+            repair = "make it empty" if _empty(catalog.ask, table, column) else "take them out"
             report.find("bad_row", message, [f"{table}.{column}"], repair, n=n_rows)
 
 
@@ -135,13 +139,26 @@ def mend_rows(db: sqlite3.Connection) -> list[str]:
         What was done.
     """
     done = []
-    for table, column, condition in _damaged_columns(lambda sql: db.execute(sql).fetchall()):
-        empty = f"UPDATE {table} SET {column} = {_EMPTY.get(column)}"
-        verb = empty if column in _EMPTY else f"DELETE FROM {table}"
+
+    def ask(sql: str) -> Sequence[tuple[Any, ...]]:
+        return db.execute(sql).fetchall()
+
+    for table, column, condition in list(_damaged_columns(ask)):
+        empty = _empty(ask, table, column)
+        verb = f"UPDATE {table} SET {column} = {empty}" if empty else f"DELETE FROM {table}"
         if n_rows := db.execute(f"{verb} WHERE {condition}").rowcount:
-            did = "emptied" if column in _EMPTY else "took out"
+            did = "emptied" if empty else "took out"
             done.append(f"{did} {n_rows:,} rows of {table} whose {column} was damaged")
     return done
+
+
+def _empty(ask: _Ask, table: str, column: str) -> str:
+    """What is written over a damaged value, in SQL; empty where the row says nothing without."""
+    if column in _EMPTY:
+        return _EMPTY[column]
+    facts = {row[1]: row for row in ask(f"PRAGMA table_info({table})")}
+    *_, not_null, _, key = facts[column]
+    return "" if not_null or key else "NULL"
 
 
 def _damaged_columns(ask: _Ask) -> Iterator[tuple[str, str, str]]:

@@ -183,6 +183,8 @@ def referred(db: sqlite3.Connection) -> set[int]:
         " json_tree(CASE WHEN json_valid(query) THEN query ELSE '{}' END) AS part"
         " WHERE part.key = 'image_id'",
         "concept_examples": "SELECT image_id FROM concept_examples",
+        "undone_steps": "SELECT json_extract(step, '$.mark.image_id') FROM undone_steps"
+        " WHERE json_valid(step)",  # which may be made again
     }
     rows = [
         row for table, sql in questions.items() if _has(db, table) for row in db.execute(sql)

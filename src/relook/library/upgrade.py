@@ -334,6 +334,11 @@ def _renew_boxes(db: sqlite3.Connection, staging: Staging) -> None:
         return
     db.execute("UPDATE judgements SET crop = NULL")
     db.executemany("UPDATE judgements SET crop = ? WHERE image_id = ? AND box = ?", staging.crops())
+    if _has(db, "undone_steps"):
+        db.execute(
+            "UPDATE undone_steps SET step = json_set(step, '$.mark.crop', NULL)"
+            " WHERE json_valid(step) AND json_extract(step, '$.mark.crop') IS NOT NULL"
+        )
 
 
 def _boxes(text: str) -> tuple[Box, ...]:
