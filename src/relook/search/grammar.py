@@ -2,7 +2,7 @@
 
 dog on a beach                     words
 dog + snow - people                parts, added and taken away (spaces around + and -)
-dog -people -"red cars"            a minus that sticks to a word or a quote takes away just that
+dog -people -"red cars"            a minus at a word, or at a quote, takes away just that
 dog + 0.5:snow                     a weight before a part
 image:pool.jpg + at night          a picture file, with words
 image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
