@@ -14,11 +14,12 @@ from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
 from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement
-from relook.search.engine import Engine
 from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from relook.search.engine import Engine
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
