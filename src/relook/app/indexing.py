@@ -87,7 +87,6 @@ def add(
 
     settings = options.settings or IndexSettings()
     sidecars = Sidecars([expanded(file) for file in options.metadata])
-    left_out = LeftOut(settings.exclude, defaults=settings.default_excludes)
     given = [absolute(path) for path in paths]
     for root in () if options.missing_ok else given:
         check_root(root)  # a mistyped path must not leave an empty library
@@ -102,21 +101,7 @@ def add(
         files.check_encoder(encoder)  # another process may just have changed that
         settle_upgrade(files)
         remember(files, encoder)
-        roots = given or files.catalog.roots()
-        if not roots:
-            raise NotFoundError(
-                "no_path", "nothing has been indexed yet", "name a folder of pictures"
-            )
-        within = options.within
-        scan = Scan(
-            roots,
-            avoid=os.fsencode(os.path.realpath(library.folder)),
-            hidden=settings.hidden,
-            must_exist=bool(given) and not options.missing_ok,
-            within=None if within is None else _local(within),
-            connections=settings.connections,
-            left_out=left_out,
-        )
+        scan = _scan(library, files, given, options, settings)
         for root in given:
             files.catalog.add_root(root)
         builder = Builder(
@@ -133,6 +118,32 @@ def add(
                 if problem := files.backup.make():
                     report.notes.append(problem)
         return report
+
+
+def _scan(
+    library: IndexedLibrary,
+    files: LibraryFiles,
+    given: Sequence[bytes],
+    options: AddOptions,
+    settings: IndexSettings,
+) -> Scan:
+    """The listing of a run.
+
+    Raises:
+        NotFoundError: `no_path` when no path is given and none was before.
+    """
+    roots = given or files.catalog.roots()
+    if not roots:
+        raise NotFoundError("no_path", "nothing has been indexed yet", "name a folder of pictures")
+    return Scan(
+        roots,
+        avoid=os.fsencode(os.path.realpath(library.folder)),
+        hidden=settings.hidden,
+        must_exist=bool(given) and not options.missing_ok,
+        within=None if options.within is None else _local(options.within),
+        connections=settings.connections,
+        left_out=LeftOut(settings.exclude, defaults=settings.default_excludes),
+    )
 
 
 def _n_listed(scan: Scan) -> int:

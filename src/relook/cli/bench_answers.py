@@ -116,14 +116,28 @@ def _gain(comparison: Comparison | None) -> tuple[str, ...]:
     )
 
 
+QuestionsArgument = Annotated[
+    Path, typer.Argument(metavar="QUESTIONS", help="The paper's file, or one of your own.")
+]
+OutOption = Annotated[Path, typer.Option(metavar="LOG", help="Answers as JSONL; added to.")]
+PicturesOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the file's pictures are.")
+]
+JudgeOption = Annotated[
+    str, typer.Option(metavar="string|MODEL", help="What says whether an answer is right.")
+]
+SavedOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Saved screenshots, called like the pictures.")
+]
+EntitiesOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="For --run entity: entity_id, tab, name.")
+]
+
+
 def ask(
-    questions: Annotated[
-        Path, typer.Argument(metavar="QUESTIONS", help="The paper's file, or one of your own.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="LOG", help="Answers as JSONL; added to.")],
-    pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the file's pictures are.")
-    ] = None,
+    questions: QuestionsArgument,
+    out: OutOption,
+    pictures: PicturesOption = None,
     library: LibraryOption = None,
     provider: ProviderOption = None,
     model: ModelOption = None,
@@ -131,18 +145,11 @@ def ask(
     when: WhenOption = None,
     form: FormOption = None,
     prompt: PromptOption = None,
-    judge: Annotated[
-        str, typer.Option(metavar="string|MODEL", help="What says whether an answer is right.")
-    ] = "string",
+    judge: JudgeOption = "string",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")] = None,
     run: RunOption = "regular",
-    evidence: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Saved screenshots, called like the pictures."),
-    ] = None,
-    entities: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="For --run entity: entity_id, tab, name.")
-    ] = None,
+    evidence: SavedOption = None,
+    entities: EntitiesOption = None,
     allow_upload: UploadOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,

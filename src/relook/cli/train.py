@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from relook.cli.options import (
 )
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.registry import import_extra
+
+if TYPE_CHECKING:
+    from relook.learning.course import Trained
 
 app = typer.Typer(help="Train what feedback reads with.", no_args_is_help=True)
 
@@ -78,7 +81,11 @@ def afs(
         )  # fmt: skip
     if as_json:
         print_json(made.as_dict())
-        return
+    else:
+        _print_trained(made)
+
+
+def _print_trained(made: Trained) -> None:
     rows = [
         ("the query itself", f"{made.loss_query:.4f}"),
         ("the mean of its page", f"{made.loss_page:.4f}"),

@@ -229,7 +229,7 @@ def record_of(example: ConceptExample, files: LibraryFiles) -> ImageRecord | Non
 
 
 def _crop(image_id: int, box: Box, files: LibraryFiles, encoder: Encoder) -> Floats | None:
-    from relook.search.regions import encoded_boxes  # it stands on what calls this
+    from relook.search.regions import encoded_boxes  # it needs Pillow
 
     try:
         return encoded_boxes(files, encoder, [(image_id, box)])[image_id, box]

@@ -172,7 +172,7 @@ class Concepts:
     def _of_picture(self, part: Part) -> ConceptExample:
         """The example that a picture of a query is."""
         from relook.core.images import content_hash
-        from relook.search.vectorise import crop_image
+        from relook.search.regions import crop_image
 
         files, encoder = self.engine.files, self.engine.encoder
         if part.image_id is not None:

@@ -23,8 +23,9 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
+from relook.search.regions import crop_image
 from relook.search.session import Session
-from relook.search.vectorise import crop_image, part_vectors, part_weights
+from relook.search.vectorise import part_vectors, part_weights
 
 _DEPTH = 1000  # places of the ranking before that are looked at
 

@@ -14,17 +14,38 @@ from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
 from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement
-from relook.search.engine import Engine
-from relook.search.vectorise import crop_image
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from relook.search.engine import Engine
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.
 _PADDING = 0.05
 _BATCH = 16  # crops encoded at once
 BoxPlace = tuple[int, Box]
 """An image and a region of it."""
+
+
+def crop_image(
+    path: Path, box: Box | None, min_px: int, limits: ImageLimits | None = None
+) -> Image.Image:
+    """A picture file, or the region of it, as RGB; a region is cut from the original pixels.
+
+    Args:
+        path: The file.
+        box: The region; the whole picture when None.
+        min_px: The whole picture need not be larger than this on its shorter side.
+        limits: What decoding it may cost.
+
+    Raises:
+        ImageError: when the file cannot be decoded.
+    """
+    from relook.core.images import load  # a search by words does without Pillow
+
+    if box is None:
+        return load(path, min_px, limits).image
+    return load(path, 0, limits).crop(box)
 
 
 def region(path: Path, box: Box, limits: ImageLimits | None = None) -> Image.Image:

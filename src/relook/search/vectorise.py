@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +11,18 @@ import numpy as np
 from relook.core.english import may_be_foreign, words_of
 from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
-from relook.core.types import Box, Part, Query
+from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
+from relook.search.regions import crop_image
 from relook.search.wording import negation_of, suggestion
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 _WORDS = "words of the library"
 _N_READ = 20_000  # images whose words are read: a second's work at most
@@ -184,24 +184,3 @@ def crop_vector(part: Part, encoder: Encoder, limits: ImageLimits | None = None)
         ) from error
     vector: Floats = encode_images(encoder, [image])[0]
     return vector
-
-
-def crop_image(
-    path: Path, box: Box | None, min_px: int, limits: ImageLimits | None = None
-) -> Image.Image:
-    """A picture file, or the region of it, as RGB; a region is cut from the original pixels.
-
-    Args:
-        path: The file.
-        box: The region; the whole picture when None.
-        min_px: The whole picture need not be larger than this on its shorter side.
-        limits: What decoding it may cost.
-
-    Raises:
-        ImageError: when the file cannot be decoded.
-    """
-    from relook.core.images import load  # a search by words does without Pillow
-
-    if box is None:
-        return load(path, min_px, limits).image
-    return load(path, 0, limits).crop(box)
