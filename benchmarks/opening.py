@@ -1,8 +1,8 @@
-"""A library of 1,000,000 images: opening it, filtering it, and what indexing reads of it first.
+"""A library of 1,000,000 images: opening, filtering, what indexing reads first, the backup.
 
 Measures, each in a process of its own: `LibraryFiles.open` with what the catalog says of every
 image, the first time and when the row table is kept beside it; filters; what a run of indexing
-loads before it reads a picture; memory.
+loads before it reads a picture; memory; a backup of the catalog, checked and synced.
 Baseline in the same run: the row table as Python tuples, as SQLite's module gives it.
 Read it: the catalog is real, the vectors are a file of nothing that takes no disk: opening must
 not read them. Times are of warm files.
@@ -42,9 +42,13 @@ if what == "filters":
     timed("path", lambda: files.catalog.matching({}, "picture-0012"))
     timed("metadata", lambda: files.catalog.matching({"camera": "nikon d7"}, None))
 elif what == "indexing":
-    timed("facts", files.catalog.facts)
-    timed("contents", files.catalog.contents)
+    from relook.library.known import load_known
+    timed("facts", lambda: load_known(files.catalog))
     found["memory"] = rss() - before
+elif what == "backup":
+    for _ in range(3):
+        timed("backup", files.backup.make)
+    found["MB"] = files.catalog.path.stat().st_size / 1e6
 elif what == "tuples":
     sql = "SELECT first_row, n_tiles, image_id FROM images ORDER BY first_row"
     timed("tuples", lambda: files.catalog.ask(sql))
@@ -105,7 +109,7 @@ def measure(library: Path, n_images: int) -> list[Figure]:
     """All figures."""
     first, kept = _probe(library, "open"), _probe(library, "open")
     filters, indexing = _probe(library, "filters"), _probe(library, "indexing")
-    tuples = _probe(library, "tuples")
+    tuples, backup = _probe(library, "tuples"), _probe(library, "backup")
     cpu = "{:.0f} ms of processor time"
     return [
         Figure("images", n_images),
@@ -123,6 +127,8 @@ def measure(library: Path, n_images: int) -> list[Figure]:
         Figure("what indexing knows of the files before", indexing["facts"], "ms",
                note=cpu.format(indexing["facts cpu"])),
         Figure("  memory with it", indexing["memory"], "MiB"),
+        Figure("a backup of the catalog", backup["backup"], "ms",
+               note=f"of {backup['MB']:.0f} MB; " + cpu.format(backup["backup cpu"])),
     ]  # fmt: skip
 
 

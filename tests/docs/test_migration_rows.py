@@ -1,14 +1,29 @@
-"""Each row of the table of VisualReF's keys says what `relook config import` does."""
+"""Each row of the page for VisualReF's users is true: its commands, and the keys of its files."""
 
 import re
+import shlex
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+import relook
+from relook.app.configured import config_of, shipped
+from relook.cli.main import app
 from relook.compat.visualref import translate
+from relook.datasets.catalogue import COCO, RETAIL
+from relook.gateway.server_settings import ServerSettings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "migrating-from-visualref.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "migrating-from-visualref.md").read_text("utf-8")
 TABLE = PAGE.split("What becomes of each key:")[1].split("## ")[0]
+COMMANDS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in PAGE.split("## ", maxsplit=1)[0].splitlines()
+    if line.startswith("| `")
+]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
     for line in TABLE.splitlines()
@@ -57,3 +72,68 @@ def test_a_key_of_the_summarizer_is_told_and_any_other_is_unknown() -> None:
     translation = translate({"pooler_config": {}, "COLOUR": 1})
     assert "AFS" in translation.notes[0]
     assert translation.unknown == ["COLOUR"]
+
+
+def parsed(command: str) -> tuple[str, dict[str, Any]]:
+    """What the command line makes of a command: its name and its parameters; nothing is run."""
+    words = shlex.split(command)
+    assert words.pop(0) == "relook"
+    group: Any = typer.main.get_command(app)
+    names = []
+    while hasattr(group, "commands"):
+        names.append(words.pop(0))
+        group = group.commands[names[-1]]
+    return " ".join(names), group.make_context(group.name, words).params
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELOOK_CONFIG", str(tmp_path))
+    for name in ("RELOOK_LIBRARY", "RELOOK_TOKEN", "RELOOK_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("own_settings")
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row[1])
+def test_a_command_of_the_page_is_one_and_does_what_the_old_one_does(row: list[str]) -> None:
+    old, new = row
+    for command in re.findall(r"`(relook [^`]+)`", new):
+        name, params = parsed(command)
+        named = re.search(r"--config (\S+)", command)
+        config = config_of(named[1]) if named else None
+        if model := re.search(r"--model_id (\S+)`?", old):
+            assert config is not None
+            assert config.given("encoder.model") == f"hf:{model[1].strip('`')}"
+            assert config.given("encoder.tiles") == "none"  # one vector a picture, as there
+        if data := re.search(r"--data (\S+)", old):
+            assert [str(path).rstrip("/") for path in params["paths"]] == [data[1].rstrip("/")]
+        if name == "serve":
+            assert config is not None
+            assert config.given("captioner.model") == "hf:llava-hf/llava-1.5-7b-hf"
+            family = re.search(r"(coco|retail)_clip_large", old)
+            assert family is None or named is None or named[1].startswith(family[1])
+        if name == "dataset coco":
+            assert f"{params['split']}.zip" in old
+            assert COCO[params["split"]].archives[0].name in old
+        if name == "dataset retail-786k":
+            assert RETAIL[256].record.rpartition("/")[2] in old
+    if "curl" in new:
+        assert f"localhost:{ServerSettings().port}/api/v1/health" in new
+        assert "/health" in (ROOT / "docs" / "reference" / "rest.md").read_text("utf-8")
+    if "relook.Client" in new:
+        assert relook.Client
+    if extras := re.search(r"pip install 'relook\[([a-z,]+)\]'", new):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        assert set(extras[1].split(",")) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_every_other_command_of_the_page_is_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    (tmp_path / "my.toml").write_text("")
+    spoken = re.findall(r"`(relook (?:model|export|session)[^`]+)`", PAGE)
+    assert len(lines) > 2
+    for command in [*lines, *(one for one in spoken if "LIBRARY" not in one)]:
+        parsed(command.replace("my.toml", str(tmp_path / "my.toml")))
+    assert {"coco-clip-large", "retail-786k-clip-large"} <= shipped().keys()

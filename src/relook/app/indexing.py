@@ -114,7 +114,8 @@ def add(
         )
         if files.backup.is_wanted(often=options.missing_ok):
             with contextlib.suppress(KeyboardInterrupt, Stop):
-                report_to(Progress("backing up the catalog"))
+                if files.backup.takes_long:
+                    report_to(Progress("backing up the catalog"))
                 if problem := files.backup.make():
                     report.notes.append(problem)
         return report

@@ -26,6 +26,7 @@ BACKUP, _LOCK = "backup.sqlite3", "backup.lock"
 _LOCKED_S = 60.0  # how long another process may take for its backup
 # A backup takes some 3 ms a megabyte, so that it has at most a few thousandths of the time.
 _LEAST_S, _S_PER_BYTE = 10.0, 10 / 1e6
+_MUCH_BYTES = 200_000_000
 _SETTLE_S = 5.0  # what a person does in one step comes together
 
 
@@ -99,6 +100,11 @@ class Backup:
         age_s = time.time() - last_s
         # A file of tomorrow tells that the clock was set back.
         return max(_LEAST_S, n_bytes * _S_PER_BYTE) - age_s if age_s >= 0 else 0.0
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether a backup may take longer than a second or two."""
+        return self._catalog.stat().st_size > _MUCH_BYTES
 
     def is_wanted(self, *, often: bool = False) -> bool:
         """Whether images, or anything here, changed since the last backup; after a run.

@@ -265,7 +265,7 @@ function captionField(one) {
     class: "chip-edit",
     value: one.caption ?? "",
     "aria-label": "Caption of this box",
-    maxlength: "120",
+    maxlength: "1000",
   });
   const finish = (keep) => {
     if (editing !== one.key) return;
