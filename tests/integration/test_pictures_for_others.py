@@ -251,6 +251,10 @@ def test_a_damaged_profile_counts_as_none() -> None:
         assert image.getpixel((5, 5)) == (255, 0, 0)
 
 
+# What is saved there is a row of the catalog.
+_ROWS = ("volume.library.concepts", "lib.concepts", "library.concepts", "self.concepts")
+
+
 def test_nothing_else_in_the_package_writes_a_picture() -> None:
     """`.save(...)` stands in `core.images.reencoded` alone; arrays and drawn fakes are none."""
     root = Path(relook.__file__).parent
@@ -263,6 +267,6 @@ def test_nothing_else_in_the_package_writes_a_picture() -> None:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             receiver = ast.unparse(node.func.value)
-            if node.func.attr in ("save", "imwrite", "imsave") and receiver != "np":
+            if node.func.attr in ("save", "imwrite", "imsave") and receiver not in ("np", *_ROWS):
                 writers.append((place, receiver))
     assert writers == [("core/images.py", "bare"), ("core/images.py", "bare")]
