@@ -86,7 +86,9 @@ class Homes:
         """Whether no picture can be opened at an image's path, and it was not found elsewhere."""
         if image.image_id in self._settled:
             return False
-        unusable = image.facts.path in self._unusable or image.facts.path in self._survey.unusable
+        path = image.facts.path
+        # A store that does not give a file just now proves nothing.
+        unusable = not is_url(path) and (path in self._unusable or path in self._survey.unusable)
         if image.image_id in self._displaced or unusable:
             return True
         return not self._known.is_same(image.image_id) and not self._is_there(image)

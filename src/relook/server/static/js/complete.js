@@ -99,7 +99,7 @@ function showNext() {
     const made = button(
       relevant ? "Fits" : "Does not",
       () => marks.mark(id, relevant),
-      "chip",
+      "quiet small-button",
       relevant ? "tick" : "cross",
     );
     made.dataset.sign = String(relevant);
