@@ -122,7 +122,8 @@ def class_names() -> list[str]:
 
 def main() -> None:
     """Builds the bank."""
-    from relook.encoders.builtin import BuiltinEncoder
+    from relook.captioners.phrases import packed
+from relook.encoders.builtin import BuiltinEncoder
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -137,7 +138,7 @@ def main() -> None:
     encoder = BuiltinEncoder()
     vectors = encoder.encode_texts(phrases).astype(np.float16)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    np.save(arguments.out / "phrases.npy", vectors)
+    np.save(arguments.out / "phrases.npy", packed(vectors))
     card = {"encoder": encoder.fingerprint.digest, "phrases": phrases}
     (arguments.out / "phrases.json").write_text(json.dumps(card, indent=0) + "\n", "utf-8")
     print(f"{len(phrases)} phrases, {vectors.nbytes / 1e6:.1f} MB")

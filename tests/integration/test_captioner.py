@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from relook.captioners import CAPTIONERS, DEFAULT
-from relook.captioners.phrases import PhraseCaptioner
+from relook.captioners.phrases import PhraseCaptioner, packed
 from relook.core.errors import ModelError
 from relook.core.settings import CaptionerSettings
 from relook.encoders.builtin import BuiltinEncoder
@@ -20,7 +20,7 @@ def encoder() -> BuiltinEncoder:
 
 
 def make_bank(folder: Path, encoder: BuiltinEncoder, phrases: list[str]) -> Path:
-    np.save(folder / "phrases.npy", encoder.encode_texts(phrases).astype(np.float16))
+    np.save(folder / "phrases.npy", packed(encoder.encode_texts(phrases).astype(np.float16)))
     card = {"encoder": encoder.fingerprint.digest, "phrases": phrases}
     (folder / "phrases.json").write_text(json.dumps(card))
     return folder

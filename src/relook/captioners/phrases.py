@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.core.errors import InputError, ModelError
@@ -125,6 +126,18 @@ class PhraseCaptioner:
     @cached_property
     def _bank(self) -> Floats:
         """[p, d] centred unit vectors of the phrases."""
-        vectors = np.load(self.folder / "phrases.npy", allow_pickle=False).astype(np.float32)
+        vectors = _unpacked(np.load(self.folder / "phrases.npy", allow_pickle=False))
         means = self._encoder.means
         return unit(vectors - means.text) if means else vectors
+
+
+def packed(vectors: NDArray[np.float16]) -> NDArray[np.uint8]:
+    """[2, p, d] low and high bytes of vectors [p, d], which take less room in a packed wheel."""
+    parts = np.ascontiguousarray(vectors, "<f2").view(np.uint8).reshape(*vectors.shape, 2)
+    return np.ascontiguousarray(np.moveaxis(parts, -1, 0))
+
+
+def _unpacked(planes: NDArray[np.uint8]) -> Floats:
+    parts = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    vectors: Floats = parts.view("<f2")[..., 0].astype(np.float32)
+    return vectors
