@@ -123,7 +123,7 @@ def class_names() -> list[str]:
 def main() -> None:
     """Builds the bank."""
     from relook.captioners.phrases import packed
-from relook.encoders.builtin import BuiltinEncoder
+    from relook.encoders.builtin import BuiltinEncoder
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
