@@ -122,20 +122,20 @@ class Marks {
   drawMarks() {
     const judged = this.model.get("judgements");
     for (const [imageId, { card, boxes, list, buttons }] of this.cards) {
-      const here = judged.filter((one) => one.image_id === imageId);
-      const whole = here.find((one) => one.box === null);
+      const here = judged.filter((judgement) => judgement.image_id === imageId);
+      const whole = here.find((judgement) => judgement.box === null);
       card.dataset.mark = whole ? sign(whole.relevant) : "";
       buttons[0].setAttribute("aria-pressed", String(whole?.relevant === true));
       buttons[1].setAttribute("aria-pressed", String(whole?.relevant === false));
-      const drawn = here.filter((one) => one.box !== null);
-      boxes.replaceChildren(...drawn.map((one) => this.box(one)));
+      const drawn = here.filter((judgement) => judgement.box !== null);
+      boxes.replaceChildren(...drawn.map((judgement) => this.box(judgement)));
       this.drawList(list, drawn);
     }
   }
 
-  box(one) {
-    const made = element("div", { class: `relook-box relook-is-${sign(one.relevant)}` });
-    place(made, one.box);
+  box(judgement) {
+    const made = element("div", { class: `relook-box relook-is-${sign(judgement.relevant)}` });
+    place(made, judgement.box);
     return made;
   }
 
@@ -143,7 +143,7 @@ class Marks {
     // A caption that is being typed must not vanish under the person's hands.
     const typing = list.querySelector("input:focus");
     const kept = typing ? { id: typing.dataset.judgement, value: typing.value } : null;
-    list.replaceChildren(...drawn.map((one) => this.entry(one)));
+    list.replaceChildren(...drawn.map((judgement) => this.entry(judgement)));
     if (!kept) return;
     const again = list.querySelector(`input[data-judgement="${kept.id}"]`);
     if (again) {
@@ -152,23 +152,23 @@ class Marks {
     }
   }
 
-  entry(one) {
-    const id = one.judgement_id;
+  entry(judgement) {
+    const id = judgement.judgement_id;
     const words = element("input", {
       type: "text",
-      value: one.caption ?? "",
+      value: judgement.caption ?? "",
       placeholder: "what is it?",
-      "aria-label": `Caption of the ${sign(one.relevant)} box`,
+      "aria-label": `Caption of the ${sign(judgement.relevant)} box`,
       onchange: (event) => this.send({ kind: "caption", judgement_id: id, text: event.target.value }),
       onkeydown: (event) => event.stopPropagation(), // the notebook has keys of its own
     });
     words.dataset.judgement = id;
     const remove = element("button", { type: "button", class: "relook-remove", "aria-label": "Remove the box", onclick: () => this.send({ kind: "remove", judgement_id: id }) }, "×");
-    return element("li", { class: `relook-is-${sign(one.relevant)}` }, one.relevant ? "✓" : "✗", words, remove);
+    return element("li", { class: `relook-is-${sign(judgement.relevant)}` }, judgement.relevant ? "✓" : "✗", words, remove);
   }
 
   toggle(imageId, relevant) {
-    const here = this.model.get("judgements").find((one) => one.image_id === imageId && one.box === null);
+    const here = this.model.get("judgements").find((judgement) => judgement.image_id === imageId && judgement.box === null);
     if (here?.relevant === relevant) this.send({ kind: "remove", judgement_id: here.judgement_id });
     else this.send({ kind: "mark", image_id: imageId, relevant });
   }

@@ -52,7 +52,7 @@ export function showAnswer(host, answer, { point, titled }) {
 }
 
 function version(written, heading, point, titled) {
-  const notes = written.notes.filter((one) => !one.startsWith(INVENTED_NOTE));
+  const notes = written.notes.filter((note) => !note.startsWith(INVENTED_NOTE));
   return h(
     "section",
     { class: "ask-version", "aria-label": heading || null },
@@ -62,14 +62,14 @@ function version(written, heading, point, titled) {
       ? cited(written.text, point, titled)
       : !ENDS[written.finish] && h("p", { class: "muted", text: "No text came." }),
     written.invented.length > 0 && invented(written.invented),
-    ...notes.map((one) => h("p", { class: "note", text: sentence(one) })),
+    ...notes.map((note) => h("p", { class: "note", text: sentence(note) })),
   );
 }
 
 /** A reader must never follow a number to nothing. */
 function invented(numbers) {
-  const named = numbers.flatMap((one, at) => [at ? ", " : "", h("del", { class: "number", text: `[${one}]` })]);
-  const one = numbers.length === 1;
+  const named = numbers.flatMap((number, at) => [at ? ", " : "", h("del", { class: "number", text: `[${number}]` })]);
+  const single = numbers.length === 1;
   return h(
     "p",
     { class: "ask-flag" },
@@ -79,7 +79,7 @@ function invented(numbers) {
       {},
       "The model cited evidence that it was not shown: ",
       ...named,
-      `. ${one ? "It was" : "They were"} taken out; do not trust what leaned on ${one ? "it" : "them"}.`,
+      `. ${single ? "It was" : "They were"} taken out; do not trust what leaned on ${single ? "it" : "them"}.`,
     ),
   );
 }
@@ -104,13 +104,13 @@ export function sentList(sent) {
       h(
         "ul",
         {},
-        ...sent.map((one) =>
+        ...sent.map((upload) =>
           h(
             "li",
             {},
-            h("code", { text: one.host }),
-            ` ${one.what} `,
-            h("span", { class: "muted number", text: `(${kilobytes(one.n_bytes)})` }),
+            h("code", { text: upload.host }),
+            ` ${upload.what} `,
+            h("span", { class: "muted number", text: `(${kilobytes(upload.n_bytes)})` }),
           ),
         ),
       ),
@@ -148,7 +148,7 @@ function how(answer) {
         { tabindex: "0", "aria-label": "What the model was shown" },
         [
           answer.prompt.system,
-          ...parts.map((one) => one.text ?? `(picture: ${one.picture}, ${kilobytes(one.n_bytes)})`),
+          ...parts.map((part) => part.text ?? `(picture: ${part.picture}, ${kilobytes(part.n_bytes)})`),
         ].join("\n\n"),
       ),
   );

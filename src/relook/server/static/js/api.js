@@ -147,7 +147,7 @@ const SIZES = [160, 320, 640, 1280];
  */
 export function thumbnail(L, hit, longSide_px) {
   const wanted = longSide_px * Math.min(window.devicePixelRatio || 1, 2);
-  const size = SIZES.find((one) => one >= wanted * 0.9) ?? SIZES.at(-1);
+  const size = SIZES.find((px) => px >= wanted * 0.9) ?? SIZES.at(-1);
   const url = new URL(hit.thumbnail ?? `${BASE}${lib(L)}/images/${hit.image_id}/thumbnail`, location.origin);
   url.searchParams.set("size", String(size));
   return url.pathname + url.search;

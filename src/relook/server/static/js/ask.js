@@ -173,7 +173,7 @@ async function ask() {
 /** The same evidence, without what was struck; nothing is looked up. */
 async function answerAgain() {
   if (!form.may) return say("Agree first, or choose only what stays here.");
-  const numbers = (how) => cards.items.filter((one) => one[how]).map((one) => one.number);
+  const numbers = (how) => cards.items.filter((item) => item[how]).map((item) => item.number);
   const body = { ask_id: answer.ask_id, strike: numbers("struck"), pin: numbers("pinned") };
   reviewing = false;
   drafts = { with: "", without: "" };
@@ -185,13 +185,13 @@ async function answerAgain() {
 /** @param {any} body @param {AbortSignal} signal */
 async function request(body, signal) {
   const { question, model, compare } = form.chosen;
-  const asked = reviewing ? { model: "evidence-only" } : { model, compare: compare && form.hasModel };
+  const options = reviewing ? { model: "evidence-only" } : { model, compare: compare && form.hasModel };
   let ended = false;
-  const hear = (event, told) => {
+  const hear = (event, payload) => {
     ended ||= event === "answer" || event === "error";
-    heard(event, told);
+    heard(event, payload);
   };
-  await stream("/ask", { ...body, question, ...asked, allow_upload: form.allowed }, hear, signal);
+  await stream("/ask", { ...body, question, ...options, allow_upload: form.allowed }, hear, signal);
   if (!ended)
     throw new api.ApiError(0, {
       code: "broke_off",
@@ -271,15 +271,15 @@ function stopped(again) {
 const sentSoFar = () => (stages.sent.length ? [sentList(stages.sent)] : []);
 
 /** One event of the stream. */
-function heard(event, told) {
-  if (event === "error") throw new api.ApiError(200, told.error);
-  stages.hear(event, told);
+function heard(event, payload) {
+  if (event === "error") throw new api.ApiError(200, payload.error);
+  stages.hear(event, payload);
   if (event === "evidence") {
-    showItems(told.items);
+    showItems(payload.items);
     cards.lock(true);
   }
-  if (event === "text" && !reviewing) write(told);
-  if (event === "answer") finish(told);
+  if (event === "text" && !reviewing) write(payload);
+  if (event === "answer") finish(payload);
 }
 
 /** The answer as it is written; its citations are not checked yet, so they are no links. */
@@ -297,11 +297,11 @@ function write({ which, text }) {
   fill(draft, column("with", "With evidence"), column("without", "Without evidence"));
 }
 
-function finish(told) {
-  answer = told;
+function finish(finished) {
+  answer = finished;
   edited = false;
   fill(draft);
-  showItems(told.evidence.items);
+  showItems(finished.evidence.items);
   if (reviewing) {
     fill(verdict);
     return;
@@ -311,7 +311,7 @@ function finish(told) {
 
 function drawAnswer() {
   cards.cited(answer.citations);
-  const titled = (number) => titleOf(cards.items.find((one) => one.number === number) ?? { number });
+  const titled = (number) => titleOf(cards.items.find((item) => item.number === number) ?? { number });
   showAnswer(verdict, answer, { point: (number) => cards.point(number), titled });
 }
 
@@ -322,10 +322,10 @@ function showItems(items) {
 
 /** What can be done with the evidence as it stands. */
 function showEvidenceHead() {
-  const n_struck = cards.items.filter((one) => one.struck).length;
-  const n_pinned = cards.items.filter((one) => one.pinned).length;
+  const n_struck = cards.items.filter((item) => item.struck).length;
+  const n_pinned = cards.items.filter((item) => item.pinned).length;
   if (evidenceHead.parentElement) evidenceHead.parentElement.hidden = !cards.items.length && !answer;
-  const told = [n_struck && `${n_struck} struck out`, n_pinned && `${n_pinned} pinned`].filter(Boolean).join(", ");
+  const counts = [n_struck && `${n_struck} struck out`, n_pinned && `${n_pinned} pinned`].filter(Boolean).join(", ");
   const label = reviewing ? `Answer with ${modelName(form.chosen.model)}` : "Answer again";
   fill(
     evidenceHead,
@@ -334,7 +334,7 @@ function showEvidenceHead() {
         ? plural(cards.items.length, "piece of evidence", "pieces of evidence")
         : "Nothing was found",
     }),
-    told && h("span", { class: "muted small", text: told }),
+    counts && h("span", { class: "muted small", text: counts }),
     answer &&
       !control &&
       button(label, answerAgain, `${edited || reviewing ? "primary" : "button"} small-button`, "again"),
@@ -364,6 +364,6 @@ async function like(item) {
   closeAsk();
   if (item.image_id !== null) return actions.search([{ image_id: item.image_id, weight: 1 }]);
   if (!item.thumbnail) return actions.search([{ text: item.title.slice(0, 300), weight: 1 }]);
-  const bytes = Uint8Array.from(atob(item.thumbnail), (one) => one.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(item.thumbnail), (letter) => letter.charCodeAt(0));
   actions.searchPicture(new File([bytes], `evidence-${item.number}.jpg`, { type: "image/jpeg" }));
 }

@@ -41,7 +41,7 @@ export class AskForm {
       { class: "ask-form", on: { submit: (event) => (event.preventDefault(), this.#try()) } },
       h("label", { for: "ask-question", class: "ask-label", text: "Your question" }),
       this.question,
-      h("div", { class: "ask-ideas" }, ...IDEAS.map((one) => this.#idea(one))),
+      h("div", { class: "ask-ideas" }, ...IDEAS.map((idea) => this.#idea(idea))),
       this.options,
       this.consent,
       h("div", { class: "ask-foot" }, this.ask, this.stop),
@@ -63,13 +63,13 @@ export class AskForm {
   show(choices) {
     this.choices = choices;
     const kept = recall("ask", {});
-    const offered = (names) => (names ?? []).filter((name) => choices.providers.some((one) => one.name === name));
+    const offered = (names) => (names ?? []).filter((name) => choices.providers.some((provider) => provider.name === name));
     const chosen = offered(kept.providers).length ? offered(kept.providers) : choices.default_providers;
-    this.providers = choices.providers.map((one) => this.#provider(one, chosen.includes(one.name)));
+    this.providers = choices.providers.map((provider) => this.#provider(provider, chosen.includes(provider.name)));
     this.model = h(
       "select",
       { class: "field", id: "ask-model", on: { change: () => this.#changed() } },
-      ...choices.models.map((one) => h("option", { value: one, text: this.#modelLabel(one) })),
+      ...choices.models.map((model) => h("option", { value: model, text: this.#modelLabel(model) })),
     );
     this.model.value = choices.models.includes(kept.model) ? kept.model : choices.default_model;
     this.compare = check("Compare with and without evidence", Boolean(kept.compare), () => this.#changed());
@@ -80,7 +80,7 @@ export class AskForm {
         "fieldset",
         {},
         h("legend", { class: "ask-label", text: "Look it up in" }),
-        ...this.providers.map((one) => one.row),
+        ...this.providers.map((provider) => provider.row),
       ),
       h("label", { for: "ask-model", class: "ask-label", text: "Answered by" }),
       this.model,
@@ -90,13 +90,13 @@ export class AskForm {
     this.#changed();
   }
 
-  #provider(one, on) {
-    const row = check(providerName(one.name), on, () => this.#changed());
+  #provider(provider, on) {
+    const row = check(providerName(provider.name), on, () => this.#changed());
     const box = row.querySelector("input");
-    row.append(h("span", { class: "muted small", text: one.remote ? "elsewhere" : "here" }));
-    row.title = one.summary;
-    box.setAttribute("aria-description", one.summary);
-    return { name: one.name, row, box };
+    row.append(h("span", { class: "muted small", text: provider.remote ? "elsewhere" : "here" }));
+    row.title = provider.summary;
+    box.setAttribute("aria-description", provider.summary);
+    return { name: provider.name, row, box };
   }
 
   #modelLabel(name) {
@@ -108,7 +108,7 @@ export class AskForm {
   #changed() {
     const { providers, model, compare, review } = this.chosen;
     keep("ask", { providers, model, compare, review });
-    for (const one of [this.compare, this.review]) one.hidden = !this.hasModel;
+    for (const option of [this.compare, this.review]) option.hidden = !this.hasModel;
     this.#showConsent();
   }
 
@@ -122,7 +122,7 @@ export class AskForm {
     const on = (row) => row.querySelector("input")?.checked ?? false;
     return {
       question: this.question.value.trim() || IDEAS[0],
-      providers: this.providers.filter((one) => one.box.checked).map((one) => one.name),
+      providers: this.providers.filter((provider) => provider.box.checked).map((provider) => provider.name),
       model: this.model.value,
       compare: on(this.compare),
       review: on(this.review),
@@ -132,11 +132,11 @@ export class AskForm {
   /** Who would get something of the picture, and has not been agreed to. */
   #receivers() {
     const agreed = new Set(this.choices?.consent ?? []);
-    const far = (this.choices?.providers ?? []).filter((one) => one.remote && this.chosen.providers.includes(one.name));
-    const told = far.map(({ name, summary }) => ({ name, what: summary }));
+    const far = (this.choices?.providers ?? []).filter((provider) => provider.remote && this.chosen.providers.includes(provider.name));
+    const receivers = far.map(({ name, summary }) => ({ name, what: summary }));
     const host = this.choices?.hosts?.[this.model.value];
-    if (host) told.push({ name: host, what: "gets the picture, your question and the evidence" });
-    return { all: told, open: told.filter((one) => !agreed.has(one.name)) };
+    if (host) receivers.push({ name: host, what: "gets the picture, your question and the evidence" });
+    return { all: receivers, open: receivers.filter((receiver) => !agreed.has(receiver.name)) };
   }
 
   #showConsent() {
@@ -148,7 +148,7 @@ export class AskForm {
       this.agree = check("I agree: send it there, for this picture", false, () =>
         this.consent.classList.remove("wanted"),
       );
-    const list = h("ul", {}, ...all.map((one) => h("li", {}, h("strong", { text: one.name }), `: ${one.what}`)));
+    const list = h("ul", {}, ...all.map((receiver) => h("li", {}, h("strong", { text: receiver.name }), `: ${receiver.what}`)));
     fill(
       this.consent,
       h("p", { class: "ask-consent-head" }, icon("out"), h("strong", { text: "This leaves your machine" })),
@@ -157,8 +157,8 @@ export class AskForm {
         h("p", {
           class: "note",
           text: `Agreed to before: ${all
-            .filter((one) => !open.includes(one))
-            .map((one) => one.name)
+            .filter((receiver) => !open.includes(receiver))
+            .map((receiver) => receiver.name)
             .join(", ")}.`,
         }),
       this.agree,

@@ -20,7 +20,7 @@ const heading = h("h1", { class: "visually-hidden" });
 export function setUpBar() {
   const view = button("View", () => openMenu(view, viewItems()), "quiet small-button", "eye");
   const share = button("Share", () => openMenu(share, shareItems()), "quiet small-button", "share");
-  for (const one of [view, share]) one.setAttribute("aria-haspopup", "menu");
+  for (const opener of [view, share]) opener.setAttribute("aria-haspopup", "menu");
   fill(byId("bar"), heading, parts, line, toggle, summary, h("div", { class: "bar-actions" }, view, share));
   on(["session", "hits", "view"], render);
 }
@@ -58,8 +58,8 @@ function renderParts() {
     without.value = "";
     find([...all, { text: without.value.trim().replace(/^-\s*/, ""), weight: -1 }]);
   });
-  const only = filterChips(state.only).map((one) => filterChip(one, all));
-  fill(parts, ...all.map((one, at) => chip(one, at, all)), ...only, without);
+  const only = filterChips(state.only).map((filter) => filterChip(filter, all));
+  fill(parts, ...all.map((part, at) => chip(part, at, all)), ...only, without);
 }
 
 /** Searches, and puts the keyboard on the pictures. */
@@ -73,13 +73,13 @@ function asParts(query) {
   return typeof query === "string" ? parse(query) : [];
 }
 
-function chip(one, at, all) {
-  const minus = (one.weight ?? 1) < 0;
+function chip(part, at, all) {
+  const minus = (part.weight ?? 1) < 0;
   const rest = all.filter((_, other) => other !== at);
-  const label = wordsOf(one) || (one.image_id ? "a picture of the library" : "your picture");
-  const src = one.image_id
-    ? api.thumbnail(state.library.library_id, { image_id: one.image_id }, 80)
-    : one.picture && pictureUrl(one.picture);
+  const label = wordsOf(part) || (part.image_id ? "a picture of the library" : "your picture");
+  const src = part.image_id
+    ? api.thumbnail(state.library.library_id, { image_id: part.image_id }, 80)
+    : part.picture && pictureUrl(part.picture);
   const image = src ? h("img", { src, alt: "" }) : null;
   const loneliest = !rest.some((other) => (other.weight ?? 1) > 0);
   return h(

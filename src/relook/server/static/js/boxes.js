@@ -42,8 +42,8 @@ const layers = new Set();
 /** Size in px of the largest shown picture. @param {number} imageId @returns {DOMRect|null} */
 export function shownSize(imageId) {
   const sizes = [...layers]
-    .filter((one) => one.imageId === imageId && one.host.isConnected)
-    .map((one) => one.host.getBoundingClientRect());
+    .filter((layer) => layer.imageId === imageId && layer.host.isConnected)
+    .map((layer) => layer.host.getBoundingClientRect());
   return sizes.sort((a, b) => b.width - a.width)[0] ?? null;
 }
 
@@ -80,30 +80,30 @@ export class BoxLayer {
 
   /** Draws what is known; called whenever marks or the selection change. */
   render() {
-    const drafts = state.drafts.filter((one) => one.image_id === this.imageId);
+    const drafts = state.drafts.filter((draft) => draft.image_id === this.imageId);
     const all = [...boxesOf(this.imageId), ...drafts];
     const shape = JSON.stringify(
-      all.map((one) => [one.key, one.relevant, one.caption, one.key === state.selected && one.box && sideOf(one.box)]),
+      all.map((mark) => [mark.key, mark.relevant, mark.caption, mark.key === state.selected && mark.box && sideOf(mark.box)]),
     );
     if (shape === this.shape) {
-      all.forEach((one, at) => one.box && place(this.element.children[at], one.box)); // a gesture goes on in the same elements
+      all.forEach((mark, at) => mark.box && place(this.element.children[at], mark.box)); // a gesture goes on in the same elements
       return;
     }
     this.shape = shape;
     const focused = /** @type {HTMLElement} */ (document.activeElement);
     const held = this.element.contains(focused) ? focused.closest(".box")?.getAttribute("data-key") : null;
-    this.element.replaceChildren(...all.map((one) => this.#box(one)));
-    const selected = all.some((one) => one.key === state.selected);
+    this.element.replaceChildren(...all.map((mark) => this.#box(mark)));
+    const selected = all.some((mark) => mark.key === state.selected);
     this.host.classList.toggle("boxing", selected);
     this.host.classList.toggle("open", selected);
-    if (held) focusBox(all.some((one) => one.key === held) ? held : null, this.element);
+    if (held) focusBox(all.some((mark) => mark.key === held) ? held : null, this.element);
     else if (focused === document.body && selected) focusBox(state.selected, this.element);
   }
 
-  #box(one) {
-    const kind = "relevant" in one ? (one.relevant ? "relevant" : "irrelevant") : "draft";
-    const selected = one.key === state.selected;
-    const name = `${kind === "draft" ? "Box without a sign" : `${kind} box`}${one.caption ? `: ${one.caption}` : ""}`;
+  #box(mark) {
+    const kind = "relevant" in mark ? (mark.relevant ? "relevant" : "irrelevant") : "draft";
+    const selected = mark.key === state.selected;
+    const name = `${kind === "draft" ? "Box without a sign" : `${kind} box`}${mark.caption ? `: ${mark.caption}` : ""}`;
     const made = h(
       "div",
       {
@@ -111,22 +111,22 @@ export class BoxLayer {
         role: "group",
         tabindex: "-1",
         "aria-label": name,
-        data: { key: one.key },
+        data: { key: mark.key },
       },
       kind === "draft" ? null : h("span", { class: "tag" }, icon(kind === "relevant" ? "tick" : "cross")),
     );
-    place(made, one.box);
+    place(made, mark.box);
     if (selected) {
       made.append(
         ...DIRECTIONS.map((edges) => h("span", { class: `handle ${edges}`, data: { edges } })),
-        this.#bar(one),
+        this.#bar(mark),
       );
     }
     return made;
   }
 
   /** Sign, search, delete: beside the box, never in a window of its own. */
-  #bar(one) {
+  #bar(mark) {
     const press = (picture, label, run, { text = "", ...props } = {}) => {
       const click = (event) => {
         event.stopPropagation();
@@ -138,19 +138,19 @@ export class BoxLayer {
     const sign = (relevant) => ({
       class: relevant ? "yes" : "no",
       text: relevant ? "Relevant" : "Irrelevant",
-      "aria-pressed": String(one.relevant === relevant),
+      "aria-pressed": String(mark.relevant === relevant),
     });
     const like = () => {
-      const detail = [{ image_id: one.image_id, box: one.box, weight: 1 }];
+      const detail = [{ image_id: mark.image_id, box: mark.box, weight: 1 }];
       window.dispatchEvent(new CustomEvent("relook:like", { detail }));
     };
     return h(
       "div",
-      { class: `boxbar${sideOf(one.box)}` },
-      state.session && press("tick", "Relevant (r)", () => marks.signBox(one, true), sign(true)),
-      state.session && press("cross", "Irrelevant (i)", () => marks.signBox(one, false), sign(false)),
+      { class: `boxbar${sideOf(mark.box)}` },
+      state.session && press("tick", "Relevant (r)", () => marks.signBox(mark, true), sign(true)),
+      state.session && press("cross", "Irrelevant (i)", () => marks.signBox(mark, false), sign(false)),
       press("like", "Search for this part", like),
-      press("bin", "Delete (d)", () => marks.removeBox(one)),
+      press("bin", "Delete (d)", () => marks.removeBox(mark)),
     );
   }
 
@@ -182,19 +182,19 @@ export class BoxLayer {
   }
 
   #drag(event, edges) {
-    const one = selectedBox();
-    if (!one?.box) return;
+    const mark = selectedBox();
+    if (!mark?.box) return;
     event.preventDefault();
     const size = this.host.getBoundingClientRect();
-    const from = one.box;
-    focusBox(one.key, this.element);
+    const from = mark.box;
+    focusBox(mark.key, this.element);
     this.#follow(
       event,
       (now) => {
         const dx = (now.clientX - event.clientX) / size.width;
         const dy = (now.clientY - event.clientY) / size.height;
         const next = dragged(from, edges, dx, dy, SMALLEST_PX / size.width, SMALLEST_PX / size.height);
-        marks.moveBox(one.key, next);
+        marks.moveBox(mark.key, next);
       },
       () => {
         endGesture();

@@ -13,19 +13,19 @@ let poll = 0;
 const early = new Map();
 /** Why a box has no words, by session and number. @type {Map<string, {message: string, hint: string}>} */
 const failures = new Map();
-const nameOf = (one, session = state.session?.session_id) => `${session} ${one.judgement_id}`;
+const nameOf = (judgement, session = state.session?.session_id) => `${session} ${judgement.judgement_id}`;
 
-/** Why the captioner found no words for a judgement. @param {import("./state.js").Judgement} one */
-export const failureOf = (one) =>
-  one.caption === "" && one.caption_by === "captioner" ? failures.get(nameOf(one)) : undefined;
+/** Why the captioner found no words for a judgement. @param {import("./state.js").Judgement} judgement */
+export const failureOf = (judgement) =>
+  judgement.caption === "" && judgement.caption_by === "captioner" ? failures.get(nameOf(judgement)) : undefined;
 
 /** Keeps what the server tells of failures, which only some of its answers do. @param {any[]} judgements @param {string} [session] */
 export function learnFailures(judgements, session) {
-  for (const one of judgements) if (one.failure) failures.set(nameOf(one, session), one.failure);
+  for (const judgement of judgements) if (judgement.failure) failures.set(nameOf(judgement, session), judgement.failure);
 }
 
-/** @param {any} one judgement */
-const isWaiting = (one) => one.box && one.caption === null && one.caption_by === "captioner";
+/** @param {any} judgement */
+const isWaiting = (judgement) => judgement.box && judgement.caption === null && judgement.caption_by === "captioner";
 
 /** Call before a box goes to the server: opens the event stream if it is not open. */
 export function captionsExpected() {
@@ -52,25 +52,25 @@ export function closeStream() {
   clearTimeout(poll);
 }
 
-function arrived(one) {
-  const known = state.judgements.find((row) => row.judgement_id === one.judgement_id);
+function arrived(captioned) {
+  const known = state.judgements.find((row) => row.judgement_id === captioned.judgement_id);
   if (!known) {
-    early.set(one.judgement_id, one);
+    early.set(captioned.judgement_id, captioned);
     return;
   }
-  apply(known, one);
+  apply(known, captioned);
 }
 
-function apply(known, one) {
+function apply(known, captioned) {
   if (known.caption_by === "person" && known.caption !== null) return; // the person's words stand
-  if (known.caption === one.caption) return;
-  learnFailures([one]);
+  if (known.caption === captioned.caption) return;
+  learnFailures([captioned]);
   const judgements = state.judgements.map((row) =>
-    row === known ? { ...row, caption: one.caption, caption_by: one.caption_by, arrived: true } : row,
+    row === known ? { ...row, caption: captioned.caption, caption_by: captioned.caption_by, arrived: true } : row,
   );
   set({ judgements }, "marks");
-  if (one.caption) announce(`Caption: ${one.caption}`);
-  else if (one.failure) announce(`No words for this box: ${one.failure.message}`);
+  if (captioned.caption) announce(`Caption: ${captioned.caption}`);
+  else if (captioned.failure) announce(`No words for this box: ${captioned.failure.message}`);
 }
 
 /** An event may have come before the answer, or been missed. */
@@ -88,7 +88,7 @@ async function catchUp() {
   if (!state.session || !state.judgements.some(isWaiting)) return;
   try {
     const now = await api.session(state.library.library_id, state.session.session_id);
-    for (const one of now.judgements) if (!isWaiting(one)) arrived(one);
+    for (const judgement of now.judgements) if (!isWaiting(judgement)) arrived(judgement);
   } catch {
     // the next round asks again
   }

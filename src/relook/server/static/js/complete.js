@@ -30,14 +30,14 @@ export const completeness = h(
 /** @type {Api.Estimate|null} */
 let estimate = null;
 /** What the estimate was asked for: another answer is too old. */
-let asked = "";
+let askedFor = "";
 let timer = 0;
 
 export function setUpComplete() {
   on(["marks", "session"], () => {
     completeness.hidden = !state.session || !state.judgements.length;
     showNext();
-    if (completeness.hidden || stamp() === asked) return;
+    if (completeness.hidden || stamp() === askedFor) return;
     clearTimeout(timer);
     timer = window.setTimeout(ask, QUIET_MS);
   });
@@ -45,19 +45,19 @@ export function setUpComplete() {
 
 /** What an estimate depends on, as far as this page knows it. */
 function stamp() {
-  const signs = state.judgements.map((one) => [one.image_id, one.relevant, Boolean(one.box)].join());
+  const signs = state.judgements.map((judgement) => [judgement.image_id, judgement.relevant, Boolean(judgement.box)].join());
   return JSON.stringify([state.session?.session_id, state.round, signs.sort()]);
 }
 
 async function ask() {
   const wanted = stamp();
-  asked = wanted;
+  askedFor = wanted;
   await marks.settled();
   try {
     const made = await api.estimate(state.library.library_id, state.session.session_id, N_NEXT);
-    if (wanted === asked) show(made);
+    if (wanted === askedFor) show(made);
   } catch (error) {
-    asked = "";
+    askedFor = "";
     if (wanted === stamp()) fill(notes, h("p", { class: "note", text: error.message }));
   }
 }
@@ -71,15 +71,15 @@ function show(made) {
   track.hidden = !made.n_found;
   const most = Math.max(made.high, 1);
   const share = (n) => `${Math.min(100, (100 * n) / most)}%`;
-  const found = h("i", { class: "set-found" });
+  const foundBar = h("i", { class: "set-found" });
   const likely = h("i", { class: "set-likely" });
   const line = h("i", { class: "set-line", title: "Nine of ten of the most there may be" });
-  found.style.width = share(made.n_found);
+  foundBar.style.width = share(made.n_found);
   Object.assign(likely.style, { left: share(made.low), right: "0" });
   line.style.left = share(ENOUGH * most);
   track.setAttribute("role", "img");
   track.setAttribute("aria-label", `${made.n_found} found, at most ${made.high} in all`);
-  fill(track, likely, found, line);
+  fill(track, likely, foundBar, line);
   const looked = `${plural(made.n_seen, "picture")} of ${made.n_images.toLocaleString("en")} looked at.`;
   fill(notes, ...[looked, ...made.notes].map((text) => h("p", { class: "note", text })));
   showNext();
@@ -87,8 +87,8 @@ function show(made) {
 
 /** The likeliest picture that is not judged on this page yet. */
 function showNext() {
-  const judged = new Set(state.judgements.map((one) => one.image_id));
-  const id = estimate?.to_judge.find((one) => !judged.has(one.image_id))?.image_id;
+  const judged = new Set(state.judgements.map((judgement) => judgement.image_id));
+  const id = estimate?.to_judge.find((candidate) => !judged.has(candidate.image_id))?.image_id;
   if (completeness.hidden || !id) return fill(next);
   if (next.dataset.id === String(id) && next.childElementCount) return;
   const held = next.contains(document.activeElement)

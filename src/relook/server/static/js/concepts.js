@@ -17,9 +17,9 @@ const L = () => state.library.library_id;
 /** The concepts of the library. @returns {Promise<Line[]>} */
 export const concepts = async () => (await api.concepts(L())).concepts;
 
-/** How much a concept holds. @param {Line} one */
-export const holds = (one) =>
-  one.problem || `${plural(one.n_pictures ?? 0, "picture")}${one.n_new ? `, ${count(one.n_new)} new` : ""}`;
+/** How much a concept holds. @param {Line} line */
+export const holds = (line) =>
+  line.problem || `${plural(line.n_pictures ?? 0, "picture")}${line.n_new ? `, ${count(line.n_new)} new` : ""}`;
 
 /** Searches with a concept. @param {string} name */
 export function searchWith(name) {
@@ -74,48 +74,48 @@ export function openSave() {
 /** What a concept rests on, and what it holds. @param {number} id */
 export async function openConcept(id) {
   try {
-    const [one, album] = await Promise.all([
+    const [concept, album] = await Promise.all([
       api.concept(L(), id),
       api.album(L(), id).catch((error) => ({ failure: error })),
     ]);
-    render(one, album);
+    render(concept, album);
   } catch (error) {
     complain(error);
   }
 }
 
-/** @param {Api.Concept} one @param {any} album */
-function render(one, album) {
-  const words = one.query?.parts.map((part) => ("text" in part ? part.text : "")).join(", ");
+/** @param {Api.Concept} concept @param {any} album */
+function render(concept, album) {
+  const words = concept.query?.parts.map((part) => ("text" in part ? part.text : "")).join(", ");
   show(
-    `@${one.name}`,
+    `@${concept.name}`,
     h(
       "div",
       { class: "job-row" },
-      button("Search with it", () => searchWith(one.name), "primary", "search"),
-      button("Rename", () => renameField(one), "button", "pencil"),
-      h("a", { class: "button", href: api.conceptExportUrl(L(), one.concept_id), download: "", text: "Export" }),
-      button("Merge with …", () => mergeField(one)),
-      button("Delete", () => remove(one), "button", "bin"),
+      button("Search with it", () => searchWith(concept.name), "primary", "search"),
+      button("Rename", () => renameField(concept), "button", "pencil"),
+      h("a", { class: "button", href: api.conceptExportUrl(L(), concept.concept_id), download: "", text: "Export" }),
+      button("Merge with …", () => mergeField(concept)),
+      button("Delete", () => remove(concept), "button", "bin"),
     ),
     h("div", { data: { part: "form" } }),
     words ? h("p", {}, h("span", { class: "muted", text: "Began from " }), `“${words}”`) : null,
-    one.relevant_words ? h("p", { text: `Fits, in words: ${one.relevant_words}` }) : null,
-    one.irrelevant_words ? h("p", { text: `Does not, in words: ${one.irrelevant_words}` }) : null,
-    h("h3", { text: `Rests on ${plural(one.examples.length, "example")}` }),
-    h("ul", { class: "examples" }, ...one.examples.map((example) => exampleOf(one, example))),
+    concept.relevant_words ? h("p", { text: `Fits, in words: ${concept.relevant_words}` }) : null,
+    concept.irrelevant_words ? h("p", { text: `Does not, in words: ${concept.irrelevant_words}` }) : null,
+    h("h3", { text: `Rests on ${plural(concept.examples.length, "example")}` }),
+    h("ul", { class: "examples" }, ...concept.examples.map((example) => exampleOf(concept, example))),
     ...(album.failure
       ? [h("p", { class: "note", text: `${album.failure.message} ${album.failure.hint ?? ""}` })]
       : albumOf(album)),
   );
 }
 
-/** @param {Api.Concept} one @param {Api.ConceptExample} example */
-function exampleOf(one, example) {
+/** @param {Api.Concept} concept @param {Api.ConceptExample} example */
+function exampleOf(concept, example) {
   const name = example.caption || fileName(example.path);
   const sign = example.relevant ? "relevant" : "irrelevant";
   const src = example.thumbnail && api.thumbnail(L(), /** @type {any} */ (example), 160);
-  const change = (values) => edit(one, { examples: [{ example_id: example.example_id, ...values }] });
+  const change = (values) => edit(concept, { examples: [{ example_id: example.example_id, ...values }] });
   return h(
     "li",
     { class: sign },
@@ -128,7 +128,7 @@ function exampleOf(one, example) {
         example.relevant ? `“${name}” does not show it` : `“${name}” shows it`,
         () => change({ relevant: !example.relevant }),
       ),
-      iconButton("bin", `Take “${name}” out`, () => edit(one, { without: [example.example_id] })),
+      iconButton("bin", `Take “${name}” out`, () => edit(concept, { without: [example.example_id] })),
     ),
   );
 }
@@ -150,11 +150,11 @@ function albumOf({ page, n_pictures, is_cut, n_new }) {
   ];
 }
 
-/** @param {Api.Concept} one @param {Api.ConceptChange} body */
-async function edit(one, body) {
+/** @param {Api.Concept} concept @param {Api.ConceptChange} body */
+async function edit(concept, body) {
   try {
-    await api.changeConcept(L(), one.concept_id, body);
-    await openConcept(one.concept_id);
+    await api.changeConcept(L(), concept.concept_id, body);
+    await openConcept(concept.concept_id);
   } catch (error) {
     complain(error);
   }
@@ -162,17 +162,17 @@ async function edit(one, body) {
 
 const place = () => /** @type {HTMLElement} */ (dialog.querySelector("[data-part=form]"));
 
-/** @param {Api.Concept} one */
-function renameField(one) {
-  const field = h("input", { class: "field", value: one.name, "aria-label": "New name", maxlength: "200" });
-  const submit = (event) => (event.preventDefault(), edit(one, { name: field.value }));
+/** @param {Api.Concept} concept */
+function renameField(concept) {
+  const field = h("input", { class: "field", value: concept.name, "aria-label": "New name", maxlength: "200" });
+  const submit = (event) => (event.preventDefault(), edit(concept, { name: field.value }));
   fill(place(), h("form", { class: "add", on: { submit } }, field, h("button", { class: "primary", text: "Rename" })));
   field.select();
 }
 
-/** @param {Api.Concept} one */
-async function mergeField(one) {
-  const others = (await concepts()).filter((other) => other.concept_id !== one.concept_id);
+/** @param {Api.Concept} concept */
+async function mergeField(concept) {
+  const others = (await concepts()).filter((other) => other.concept_id !== concept.concept_id);
   if (!others.length) return fill(place(), h("p", { class: "note", text: "There is no other concept yet." }));
   const choice = h(
     "select",
@@ -188,10 +188,10 @@ async function mergeField(one) {
   const submit = async (event) => {
     event.preventDefault();
     try {
-      const body = { first: one.concept_id, second: Number(choice.value), name: name.value };
-      const { concept, notes } = await api.mergeConcepts(L(), body);
+      const body = { first: concept.concept_id, second: Number(choice.value), name: name.value };
+      const { concept: merged, notes } = await api.mergeConcepts(L(), body);
       for (const note of notes) toast(note);
-      await openConcept(concept.concept_id);
+      await openConcept(merged.concept_id);
     } catch (error) {
       complain(error);
     }
@@ -201,12 +201,12 @@ async function mergeField(one) {
   choice.focus();
 }
 
-/** @param {Api.Concept} one */
-async function remove(one) {
+/** @param {Api.Concept} concept */
+async function remove(concept) {
   try {
-    await api.deleteConcept(L(), one.concept_id);
+    await api.deleteConcept(L(), concept.concept_id);
     dialog.close();
-    toast(`@${one.name} is deleted. Its pictures stay.`);
+    toast(`@${concept.name} is deleted. Its pictures stay.`);
   } catch (error) {
     complain(error);
   }
@@ -265,17 +265,17 @@ export async function showConcepts(host, close) {
     h(
       "ul",
       { class: "concept-list" },
-      ...lines.map((one) =>
+      ...lines.map((line) =>
         h(
           "li",
           {},
           h("button", {
             type: "button",
             class: "quiet name",
-            text: `@${one.name}`,
-            on: { click: () => (close(), openConcept(one.concept_id)) },
+            text: `@${line.name}`,
+            on: { click: () => (close(), openConcept(line.concept_id)) },
           }),
-          h("span", { class: "small muted number", text: holds(one) }),
+          h("span", { class: "small muted number", text: holds(line) }),
         ),
       ),
     ),

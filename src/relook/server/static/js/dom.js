@@ -116,8 +116,8 @@ export const byId = (id) => document.getElementById(id);
 /** @param {number} number */
 export const count = (number) => Number(number || 0).toLocaleString("en");
 
-/** @param {number} n @param {string} one @param {string} [many] */
-export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+/** @param {number} n @param {string} singular @param {string} [many] */
+export const plural = (n, singular, many = `${singular}s`) => `${count(n)} ${n === 1 ? singular : many}`;
 
 /** Last part of a path. @param {string} path */
 export const fileName = (path) =>

@@ -52,7 +52,7 @@ export class Cards {
   /** @param {Item[]} items @param {string} libraryId whose pictures they are */
   show(items, libraryId) {
     Object.assign(this, { items, libraryId });
-    fill(this.element, ...items.map((one) => this.#card(one)));
+    fill(this.element, ...items.map((item) => this.#card(item)));
   }
 
   /** Only what the person changed. @param {Item} item */
@@ -66,7 +66,7 @@ export class Cards {
 
   /** Nothing can be changed while an answer is made. @param {boolean} yes */
   lock(yes) {
-    for (const one of this.element.querySelectorAll("button[data-how]")) one.disabled = yes;
+    for (const toggle of this.element.querySelectorAll("button[data-how]")) toggle.disabled = yes;
   }
 
   /** Scrolls to a card, lights it and puts the keyboard on it. @param {number} number */
@@ -75,7 +75,7 @@ export class Cards {
     if (!card) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     card.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
-    for (const one of this.element.querySelectorAll(".lit")) one.classList.remove("lit");
+    for (const lit of this.element.querySelectorAll(".lit")) lit.classList.remove("lit");
     card.classList.add("lit");
     card.focus({ preventScroll: true });
     setTimeout(() => card.classList.remove("lit"), 2400);

@@ -17,7 +17,7 @@ const path = h("input", {
   autocapitalize: "none",
   spellcheck: "false",
 });
-const told = h("input", {
+const instruction = h("input", {
   class: "field",
   placeholder: "what captions of boxes should tell, such as: name the breed",
   maxlength: "300",
@@ -43,7 +43,7 @@ export function setUpFilters(apply) {
     h("legend", { class: "visually-hidden", text: "Only pictures that fit" }),
     h("label", { class: "filter-row" }, h("span", { text: "Path" }), path),
     rows,
-    h("label", { class: "filter-row" }, h("span", { text: "Captions" }), told),
+    h("label", { class: "filter-row" }, h("span", { text: "Captions" }), instruction),
     names,
     h(
       "div",
@@ -82,10 +82,10 @@ export function readFilters() {
   /** @type {Record<string, string>} */
   const where = {};
   for (const row of rows.children) {
-    const [key, pattern] = [...row.querySelectorAll("input")].map((one) => one.value.trim());
+    const [key, pattern] = [...row.querySelectorAll("input")].map((input) => input.value.trim());
     if (key && pattern) where[key] = pattern;
   }
-  set({ instruction: told.value.trim(), only: { where, path: path.value.trim() || null } });
+  set({ instruction: instruction.value.trim(), only: { where, path: path.value.trim() || null } });
 }
 
 /** @param {Only} only */
@@ -124,7 +124,7 @@ async function learnNames() {
   askedFor = id;
   try {
     const { fields } = await api.fields(id);
-    fill(names, ...fields.map((one) => h("option", { value: one })));
+    fill(names, ...fields.map((name) => h("option", { value: name })));
   } catch {
     askedFor = ""; // the fields take any name
   }

@@ -11,8 +11,8 @@ export function setUpFound() {
 }
 
 /** Newest first, each picture once, whether it or a box in it was marked. @returns {number[]} */
-function found() {
-  const relevant = state.judgements.filter((one) => one.relevant).map((one) => one.image_id);
+function foundIds() {
+  const relevant = state.judgements.filter((judgement) => judgement.relevant).map((judgement) => judgement.image_id);
   return [...new Set(relevant.reverse())];
 }
 
@@ -20,7 +20,7 @@ let face = "";
 
 function render() {
   const host = byId("found");
-  const ids = state.session ? found() : [];
+  const ids = state.session ? foundIds() : [];
   host.hidden = !ids.length;
   const now = `${state.session?.session_id} ${ids.map((id) => `${id}${state.pictures.has(id) ? "" : "?"}`)}`;
   if (now === face) return;

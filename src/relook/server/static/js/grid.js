@@ -125,7 +125,7 @@ export class Grid {
     const below = justify(shown.slice(at).map(ratioOf), this.width, target, GAP);
     const top = above.height + LINE_PX;
     const rows = (above.places.at(-1)?.row ?? -1) + 1;
-    const moved = below.places.map((one) => ({ ...one, y: one.y + top, row: one.row + rows }));
+    const moved = below.places.map((spot) => ({ ...spot, y: spot.y + top, row: spot.row + rows }));
     this.places = [...above.places, ...moved];
     const nothing = n === 0 && shown.length > 0;
     this.line.hidden = !nothing && !moved.length;
@@ -182,7 +182,7 @@ export class Grid {
 
   /** The same, only where marks are or were: a mark among a thousand pictures is still quick. */
   remarkJudged() {
-    const now = new Set([...state.judgements, ...state.drafts].map((one) => one.image_id));
+    const now = new Set([...state.judgements, ...state.drafts].map((mark) => mark.image_id));
     state.hits.slice(0, this.n_shown).forEach((hit, at) => {
       if (!now.has(hit.image_id) && !this.judged.has(hit.image_id)) return;
       this.tiles.get(hit.image_id)?.mark(at, state.hits.length, moveOf(hit, at));
@@ -224,9 +224,9 @@ export class Grid {
 
   /** Tells anew whether the end is near or in sight, though it was before. */
   #watch() {
-    for (const one of [this.nearing, this.seeing]) {
-      one.unobserve(this.end);
-      one.observe(this.end);
+    for (const observer of [this.nearing, this.seeing]) {
+      observer.unobserve(this.end);
+      observer.observe(this.end);
     }
   }
 

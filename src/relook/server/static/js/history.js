@@ -16,14 +16,14 @@ const SIZE_PX = 28;
 export function lanes(rounds) {
   const places = new Map();
   let n_lanes = 1;
-  for (const one of [...rounds].sort((a, b) => a.number - b.number)) {
-    const parent = places.get(one.parent);
+  for (const round of [...rounds].sort((a, b) => a.number - b.number)) {
+    const parent = places.get(round.parent);
     const column = parent ? parent.column + 1 : 0;
     const taken = [...places.values()].some(
       (place) => place.lane === (parent?.lane ?? 0) && place.column >= column,
     );
     const lane = parent && taken ? n_lanes++ : (parent?.lane ?? 0);
-    places.set(one.number, { column, lane });
+    places.set(round.number, { column, lane });
   }
   return places;
 }
@@ -31,11 +31,11 @@ export function lanes(rounds) {
 /** @returns {Set<number>} the rounds from the first page to the current one */
 function wayHere() {
   const way = new Set();
-  let at = state.rounds.find((one) => one.number === state.round);
+  let at = state.rounds.find((round) => round.number === state.round);
   while (at) {
     way.add(at.number);
     const { parent } = at;
-    at = state.rounds.find((one) => one.number === parent);
+    at = state.rounds.find((round) => round.number === parent);
   }
   return way;
 }
@@ -49,51 +49,51 @@ export function showHistory(host) {
     return [column * STEP_PX + 4, lane * LANE_PX + 4];
   };
   const paths = state.rounds
-    .filter((one) => one.parent !== null && places.has(one.parent))
-    .map((one) => {
-      const [ax, ay] = xy(one.parent).map((edge) => edge + SIZE_PX / 2);
-      const [bx, by] = xy(one.number).map((edge) => edge + SIZE_PX / 2);
+    .filter((round) => round.parent !== null && places.has(round.parent))
+    .map((round) => {
+      const [ax, ay] = xy(round.parent).map((edge) => edge + SIZE_PX / 2);
+      const [bx, by] = xy(round.number).map((edge) => edge + SIZE_PX / 2);
       const bend = ay === by ? `L${bx} ${by}` : `C${ax + 18} ${by} ${ax + 6} ${by} ${bx} ${by}`;
-      return svg("path", { d: `M${ax} ${ay}${bend}`, class: way.has(one.number) ? "on" : "" });
+      return svg("path", { d: `M${ax} ${ay}${bend}`, class: way.has(round.number) ? "on" : "" });
     });
   const lines = svg("svg", { "aria-hidden": "true" });
   lines.append(...paths.sort((a, b) => a.classList.length - b.classList.length));
-  const items = state.rounds.map((one) => {
-    const item = h("li", {}, node(one, way));
-    const [x, y] = xy(one.number);
+  const items = state.rounds.map((round) => {
+    const item = h("li", {}, node(round, way));
+    const [x, y] = xy(round.number);
     item.style.left = `${x}px`;
     item.style.top = `${y}px`;
     return item;
   });
   const list = h("ol", {}, ...items);
   const all = [...places.values()];
-  list.style.width = `${(Math.max(...all.map((one) => one.column)) + 1) * STEP_PX - 8}px`;
-  list.style.height = `${(Math.max(...all.map((one) => one.lane)) + 1) * LANE_PX}px`;
+  list.style.width = `${(Math.max(...all.map((place) => place.column)) + 1) * STEP_PX - 8}px`;
+  list.style.height = `${(Math.max(...all.map((place) => place.lane)) + 1) * LANE_PX}px`;
   list.prepend(lines);
   fill(host, list);
   host.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
 }
 
-function node(one, way) {
+function node(round, way) {
   const from =
-    one.parent === null
+    round.parent === null
       ? "the first page"
-      : `from round ${one.parent}, ${one.choice?.strategy ?? one.strategy}`;
-  const name = `Round ${one.number}: ${from}, ${plural(one.n_hits, "picture")}`;
+      : `from round ${round.parent}, ${round.choice?.strategy ?? round.strategy}`;
+  const name = `Round ${round.number}: ${from}, ${plural(round.n_hits, "picture")}`;
   return h("button", {
     type: "button",
-    class: way.has(one.number) ? "on" : "",
+    class: way.has(round.number) ? "on" : "",
     "aria-label": name,
-    title: `${name}${one.choice?.reason ? `. ${one.choice.reason}` : ""}`,
-    "aria-current": one.number === state.round ? "step" : null,
-    text: String(one.number),
-    on: { click: () => goTo(one.number) },
+    title: `${name}${round.choice?.reason ? `. ${round.choice.reason}` : ""}`,
+    "aria-current": round.number === state.round ? "step" : null,
+    text: String(round.number),
+    on: { click: () => goTo(round.number) },
   });
 }
 
 /** Goes to the round before or after on this way. @param {-1|1} by */
 export function stepRound(by) {
-  const now = state.rounds.find((one) => one.number === state.round);
-  const target = by < 0 ? now?.parent : state.rounds.filter((one) => one.parent === state.round).at(-1)?.number;
+  const now = state.rounds.find((round) => round.number === state.round);
+  const target = by < 0 ? now?.parent : state.rounds.filter((round) => round.parent === state.round).at(-1)?.number;
   if (target !== null && target !== undefined) goTo(target);
 }

@@ -136,7 +136,7 @@ function fillHelp() {
               "dl",
               {},
               ...rows.flatMap(([keys, what]) => [
-                h("dt", {}, ...keys.split(" ").flatMap((one, at) => [at ? " " : "", h("kbd", { text: one })])),
+                h("dt", {}, ...keys.split(" ").flatMap((key, at) => [at ? " " : "", h("kbd", { text: key })])),
                 h("dd", { text: what }),
               ]),
             ),
@@ -285,9 +285,9 @@ function boxOn(hit) {
 }
 
 function nextBox(hit) {
-  const all = [...boxesOf(hit.image_id), ...state.drafts.filter((one) => one.image_id === hit.image_id)];
+  const all = [...boxesOf(hit.image_id), ...state.drafts.filter((draft) => draft.image_id === hit.image_id)];
   if (!all.length) return;
-  const at = all.findIndex((one) => one.key === state.selected);
+  const at = all.findIndex((box) => box.key === state.selected);
   const next = all[(at + 1) % all.length];
   marks.select(next.key);
   focusBox(next.key, within());

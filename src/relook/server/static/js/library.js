@@ -100,8 +100,8 @@ function picker() {
   const select = h(
     "select",
     { class: "field", "aria-label": "Library" },
-    ...state.libraries.map((one) =>
-      h("option", { value: one.library_id, text: `${one.name} (${count(one.n_images)})` }),
+    ...state.libraries.map((library) =>
+      h("option", { value: library.library_id, text: `${library.name} (${count(library.n_images)})` }),
     ),
   );
   select.value = state.library?.library_id;
@@ -121,7 +121,7 @@ function facts(library) {
           "p",
           { class: "note", data: { part: "away" } },
           `${count(library.n_away)} of the pictures ${library.n_away === 1 ? "is" : "are"} away: `,
-          library.away.map((one) => `${one.place} ${one.reason}`).join("; "),
+          library.away.map((away) => `${away.place} ${away.reason}`).join("; "),
           ". They keep their marks and captions, and come back when their files do.",
         )
       : null,
@@ -237,7 +237,7 @@ function within(library) {
 const libraryId = () => state.library?.library_id ?? "default";
 
 function send(files) {
-  const pictures = files.filter((one) => one.type.startsWith("image/"));
+  const pictures = files.filter((file) => file.type.startsWith("image/"));
   if (!pictures.length)
     return toast("There is no picture among these files.", {
       hint: "Drop JPEG, PNG, WebP, GIF, TIFF or BMP files.",
@@ -247,8 +247,8 @@ function send(files) {
 
 /** Shows a job's progress, and the library anew when it is over. @param {any} job */
 export function followJob(job) {
-  for (const one of job.refused ?? [])
-    toast(`${one.path ?? one.name ?? "A file"} was refused.`, { hint: one.message ?? "", bad: true });
+  for (const refused of job.refused ?? [])
+    toast(`${refused.path ?? refused.name ?? "A file"} was refused.`, { hint: refused.message ?? "", bad: true });
   follow(job, async () => {
     await changed();
     if (dialog.open) showContents();
@@ -270,7 +270,7 @@ function folders(library) {
   if (!roots.length) return [];
   return [
     h("h3", { text: "Indexed folders" }),
-    h("ul", { class: "folder-list" }, ...roots.map((one) => h("li", {}, h("code", { text: one })))),
+    h("ul", { class: "folder-list" }, ...roots.map((root) => h("li", {}, h("code", { text: root })))),
   ];
 }
 
@@ -289,7 +289,7 @@ async function showSkipped() {
             { class: "skipped-list small", tabindex: "0", "aria-label": "Skipped files" },
             ...skipped
               .slice(0, 500)
-              .map((one) => h("li", {}, h("code", { text: one.path }), h("span", { text: one.message }))),
+              .map((file) => h("li", {}, h("code", { text: file.path }), h("span", { text: file.message }))),
           )
         : null,
       skipped.length > 500

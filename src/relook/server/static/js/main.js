@@ -41,7 +41,7 @@ async function readLibraries() {
   const { libraries } = await api.libraries();
   const wanted =
     state.library?.library_id ?? new URLSearchParams(location.search).get("library") ?? recall("library", null);
-  const library = libraries.find((one) => one.library_id === wanted) ?? libraries[0] ?? null;
+  const library = libraries.find((candidate) => candidate.library_id === wanted) ?? libraries[0] ?? null;
   set({ libraries, library }, "library");
 }
 
@@ -49,7 +49,7 @@ async function readLibraries() {
 async function route(event) {
   const query = new URLSearchParams(location.search);
   try {
-    const named = state.libraries.find((one) => one.library_id === query.get("library"));
+    const named = state.libraries.find((library) => library.library_id === query.get("library"));
     if (named) set({ library: named }, "library");
     else if (query.get("library"))
       toast(`There is no library “${query.get("library")}” on this server.`, {
@@ -87,7 +87,7 @@ async function boot() {
 }
 
 function chooseLibrary(id) {
-  set({ library: state.libraries.find((one) => one.library_id === id) }, "library");
+  set({ library: state.libraries.find((library) => library.library_id === id) }, "library");
   history.pushState({}, "", `/?${new URLSearchParams({ library: id })}`);
   start().catch(complain);
 }

@@ -25,15 +25,15 @@ export const settled = () => tail;
 
 export const newKey = () => `k${(n_keys += 1)}`;
 
-/** The server's judgement with a key that stays. @param {any} one @param {string} [key] @returns {Judgement} */
-export const known = (one, key) => ({ ...one, key: key ?? `j${one.judgement_id}` });
+/** The server's judgement with a key that stays. @param {any} judgement @param {string} [key] @returns {Judgement} */
+export const known = (judgement, key) => ({ ...judgement, key: key ?? `j${judgement.judgement_id}` });
 
 const where = () => [state.library.library_id, state.session.session_id];
 const say = (what) => announce(`${what}. ${plural(state.judgements.length, "mark")} so far.`);
 
 /** Replaces one judgement in place and tells. @param {string} key @param {Partial<Judgement>} patch */
 export function patchMark(key, patch) {
-  set({ judgements: state.judgements.map((one) => (one.key === key ? { ...one, ...patch } : one)) }, "marks");
+  set({ judgements: state.judgements.map((judgement) => (judgement.key === key ? { ...judgement, ...patch } : judgement)) }, "marks");
 }
 
 /** Marks a picture or a box. @param {number} imageId @param {boolean} relevant @param {Box|null} [box] @param {string} [key] */
@@ -58,14 +58,14 @@ export function mark(imageId, relevant, box = null, key = newKey()) {
     weight: 1,
   };
   set(
-    { judgements: [...state.judgements, fresh], drafts: state.drafts.filter((one) => one.key !== key) },
+    { judgements: [...state.judgements, fresh], drafts: state.drafts.filter((draft) => draft.key !== key) },
     "marks",
   );
   say(`${box ? "Box" : "Picture"} ${relevant ? "relevant" : "irrelevant"}`);
   if (box) captionsExpected();
   enqueue(async () => {
     const made = await api.judge(L, S, { image_id: imageId, relevant, box });
-    const local = state.judgements.find((one) => one.key === key);
+    const local = state.judgements.find((judgement) => judgement.key === key);
     if (local)
       patchMark(key, {
         ...made,
@@ -76,7 +76,7 @@ export function mark(imageId, relevant, box = null, key = newKey()) {
     if (made.caption === null && box) captionsExpected();
     return made;
   }).catch((error) => {
-    set({ judgements: state.judgements.filter((one) => one.key !== key) }, "marks");
+    set({ judgements: state.judgements.filter((judgement) => judgement.key !== key) }, "marks");
     complain(error);
   });
   return key;
@@ -90,78 +90,78 @@ export function toggle(imageId, relevant) {
 }
 
 /** The server's number of a judgement; it may still be on its way. @param {string} key */
-const numberOf = (key, fallback) => state.judgements.find((one) => one.key === key)?.judgement_id ?? fallback;
+const numberOf = (key, fallback) => state.judgements.find((judgement) => judgement.key === key)?.judgement_id ?? fallback;
 
-/** Takes one judgement back. @param {Judgement} one */
-export function remove(one) {
+/** Takes one judgement back. @param {Judgement} judgement */
+export function remove(judgement) {
   const [L, S] = where();
   set(
     {
-      judgements: state.judgements.filter((row) => row.key !== one.key),
-      selected: state.selected === one.key ? null : state.selected,
+      judgements: state.judgements.filter((row) => row.key !== judgement.key),
+      selected: state.selected === judgement.key ? null : state.selected,
     },
     "marks",
     "selection",
   );
-  say(one.box ? "Box taken away" : "Mark taken away");
+  say(judgement.box ? "Box taken away" : "Mark taken away");
   // One job, so that a mark made next is not the one that goes: it has the same place.
   enqueue(async () => {
-    const number = one.judgement_id ?? (await askNumber(L, S, one));
+    const number = judgement.judgement_id ?? (await askNumber(L, S, judgement));
     if (number !== undefined) await api.removeJudgement(L, S, number);
   }).catch((error) => {
-    set({ judgements: [...state.judgements, one] }, "marks");
+    set({ judgements: [...state.judgements, judgement] }, "marks");
     complain(error);
   });
 }
 
 /** The number of a mark that left the page before the answer to its own request came. */
-async function askNumber(L, S, one) {
+async function askNumber(L, S, judgement) {
   const { judgements } = await api.session(L, S);
-  return judgements.filter((row) => row.image_id === one.image_id && same(row.box, one.box)).at(-1)?.judgement_id;
+  return judgements.filter((row) => row.image_id === judgement.image_id && same(row.box, judgement.box)).at(-1)?.judgement_id;
 }
 
 const same = (a, b) => (!a && !b) || (a && b && a.every((edge, at) => Math.abs(edge - b[at]) < 1e-4));
 
-/** Changes a judgement here at once and then on the server. @param {Judgement} one @param {Partial<Judgement>} patch */
-function change(one, patch) {
+/** Changes a judgement here at once and then on the server. @param {Judgement} judgement @param {Partial<Judgement>} patch */
+function change(judgement, patch) {
   const [L, S] = where();
-  patchMark(one.key, patch);
+  patchMark(judgement.key, patch);
   const sent = Object.fromEntries(
     ["relevant", "box", "caption"].filter((name) => name in patch).map((name) => [name, patch[name]]),
   );
   enqueue(async () => {
-    const number = numberOf(one.key, one.judgement_id);
+    const number = numberOf(judgement.key, judgement.judgement_id);
     if (number === null) return; // it was refused, and has left the page
     const made = await api.changeJudgement(L, S, number, sent);
     if (patch.box && made?.caption !== undefined)
-      patchMark(one.key, { caption: made.caption, caption_by: made.caption_by });
-    if (patch.box && made?.judgement_id) patchMark(one.key, { judgement_id: made.judgement_id });
+      patchMark(judgement.key, { caption: made.caption, caption_by: made.caption_by });
+    if (patch.box && made?.judgement_id) patchMark(judgement.key, { judgement_id: made.judgement_id });
   }).catch((error) => {
-    patchMark(one.key, Object.fromEntries(Object.keys(patch).map((name) => [name, one[name]])));
+    patchMark(judgement.key, Object.fromEntries(Object.keys(patch).map((name) => [name, judgement[name]])));
     complain(error);
   });
 }
 
-/** @param {Judgement} one @param {boolean} relevant */
-export function sign(one, relevant) {
-  if (one.relevant === relevant) return;
-  change(one, { relevant });
+/** @param {Judgement} judgement @param {boolean} relevant */
+export function sign(judgement, relevant) {
+  if (judgement.relevant === relevant) return;
+  change(judgement, { relevant });
   say(relevant ? "Now relevant" : "Now irrelevant");
 }
 
-/** @param {Judgement} one @param {string} caption */
-export function writeCaption(one, caption) {
-  change(one, { caption: caption.trim(), caption_by: "person" });
+/** @param {Judgement} judgement @param {string} caption */
+export function writeCaption(judgement, caption) {
+  change(judgement, { caption: caption.trim(), caption_by: "person" });
   say("Caption saved");
 }
 
-/** Has the words of a box written anew, after a failure. @param {Judgement} one */
-export function askCaption(one) {
+/** Has the words of a box written anew, after a failure. @param {Judgement} judgement */
+export function askCaption(judgement) {
   const [L, S] = where();
-  patchMark(one.key, { caption: null, caption_by: "captioner" });
+  patchMark(judgement.key, { caption: null, caption_by: "captioner" });
   captionsExpected();
-  enqueue(() => api.captionAgain(L, S, numberOf(one.key, one.judgement_id))).catch((error) => {
-    patchMark(one.key, { caption: one.caption, caption_by: one.caption_by });
+  enqueue(() => api.captionAgain(L, S, numberOf(judgement.key, judgement.judgement_id))).catch((error) => {
+    patchMark(judgement.key, { caption: judgement.caption, caption_by: judgement.caption_by });
     complain(error);
   });
 }
@@ -170,15 +170,15 @@ const moving = new Map();
 
 /** Moves a box; the server hears of it when the box rests. @param {string} key @param {Box} box */
 export function moveBox(key, box) {
-  if (state.drafts.some((one) => one.key === key)) {
-    set({ drafts: state.drafts.map((one) => (one.key === key ? { ...one, box } : one)) }, "marks");
+  if (state.drafts.some((draft) => draft.key === key)) {
+    set({ drafts: state.drafts.map((draft) => (draft.key === key ? { ...draft, box } : draft)) }, "marks");
     return;
   }
-  const one = state.judgements.find((row) => row.key === key);
-  if (!one) return;
+  const judgement = state.judgements.find((row) => row.key === key);
+  if (!judgement) return;
   patchMark(key, { box });
   clearTimeout(moving.get(key)?.timer);
-  const from = moving.get(key)?.from ?? one;
+  const from = moving.get(key)?.from ?? judgement;
   const send = () => {
     moving.delete(key);
     const now = state.judgements.find((row) => row.key === key);
@@ -205,23 +205,23 @@ export function draft(imageId, box) {
   return key;
 }
 
-/** Gives the selected box or draft its sign. @param {any} one @param {boolean} relevant */
-export function signBox(one, relevant) {
-  if ("relevant" in one) sign(one, relevant);
-  else mark(one.image_id, relevant, one.box, one.key);
+/** Gives the selected box or draft its sign. @param {any} drawn @param {boolean} relevant */
+export function signBox(drawn, relevant) {
+  if ("relevant" in drawn) sign(drawn, relevant);
+  else mark(drawn.image_id, relevant, drawn.box, drawn.key);
 }
 
-/** @param {any} one judgement or draft */
-export function removeBox(one) {
-  if ("relevant" in one) remove(one);
-  else set({ drafts: state.drafts.filter((row) => row.key !== one.key), selected: null }, "marks", "selection");
+/** @param {any} drawn judgement or draft */
+export function removeBox(drawn) {
+  if ("relevant" in drawn) remove(drawn);
+  else set({ drafts: state.drafts.filter((row) => row.key !== drawn.key), selected: null }, "marks", "selection");
 }
 
 export const select = (key) => state.selected !== key && set({ selected: key }, "selection");
 
 /** Fills in pictures of judgements that no page here has shown. */
 export async function learnPictures() {
-  const missing = [...new Set(state.judgements.map((one) => one.image_id))].filter(
+  const missing = [...new Set(state.judgements.map((judgement) => judgement.image_id))].filter(
     (id) => !state.pictures.has(id),
   );
   for (const id of missing) await learn(id);

@@ -5,7 +5,7 @@ import { state } from "./state.js";
 /** @typedef {import("./state.js").Hit} Hit */
 
 /** The round before the current one. @returns {number|null} */
-export const parentOf = (number) => state.rounds.find((one) => one.number === number)?.parent ?? null;
+export const parentOf = (number) => state.rounds.find((round) => round.number === number)?.parent ?? null;
 
 /**
  * How a picture of the current page came here.
@@ -24,12 +24,12 @@ export function moveOf(hit, at) {
 
 /** @param {Hit} hit @returns {number|null|undefined} undefined: not known */
 function rankBefore(hit) {
-  const told = state.changes.get(state.round)?.[hit.image_id];
-  if (told) return told.rank_before;
+  const change = state.changes.get(state.round)?.[hit.image_id];
+  if (change) return change.rank_before;
   const parent = parentOf(state.round);
   const page = parent === null ? undefined : state.pages.get(parent);
   if (!page) return undefined;
-  const at = page.hits.findIndex((one) => one.image_id === hit.image_id);
+  const at = page.hits.findIndex((earlier) => earlier.image_id === hit.image_id);
   return at < 0 ? null : at + 1;
 }
 

@@ -23,17 +23,17 @@ export function parse(text) {
   const pieces = rest.trim().split(SPLIT);
   const parts = [part(pieces[0], 1)];
   for (let at = 1; at < pieces.length; at += 2) parts.push(part(pieces[at + 1], pieces[at] === "-" ? -1 : 1));
-  return [...parts.filter((one) => one !== null), ...minus];
+  return [...parts.filter((signed) => signed !== null), ...minus];
 }
 
 /** @param {string} piece @param {number} sign @returns {Part|null} */
 function part(piece, sign) {
   let words = piece.trim().replace(/\s+/g, " ");
   let weight = sign;
-  const found = words.match(WEIGHT);
-  if (found) {
-    weight = sign * Number(found[1]);
-    words = words.slice(found[0].length);
+  const weighted = words.match(WEIGHT);
+  if (weighted) {
+    weight = sign * Number(weighted[1]);
+    words = words.slice(weighted[0].length);
   }
   const id = words.match(/^id:(\d{1,18})$/);
   if (id) return { image_id: Number(id[1]), weight };
@@ -41,17 +41,17 @@ function part(piece, sign) {
   return words ? { text: words, weight } : null;
 }
 
-/** Words, or a concept by its name; nothing for a picture. @param {any} one */
-export const wordsOf = (one) => one.text ?? (one.concept ? `@${one.concept}` : "");
+/** Words, or a concept by its name; nothing for a picture. @param {any} part */
+export const wordsOf = (part) => part.text ?? (part.concept ? `@${part.concept}` : "");
 
 /** Words of a query as one line; pictures are left out. @param {Part[]} parts */
 export function print(parts) {
   return parts
     .filter(wordsOf)
-    .map((one, at) => {
-      const weight = Math.abs(one.weight ?? 1);
-      const words = weight === 1 ? wordsOf(one) : `${weight}:${wordsOf(one)}`;
-      const minus = (one.weight ?? 1) < 0;
+    .map((part, at) => {
+      const weight = Math.abs(part.weight ?? 1);
+      const words = weight === 1 ? wordsOf(part) : `${weight}:${wordsOf(part)}`;
+      const minus = (part.weight ?? 1) < 0;
       return at === 0 && !minus ? words : `${minus ? "-" : "+"} ${words}`;
     })
     .join(" ");
@@ -60,7 +60,7 @@ export function print(parts) {
 /** How a query is called in lists. @param {Part[]} parts */
 export function describe(parts) {
   const words = print(parts);
-  const n_pictures = parts.filter((one) => !wordsOf(one)).length;
+  const n_pictures = parts.filter((part) => !wordsOf(part)).length;
   if (!n_pictures) return words;
   const pictures = n_pictures === 1 ? "a picture" : `${n_pictures} pictures`;
   return words ? `${pictures} + ${words}` : pictures;

@@ -6,13 +6,13 @@ import { describe, print } from "./query.js";
 const MOST = 12;
 
 /** @returns {string[]} */
-export const recentSearches = () => recall("recent", []).filter((one) => typeof one === "string");
+export const recentSearches = () => recall("recent", []).filter((entry) => typeof entry === "string");
 
 /** Remembers a search with words. @param {import("./state.js").Part[]} parts */
 export function noteSearch(parts) {
   const words = print(parts);
-  if (!words || parts.some((one) => one.image_id) || describe(parts) !== words) return;
-  keep("recent", [words, ...recentSearches().filter((one) => one !== words)].slice(0, MOST));
+  if (!words || parts.some((part) => part.image_id) || describe(parts) !== words) return;
+  keep("recent", [words, ...recentSearches().filter((earlier) => earlier !== words)].slice(0, MOST));
   keep("library", state.library?.library_id);
 }
 
@@ -20,5 +20,5 @@ export function noteSearch(parts) {
 export const forgetSearch = (words) =>
   keep(
     "recent",
-    recentSearches().filter((one) => one !== words),
+    recentSearches().filter((earlier) => earlier !== words),
   );

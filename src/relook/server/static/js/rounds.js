@@ -26,11 +26,11 @@ export function adopt(session, page = session.page) {
   state.pages.set(session.current_round, page);
   remember(page.hits);
   learnFailures(session.judgements, session.session_id);
-  const keys = new Map(state.judgements.map((one) => [one.judgement_id, one.key]));
-  const judgements = session.judgements.map((one) => marks.known(one, keys.get(one.judgement_id) ?? undefined));
+  const keys = new Map(state.judgements.map((judgement) => [judgement.judgement_id, judgement.key]));
+  const judgements = session.judgements.map((judgement) => marks.known(judgement, keys.get(judgement.judgement_id) ?? undefined));
   const drafts = other
     ? []
-    : state.drafts.filter((one) => page.hits.some((hit) => hit.image_id === one.image_id));
+    : state.drafts.filter((draft) => page.hits.some((hit) => hit.image_id === draft.image_id));
   set(
     {
       session: { ...session, page: undefined, judgements: undefined },
@@ -52,7 +52,7 @@ export function adopt(session, page = session.page) {
     "view",
     "cursor",
   );
-  if (judgements.some((one) => one.box && one.caption === null && one.caption_by === "captioner"))
+  if (judgements.some((judgement) => judgement.box && judgement.caption === null && judgement.caption_by === "captioner"))
     captionsExpected();
   marks.learnPictures();
   knowParent();
@@ -133,7 +133,7 @@ export async function lookAgain() {
   looking = true;
   marks.flush();
   try {
-    const said = state.drafts.length;
+    const n_unsigned = state.drafts.length;
     await busy(
       marks.settled().then(async () => {
         const { relevant, irrelevant } = state.words;
@@ -152,8 +152,8 @@ export async function lookAgain() {
     );
     scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     remind();
-    if (said)
-      toast(`${plural(said, "box", "boxes")} without a sign did not count.`, {
+    if (n_unsigned)
+      toast(`${plural(n_unsigned, "box", "boxes")} without a sign did not count.`, {
         hint: "Select a box, then press r or i.",
       });
     announce(`Round ${state.round}. ${plural(state.hits.length, "picture")}. ${movesInWords()}`);
@@ -174,10 +174,10 @@ export async function undo() {
   marks.flush();
   try {
     await marks.settled();
-    const { told, session } = await busy(api.undo(...where()));
+    const { told: step, session } = await busy(api.undo(...where()));
     adoptQuietly(session);
-    announce(told);
-    toast(`Undone: ${told}`, { action: { label: "Make it again", run: redo } });
+    announce(step);
+    toast(`Undone: ${step}`, { action: { label: "Make it again", run: redo } });
   } catch (error) {
     if (error.code === "nothing_to_undo") toast("There is nothing to undo.");
     else complain(error);
@@ -190,10 +190,10 @@ export async function redo() {
   marks.flush();
   try {
     await marks.settled();
-    const { told, session } = await busy(api.redo(...where()));
+    const { told: step, session } = await busy(api.redo(...where()));
     adoptQuietly(session);
-    announce(told);
-    toast(`Made again: ${told}`);
+    announce(step);
+    toast(`Made again: ${step}`);
   } catch (error) {
     if (error.code === "nothing_to_redo") toast("There is nothing to make again.", { hint: error.hint });
     else complain(error);
@@ -217,7 +217,7 @@ export async function goTo(number) {
     await marks.settled();
     const session = await busy(api.changeSession(...where(), { current_round: number }));
     adopt(session);
-    const n_later = state.rounds.filter((one) => one.parent === number).length;
+    const n_later = state.rounds.filter((round) => round.parent === number).length;
     announce(`Round ${number}. ${n_later ? "Look again from here to begin a branch." : ""}`);
   } catch (error) {
     complain(error);

@@ -95,15 +95,15 @@ async function submit(event) {
   if (!state.library)
     return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
   try {
-    await Promise.all(pictures.map((one) => one.ready));
+    await Promise.all(pictures.map((upload) => upload.ready));
   } catch {
     return; // the upload has told why, and taken its picture away
   }
-  const typed = [...parse(words), ...pictures.map((one) => ({ picture: one.picture, weight: 1 }))];
+  const typed = [...parse(words), ...pictures.map((upload) => ({ picture: upload.picture, weight: 1 }))];
   const filtering = filtersOpen();
   readFilters();
   const parts = typed.length || !filtering ? typed : (state.session?.query.parts ?? []);
-  if (!parts.some((one) => (one.weight ?? 1) > 0)) {
+  if (!parts.some((part) => (part.weight ?? 1) > 0)) {
     field.focus();
     return toast(
       parts.length
@@ -141,12 +141,12 @@ function suggest() {
     " adds and takes away; so does ",
     h("code", { text: "dog -people" }),
   );
-  const rows = words.slice(0, 8).map((one) =>
+  const rows = words.slice(0, 8).map((phrase) =>
     h(
       "li",
       {},
-      h("button", { type: "button", class: "quiet recent", text: one, on: { click: () => again(one) } }),
-      iconButton("cross", `Forget “${one}”`, () => (forgetSearch(one), suggest(), field.focus())),
+      h("button", { type: "button", class: "quiet recent", text: phrase, on: { click: () => again(phrase) } }),
+      iconButton("cross", `Forget “${phrase}”`, () => (forgetSearch(phrase), suggest(), field.focus())),
     ),
   );
   const named = h("div");
@@ -184,25 +184,25 @@ export function addPicture(file) {
     return toast("That is not a picture.", { hint: "Use a JPEG, PNG, WebP, GIF, TIFF or BMP file." });
   if (!state.library)
     return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
-  const one = { picture: null, file, url: URL.createObjectURL(file), ready: Promise.resolve() };
-  one.ready = api
+  const upload = { picture: null, file, url: URL.createObjectURL(file), ready: Promise.resolve() };
+  upload.ready = api
     .uploadPicture(
       state.library.library_id,
       file instanceof File ? file : new File([file], "pasted.png", { type: file.type }),
     )
-    .then((answer) => (one.picture = answer.picture_id));
-  one.ready.catch((error) => {
-    drop(one);
+    .then((answer) => (upload.picture = answer.picture_id));
+  upload.ready.catch((error) => {
+    drop(upload);
     complain(error);
   });
-  pictures = [one]; // one picture at a time keeps the box readable; words go with it
+  pictures = [upload]; // one picture at a time keeps the box readable; words go with it
   showPictures();
   byId("search").requestSubmit();
 }
 
-function drop(one) {
-  pictures = pictures.filter((other) => other !== one);
-  URL.revokeObjectURL(one.url);
+function drop(upload) {
+  pictures = pictures.filter((other) => other !== upload);
+  URL.revokeObjectURL(upload.url);
   showPictures();
   field.focus();
 }
@@ -214,20 +214,20 @@ export function clearPictures() {
 }
 
 /** Address of a picture given in this box, for the parts in the bar. @param {string} id */
-export const pictureUrl = (id) => pictures.find((one) => one.picture === id)?.url ?? null;
+export const pictureUrl = (id) => pictures.find((upload) => upload.picture === id)?.url ?? null;
 
 function showPictures() {
   fill(
     shelf,
-    ...pictures.map((one) =>
+    ...pictures.map((upload) =>
       h(
         "span",
         { class: "search-picture" },
-        h("img", { src: one.url, alt: "The picture to search with" }),
+        h("img", { src: upload.url, alt: "The picture to search with" }),
         iconButton("ask", "Ask about this picture", () =>
-          window.dispatchEvent(new CustomEvent("relook:ask", { detail: one.file })),
+          window.dispatchEvent(new CustomEvent("relook:ask", { detail: upload.file })),
         ),
-        iconButton("cross", "Search without this picture", () => drop(one)),
+        iconButton("cross", "Search without this picture", () => drop(upload)),
       ),
     ),
   );
@@ -235,7 +235,7 @@ function showPictures() {
 }
 
 function paste(event) {
-  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  const file = [...(event.clipboardData?.files ?? [])].find((pasted) => pasted.type.startsWith("image/"));
   if (!file || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   addPicture(file);

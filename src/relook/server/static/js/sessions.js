@@ -34,20 +34,20 @@ export async function showSessions(host, actions) {
       button("Import a session", () => file.click(), "button small-button"),
     ),
     sessions.length ? null : h("p", { class: "note", text: "None yet. Each search is kept here." }),
-    h("ul", { class: "session-list" }, ...sessions.slice(0, SHOWN).map((one) => row(one, again, actions))),
+    h("ul", { class: "session-list" }, ...sessions.slice(0, SHOWN).map((session) => row(session, again, actions))),
   );
 }
 
-function row(one, again, actions) {
-  const when = new Date(one.created_s * 1000);
+function row(session, again, actions) {
+  const when = new Date(session.created_s * 1000);
   const open = h("button", {
     type: "button",
     class: "quiet name",
-    text: one.name || "Untitled",
-    on: { click: () => (actions.close(), openSession(one.session_id).catch(complain)) },
+    text: session.name || "Untitled",
+    on: { click: () => (actions.close(), openSession(session.session_id).catch(complain)) },
   });
-  const rename = iconButton("pencil", `Rename the search “${one.name}”`, () => {
-    const field = nameField(one, (renamed) => (renamed ? again() : (field.replaceWith(open), rename.focus())));
+  const rename = iconButton("pencil", `Rename the search “${session.name}”`, () => {
+    const field = nameField(session, (renamed) => (renamed ? again() : (field.replaceWith(open), rename.focus())));
     open.replaceWith(field);
     field.focus();
     field.select();
@@ -58,13 +58,13 @@ function row(one, again, actions) {
     open,
     h("span", {
       class: "small muted number",
-      text: `round ${one.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
+      text: `round ${session.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
     }),
     rename,
-    iconButton("bin", `Delete the search “${one.name}”`, async () => {
+    iconButton("bin", `Delete the search “${session.name}”`, async () => {
       try {
-        await api.deleteSession(state.library.library_id, one.session_id);
-        if (state.session?.session_id === one.session_id) actions.choose(state.library.library_id);
+        await api.deleteSession(state.library.library_id, session.session_id);
+        if (state.session?.session_id === session.session_id) actions.choose(state.library.library_id);
         again();
       } catch (error) {
         complain(error);
@@ -75,19 +75,19 @@ function row(one, again, actions) {
 
 /**
  * A field with a session's name: Enter keeps it, Escape does not.
- * @param {{session_id: string, name: string}} one @param {(renamed: boolean) => void} done
+ * @param {{session_id: string, name: string}} session @param {(renamed: boolean) => void} done
  */
-export function nameField(one, done) {
-  const field = h("input", { class: "field name", value: one.name, "aria-label": "Name of this search", maxlength: "200" });
+export function nameField(session, done) {
+  const field = h("input", { class: "field name", value: session.name, "aria-label": "Name of this search", maxlength: "200" });
   field.addEventListener("keydown", async (event) => {
     if (event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
     event.stopPropagation();
     const name = field.value.trim();
-    if (event.key === "Escape" || !name || name === one.name) return done(false);
+    if (event.key === "Escape" || !name || name === session.name) return done(false);
     try {
-      await api.changeSession(state.library.library_id, one.session_id, { name });
-      if (state.session?.session_id === one.session_id) set({ session: { ...state.session, name } }, "session");
+      await api.changeSession(state.library.library_id, session.session_id, { name });
+      if (state.session?.session_id === session.session_id) set({ session: { ...state.session, name } }, "session");
       toast(`The search is called “${name}” now.`);
       done(true);
     } catch (error) {

@@ -33,48 +33,48 @@ export class Stages {
     this.#show();
   }
 
-  /** @param {string} event @param {any} told */
-  hear(event, told) {
-    if (event === "providers") for (const name of told.names) this.#add(name, `Looks in ${providerName(name)}`);
-    else if (event === "provider") this.#provider(told);
-    else if (event === "evidence") this.#close("evidence", "Evidence", plural(told.items.length, "item"));
-    else if (event === "model") this.#model(told);
-    else if (event === "note") this.#note(told);
+  /** @param {string} event @param {any} payload */
+  hear(event, payload) {
+    if (event === "providers") for (const name of payload.names) this.#add(name, `Looks in ${providerName(name)}`);
+    else if (event === "provider") this.#provider(payload);
+    else if (event === "evidence") this.#close("evidence", "Evidence", plural(payload.items.length, "item"));
+    else if (event === "model") this.#model(payload);
+    else if (event === "note") this.#note(payload);
     this.#show();
   }
 
   /** Nothing runs any more. @param {boolean} well whether it ended with an answer */
   end(well) {
-    for (const one of this.all) if (one.state === "running") one.state = well ? "done" : "bad";
+    for (const stage of this.all) if (stage.state === "running") stage.state = well ? "done" : "bad";
     this.#show();
-    this.element.hidden = this.all.every((one) => one.state === "done"); // the answer says it all
+    this.element.hidden = this.all.every((stage) => stage.state === "done"); // the answer says it all
   }
 
-  #provider(told) {
-    const found = told.outcome === "found" ? plural(told.n_matches, "match", "matches") : told.message;
-    const detail = [told.outcome === "nothing" ? "nothing found" : found || told.outcome, told.hint];
-    if (told.cached_s !== null && told.cached_s !== undefined) detail.push("remembered");
-    else if (ENDED[told.outcome]) detail.push(ms(told.took_s));
-    this.sent.push(...(told.sent ?? []));
+  #provider(payload) {
+    const result = payload.outcome === "found" ? plural(payload.n_matches, "match", "matches") : payload.message;
+    const detail = [payload.outcome === "nothing" ? "nothing found" : result || payload.outcome, payload.hint];
+    if (payload.cached_s !== null && payload.cached_s !== undefined) detail.push("remembered");
+    else if (ENDED[payload.outcome]) detail.push(ms(payload.took_s));
+    this.sent.push(...(payload.sent ?? []));
     const stage =
-      this.all.find((one) => one.key === told.provider) ?? this.#add(told.provider, providerName(told.provider));
-    stage.state = ENDED[told.outcome] ?? "bad";
+      this.all.find((known) => known.key === payload.provider) ?? this.#add(payload.provider, providerName(payload.provider));
+    stage.state = ENDED[payload.outcome] ?? "bad";
     stage.label = stage.label.replace(/^Looks/, "Looked");
     stage.detail = detail.filter(Boolean).join(" · ");
     this.say(`${stage.label}: ${stage.detail}`);
   }
 
-  #model(told) {
-    const beside = told.which === "without" ? ", without evidence" : "";
-    const label = told.model ? `${modelName(told.model)} writes${beside}` : "Counts what the evidence agrees on";
-    this.#add(`model ${told.which}`, label);
+  #model(payload) {
+    const beside = payload.which === "without" ? ", without evidence" : "";
+    const label = payload.model ? `${modelName(payload.model)} writes${beside}` : "Counts what the evidence agrees on";
+    this.#add(`model ${payload.which}`, label);
     this.say(label);
   }
 
-  #note(told) {
-    const stage = this.all.findLast((one) => one.key === `model ${told.which}`);
-    if (stage) stage.detail = told.text;
-    this.say(told.text);
+  #note(payload) {
+    const stage = this.all.findLast((earlier) => earlier.key === `model ${payload.which}`);
+    if (stage) stage.detail = payload.text;
+    this.say(payload.text);
   }
 
   #close(key, label, detail) {
@@ -94,13 +94,13 @@ export class Stages {
     const signs = { running: "", done: "tick", bad: "cross" };
     fill(
       this.element,
-      ...this.all.map((one) =>
+      ...this.all.map((stage) =>
         h(
           "li",
-          { class: `stage-row ${one.state}` },
-          signs[one.state] ? icon(signs[one.state]) : h("i", { class: "spinner" }),
-          h("span", { text: one.label }),
-          one.detail && h("span", { class: "muted", text: one.detail }),
+          { class: `stage-row ${stage.state}` },
+          signs[stage.state] ? icon(signs[stage.state]) : h("i", { class: "spinner" }),
+          h("span", { text: stage.label }),
+          stage.detail && h("span", { class: "muted", text: stage.detail }),
         ),
       ),
     );

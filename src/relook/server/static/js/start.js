@@ -48,7 +48,7 @@ function recent() {
   return h(
     "div",
     { class: "start-lists" },
-    ...words.slice(0, 6).map((one) => button(one, () => again(one), "button", "search")),
+    ...words.slice(0, 6).map((phrase) => button(phrase, () => again(phrase), "button", "search")),
   );
 }
 
@@ -56,9 +56,9 @@ async function earlier(intro) {
   const { sessions } = await api.sessions(state.library.library_id);
   const worked = sessions
     .filter(
-      (one, at) =>
-        one.current_round > 0 &&
-        sessions.findIndex((other) => other.name === one.name && other.current_round > 0) === at,
+      (session, at) =>
+        session.current_round > 0 &&
+        sessions.findIndex((other) => other.name === session.name && other.current_round > 0) === at,
     )
     .slice(0, 4);
   if (!worked.length || state.session) return;
@@ -67,10 +67,10 @@ async function earlier(intro) {
     h(
       "div",
       { class: "start-lists" },
-      ...worked.map((one) =>
+      ...worked.map((session) =>
         button(
-          `${one.name} · round ${one.current_round}`,
-          () => openSession(one.session_id).catch(complain),
+          `${session.name} · round ${session.current_round}`,
+          () => openSession(session.session_id).catch(complain),
           "button",
           "again",
         ),
@@ -88,7 +88,7 @@ async function known(intro) {
     h(
       "div",
       { class: "start-lists" },
-      ...lines.slice(0, 8).map((one) => button(`@${one.name} · ${holds(one)}`, () => openConcept(one.concept_id), "button", "flag")),
+      ...lines.slice(0, 8).map((line) => button(`@${line.name} · ${holds(line)}`, () => openConcept(line.concept_id), "button", "flag")),
     ),
   );
 }
@@ -144,14 +144,14 @@ export function showSkeleton() {
   for (let at = 0, x = 0, y = 0; at < 18; at += 1) {
     const w = [250, 180, 290, 210, 160, 300][at % 6];
     if (x + w > width) [x, y] = [0, y + 206];
-    const one = h("div", { class: "skeleton" });
-    Object.assign(one.style, {
+    const placeholder = h("div", { class: "skeleton" });
+    Object.assign(placeholder.style, {
       left: `${x}px`,
       top: `${y}px`,
       width: `${Math.min(w, width)}px`,
       height: "200px",
     });
-    grid.append(one);
+    grid.append(placeholder);
     x += w + 6;
   }
   grid.style.height = "620px";

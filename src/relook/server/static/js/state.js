@@ -73,15 +73,15 @@ export function remember(hits) {
 }
 
 /** The judgement of a whole picture. @param {number} imageId @returns {Judgement|undefined} */
-export const markOf = (imageId) => state.judgements.find((one) => one.image_id === imageId && !one.box);
+export const markOf = (imageId) => state.judgements.find((judgement) => judgement.image_id === imageId && !judgement.box);
 
 /** Signed boxes of a picture. @param {number} imageId */
-export const boxesOf = (imageId) => state.judgements.filter((one) => one.image_id === imageId && one.box);
+export const boxesOf = (imageId) => state.judgements.filter((judgement) => judgement.image_id === imageId && judgement.box);
 
 /** The selected box, signed or not. @returns {Judgement|Draft|undefined} */
 export const selectedBox = () =>
-  state.judgements.find((one) => one.key === state.selected) ??
-  state.drafts.find((one) => one.key === state.selected);
+  state.judgements.find((judgement) => judgement.key === state.selected) ??
+  state.drafts.find((draft) => draft.key === state.selected);
 
 /** The hit under the cursor. @returns {Hit|undefined} */
 export const current = () => state.hits[state.cursor];

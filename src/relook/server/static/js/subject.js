@@ -36,7 +36,7 @@ export function ofFile(file) {
     });
   const libraryId = state.library.library_id;
   const named = file instanceof File ? file : new File([file], "pasted.png", { type: file.type });
-  const ready = api.uploadPicture(libraryId, named).then((told) => ({ picture: told.picture_id }));
+  const ready = api.uploadPicture(libraryId, named).then((answer) => ({ picture: answer.picture_id }));
   ready.catch(() => undefined); // whoever asks with it hears of it
   return {
     key: `file ${named.name} ${named.size} ${named.lastModified}`,
@@ -107,7 +107,7 @@ export function acceptFiles(dialog, take) {
     take(file);
   });
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    const file = [...(event.clipboardData?.files ?? [])].find((pasted) => pasted.type.startsWith("image/"));
     if (!file || !dialog.open) return;
     event.preventDefault();
     take(file);

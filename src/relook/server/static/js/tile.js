@@ -117,7 +117,7 @@ export class Tile {
     this.element.classList.toggle("judged", Boolean(kind));
     this.element
       .querySelectorAll(":scope > .badge, :scope > .moved, :scope > .score")
-      .forEach((one) => one.remove());
+      .forEach((label) => label.remove());
     if (kind)
       this.element.append(h("span", { class: `badge ${kind}` }, icon(kind === "relevant" ? "tick" : "cross")));
     if (moved)
@@ -128,8 +128,8 @@ export class Tile {
     no.setAttribute("aria-pressed", String(kind === "irrelevant"));
     const away = this.hit.away ? "away" : "";
     if (away) this.photo.title = this.hit.away;
-    const said = [`${at + 1} of ${total}`, nameOf(this.hit), away, spoken, moved?.spoken].filter(Boolean);
-    this.photo.setAttribute("aria-label", said.join(", "));
+    const parts = [`${at + 1} of ${total}`, nameOf(this.hit), away, spoken, moved?.spoken].filter(Boolean);
+    this.photo.setAttribute("aria-label", parts.join(", "));
   }
 
   /** Whether Tab stops here, and at its tools. @param {boolean} yes */

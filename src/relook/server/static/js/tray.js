@@ -1,14 +1,13 @@
 /** Everything that was marked: pictures and boxes by sign, captions to edit, what each mark did. */
 
 import * as api from "./api.js";
-import { openSave } from "./concepts.js";
+import { failureOf, matchEarly } from "./captions.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
-import { complain } from "./notices.js";
-import { failureOf, matchEarly } from "./captions.js";
 import { lookAgain, redo, undo } from "./rounds.js";
 import { completeness, setUpComplete } from "./complete.js";
-import { keepsShown, on, set, state, strategy } from "./state.js";
+import { on, state } from "./state.js";
+import { foot, renderFoot } from "./trayfoot.js";
 import { openImage } from "./viewer.js";
 import { showInfluence } from "./why.js";
 /** @typedef {import("./state.js").Judgement} Judgement */
@@ -17,7 +16,7 @@ let [editing, explained] = ["", ""];
 /** Entries by key, kept so that a caption that is being typed is never lost. @type {Map<string, {face: string, element: HTMLElement}>} */
 const entries = new Map();
 
-const [scroll, foot] = ["side-scroll", "side-foot"].map((name) => h("div", { class: name }));
+const scroll = h("div", { class: "side-scroll" });
 
 export function setUpTray() {
   const side = byId("side");
@@ -35,9 +34,9 @@ function render() {
   document.body.classList.toggle("no-session", !state.session);
   byId("dock").hidden = !state.session;
   if (!state.session) return;
-  const yes = state.judgements.filter((one) => one.relevant);
-  const no = state.judgements.filter((one) => !one.relevant);
-  const keys = new Set([...state.judgements, ...state.drafts].map((one) => one.key));
+  const yes = state.judgements.filter((judgement) => judgement.relevant);
+  const no = state.judgements.filter((judgement) => !judgement.relevant);
+  const keys = new Set([...state.judgements, ...state.drafts].map((mark) => mark.key));
   for (const key of entries.keys()) if (!keys.has(key)) entries.delete(key);
   const held = /** @type {HTMLElement} */ (document.activeElement);
   fill(
@@ -103,21 +102,21 @@ function drafts() {
     h(
       "ul",
       { class: "tray-list" },
-      ...state.drafts.map((one) =>
+      ...state.drafts.map((draft) =>
         h(
           "li",
           { class: "mark" },
-          crop(one),
+          crop(draft),
           h(
             "div",
             { class: "mark-signs" },
-            button("Relevant", () => marks.signBox(one, true), "chip", "tick"),
-            button("Irrelevant", () => marks.signBox(one, false), "chip", "cross"),
+            button("Relevant", () => marks.signBox(draft, true), "chip", "tick"),
+            button("Irrelevant", () => marks.signBox(draft, false), "chip", "cross"),
           ),
           h(
             "div",
             { class: "mark-tools" },
-            iconButton("bin", "Delete box", () => marks.removeBox(one)),
+            iconButton("bin", "Delete box", () => marks.removeBox(draft)),
           ),
         ),
       ),
@@ -125,49 +124,49 @@ function drafts() {
   );
 }
 
-function entry(one) {
+function entry(judgement) {
   const face = JSON.stringify([
-    one.judgement_id,
-    one.relevant,
-    one.box,
-    one.caption,
-    one.caption_by,
-    failureOf(one),
-    editing === one.key,
-    explained === one.key,
-    state.pictures.has(one.image_id),
+    judgement.judgement_id,
+    judgement.relevant,
+    judgement.box,
+    judgement.caption,
+    judgement.caption_by,
+    failureOf(judgement),
+    editing === judgement.key,
+    explained === judgement.key,
+    state.pictures.has(judgement.image_id),
   ]);
-  const old = entries.get(one.key);
+  const old = entries.get(judgement.key);
   if (old?.face === face) return old.element;
-  if (old && editing === one.key && old.element.querySelector(".chip-edit")) return old.element;
+  if (old && editing === judgement.key && old.element.querySelector(".chip-edit")) return old.element;
   const more = h("div", { class: "mark-more" });
   const element = h(
     "li",
-    { class: "mark", data: { key: one.key } },
-    crop(one),
-    h("div", { class: "mark-body" }, caption(one), h("span", { class: "mark-name", text: nameFor(one) })),
+    { class: "mark", data: { key: judgement.key } },
+    crop(judgement),
+    h("div", { class: "mark-body" }, caption(judgement), h("span", { class: "mark-name", text: nameFor(judgement) })),
     h(
       "div",
       { class: "mark-tools" },
-      iconButton("cross", "Take this mark back", () => marks.remove(one)),
-      one.judgement_id
-        ? iconButton("why", "What did this mark do?", () => explain(one), {
-            "aria-expanded": String(explained === one.key),
+      iconButton("cross", "Take this mark back", () => marks.remove(judgement)),
+      judgement.judgement_id
+        ? iconButton("why", "What did this mark do?", () => explain(judgement), {
+            "aria-expanded": String(explained === judgement.key),
           })
         : null,
     ),
-    failed(one),
-    explained === one.key ? more : null,
+    failed(judgement),
+    explained === judgement.key ? more : null,
   );
-  if (explained === one.key) showInfluence(more, one.judgement_id, (moved) => openImage(moved.image_id));
-  entries.set(one.key, { face, element });
+  if (explained === judgement.key) showInfluence(more, judgement.judgement_id, (moved) => openImage(moved.image_id));
+  entries.set(judgement.key, { face, element });
   return element;
 }
 
 /** Why there are no words, and what can be done: the mark itself counts all the same. */
-function failed(one) {
-  const failure = failureOf(one);
-  if (!failure || editing === one.key) return null;
+function failed(judgement) {
+  const failure = failureOf(judgement);
+  if (!failure || editing === judgement.key) return null;
   return h(
     "div",
     { class: "mark-more mark-failure" },
@@ -178,26 +177,26 @@ function failed(one) {
       `${sentence(failure.message)} ${sentence(failure.hint)}`,
     ),
     h("p", { class: "note", text: "The box counts without them." }),
-    button("Try again", () => marks.askCaption(one), "chip", "again"),
+    button("Try again", () => marks.askCaption(judgement), "chip", "again"),
   );
 }
 
 /** Messages of the server begin small and end without a stop. @param {string} text */
 const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1).replace(/[.]$/, "")}.` : "");
 
-const nameFor = (one) => fileName(state.pictures.get(one.image_id)?.path ?? `Picture ${one.image_id}`);
+const nameFor = (judgement) => fileName(state.pictures.get(judgement.image_id)?.path ?? `Picture ${judgement.image_id}`);
 
-function explain(one) {
-  explained = explained === one.key ? "" : one.key;
+function explain(judgement) {
+  explained = explained === judgement.key ? "" : judgement.key;
   render();
 }
 
 /** The picture, or the part in the box, as a small square. */
-function crop(one) {
-  const hit = state.pictures.get(one.image_id) ?? { image_id: one.image_id, path: undefined };
+function crop(mark) {
+  const hit = state.pictures.get(mark.image_id) ?? { image_id: mark.image_id, path: undefined };
   const image = new Image();
   const canvas = h("canvas", { width: 128, height: 128 });
-  const [x0, y0, x1, y1] = one.box ?? [0, 0, 1, 1];
+  const [x0, y0, x1, y1] = mark.box ?? [0, 0, 1, 1];
   image.addEventListener("load", () => {
     const w = (x1 - x0) * image.naturalWidth;
     const ht = (y1 - y0) * image.naturalHeight;
@@ -216,43 +215,43 @@ function crop(one) {
         128,
       );
   });
-  image.src = api.thumbnail(state.library.library_id, hit, one.box ? 320 : 160);
+  image.src = api.thumbnail(state.library.library_id, hit, mark.box ? 320 : 160);
   return h(
     "button",
     {
       type: "button",
       class: "mark-crop",
       "aria-label": `Show ${fileName(hit.path ?? "the picture")} larger`,
-      on: { click: () => showMark(one) },
+      on: { click: () => showMark(mark) },
     },
     canvas,
   );
 }
 
-async function showMark(one) {
-  await openImage(one.image_id);
-  if (one.box) marks.select(one.key);
+async function showMark(mark) {
+  await openImage(mark.image_id);
+  if (mark.box) marks.select(mark.key);
 }
 
 /** The words of a mark: a chip that becomes a field. */
-function caption(one) {
-  if (!one.box) return h("strong", { class: "small", text: "Whole picture" });
-  if (editing === one.key) return captionField(one);
-  const writing = one.caption === null && one.caption_by === "captioner";
-  const text = writing ? "Finding words" : one.caption || "Add words";
-  const failure = failureOf(one);
+function caption(judgement) {
+  if (!judgement.box) return h("strong", { class: "small", text: "Whole picture" });
+  if (editing === judgement.key) return captionField(judgement);
+  const writing = judgement.caption === null && judgement.caption_by === "captioner";
+  const text = writing ? "Finding words" : judgement.caption || "Add words";
+  const failure = failureOf(judgement);
   const chip = h(
     "button",
     {
       type: "button",
-      class: `chip${writing ? " writing" : ""}${failure ? " failed" : ""}${one.arrived ? " arrived" : ""}`,
+      class: `chip${writing ? " writing" : ""}${failure ? " failed" : ""}${judgement.arrived ? " arrived" : ""}`,
       title: failure ? `${failure.message}. Write the words yourself (e)` : "Edit these words (e)",
       "aria-label": writing
         ? "A caption is being written"
         : failure
           ? "No caption: the captioner failed. Write one"
           : `Caption: ${text}. Edit`,
-      on: { click: () => edit(one.key) },
+      on: { click: () => edit(judgement.key) },
     },
     failure ? icon("warn") : null,
     h("span", { text }),
@@ -260,20 +259,20 @@ function caption(one) {
   return chip;
 }
 
-function captionField(one) {
+function captionField(judgement) {
   const field = h("input", {
     class: "chip-edit",
-    value: one.caption ?? "",
+    value: judgement.caption ?? "",
     "aria-label": "Caption of this box",
     maxlength: "1000",
   });
   const finish = (keep) => {
-    if (editing !== one.key) return;
+    if (editing !== judgement.key) return;
     editing = "";
-    entries.delete(one.key);
-    if (keep && field.value.trim() !== (one.caption ?? "")) marks.writeCaption(one, field.value);
+    entries.delete(judgement.key);
+    if (keep && field.value.trim() !== (judgement.caption ?? "")) marks.writeCaption(judgement, field.value);
     else render();
-    scroll.querySelector(`[data-key="${one.key}"] .chip`)?.focus();
+    scroll.querySelector(`[data-key="${judgement.key}"] .chip`)?.focus();
   };
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== "Escape") return;
@@ -307,80 +306,6 @@ export function lift(up) {
   byId("dock")
     .querySelector("[aria-expanded]")
     ?.setAttribute("aria-expanded", String(byId("side").classList.contains("up")));
-}
-
-function againLabel() {
-  const n = state.judgements.length;
-  return n ? `Look again with ${plural(n, "mark")}` : "Look again";
-}
-
-/** A field for words without a picture. @param {"relevant"|"irrelevant"} which @param {string} label */
-function wordsField(which, label) {
-  return h("input", {
-    class: "field",
-    name: which,
-    "aria-label": label,
-    placeholder: label,
-    maxlength: "2000",
-    on: {
-      input: (event) => (state.words[which] = event.target.value),
-      keydown: (event) => event.key === "Enter" && (event.preventDefault(), lookAgain()),
-    },
-  });
-}
-
-/** The ways of using marks, as the server has them; asked for once. @type {{name: string, summary: string}[]} */
-let ways = [];
-
-function wayField() {
-  const field = h("select", {
-    class: "field",
-    name: "way",
-    "aria-label": "How marks are used",
-    on: { change: () => set({ strategy: field.value }, "view") },
-  });
-  if (!ways.length)
-    api.strategies().then(({ strategies }) => {
-      ways = strategies;
-      showWays(field);
-    }, complain);
-  return field;
-}
-
-/** @param {HTMLSelectElement} field */
-function showWays(field) {
-  if (field.options.length !== ways.length)
-    fill(field, ...ways.map(({ name, summary }) => h("option", { value: name, text: name, title: summary })));
-  field.value = strategy();
-  field.title = ways.find(({ name }) => name === field.value)?.summary ?? "";
-}
-
-function makeFoot() {
-  const again = button("", lookAgain, "primary", "again");
-  again.title = "Look again (Enter)";
-  const choices = { null: "those that fit stay", true: "all may come again", false: "none comes again" };
-  const options = Object.entries(choices).map(([value, text]) => h("option", { value, text }));
-  const shown = h("select", { class: "field", name: "shown", "aria-label": "Pictures already shown" }, ...options);
-  shown.addEventListener("change", () => set({ keepShown: JSON.parse(shown.value) }, "view"));
-  fill(
-    foot,
-    again,
-    wordsField("relevant", "What fits, in words"),
-    wordsField("irrelevant", "What does not fit, in words"),
-    button("Keep what it learnt", openSave, "button keep", "flag"),
-    h("label", { class: "check small" }, "Already shown", shown),
-    h("label", { class: "check small" }, "Strategy", wayField()),
-  );
-}
-
-function renderFoot() {
-  if (!foot.children.length) makeFoot();
-  foot.querySelector(".primary span").textContent = againLabel();
-  /** @type {HTMLSelectElement} */ (foot.querySelector("[name=shown]")).value = String(keepsShown());
-  for (const which of ["relevant", "irrelevant"])
-    /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];
-  showWays(foot.querySelector("[name=way]"));
-  /** @type {HTMLElement} */ (foot.querySelector(".keep")).hidden = !state.judgements.some((one) => one.relevant);
 }
 
 function renderDock() {

@@ -58,7 +58,7 @@ export function openAt(at, why = whyShown && dialog.open) {
 
 /** Opens any picture of the library. @param {number} imageId */
 export async function openImage(imageId) {
-  const at = state.hits.findIndex((one) => one.image_id === imageId);
+  const at = state.hits.findIndex((ranked) => ranked.image_id === imageId);
   if (at >= 0) return openAt(at);
   try {
     if (!state.pictures.has(imageId)) remember([await api.image(state.library.library_id, imageId)]);
@@ -70,7 +70,7 @@ export async function openImage(imageId) {
 
 /** Next or previous picture. @param {-1|1} by */
 export function step(by) {
-  const at = state.hits.findIndex((one) => one.image_id === hit?.image_id);
+  const at = state.hits.findIndex((ranked) => ranked.image_id === hit?.image_id);
   if (at >= 0 && state.hits[at + by]) openAt(at + by);
 }
 
@@ -108,7 +108,7 @@ function show(next, why) {
   layer = new BoxLayer(photo, hit.image_id, { direct: true });
   photo.addEventListener("pointerdown", (event) => layer?.press(event));
   photo.addEventListener("click", click);
-  const at = state.hits.findIndex((one) => one.image_id === hit.image_id);
+  const at = state.hits.findIndex((ranked) => ranked.image_id === hit.image_id);
   fill(
     stage,
     photo,
@@ -225,8 +225,8 @@ export const toggleHeat = () => [...panel.querySelectorAll(".view-row button")].
 /** A search for pictures like this one, or like its selected box. */
 export function like() {
   const box =
-    boxesOf(hit.image_id).find((one) => one.key === state.selected)?.box ??
-    state.drafts.find((one) => one.key === state.selected)?.box;
+    boxesOf(hit.image_id).find((judgement) => judgement.key === state.selected)?.box ??
+    state.drafts.find((draft) => draft.key === state.selected)?.box;
   const parts = [{ image_id: hit.image_id, weight: 1, ...(box ? { box } : {}) }];
   closeViewer();
   searchFor(parts);

@@ -17,11 +17,11 @@ export async function showReasons(host, hit) {
   try {
     await settled();
     const { score, reasons } = await api.why(...where(), hit.image_id, { strategy: strategy() });
-    const most = Math.max(...reasons.map((one) => Math.abs(one.amount)), 1e-9);
+    const most = Math.max(...reasons.map((reason) => Math.abs(reason.amount)), 1e-9);
     fill(
       host,
       h("p", { class: "note", text: `Score ${score.toFixed(3)} is the sum of:` }),
-      h("ul", { class: "reasons" }, ...reasons.slice(0, 12).map((one) => reason(one, most))),
+      h("ul", { class: "reasons" }, ...reasons.slice(0, 12).map((reason) => reasonRow(reason, most))),
       h("p", {
         class: "note",
         text: "It follows your marks as they are now, also those you made on this page.",
@@ -36,15 +36,15 @@ export async function showReasons(host, hit) {
   }
 }
 
-function reason(one, most) {
-  const down = one.amount < 0;
+function reasonRow(reason, most) {
+  const down = reason.amount < 0;
   const bar = h("i");
-  bar.style.width = `${(Math.abs(one.amount) / most) * 100}%`;
+  bar.style.width = `${(Math.abs(reason.amount) / most) * 100}%`;
   return h(
     "li",
     { class: down ? "reason down" : "reason" },
-    h("span", { class: "name", title: one.name }, ...reasonName(one)),
-    h("span", { class: "number", text: signed(one.amount) }),
+    h("span", { class: "name", title: reason.name }, ...reasonName(reason)),
+    h("span", { class: "number", text: signed(reason.amount) }),
     h("span", { class: "track" }, bar),
   );
 }
@@ -56,11 +56,11 @@ function signed(amount) {
 }
 
 /** Who gave the share: words of the query, or one of the marks. */
-function reasonName(one) {
-  const mark = state.judgements.find((row) => row.judgement_id === one.judgement_id);
+function reasonName(reason) {
+  const mark = state.judgements.find((row) => row.judgement_id === reason.judgement_id);
   if (!mark) {
-    const minus = state.session.query.parts?.some((part) => part.text === one.name && (part.weight ?? 1) < 0);
-    return [h("span", { text: minus ? `without “${one.name}”` : `“${one.name}”` })];
+    const minus = state.session.query.parts?.some((part) => part.text === reason.name && (part.weight ?? 1) < 0);
+    return [h("span", { text: minus ? `without “${reason.name}”` : `“${reason.name}”` })];
   }
   const sign = icon(mark.relevant ? "tick" : "cross");
   sign.classList.add(mark.relevant ? "yes" : "no");
@@ -81,10 +81,10 @@ export async function showInfluence(host, judgementId, open) {
   fill(host, h("p", { class: "note", text: "Working it out …" }));
   try {
     await settled();
-    const told = await api.influence(...where(), judgementId, { strategy: strategy() });
+    const influence = await api.influence(...where(), judgementId, { strategy: strategy() });
     // A score may change without a place changing; places are what is seen.
-    const raised = told.raised.filter((one) => one.rank < one.rank_without);
-    const lowered = told.lowered.filter((one) => one.rank > one.rank_without);
+    const raised = influence.raised.filter((move) => move.rank < move.rank_without);
+    const lowered = influence.lowered.filter((move) => move.rank > move.rank_without);
     fill(
       host,
       strip("Moved up", raised, open),
@@ -107,8 +107,8 @@ function strip(title, moved, open) {
     h(
       "ul",
       { class: "strip" },
-      ...moved.map((one) => {
-        const places = `${one.rank_without} → ${one.rank}`;
+      ...moved.map((move) => {
+        const places = `${move.rank_without} → ${move.rank}`;
         return h(
           "li",
           {},
@@ -116,12 +116,12 @@ function strip(title, moved, open) {
             "button",
             {
               type: "button",
-              title: `${fileName(one.path)}: from place ${places}`,
-              "aria-label": `${fileName(one.path)}, from place ${one.rank_without} to ${one.rank}`,
-              on: { click: () => open(one) },
+              title: `${fileName(move.path)}: from place ${places}`,
+              "aria-label": `${fileName(move.path)}, from place ${move.rank_without} to ${move.rank}`,
+              on: { click: () => open(move) },
             },
             h("img", {
-              src: api.thumbnail(state.library.library_id, { image_id: one.image_id }, 80),
+              src: api.thumbnail(state.library.library_id, { image_id: move.image_id }, 80),
               alt: "",
               loading: "lazy",
             }),
@@ -147,7 +147,7 @@ export async function showHeat(host, imageId) {
 }
 
 /** @param {HTMLElement} host */
-export const hideHeat = (host) => host.querySelectorAll(".heat").forEach((one) => one.remove());
+export const hideHeat = (host) => host.querySelectorAll(".heat").forEach((heat) => heat.remove());
 
 function paint(canvas, { cells, min, max }) {
   const rows = cells.length;
