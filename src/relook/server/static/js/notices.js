@@ -27,7 +27,7 @@ export function toast(text, { hint = "", bad = false, action } = {}) {
   );
   host.append(made);
   while (host.children.length > 3) host.firstChild.remove();
-  setTimeout(close, bad ? 14000 : 6000);
+  setTimeout(close, bad || action ? 14000 : 6000); // what asks for a decision stays longer
 }
 
 /** Shows any failure with what to do next. @param {any} error */
