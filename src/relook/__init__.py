@@ -10,8 +10,6 @@
 Names are imported when they are first used, so `import relook` costs next to nothing.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

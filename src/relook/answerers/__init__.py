@@ -3,8 +3,6 @@
 One adapter a file; `ANSWERERS` names them, and the default asks no model at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from relook.answerers.base import Answerer, Finish, Prompt, Reply, Shown, Tell, Usage

@@ -10,8 +10,6 @@ facts:
     needs    what it cannot do without: `model`, `key`
 """
 
-from __future__ import annotations
-
 import enum
 import hashlib
 from collections.abc import Callable

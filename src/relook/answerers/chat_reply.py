@@ -4,8 +4,6 @@ It reads and sends nothing itself; `chat` does. Services leave fields out or sen
 field may be missing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 The commands put their flags over what is read here; `relook.configured` is the same for Python.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Libraries to and from other programs' files, by name. Layer: app."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 The index of the vectors grows in a thread beside the run, and room is freed after it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Sequence
@@ -21,12 +19,7 @@ from relook.app.paths import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
 from relook.core.progress import Progress, ProgressCallback
-from relook.core.settings import (
-    ImageLimits,
-    IndexSettings,
-    RaySettings,
-    SearchSettings,
-)
+from relook.core.settings import ImageLimits, IndexSettings, RaySettings, SearchSettings
 from relook.core.vectors import Floats
 from relook.encoders import Encoder
 from relook.library.compaction import compact, is_worthwhile

@@ -1,7 +1,5 @@
 """The encoders of one library: the one that made its vectors, also after an upgrade. Layer: app."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Paths as people type them, and where libraries are by default. Layer: app."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

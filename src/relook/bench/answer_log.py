@@ -8,8 +8,6 @@ Source: the public records of arXiv 2405.18740; `answer_eval` is InfoSeek's (arX
 accepted names, or one object with the accepted `range` of a number.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -8,8 +8,6 @@ as whole words, or a stated number inside the accepted range. Layer: bench.
 Source: arXiv 2405.18740, its public code and records (branch `paper`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

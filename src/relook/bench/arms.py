@@ -5,8 +5,6 @@ over `min(shown, relevant)`. `harmed` and `helped` are shares of queries whose s
 average precision falls or rises by more than .02.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -7,8 +7,6 @@ what each of the paper's runs shows a model. The sentences of its entity and dec
 published; those here are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

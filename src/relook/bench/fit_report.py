@@ -5,8 +5,6 @@ taken out. What a picture shows is told by the query file, and by captions where
 then a picture shows a query when one of its captions uses all of its words.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

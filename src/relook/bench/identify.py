@@ -16,8 +16,6 @@ caption leaves the name out counts as a miss even if it shows the thing, and one
 has the word in another sense counts as a hit.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

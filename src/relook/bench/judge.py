@@ -5,8 +5,6 @@ the paper's first 880 judged answers, its judge called 14 wrong. So a model is a
 names here, never about numbers or binomials.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

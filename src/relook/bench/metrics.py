@@ -1,7 +1,5 @@
 """Figures for rankings and sequences of shown images. Pure arrays. Layer: bench."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ taken out of the ranking. Figures are the paper's: MRR@5 and Hits@k of the one r
 Layer: bench.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence

@@ -6,8 +6,6 @@ Sources: Karpathy and Fei-Fei (arXiv 1412.2306), `dataset_coco.json` and its kin
 al. 2013, `Flickr8k.token.txt`; Young et al. 2014, `results_20130124.token`; COCO's captions.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

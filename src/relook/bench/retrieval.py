@@ -4,8 +4,6 @@ Each caption is a query; the picture it belongs to is the one right answer among
 of the library, ranked as `Library.search` ranks them (best tile, weighted), without folding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated

@@ -4,8 +4,6 @@ A simulated person looks for everything of a kind: some pages with feedback, the
 picture that the estimate names, until it says that this was enough.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated

@@ -6,8 +6,6 @@ asked for. Every arm of a comparison meets the same slips of the same user: whet
 Layer: bench.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

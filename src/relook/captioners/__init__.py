@@ -3,8 +3,6 @@
 `CAPTIONERS` names them; each class opens itself (`relook.captioners.base`).
 """
 
-from __future__ import annotations
-
 from relook.captioners.base import About, Captioned, Captioner, Phrase
 from relook.core.registry import Adapter, Registry
 

@@ -1,7 +1,5 @@
 """Makes a short phrase of a language model's reply, or says why it is none. Layer: captioners."""
 
-from __future__ import annotations
-
 import re
 
 from relook.core.english import SMALL_WORDS, is_foreign

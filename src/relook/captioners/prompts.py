@@ -3,8 +3,6 @@
 Three ship in `prompts.toml`; a person's own is a file of the same form, or the words.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -18,12 +18,7 @@ from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.errors import InputError
 from relook.core.progress import Progress
-from relook.core.settings import (
-    AskSettings,
-    EvidenceSettings,
-    GatherSettings,
-    ModelSettings,
-)
+from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 
 if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking

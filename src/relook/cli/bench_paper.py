@@ -1,7 +1,5 @@
 """`relook bench paper`: the protocol of arXiv 2511.17255 on one's own library. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from pathlib import Path

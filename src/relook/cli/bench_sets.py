@@ -1,7 +1,5 @@
 """`relook bench sets`: what complete sets cost, and whether their estimates hold. Layer: cli."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

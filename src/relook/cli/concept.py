@@ -1,7 +1,5 @@
 """`relook concept`: what sessions learnt, under names. Layer: cli."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

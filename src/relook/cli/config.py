@@ -1,7 +1,5 @@
 """`relook config`: what is set, and where it was set. Layer: cli."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -18,11 +18,7 @@ from relook.app.facade import Library
 from relook.app.models import check_captioner
 from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
 from relook.core.config_file import Config
-from relook.core.settings import (
-    CaptionerSettings,
-    EncoderSettings,
-    PromptSettings,
-)
+from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 
 if TYPE_CHECKING:
     from relook.core.progress import ProgressCallback

@@ -1,7 +1,5 @@
 """`relook demo`: the main job, on photographs that an installed package ships. Layer: cli."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

@@ -4,8 +4,6 @@ It says what is installed, what works and what would leave the machine; `--check
 go over a library from end to end, `--recall` measures its index.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import sys

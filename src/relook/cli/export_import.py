@@ -1,7 +1,5 @@
 """`relook export` and `relook import`: libraries and other programs' files. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`relook index`, `attach`, `info`, `move`, `forget` and `compact`. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """`relook look`, `refine`, `why` and `sessions`: look again with feedback. Layer: cli."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

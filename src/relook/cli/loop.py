@@ -1,20 +1,12 @@
 """The terminal loop of `relook look`, and marks as people type them. Layer: cli."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from relook.cli.output import (
-    print_error,
-    print_notes,
-    print_page,
-    print_table,
-    show_thumbnails,
-)
+from relook.cli.output import print_error, print_notes, print_page, print_table, show_thumbnails
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Hit, Page
 from relook.feedback.strategies import strategy

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files were skipped,
 Ctrl-C, 143 by SIGTERM.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """`relook model` and `relook upgrade`: the models there are, and going over to one. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that several commands share. Layer: cli. Their defaults come from the settings."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`relook search` and `relook similar`. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

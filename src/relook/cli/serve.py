@@ -1,7 +1,5 @@
 """`relook serve` and `relook mcp`: libraries for people, programs and agents. Layer: cli."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import secrets

@@ -8,8 +8,6 @@ an image stands in the row of the whole picture, tile 0; the other tiles name th
 number.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import logging

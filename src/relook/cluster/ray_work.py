@@ -6,8 +6,6 @@ read or encoded is an outcome like any other; only the end of the process ends a
 the driver has tried again.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

@@ -6,8 +6,6 @@ that nobody here knows. None is dropped without a word.
 Source: the configuration files and README of VisualReF (github.com/bulatkh/retrieval_demo).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -14,8 +14,6 @@ Windows uses, without saying so; Python then takes the bytes for those of an Ame
 become what whoever made the file wrote (4.4.4 bit 11, and appendix D: CP437).
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import posixpath

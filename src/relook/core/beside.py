@@ -7,8 +7,6 @@ Source: files of Google Takeout, 2018 to 2025: `NAME.json`, `NAME.supplemental-m
 both cut to 51 characters; `NAME.jpg(1).json` for `NAME(1).jpg`; `NAME-edited.jpg` without one.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import re

@@ -5,8 +5,6 @@ people know the picture by it. Where there is none of use, or `images.develop_ra
 LibRaw develops the sensor's values.
 """
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from typing import Any

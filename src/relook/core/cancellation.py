@@ -8,8 +8,6 @@ What takes long asks `check_cancelled()` between its steps, wherever it is calle
 of `run` that never raises. What waits for something else registers how to wake it up.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

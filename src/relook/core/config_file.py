@@ -5,8 +5,6 @@ field says type, default and limits. Later files win over earlier ones, the envi
 over files; a flag of the command line is the caller's to put over all of them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import importlib

@@ -9,8 +9,6 @@ Sources: TIFF 6.0; DNG 1.7 (tag 50706, photometric 32803 and 34892); ISO/IEC 144
 and 23008-12 (its HEIF brands); ISO/IEC 18181-2 (JPEG XL).
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import io

@@ -3,8 +3,6 @@
 The depth of a file is often more than that of its values: a scanner's 12 bits lie in 16.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

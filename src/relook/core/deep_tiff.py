@@ -3,8 +3,6 @@
 Source: TIFF 6.0, PlanarConfiguration and SampleFormat.
 """
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -7,8 +7,6 @@ sends the file. Needs `httpx`.
 Source: RFC 9110, sections 14 (Range, Content-Range) and 13.1.5 (If-Range).
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Whether some words are English, as far as their script and small words show it. Layer: core."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

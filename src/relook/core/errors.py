@@ -28,8 +28,6 @@ do next. Nothing here prints or exits. `disk_error` makes one of what the system
 refuses.
 """
 
-from __future__ import annotations
-
 import errno
 
 

@@ -6,8 +6,6 @@ formats of `core.picture_paths` and `core.decoders`. `reencoded` is the only pla
 person's picture as a file: whatever is shown or sent to somebody goes through it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

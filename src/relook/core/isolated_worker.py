@@ -9,8 +9,6 @@ memory beyond its share, writing files, many open files and, where the system le
 network.
 """
 
-from __future__ import annotations
-
 import base64
 import ctypes
 import json

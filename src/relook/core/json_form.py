@@ -17,8 +17,6 @@ A class variable `json_shape` says what concerns the whole class. `core.converte
 The bounds are understood by pydantic as well, where a server checks requests with it.
 """
 
-from __future__ import annotations
-
 import enum
 import functools
 import typing

@@ -1,7 +1,5 @@
 """Values to JSON: the writing half of `core.converter`, which gives it to others. Layer: core."""
 
-from __future__ import annotations
-
 import base64
 import enum
 import math

@@ -5,8 +5,6 @@ a lock on it, and to nobody once that process has ended, however it ended. So le
 from what a living process works on, in this container or another, by trying the lock.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -4,8 +4,6 @@
 what every other decoder needs, too: colours in sRGB, upright, within limits.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import threading

@@ -5,8 +5,6 @@ A damaged block counts as none, since the pixels are still good. Layer: core.
 Source: EXIF 2.32 (CIPA DC-008), 4.6.6 for the tags of the place.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ characters out; `inert` also takes away what could be mistaken for the frame of 
 Neither makes a sentence true or well-meant: what shows it to a model must say that it is data.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import unicodedata

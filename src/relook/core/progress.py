@@ -1,7 +1,5 @@
 """Where a long piece of work is. Layer: core."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated

@@ -8,8 +8,6 @@ IANA IPv6 address space registry (2000::/3 is all there is of global unicast), R
 (multicast), RFC 3879 (site-local), RFC 6052 (NAT64).
 """
 
-from __future__ import annotations
-
 import ipaddress
 
 from relook.core.errors import AccessError

@@ -5,8 +5,6 @@ when it is first used. Everything else about an adapter is declared on its class
 opened (`open`), whether it sends something elsewhere (`remote`), what it needs (`needs`).
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import importlib.metadata

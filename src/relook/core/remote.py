@@ -8,8 +8,6 @@ Source: fsspec's documentation, "API Reference" (`AbstractFileSystem.ls`, `info`
 https://filesystem-spec.readthedocs.io
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -4,8 +4,6 @@ Every part that asks a service uses this module. It knows no HTTP library and no
 callers decide which failures pass.
 """
 
-from __future__ import annotations
-
 import email.utils
 import math
 import time

@@ -1,7 +1,5 @@
 """Keys of services: found in the environment or a keyring, shown nowhere. Layer: core."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ CLI flags, configuration keys and the docs table derive from these dataclasses; 
 module repeats a default. Each field's `help` is the text a person reads.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

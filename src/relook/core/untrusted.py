@@ -5,8 +5,6 @@ folder, in this process or another, today or next year, decodes it in a process 
 (`core.isolation`); pictures in a person's own folders are decoded at full speed.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

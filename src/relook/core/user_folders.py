@@ -1,7 +1,5 @@
 """Where things of this user are kept when nobody says where. Layer: core."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small exact operations on arrays of vectors. Layer: core."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -8,8 +8,6 @@ behind a proxy none of this could be checked. The caller looks at the content, n
 declared type.
 """
 
-from __future__ import annotations
-
 import functools
 import http.client
 import importlib.metadata
@@ -23,13 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from relook.core.errors import (
-    AccessError,
-    FetchError,
-    InputError,
-    RelookError,
-    TooLargeError,
-)
+from relook.core.errors import AccessError, FetchError, InputError, RelookError, TooLargeError
 from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
 

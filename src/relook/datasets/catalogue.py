@@ -8,8 +8,6 @@ Source of Retail-786k's labels: Lamm and Keuper, arXiv 2309.17164: the folder of
 entity, below the folders `train` and `test`.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ member is, its bytes decide while they are written, not its header. Running agai
 there.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

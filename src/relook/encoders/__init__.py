@@ -3,8 +3,6 @@
 One adapter a file; `ENCODERS` names them, and `relook.testing` has the checks that each passes.
 """
 
-from __future__ import annotations
-
 from relook.core.registry import Adapter, Registry
 from relook.encoders.base import Encoder, Fingerprint, Means
 

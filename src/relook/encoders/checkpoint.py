@@ -4,8 +4,6 @@ Nothing here downloads but `fetch`, which runs only when a person asks for it. W
 safetensors; a pickle is never opened, and a checkpoint's own code is never run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import struct

@@ -9,8 +9,6 @@ sizes of ONNX files were looked up in public pages and code in November 2026; no
 downloaded to measure it here. Milliseconds: `benchmarks/backbones.py`.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib.util
 from collections.abc import Mapping

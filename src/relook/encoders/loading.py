@@ -1,7 +1,5 @@
 """Opening a checkpoint with transformers, safely and quietly. Layer: encoders."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 It says how the model takes pictures and words; no graph is loaded here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

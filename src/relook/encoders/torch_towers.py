@@ -1,7 +1,5 @@
 """What encoders on torch share: a checkpoint, a device, numbers out of tensors. Layer: encoders."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property

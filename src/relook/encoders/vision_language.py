@@ -3,8 +3,6 @@
 For captioners and answerers alike; it stands here because loading is the encoders'.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ Source: the WebDataset format, https://github.com/webdataset/webdataset (files o
 stand together and share their name up to the first dot).
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import json

@@ -5,8 +5,6 @@ keeps of it (content, size, hash). Before anything is written, a few pictures ar
 compared with their rows, so that vectors of another model are not taken for this one's.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import time

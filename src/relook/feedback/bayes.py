@@ -5,8 +5,6 @@ nearer to the picked picture than to the others. Not linear, so no vector and no
 every candidate is scored. Layer: feedback.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -12,8 +12,6 @@ describe pictures; those near the query are readings of it, and the judged pictu
 them fit.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ of the library; when they would stand lower than under the query alone, the quer
 as it is. Layer: feedback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,14 +14,7 @@ import numpy as np
 from relook.feedback.directions import Flags, Pulls, caption_pulls, heights, image_pulls, readings
 from relook.feedback.judged import Evidence
 from relook.feedback.rocchio import named
-from relook.feedback.scorer import (
-    Contribution,
-    Doubles,
-    GateRecord,
-    LinearScorer,
-    Trial,
-    linear,
-)
+from relook.feedback.scorer import Contribution, Doubles, GateRecord, LinearScorer, Trial, linear
 
 
 @dataclass(frozen=True, slots=True)

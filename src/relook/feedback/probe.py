@@ -1,7 +1,5 @@
 """A logistic probe that is tied to the query. Layer: feedback."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ Gammerman and Shafer, "Algorithmic learning in a random world" (2005), levels th
 was not learnt from.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

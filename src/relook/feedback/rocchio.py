@@ -5,8 +5,6 @@ Instant, linear, and exactly explainable; the fallback while only irrelevant mar
 Layer: feedback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal

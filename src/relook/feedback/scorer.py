@@ -3,8 +3,6 @@
 Layer: feedback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Every way of using judgements, by name. Layer: feedback."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType

@@ -4,8 +4,6 @@
 pictures relevant it reads those instead of the first page. Layer: feedback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

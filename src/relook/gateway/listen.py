@@ -3,8 +3,6 @@
 Knows no application, so that `relook mcp` listens by the same rules.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import logging

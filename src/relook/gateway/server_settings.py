@@ -1,7 +1,5 @@
 """The settings that a server starts with; every default once. Layer: gateway."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import socket

@@ -8,8 +8,6 @@ query to the patches of pictures; here one vector stands for the query and a han
 a picture, as libraries keep them of any encoder.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

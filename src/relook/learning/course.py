@@ -5,8 +5,6 @@ The encoder stays as it is.
 Source: arXiv 2511.17255 (loss, AdamW, cosine schedule, early stopping; constants from its code).
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import logging

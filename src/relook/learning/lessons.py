@@ -5,8 +5,6 @@ and its other captions are one lesson. Vectors are a library's, so any encoder w
 nothing is encoded but the captions. Layer: learning.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import zipfile

@@ -6,8 +6,6 @@ when SQLite finds no fault in it, so damage never reaches the backup. `library.r
 catalog again from it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

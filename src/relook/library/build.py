@@ -6,8 +6,6 @@ look-ahead, this one encodes, and one writes. Batches are committed whole, so a 
 moment loses at most the batches in flight. Picture files are only ever read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

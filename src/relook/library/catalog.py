@@ -3,8 +3,6 @@
 Every change is one transaction. Vector rows count only when an image here names them.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import threading

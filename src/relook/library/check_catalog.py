@@ -1,7 +1,5 @@
 """Whether the rows of a catalog can be read, and images and tilings fit. Layer: library."""
 
-from __future__ import annotations
-
 import collections
 import json
 import sqlite3

@@ -6,8 +6,6 @@ read, and takes it out only where nothing is left of what it says. Images may co
 session; its rounds may not.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections import defaultdict

@@ -5,8 +5,6 @@ collection instead. Its adapter stands above this layer: a registry names it, an
 imported when a manifest asks for it. Layer: library.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

@@ -4,8 +4,6 @@ Vectors first, synced; then one transaction that names their rows. So a kill at 
 loses at most the batch in flight.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ after it the old one; the next writer removes what is left over. Readers keep th
 mapped until they refresh.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sqlite3

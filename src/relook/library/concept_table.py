@@ -4,8 +4,6 @@ Rows in, rows out: how a concept ranks is the search layer's business. Vectors a
 with the encoder that made it, so that one of another encoder is never taken for one of this.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import time

@@ -1,7 +1,5 @@
 """What a concept is made of, as the catalog gives it. Layer: library."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Making the files of a new library. Layer: library."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a check of a library found, and what a repair did. Layer: library."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated

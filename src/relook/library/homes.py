@@ -1,7 +1,5 @@
 """Whether the files of known images are still where they were. Layer: library."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A filter compares metadata and paths with patterns, whatever their case and Unic
 that ends in `>=`, `<=`, `>`, `<` or `!=` compares numbers and dates, and `place~` distances.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

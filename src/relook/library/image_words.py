@@ -7,8 +7,6 @@ Source: the WebDataset format, https://github.com/webdataset/webdataset: `key.jp
 caption), `key.json` (facts) and `key.cls` (a class) in one archive.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ Paths and contents are kept as 64-bit hashes; those of paths have a key that eve
 anew. As hashes may collide, an image is changed only after a query by its whole path or digest.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 

@@ -7,8 +7,6 @@ as a disk that is not plugged in: the image is away. It keeps its id, its words 
 and comes back by itself. Layer: library.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import stat

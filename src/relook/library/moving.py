@@ -5,8 +5,6 @@ files. A library that was moved together with its pictures does this by itself w
 a disk that mounts elsewhere, or a folder that holds both, needs no command.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sqlite3
@@ -15,13 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from relook.core.converter import JsonValue
-from relook.core.errors import (
-    ImageError,
-    InputError,
-    LibraryBusyError,
-    NotFoundError,
-    StorageError,
-)
+from relook.core.errors import ImageError, InputError, LibraryBusyError, NotFoundError, StorageError
 from relook.core.json_form import PATH
 from relook.core.picture_paths import (
     displaced_path,

@@ -10,8 +10,6 @@ Specification Part 1 (2012) and Part 2, 2 (Dublin Core, XMP, Photoshop) and 3 (E
 Lightroom's lists of tags; files of Google Takeout, 2018 to 2025.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterable, Mapping

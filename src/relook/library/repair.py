@@ -5,8 +5,6 @@ is taken out; its id and words are kept for the next run of indexing. Before row
 of the catalog, a copy of it is put beside it. Pictures are not touched.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What indexing reports while it runs and when it is done: counts, notes, speed. Layer: library."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ place of the backup's, and images that the backup does not have keep their ids a
 they are indexed again. Nothing is made up: a row is taken as it was written, or not at all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sqlite3

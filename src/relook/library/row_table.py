@@ -5,8 +5,6 @@ returns the numbers as one text, only new images are read when images were only 
 file with a checksum keeps the table between processes. Layer: library.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

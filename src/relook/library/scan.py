@@ -5,8 +5,6 @@ in a remote store, so that nobody takes its files for deleted: an unreachable st
 like an empty one. Files come a folder at a time, while others read them.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
 import stat

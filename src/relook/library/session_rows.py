@@ -6,8 +6,6 @@ whole for one value. The dataclasses here are the shapes of stored JSON; a sessi
 checked by the same ones.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

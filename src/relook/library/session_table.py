@@ -3,8 +3,6 @@
 Rows in, rows out: what a session means is the search layer's business.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping, Sequence

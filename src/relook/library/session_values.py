@@ -1,7 +1,5 @@
 """What a session is made of, as the catalog gives it. Layer: library."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 

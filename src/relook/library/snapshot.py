@@ -1,7 +1,5 @@
 """The state of an open library at one moment. Layer: library."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -3,8 +3,6 @@
 Source: sqlite.org/rescode.html (result codes; the low byte is the primary one).
 """
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from pathlib import Path

@@ -10,8 +10,6 @@ them, and their ids and words in the table `dropped`: the next image at such a p
 back, and so does one with that content at any other path.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

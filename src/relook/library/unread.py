@@ -1,7 +1,5 @@
 """What a listing did not meet or did not take in, for catalog and report. Layer: library."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping

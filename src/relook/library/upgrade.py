@@ -6,8 +6,6 @@ tilings, boxes of sessions, the number of the encoder. The manifest names both e
 before that transaction until after it, so a kill at any moment leaves the old library or the new.
 """
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import json

@@ -5,8 +5,6 @@ encoder, `vectors.f16` has the rows, `staged.sqlite3` says whose they are. Rows 
 synced first, then one transaction names them, so that a kill costs the batch in flight.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import sqlite3

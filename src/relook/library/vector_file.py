@@ -10,8 +10,6 @@ there. Libraries of older versions have no checksums; the next writer adds them.
 --check` compares.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import zlib

@@ -8,8 +8,6 @@ another row of the same folder, so that it never tells anything about that one. 
 the table of images, so that a change of them is no change of an image.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping

@@ -7,8 +7,6 @@ the page's server who may ask over HTTP (`relook.gateway`) and the open librarie
 Source: the Model Context Protocol specification, as the package `mcp` 2 implements it.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

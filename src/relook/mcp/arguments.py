@@ -1,7 +1,5 @@
 """Arguments of tools with what an agent must know of them. Layer: mcp."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

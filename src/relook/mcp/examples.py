@@ -1,7 +1,5 @@
 """Queries as agents write them, and which picture files they may name. Layer: mcp."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The settings that `relook mcp` starts with; every default once. Layer: mcp."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

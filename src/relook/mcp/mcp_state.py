@@ -1,7 +1,5 @@
 """Everything that a running `relook mcp` holds, made and closed together. Layer: mcp."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ in the text they stand quoted on one line, without what frames a prompt. The str
 values hold them as they are. Pictures are small, upright and bounded in bytes.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Resources: libraries, images, sessions, by address. Layer: mcp."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar

@@ -2,8 +2,6 @@
 that `relook serve` has. Layer: mcp.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 import socket

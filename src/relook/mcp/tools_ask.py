@@ -5,8 +5,6 @@ started, and can agree to nothing: without `--allow-upload` no picture leaves th
 whatever the person agreed to elsewhere before.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Tools for concepts: what sessions learnt, under names. Layer: mcp."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,13 +7,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.json_form import INLINE, Longest
-from relook.library.concept_values import (
-    Album,
-    Concept,
-    ConceptChange,
-    ConceptLine,
-    ExampleChange,
-)
+from relook.library.concept_values import Album, Concept, ConceptChange, ConceptLine, ExampleChange
 from relook.mcp import arguments as given
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import PageReply, page_text, quoted, reply

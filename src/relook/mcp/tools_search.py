@@ -1,7 +1,5 @@
 """Tools that find and show images. Layer: mcp."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context

@@ -1,7 +1,5 @@
 """Tools that look again with feedback, and say why. Layer: mcp."""
 
-from __future__ import annotations
-
 from itertools import count
 from typing import Annotated, Any
 

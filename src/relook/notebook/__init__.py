@@ -4,8 +4,6 @@ A `relook.Page` shows itself as a grid of pictures: IPython asks it for HTML, an
 room. `session.widget()` marks by clicking. Knows HTML; whatever is below does not.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any

@@ -4,8 +4,6 @@ Titles and file names come from anybody, and a notebook runs what it shows: ever
 escaped, and a picture is a JPEG that was made here.
 """
 
-from __future__ import annotations
-
 import base64
 from html import escape
 from pathlib import Path

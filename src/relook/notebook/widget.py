@@ -8,8 +8,6 @@ Source: the anywidget documentation: an ES module with `render`, synchronised tr
 custom messages.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ One adapter a file; `PROVIDERS` names them, each class opens itself (`relook.pro
 `relook.testing` has the checks that each passes.
 """
 
-from __future__ import annotations
-
 from relook.core.registry import Adapter, Registry
 from relook.providers.base import (
     Lookup,

@@ -6,8 +6,6 @@ below the layer that logs addresses. Services do not guarantee the shape of thei
 never raises.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 import time

@@ -6,8 +6,6 @@ A robot check, a consent page and an empty result are recognised by their addres
 every version of these pages has.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping, Sequence

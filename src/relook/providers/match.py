@@ -1,7 +1,5 @@
 """One thing a provider returned, and what was sent for it. Layer: providers. Values only."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

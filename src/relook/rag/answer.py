@@ -1,7 +1,5 @@
 """An answer with everything that it rests on. Layer: rag. Values only."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any

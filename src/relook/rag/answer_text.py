@@ -10,8 +10,6 @@ answer hedges. This saves look-ups; it does not make answers better than always 
 `docs/ask.md` has what it saves and costs; `relook bench answers LOG --against LOG` measures it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import dataclass

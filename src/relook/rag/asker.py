@@ -8,8 +8,6 @@ Asking again with edited evidence calls no provider. Nothing is sent before cons
 `lookup` asks providers and `prompt` shows evidence; this module decides when, and adds up costs.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -4,8 +4,6 @@ One JSON file a result, named by a digest of the question, so nothing of the pic
 name. Only real results (found, nothing) are kept, and none longer than its age.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -5,8 +5,6 @@ service by name. A small file in the person's configuration folder keeps the agr
 be taken back. This module sends nothing.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -5,8 +5,6 @@ picture (by address, or by a 64-bit picture hash), or the same name of a thing. 
 all its matches behind the best one, so no title is lost. Pure values: it fetches nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

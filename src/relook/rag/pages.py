@@ -5,8 +5,6 @@ text: scripts, styles and markup are removed. The package `readability-lxml` (Ar
 finds the article among menus; everything after that is ours.
 """
 
-from __future__ import annotations
-
 import codecs
 import importlib.util
 import logging

@@ -9,8 +9,6 @@ Reverse Image RAG showed a model a screenshot of a results page. The contact she
 from the matches themselves: no advertisements, no struck items, and numbers to cite.
 """
 
-from __future__ import annotations
-
 import secrets
 import textwrap
 import tomllib

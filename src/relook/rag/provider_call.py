@@ -3,8 +3,6 @@
 `lookup` calls several at once and makes evidence of their results.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -1,7 +1,5 @@
 """Pictures from the web: the one asked about, and small ones of matches. Layer: rag."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ the length that the file's encoder says. Pictures are known by the digest of the
 concept works without them in every library of the same encoder.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -6,8 +6,6 @@ are made again of the pictures that can be read then; the others are kept, and c
 can be.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ A concept is what a session's marks made of its query. It rests on words and on 
 may be looked at and changed; it ranks by a vector that is fitted from them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

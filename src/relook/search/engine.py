@@ -5,8 +5,6 @@ where every tile but the whole picture counts `tile_weight` as much. The engine 
 nothing of sessions or strategies: whoever has a vector can ask it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Sequence
@@ -26,15 +24,7 @@ from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
-from relook.search.fit import (
-    LookedFor,
-    fit_scale,
-    fits_of,
-    looked_for,
-    n_leading,
-    shows,
-    with_fits,
-)
+from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
 from relook.search.fold import fold
 from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask

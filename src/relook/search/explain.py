@@ -7,8 +7,6 @@ the sum of what each part adds. Influence is exact for every strategy: the fit i
 again as if the judgement had never been made.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any

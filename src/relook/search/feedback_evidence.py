@@ -1,7 +1,5 @@
 """From judgements to the evidence that a strategy is fitted from. Layer: search."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

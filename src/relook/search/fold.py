@@ -1,7 +1,5 @@
 """Folding near-duplicates of a page into one hit. Layer: search."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

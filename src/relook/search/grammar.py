@@ -10,8 +10,6 @@ id:42                              an image of the library
 @our old van + snow - night        a concept: what a session learnt, under its name
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

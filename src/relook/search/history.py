@@ -4,8 +4,6 @@ Judgements belong to the round that they led to, see docs/decisions/0003. A tree
 import left without a root is followed as far as it goes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 

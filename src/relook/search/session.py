@@ -5,8 +5,6 @@ nothing drifts, undo is exact, and any earlier round can grow a branch. All of i
 library's catalog: a session outlives the process.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Callable, Sequence

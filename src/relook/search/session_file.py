@@ -5,8 +5,6 @@ a round names one that is there, and nothing is used before all of it has been c
 Layer: search.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields

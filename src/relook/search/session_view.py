@@ -4,8 +4,6 @@ A session that an older import or a torn disk damaged is shown with what can be 
 its `problems` say what cannot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

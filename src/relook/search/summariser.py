@@ -4,8 +4,6 @@
 on: those of another one mean nothing to it, and are refused.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Images are known by the digest of their content, so a session finds its pictures
 another library and under other paths.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

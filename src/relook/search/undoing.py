@@ -5,8 +5,6 @@ a mark that is taken back is kept until other steps are made instead. What may b
 stack; its top counts only while the session stands as it stood when that step was taken back.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """From a query's parts to one vector. Layer: search."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from typing import TYPE_CHECKING

@@ -5,8 +5,6 @@ one. Nothing here changes words silently: what is not
 read is told, with what to type instead. Layer: search.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import string

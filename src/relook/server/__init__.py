@@ -5,8 +5,6 @@ asynchronous. Everything a stranger may send is checked here: who asks (`guard`)
 (`guard`, `work`), and what it names (`queries`, `pictures`, `uploads`, `state`).
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -3,8 +3,6 @@
 The OpenAPI document has its schemas from these classes. Keys are only ever added.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The application, and running it under uvicorn. Layer: server."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

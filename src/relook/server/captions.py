@@ -1,7 +1,5 @@
 """Captions in the background: a judgement never waits for its words. Layer: server."""
 
-from __future__ import annotations
-
 import logging
 import queue
 import threading

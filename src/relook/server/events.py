@@ -3,8 +3,6 @@
 Source: WHATWG HTML, "Server-sent events".
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

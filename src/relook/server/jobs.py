@@ -3,8 +3,6 @@
 Layer: server.
 """
 
-from __future__ import annotations
-
 import collections
 import logging
 import threading

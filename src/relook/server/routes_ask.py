@@ -3,8 +3,6 @@
 Events and the addresses of screenshots; `relook.serving.questions` answers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

@@ -3,8 +3,6 @@
 Its answers are defined here, beside the routes.
 """
 
-from __future__ import annotations
-
 import json
 import urllib.parse
 from dataclasses import dataclass
@@ -15,13 +13,7 @@ from starlette.datastructures import UploadFile
 
 from relook.core.errors import InputError
 from relook.core.json_form import INLINE, JsonShape, Without
-from relook.library.concept_values import (
-    Album,
-    Concept,
-    ConceptChange,
-    ConceptExample,
-    ConceptLine,
-)
+from relook.library.concept_values import Album, Concept, ConceptChange, ConceptExample, ConceptLine
 from relook.library.session_rows import ImageId
 from relook.search.concept_file import add_concept, export_concept
 from relook.search.concepts import MAX_ALBUM

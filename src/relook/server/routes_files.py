@@ -1,7 +1,5 @@
 """Sessions and results as files: export and import. Layer: server."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Images of a library: records, files, thumbnails, heat maps. Layer: server."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response

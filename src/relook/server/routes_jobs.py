@@ -1,7 +1,5 @@
 """Indexing, uploads and upgrades, with progress. Layer: server."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

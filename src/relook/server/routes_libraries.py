@@ -1,7 +1,5 @@
 """The server itself, its libraries, search, query pictures, embeddings. Layer: server."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, UploadFile

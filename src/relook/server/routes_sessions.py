@@ -1,7 +1,5 @@
 """Sessions: judge, look again, go back, explain, keep. Layer: server."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ derived: anybody may delete it at any time. Files are written whole, and the old
 grows too large. A screenshot is kept for a while, named by an address.
 """
 
-from __future__ import annotations
-
 import base64
 import collections
 import contextlib

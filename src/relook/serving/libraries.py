@@ -1,7 +1,5 @@
 """The libraries that a server has open. Layer: serving."""
 
-from __future__ import annotations
-
 import collections
 import logging
 import re

@@ -9,8 +9,6 @@ when it was indexed (another file, a link). So a file is read once, and sent onl
 is that of the catalog.
 """
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import re

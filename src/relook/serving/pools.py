@@ -4,8 +4,6 @@ A request either gets a worker in time or is told to come back; nothing waits fo
 nothing goes on for somebody who left.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

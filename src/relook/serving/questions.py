@@ -5,8 +5,6 @@ answers for a while so that they can be asked again with other evidence struck o
 request and no response.
 """
 
-from __future__ import annotations
-
 import collections
 import enum
 import threading

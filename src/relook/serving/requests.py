@@ -4,8 +4,6 @@ The marks bound what is read; `serving.schemas` makes pydantic check them, and `
 makes the values.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 

@@ -5,8 +5,6 @@ sends before the converter reads it. Both are pydantic's, so only the rooms that
 Layer: serving.
 """
 
-from __future__ import annotations
-
 import enum
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """What both served surfaces answer with: values, and what is written of them. Layer: serving."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """The store seam: nearest rows of a set of vectors. Layer: stores."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

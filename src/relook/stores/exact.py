@@ -3,8 +3,6 @@
 Right for small sets, the fallback when an index is missing, and the oracle for the others.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from relook.core.vectors import Floats, Ints, top

@@ -9,8 +9,6 @@ Source: Faiss, https://github.com/facebookresearch/faiss/wiki (IVF, fast scan of
 quantizer codes, search parameters). `benchmarks/search.py` measures speed and recall.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

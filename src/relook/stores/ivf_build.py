@@ -11,8 +11,6 @@ the centres of lists, and words, which do not. For each the cheapest way is take
 much as is promised.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The kinds and what they cost were measured, see `docs/decisions/0006-index-kinds.md`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

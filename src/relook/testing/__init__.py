@@ -20,8 +20,6 @@ around it is tested: it needs no weights and no time. `relook.testing.checkpoint
 CLIP, SigLIP, LLaVA and BLIP checkpoints with random weights for what needs a real model's shape.
 """
 
-from __future__ import annotations
-
 from relook.testing.contract import ContractError, check_adapter, check_answerer, check_captioner
 from relook.testing.encoders import check_encoder
 from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid

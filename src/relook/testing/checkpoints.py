@@ -6,8 +6,6 @@ built around models, and to try a configuration without a download. Needs `reloo
 `tiny_builtin` `onnx` alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

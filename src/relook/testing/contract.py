@@ -1,7 +1,5 @@
 """How a broken promise is reported; the contracts of answerers and captioners. Layer: testing."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 

@@ -3,8 +3,6 @@
 Sizes are small and pictures are made up, so a run costs a few dozen forward passes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

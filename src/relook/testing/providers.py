@@ -6,8 +6,6 @@ time limits are kept. Web adapters are checked against a server of the test's ow
 (`relook.testing.web_server`).
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math

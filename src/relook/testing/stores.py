@@ -4,8 +4,6 @@ The oracle is a matrix product in float64. Vectors are numbers that float16 hold
 so a store may keep them at that precision and has no excuse for another score.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

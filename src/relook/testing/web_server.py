@@ -6,8 +6,6 @@ with serving() as site:
     site.asked[0].query        # what it sent
 """
 
-from __future__ import annotations
-
 import io
 import json
 import ssl
