@@ -10,10 +10,17 @@ from relook.search.session import Session
 
 if TYPE_CHECKING:
     from relook.notebook.widget import SessionWidget
+    from relook.search.replay import Replayed
 
 
 class LibrarySession(Session):
     """A session that can be marked by clicking."""
+
+    def replay(self) -> Replayed:
+        """Runs the session's log again: every round from what led to it; nothing is written."""
+        from relook.search.replay import replay  # brings the converter
+
+        return replay(self)
 
     def widget(self, strategy: str | None = None) -> SessionWidget:
         """Shows the session in a notebook, to mark it by clicking and drawing boxes.

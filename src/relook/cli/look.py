@@ -1,9 +1,11 @@
 """`relook look`, `refine`, `why` and `sessions`: look again with feedback. Layer: cli."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +26,9 @@ from relook.core.settings import SearchSettings
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.judging import JudgementRequest
+
+if TYPE_CHECKING:
+    from relook.search.replay import RoundAgain
 
 StrategyOption = Annotated[
     str | None,
@@ -203,6 +208,42 @@ def estimate(
     if hits:
         rows = [(str(hit.image_id), f"{hit.score:.3f}", str(hit.path)) for hit in hits]
         print_table(["worth judging", "chance", "picture"], rows)
+
+
+@app.command("replay")
+def replay(
+    session: Annotated[str, typer.Argument(metavar="SESSION|FILE", help="Id, or exported file.")],
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a session's log again and compare each page; exit code 1 when one is another."""
+    from relook.search.replay import replay_file  # brings the converter
+
+    with open_library(library, config) as lib:
+        file = Path(session)
+        if file.suffix == ".json" or file.is_file():
+            made = replay_file(lib.engine, file, lib.session_limits, lib.feedback)
+        else:
+            made = lib.session(session).replay()
+    if as_json:
+        print_json(made.as_dict())
+    else:
+        rows = [(str(each.number), str(each.n_hits), _outcome(each)) for each in made.rounds]
+        print_table(["round", "hits", "made again"], rows)
+        print_notes(made.notes)
+    if not made.same:
+        raise typer.Exit(1)
+
+
+def _outcome(again: RoundAgain) -> str:
+    if again.same:
+        return "the same page"
+    if again.problem:
+        return f"not made: {again.problem}"
+    if again.differs_at is None:
+        return f"the same pictures, scores off by {again.score_difference:.4f}"
+    return f"another from hit {again.differs_at} on"
 
 
 @app.command("rename")

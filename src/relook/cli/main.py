@@ -20,6 +20,7 @@ import relook
 from relook.cli import (
     ask,
     bench,
+    bench_replay,
     bench_sets,
     concept,
     config,
@@ -75,6 +76,7 @@ app.command("attach", rich_help_panel=_SERVE)(index.attach)
 app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
 app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
+bench.app.command("replay")(bench_replay.replay)
 bench.app.command("sets")(bench_sets.sets)
 app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
 app.add_typer(train.app, name="train", rich_help_panel=_OTHERS)

@@ -78,6 +78,8 @@ class RecordShape:
     instruction: Text = ""
     relevant_words: Text = ""
     irrelevant_words: Text = ""
+    keep_shown: bool | None = None
+    keep_judged: bool | None = None
 
 
 def _text(column: str) -> str:
@@ -96,7 +98,7 @@ SESSION = ", ".join(
 """The columns that `read_session` reads; text comes as bytes, and a number that is none as NULL."""
 ROUND = ", ".join(
     [_number("number"), _number("parent"), _text("strategy"), _text("hits"), _text("record"),
-     "parent IS NULL"]
+     "parent IS NULL", _number("created_s", _REAL)]
 )  # fmt: skip
 """Those of `read_round`."""
 JUDGEMENT = ", ".join(
@@ -159,7 +161,7 @@ def is_text(data: bytes | None, kind: str) -> bool:
 
 def read_round(row: tuple[Any, ...]) -> RoundRow | None:
     """A round with the hits and the record that can be read; None for one without a number."""
-    number, parent, strategy, hits, record, is_first = row
+    number, parent, strategy, hits, record, is_first, made_s = row
     if number is None or not 0 <= number <= _MAX_ROUND:
         return None
     problems: list[str] = []
@@ -170,7 +172,8 @@ def read_round(row: tuple[Any, ...]) -> RoundRow | None:
         problems.append(f"{n_bad} hits of round {number} cannot be read")
     kept, wrong = _record(read_json(record))
     problems += [f"round {number}: {problem}" for problem in wrong]
-    return RoundRow(number, parent, _words(strategy, 200), kept_hits, kept, tuple(problems))
+    made = float(made_s) if _is_finite(made_s) else None
+    return RoundRow(number, parent, _words(strategy, 200), kept_hits, kept, tuple(problems), made)
 
 
 def _hits(values: Any) -> tuple[tuple[tuple[int, float, int], ...], int]:

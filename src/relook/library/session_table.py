@@ -53,6 +53,12 @@ CREATE TABLE IF NOT EXISTS judgements (
 CREATE INDEX IF NOT EXISTS judgements_session ON judgements (session_id);
 """
 """The tables of sessions, as SQL."""
+_TIMES = """
+CREATE TABLE IF NOT EXISTS mark_times (
+    judgement_id INTEGER PRIMARY KEY,
+    made_s REAL NOT NULL
+)
+"""
 _UNDONE = """
 CREATE TABLE IF NOT EXISTS undone_steps (
     undo_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -132,7 +138,11 @@ class SessionTable:
     def delete(self, session_id: str) -> None:
         """Removes a session with its rounds and judgements."""
         with self._catalog.transaction() as db:
-            undone = ("undone_steps",) if self._has_undone() else ()
+            undone = ("undone_steps",) if self._has("undone_steps") else ()
+            if self._has("mark_times"):
+                marks = "SELECT judgement_id FROM judgements WHERE session_id = ?"
+                sql = f"DELETE FROM mark_times WHERE judgement_id IN ({marks})"
+                db.execute(sql, (session_id,))
             for table in (*undone, "judgements", "rounds", "sessions"):
                 db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
             sweep_tombstones(db)
@@ -154,7 +164,8 @@ class SessionTable:
         """
         values = (
             session_id, row.number, row.parent, row.strategy,
-            json.dumps(row.hits), json.dumps(row.record), time.time(),
+            json.dumps(row.hits), json.dumps(row.record),
+            time.time() if row.made_s is None else row.made_s,
         )  # fmt: skip
         with self._catalog.transaction() as db:
             if db.execute(
@@ -175,7 +186,9 @@ class SessionTable:
             )
         strategy, hits, record = (text.encode() for text in values[3:6])
         is_first = row.parent is None
-        kept = session_rows.read_round((row.number, row.parent, strategy, hits, record, is_first))
+        kept = session_rows.read_round(
+            (row.number, row.parent, strategy, hits, record, is_first, values[6])
+        )
         assert kept is not None  # it has a number
         return kept
 
@@ -194,7 +207,18 @@ class SessionTable:
             f"SELECT {session_rows.JUDGEMENT} FROM judgements WHERE session_id = ?"
             " ORDER BY judgement_id"
         )
-        return [session_rows.read_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
+        items = [session_rows.read_judgement(row) for row in self._catalog.ask(sql, (session_id,))]
+        if not self._has("mark_times"):
+            return items
+        sql = (
+            "SELECT judgement_id, made_s FROM mark_times JOIN judgements USING (judgement_id)"
+            " WHERE session_id = ? AND typeof(made_s) = 'real'"
+        )
+        times = {at: float(str(made_s)) for at, made_s in self._catalog.ask(sql, (session_id,))}
+        return [
+            item if isinstance(item, str) else replace(item, made_s=times.get(item.judgement_id))
+            for item in items
+        ]
 
     def put(self, session_id: str, judgements: Sequence[Judgement]) -> list[int]:
         """Adds judgements (id 0) or replaces them; all or none.
@@ -202,9 +226,10 @@ class SessionTable:
         Returns:
             Their ids.
         """
-        ids = []
+        ids, now_s = [], time.time()
         sql = "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         with self._catalog.transaction() as db:
+            db.execute(_TIMES)
             for judgement in judgements:
                 values = (
                     judgement.judgement_id or None, session_id, judgement.round,
@@ -213,6 +238,11 @@ class SessionTable:
                     _stored(judgement.crop), judgement.led_to,
                 )  # fmt: skip
                 ids.append(int(db.execute(sql, values).lastrowid or 0))
+            times = [
+                (judgement_id, now_s if judgement.made_s is None else judgement.made_s)
+                for judgement_id, judgement in zip(ids, judgements, strict=True)
+            ]
+            db.executemany("INSERT OR REPLACE INTO mark_times VALUES (?, ?)", times)
         return ids
 
     def change(
@@ -248,7 +278,10 @@ class SessionTable:
         with self._catalog.transaction() as db:
             values = (session_id, judgement_id)
             sql = "DELETE FROM judgements WHERE session_id = ? AND judgement_id = ?"
-            return db.execute(sql, values).rowcount > 0
+            was_there = db.execute(sql, values).rowcount > 0
+            if was_there and self._has("mark_times"):
+                db.execute("DELETE FROM mark_times WHERE judgement_id = ?", (judgement_id,))
+            return was_there
 
     def put_undone(self, session_id: str, step: Mapping[str, Any]) -> None:
         """Keeps a step that was taken back, on top of the others."""
@@ -259,7 +292,7 @@ class SessionTable:
 
     def last_undone(self, session_id: str) -> tuple[int, dict[str, Any]] | None:
         """The step that was taken back last, with its number; None where none can be read."""
-        if not self._has_undone():
+        if not self._has("undone_steps"):
             return None
         sql = (
             "SELECT undo_id, CAST(step AS BLOB) FROM undone_steps WHERE session_id = ?"
@@ -273,15 +306,15 @@ class SessionTable:
 
     def drop_undone(self, session_id: str, undo_id: int | None = None) -> None:
         """Forgets a step that was taken back; all of a session when no number is given."""
-        if not self._has_undone():
+        if not self._has("undone_steps"):
             return
         with self._catalog.transaction() as db:
             which = "" if undo_id is None else " AND undo_id = ?"
             values = (session_id,) if undo_id is None else (session_id, undo_id)
             db.execute(f"DELETE FROM undone_steps WHERE session_id = ?{which}", values)
 
-    def _has_undone(self) -> bool:
-        return bool(self._catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'undone_steps'"))
+    def _has(self, table: str) -> bool:
+        return bool(self._catalog.ask("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 
 
 def _on_a_round(row: SessionRow, numbers: Sequence[int]) -> SessionRow:

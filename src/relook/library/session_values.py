@@ -24,6 +24,7 @@ class Judgement(JsonValue):
         weight: How much it counts.
         crop: [d] vector of the region, cut from the original pixels; None for a whole image.
         led_to: The round that was fitted with it for the first time; None while it waits.
+        made_s: When it was made; None where nobody kept it.
     """
 
     judgement_id: int
@@ -36,6 +37,7 @@ class Judgement(JsonValue):
     weight: float = 1.0
     crop: Annotated[Floats | None, HIDDEN] = None
     led_to: int | None = None
+    made_s: Annotated[float | None, HIDDEN] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class RoundRow(JsonValue):
         hits: `[image_id, score, tile number]` of each hit, best first.
         record: What the strategy says of itself (what the gate chose, notes).
         problems: What of it cannot be read, in words; that part of it is empty.
+        made_s: When it was made; None where nobody kept it.
     """
 
     number: int
@@ -59,6 +62,7 @@ class RoundRow(JsonValue):
     hits: Annotated[tuple[tuple[int, float, int], ...], HIDDEN]
     record: Annotated[dict[str, Any], HIDDEN]
     problems: Annotated[tuple[str, ...], HIDDEN] = ()
+    made_s: Annotated[float | None, HIDDEN] = None
 
     @property
     def n_hits(self) -> Annotated[int, SHOWN]:

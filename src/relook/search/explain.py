@@ -21,6 +21,7 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
+from relook.search.next_page import only_unseen
 from relook.search.regions import crop_image
 from relook.search.session import Session
 from relook.search.vectorise import part_vectors, part_weights
@@ -107,8 +108,8 @@ def changes(
     strategy = before.strategy if known else "none"  # unknown: made by another version
     scorer = session.fitted(strategy, at=before.number).scorer
     made = session.fitted(now.strategy, at=now.number) if now.strategy in STRATEGIES else None
-    only = session.only_unseen(
-        before.number, session.judgements,
+    only = only_unseen(
+        session, before.number, session.judgements,
         keep_shown=keep_shown, keep_judged=keep_judged, fitted=made,
     )  # fmt: skip
     ranking = session.engine.rank_with(scorer, _DEPTH, only)

@@ -31,6 +31,7 @@ from relook.search.judging import (
     checked_words,
     prepare,
 )
+from relook.search.next_page import Step, next_page
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
 from relook.search.undoing import redo, undo
@@ -40,6 +41,8 @@ _MAX_NAME = 10_000
 
 class Session(SessionView):
     """An open session of a library, to judge in, look again and go back."""
+
+    _table: SessionTable
 
     def judge(
         self,
@@ -131,7 +134,8 @@ class Session(SessionView):
             )
         # One may have left the library since: `no_image` then, and nothing is written.
         self.engine.files.catalog.images({one.image_id for one in prepared.judgements})
-        judgements = self._placed(prepared)
+        now_s = time.time()
+        judgements = [replace(judgement, made_s=now_s) for judgement in self._placed(prepared)]
         ids = self._table.put(self.session_id, judgements)
         return [
             replace(judgement, judgement_id=i) for judgement, i in zip(judgements, ids, strict=True)
@@ -282,8 +286,7 @@ class Session(SessionView):
             irrelevant_words: The same for what does not fit.
 
         Raises:
-            InputError: `bad_words` for words that are too long.
-            NotFoundError: `unknown_strategy`.
+            InputError: `bad_words` for words that are too long; NotFoundError: `unknown_strategy`.
             LibraryBusyError: `session_busy`, as for `judge_all`.
         """
         began = time.perf_counter()
@@ -296,20 +299,18 @@ class Session(SessionView):
         typed = TypedWords(
             checked_words(relevant_words), checked_words(irrelevant_words), now.number
         )
-        fitted = self._fit(strategy, judged, [*self._typed_at(now.number), typed])
-        size = limit or max(len(self._first.hits), 1)
-        only = self.only_unseen(
-            now.number, judged, keep_shown=keep_shown, keep_judged=keep_judged, fitted=fitted
-        )
-        ranking = self.engine.rank_with(fitted.scorer, size, only)
+        step = Step(
+            now.number, strategy, judged, [*self.typed_at(now.number), typed],
+            limit or max(len(self._first.hits), 1), keep_shown, keep_judged,
+        )  # fmt: skip
+        fitted, ranking = next_page(self, step)
         number = max(row.number for row in self.rounds) + 1
-        record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer)}
+        record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer), **step.asked}
         words = zip(WORD_KEYS, (typed.relevant, typed.irrelevant), strict=True)
         record |= {key: text for key, text in words if text}
         row = RoundRow(number, now.number, fitted.strategy, ranking.rows, record)
-        row = self._add(row, judging)
-        took_ms = (time.perf_counter() - began) * 1e3
-        return replace(self._page(row), took_ms=took_ms)
+        page = self._page(self._add(row, judging))
+        return replace(page, took_ms=(time.perf_counter() - began) * 1e3)
 
     def _add(self, row: RoundRow, judging: Prepared) -> RoundRow:
         """Writes a round and what is judged in the same step; the session is not read again."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, cast
 
 from relook.core.converter import JsonValue, from_json
 from relook.core.errors import InputError, RelookError, TooLargeError
-from relook.core.json_form import HEX, Longest, OneOf
+from relook.core.json_form import HEX, Between, Longest, OneOf
 from relook.core.settings import SessionLimits
 from relook.core.types import Box, Query
 from relook.feedback.strategies import STRATEGIES
@@ -33,6 +33,7 @@ from relook.library.session_values import Judgement, RoundRow
 FORMAT = "relook-session-1"
 _MAX_HITS, _MAX_IMAGES = 10_000, 100_000
 
+Seconds = Annotated[float, Between(0, 1e12)]
 Digest = Annotated[bytes, HEX, Longest(128)]
 StrategyName = Annotated[str, OneOf(tuple(dict.fromkeys(("none", *STRATEGIES))))]
 
@@ -52,19 +53,20 @@ class PictureEntry:
 
 @dataclass(frozen=True, slots=True)
 class RoundEntry:
-    """A round, as `RoundRow` has it."""
+    """A round, as `RoundRow` has it; `made_s` in seconds since 1970, where it was kept."""
 
     number: RoundNumber
     parent: RoundNumber | None
     strategy: StrategyName
     hits: Annotated[tuple[HitRow, ...], Longest(_MAX_HITS)]
     record: RecordShape
+    made_s: Seconds | None = None
 
     @classmethod
     def of(cls, row: RoundRow) -> Self:
         """A round to be written; its record has the keys that it has in the catalog, no others."""
         record = cast(RecordShape, row.record)
-        return cls(row.number, row.parent, row.strategy, row.hits, record)
+        return cls(row.number, row.parent, row.strategy, row.hits, record, row.made_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class JudgementEntry:
     weight: Weight
     led_to: RoundNumber | None
     judgement_id: ImageId | None = None
+    made_s: Seconds | None = None
 
     @classmethod
     def of(cls, judgement: Judgement) -> Self:

@@ -5,10 +5,9 @@ its `problems` say what cannot.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from relook.core.converter import from_json
 from relook.core.errors import ImageError, InputError, NotFoundError
@@ -17,13 +16,12 @@ from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import OnlyShape
-from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.filtering import Filter
-from relook.search.fit import LookedFor, fit_scale, fits_of
+from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
@@ -31,6 +29,24 @@ from relook.search.vectorise import part_vectors, query_vector
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
 """Keys of a round's record under which it keeps the words that were typed for it."""
+
+
+class KeptSessions(Protocol):
+    """What is read of the table of sessions to look at one (`SessionTable`)."""
+
+    def version(self) -> tuple[int, int]: ...
+
+    def read(self, session_id: str) -> SessionRows: ...
+
+    def together(self) -> AbstractContextManager[Any]: ...
+
+    def change(
+        self,
+        session_id: str,
+        judgement_id: int,
+        values: Mapping[str, object],
+        expected: Mapping[str, object] | None = None,
+    ) -> bool: ...
 
 
 class SessionView:
@@ -50,7 +66,7 @@ class SessionView:
     def __init__(
         self,
         engine: Engine,
-        table: SessionTable,
+        table: KeptSessions,
         session_id: str,
         caption: Captioning | None = None,
         feedback: FeedbackSettings | None = None,
@@ -138,20 +154,21 @@ class SessionView:
             for judgement in self._judgements_at(number, by_round=self._is_chained(strategy))
             if judgement.judgement_id != without
         ]
-        return self._fit(strategy, judgements, self._typed_at(number))
+        return self.fit(strategy, judgements, self.typed_at(number))
 
     @property
     def typed(self) -> list[TypedWords]:
         """Words that were typed on the way to the current round, oldest first."""
-        return self._typed_at(self.row.current_round)
+        return self.typed_at(self.row.current_round)
 
-    def _typed_at(self, number: int) -> list[TypedWords]:
+    def typed_at(self, number: int) -> list[TypedWords]:
         """Words that were typed on the way to a round."""
         return [typed_words(row) for row in path_to(self.rounds, number)]
 
-    def _fit(
+    def fit(
         self, strategy: str | None, judgements: Sequence[Judgement], typed: Sequence[TypedWords]
     ) -> Fitted:
+        """A strategy fitted on the first query, these judgements and these words."""
         first = [image_id for image_id, _, _ in self._first.hits]
         judgements = self._with_crops(judgements)
         evidence, notes = gather(
@@ -239,58 +256,6 @@ class SessionView:
         pages = path_to(self.rounds, self.row.current_round)[:-1]
         seen = Seen.of(self.judgements, pages, passed_over)
         return estimate(self.engine, self.vector, self.only, seen, limit)
-
-    def only_unseen(
-        self,
-        number: int,
-        judgements: Sequence[Judgement],
-        *,
-        keep_shown: bool | None,
-        keep_judged: bool | None,
-        fitted: Fitted | None = None,
-    ) -> Filter:
-        """Which images the next page of a round may show.
-
-        Args:
-            number: The round.
-            judgements: What counts for that page.
-            keep_shown: Whether images that earlier pages showed may appear again.
-            keep_judged: Whether judged images may. Both are as configured when None.
-            fitted: What the page is ranked by; images that fit it stay where neither a call nor
-                the configuration says whether shown ones may appear again.
-        """
-        stay = set()
-        if keep_shown is None and not self.feedback.keep_shown and fitted is not None:
-            stay = self._staying(number, judgements, fitted)
-        keep_shown = self.feedback.keep_shown if keep_shown is None else keep_shown
-        keep_judged = self.feedback.keep_judged if keep_judged is None else keep_judged
-        path = [] if keep_shown else path_to(self.rounds, number)
-        shown = {image_id for row in path for image_id, _, _ in row.hits}
-        judged = {judgement.image_id for judgement in judgements}
-        shown -= stay
-        left_out = shown - judged if keep_judged else shown | judged
-        return replace(self.only, without=frozenset(left_out))
-
-    def _staying(self, number: int, judgements: Sequence[Judgement], fitted: Fitted) -> set[int]:
-        """Images that were shown on the way to a round, that nobody judged, and that fit.
-
-        None before there is anything to learn from: looking further down the same ranking shows
-        nothing twice.
-        """
-        files, encoder, evidence = self.engine.files, self.engine.encoder, fitted.evidence
-        scale, has_learnt = fit_scale(files, encoder), bool(evidence.items or evidence.words)
-        if not (self.feedback.keep_fitting and has_learnt and scale.is_known):
-            return set()
-        shown = {i for row in path_to(self.rounds, number) for i, _, _ in row.hits}
-        ids = sorted(shown - {judgement.image_id for judgement in judgements})
-        relevant = (item.tiles for item in evidence.relevant)
-        learnt = LookedFor.learnt(fitted.scorer.vector, relevant, encoder.tile_weight)
-        words, by_marks = (
-            None if wanted is None else np.array(fits_of(wanted, ids, files, encoder), np.float32)
-            for wanted in (self.wanted, learnt)
-        )
-        fits = scale.stays(words, by_marks)
-        return set() if fits is None else set(np.array(ids, np.int64)[fits].tolist())
 
     def _placed(self, prepared: Prepared) -> list[Judgement]:
         """Prepared judgements with the ids of those that wait at their places; 0 for none."""

@@ -7,7 +7,7 @@ another library and under other paths.
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from relook.core.settings import SessionLimits
 from relook.core.types import Query
 from relook.library.session_rows import record_values
 from relook.library.session_table import SessionTable
-from relook.library.session_values import Judgement, RoundRow
+from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import buried_with, kept_contents, pairs
 from relook.search.engine import Engine
 from relook.search.regions import check_current, crop_vectors
@@ -69,12 +69,20 @@ def import_session(
     engine: Engine, table: SessionTable, file: Path, limits: SessionLimits
 ) -> tuple[str, tuple[str, ...]]:
     """Adds an exported session to a library; as `add_session` for a file."""
+    return add_session(engine, table, read_bytes(file, limits), limits, source=str(file))
+
+
+def read_bytes(file: Path, limits: SessionLimits) -> bytes:
+    """What a session file holds, as far as it may.
+
+    Raises:
+        InputError: `bad_session_file` when it cannot be read.
+    """
     try:
         with file.open("rb") as stream:
-            data = stream.read(limits.max_file_bytes + 1)
+            return stream.read(limits.max_file_bytes + 1)
     except OSError as error:
         raise bad_file(str(file), error) from error
-    return add_session(engine, table, data, limits, source=str(file))
 
 
 def add_session(
@@ -97,8 +105,46 @@ def add_session(
         check: Raises when the session's query is not welcome.
 
     Returns:
-        The new session's id, and notes about pictures that this library does not have, and about
-        boxes on pictures that cannot be read now.
+        The new session's id, and notes, as `placed` gives them.
+
+    Raises:
+        InputError, TooLargeError: as `placed`.
+    """
+    session = placed(engine, data, limits, source=source, check=check)
+    rows, session_id = session.rows, uuid.uuid4().hex[:12]
+    with table.together():
+        check_current(engine.files)
+        table.create(session_id, rows.row.name, rows.row.query)
+        for row in rows.rounds:
+            table.add_round(session_id, row)
+        table.put(session_id, [replace(judgement, judgement_id=0) for judgement in rows.judgements])
+        table.go(session_id, rows.row.current_round)
+    return session_id, session.notes
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An exported session with the images of a library, written nowhere.
+
+    Args:
+        rows: The session.
+        notes: About pictures that the library does not have, and about boxes on pictures that
+            cannot be read now.
+    """
+
+    rows: SessionRows
+    notes: tuple[str, ...]
+
+
+def placed(
+    engine: Engine,
+    data: bytes,
+    limits: SessionLimits,
+    *,
+    source: str = "it",
+    check: Callable[[Query], object] | None = None,
+) -> Placed:
+    """An exported session with a library's images; arguments as for `add_session`.
 
     Raises:
         InputError: `bad_session_file` naming the place in the file that is wrong,
@@ -125,15 +171,10 @@ def add_session(
         for row, raw in zip(file.rounds, values["rounds"], strict=True)
     ]
     judgements = _judgements(file.judgements, ids, here, engine)
-    session_id = uuid.uuid4().hex[:12]
-    with table.together():
-        check_current(engine.files)
-        table.create(session_id, file.name, query.as_dict())
-        for row in rounds:
-            table.add_round(session_id, row)
-        table.put(session_id, judgements)
-        table.go(session_id, file.current_round)
-    return session_id, _notes(file, ids, here, judgements)
+    began_s = next((row.made_s for row in rounds if row.made_s is not None), 0.0)
+    line = SessionRow("", file.name, query.as_dict(), file.current_round, began_s)
+    rows = SessionRows(line, tuple(rounds), tuple(judgements))
+    return Placed(rows, _notes(file, ids, here, judgements))
 
 
 def _query(query: Query, ids: Mapping[int, int]) -> Query:
@@ -191,7 +232,9 @@ def _round_row(
             ours = ids[image_id]
             hits.setdefault(ours, (ours, score, tile if tile < n_tiles.get(ours, 0) else 0))
     kept = record_values(row.record, record)
-    return RoundRow(row.number, row.parent, row.strategy, tuple(hits.values()), kept)
+    return RoundRow(
+        row.number, row.parent, row.strategy, tuple(hits.values()), kept, made_s=row.made_s
+    )
 
 
 def _judgements(
@@ -213,10 +256,11 @@ def _judgements(
     crops = crop_vectors(engine, places, unreadable=lambda error: None)
     return [
         Judgement(
-            0, entry.round, image_id, entry.relevant, entry.box, entry.caption, entry.caption_by,
-            entry.weight, crops.get((image_id, entry.box)) if entry.box else None, entry.led_to,
+            number, entry.round, image_id, entry.relevant, entry.box, entry.caption,
+            entry.caption_by, entry.weight,
+            crops.get((image_id, entry.box)) if entry.box else None, entry.led_to, entry.made_s,
         )
-        for entry, image_id in kept
+        for number, (entry, image_id) in enumerate(kept, start=1)
     ]  # fmt: skip
 
 
