@@ -19,6 +19,7 @@ from relook.core.vectors import Floats
 from relook.encoders.known_models import languages_of
 from relook.library.backup import backup_age_s
 from relook.library.compaction import CompactReport, compact
+from relook.library.fact_columns import facts_of
 from relook.library.files import LibraryFiles
 from relook.library.image_table import UNENCODED
 from relook.library.left_out import OtherFiles, others_of
@@ -183,7 +184,11 @@ def library_fields(files: LibraryFiles) -> list[dict[str, Any]]:
         "SELECT each.key, count(*) AS n, min(each.value) FROM images, json_each(images.metadata)"
         " AS each GROUP BY each.key ORDER BY n DESC, each.key"
     )
-    return [{"key": key, "n": n, "example": example} for key, n, example in rows]
+    own = [("folder", "*/holiday"), ("orientation", "portrait")] if facts_of(files) else []
+    return [
+        *({"key": key, "n": n, "example": example} for key, n, example in rows),
+        *({"key": key, "n": files.catalog.count("images"), "example": text} for key, text in own),
+    ]
 
 
 def compact_library(

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
 _LOG = logging.getLogger(__name__)
-_MOST_XMP = 32 * 1024  # of bytes; what is longer holds the history of an editor
+_MOST_XMP = 256 * 1024  # of bytes; Lightroom keeps the history of an edit there, too
 _MOST_TEXT = 4096
 
 

@@ -8,15 +8,16 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from relook.core.cancellation import check_cancelled
-from relook.core.errors import NotFoundError
+from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Ints
+from relook.library.fact_table import FACTS, has_facts, make_facts
 from relook.library.image_table import (
     COLUMNS,
     IMAGES,
@@ -53,7 +54,7 @@ CREATE TABLE IF NOT EXISTS sums (
     first_row INTEGER PRIMARY KEY, n_rows INTEGER NOT NULL, crc32 INTEGER NOT NULL
 );
 """
-TABLES = IMAGES + _SCHEMA + DROPPED + WHEREABOUTS + TOMBSTONES + HOME + OTHER_FILES
+TABLES = IMAGES + _SCHEMA + FACTS + DROPPED + WHEREABOUTS + TOMBSTONES + HOME + OTHER_FILES
 """Every table but those of sessions, as SQL."""
 
 
@@ -79,10 +80,17 @@ class Catalog:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.executescript(TABLES)
+                self._migrate()
             self._db.execute("SELECT count(*) FROM roots").fetchone()
         except DAMAGE as error:
             self._db.close()
             raise database_error(path, error) from error
+
+    def _migrate(self) -> None:
+        """Brings what an older version wrote up to date; later, while another process writes."""
+        if not has_facts(self.counter):
+            with suppress(LibraryBusyError), self.transaction() as db:
+                make_facts(db)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -16,6 +16,7 @@ from relook.core.types import Box
 from relook.library.backup import backup_age_s, backup_fault
 from relook.library.catalog import TABLES, Catalog
 from relook.library.concept_table import CONCEPTS
+from relook.library.fact_table import make_facts
 from relook.library.findings import CheckReport
 from relook.library.image_table import UNENCODED
 from relook.library.restore import restored_from
@@ -147,6 +148,8 @@ def mend_rows(db: sqlite3.Connection) -> list[str]:
         if n_rows := db.execute(f"{verb} WHERE {condition}").rowcount:
             did = "emptied" if empty else "took out"
             done.append(f"{did} {n_rows:,} rows of {table} whose {column} was damaged")
+    if done and ask("SELECT 1 FROM sqlite_master WHERE name = 'facts'"):
+        make_facts(db)  # derived: made again, whatever was damaged
     return done
 
 

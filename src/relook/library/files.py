@@ -23,6 +23,7 @@ from relook.library.backup import Backup
 from relook.library.catalog import Catalog
 from relook.library.collection import LibraryVectors, WriterVectors, open_collection
 from relook.library.create import begin_library, make_folder
+from relook.library.fact_columns import FACTS_FILE, FactColumns
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest, check_encoder
 from relook.library.records import ImageRecord
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
-_OURS = (_CATALOG, _VECTORS, ROWS_FILE, "manifest.json", "writer.", "upgrade", "backup.")
+_OURS = (
+    _CATALOG, _VECTORS, ROWS_FILE, FACTS_FILE, "manifest.json", "writer.", "upgrade", "backup.",
+)  # fmt: skip
 
 
 class LibraryFiles:
@@ -53,6 +56,7 @@ class LibraryFiles:
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.catalog = folder, catalog
         self.limits = ImageLimits()  # for decoding one of its pictures again
+        self.fact_columns: FactColumns | None = None
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()

@@ -121,7 +121,7 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
         name, operator = key_of(key)
         if not name.strip("<>=!") or '"' in name or "\0" in name or printable(name) != name:
             raise InputError("bad_filter", f"{key!r} is not a metadata key")
-        _check_pattern(value)
+        check_pattern(value)
         if key == NEAR:
             clauses.append(_is_near(value, values))
             continue
@@ -134,7 +134,7 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
         else:
             clauses.append(_fits(field, value, values))
     if path is not None:
-        _check_pattern(path)
+        check_pattern(path)
         clauses.append(_fits("path", path if "*" in path else f"*{path}*", values))
     return f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id", values
 
@@ -181,19 +181,27 @@ def _is_near(value: str, values: list[object]) -> str:
     Raises:
         InputError: `bad_filter` for a value that is none.
     """
+    values += place_of_filter(value)
+    at = len(values)
+    latitude, longitude = (
+        f"json_extract(metadata, '$.{key}')" for key in ("latitude", "longitude")
+    )
+    return f"km_between({latitude}, {longitude}, ?{at - 2}, ?{at - 1}) <= ?{at}"
+
+
+def place_of_filter(value: str) -> tuple[float, float, float]:
+    """Latitude and longitude in degrees, and a distance in km, of "48.85,2.35,5km".
+
+    Raises:
+        InputError: `bad_filter` for a value that is none.
+    """
     match = _PLACE.fullmatch(value)
     north, east = (float(match[1]), float(match[2])) if match else (math.inf, math.inf)
     if match is None or abs(north) > 90 or abs(east) > 180:
         raise InputError(
             "bad_filter", f"{value!r} is not a place", 'as in "48.85,2.35,5km": degrees, distance'
         )
-    km = float(match[3]) * (1.0 if match[4].lower() == "km" else 0.001)
-    values += [north, east, km]
-    at = len(values)
-    latitude, longitude = (
-        f"json_extract(metadata, '$.{key}')" for key in ("latitude", "longitude")
-    )
-    return f"km_between({latitude}, {longitude}, ?{at - 2}, ?{at - 1}) <= ?{at}"
+    return north, east, float(match[3]) * (1.0 if match[4].lower() == "km" else 0.001)
 
 
 def _km_between(north: object, east: object, to_north: float, to_east: float) -> float | None:
@@ -217,7 +225,7 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _check_pattern(pattern: str) -> None:
+def check_pattern(pattern: str) -> None:
     """Refuses a NUL: SQLite ignores whatever stands behind it."""
     if "\0" in pattern:
         raise InputError("bad_filter", f"{pattern!r} has a NUL in it", "no name or path has one")

@@ -10,6 +10,8 @@ Specification Part 1 (2012) and Part 2, 2 (Dublin Core, XMP, Photoshop) and 3 (E
 Lightroom's lists of tags; files of Google Takeout, 2018 to 2025.
 """
 
+import bisect
+import itertools
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -56,7 +58,8 @@ def read_xmp(packet: bytes) -> dict[str, list[str]]:
         _LOG.info("damaged XMP is left out: %s", error)
         return {}
     properties: dict[str, list[str]] = {}
-    for about in root.iter(f"{_RDF}Description"):
+    rdf = root if root.tag == f"{_RDF}RDF" else root.find(f".//{_RDF}RDF")
+    for about in () if rdf is None else rdf.findall(f"{_RDF}Description"):
         for name, text in about.attrib.items():
             _put(properties, name, [text])
         for child in about:
@@ -81,6 +84,7 @@ def _values(element: ElementTree.Element) -> list[str]:
     return [item.text or "" for item in items]
 
 
+_MOST_JOINED = 8192  # letters of all keywords together; nobody types more
 _XP_TITLE, _XP_COMMENT, _XP_AUTHOR, _XP_KEYWORDS, _RATING = 40091, 40092, 40093, 40094, 18246
 _TITLE, _CAPTION, _KEYWORDS, _ARTIST, _COPYRIGHT = (2, 5), (2, 120), (2, 25), (2, 80), (2, 116)
 # Where the time stands, best first: its name, and the tags of the time and of its zone.
@@ -261,6 +265,8 @@ def _texts_of(**texts: str) -> dict[str, Any]:
 
 def _joined(key: str, texts: Iterable[str]) -> dict[str, Any]:
     several = list(dict.fromkeys(filter(None, (text.strip() for text in texts))))
+    n_letters = list(itertools.accumulate(len(text) + 2 for text in several))
+    several = several[: bisect.bisect_right(n_letters, _MOST_JOINED)]
     return {key: ", ".join(several)} if several else {}
 
 

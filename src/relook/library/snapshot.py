@@ -93,17 +93,23 @@ class Moment:
                 assert self.snapshot.away is not None
                 places = self.places(self.snapshot.away)
                 images[places[places >= 0]] = False
-            rows = self.alive() if images.all() else self.rows_of(self.rows[images])
+            rows = self.alive() if images.all() else self.rows_of_images(images)
             self._present = rows, images
         return self._present
 
     def rows_of(self, table: Ints) -> Mask:
         """[n_rows] bool: the rows that some lines of the row table name."""
-        n = len(self.vectors)
-        edges = np.zeros(n + 1, np.int8)  # no row has two images: all values are 1, 0 or -1
-        edges[table[:, 0]] += 1
-        edges[table[:, 0] + table[:, 1]] -= 1
-        return np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
+        edges = np.zeros(len(self.vectors) + 1, np.bool_)
+        edges[table[:, 0]] ^= True
+        edges[table[:, 0] + table[:, 1]] ^= True  # where the next image begins it goes on
+        inside: Mask = np.logical_xor.accumulate(edges[:-1])
+        return inside
+
+    def rows_of_images(self, images: Mask) -> Mask:
+        """[n_rows] bool: the rows of some images, [n images by first row] bool."""
+        if self.n_alive == len(self.vectors):  # one after the other, without a gap
+            return np.repeat(images, self.rows[:, 1])
+        return self.rows_of(self.rows[images])
 
     def places(self, image_ids: Ints) -> Ints:
         """[k] positions in the row table of images, -1 for those that are not in it."""

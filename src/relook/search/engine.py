@@ -180,7 +180,7 @@ class Engine:
         only = only or Filter()
         shown = [records[first] for first, *_ in groups[:limit]]
         reason = file_date_note(shown, only.where)
-        reason = reason if hits else why_empty(self.files.catalog, only.where, only.path)
+        reason = reason if hits else why_empty(self.files, only.where, only.path)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
         page = self.fitted(Page(query, hits, notes), wanted)
         return _fitting_enough(page, only.min_fit) if only.min_fit else page

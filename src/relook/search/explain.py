@@ -21,6 +21,7 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
+from relook.search.filtering import fitting_images
 from relook.search.next_page import only_unseen
 from relook.search.regions import crop_image
 from relook.search.session import Session
@@ -202,8 +203,7 @@ def influence(
     without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
-        matching = engine.files.catalog.matching(dict(session.only.where), session.only.path)
-        chosen = np.isin(ids, matching)
+        chosen = fitting_images(engine.files, session.only.where, session.only.path)
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
     if scorer.vector is None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from relook.core.errors import InputError
+from relook.library.fact_columns import facts_of
 from relook.library.files import LibraryFiles
 from relook.library.image_table import NEAR, key_of
 from relook.stores.base import Mask
 
 if TYPE_CHECKING:
-    from relook.library.catalog import Catalog
     from relook.library.records import ImageRecord
 
 _ALLOWED = "allowed rows"
@@ -122,39 +122,68 @@ def _matching(
     key = (tuple(sorted(where.items())), path, away)
     entry = known.get(key)
     if entry is None:
-        places = files.now.places(files.catalog.matching(dict(where), path))
-        images = np.zeros(len(files.row_table), np.bool_)
-        images[places[places >= 0]] = True
+        images = fitting_images(files, where, path)
         if not away:
             images &= files.now.present()[1]
-        entry = files.rows_of(files.row_table[images]), images
+        entry = files.now.rows_of_images(images), images
         for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
             known.pop(old, None)  # another thread may have been faster
         known[key] = entry
     return entry
 
 
-_OWN = ("title", "caption", "format", "taken_at")
+def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> Mask:
+    """[n images by row] which a filter lets through.
+
+    What has a column with a type is compared in memory; the catalog is asked for the rest.
+
+    Args:
+        files: The open library.
+        where: Metadata key -> pattern (see `Catalog.matching`).
+        path: Pattern of the path.
+
+    Raises:
+        InputError: `bad_filter`.
+    """
+    images = np.ones(len(files.row_table), np.bool_)
+    facts, rest = facts_of(files), dict(where)
+    if facts is not None:
+        for key, value in where.items():
+            mask = facts.fitting(key, value)
+            if mask is not None:
+                images &= mask
+                del rest[key]
+    if rest or path is not None:
+        places = files.now.places(files.catalog.matching(rest, path))
+        others = np.zeros(len(images), np.bool_)
+        others[places[places >= 0]] = True
+        images &= others
+    return images
+
+
+OWN_FIELDS = ("title", "caption", "format", "taken_at", "folder", "orientation")
+"""What `where` may name of every image, whatever its metadata."""
 _FIELDS = "relook info --fields lists what there is"
 
 
-def why_empty(catalog: Catalog, where: Mapping[str, str], path: str | None) -> str:
+def why_empty(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> str:
     """Why nothing was found; empty where the filter is not the reason.
 
     Args:
-        catalog: Of the library that was searched.
+        files: The library that was searched.
         where: The filter, see `Catalog.matching`.
         path: Its pattern of paths.
     """
+    catalog = files.catalog
     if not catalog.count("images"):
         return "the library has no pictures yet: relook index FOLDER"
-    if len(catalog.matching(dict(where), path)):
+    if fitting_images(files, where, path).any():
         return ""  # what fits was shown before, or is away
     for key in where:
         names = ("latitude", "longitude") if key == NEAR else (key_of(key)[0],)
         for name in names:
             sql = "SELECT 1 FROM images WHERE json_extract(metadata, ?) IS NOT NULL LIMIT 1"
-            if name not in _OWN and not catalog.ask(sql, (f'$."{name}"',)):
+            if name not in OWN_FIELDS and not catalog.ask(sql, (f'$."{name}"',)):
                 what = "a place" if key == NEAR else f"the field {name!r}"
                 return f"no picture has {what}; {_FIELDS}"
     parts = [{key: where[key]} for key in where]
@@ -162,7 +191,7 @@ def why_empty(catalog: Catalog, where: Mapping[str, str], path: str | None) -> s
         [({}, path)] if path else []
     )
     for part, pattern in alone:
-        if not len(catalog.matching(part, pattern)):
+        if not fitting_images(files, part, pattern).any():
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
             return f"no picture fits {text}"
     return "no picture fits all filters together"

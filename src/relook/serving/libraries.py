@@ -26,7 +26,7 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.session_table import SessionTable
 from relook.search.engine import EncoderOf, Engine
-from relook.search.filtering import Filter
+from relook.search.filtering import OWN_FIELDS, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
 from relook.serving.pictures import QueryPictures
@@ -170,7 +170,7 @@ class ServedLibrary:
     def fields(self) -> list[str]:
         """Names that a filter may use; those of the metadata as some images have them."""
         keys = self.files.catalog.metadata_keys(_N_SAMPLED, _N_KEYS)
-        return ["title", "caption", "format", *(key for key in keys if '"' not in key)]
+        return [*OWN_FIELDS, *(key for key in keys if '"' not in key and key not in OWN_FIELDS)]
 
     def warm_up(self) -> None:
         """Loads what the first search and the first box need.
