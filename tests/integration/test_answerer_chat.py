@@ -128,7 +128,7 @@ def test_failures_are_tried_again_with_longer_pauses_and_no_end_is_told() -> Non
         (raw(b"<html>hello</html>"), "model_bad_answer"),
         (raw(b"data: {nope\n\n", "text/event-stream"), "model_bad_answer"),
         (raw(b'data: {"error": {"message": "it crashed"}}\n\n', "text/event-stream"),
-         "model_bad_answer"),
+         "model_failed"),
     ],
 )  # fmt: skip
 def test_what_waiting_does_not_help_is_asked_once(behaviour: Behaviour, code: str) -> None:

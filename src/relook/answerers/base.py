@@ -21,7 +21,8 @@ from relook.core.json_form import HIDDEN, SHOWN, Key
 from relook.providers.match import Match
 
 Tell = Callable[[str, str], None]
-"""Called while a reply is made: ("text", the next piece) or ("note", what is happening)."""
+"""Called while a reply is made: ("text", the next piece), ("thinking", the next piece of what the
+model thinks before it answers), or ("note", what is happening)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class Finish(enum.StrEnum):
     """The model or its service declined to answer."""
     CUT_OFF = "cut_off"
     """The connection or the time ended before the reply did."""
+    EMPTY = "empty"
+    """The model wrote no answer; the notes say why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class Reply:
         notes: Things the person should know ("the service was busy: waited 4 s").
         took_s: Wall time in seconds, with waits.
         first_s: Seconds until the first piece of text came, or None.
+        thinking: What the model thought on its way, where its service tells; no part of the text.
     """
 
     text: str
@@ -119,6 +123,7 @@ class Reply:
     notes: tuple[str, ...] = ()
     took_s: float = 0.0
     first_s: float | None = None
+    thinking: str = ""
 
 
 class Answerer(Protocol):

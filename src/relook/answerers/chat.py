@@ -12,6 +12,8 @@ from __future__ import annotations
 import base64
 import ipaddress
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,15 +24,18 @@ import httpx2  # a stream that breaks raises its error, not openai's
 import openai
 
 from relook.answerers.base import Prompt, Reply, Shown, Tell
-from relook.answerers.chat_reply import (
-    Collected,
+from relook.answerers.chat_errors import (
+    ServiceFaultError,
     is_passing,
-    read_stream,
-    read_whole,
+    is_refusal,
+    said,
+    status_of,
     wanted_pause_s,
     what_failed,
 )
+from relook.answerers.chat_reply import Collected, read_reply
 from relook.core.errors import AnswerError, InputError
+from relook.core.proxies import proxies_understood
 from relook.core.retry import Deadline, Retries
 from relook.core.secret import Secret, find_secret
 from relook.core.settings import ModelSettings
@@ -40,6 +45,7 @@ _KEY_VARIABLES = ("OPENAI_API_KEY",)
 _CONNECT_S = 10.0
 _SAY_WAIT_S = 1.0
 Request = dict[str, Any]
+_FAILURES = (openai.OpenAIError, httpx2.HTTPError, ServiceFaultError, ValueError, OSError)
 
 
 class ChatAnswerer:
@@ -97,18 +103,18 @@ class ChatAnswerer:
         return cls(model, settings, key=key)
 
     def _made_client(self) -> openai.OpenAI:
-        address = self._settings.base_url or None
-        timeout = openai.Timeout(self._settings.timeout_s, connect=_CONNECT_S)
-        # The client does not start without a key; a service of one's own ignores this word.
-        key = self._key.reveal() if self._key else "none"
-        made = openai.OpenAI(api_key=key, max_retries=0, timeout=timeout, base_url=address)
-        if not _is_here(urlsplit(str(made.base_url)).hostname or ""):
-            return made
-        made.close()
+        address = self._settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
         # What stays on this machine goes through no proxy of the environment.
-        direct = openai.DefaultHttpxClient(trust_env=False)
+        is_here = _is_here(urlsplit(address or "").hostname or "")
+        with proxies_understood():
+            http = openai.DefaultHttpxClient(trust_env=not is_here)
         return openai.OpenAI(
-            api_key=key, max_retries=0, timeout=timeout, base_url=address, http_client=direct
+            # The client does not start without a key; a service of one's own ignores this word.
+            api_key=self._key.reveal() if self._key else "none",
+            max_retries=0,
+            timeout=openai.Timeout(self._settings.timeout_s, connect=_CONNECT_S),
+            base_url=address,
+            http_client=http,
         )
 
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
@@ -122,9 +128,12 @@ class ChatAnswerer:
             try:
                 self._ask(request, collected, deadline)
                 break
-            except (openai.OpenAIError, httpx2.HTTPError, ValueError, OSError) as error:
-                if collected.text:  # an answer has begun; asking again would double it
+            except _FAILURES as error:
+                if collected.has_begun:  # asking again would double it
                     collected.cut(self._reason(error))
+                    break
+                if is_refusal(error):
+                    collected.add_refusal(self._scrub(said(error)))
                     break
                 if accepted := _without_unknown_key(request, error):
                     request, left_out = accepted
@@ -153,12 +162,9 @@ class ChatAnswerer:
 
     def _ask(self, request: Request, collected: Collected, deadline: Deadline) -> None:
         timeout = openai.Timeout(deadline.left_s, connect=min(_CONNECT_S, deadline.left_s))
-        answer: Any = self._client.chat.completions.create(**request, timeout=timeout)
-        if not request.get("stream"):
-            read_whole(answer, collected)
-            return
-        with answer as stream:
-            read_stream(_in_time(stream, deadline), collected)
+        asking = self._client.chat.completions.with_streaming_response
+        with asking.create(**request, timeout=timeout) as response:
+            read_reply(_in_time(response.iter_lines(), deadline), collected)
 
     def _wait(
         self, error: Exception, retries: Retries, notes: list[str], tell: Tell | None
@@ -176,8 +182,8 @@ class ChatAnswerer:
         retries.wait(pause)
 
     def _reason(self, error: Exception) -> str:
-        status = getattr(error, "status_code", None)
-        return f"status {status}" if status else self._scrub(str(error) or type(error).__name__)
+        status = status_of(error)
+        return f"status {status}" if status else self._scrub(said(error))
 
     def _scrub(self, text: str) -> str:
         return self._key.scrub(text) if self._key else text
@@ -200,24 +206,46 @@ def _part(part: str | Shown) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{data}"}}
 
 
-def _in_time(stream: Iterator[Any], deadline: Deadline) -> Iterator[Any]:
-    """The pieces, as long as there is time: a service may send them slowly for ever."""
-    for piece in stream:
+def _in_time(lines: Iterator[str], deadline: Deadline) -> Iterator[str]:
+    """The lines, as long as there is time: a service may send them slowly for ever."""
+    for line in lines:
         if deadline.is_over:
             raise TimeoutError("the time for a reply is over")
-        yield piece
+        yield line
 
 
 def _without_unknown_key(request: Request, error: Exception) -> tuple[Request, str] | None:
     """The request as this service takes it, when it was rejected for one of its keys."""
-    if not isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
+    if status_of(error) not in (400, 404, 415, 422, 500, 501):
         return None
-    message = str(error)
+    message = said(error).lower()
     if "stream_options" in request and "stream_options" in message:
-        return {k: v for k, v in request.items() if k != "stream_options"}, "stream_options"
+        return _less(request, "stream_options"), "stream_options"
     if "max_tokens" in request and "max_tokens" in message and "max_completion_tokens" in message:
-        rest = {k: v for k, v in request.items() if k != "max_tokens"}
+        rest = _less(request, "max_tokens")
         return {**rest, "max_completion_tokens": request["max_tokens"]}, "max_tokens"
     if "temperature" in request and "temperature" in message:
-        return {k: v for k, v in request.items() if k != "temperature"}, "temperature"
+        return _less(request, "temperature"), "temperature"
+    if "stream" in request and _NO_STREAM.search(message):
+        return _less(request, "stream", "stream_options"), "streaming"
+    return _without_system(request, message)
+
+
+def _without_system(request: Request, message: str) -> tuple[Request, str] | None:
+    rules, *turns = request["messages"]
+    if rules["role"] == "system" and _NO_SYSTEM.search(message):
+        content = [{"type": "text", "text": rules["content"]}, *turns[0]["content"]]
+        return {**request, "messages": [{**turns[0], "content": content}]}, "a system message"
     return None
+
+
+_NO_STREAM = re.compile(
+    r"stream\w*.{0,40}(?:not|n't|un)\s?(?:be )?support|stream.{0,20}must be false"
+)
+_NO_SYSTEM = re.compile(
+    r"system (?:role|message|prompt).{0,40}(?:not|n't|un)\s?support|roles must alternate"
+)
+
+
+def _less(request: Request, *keys: str) -> Request:
+    return {key: value for key, value in request.items() if key not in keys}

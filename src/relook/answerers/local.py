@@ -16,6 +16,7 @@ from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 from relook.answerers.base import Finish, Prompt, Reply, Shown, Tell, Usage
+from relook.answerers.thinking import TEXT, Parting, is_mark, parted
 from relook.core.retry import Deadline
 from relook.core.settings import ModelSettings
 from relook.encoders.checkpoint import find
@@ -62,16 +63,22 @@ class LocalAnswerer:
             streamer = _Streamer(processor.tokenizer, tell, deadline)
             n_read = int(inputs["input_ids"].shape[1])
             written = self._generate(model, inputs, streamer, deadline)[n_read:]  # [t]
-            text = processor.decode(written, skip_special_tokens=True).strip()
+            reply = parted(_without_marks(processor.decode(written), processor.tokenizer))
         finish = Finish.DONE
         if deadline.is_over:
             finish = Finish.CUT_OFF
         elif len(written) >= self._settings.max_tokens:
             finish = Finish.LENGTH
+        notes: tuple[str, ...] = ()
+        if not reply.text and finish in (Finish.DONE, Finish.LENGTH):
+            more = "; raise --max-tokens" if finish is Finish.LENGTH else ""
+            what = "it thought and wrote" if reply.thinking else "it wrote"
+            finish, notes = Finish.EMPTY, (f"the model gave no answer: {what} nothing else{more}",)
         usage = Usage(n_read, len(written))
         return Reply(
-            text, finish, self.model, usage, took_s=deadline.took_s, first_s=streamer.first_s
-        )
+            reply.text, finish, self.model, usage, took_s=deadline.took_s, first_s=streamer.first_s,
+            thinking=reply.thinking, notes=notes,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Frees the model; closing twice is fine."""
@@ -102,16 +109,27 @@ class _Streamer(TextStreamer):
     """Passes each finished word on."""
 
     def __init__(self, tokenizer: Any, tell: Tell | None, deadline: Deadline) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        super().__init__(tokenizer, skip_prompt=True)
+        self._tokenizer, self._parting = tokenizer, Parting()
         self._tell, self._deadline = tell, deadline
         self.first_s: float | None = None
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """See `TextStreamer`: `generate` calls this with the next piece."""
-        if text and self.first_s is None:
-            self.first_s = self._deadline.took_s
-        if text and self._tell:
-            self._tell("text", text)
+        pieces = self._parting.feed(_without_marks(text, self._tokenizer))
+        for kind, piece in [*pieces, *(self._parting.finish() if stream_end else [])]:
+            if kind == TEXT and self.first_s is None:
+                self.first_s = self._deadline.took_s
+            if self._tell:
+                self._tell(kind, piece)
+
+
+def _without_marks(text: str, tokenizer: Any) -> str:
+    """Without the tokenizer's special tokens, apart from those that part thoughts from text."""
+    for mark in tokenizer.all_special_tokens:
+        if not is_mark(mark):
+            text = text.replace(mark, "")
+    return text
 
 
 class _TimeIsUp(StoppingCriteria):

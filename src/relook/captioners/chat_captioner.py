@@ -119,6 +119,9 @@ class ChatCaptioner:
             raise AnswerError(
                 "no_caption", f"no caption: {self._answerer.host} declines", "write it yourself"
             )
+        if reply.finish is Finish.EMPTY:
+            hint = "write it yourself, or take a model that answers without thinking"
+            raise AnswerError("no_caption", f"no caption: {reply.notes[-1]}", hint)
         return clean(reply.text, self.prompt.max_words)
 
     def close(self) -> None:

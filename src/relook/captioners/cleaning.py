@@ -2,11 +2,10 @@
 
 import re
 
+from relook.answerers.thinking import parted
 from relook.core.english import SMALL_WORDS, is_foreign
 from relook.core.errors import AnswerError
 
-_SPECIAL = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|<pad>|<unk>|\[/?INST\]")
-_THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _ROLE = re.compile(
     r"(?:^|\s|#)assistant\s*(?::|\n)|(?:^|\n)\s*(?:model|user|human|system)\s*(?::|\n)",
     re.IGNORECASE,
@@ -51,7 +50,10 @@ def clean(reply: str, max_words: int) -> str:
         AnswerError: `no_caption` for nothing or a refusal, `other_language` for words that
             are not English.
     """
-    text = _last_turn(_SPECIAL.sub(" ", _THOUGHT.sub(" ", reply)))
+    parts = parted(reply)
+    if parts.thinking and not parts.text:
+        raise _failed("no_caption", "the model thought and wrote no words", parts.thinking)
+    text = _last_turn(parts.text)
     if _REFUSAL.search(text[:200]):
         raise _failed("no_caption", "the model declines", reply)
     text = _bare(_LABEL.sub("", _first_line(text)))

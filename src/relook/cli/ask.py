@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
     from relook.core.config_file import Config
     from relook.providers import Subject
-    from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
     from relook.serving.questions import Questions
 
@@ -98,6 +97,9 @@ ModelTimeoutOption = Annotated[
 StreamOption = Annotated[
     bool | None, typer.Option("--stream/--no-stream", help=help_sentence(ModelSettings, "stream"))
 ]
+ThinkingOption = Annotated[
+    bool, typer.Option("--thinking", help="Show what the model thought before it answered.")
+]
 BatchOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Questions as JSONL, instead of one.")
 ]
@@ -126,6 +128,7 @@ def ask(
     max_tokens: MaxTokensOption = None,
     model_timeout: ModelTimeoutOption = None,
     stream: StreamOption = None,
+    thinking: ThinkingOption = False,
     prompt: PromptOption = None,
     batch: BatchOption = None,
     out: OutOption = None,
@@ -159,19 +162,16 @@ def ask(
         if batch is not None and out is not None:
             _answer_batch(questions, lib, (batch, out), as_json)
             return
-        stages = Stages(as_json, sys.stdout.isatty() and not asking.ask.compare)
+        streams = sys.stdout.isatty() and not asking.ask.compare and not thinking
+        stages = Stages(as_json, streams)
         wanted = Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin"))
         subject = picture_of(str(picture), lib, asking)
         known = read_evidence(evidence, subject, asking) if evidence else None
         answer = questions.answer(wanted, subject, lib, known, stages)
-        _print(answer, stages, as_json)
-
-
-def _print(answer: Answer, stages: Stages, as_json: bool) -> None:
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        print_answer(answer, stages.streamed)
+        if as_json:
+            print_json(answer.as_dict())
+        else:
+            print_answer(answer, stages.streamed, thinking)
 
 
 def _answer_batch(

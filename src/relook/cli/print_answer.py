@@ -68,8 +68,11 @@ def _provider(facts: Mapping[str, Any]) -> str:
     return line
 
 
-def print_answer(answer: Answer, streamed: bool = False) -> None:
+def print_answer(answer: Answer, streamed: bool = False, thinking: bool = False) -> None:
     """The answer, the one without evidence beside it, the evidence, and what was sent."""
+    if thinking and answer.written.thinking:
+        sys.stdout.write(f"Thinking:\n{clean_lines(answer.written.thinking)}\n\nAnswer:\n")
+        streamed = False
     if streamed:
         sys.stdout.write("\n")
     else:
@@ -105,7 +108,8 @@ def _print_notes(written: Written) -> None:
     if written.finish != "done":
         words = {"length": "it reached its longest length (--max-tokens)", "refused": "the model "
                  "declined", "cut_off": "it broke off"}  # fmt: skip
-        notes.append(f"the answer is not whole: {words[written.finish.value]}")
+        if how := words.get(written.finish.value):
+            notes.append(f"the answer is not whole: {how}")
     print_notes(notes)
 
 

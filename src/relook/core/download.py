@@ -18,6 +18,7 @@ import httpx
 from relook.core.checksum import Checksum
 from relook.core.errors import FetchError, disk_error
 from relook.core.progress import Progress, ProgressCallback
+from relook.core.proxies import proxies_understood
 from relook.core.retry import Retries, retry_after_s
 
 _CHUNK = 1 << 20
@@ -54,11 +55,12 @@ def open_client(headers: Mapping[str, str] | None = None) -> httpx.Client:
     Args:
         headers: Sent with every request; an Authorization not to another host.
     """
-    return httpx.Client(
-        timeout=httpx.Timeout(30.0, connect=15.0),
-        follow_redirects=True,
-        headers={"User-Agent": "relook", **(headers or {}), "Accept-Encoding": "identity"},
-    )
+    with proxies_understood():
+        return httpx.Client(
+            timeout=httpx.Timeout(30.0, connect=15.0),
+            follow_redirects=True,
+            headers={"User-Agent": "relook", **(headers or {}), "Accept-Encoding": "identity"},
+        )
 
 
 class Downloader:

@@ -17,7 +17,9 @@ from typing import Any
 
 import httpx
 
+from relook.core.errors import InputError
 from relook.core.plain_text import plain
+from relook.core.proxies import proxies_understood
 from relook.core.retry import retry_after_s
 from relook.core.secret import Secret
 from relook.core.web import host_of, user_agent
@@ -94,9 +96,11 @@ class JsonService:
                 transport = None
                 if self._key_param and self._secret is not None:
                     proxy = _proxy_for(self._base_url)
-                    transport = _KeyedTransport(self._secret, self._key_param, proxy)
+                    with proxies_understood():
+                        transport = _KeyedTransport(self._secret, self._key_param, proxy)
                 agent = {"User-Agent": user_agent(), "Accept": "application/json"}
-                self._client = httpx.Client(transport=transport, headers=agent)
+                with proxies_understood():
+                    self._client = httpx.Client(transport=transport, headers=agent)
             return self._client
 
     def call(self, call: Call, timeout_s: float) -> tuple[int, dict[str, Any], Sent]:
@@ -114,7 +118,10 @@ class JsonService:
         headers = dict(call.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        client = self._opened()
+        try:
+            client = self._opened()
+        except InputError as error:  # a proxy that cannot be used: nothing was sent
+            raise self.trouble(Outcome.FAILED, error.message, error.hint) from error
         request = client.build_request(
             call.method,
             call.url,

@@ -26,6 +26,8 @@ class Written(JsonValue):
         with_evidence: Whether evidence was shown.
         notes: Things the person should know.
         took_s, first_s: Seconds in all, and until the first piece of text.
+        thinking: What the model thought before it answered, where its service tells; it is no
+            part of the answer, and nothing in it is a citation.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Written(JsonValue):
     notes: tuple[str, ...] = ()
     took_s: Annotated[float, Digits(4)] = 0.0
     first_s: Annotated[float | None, Digits(4)] = None
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt
 WHEN = ("always", "never", "auto", "decide")
 Edit = Callable[[Evidence], Evidence]
 Hear = Callable[[str, Mapping[str, Any]], None]
-"""Called with each stage: `providers`, `provider`, `evidence`, `model`, `text`, `note`.
+"""Called with each stage: `providers`, `provider`, `evidence`, `model`, `thinking`, `text`, `note`.
 
 An exception that it raises ends the question: it waits for no provider and closes a model's stream.
 """
@@ -342,6 +342,7 @@ def _written(reply: Reply, prompt: Prompt, has_model: bool) -> Written:
         notes=tuple(notes),
         took_s=reply.took_s,
         first_s=reply.first_s,
+        thinking=reply.thinking,
     )
 
 

@@ -55,7 +55,8 @@ class AskAnswer(JsonValue):
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "model": answer_model(AskAnswer),
-        "description": "Events `providers`, `provider`, `evidence`, `model`, `text`, `note`, then "
+        "description": "Events `providers`, `provider`, `evidence`, `model`, `thinking`, "
+        "`text`, `note`, then "
         "`answer` or `error`; with `stream: false` the answer alone, as JSON.",
     }
 }

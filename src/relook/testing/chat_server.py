@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(values)}\n\n".encode())
         self.wfile.flush()
 
-    def piece(self, finish: str | None = None, **delta: str) -> None:
+    def piece(self, finish: str | None = None, **delta: Any) -> None:
         self.event(
             {
                 "id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "tiny-1",
@@ -140,7 +140,7 @@ def say(text: str, finish: str = "stop", **more: Any) -> Behaviour:
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         if not body.get("stream"):
             message = {"role": "assistant", "content": text, **more}
-            handler.send(200, _whole(message, finish))
+            handler.send(200, whole_reply(message, finish))
             return
         handler.begin_stream()
         handler.piece(role="assistant", content="")
@@ -167,7 +167,7 @@ def refuse(text: str = "I cannot help with that.") -> Behaviour:
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         if not body.get("stream"):
             message = {"role": "assistant", "content": None, "refusal": text}
-            handler.send(200, _whole(message, "stop"))
+            handler.send(200, whole_reply(message, "stop"))
             return
         handler.begin_stream()
         handler.piece(refusal=text)
@@ -263,7 +263,8 @@ def sleep(seconds: float) -> Behaviour:
     return behave
 
 
-def _whole(message: dict[str, Any], finish: str) -> dict[str, Any]:
+def whole_reply(message: dict[str, Any], finish: str | None) -> dict[str, Any]:
+    """The body of a reply in one piece."""
     return {
         "id": "c1", "object": "chat.completion", "created": 1, "model": "tiny-1", "usage": _USAGE,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],

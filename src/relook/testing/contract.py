@@ -88,7 +88,7 @@ def check_answerer(answerer: Answerer) -> None:
     reply = answerer.reply(_prompt(), lambda kind, text: heard.append((kind, text)))
     require(isinstance(reply, Reply), "reply returns a Reply")
     require(isinstance(reply.finish, Finish), "a reply says how it ended")
-    require({kind for kind, _ in heard} <= {"text", "note"}, "tell hears texts and notes only")
+    require({kind for kind, _ in heard} <= {"text", "thinking", "note"}, "tell hears known kinds")
     pieces = "".join(text for kind, text in heard if kind == "text")
     require(pieces.split() == reply.text.split(), "the pieces told make up the text")
     require(reply.text == reply.text.strip(), "a text has no blanks around it")

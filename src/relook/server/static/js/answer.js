@@ -7,6 +7,7 @@ const CITATION = /\[(\d{1,3})\]/;
 const ENDS = {
   length: "The longest reply was reached: this answer is not whole.",
   refused: "The model declined to answer.",
+  empty: "The model wrote no answer.",
   cut_off: "The connection ended before the answer did: it is not whole.",
 };
 const INVENTED_NOTE = "cited evidence that does not exist";
@@ -61,10 +62,15 @@ function version(written, heading, point, titled) {
     written.text
       ? cited(written.text, point, titled)
       : !ENDS[written.finish] && h("p", { class: "muted", text: "No text came." }),
+    written.thinking && thoughts(written.thinking),
     written.invented.length > 0 && invented(written.invented),
     ...notes.map((note) => h("p", { class: "note", text: sentence(note) })),
   );
 }
+
+/** What it thought before it answered: apart from the answer, and shut. @param {string} text */
+const thoughts = (text) =>
+  h("details", { class: "ask-how" }, h("summary", { text: "What the model thought" }), h("p", { class: "ask-text", text }));
 
 /** A reader must never follow a number to nothing. */
 function invented(numbers) {
