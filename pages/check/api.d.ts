@@ -23,7 +23,7 @@ declare namespace Api {
     text: string;
     citations: number[];
     invented: number[];
-    finish: "done" | "length" | "refused" | "cut_off";
+    finish: "done" | "length" | "refused" | "cut_off" | "empty";
     model: string;
     usage: Usage;
     prompt: Record<string, any>;
@@ -31,6 +31,7 @@ declare namespace Api {
     notes: string[];
     took_s: number;
     first_s: number | null;
+    thinking: string;
     evidence: Evidence;
     without: Written | null;
     answerer: string;
@@ -227,6 +228,7 @@ declare namespace Api {
     took_s: number;
     subject: Record<string, any>;
     fetched: Sent[];
+    outcome: "found" | "nothing" | "blocked" | "failed" | "not_asked";
   };
 
   /** What to change of an example; what is absent stays. */
@@ -733,7 +735,7 @@ declare namespace Api {
     text: string;
     citations: number[];
     invented: number[];
-    finish: "done" | "length" | "refused" | "cut_off";
+    finish: "done" | "length" | "refused" | "cut_off" | "empty";
     model: string;
     usage: Usage;
     prompt: Record<string, any>;
@@ -741,5 +743,6 @@ declare namespace Api {
     notes: string[];
     took_s: number;
     first_s: number | null;
+    thinking: string;
   };
 }

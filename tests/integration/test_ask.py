@@ -155,7 +155,7 @@ def test_never_looks_nothing_up_and_nothing_found_says_so(asker: Make) -> None:
         assert provider.asked == []
         assert (answer.text, answer.written.invented) == ("Hello.", (1,))
         answer, _ = heard(asker(server, provider))
-    assert answer.why == "there is no evidence to use"
+    assert answer.why == "there is no evidence to use: nothing was found"
     assert not answer.with_evidence
     assert "evidence" not in server.texts()
 

@@ -12,8 +12,8 @@ from relook.captioners.cleaning import clean
 from relook.core.errors import AnswerError, InputError
 from relook.core.secret import Secret
 from relook.core.settings import ModelSettings
-from relook.testing.chat_server import KEY, Behaviour, chat_server, fail, raw, say
 from relook.testing.chat_faults import ERRORS, ErrorShape
+from relook.testing.chat_server import KEY, Behaviour, chat_server, fail, raw, say
 from relook.testing.chat_shapes import REPLIES, ReplyShape
 
 PROMPT = Prompt("Be brief.", ("Look.", Shown(b"bytes", "image/jpeg", "it"), "Where?"), "Where?")

@@ -195,7 +195,7 @@ def test_yandex(site: WebServer) -> None:
             Reply({**DONE, "search_information": {"images_results_state": "Fully empty"}}),
             Outcome.NOTHING,
         ),
-        (Reply(DONE), Outcome.NOTHING),
+        (Reply(DONE), Outcome.FAILED),
         (Reply({**DONE, "visual_matches": []}), Outcome.NOTHING),
         (Reply({"error": "Invalid API key. Your API key should be here"}, 401), Outcome.BAD_KEY),
         (Reply({"error": "Invalid API key. Your API key should be here"}), Outcome.BAD_KEY),
@@ -373,3 +373,13 @@ def test_searxng_needs_an_instance(monkeypatch: pytest.MonkeyPatch, site: WebSer
     result = provider.find(local_subject(), LOOKUP)
     provider.close()
     assert (result.outcome, site.asked) == (Outcome.UNSUPPORTED, [])
+
+
+@pytest.mark.parametrize("make", [SerpApiProvider, BingProvider, YandexProvider])
+def test_a_success_without_any_section_is_trouble_that_passes(site: WebServer, make: Any) -> None:
+    result = ask(site, DONE, make)
+    assert (result.outcome, result.passing, result.cost_usd) == (Outcome.FAILED, True, 0.0)
+    assert "without any section" in result.message
+    section = {"google_lens": "visual_matches", "bing_reverse_image": "looks_like"}
+    empty = {**DONE, section.get(make.engine, "image_results"): []}
+    assert ask(site, empty, make).outcome is Outcome.NOTHING

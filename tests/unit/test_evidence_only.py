@@ -64,6 +64,9 @@ def test_no_agreement_no_words_and_no_evidence_are_told() -> None:
                                       "Only one has words."]  # fmt: skip
     assert said(match())[1] == "None of them has a title, a caption, or a file name in words."
     assert said() == ["No model was asked, and there is no evidence to report."]
+    for how in ("nothing", "blocked", "failed", "not_asked"):
+        text = EvidenceOnlyAnswerer().reply(Prompt("", (), looked_up=how)).text
+        assert ("nothing was found" in text) is (how == "nothing")
 
 
 def test_file_names_count_where_there_are_no_other_words() -> None:

@@ -66,12 +66,14 @@ class Prompt(JsonValue):
         parts: Texts and pictures of the user's turn, in order.
         question: The person's question alone, for answerers that ask no model.
         matches: The numbered evidence in it, for the same answerers.
+        looked_up: How looking the picture up ended, likewise; empty when that was not tried.
     """
 
     system: str
     parts: Annotated[tuple[str | Shown, ...], HIDDEN]
     question: Annotated[str, HIDDEN] = ""
     matches: Annotated[tuple[tuple[int, Match], ...], HIDDEN] = ()
+    looked_up: Annotated[str, HIDDEN] = ""
 
     @property
     def shown(self) -> Annotated[tuple[ShownText | Shown, ...], SHOWN, Key("parts")]:

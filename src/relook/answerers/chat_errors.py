@@ -6,8 +6,6 @@ Services say what is wrong in many shapes (`{"error": {"message"}}`, `{"error": 
 Source: the public error references of the services named in the tests' table.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

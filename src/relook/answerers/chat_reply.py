@@ -9,8 +9,6 @@ Ollama, LiteLLM and Mistral (`reasoning`, `reasoning_content`, `reasoning_detail
 `thinking_blocks`, content as parts).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

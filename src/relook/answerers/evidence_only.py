@@ -43,7 +43,7 @@ class EvidenceOnlyAnswerer:
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
         """See `Answerer.reply`; it looks at the prompt's `matches` only."""
         began = time.perf_counter()
-        text = _report(prompt.matches)
+        text = _report(prompt.matches) if prompt.matches else _nothing(prompt.looked_up)
         if tell:
             tell("text", text)
         took = time.perf_counter() - began
@@ -55,8 +55,6 @@ class EvidenceOnlyAnswerer:
 
 def _report(matches: Numbered) -> str:
     """A few lines, each with the numbers of the evidence that it rests on."""
-    if not matches:
-        return "No model was asked, and there is no evidence to report."
     counted = "1 match says" if len(matches) == 1 else f"{len(matches)} matches say"
     lines = [f"No model was asked. This is what {counted}:"]
     entities = [(n, inert(match.title)) for n, match in matches if match.kind is MatchKind.ENTITY]
@@ -76,6 +74,20 @@ def _report(matches: Numbered) -> str:
         if numbers := [number for number, match in matches if match.kind is kind]:
             lines.append(f"{label}: {_cited(numbers)}.")
     return "\n".join(lines)
+
+
+_NOTHING = {
+    "nothing": "nothing was found.",
+    "blocked": "the picture was not looked up, since we were taken for a robot.",
+    "failed": "the picture was not looked up, since no provider answered.",
+    "not_asked": "the picture was not looked up, since no provider was asked.",
+}
+
+
+def _nothing(looked_up: str) -> str:
+    why = _NOTHING.get(looked_up)
+    what = "No model was asked, and there is no evidence to report"
+    return f"{what}: {why}" if why else f"{what}."
 
 
 def _without_agreement(matches: Numbered) -> list[str]:

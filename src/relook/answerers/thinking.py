@@ -7,8 +7,6 @@ opened it. Answers and captions read replies through this one module.
 Source: the chat templates of the model families named beside each mark.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -46,6 +44,7 @@ _MARK = re.compile(
 )
 _LONGEST_MARK = 80
 _BEGINS = ("<", "[", "◁")
+_MAY_BEGIN = re.compile(r"<(?:[/|a-z][^<>\n]*)?|\[/?(?:[TI][A-Z]*)?|◁[^▷\s]*", re.IGNORECASE)
 # Harmony whose marks were taken out by the server: "analysisThe user asks ...assistantfinalA cat."
 _BARE_START = re.compile(r"\A\s*analysis(?=[A-Z\"'])")
 _BARE_FINAL = "assistantfinal"
@@ -172,7 +171,7 @@ class Parting:
         tail = self._waiting[-_LONGEST_MARK:]
         starts = [at for begin in _BEGINS if (at := tail.rfind(begin)) >= 0]
         # A mark may begin with "<" and hold another: the first that is not closed counts.
-        opened = [at for at in starts if not re.search(r"[>\]▷]", tail[at:])]
+        opened = [at for at in starts if _MAY_BEGIN.fullmatch(tail, at)]
         n_held = len(tail) - min(opened) if opened else 0
         if self._bare:
             n_held = max(n_held, len(_BARE_FINAL) - 1)

@@ -245,7 +245,7 @@ def open_asker(
         model: As for `ask`; an answerer that is given stays open.
         providers: As for `ask`; those that are given stay open.
         allow_upload: As for `ask`.
-        remember: Whether `allow_upload` also counts from now on.
+        remember: Whether `allow_upload` also counts from now on, once a service answered.
         cache: Where providers' answers are recorded; the per-user folder when None.
         consent: Whose agreements count; the person's remembered ones, and `allow_upload`,
             when None.
@@ -382,8 +382,4 @@ def _consent(
     services = [provider.name for provider in providers if is_remote(provider)]
     if answerer.third_party:
         services.append(answerer.host)
-    consent = Consent(once=services)
-    if remember:
-        for service in consent.once - consent.given().keys():
-            consent.allow(service)
-    return consent
+    return Consent(once=services, remember=services if remember else ())

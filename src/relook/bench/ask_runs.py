@@ -7,6 +7,7 @@ what each of the paper's runs shows a model. The sentences of its entity and dec
 published; those here are ours.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from relook.providers.base import ProviderResult, Subject
 from relook.rag.answer import Answer, Written
 from relook.rag.asker import Asker
 from relook.rag.batch import Journal
-from relook.rag.evidence import Evidence
+from relook.rag.evidence import Evidence, check_looked_up
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
 
 _NOT_LOOKED_UP, _NOTHING_FOUND, REGULAR = "not_looked_up", "nothing_found", "regular"
@@ -74,6 +75,7 @@ class AskRun(JsonValue):
             them again.
         n_with_evidence: Answers, of this and earlier ones, that were given evidence.
         n_partly_looked_up: Answers for which a provider, but not every one, failed.
+        looked_up: Answers by how looking up ended: `found`, `nothing`, `not_asked`.
     """
 
     run: str
@@ -82,6 +84,7 @@ class AskRun(JsonValue):
     failed: tuple[Mapping[str, Any], ...]
     n_with_evidence: int = 0
     n_partly_looked_up: int = 0
+    looked_up: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_not_looked_up(self) -> Annotated[int, SHOWN]:
@@ -278,6 +281,7 @@ def bench_ask(
         run, len(questions) - n_before - len(failed), n_before, tuple(failed),
         sum(bool(row.get("with_evidence")) for row in rows),
         sum(bool(row.get("lookups_failed")) for row in rows),
+        dict(Counter(str(row["looked_up"]) for row in rows if "looked_up" in row)),
     )  # fmt: skip
 
 
@@ -289,7 +293,7 @@ def _asked(asker: Asker, question: BenchQuestion, subject: Subject) -> Answer:
     """The answer; no model is asked where every look-up failed, or where it would see nothing."""
 
     def check(evidence: Evidence) -> Evidence:
-        _lost(evidence.results)
+        check_looked_up(evidence)
         if not asker.shows.picture and not evidence.shown:
             raise AnswerError(_NOTHING_FOUND, "nothing was found", "ask another provider")
         return evidence
@@ -317,6 +321,7 @@ def _answered(
         "model": answer.written.model or answer.answerer,
         "finish": answer.written.finish.value,
         "with_evidence": answer.with_evidence,
+        "looked_up": answer.evidence.outcome.value,
         "decided": answer.decided,
         "why": answer.why,
         "citations": list(answer.citations),
@@ -334,18 +339,8 @@ def _answered(
 
 
 def _lost(results: Sequence[ProviderResult]) -> list[str]:
-    """The providers that said nothing of a picture.
-
-    Raises:
-        AnswerError: `not_looked_up` when all of them did.
-    """
-    lost = [result for result in results if not result.answered]
-    if results and len(lost) == len(results):
-        reasons = "; ".join(
-            f"{result.provider}: {result.message or result.outcome.value}" for result in lost
-        )
-        raise AnswerError(_NOT_LOOKED_UP, f"the picture was not looked up: {reasons}", lost[0].hint)
-    return [result.provider for result in lost]
+    """The providers that said nothing of a picture."""
+    return [result.provider for result in results if not result.answered]
 
 
 def _question(idx: int, category: str, row: Mapping[str, Any], folder: Path) -> BenchQuestion:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relook.app.asking import AskedLibrary, Asking
     from relook.core.config_file import Config
     from relook.providers import Subject
+    from relook.rag.answer import Answer
     from relook.rag.evidence import Evidence
     from relook.serving.questions import Questions
 
@@ -57,7 +58,7 @@ UploadOption = Annotated[
     bool,
     typer.Option(
         "--allow-upload",
-        help="The services named here may get pictures of this machine; remembered for each.",
+        help="Services named here may get pictures of this machine; remembered once one answers.",
     ),
 ]
 PromptOption = Annotated[
@@ -135,7 +136,12 @@ def ask(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a question about a picture; similar pictures and their pages become evidence."""
+    """Ask a question about a picture; similar pictures and their pages become evidence.
+
+    Exit codes: 0 answered with what was found; 1 failed (also when no provider answered, or the
+    model wrote nothing); 4 nothing was found; 5 blocked; 6 no provider could be asked; 3 of a
+    batch, some questions were not answered.
+    """
     from relook.serving.questions import Question, Questions, Uploads
 
     if (picture is None) == (batch is None) or (batch is None) != (out is None):
@@ -172,6 +178,22 @@ def ask(
             print_json(answer.as_dict())
         else:
             print_answer(answer, stages.streamed, thinking)
+        if code := _exit_code(answer):
+            raise typer.Exit(code)
+
+
+_EXIT_CODES = {"failed": 1, "nothing": 4, "blocked": 5, "not_asked": 6}
+
+
+def _exit_code(answer: Answer) -> int:
+    """Not 0 when the picture was to be looked up and nothing came of it, or no answer was written.
+
+    "Nothing found", "blocked", "failed" and "not asked" differ, so that no script takes one for
+    another.
+    """
+    if answer.written.finish == "empty" or not answer.text:
+        return 1
+    return _EXIT_CODES.get(answer.evidence.outcome.value, 0) if answer.evidence.results else 0
 
 
 def _answer_batch(

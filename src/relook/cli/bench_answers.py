@@ -231,7 +231,8 @@ def _print_run(done: AskRun, report: AnswerReport | None, out: Path, as_json: bo
     ]  # fmt: skip
     more = "".join(f", {count} {what}" for count, what in counts if count)
     sys.stdout.write(f"{done.n_answered} answered, {done.n_before} before{more}: {out}\n")
-    sys.stdout.write(f"run {done.run}: {done.n_with_evidence} of them with evidence\n")
+    ends = ", ".join(f"{how.replace('_', ' ')} {n}" for how, n in sorted(done.looked_up.items()))
+    sys.stdout.write(f"run {done.run}: {done.n_with_evidence} of them with evidence ({ends})\n")
     if report:
         _print_answers(report)
     for failure in done.failed[:_SHOWN_FAILURES]:

@@ -3,8 +3,6 @@
 HTTP clients read ALL_PROXY and its kin when they are made, and fail there with errors of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -103,7 +103,9 @@ class AskTools:
 
 
 def _text(answer: Answer) -> str:
-    lines = [answer.text or "(no answer)"]
+    lines = [answer.text or "(no answer)", *answer.written.notes]
+    if answer.evidence.results and not answer.evidence.items:
+        lines.append(f"looked up: {answer.evidence.outcome.value.replace('_', ' ')}")
     lines += [_item(item) for item in answer.evidence]
     lines += [
         f"{result.provider}: {result.outcome.value.replace('_', ' ')}: {quoted(result.message)}"

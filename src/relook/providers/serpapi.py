@@ -114,6 +114,10 @@ class SerpApiProvider(JsonProvider):
             how = f"the search ended as {progress!r}" if progress else "there is no search in it"
             message = error or f"not the answer of a finished search: {how}"
             raise trouble(Outcome.FAILED, message, "", sent, passing=True)
+        if not any(section in values for section in self._engine.sections):
+            message = "the search ended as 'Success' without any section of results"
+            hint = "ask again: the service often has results a moment later"
+            raise trouble(Outcome.FAILED, message, hint, sent, passing=True)
 
 
 def _match(name: str, kind: MatchKind, row: Values, page: str, image: str) -> Match:
@@ -203,12 +207,17 @@ class _Engine:
     url_param: str
     takes_words: bool
     read: Callable[[Values, str], list[Rows]]
+    sections: tuple[str, ...]
+    """Fields of an answer that holds results; an empty one says that there are none."""
 
 
+_LENS = ("visual_matches", "exact_matches", "knowledge_graph", "related_content")
+_BING = ("pages_with_this_image", "related_content", "looks_like")
+_YANDEX = ("image_results", "similar_images", "image_tags")
 _ENGINES = {
-    "google_lens": _Engine("url", True, _lens),
-    "bing_reverse_image": _Engine("image_url", False, _bing),
-    "yandex_images": _Engine("url", False, _yandex),
+    "google_lens": _Engine("url", True, _lens, _LENS),
+    "bing_reverse_image": _Engine("image_url", False, _bing, _BING),
+    "yandex_images": _Engine("url", False, _yandex, _YANDEX),
 }
 
 

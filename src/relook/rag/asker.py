@@ -23,7 +23,7 @@ from relook.providers.match import MatchKind, Sent
 from relook.rag.answer import Answer, Written
 from relook.rag.answer_text import cite, decision_of, hedge_of
 from relook.rag.consent import Consent
-from relook.rag.evidence import Evidence
+from relook.rag.evidence import Evidence, LookedUp
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt
 
@@ -130,7 +130,7 @@ class Asker:
         if evidence is not None and edit is not None:
             evidence = edit(evidence)
         self._check_consent(subject, evidence)
-        known = evidence or Evidence()
+        known = Evidence() if evidence is None else evidence
         run = _Run(
             subject, question, known, hear or (lambda *_: None), edit or (lambda evidence: evidence)
         )
@@ -150,7 +150,7 @@ class Asker:
                 self._look_up(run)
             written = self._write(run, run.evidence, "with")
             without = self._compared(run, beside)
-        why = "" if run.evidence.shown else "there is no evidence to use"
+        why = "" if run.evidence.shown else _why_no_evidence(run.evidence)
         return self._answered(run, written, without=without, why=why)
 
     def _only_if_needed(self, run: _Run) -> Answer:
@@ -162,7 +162,7 @@ class Asker:
         why = f"the answer without evidence hedges ({hedge!r})" if hedge else "it broke off"
         self._look_up(run)
         if not run.evidence.shown:
-            return self._answered(run, first, why=f"{why}, but nothing was found")
+            return self._answered(run, first, why=f"{why}; {_why_no_evidence(run.evidence)}")
         written = self._write(run, run.evidence, "with")
         return self._answered(run, written, without=first, why=why)
 
@@ -220,6 +220,8 @@ class Asker:
             pictured = any(isinstance(part, Shown) for part in prompt.parts)
             what = "the prompt, with the picture" if pictured else "the prompt"
             run.sent.append(Sent(self.answerer.host, _n_bytes(prompt), what))
+            note = self.consent.was_used(self.answerer.host) if pictured else ""
+            reply = replace(reply, notes=(*reply.notes, note)) if note else reply
         return reply
 
     def _form(self, evidence: Evidence | None) -> tuple[str, tuple[str, ...]]:
@@ -301,6 +303,19 @@ class Asker:
 
     def _may_send(self) -> bool:
         return not self.answerer.third_party or self.consent.allows(self.answerer.host)
+
+
+_NO_EVIDENCE = {
+    LookedUp.NOTHING: "nothing was found",
+    LookedUp.BLOCKED: "the picture was not looked up: blocked",
+    LookedUp.FAILED: "the picture was not looked up: no provider answered",
+    LookedUp.NOT_ASKED: "the picture was not looked up: no provider was asked",
+}
+
+
+def _why_no_evidence(evidence: Evidence) -> str:
+    how = _NO_EVIDENCE.get(evidence.outcome) if evidence.results else ""
+    return f"there is no evidence to use: {how}" if how else "there is no evidence to use"
 
 
 def _not_allowed(host: str, what: str) -> AccessError:

@@ -15,6 +15,7 @@ from relook.core.errors import InputError, RelookError, StorageError
 from relook.core.json_form import Key
 from relook.providers.base import Subject
 from relook.rag.asker import Asker
+from relook.rag.evidence import check_looked_up
 
 SubjectOf = Callable[[str | int], Subject]
 _SHAPE = 'each line looks like {"picture": "a.jpg", "question": "Where is this?", "id": "1"}'
@@ -119,7 +120,9 @@ def run_batch(
             if question.key in journal:
                 continue
             try:
-                answer = asker.ask(subject_of(question.picture), question.question)
+                answer = asker.ask(
+                    subject_of(question.picture), question.question, edit=check_looked_up
+                )
             except StorageError:
                 raise  # the next one would meet the same full disk
             except RelookError as error:

@@ -26,11 +26,16 @@ class Consent:
     Args:
         file: Where they are kept; the per-user file when None.
         once: Services that this object alone agrees to; the file does not get them.
+        remember: Of those, the services that the file gets when a picture went to them and they
+            answered: a request that failed agrees to nothing.
     """
 
-    def __init__(self, file: Path | None = None, once: Iterable[str] = ()) -> None:
+    def __init__(
+        self, file: Path | None = None, once: Iterable[str] = (), remember: Iterable[str] = ()
+    ) -> None:
         self.file = default_consent_file() if file is None else file
         self.once = frozenset(once)
+        self._remember = frozenset(remember)
 
     def allows(self, provider: str) -> bool:
         """Whether pictures of this machine may go to this service."""
@@ -51,6 +56,26 @@ class Consent:
             StorageError: when it cannot be written.
         """
         self._write({**self.given(), provider: time.strftime("%Y-%m-%d")})
+
+    def was_used(self, service: str) -> str:
+        """Remembers an agreement that was given for this question, now that it was used.
+
+        Args:
+            service: What a picture went to, and what answered.
+
+        Returns:
+            A note for the person; empty when nothing is new.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
+        if service not in self._remember or service in self.given():
+            return ""
+        self.allow(service)
+        return (
+            f"from now on {service} may get pictures of this machine; to take that back:"
+            f" relook consent --revoke {service}"
+        )
 
     def revoke(self, provider: str) -> bool:
         """Takes an agreement back.

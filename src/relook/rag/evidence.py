@@ -8,18 +8,51 @@ caps lengths again. `prompt` puts the text between two marked lines and says tha
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 from relook.core.converter import JsonValue
-from relook.core.errors import NotFoundError
+from relook.core.errors import AnswerError, NotFoundError
 from relook.core.json_form import INLINE, SHOWN, Digits, JsonShape, Key, Without
 from relook.core.plain_text import inert, plain
 from relook.core.settings import EvidenceSettings
 from relook.core.web import host_of
-from relook.providers.base import ProviderResult
+from relook.providers.base import Outcome, ProviderResult
 from relook.providers.match import Match, MatchKind, Sent
+
+
+class LookedUp(enum.StrEnum):
+    """How looking a picture up ended, all providers together."""
+
+    FOUND = "found"
+    NOTHING = "nothing"
+    """At least one provider looked, and none of them knows the picture."""
+    BLOCKED = "blocked"
+    """Nobody looked: one of the providers took us for a robot, or wants its own consent page."""
+    FAILED = "failed"
+    """Nobody looked: no provider that was asked answered."""
+    NOT_ASKED = "not_asked"
+    """Nobody was asked: not wanted, not allowed, too dear, or not possible for this picture."""
+
+
+_BLOCKED = (Outcome.BLOCKED, Outcome.CONSENT_PAGE)
+_NOT_ASKED = (Outcome.NOT_ALLOWED, Outcome.OVER_BUDGET, Outcome.UNSUPPORTED)
+
+
+def check_looked_up(evidence: Evidence) -> Evidence:
+    """The evidence, when at least one provider looked at the picture.
+
+    Raises:
+        AnswerError: `not_looked_up` with what each provider said.
+    """
+    results = evidence.results
+    if results and not any(result.answered for result in results):
+        reasons = "; ".join(f"{r.provider}: {r.message or r.outcome.value}" for r in results)
+        message = f"the picture was not looked up: {reasons}"
+        raise AnswerError("not_looked_up", message, results[0].hint)
+    return evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +113,18 @@ class Evidence(JsonValue):
         """Everything that left this machine, with the provider it went to ("" for pages)."""
         pairs = ((result.provider, sent) for result in self.results for sent in result.sent)
         return (*pairs, *(("", sent) for sent in self.fetched))
+
+    @property
+    def outcome(self) -> Annotated[LookedUp, SHOWN]:
+        """How looking it up ended, all providers together."""
+        outcomes = {result.outcome for result in self.results}
+        if self.items:
+            return LookedUp.FOUND
+        if any(result.answered for result in self.results):
+            return LookedUp.NOTHING
+        if outcomes.intersection(_BLOCKED):
+            return LookedUp.BLOCKED
+        return LookedUp.NOT_ASKED if outcomes.issubset(_NOT_ASKED) else LookedUp.FAILED
 
     def __len__(self) -> int:
         return len(self.items)

@@ -91,7 +91,7 @@ class Gatherer:
             groups = self._with_thumbnails(groups, results, subject, fetched)
         chosen = groups[: self.evidence_settings.items]
         items = [Item(at, group[0], group[1:]) for at, group in enumerate(chosen, 1)]
-        notes: list[str] = []
+        notes = [note for result in results if (note := self._remembered(result, subject))]
         if self.evidence_settings.pages:
             items = self._with_pages(items, notes, fetched)
         took_s = time.perf_counter() - began
@@ -159,6 +159,11 @@ class Gatherer:
                 return known.timed(time.perf_counter() - began)
         waiting = {provider.name: self._waits.left_s(provider.name)}
         return refusal(provider, subject, self.consent, waiting)
+
+    def _remembered(self, result: ProviderResult, subject: Subject) -> str:
+        """What is said of an agreement that counts from now on; empty when none is new."""
+        was_sent = bool(result.sent) and result.answered and result.cached_s is None
+        return self.consent.was_used(result.provider) if was_sent and subject.local else ""
 
     def _cache_for(self, provider: Provider) -> ResultCache | None:
         """The cache for a remote provider; a library or a recording may change at any time."""

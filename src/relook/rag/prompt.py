@@ -243,7 +243,9 @@ def build_prompt(
     asked = texts.question + (question.strip() or texts.default_question)
     last = (asked,) if shows.question else ()
     if evidence is None or not evidence.shown:
-        return Prompt(texts.system if shows.rules else "", (*first, *last), question)
+        looked_up = evidence.outcome.value if evidence is not None and evidence.results else ""
+        rules = texts.system if shows.rules else ""
+        return Prompt(rules, (*first, *last), question, looked_up=looked_up)
     mark = mark or secrets.token_hex(_MARK_BYTES)
     rules = texts.unnumbered if settings.form == "screenshot" else texts.evidence
     system = f"{texts.system}\n\n{rules.replace('{mark}', mark)}" if shows.rules else ""

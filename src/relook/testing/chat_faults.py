@@ -5,8 +5,6 @@ Each row serves streamed and whole requests alike. `chat_shapes` has the replies
 Source: the public references and issue trackers of the services that a row names.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

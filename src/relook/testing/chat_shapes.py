@@ -9,8 +9,6 @@ Each row serves streamed and whole requests alike. `chat_faults` has the errors.
 Source: the public references and issue trackers of the services that a row names.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any

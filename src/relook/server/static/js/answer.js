@@ -10,6 +10,11 @@ const ENDS = {
   empty: "The model wrote no answer.",
   cut_off: "The connection ended before the answer did: it is not whole.",
 };
+/** Why nothing was found out; "nothing found" is said only where somebody looked. */
+const NOT_LOOKED = {
+  blocked: "The picture was not looked up: the service took us for a robot.",
+  failed: "The picture was not looked up: no service that was asked answered.",
+};
 const INVENTED_NOTE = "cited evidence that does not exist";
 
 /**
@@ -38,8 +43,10 @@ export function cited(text, point, titled) {
  */
 export function showAnswer(host, answer, { point, titled }) {
   const without = answer.without;
+  const lost = answer.evidence.providers?.length ? NOT_LOOKED[answer.evidence.outcome] : "";
   fill(
     host,
+    lost && h("p", { class: "ask-flag", role: "alert" }, icon("flag"), h("span", { text: lost })),
     h(
       "div",
       { class: without ? "ask-two" : "ask-one" },
