@@ -199,7 +199,7 @@ def test_a_session_without_an_instruction_has_the_configured_one(service: ChatSe
 def test_no_words_are_an_error_and_a_mark_by_hand_goes_on() -> None:
     with chat_server(say("")) as server:
         words = Captions(f"openai:tiny@{server.url}")
-        with pytest.raises(AnswerError, match="holds no words"):
+        with pytest.raises(AnswerError, match="wrote no answer"):
             words(solid("red"))
         assert words.or_nothing(solid("red")) == ""
         words.close()
