@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect, sync_playwright
 
 from relook import Library
-from relook.cli.demo import example_photographs
+from relook.cli.dataset import example_photographs
 from relook.server import Server, ServerSettings, bind, create_app
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -62,7 +62,7 @@ def png() -> bytes:
 FILES = {"file": ("a.png", png())}
 # Where each kind of slow work is done, and a request that asks for it.
 KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-    "heat map": ("relook.server.routes_images._heat_map", "GET", "/images/1/heatmap?text=a", {}),
+    "heat map": ("relook.server.routes_files._heat_map", "GET", "/images/1/heatmap?text=a", {}),
     "influence": (
         "relook.server.routes_sessions._influence", "GET", "/sessions/SESSION/influence/1", {},
     ),
@@ -82,15 +82,15 @@ KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         {"json": {"query": {"parts": [{"picture": "f" * 32}]}}},
     ),
     "upload": (
-        "relook.server.routes_jobs.store_uploads", "POST", "/uploads",
+        "relook.server.routes_libraries.store_uploads", "POST", "/uploads",
         {"files": {"files": ("a.png", png())}},
     ),
-    "thumbnail": ("relook.server.routes_images._thumbnail", "GET", "/images/1/thumbnail", {}),
+    "thumbnail": ("relook.server.routes_files._thumbnail", "GET", "/images/1/thumbnail", {}),
     "picture thumbnail": (
-        "relook.server.routes_images._picture_thumbnail", "GET",
+        "relook.server.routes_files._picture_thumbnail", "GET",
         f"/pictures/{'f' * 32}/thumbnail", {},
     ),
-    "file": ("relook.server.routes_images.browser_picture", "GET", "/images/1/file", {}),
+    "file": ("relook.server.routes_files.browser_picture", "GET", "/images/1/file", {}),
 }  # fmt: skip
 
 

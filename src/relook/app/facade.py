@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
-from relook.app.library_encoders import Chosen, LibraryEncoders
-from relook.app.models import Captions, spec_of
+from relook.app.models import Captions, Chosen, LibraryEncoders, spec_of
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner

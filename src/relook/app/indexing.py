@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from relook.app.clusters import workers_of
-from relook.app.library_encoders import LibraryEncoders
-from relook.app.models import remember
+from relook.app.models import LibraryEncoders, remember
 from relook.app.paths import PathLike, absolute, expanded
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relook.app.indexing import text_queries
-from relook.app.library_encoders import upgrade_encoder
-from relook.app.models import spec_of
+from relook.app.models import spec_of, upgrade_encoder
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, NotFoundError, StorageError
 from relook.core.progress import Progress, ProgressCallback

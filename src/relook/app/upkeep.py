@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from relook.app.indexing import text_queries
-from relook.app.library_encoders import UpgradeOffer, upgrade_offer
+from relook.app.models import UpgradeOffer, upgrade_offer
 from relook.core.converter import JsonValue
 from relook.core.json_form import Digits, JsonShape, Key
 from relook.core.picture_paths import as_path

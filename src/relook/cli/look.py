@@ -1,4 +1,4 @@
-"""`relook look`, `refine`, `why` and `sessions`: look again with feedback. Layer: cli."""
+"""`relook search`, `similar`, `look`, `refine`, `why` and `sessions`. Layer: cli."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ import typer
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop, Mark, parse_box, requests_for, with_captions
 from relook.cli.options import (
+    AfterOption,
+    BeforeOption,
     BoxUploadOption,
+    CameraOption,
     CaptionerOption,
     CaptionPromptOption,
     InstructionOption,
     JsonOption,
     LibraryOption,
+    LimitOption,
     MaxTokensOption,
     MaxWordsOption,
+    NearOption,
+    PathOption,
+    WhereOption,
+    pairs,
 )
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.settings import SearchSettings
+from relook.core.types import Page
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.judging import JudgementRequest
@@ -287,3 +296,94 @@ def import_(file: Path, library: LibraryOption = None, as_json: JsonOption = Fal
     else:
         sys.stdout.write(f"session {session.session_id}\n")
         print_notes(notes)
+
+
+_DEFAULTS = SearchSettings()
+FoldOption = Annotated[
+    bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
+]
+FilesOption = Annotated[
+    bool, typer.Option("--files", "-f", help="Print paths only, for pipes.")
+]  # fmt: skip
+
+AwayOption = Annotated[
+    bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
+]
+
+MinFitOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Least probability that a picture shows the words; 0 shows all."
+    ),
+]
+
+
+def search(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS...",
+            help="What to look for: 'dog + snow - people', '0.5:red', 'image:FILE@x0,y0,x1,y1'.",
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture to look like. Repeatable.")
+    ] = None,
+    unwanted: Annotated[
+        list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
+    ] = None,
+    limit: LimitOption = _DEFAULTS.limit,
+    where: WhereOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    near: NearOption = None,
+    camera: CameraOption = None,
+    path: PathOption = None,
+    fold: FoldOption = _DEFAULTS.fold,
+    files: FilesOption = False,
+    away: AwayOption = False,
+    min_fit: MinFitOption = 0.0,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find images with words, pictures, or both."""
+    with open_library(library, config) as lib:
+        page = lib.search(
+            " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
+            where=pairs(where, after, before, near, camera), path=path, fold=fold, away=away,
+            min_fit=min_fit,
+        )  # fmt: skip
+    _show(page, files, as_json)
+
+
+def similar(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
+    library: LibraryOption = None,
+    limit: LimitOption = _DEFAULTS.limit,
+    where: WhereOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    near: NearOption = None,
+    camera: CameraOption = None,
+    path: PathOption = None,
+    files: FilesOption = False,
+    away: AwayOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find images that look like a picture."""
+    with open_library(library, config) as lib:
+        only = pairs(where, after, before, near, camera)
+        page = lib.similar(file, limit=limit, where=only, path=path, away=away)
+    _show(page, files, as_json)
+
+
+def _show(page: Page, files: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(page.as_dict())
+    elif files:
+        for hit in page:
+            sys.stdout.buffer.write(bytes(hit.path) + b"\n")
+    else:
+        print_page(page)

@@ -25,13 +25,11 @@ from relook.cli import (
     concept,
     config,
     dataset,
-    demo,
     doctor,
     export_import,
     index,
     look,
     model,
-    search,
     serve,
     train,
 )
@@ -54,11 +52,11 @@ _KEEP = "Look after a library"
 _SERVE = "Serve it to people, programs and agents"
 _OTHERS = "Models, data, measuring, other programs"
 
-app.command("demo", rich_help_panel=_START)(demo.demo)
+app.command("demo", rich_help_panel=_START)(dataset.demo)
 app.command("index", rich_help_panel=_START)(index.index)
-app.command("search", rich_help_panel=_START)(search.search)
+app.command("search", rich_help_panel=_START)(look.search)
 app.command("doctor", rich_help_panel=_START)(doctor.doctor)
-app.command("similar", rich_help_panel=_FIND)(search.similar)
+app.command("similar", rich_help_panel=_FIND)(look.similar)
 app.command("look", rich_help_panel=_FIND)(look.look)
 app.command("refine", rich_help_panel=_FIND)(look.refine)
 app.add_typer(look.app, name="session", rich_help_panel=_FIND)

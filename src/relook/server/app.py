@@ -32,8 +32,6 @@ from relook.server import (
     routes_ask,
     routes_concepts,
     routes_files,
-    routes_images,
-    routes_jobs,
     routes_libraries,
     routes_sessions,
 )
@@ -92,11 +90,11 @@ def create_app(
     install(app)
     app.add_middleware(Guard, settings=state.settings, gives_up=True)
     api = APIRouter(prefix=API)
-    modules = (
-        routes_libraries, routes_images, routes_files, routes_sessions, routes_concepts,
-        routes_jobs, routes_ask,
-    )  # fmt: skip
-    for router in (routes_libraries.server_router, *(module.router for module in modules)):
+    for router in (
+        routes_libraries.server_router, routes_libraries.router, routes_files.images,
+        routes_files.router, routes_sessions.router, routes_concepts.router,
+        routes_libraries.jobs_router, routes_ask.router,
+    ):  # fmt: skip
         api.include_router(router)
     app.include_router(api)
 

@@ -1,4 +1,4 @@
-"""Sessions and results as files: export and import. Layer: server."""
+"""Pictures of a library, thumbnails, heat maps; sessions and results as files. Layer: server."""
 
 import csv
 import io
@@ -8,22 +8,169 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO, Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
 from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError, InputError, NotFoundError, TooLargeError
+from relook.core.images import content_hash
 from relook.core.picture_paths import printable
-from relook.core.types import Page
+from relook.core.sources import read_file
+from relook.core.types import Page, Part
+from relook.core.types import Query as CoreQuery
+from relook.core.untrusted import limits_at
+from relook.library.records import ImageRecord
+from relook.library.session_rows import ImageId
+from relook.search.explain import heat_map
 from relook.search.transfer import export_session
-from relook.server.api_answers import Imported, PageAnswer
-from relook.server.state import AnswerRoute, ServedLibraryOf, State
+from relook.search.vectorise import query_vector
+from relook.server.api_answers import HeatMap, ImageAnswer, Imported, PageAnswer
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.pictures import EXTENSIONS, original, safe_stem
-from relook.serving.requests import no_files
+from relook.serving.pictures import EXTENSIONS, browser_picture, original, safe_stem, shrunk
+from relook.serving.requests import SessionId, Words, no_files
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import served
+
+images = APIRouter(tags=["images"], route_class=AnswerRoute)
+SizePx = Literal["160", "320", "640", "1280"]
+IfNoneMatch = Annotated[str | None, Header()]
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "As you have it."},
+}
+
+
+@images.get("/libraries/{library_id}/images/{image_id}", response_model=answer_model(ImageAnswer))
+async def image(volume: ServedLibraryOf, image_id: ImageId, state: State) -> dict[str, Any]:
+    """What the library knows of an image."""
+    record = await state.core.run(volume.image, image_id)
+    return served(ImageAnswer.of(volume, record))
+
+
+@images.get(
+    "/libraries/{library_id}/images/{image_id}/file", response_class=Response, responses=_PICTURE
+)
+async def image_file(
+    volume: ServedLibraryOf,
+    image_id: ImageId,
+    state: State,
+    if_none_match: IfNoneMatch = None,
+    v: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """The picture itself; a JPEG of it where browsers do not show its format."""
+    record = await state.core.run(volume.image, image_id)
+    tag = f'"{record.content.hex()}"'
+    if if_none_match == tag:
+        return Response(status_code=304, headers=_caching(record, tag, v))
+    data, kind = await state.pictures.run(browser_picture, record, volume.library.limits)
+    return Response(data, media_type=kind, headers=_caching(record, tag, v))
+
+
+@images.get(
+    "/libraries/{library_id}/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses=_PICTURE,
+)
+async def thumbnail(
+    volume: ServedLibraryOf,
+    image_id: ImageId,
+    state: State,
+    size: Annotated[SizePx, Query(description="Length of the longer side.")] = "320",
+    v: Annotated[str, Query(max_length=64)] = "",
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """A small JPEG. With `v` of a hit's address a browser may keep it for good."""
+    # One trip to a thread, not two: a page asks for thirty of these at once.
+    record, tag, data = await state.pictures.run(
+        _thumbnail, state, volume, image_id, int(size), if_none_match
+    )
+    headers = _caching(record, tag, v)
+    if data is None:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def _thumbnail(
+    state: ServerState, volume: ServedLibrary, image_id: int, size_px: int, known_tag: str | None
+) -> tuple[ImageRecord, str, bytes | None]:
+    """The record, the thumbnail's tag, and the thumbnail unless its tag is known."""
+    record, limits = volume.image(image_id), volume.library.limits
+    tag = f'"{record.content.hex()}-{size_px}"'
+    if known_tag == tag:
+        return record, tag, None
+    data = state.thumbnails.get(
+        record.content,
+        size_px,
+        lambda: shrunk(original(record, limits), size_px, limits_at(record.facts.path, limits)),
+    )
+    return record, tag, data
+
+
+def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
+    is_named = bool(version) and record.content.hex().startswith(version.lower())
+    keep = "private, max-age=31536000, immutable" if is_named else "private, no-cache"
+    return {"ETag": tag, "Cache-Control": keep}
+
+
+@images.get(
+    "/libraries/{library_id}/pictures/{picture_id}/thumbnail",
+    response_class=Response,
+    responses=_PICTURE,
+)
+async def picture_thumbnail(
+    volume: ServedLibraryOf, picture_id: str, state: State, size: SizePx = "320"
+) -> Response:
+    """A small JPEG of an uploaded query picture."""
+    data = await state.decoding.run(_picture_thumbnail, state, volume, picture_id, int(size))
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def _picture_thumbnail(
+    state: ServerState, volume: ServedLibrary, picture_id: str, size_px: int
+) -> bytes:
+    path = volume.pictures.path(picture_id)
+    data, limits = read_file(path), limits_at(path, volume.library.limits)
+    return state.thumbnails.get(content_hash(data), size_px, lambda: shrunk(data, size_px, limits))
+
+
+@images.get(
+    "/libraries/{library_id}/images/{image_id}/heatmap", response_model=answer_model(HeatMap)
+)
+async def heatmap(
+    volume: ServedLibraryOf,
+    image_id: ImageId,
+    state: State,
+    text: Words | None = None,
+    session: SessionId | None = None,
+    cells: Annotated[int, Query(ge=2, le=12)] = 7,
+) -> dict[str, Any]:
+    """Where in an image words are, or what a session looks for."""
+    if (text is None) == (session is None):
+        raise InputError("bad_request", "a heat map needs either text or session")
+    return await state.explaining.run(_heat_map, volume, image_id, text, session, cells)
+
+
+def _heat_map(
+    volume: ServedLibrary, image_id: int, text: str | None, session_id: str | None, n_cells: int
+) -> dict[str, Any]:
+    with volume.files.moment():  # words, pictures and vectors are of one encoder
+        record = volume.image(image_id)
+        if session_id is not None:
+            with volume.reading(session_id) as session:
+                now = session.round
+                strategy = "none" if now.parent is None and not session.judgements else None
+                vector = session.fitted(strategy).scorer.vector
+                vector = session.vector if vector is None else vector
+        else:
+            query = CoreQuery((Part(text=text),))
+            vector, _ = query_vector(query, volume.engine.encoder, volume.files)
+        original(record, volume.library.limits)  # raises unless it is the file that was indexed
+        cells = heat_map(volume.engine, record.path, vector, n_cells)
+    return served(HeatMap(cells.tolist(), float(cells.min()), float(cells.max())))
+
 
 router = APIRouter(
     tags=["sessions"], prefix="/libraries/{library_id}/sessions", route_class=AnswerRoute
