@@ -93,10 +93,33 @@ declare namespace Api {
     files: string[];
   };
 
+  /** A filter whose pictures are shown, newest first. */
+  type BrowseRequest = {
+    where?: Record<string, string>;
+    path?: string | null;
+    limit?: number;
+    skip?: number;
+    away?: boolean;
+  };
+
+  /** Images that fit a filter, newest first. */
+  type Browsed = {
+    n_images: number;
+    images: ImageAnswer[];
+  };
+
   /** An image that is worth judging. */
   type Candidate = {
     image_id: number;
     chance: number;
+  };
+
+  /** Images that were taken near each other. */
+  type Cell = {
+    latitude: number;
+    longitude: number;
+    n: number;
+    near: string;
   };
 
   /** Places of an image of the current page, 1 is first. */
@@ -182,6 +205,44 @@ declare namespace Api {
     replace?: boolean;
   };
 
+  /** The groups of copies of a library, those that take most first. */
+  type Copies = {
+    n_groups: number;
+    n_others: number;
+    n_bytes: number;
+    groups: CopyGroup[];
+  };
+
+  /** One picture of a group of copies, and where it is. */
+  type Copy = {
+    image_id: number;
+    path: string;
+    size_bytes: number;
+    width_px: number;
+    height_px: number;
+    format: string;
+    taken_at: string;
+    n_facts: number;
+    is_same_file: boolean;
+    sharpness: number | null;
+    thumbnail: string;
+    file: string;
+  };
+
+  /** Pictures that are copies of each other, the one to keep first. */
+  type CopyGroup = {
+    copies: Copy[];
+    why: string;
+    differs: string[];
+    n_bytes: number;
+  };
+
+  /** One choice of a filter, and how many images have it. */
+  type Count = {
+    value: string;
+    n: number;
+  };
+
   /** Words whose vectors are wanted. */
   type EmbedRequest = {
     texts: string[];
@@ -239,6 +300,27 @@ declare namespace Api {
     weight?: number | null;
   };
 
+  /** Counts of what a filter lets through. */
+  type Facets = {
+    n_images: number;
+    n_no_time: number;
+    n_no_place: number;
+    months: Count[];
+    cameras: Count[];
+    lenses: Count[];
+    folders: Count[];
+    ratings: Count[];
+    orientations: Count[];
+    places: Cell[];
+  };
+
+  /** A filter whose pictures are counted. */
+  type FacetsRequest = {
+    where?: Record<string, string>;
+    path?: string | null;
+    away?: boolean;
+  };
+
   /** Names that `where` of a search may use. */
   type Fields = {
     fields: string[];
@@ -293,6 +375,11 @@ declare namespace Api {
     content: string;
     thumbnail: string;
     file: string;
+  };
+
+  /** Some images of a library. */
+  type ImagesRequest = {
+    image_ids: number[];
   };
 
   /** A session that came from a file; notes name what of it is not here. */

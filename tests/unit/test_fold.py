@@ -1,19 +1,26 @@
 """Near-duplicates of a page become one hit; pictures that only share a subject do not."""
 
-import numpy as np
+from dataclasses import replace
+from random import Random
 
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from relook.core.images import dhash
 from relook.core.settings import SearchSettings
+from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
 from relook.search.fold import fold
 from relook.testing import MemorySource
 
 SETTINGS = SearchSettings(fold_cosine=0.9, fold_bits=4)
+BUSY = 0x5555_5555_5555_5555  # the hash of no page of text
 SAME, NEAR, FAR = [1.0, 0.0], [0.95, 0.3122], [0.0, 1.0]
 
 
 def image(row: int, content: bytes, dhash: int) -> ImageRecord:
     facts = FileFacts(b"/p/%d" % row, 1, 1)
-    return ImageRecord(facts, content, 1, 1, "PNG", dhash, first_row=row, image_id=row + 1)
+    return ImageRecord(facts, content, 1, 1, "PNG", dhash ^ BUSY, first_row=row, image_id=row + 1)
 
 
 def groups(*images: tuple[list[float], bytes, int]) -> list[list[int]]:
@@ -73,3 +80,29 @@ def test_a_long_page_is_folded_as_pair_by_pair() -> None:
             expected.append([at])
     assert 200 < len(expected) < 600
     assert fold(records, MemorySource(vectors), SETTINGS) == expected
+
+
+def text_page(seed: int, n_lines: int) -> Image.Image:
+    """A white page with words of its own."""
+    random, font = Random(seed), ImageFont.load_default(26)
+    page = Image.new("RGB", (700, 900), "white")
+    for line in range(n_lines):
+        words = ("".join(random.choices("abcdefghiklmnoprstuw", k=6)) for _ in range(5))
+        ImageDraw.Draw(page).text((50, 60 + 40 * line), " ".join(words), "black", font)
+    return page
+
+
+def test_pages_of_text_are_no_copies_of_each_other() -> None:
+    encoder = BuiltinEncoder()
+    pages = [text_page(seed, n_lines) for n_lines in (5, 12) for seed in range(3)]
+    pages += [page.resize((420, 540)) for page in pages]
+    tiles = encoder.encode_prepared([encoder.prepare(page) for page in pages])
+    records = [
+        replace(image(6 * row, b"%d" % row, dhash(page) ^ BUSY), n_tiles=len(tiles[row]))
+        for row, page in enumerate(pages)
+    ]
+    folded = fold(records, MemorySource(np.concatenate(tiles)), SearchSettings())
+
+    assert folded == [[row, row + 6] for row in range(6)]
+    bits = [(records[0].dhash ^ other.dhash).bit_count() for other in records[1:3]]
+    assert max(bits) <= SearchSettings().fold_bits, "their hashes alone are near"

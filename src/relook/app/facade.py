@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from relook.app.clusters import check_store
 from relook.app.models import Captions, Chosen, LibraryEncoders, spec_of
+from relook.app.overview import HasOverview
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
 from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from relook.rag.answer import Answer
 
 
-class Library:
+class Library(HasOverview):
     """One indexed collection of pictures.
 
     The folder holds the index; the pictures stay where they are and are only ever read.
@@ -174,10 +175,7 @@ class Library:
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
-        """The open files; of a new, empty library when nothing has been indexed yet.
-
-        Raises: InputError `folder_in_use`; StorageError; LibraryBusyError.
-        """
+        """The open files, of a new library if need be; InputError `folder_in_use`, StorageError."""
         if self._files is None and not Manifest.exists(self.folder):
             spec, fingerprint = spec_of(self._encoder), self._encoder.fingerprint
             self._files = LibraryFiles.create(self.folder, spec, fingerprint, self._store)

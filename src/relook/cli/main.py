@@ -24,6 +24,7 @@ from relook.cli import (
     bench_sets,
     concept,
     config,
+    copies,
     dataset,
     doctor,
     export_import,
@@ -66,6 +67,7 @@ app.command("consent", rich_help_panel=_FIND)(ask.consent)
 app.command("info", rich_help_panel=_KEEP)(index.info)
 app.command("move", rich_help_panel=_KEEP)(index.move)
 app.command("forget", rich_help_panel=_KEEP)(index.forget)
+app.command("copies", rich_help_panel=_KEEP)(copies.copies)
 app.command("compact", rich_help_panel=_KEEP)(index.compact)
 app.command("upgrade", rich_help_panel=_KEEP)(model.upgrade)
 app.command("serve", rich_help_panel=_SERVE)(serve.serve)

@@ -30,6 +30,7 @@ from relook.gateway.listen import uvicorn_config
 from relook.gateway.server_settings import ServerSettings
 from relook.server import (
     routes_ask,
+    routes_browse,
     routes_concepts,
     routes_files,
     routes_libraries,
@@ -93,7 +94,7 @@ def create_app(
     for router in (
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
-        routes_libraries.jobs_router, routes_ask.router,
+        routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
     ):  # fmt: skip
         api.include_router(router)
     app.include_router(api)

@@ -90,6 +90,43 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FacetsRequest:
+    """A filter whose pictures are counted.
+
+    Args:
+        only: Those whose metadata (key -> pattern) and path fit.
+        away: Whether pictures whose file cannot be reached now count, too.
+    """
+
+    only: Annotated[OnlyShape, INLINE]
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseRequest:
+    """A filter whose pictures are shown, newest first.
+
+    Args:
+        only: Those whose metadata (key -> pattern) and path fit.
+        limit: How many at most.
+        skip: How many newer ones are left out.
+        away: Whether pictures whose file cannot be reached now are shown, too.
+    """
+
+    only: Annotated[OnlyShape, INLINE]
+    limit: Limit = 100
+    skip: Annotated[int, Between(0, 2**31)] = 0
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesRequest:
+    """Some images of a library."""
+
+    image_ids: Annotated[tuple[ImageId, ...], Shortest(1), Longest(1000)]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRequest:
     """A new session; its filter holds for every page.
 

@@ -1,0 +1,102 @@
+"""A library without a search: counts, pictures by time, copies. Layer: app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relook.app.facade import Library
+    from relook.search.copies import Copies
+    from relook.search.facets import Browsed, Facets
+
+
+class HasOverview:
+    """What `Library` has of this module."""
+
+    @property
+    def overview(self) -> Overview:
+        """The library without a search: counts, pictures by time, copies."""
+        return Overview(self)  # type: ignore[arg-type]
+
+
+class Overview:
+    """Looks over a whole library; `Library.overview` makes it.
+
+        july = {"taken_at>=": "2019-07", "taken_at<": "2019-08"}
+        print(library.overview.facets(july).cameras)
+        for record in library.overview.browse(july).records: print(record.path)
+
+    Args:
+        library: Which.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def facets(
+        self, where: Mapping[str, str] | None = None, path: str | None = None, *, away: bool = False
+    ) -> Facets:
+        """Counts what a filter lets through: by month, camera, lens, folder, rating, place.
+
+        Args:
+            where: Metadata key -> pattern, as for `Library.search`.
+            path: Pattern of the path.
+            away: Whether images whose file cannot be reached now count, too.
+
+        Raises:
+            InputError: `bad_filter`.
+        """
+        from relook.search.facets import count_facets  # a search does without
+
+        files = self._library.files
+        with files.moment():
+            return count_facets(files, where or {}, path, away)
+
+    def browse(
+        self,
+        where: Mapping[str, str] | None = None,
+        path: str | None = None,
+        *,
+        limit: int = 100,
+        skip: int = 0,
+        away: bool = False,
+    ) -> Browsed:
+        """Images that fit a filter, newest first.
+
+        Args:
+            where: As for `facets`.
+            path: Likewise.
+            limit: How many.
+            skip: How many newer ones are left out.
+            away: As for `facets`.
+        """
+        from relook.search.facets import browse  # a search does without
+
+        files = self._library.files
+        with files.moment():
+            return browse(files, where or {}, path, limit, skip, away)
+
+    def copies(
+        self,
+        *,
+        equal_only: bool = False,
+        limit: int | None = None,
+        skip: int = 0,
+        measure: bool = True,
+    ) -> Copies:
+        """Groups of equal and near-equal pictures, with which to keep. Nothing is deleted.
+
+        Args:
+            equal_only: Leave out pictures that are not the same file byte for byte.
+            limit: How many groups; all when None.
+            skip: How many are left out before.
+            measure: Read the pictures of these groups to tell which is sharpest.
+        """
+        from relook.search.copies import find_copies  # a search does without
+
+        files, settings = self._library.files, self._library.search_settings
+        with files.moment():
+            return find_copies(
+                files, settings, equal_only=equal_only, limit=limit, skip=skip, measure=measure
+            )

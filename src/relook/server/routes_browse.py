@@ -1,0 +1,105 @@
+"""A library without a search: counts, pictures by time, copies. Layer: server."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from relook.search.copies import find_copies, group_of
+from relook.search.copy_list import FORMATS
+from relook.search.facets import Facets, browse, count_facets
+from relook.server.api_answers import ImageAnswer
+from relook.server.browse_answers import BrowsedAnswer, CopiesAnswer, CopyGroupAnswer
+from relook.server.state import AnswerRoute, ServedLibraryOf, State
+from relook.serving.libraries import ServedLibrary
+from relook.serving.requests import BrowseRequest, FacetsRequest, ImagesRequest
+from relook.serving.schemas import Checked, answer_model
+from relook.serving.served_values import served
+
+router = APIRouter(tags=["browsing"], route_class=AnswerRoute)
+
+
+@router.post("/libraries/{library_id}/facets", response_model=answer_model(Facets))
+async def facets(
+    volume: ServedLibraryOf, body: Annotated[FacetsRequest, Checked()], state: State
+) -> dict[str, Any]:
+    """Counts the pictures that fit a filter: by month, camera, lens, folder, rating, place."""
+    return served(await state.core.run(_facets, volume, body))
+
+
+def _facets(volume: ServedLibrary, body: FacetsRequest) -> Facets:
+    with volume.files.moment():
+        return count_facets(volume.files, body.only.where, body.only.path, body.away)
+
+
+@router.post("/libraries/{library_id}/browse", response_model=answer_model(BrowsedAnswer))
+async def browsed(
+    volume: ServedLibraryOf, body: Annotated[BrowseRequest, Checked()], state: State
+) -> dict[str, Any]:
+    """Pictures that fit a filter, newest first; no words are needed."""
+    return served(await state.core.run(_browsed, volume, body))
+
+
+def _browsed(volume: ServedLibrary, body: BrowseRequest) -> BrowsedAnswer:
+    with volume.files.moment():
+        only = body.only
+        part = browse(volume.files, only.where, only.path, body.limit, body.skip, body.away)
+    images = tuple(ImageAnswer.of(volume, record) for record in part.records)
+    return BrowsedAnswer(part.n_images, images)
+
+
+Skip = Annotated[int, Query(ge=0, le=2**31)]
+
+
+@router.get("/libraries/{library_id}/copies", response_model=answer_model(CopiesAnswer))
+async def copies(
+    volume: ServedLibraryOf,
+    state: State,
+    equal: Annotated[bool, Query(description="Only the same file, byte for byte.")] = False,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many groups.")] = 20,
+    skip: Skip = 0,
+) -> dict[str, Any]:
+    """Groups of equal and near-equal pictures, with which to keep and why. Nothing is deleted."""
+    return served(await state.explaining.run(_copies, volume, equal, limit, skip))
+
+
+def _copies(volume: ServedLibrary, equal: bool, limit: int, skip: int) -> CopiesAnswer:
+    with volume.files.moment():
+        found = find_copies(
+            volume.files, volume.library.search_settings, equal_only=equal, limit=limit, skip=skip,
+            measure=True,
+        )  # fmt: skip
+    groups = tuple(CopyGroupAnswer.of(volume, group) for group in found.groups)
+    return CopiesAnswer(found.n_groups, found.n_others, found.n_bytes, groups)
+
+
+@router.get("/libraries/{library_id}/copies/list", response_class=Response)
+async def copies_list(
+    volume: ServedLibraryOf,
+    state: State,
+    form: Annotated[Literal["csv", "json", "sh"], Query(alias="format")] = "csv",
+    equal: bool = False,
+) -> Response:
+    """All groups as a table, as JSON, or as a script that moves the others into a folder."""
+    data = await state.explaining.run(_copies_list, volume, form, equal)
+    kind = {"csv": "text/csv", "json": "application/json", "sh": "application/x-sh"}[form]
+    name = f'attachment; filename="copies.{form}"'
+    return Response(data, media_type=kind, headers={"Content-Disposition": name})
+
+
+def _copies_list(volume: ServedLibrary, form: str, equal: bool) -> bytes:
+    with volume.files.moment():
+        settings = volume.library.search_settings
+        return FORMATS[form](find_copies(volume.files, settings, equal_only=equal))
+
+
+@router.post("/libraries/{library_id}/copies/group", response_model=answer_model(CopyGroupAnswer))
+async def copies_group(
+    volume: ServedLibraryOf, body: Annotated[ImagesRequest, Checked()], state: State
+) -> dict[str, Any]:
+    """What differs of some pictures that stand for each other, as a hit and its `folded` do."""
+    return served(await state.explaining.run(_group, volume, body))
+
+
+def _group(volume: ServedLibrary, body: ImagesRequest) -> CopyGroupAnswer:
+    with volume.files.moment():
+        return CopyGroupAnswer.of(volume, group_of(volume.files, body.image_ids))
