@@ -31,7 +31,7 @@ _SHARP_PX, _SOFT = 512, 0.8
 _DERIVED = "groups of copies"
 # What copies are called: "x (1)", "x - Copy", "x copy 2", "x-edited", "Copy of x".
 _COPY_NAME = re.compile(
-    r"^(copy|kopie|copie|copia) of |\(\d{1,2}\)$|[ _-](copy|kopie|copie|copia)( ?\d+)?$"
+    r"^(copy|kopie|copi[ae]) of |\(\d{1,2}\)$|[ _-](copy|kopie|copi[ae])( ?\d+)?$"
     r"|[-_](edited|bearbeitet|small|thumb|\d+x\d+)$",
     re.IGNORECASE,
 )
