@@ -266,10 +266,14 @@ def _response(answer: Answer) -> ChatCompletion:
 
 
 def _show(screenshot: bytes) -> None:
+    """Opens a window, where there is a program for it; the answer does not hang on it."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(screenshot)) as image:
-        image.show(title="what was found")
+    try:
+        with Image.open(io.BytesIO(screenshot)) as image:
+            image.show(title="what was found")
+    except OSError as error:
+        _LOG.warning("the screenshot cannot be shown: %s", error)
 
 
 def _write(folder: Path, response: ChatCompletion, screenshot: bytes | None) -> None:

@@ -1,20 +1,58 @@
 """The drop-in for the package `rir_api`, with a provider of the test."""
 
+import ast
 import asyncio
 import json
+import logging
+import re
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ask_parts import FakeProvider, own_config, png  # noqa: F401
 from openai_server import KEY, ChatServer, chat_server, refuse, say
+from PIL import Image
 
+import relook
 from relook import rir_api
 from relook.app.asking import make_provider
 from relook.core.errors import AnswerError, FetchError, InputError, StorageError
 from relook.core.settings import ModelSettings
+from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.testing.web_server import Reply, serving
 
 pytestmark = pytest.mark.usefixtures("own_config")
+ROOT = Path(__file__).parents[2]
+# Row of the table in docs/rir-api.md (how it begins) -> the test of it.
+ROWS = {
+    "opens Google Images": "tests/e2e/test_rir_api.py::test_the_old_example_runs_twice",
+    "any page that comes": "::test_a_page_without_results_does_not_go_to_the_model",
+    "`gpt-4-vision-preview`, 200": "::test_the_model_is_the_one_that_is_named_anywhere",
+    "an address": "::test_an_address_a_file_and_bytes_are_answered_alike",
+    "`output_path`": "::test_results_are_json_with_the_whole_answer_and_no_key",
+    "`search_results.png`": "::test_nothing_is_printed_or_left_in_the_working_folder",
+    "the response of the openai": "::test_the_response_is_of_the_openai_packages_own_type",
+    "`show_result`": "::test_show_result_delay_and_headless_count_each_time",
+    "`headless=False`": "::test_a_window_without_a_display_is_told_and_nothing_is_billed",
+    "`api.client`": "::test_the_old_names_are_there",
+    "`await search_by_image": "::test_search_by_image_keeps_a_page_of_results",
+    "prints what it does": "::test_nothing_is_printed_or_left_in_the_working_folder",
+    "any error": "::test_every_error_says_what_to_do_next",
+}
+
+
+def test_each_row_of_the_page_has_its_test() -> None:
+    page = (ROOT / "docs" / "rir-api.md").read_text("utf-8")
+    rows = [line.strip("| ") for line in page.split("| the old package | here |")[1].splitlines()
+            if line.startswith("| ") and not line.startswith("| the old")]  # fmt: skip
+    assert len(rows) == len(ROWS)
+    for row, (begin, test) in zip(rows, ROWS.items(), strict=True):
+        assert row.startswith(begin)
+        file, _, name = test.rpartition("::")
+        tree = ast.parse((ROOT / file if file else Path(__file__)).read_text("utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def api(server: ChatServer, provider: FakeProvider, **how: object) -> rir_api.RIR_API:
@@ -155,3 +193,126 @@ def test_one_place_reads_where_the_results_are(monkeypatch: pytest.MonkeyPatch) 
     assert make_provider("lens-browser").variant == "proxy.example"
     assert lens.LensBrowserProvider().variant == "proxy.example"
     assert make_provider("lens-browser:https://named.example").variant == "named.example"
+
+
+class Blocked(FakeProvider):
+    """A service that takes the browser for a robot, and shows a page that says so."""
+
+    def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
+        return ProviderResult(self.name, Outcome.BLOCKED, (), "a robot?", screenshot=png())
+
+
+def test_a_page_without_results_does_not_go_to_the_model(caplog: pytest.LogCaptureFixture) -> None:
+    with chat_server(say("A fractal.")) as server:
+        old = api(server, Blocked())
+        response = old.query_with_image(png())
+        old.close()
+        assert len(server.pictures()) == 1  # the picture itself
+    assert response.relook["evidence"]["providers"][0]["outcome"] == "blocked"  # type: ignore[attr-defined]
+    assert any("a robot?" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("named", "variable", "asked"),
+    [(None, None, "gpt-4o"), (None, "gpt-4.1", "gpt-4.1"), ("gpt-5", "gpt-4.1", "gpt-5")],
+)
+def test_the_model_is_the_one_that_is_named_anywhere(
+    named: str | None, variable: str | None, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable:
+        monkeypatch.setenv("RELOOK_MODEL", variable)
+    with chat_server(say("A fractal.")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)  # as for the openai package
+        old = rir_api.RIR_API(KEY, model=named, provider={"fake": FakeProvider()})
+        old.query_with_image(png())
+        old.close()
+        (request,) = server.requests
+    assert (request["model"], request["max_tokens"]) == (asked, 200)
+
+
+def test_the_response_is_of_the_openai_packages_own_type() -> None:
+    from openai.types.chat import ChatCompletion
+
+    with chat_server(say("Rila [1].")) as server:
+        old = api(server, FakeProvider(), form="text")
+        response = old.query_with_image(png(), "Where?")
+        old.close()
+    assert isinstance(response, ChatCompletion)
+    more: dict[str, Any] = response.relook  # type: ignore[attr-defined]
+    assert {"evidence", "citations", "prompt", "sent", "stages"} <= more.keys()
+    assert more["prompt"]["parts"][-1] == {"text": "Question: Where?"}
+
+
+def test_show_result_delay_and_headless_count_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call is a look-up of its own, with its own browser and its own window."""
+    opened: list[tuple[float, bool]] = []
+    shown: list[bytes] = []
+
+    def browser(delay_s: float, headless: bool) -> FakeProvider:
+        opened.append((delay_s, headless))
+        return FakeProvider(name="lens-browser", screenshot=b"page %d" % len(opened), remote=True)
+
+    monkeypatch.setattr(rir_api, "_browser", browser)
+    monkeypatch.setattr(rir_api, "_show", shown.append)
+    with chat_server(say("Yes.")) as server, serving() as site:
+        site.replies["/red.png"] = Reply(png())
+        settings = ModelSettings(base_url=server.url, stream=False)
+        old = rir_api.RIR_API(KEY, model="m", settings=settings, allow_upload=True)
+        address = f"{site.address}/red.png"
+        old.query_with_image(address, "What?", delay=3, show_result=True)
+        old.query_with_image(address, "What?", delay=5, show_result=True, headless=False)
+        old.query_with_image(address, "What?")
+        old.close()
+    assert opened == [(3, True), (5, False), (2.0, True)]
+    assert shown == [b"page 1", b"page 2"]
+
+
+def test_nothing_is_printed_or_left_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    shown: list[tuple[int, int]] = []
+    monkeypatch.setattr(Image.Image, "show", lambda image, title: shown.append(image.size))
+    before = sorted(tmp_path.rglob("*"))
+    with chat_server(say("Yes.")) as server, caplog.at_level(logging.INFO, "relook"):
+        for provider in (Blocked(), FakeProvider(screenshot=png()), FakeProvider(titles=())):
+            with closing(api(server, provider, allow_upload=True)) as old:
+                old.query_with_image(png(), "What?", show_result=True)
+    assert len(shown) == 2
+    assert capsys.readouterr() == ("", "")
+    assert sorted(tmp_path.rglob("*")) == before  # neither there nor where caches and settings are
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"relook"}
+
+
+def test_a_screenshot_that_cannot_be_shown_costs_no_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        chat_server(say("Yes.")) as server,
+        closing(api(server, FakeProvider(screenshot=b"no picture"))) as old,
+    ):
+        response = old.query_with_image(png(), "What?", show_result=True)
+    assert response.choices[0].message.content == "Yes."
+    assert any("cannot be shown" in record.getMessage() for record in caplog.records)
+
+
+def test_every_error_says_what_to_do_next(tmp_path: Path) -> None:
+    """As the old package raised whatever broke: no picture, no picture file, no model."""
+    with chat_server(say("Yes.")) as server, serving() as site:
+        site.replies["/page"] = Reply(b"<html>no picture")
+        old = api(server, FakeProvider())
+        gone = replace(old._settings, base_url="http://127.0.0.1:9/v1", retries=0)
+        deaf = rir_api.RIR_API(KEY, model="m", provider={"fake": FakeProvider()}, settings=gone)
+        failing = [
+            (old, f"{site.address}/page"), (old, f"{site.address}/gone.png"),
+            (old, tmp_path / "none.png"), (old, b"no picture"), (deaf, png()),
+        ]  # fmt: skip
+        for program, picture in failing:
+            with pytest.raises(relook.RelookError) as raised:
+                program.query_with_image(picture)
+            assert raised.value.code
+            assert re.search(r"\w", raised.value.message)
+        old.close()
+        deaf.close()
