@@ -279,7 +279,7 @@ def test_what_a_search_learnt_is_kept_used_and_changed(open_page: OpenPage) -> N
     name = page.get_by_label("Name of the concept")
     name.fill("our van")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Show it").click()
+    page.get_by_role("button", name="Show it", exact=True).click()
     sheet = page.locator("dialog.concept")
     expect(sheet.locator("h2")).to_have_text("@our van")
     expect(sheet.locator(".examples .relevant")).to_have_count(1)

@@ -5,13 +5,19 @@ import { button, count, fill, h } from "./dom.js";
 import { justify, neighbour, ratioOf } from "./layout.js";
 import * as marks from "./marks.js";
 import { moveOf } from "./moves.js";
-import { NOTHING_FITS, nFitting, on, set, state } from "./state.js";
+import { NOTHING_FITS, nFitting, on, pageSize, set, state } from "./state.js";
 import { Tile } from "./tile.js";
 
 const CHUNK = 60; // pictures that are added at a time
 const GAP = 6;
 const LINE_PX = 44; // the line where pictures stop fitting
 const SCROLLED_PX = 40; // from here on somebody is looking further down
+
+/** Whether hits below the first page may be asked for. */
+function hasMore() {
+  const page = state.pages.get(state.round);
+  return state.session && state.round === 0 && page && !page.exhausted && page.hits.length >= pageSize();
+}
 
 export class Grid {
   /**
@@ -74,6 +80,7 @@ export class Grid {
     addEventListener("scroll", () => this.isNear && this.#approach(), { passive: true });
     on("hits", () => this.show());
     on(["marks", "selection"], () => this.remarkJudged());
+    on("marks", () => this.list.isConnected && this.#ending());
     on("view", () => this.remark());
     on("cursor", () => this.#reach());
   }
@@ -215,11 +222,11 @@ export class Grid {
     this.#grow();
   }
 
-  /** At the end without scrolling: the pictures in sight come first. */
+  /** At the end without scrolling: the pictures in sight come first, and a page is as long as it was asked for. */
   async #arrive() {
     const inSight = state.hits.filter((_, at) => this.places[at]?.y < innerHeight);
     await Promise.all(inSight.map((hit) => this.tiles.get(hit.image_id)?.arrived));
-    this.#grow();
+    if (this.n_shown < state.hits.length || scrollY >= SCROLLED_PX) this.#grow();
   }
 
   /** Tells anew whether the end is near or in sight, though it was before. */
@@ -237,6 +244,7 @@ export class Grid {
     fill(
       this.end,
       h("p", { text: `All ${count(state.hits.length)} pictures of this page.` }),
+      hasMore() && button("More pictures", () => this.#grow()),
       state.session &&
         button(
           n_marks ? "Look again with your marks" : "Show the next page",
