@@ -21,7 +21,7 @@ from relook.cli.main import main
 from relook.core.config_file import Config, Setting
 from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.mcp import McpState
-from relook.testing import ColourEncoder
+from relook.testing import ColourEncoder, solid
 
 SETTINGS = [setting for setting, _ in Config(SECTIONS, {}).values()]
 # What a library carries: section -> its attribute.
@@ -34,7 +34,7 @@ ASKED = {"ask": "ask", "model": "model", "gather": "gather", "evidence": "eviden
 VALUES: dict[str, Any] = {
     "feedback.strategy": "prf", "serve.token": "a-token-of-24-characters",
     "mcp.token": "a-token-of-24-characters", "serve.host": "127.0.0.2", "mcp.host": "127.0.0.2",
-    "images.isolated_bytes": 768 * 1024**2,
+    "images.isolated_bytes": 768 * 1024**2, "encoder.model": "builtin",
 }  # fmt: skip
 
 
@@ -163,6 +163,56 @@ def test_every_section_is_reached_by_some_surface(seen: Seen) -> None:
         sections |= {section for section in SECTIONS if reached(name, section, seen) is not None}
     # The folder is looked at above; a library's pictures and watching belong to one command.
     assert sections == set(SECTIONS) - {"library", "watch"}
+
+
+COMMANDS = {
+    "search": ["search", "red"], "similar": ["similar", "red.png"], "look": ["look", "red"],
+    "refine": ["refine", "abc"], "ask": ["ask", "red.png", "What is it?"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", sorted(set(SECTIONS) - {"library"}))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_section_reaches_a_command(
+    name: str, section: str, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All settings of a section at once; commands read the file as the surfaces above do."""
+    from relook.serving.questions import Questions
+
+    calls: list[dict[str, Any]] = []
+
+    def note(library: relook.Library, *_: Any, **how: Any) -> Any:
+        seen.libraries = [library]
+        calls.append(how)
+        raise SystemExit(0)
+
+    def answer(questions: Any, wanted: Any, subject: Any, library: Any, *_: Any) -> Any:
+        seen.asking, seen.libraries = questions.asking, [library] if library else []
+        raise SystemExit(0)
+
+    for method in ("search", "similar", "look", "session"):
+        monkeypatch.setattr(relook.Library, method, note)
+    monkeypatch.setattr(Questions, "answer", answer)
+    solid("red").save("red.png")
+    settings = [setting for setting in SETTINGS if setting.key.startswith(f"{section}.")]
+    lines = [f"{each.key.partition('.')[2]} = {json.dumps(another(each))}" for each in settings]
+    Path("c.toml").write_text("\n".join([f"[{section}]", *lines]))
+    main([*COMMANDS[name], "--config", "c.toml"])
+    assert calls or seen.asking
+    if section in ASKED and name == "ask":
+        reaching = getattr(seen.asking, ASKED[section])
+    elif section in CARRIED and seen.libraries:
+        reaching = getattr(seen.libraries[0], CARRIED[section])
+    elif section in ("captioner", "prompts") and seen.libraries:
+        reaching = captioned(seen.libraries[0], section)
+    else:
+        return
+    for setting in settings:
+        got = getattr(reaching, setting.key.partition(".")[2])
+        shown = tuple(map(str, got)) if isinstance(got, tuple) else got
+        assert shown == expected(setting, another(setting)), setting.key
+    for flag in {"limit", "fold"} & (calls[0].keys() if section == "search" and calls else set()):
+        assert calls[0][flag] in (None, getattr(reaching, flag))
 
 
 FEEDBACK = FeedbackSettings(strategy="rocchio-paper", relevant=0.3, keep_shown=True)
