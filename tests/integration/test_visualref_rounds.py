@@ -1,7 +1,16 @@
-"""An imported configuration gives VisualReF's pages: its formulas are worked out again here."""
+"""An imported configuration gives VisualReF's pages, as its own code gave them.
 
+`visualref_rounds.json` holds numbers that VisualReF's code (its branch `recsys_demo`, unchanged)
+gave with tiny checkpoints of both its families: the vectors of forty pictures as its index has
+them, those of the words as its model makes them (not of length one), and, for both settings of
+`FUSE_INITIAL_QUERY`, the pages and scores of a query and four rounds. A round is the boxes with
+their captions and the words in its two text boxes; the third round has none at all.
+"""
+
+import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,146 +21,150 @@ from numpy.typing import NDArray
 from server_parts import serving
 
 import relook
-from relook.app.configured import configured, library_of
+from relook.app.configured import SECTIONS, configured, library_of
 from relook.compat.visualref import translate
 from relook.core.config_file import load_config
 from relook.core.types import WHOLE, Box
 from relook.core.vectors import Floats, unit
-from relook.testing import ColourEncoder
+from relook.testing import ColourEncoder, noise
 
 DEMO = {
     "VLM_MODEL_FAMILY": "clip", "VLM_MODEL_NAME": "openai/clip-vit-base-patch32", "TOP_K": 5,
     "INDEX_PATH": "faiss/x.index", "IMAGE_CORPUS_PATH": "photos",
 }  # fmt: skip
-BOX = Box(0.1, 0.1, 0.6, 0.9)
-DIM = 24
-# Two rounds: for each, captions of boxes by place on the page, and words without a box.
-ROUNDS = (
-    ({1: (True, "a red hat, two dogs"), 4: (False, "grey street")}, ("", "")),
-    ({2: (True, "snow"), 3: (True, "old boat, calm sea, dusk")}, ("winter, evening", "people")),
-)
+THEIRS = json.loads((Path(__file__).parent / "visualref_rounds.json").read_text("utf-8"))
+QUERY, ROUNDS = THEIRS["query"], THEIRS["rounds"]
 
 
-class Random(ColourEncoder):
-    """Text and picture vectors at random, the same ones every time; one vector a picture."""
+class Recorded(ColourEncoder):
+    """Vectors of the fixture, one a picture; of texts that it does not have, any."""
 
-    dim = DIM
     means = None
+
+    def __init__(self, family: str = "clip") -> None:
+        super().__init__()
+        self._texts = THEIRS["families"][family]["texts"]
+        corpus = THEIRS["families"][family]["corpus"]
+        self.dim = len(corpus[0])
+        self._pictures = {
+            self.prepare(noise(at)).tobytes(): np.array([vector], np.float32)
+            for at, vector in enumerate(corpus)
+        }
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:
         return (WHOLE,)
 
     def encode_prepared(self, prepared: Sequence[NDArray[Any]]) -> list[Floats]:
-        return [_drawn(colours.tobytes())[None] for colours in prepared]
+        known = [(seen.tobytes(), self._pictures.get(seen.tobytes())) for seen in prepared]
+        return [self._any(data)[None] if row is None else row for data, row in known]
+
+    def text_features(self, texts: Sequence[str]) -> Floats:
+        rows = [np.array(self._texts.get(text) or self._any(text.encode())) for text in texts]
+        return np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.dim), np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
-        return np.stack([_drawn(text.encode()) for text in texts] or [np.zeros(DIM, np.float32)])[
-            : len(texts)
-        ]
+        return unit(self.text_features(texts))
+
+    def _any(self, data: bytes) -> Floats:
+        drawn = np.random.default_rng(zlib.crc32(data)).normal(size=self.dim)
+        vector: Floats = unit(drawn.astype(np.float32))
+        return vector
 
 
-def _drawn(data: bytes) -> Floats:
-    drawn = np.random.default_rng(zlib.crc32(data)).normal(size=DIM) + 0.4
-    vector: Floats = unit(drawn.astype(np.float32))
-    return vector
-
-
-class Theirs:
-    """VisualReF's retrieval service, from its published description.
-
-    The query of a round is that of the round before (averaged with the first query when they
-    are fused); .6 of it, .2 of the mean of the relevant phrases, less .2 of the irrelevant ones;
-    the page is the best of the whole corpus. Phrases are what stands between ", " in the two
-    text boxes, which hold all captions of a side.
-    """
-
-    def __init__(self, corpus: NDArray[np.float64], words: str, fuse: bool) -> None:
-        self.corpus, self.fuse = corpus, fuse
-        self.first = self.now = _drawn(words.encode()).astype(np.float64)
-
-    def page(self, top_k: int) -> list[int]:
-        return np.argsort(-(self.corpus @ self.now), kind="stable")[:top_k].tolist()
-
-    def again(self, relevant: list[str], irrelevant: list[str]) -> None:
-        start = (self.now + self.first) / 2 if self.fuse else self.now
-        query = 0.6 * start
-        for sign, captions in ((0.2, relevant), (-0.2, irrelevant)):
-            phrases = ", ".join(captions).split(", ")
-            if captions:
-                query = query + sign * np.mean([_drawn(one.encode()) for one in phrases], axis=0)
-        self.now = query / np.linalg.norm(query)
-
-
-def imported(folder: Path, **keys: Any) -> relook.Library:
-    """A library as the imported configuration describes it, with vectors of this test."""
+def imported(folder: Path, family: str = "clip", **keys: Any) -> relook.Library:
+    """A library as the imported configuration describes it, with the fixture's vectors."""
     file = folder / "my.toml"
     file.write_text(translate({**DEMO, **keys}).toml())
-    from relook.app.configured import SECTIONS
-
     config = load_config(SECTIONS, [file], {})
-    library = library_of(config, folder / "lib", encoder=Random())
+    library = library_of(config, folder / "lib", encoder=Recorded(family))
     many(folder / "photos", 40)
     library.add(folder / "photos")
     return library
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Our library, and what theirs gave."""
+
+    library: relook.Library
+    pages: list[list[int]]
+    scores: list[list[float]]
+
+    def places(self, image_ids: Sequence[int]) -> list[int]:
+        """Places in the corpus of images."""
+        ids = self.library.files.row_table[:, 2].tolist()
+        return [ids.index(image_id) for image_id in image_ids]
+
+
 @pytest.fixture(params=[None, True, False], ids=["default", "fused", "chained"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[relook.Library, Theirs]]:
-    keys = {} if request.param is None else {"FUSE_INITIAL_QUERY": request.param}
-    with imported(tmp_path, **keys) as library:
-        corpus = library.files.vectors.rows(library.files.row_table[:, 0]).astype(np.float64)
-        yield library, Theirs(corpus, "dogs in the snow", request.param is not False)
+def fuse(request: pytest.FixtureRequest) -> bool | None:
+    value: bool | None = request.param
+    return value
 
 
-def shown(library: relook.Library, image_ids: Sequence[int]) -> list[int]:
-    """Places in the corpus of images."""
-    ids = library.files.row_table[:, 2].tolist()
-    return [ids.index(image_id) for image_id in image_ids]
+@pytest.fixture(params=["clip", "siglip"])
+def pair(request: pytest.FixtureRequest, fuse: bool | None, tmp_path: Path) -> Iterator[Pair]:
+    keys = {} if fuse is None else {"FUSE_INITIAL_QUERY": fuse}
+    runs = THEIRS["families"][request.param]["runs"]
+    (run,) = [run for run in runs if run["fuse"] is (fuse is not False)]
+    with imported(tmp_path, request.param, **keys) as library:
+        yield Pair(library, run["pages"], run["scores"])
 
 
-def sides(marks: dict[int, tuple[bool, str]], words: tuple[str, str]) -> list[list[str]]:
-    return [
-        [*(text for fits, text in marks.values() if fits == sign), *([typed] if typed else [])]
-        for sign, typed in ((True, words[0]), (False, words[1]))
-    ]
-
-
-def test_two_rounds_in_python_show_their_pages(pair: tuple[relook.Library, Theirs]) -> None:
-    library, theirs = pair
-    session = library.look("dogs in the snow")
-    assert shown(library, [hit.image_id for hit in session.page]) == theirs.page(5)
-    for marks, words in ROUNDS:
-        for at, (fits, caption) in marks.items():
-            session.judge(session.page[at], fits, box=BOX, caption=caption)
-        page = session.again(relevant_words=words[0], irrelevant_words=words[1])
-        theirs.again(*sides(marks, words))
+def test_the_rounds_in_python_show_their_pages(pair: Pair) -> None:
+    session = pair.library.look(QUERY)
+    assert pair.places([hit.image_id for hit in session.page]) == pair.pages[0]
+    for number, made in enumerate(ROUNDS, start=1):
+        for at, fits, box, caption in made["marks"]:
+            session.judge(session.page[at], fits, box=box, caption=caption)
+        page = session.again(
+            relevant_words=made["relevant"], irrelevant_words=made["irrelevant"]
+        )  # fmt: skip
         assert session.round.strategy == "caption-rocchio"
-        assert shown(library, [hit.image_id for hit in page]) == theirs.page(5)
-        scores = theirs.corpus @ theirs.now
-        best = scores[theirs.page(5)]
-        assert [hit.score for hit in page] == pytest.approx(best.tolist(), abs=1e-4)
+        assert pair.places([hit.image_id for hit in page]) == pair.pages[number]
+        assert [hit.score for hit in page] == pytest.approx(pair.scores[number], abs=1e-3)
 
 
-def test_two_rounds_of_the_server_show_their_pages(
-    pair: tuple[relook.Library, Theirs], tmp_path: Path
-) -> None:
-    library, theirs = pair
-    with serving(library, cache=tmp_path / "cache") as running:
-        begun = running.post("/sessions", {"query": "dogs in the snow"}).json()
+def test_the_rounds_of_the_server_show_their_pages(pair: Pair, tmp_path: Path) -> None:
+    with serving(pair.library, cache=tmp_path / "cache") as running:
+        begun = running.post("/sessions", {"query": QUERY}).json()
         hits = begun["page"]["hits"]
-        for marks, words in ROUNDS:
+        for number, made in enumerate(ROUNDS, start=1):
             judgements = [
-                {"image_id": hits[at]["image_id"], "relevant": fits, "caption": caption,
-                 "box": BOX.as_list()}
-                for at, (fits, caption) in marks.items()
+                {"image_id": hits[at]["image_id"], "relevant": fits, "caption": caption, "box": box}
+                for at, fits, box, caption in made["marks"]
             ]  # fmt: skip
             body = {
-                "judgements": judgements, "relevant_words": words[0], "irrelevant_words": words[1],
+                "judgements": judgements, "relevant_words": made["relevant"],
+                "irrelevant_words": made["irrelevant"],
             }  # fmt: skip
-            made = running.post(f"/sessions/{begun['session_id']}/rounds", body).json()
-            hits = made["page"]["hits"]
-            theirs.again(*sides(marks, words))
-            assert shown(library, [hit["image_id"] for hit in hits]) == theirs.page(5)
+            answer = running.post(f"/sessions/{begun['session_id']}/rounds", body).json()
+            hits = answer["page"]["hits"]
+            assert pair.places([hit["image_id"] for hit in hits]) == pair.pages[number]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("red hat,two dogs", ["red hat", "two dogs"]),
+        ("a boat , 1,000 people.", ["a boat", "1,000 people."]),
+        (" , ,", []),
+    ],
+)
+def test_commas_part_typed_words_as_their_client_does(
+    tmp_path: Path, text: str, phrases: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    features: Callable[..., Floats] = Recorded.text_features
+    monkeypatch.setattr(
+        Recorded, "text_features",
+        lambda self, texts: (read.extend(texts), features(self, texts))[1],
+    )  # fmt: skip
+    with imported(tmp_path) as library:
+        session = library.look(QUERY)
+        read.clear()
+        session.again(relevant_words=text)
+        assert [word for word in read if word != QUERY] == phrases
 
 
 def test_the_fuse_setting_makes_a_difference(tmp_path: Path) -> None:
@@ -160,7 +173,7 @@ def test_the_fuse_setting_makes_a_difference(tmp_path: Path) -> None:
     for folder, fuse in ((fused, True), (chained, False)):
         folder.mkdir()
         with imported(folder, FUSE_INITIAL_QUERY=fuse) as library:
-            session = library.look("dogs in the snow")
+            session = library.look(QUERY)
             for _ in range(2):
                 session.again(relevant_words="a red hat, snow", irrelevant_words="grey street")
             pages.append(session.fitted().scorer.vector)
@@ -169,7 +182,7 @@ def test_the_fuse_setting_makes_a_difference(tmp_path: Path) -> None:
 
 def test_undo_takes_typed_words_back(tmp_path: Path) -> None:
     with imported(tmp_path) as library:
-        session = library.look("dogs in the snow")
+        session = library.look(QUERY)
         first = session.fitted().scorer.vector
         session.again(relevant_words="a red hat")
         assert session.round.record["relevant_words"] == "a red hat"
@@ -185,7 +198,7 @@ def test_typed_words_move_every_strategy_and_their_shares_add_up(
     from relook.search.explain import why
 
     with imported(tmp_path) as library:
-        session = library.look("dogs in the snow")
+        session = library.look(QUERY)
         session.judge(session.page[0], True)
         page = session.again(strategy, relevant_words="a red hat", irrelevant_words="grey street")
         reasons = {one.name: one.amount for one in why(session, page[0], strategy)}

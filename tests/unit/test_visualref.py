@@ -45,8 +45,10 @@ def test_both_files_become_one_configuration(tmp_path: Path) -> None:
             "folder": "faiss/coco/openai/clip-vit-base-patch32/library.relook",
             "pictures": ["data/coco/"],
         },
-        "encoder": {"model": "hf:openai/clip-vit-base-patch32", "tiles": "none"},
-        "search": {"limit": 5, "fold": False},
+        "encoder": {
+            "model": "hf:openai/clip-vit-base-patch32", "tiles": "none", "dtype": "float32",
+        },
+        "search": {"limit": 5, "fold": False, "index_kind": "exact"},
         "captioner": {
             "model": "hf:llava-hf/llava-1.5-7b-hf", "dtype": "int8-or-auto", "device": "cuda:1",
             "max_words": 100, "max_tokens": 100,
@@ -54,7 +56,8 @@ def test_both_files_become_one_configuration(tmp_path: Path) -> None:
         "prompts": {"caption": 'Say "what" it is.\nBriefly.'},
         "feedback": {
             "strategy": "caption-rocchio", "rounds": "chained", "split_captions": True,
-            "keep_shown": True, "keep_judged": True,
+            "lengths": True, "keep_shown": True, "keep_fitting": False,
+            "keep_judged": True,
         },
     }  # fmt: skip
     assert told.unknown == []
@@ -78,7 +81,8 @@ def test_an_env_file_with_quotes_and_comments(tmp_path: Path) -> None:
     feedback = {key for key in told.settings if key.startswith("feedback.")}
     assert {key: value for key, value in told.settings.items() if key not in feedback} == {
         "encoder.model": "hf:google/siglip-base-patch16-256", "encoder.tiles": "none",
-        "search.limit": 7, "search.fold": False,
+        "encoder.dtype": "float32", "search.limit": 7, "search.fold": False,
+        "search.index_kind": "exact",
     }  # fmt: skip
     assert told.settings["feedback.rounds"] == "fused"
     assert told.notes[0] == "CONFIG_PATH: read that file too: relook config import FILE"

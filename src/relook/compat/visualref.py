@@ -144,7 +144,11 @@ def _with_names(prompt: str) -> str:
 
 
 _SETTINGS: dict[str, Any] = {
-    "VLM_MODEL_NAME": lambda v: [("encoder.model", _model(v)), ("encoder.tiles", "none")],
+    "VLM_MODEL_NAME": lambda v: [
+        ("encoder.model", _model(v)),
+        ("encoder.tiles", "none"),
+        ("encoder.dtype", "float32"),
+    ],
     "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", [str(v)])],
     "TOP_K": lambda v: [("search.limit", _count(v))],
     "MODEL_ID": lambda v: [("captioner.model", _model(v))],
@@ -176,9 +180,12 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         "feedback.strategy": "caption-rocchio",
         "feedback.rounds": rounds,
         "feedback.split_captions": True,
+        "feedback.lengths": True,
         "feedback.keep_shown": True,
+        "feedback.keep_fitting": False,
         "feedback.keep_judged": True,
         "search.fold": False,
+        "search.index_kind": "exact",  # its index is a flat one
     }
     translation.settings.setdefault("search.limit", _TOP_K)
     given = "as you have it" if "FUSE_INITIAL_QUERY" in old else "VisualReF's default"
@@ -187,6 +194,10 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         " its weights .6/.2/.2 is VisualReF's own way, auto is measured to find more",
         "a page may show again what was shown or marked, and near-duplicates, as VisualReF's;"
         " feedback.keep_shown, feedback.keep_judged and search.fold change that",
+        "words weigh by the lengths of the model's vectors, as VisualReF's, so that those of a"
+        " second round outweigh the first; feedback.lengths = false weighs all alike",
+        "pictures are encoded in float32 and every vector is read in each search, as there;"
+        " encoder.dtype and search.index_kind = 'auto' are faster on a GPU and in large libraries",
         "boxes are cut from the original picture, not from one squeezed to 224 pixels",
     ]
 

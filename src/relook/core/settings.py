@@ -281,6 +281,9 @@ class FeedbackSettings:
     split_captions: bool = setting(
         False, "caption-rocchio reads 'red hat, dog' as two captions, parted at the comma"
     )
+    lengths: bool = setting(
+        False, "caption-rocchio weighs words by the lengths of the model's vectors, as VisualReF"
+    )
     afs: str = setting(
         "", "weights of the strategy afs (relook train afs); afs.onnx in the library when empty"
     )

@@ -111,7 +111,8 @@ class Encoder(Protocol):
     A class that `ENCODERS` or an entry point names opens itself: `open(spec, settings)` gets the
     `ModelSpec` and `EncoderSettings`. It declares `remote` (whether it sends anything elsewhere)
     and `needs` (`model`, when one has to be named). An encoder that loads its weights late may
-    have a `load()`, which is called before a library is made for it.
+    have a `load()`, which is called before a library is made for it; one whose text tower gives
+    other lengths than one may have `text_features(texts)`, see the function of that name.
 
     Attributes:
         fingerprint: Identity of the space the vectors live in.
@@ -169,6 +170,17 @@ class Encoder(Protocol):
     def close(self) -> None:
         """Frees the model; closing twice is fine."""
         ...
+
+
+def text_features(encoder: Encoder, texts: Sequence[str]) -> Floats:
+    """Words as long as the model makes them, where it makes other vectors than unit ones.
+
+    Returns:
+        [n, d] float32, in the directions of `Encoder.encode_texts`.
+    """
+    own = getattr(encoder, "text_features", encoder.encode_texts)
+    features: Floats = own(texts)
+    return features
 
 
 def encode_images(encoder: Encoder, images: Sequence[Image.Image]) -> Floats:

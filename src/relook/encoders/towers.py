@@ -234,6 +234,10 @@ class TwoTowers(ABC):
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """See `Encoder.encode_texts`."""
+        return unit(self.text_features(texts))
+
+    def text_features(self, texts: Sequence[str]) -> Floats:
+        """See `relook.encoders.base.text_features`."""
         if not texts:
             return np.zeros((0, self.dim), np.float32)
         batch = BatchSize(_TEXTS_AT_ONCE)
@@ -247,13 +251,13 @@ class TwoTowers(ABC):
         return text.encode("utf-8", "ignore").decode("utf-8")
 
     def _encode_crops(self, some: Sequence[NDArray[Any]]) -> list[Floats]:
-        return self._unit(self._image_rows(np.stack(some)))
+        return list(unit(self._checked(self._image_rows(np.stack(some)))))
 
     def _encode_words(self, some: Sequence[str]) -> list[Floats]:
-        return self._unit(self._text_rows(list(some)))
+        return list(self._checked(self._text_rows(list(some))))
 
-    def _unit(self, rows: Floats) -> list[Floats]:
-        """Unit rows of what a tower gives.
+    def _checked(self, rows: Floats) -> Floats:
+        """What a tower gives, [n, d].
 
         Raises:
             ModelError: `not_finite` when half precision was not enough for it;
@@ -271,7 +275,7 @@ class TwoTowers(ABC):
                 f"{self.model} gives {rows.shape[1]} numbers; its config says {self.dim}",
                 "use the config.json that belongs to these weights",
             )
-        return list(unit(rows))
+        return rows
 
     @property
     def _more_precise(self) -> str:

@@ -34,11 +34,12 @@ class Judged:
         weight: How much it counts, above zero.
         context: [m, d] the rest of a boxed picture; empty for a click.
         boxed: Whether the person drew a box, so that `tiles[0]` is a crop.
-        caption: [d] unit text vector of what the person says is in it, or None.
+        caption: [d] text vector of what the person says is in it, or None; a unit vector, but
+            for a strategy that reads `lengths`.
         caption_weight: How much the caption counts beside the picture.
         round: The round it was made in; only chained updates look at it.
-        phrases: [p, d] unit text vectors of the caption's parts between commas; empty when it
-            has no comma.
+        phrases: [p, d] the same of the caption's parts between commas; empty when it has no
+            comma.
 
     Raises:
         InputError: `bad_judgement` when a sign, a weight or a shape is not usable.
@@ -74,7 +75,8 @@ class Words:
     Args:
         sign: 1 for what fits, -1 for what does not.
         text: The words.
-        phrases: [p, d] unit text vectors of their parts between commas, at least one.
+        phrases: [p, d] text vectors of their parts between commas, at least one; unit vectors,
+            but for a strategy that reads `lengths`.
         round: The round on whose page they were typed; only chained updates look at it.
     """
 
@@ -129,6 +131,8 @@ class Evidence:
         phrasings: [p, d] unit text vectors of how people describe pictures; empty when the
             encoder brings none.
         words: What was typed beside the judgements, oldest first.
+        query_length: How long the text tower makes the query, for a strategy that reads `lengths`.
+        rounds: Those whose pages were left on the way; only fused updates look at them.
         first_tiles: [t, d] all vectors of each picture of the first page, where they are known;
             the whole pictures stand for them otherwise.
         first_captions: [k, d] unit text vectors of what a captioner says of the first page's
@@ -149,6 +153,8 @@ class Evidence:
     covariance: NDArray[np.float64] | None = None
     phrasings: Floats = field(default_factory=_none)
     words: tuple[Words, ...] = ()
+    query_length: float = 1.0
+    rounds: tuple[int, ...] = ()
     first_tiles: tuple[Floats, ...] = ()
     first_captions: Floats = field(default_factory=_none)
     summariser: Summariser | None = None

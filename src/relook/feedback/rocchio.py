@@ -27,6 +27,9 @@ class RocchioOptions:
             `chained` updates the query of the round before; `fused` does too, after
             averaging it with the first query.
         split: Whether a caption's parts between commas are captions of their own.
+        lengths: Whether the first query and words are as long as the text tower makes them. Some
+            towers make vectors several times longer than one; the query of a later round has
+            length one, so that fresh words weigh more beside it.
     """
 
     query: float = 1.0
@@ -34,6 +37,7 @@ class RocchioOptions:
     irrelevant: float = 0.25
     rounds: Literal["refit", "fused", "chained"] = "refit"
     split: bool = False
+    lengths: bool = False
 
 
 STANDARD = RocchioOptions()
@@ -152,7 +156,8 @@ def _update(
     prefix: str,
     words: Sequence[Words] = (),
 ) -> LinearScorer:
-    first = Contribution("query", evidence.query.astype(np.float64))
+    query = evidence.query.astype(np.float64)
+    first = Contribution("query", query * evidence.query_length)
     statements = [
         _Statement(named(item, prefix), item.sign, vectors, item.weight, item.round, item.judgement)
         for item in evidence.items
@@ -161,18 +166,19 @@ def _update(
     statements += _stated(words)
     groups = [statements]
     if options.rounds != "refit":
-        numbers = sorted({statement.round for statement in statements})
+        numbers = sorted({*evidence.rounds, *(statement.round for statement in statements)})
         groups = [[statement for statement in statements if statement.round == n] for n in numbers]
-    current = LinearScorer(evidence.query, (first,))
+    current, start = LinearScorer(evidence.query, (Contribution("query", query),)), [first]
     for group in groups:
         moves = _moves(group, options)
-        if not moves:
+        # A round without words still goes half of the way back to the first query when fused.
+        if not moves and (options.rounds != "fused" or not options.query):
             continue
-        start = list(current.parts)
         if options.rounds == "fused":
             halves = [_scaled(part, 0.5) for part in start]
             start = [*halves, _scaled(first, 0.5)]
         current = linear([*(_scaled(part, options.query) for part in start), *moves])
+        start = list(current.parts)
     return replace(current, parts=_merged(current.parts))
 
 

@@ -61,6 +61,11 @@ class Strategy:
         """Whether a round starts from the query of the round before."""
         return getattr(self.options, "rounds", "refit") != "refit"
 
+    @property
+    def reads_lengths(self) -> bool:
+        """Whether words are to be as long as the text tower makes them."""
+        return bool(getattr(self.options, "lengths", False)) and self.function is caption_rocchio
+
     def __call__(self, evidence: Evidence) -> Scorer:
         """Fits with the row's own options; typed words move the query of ways without words."""
         if not evidence.words or self.function in (caption_rocchio, none):
@@ -132,4 +137,5 @@ def _set_options(settings: FeedbackSettings) -> dict[str, Any]:
     names = ("query", "relevant", "irrelevant", "rounds")
     values = {name: getattr(settings, name) for name in names}
     values["split"] = settings.split_captions or None
+    values["lengths"] = settings.lengths or None
     return {name: value for name, value in values.items() if value not in (None, "")}

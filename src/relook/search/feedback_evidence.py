@@ -1,13 +1,15 @@
 """From judgements to the evidence that a strategy is fitted from. Layer: search."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
-from relook.encoders.base import Encoder, Means
+from relook.encoders.base import Encoder, Means, text_features
 from relook.feedback.directions import covariance
 from relook.feedback.judged import Evidence, Judged, Words
 from relook.feedback.scorer import Scorer
@@ -19,6 +21,7 @@ from relook.search.summariser import summariser_of
 _N_BACKGROUND = 200
 _N_COVARIANCE = 5000
 _SEED = 20_260_101
+_PARTING = re.compile(r",(?!\d)|(?<!\d),")  # commas, but not that of 1,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,20 @@ class Fitted:
     notes: tuple[str, ...]
 
 
+class OwnLengths:
+    """An encoder whose text vectors are as long as its model makes them; in all else it itself."""
+
+    def __init__(self, inner: Encoder) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """[n, d], not of length one."""
+        return text_features(self.inner, texts)
+
+
 def gather(
     query: Floats,
     judgements: Sequence[Judgement],
@@ -53,21 +70,26 @@ def gather(
     files: LibraryFiles,
     encoder: Encoder,
     afs: str = "",
+    length: float | None = None,
 ) -> tuple[Evidence, tuple[str, ...]]:
     """Evidence of one round.
 
     Args:
         query: [d] vector of the session's first query.
         judgements: Those on the way to the round, the latest on a place only.
-        typed: Words about what fits and what does not, of the rounds on the way to it.
+        typed: Words about what fits and what does not, of every page that was left on the way
+            to it, whether any were typed there or not.
         first_page: Image ids that the first query showed, best first.
         files: The open library.
         encoder: Its encoder.
         afs: File of a trained summariser; the library's own when empty.
+        length: Of the query as the text tower makes it, where words are to have theirs; they are
+            unit vectors when None.
 
     Returns:
         The evidence, and notes about judgements that cannot count at present.
     """
+    speaker = encoder if length is None else cast(Encoder, OwnLengths(encoder))
     records, notes = _present(judgements, files)
     judged = [
         (judgement, judged_of(judgement, records[judgement.image_id], files))
@@ -83,7 +105,7 @@ def gather(
     counting = [(judgement, item) for judgement, item in judged if item is not None]
     tiles = _tiles(first_page, files)
     items = with_captions(
-        [item for _, item in counting], [judgement.caption for judgement, _ in counting], encoder
+        [item for _, item in counting], [judgement.caption for judgement, _ in counting], speaker
     )
     evidence = replace(
         template(files, encoder),
@@ -91,7 +113,9 @@ def gather(
         items=items,
         first_page=_wholes(tiles, files.vectors.dim),
         first_tiles=tiles,
-        words=words_typed(typed, encoder),
+        words=words_typed(typed, speaker),
+        rounds=tuple(sorted({statement.round for statement in typed})),
+        query_length=1.0 if length is None else length,
         summariser=summariser_of(files, encoder.fingerprint, afs),
     )
     return evidence, notes
@@ -196,7 +220,8 @@ def with_captions(
 ) -> tuple[Judged, ...]:
     """Adds the text vector of every caption that says something, one for each item."""
     stripped = [caption.strip() if caption else "" for caption in captions]
-    phrases = [_phrases(caption) if ", " in caption else [] for caption in stripped]
+    parted = [_phrases(caption) for caption in stripped]
+    phrases = [parts if len(parts) > 1 else [] for parts in parted]
     texts = [caption for caption in stripped if caption]
     vectors = iter(
         encoder.encode_texts([*texts, *(phrase for parts in phrases for phrase in parts)])
@@ -226,8 +251,8 @@ def words_typed(typed: Sequence[TypedWords], encoder: Encoder) -> tuple[Words, .
 
 
 def _phrases(text: str) -> list[str]:
-    """The parts between commas, as VisualReF parts its text boxes."""
-    return [part for phrase in text.split(", ") if (part := phrase.strip(" .\n\t"))]
+    """The parts between commas, as VisualReF's client parts its text boxes."""
+    return [part for phrase in _PARTING.split(text) if (part := phrase.strip())]
 
 
 def _tiles(image_ids: Sequence[int], files: LibraryFiles) -> tuple[Floats, ...]:

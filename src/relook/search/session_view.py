@@ -25,7 +25,7 @@ from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
-from relook.search.vectorise import part_vectors, query_vector
+from relook.search.vectorise import part_vectors, query_length, query_vector
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
 """Keys of a round's record under which it keeps the words that were typed for it."""
@@ -169,17 +169,16 @@ class SessionView:
         self, strategy: str | None, judgements: Sequence[Judgement], typed: Sequence[TypedWords]
     ) -> Fitted:
         """A strategy fitted on the first query, these judgements and these words."""
+        chosen, encoder = configured(self.feedback, strategy), self.engine.encoder
         first = [image_id for image_id, _, _ in self._first.hits]
-        judgements = self._with_crops(judgements)
         evidence, notes = gather(
-            self.vector, judgements, typed, first, self.engine.files, self.engine.encoder,
-            self.feedback.afs,
+            self.vector, self._with_crops(judgements), typed, first, self.engine.files, encoder,
+            self.feedback.afs, query_length(self.query, encoder) if chosen.reads_lengths else None,
         )  # fmt: skip
         check_current(self.engine.files)  # else the boxes may be of another encoder than the rest
-        chosen = configured(self.feedback, strategy)
         scorer = chosen(evidence)
-        idle = unused(self.feedback, chosen.name)
-        return Fitted(chosen.name, evidence, scorer, (*notes, *scorer.notes, *idle))
+        notes = (*notes, *scorer.notes, *unused(self.feedback, chosen.name))
+        return Fitted(chosen.name, evidence, scorer, notes)
 
     def _with_crops(self, judgements: Sequence[Judgement]) -> list[Judgement]:
         """The judgements, with vectors for boxes that an upgrade of the library left without."""

@@ -11,7 +11,7 @@ from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
-from relook.encoders.base import Encoder, encode_images
+from relook.encoders.base import Encoder, encode_images, text_features
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.concept_fit import ranker_of
@@ -55,6 +55,15 @@ def combined(query: Query, vectors: Floats, acts_by_fit: bool) -> Floats:
             "change a part, or its weight",
         )
     return unit(total)
+
+
+def query_length(query: Query, encoder: Encoder) -> float | None:
+    """How long the text tower makes a query; None for one that is not of words alone."""
+    texts = [read_words(part) for part in query.parts if part.text is not None]
+    if len(texts) < len(query.parts):
+        return None
+    weights = np.array([part.weight for part in query.parts], np.float32)
+    return float(np.linalg.norm(weights @ text_features(encoder, texts)))
 
 
 def part_weights(query: Query, acts_by_fit: bool) -> Floats:
