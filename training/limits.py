@@ -20,7 +20,7 @@ from metrics import best_tile, recall
 from pictures import class_files, class_query, read_concepts, read_pictures, read_split, squash
 from PIL import Image, ImageDraw, ImageFont
 
-from relook.search.wording import suggestion
+from relook.search.grammar import suggestion
 
 NEIGHBOURS = {
     "a": "qs", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj",

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import relook
+from relook.app import indexing
 from relook.app.indexing import run_with_index
 from relook.core.errors import InputError
 from relook.core.progress import Progress
 from relook.core.settings import SearchSettings
 from relook.core.vectors import unit
-from relook.library import index_worker
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.records import FileFacts, ImageRecord
@@ -159,7 +159,7 @@ def test_the_index_begins_before_the_run_has_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(folder / "ann")
-    monkeypatch.setattr(index_worker, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(indexing, "_LOOK_EVERY_S", 0.01)
     indexed = threading.Event()
     real = Card.write
 
@@ -181,7 +181,7 @@ def test_stages_that_went_by_during_the_run_are_told_after_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(folder / "ann")
-    monkeypatch.setattr(index_worker, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(indexing, "_LOOK_EVERY_S", 0.01)
     indexed = threading.Event()
     real = ivf_build.sweep
 

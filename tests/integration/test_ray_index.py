@@ -17,7 +17,7 @@ from PIL import Image
 from ray_parts import FAILS, KILLS, KILLS_ONCE, Fragile
 
 import relook
-from relook.cluster.ray_work import EncodeShard, as_facts, outcomes
+from relook.cluster.ray_build import EncodeShard, as_facts, outcomes
 from relook.core.errors import ClusterError, EncoderMismatchError
 from relook.core.settings import ImageLimits, IndexSettings, RaySettings
 from relook.library.reading import Read

@@ -20,7 +20,7 @@ import pytest
 from process_parts import PATIENCE_S
 from server_parts import Running, error_of, serving, small_library, wait_for
 
-from relook.core.cancellation import Cancellation, CancelledWork, when_cancelled
+from relook.core.progress import Cancellation, CancelledWork, when_cancelled
 from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session

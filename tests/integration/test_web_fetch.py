@@ -13,9 +13,8 @@ import pytest
 from milvus_parts import free_port
 
 from relook.core.errors import AccessError, FetchError, ImageError, InputError, TooLargeError
-from relook.core.public_addresses import check_public
 from relook.core.settings import WebLimits
-from relook.core.web import fetch, host_of
+from relook.core.web import check_public, fetch, host_of
 from relook.rag.web_pictures import subject_at
 from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
 

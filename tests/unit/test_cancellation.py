@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from relook.core.cancellation import Cancellation, CancelledWork, check_cancelled, when_cancelled
+from relook.core.progress import Cancellation, CancelledWork, check_cancelled, when_cancelled
 
 
 def test_nothing_is_cancelled_outside_of_a_run() -> None:

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image, IptcImagePlugin
 
 from relook.core import images, isolation
-from relook.core.cancellation import Cancellation, CancelledWork
 from relook.core.errors import ImageError, OverloadError
 from relook.core.images import decode, load
 from relook.core.isolation import Workers, _Worker
+from relook.core.progress import Cancellation, CancelledWork
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import MARK, limits_at, mark
 from relook.library.picture_facts import embedded_words

@@ -3,7 +3,7 @@
 import pytest
 
 from relook.core.errors import AccessError
-from relook.core.public_addresses import check_public, is_public
+from relook.core.web import check_public, is_public
 
 # First and last address of each block of the registries.
 BLOCKS = {

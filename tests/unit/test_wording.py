@@ -3,7 +3,7 @@
 import pytest
 
 from relook.core.english import may_be_foreign, words_of
-from relook.search.wording import negation_of, suggestion
+from relook.search.grammar import negation_of, suggestion
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """Bringing a library up to date with folders, archives and addresses. Layer: app.
 
-The index of the vectors grows in a thread beside the run, and room is freed after it.
+While pictures are encoded, a thread adds the rows that are committed to the index of the vectors,
+so that searches in other processes stay fast. When the run ends, it adds the rest and frees room.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +30,133 @@ from relook.encoders import Encoder
 from relook.library.compaction import compact, is_worthwhile
 from relook.library.files import LibraryFiles
 from relook.library.image_words import Sidecars
-from relook.library.index_worker import IndexWorker
 from relook.library.left_out import LeftOut
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport, Stop
 from relook.library.scan import Scan, check_root
 from relook.library.upgrade_staging import settle_upgrade
+
+_MUCH = 0.25  # of the rows lack the index: worth a turn while the run goes on
+_LOOK_EVERY_S = 5.0
+_NICE = 5
+
+
+class IndexWorker:
+    """Keeps the index of a library up to date. The caller holds the writer's lock meanwhile.
+
+    Args:
+        files: The open library; the thread opens files of its own.
+        settings: What kind of index, and what memory it may take.
+        texts: Returns [n, d] text queries to measure the index with; called when one is built.
+    """
+
+    def __init__(
+        self,
+        files: LibraryFiles,
+        settings: SearchSettings,
+        texts: Callable[[], Floats | None] = lambda: None,
+    ) -> None:
+        self._files, self._settings, self._texts = files, settings, texts
+        self._ended = threading.Event()  # the run is over: add the remaining rows, and end
+        self._stopped = threading.Event()
+        self._untold: deque[Progress] = deque()
+        self._changed = threading.Condition()  # of what is untold, and of whether work goes on
+        self._over = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="relook-index", daemon=True)
+
+    def __enter__(self) -> IndexWorker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._ended.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join()
+
+    def finish(self, progress: ProgressCallback) -> None:
+        """Waits until the index has every row; what `progress` raises stops it.
+
+        `progress` is called for every stage, first for those that are over. From then on the
+        thread begins a stage only after `progress` has returned, so that an exception from it
+        stops the work at that stage.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        self._ended.set()
+        while (now := self._next()) is not None:
+            progress(now)
+            with self._changed:
+                self._untold.popleft()
+                self._changed.notify_all()
+        if self._error is not None:
+            raise self._error
+
+    def _next(self) -> Progress | None:
+        """Waits for the next stage to report; None when the thread has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._untold or self._over)
+            return self._untold[0] if self._untold else None
+
+    def _work(self) -> None:
+        try:
+            with LibraryFiles.open(self._files.folder) as own:
+                while not self._ended.wait(_LOOK_EVERY_S):
+                    own.refresh()
+                    if self._is_due(own):
+                        self._build(own)
+                own.refresh()
+                if not self._stopped.is_set() and own.needs_index(self._settings):
+                    self._build(own)
+        except Stop:
+            pass
+        except Exception as error:  # the edge of a thread: raised where it is waited for
+            self._error = error
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _build(self, own: LibraryFiles) -> None:
+        _give_way()
+        own.build_index(self._settings, self._texts(), self._report)
+
+    def _is_due(self, own: LibraryFiles) -> bool:
+        """Whether so many rows lack the index that it should not wait for the end of the run."""
+        least = max(_MUCH * len(own.vectors), self._settings.exact_rows / 2)
+        return own.rows_without_index(self._settings) > least
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        now = Progress(stage, done, total)
+        with self._changed:
+            if len(self._untold) > 1 and self._untold[-1].stage == stage:
+                self._untold[-1] = now  # of a stage that nobody waits for, the last word is enough
+            else:
+                self._untold.append(now)
+            self._changed.notify_all()
+            self._changed.wait_for(self._may_go_on)
+        if self._stopped.is_set():
+            raise Stop
+        time.sleep(0)  # lets the thread that encodes go first
+
+    def _may_go_on(self) -> bool:
+        return self._stopped.is_set() or not self._ended.is_set() or not self._untold
+
+
+def _give_way() -> None:
+    """Lets searches and encoding go first, where the system can do that for one thread."""
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+        this = threading.get_native_id()
+        with contextlib.suppress(OSError):  # a system that forbids it: the work is the same
+            if os.getpriority(os.PRIO_PROCESS, this) < _NICE:  # a lower one may not be taken back
+                os.setpriority(os.PRIO_PROCESS, this, _NICE)
+    from relook.stores.ivf_build import leave_cores
+
+    leave_cores()
+
 
 _N_TEXTS = 96
 _INCOMPLETE = (

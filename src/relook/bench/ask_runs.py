@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from relook.bench.answer_log import AnswerRecord, parse_record, read_json
-from relook.bench.judge import Judge, StringJudge
+from relook.bench.answers import Judge, StringJudge
 from relook.core.converter import JsonValue
 from relook.core.errors import AnswerError, InputError, RelookError, StorageError
 from relook.core.json_form import SHOWN

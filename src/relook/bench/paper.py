@@ -16,10 +16,10 @@ import numpy as np
 from relook.bench.metrics import Interval, bootstrap
 from relook.bench.query_files import Caption
 from relook.bench.retrieval import columns_by_name, ranks_of
-from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import Digits
+from relook.core.progress import check_cancelled
 from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Fingerprint
 from relook.feedback.judged import Evidence, Judged, Summariser

@@ -156,8 +156,8 @@ def ask(
 ) -> None:
     """Look up, answer and judge a question file. Run it again to go on where it stopped."""
     from relook.app.asking import make_answerer, open_asker
+    from relook.bench.answers import ModelJudge, StringJudge
     from relook.bench.ask_runs import bench_ask, of_entities, read_bench_questions, read_entities
-    from relook.bench.judge import ModelJudge, StringJudge
 
     experiment = _experiment(run, when)
     if evidence is not None:

@@ -16,12 +16,12 @@ from PIL import Image
 
 from relook.core import sources
 from relook.core.camera_raw import decode_raw
-from relook.core.cancellation import check_cancelled
 from relook.core.decoders import kind_of
 from relook.core.deep_tiff import decode_deep_tiff
 from relook.core.errors import ImageError
 from relook.core.isolation import decode_isolated
 from relook.core.picture import Picture, decode_plain, in_srgb, pixels_alone, to_rgb
+from relook.core.progress import check_cancelled
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import limits_at
 

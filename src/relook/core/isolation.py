@@ -27,10 +27,10 @@ from typing import Any
 
 from PIL import Image
 
-from relook.core.cancellation import CancelledWork, when_cancelled
 from relook.core.decoders import NO_DECODER
 from relook.core.errors import ImageError, OverloadError
 from relook.core.picture import Picture
+from relook.core.progress import CancelledWork, when_cancelled
 from relook.core.settings import ImageLimits
 
 _LOG = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.json_form import JsonShape
+from relook.core.progress import check_cancelled
 from relook.core.types import Box
 from relook.core.vectors import Floats
 

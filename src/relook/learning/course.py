@@ -20,10 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.errors import disk_error
-from relook.core.progress import Progress, ProgressCallback
+from relook.core.progress import Progress, ProgressCallback, check_cancelled
 from relook.core.registry import import_extra
 from relook.learning.attentive import Attentive, Size, write_afs
 from relook.learning.lessons import (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relook.core.cancellation import check_cancelled
 from relook.core.errors import LibraryBusyError, NotFoundError
+from relook.core.progress import check_cancelled
 from relook.core.types import Box
 from relook.core.vectors import Ints
 from relook.library.fact_table import FACTS, has_facts, make_facts

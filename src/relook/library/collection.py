@@ -2,15 +2,18 @@
 
 A library on one machine keeps its vectors in a file. The manifest of a shared library names a
 collection instead. Its adapter stands above this layer: a registry names it, and it is
-imported when a manifest asks for it. Layer: library.
+imported when a manifest asks for it. A new library's files are begun here, too. Layer: library.
 """
 
+import os
 from pathlib import Path
 from typing import Protocol
 
+from relook.core.errors import InputError, LibraryFormatError, disk_error
 from relook.core.registry import Adapter, Registry
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats
+from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
 from relook.library.manifest import Manifest
 from relook.stores import Store
@@ -93,3 +96,63 @@ def claim_collection(folder: Path, manifest: Manifest, catalog: Catalog, store: 
     """
     claimed: Manifest = _COLLECTIONS.load("milvus").claimed(folder, manifest, catalog, store)
     return claimed
+
+
+def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
+    """Makes a folder for a library, or checks that nothing else is in it.
+
+    Args:
+        folder: Where.
+        begins: How the names of a library's own files begin.
+        index: Name of the folder of its index.
+
+    Raises:
+        InputError: `folder_in_use` when other files are in the folder.
+        StorageError: when it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(name for name in os.listdir(folder) if name != index)
+        others = [name for name in names if not name.startswith(begins)]
+    except OSError as error:
+        raise disk_error(f"cannot make a library at {folder}", error) from error
+    if others:
+        raise InputError(
+            "folder_in_use",
+            f"{folder} holds other files ({others[0]!r}, for one) and no library",
+            "choose a new folder for the library; pictures stay where they are",
+        )
+
+
+def begin_library(
+    folder: Path, catalog: Catalog, encoder_name: str, fingerprint: Fingerprint, store: str
+) -> Manifest:
+    """Writes the manifest of a new library. Writer's lock held.
+
+    Args:
+        folder: Where.
+        catalog: The new, empty one there; closed when this fails.
+        encoder_name: What opens the encoder that will make its vectors.
+        fingerprint: Of that encoder.
+        store: Address of the collection for the vectors; a file in the folder when empty.
+
+    Raises:
+        LibraryFormatError: `bad_manifest` when only the manifest of a library is gone.
+        InputError, EncoderMismatchError, StoreError: of the collection.
+        StorageError: when it cannot be written.
+    """
+    try:
+        if catalog.end_row():
+            raise LibraryFormatError(
+                "bad_manifest",
+                f"{folder} holds a catalog of indexed images but no manifest.json",
+                "restore it from a backup, or index the pictures into a new library",
+            )
+        manifest = Manifest(encoder_name, fingerprint)
+        if store:
+            manifest = claim_collection(folder, manifest, catalog, store)
+        manifest.write(folder)
+    except BaseException:
+        catalog.close()
+        raise
+    return manifest

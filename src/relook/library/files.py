@@ -21,8 +21,13 @@ from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
 from relook.library.backup import Backup
 from relook.library.catalog import Catalog
-from relook.library.collection import LibraryVectors, WriterVectors, open_collection
-from relook.library.create import begin_library, make_folder
+from relook.library.collection import (
+    LibraryVectors,
+    WriterVectors,
+    begin_library,
+    make_folder,
+    open_collection,
+)
 from relook.library.fact_columns import FACTS_FILE, FactColumns
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest, check_encoder

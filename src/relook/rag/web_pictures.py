@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from relook.core.errors import AccessError, ImageError, RelookError
 from relook.core.images import decode, dhash, reencoded
-from relook.core.public_addresses import check_public
 from relook.core.settings import ImageLimits, WebLimits
-from relook.core.web import Resolver, fetch, host_of
+from relook.core.web import Resolver, check_public, fetch, host_of
 from relook.providers.base import Subject
 from relook.providers.match import Match, Sent
 

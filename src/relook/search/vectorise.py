@@ -16,8 +16,8 @@ from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
+from relook.search.grammar import negation_of, suggestion
 from relook.search.regions import crop_image
-from relook.search.wording import negation_of, suggestion
 
 if TYPE_CHECKING:
     pass

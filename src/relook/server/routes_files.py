@@ -12,10 +12,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
-from relook.core.cancellation import check_cancelled
 from relook.core.errors import ImageError, InputError, NotFoundError, TooLargeError
 from relook.core.images import content_hash
 from relook.core.picture_paths import printable
+from relook.core.progress import check_cancelled
 from relook.core.sources import read_file
 from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from relook.core.cancellation import Cancellation, CancelledWork
 from relook.core.errors import OverloadError
+from relook.core.progress import Cancellation, CancelledWork
 
 _LOG = logging.getLogger(__name__)
 P = ParamSpec("P")

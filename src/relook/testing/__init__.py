@@ -20,8 +20,13 @@ around it is tested: it needs no weights and no time. `relook.testing.checkpoint
 CLIP, SigLIP, LLaVA and BLIP checkpoints with random weights for what needs a real model's shape.
 """
 
-from relook.testing.contract import ContractError, check_adapter, check_answerer, check_captioner
-from relook.testing.encoders import check_encoder
+from relook.testing.contract import (
+    ContractError,
+    check_adapter,
+    check_answerer,
+    check_captioner,
+    check_encoder,
+)
 from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid
 from relook.testing.providers import check_provider
 from relook.testing.stores import MemorySource, check_store
