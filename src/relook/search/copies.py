@@ -14,11 +14,11 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.cancellation import check_cancelled
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError
 from relook.core.images import load
 from relook.core.json_form import Digits
+from relook.core.progress import check_cancelled
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.files import LibraryFiles
