@@ -549,6 +549,7 @@ declare namespace Api {
   type Page = {
     query: Query;
     hits: Hit[];
+    suggestions: Suggestion[];
     notes: string[];
     session_id: string | null;
     took_ms: number;
@@ -754,6 +755,14 @@ declare namespace Api {
   type StrategyLine = {
     name: string;
     summary: string;
+  };
+
+  /** Something else to do about a query; nothing of it happens unless somebody takes it. */
+  type Suggestion = {
+    kind: string;
+    label: string;
+    note: string;
+    query?: Query | null;
   };
 
   /** What was taken back, in words, and the session without it. */

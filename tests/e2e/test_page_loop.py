@@ -30,6 +30,19 @@ def test_words_find_pictures_and_a_minus_term_takes_away(open_page: OpenPage) ->
     expect(parts).to_have_count(1)
 
 
+def test_negated_words_are_left_out_at_a_click(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red without blue")
+    offered = page.locator("#instead")
+    expect(offered).to_contain_text('Searched for "red" alone')
+    expect(page.locator("#toasts")).not_to_contain_text("a minus")  # told once
+    offered.get_by_role("button", name="Leave out: blue").click()
+    expect(page.locator("#bar .part.minus")).to_have_text(re.compile("blue"))
+    expect(page.get_by_role("searchbox")).to_have_value("red - blue")
+    expect(offered).to_be_hidden()
+    assert [part["weight"] for part in session_of(page)["query"]["parts"]] == [1.0, -1.0]
+
+
 def test_the_page_reads_a_line_as_the_command_line_does(open_page: OpenPage) -> None:
     page = open_page()
     parse = "async (line) => (await import('/static/js/query.js')).parse(line)"

@@ -157,4 +157,5 @@ def test_a_page_is_a_sequence_and_prints_the_documented_keys() -> None:
         "notes": [],
         "took_ms": 1.23,
         "n_fitting": None,
+        "suggestions": [],
     }  # fmt: skip

@@ -207,6 +207,28 @@ class Query(JsonValue):
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion(JsonValue):
+    """Something else to do about a query; nothing of it happens unless somebody takes it.
+
+    Args:
+        kind: `leave_out` for words that say what not to show, `did_you_mean` for mistyped ones,
+            `other_model` for a language that the library's model does not read.
+        label: A few words, as for a button.
+        note: A sentence; it is among the page's notes.
+        line: The query to ask instead, in the one-line language; a command for `other_model`.
+        query: The query to ask instead; None for `other_model`.
+    """
+
+    json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
+
+    kind: str
+    label: str
+    note: str
+    line: str
+    query: Query | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit(JsonValue):
     """An image that a search found.
 
@@ -251,6 +273,7 @@ class Page(JsonValue, Sequence[Hit]):
         took_ms: Wall time of the search in milliseconds.
         n_fitting: How many hits stand before the line where pictures stop fitting; 0 when nothing
             fits, None where fit is not known.
+        suggestions: What else to ask, for words that are not read as they are.
     """
 
     query: Query
@@ -259,6 +282,7 @@ class Page(JsonValue, Sequence[Hit]):
     session_id: str | None = None
     took_ms: Annotated[float, Digits(2)] = field(default=0.0, compare=False)
     n_fitting: int | None = None
+    suggestions: tuple[Suggestion, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

@@ -26,6 +26,7 @@ from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
 from relook.search.fold import fold
+from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask
 
@@ -108,8 +109,10 @@ class Engine:
             wanted = self.wanted(query, vectors)
             only = replace(only or Filter(), unwanted=self.unwanted(query))
             page = self.page(query, vector, limit, only, fold_duplicates, wanted)
+            offered = suggestions(query, self.files)
+        notes = (*page.notes, *notes, *(each.note for each in offered))
         took_ms = (time.perf_counter() - began) * 1e3
-        return replace(page, notes=(*page.notes, *notes), took_ms=took_ms)
+        return replace(page, notes=notes, suggestions=offered, took_ms=took_ms)
 
     @property
     def acts_by_fit(self) -> bool:

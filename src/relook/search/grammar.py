@@ -64,6 +64,28 @@ def parse_query(text: str) -> Query:
     return Query((*parts, *(_part(words, -1.0) for words in unwanted)))
 
 
+def line_of(query: Query) -> str:
+    """A query in the one-line language."""
+    pieces = []
+    for number, part in enumerate(query.parts):
+        sign = "- " if part.weight < 0 else "+ " if number else ""
+        size = abs(part.weight)
+        pieces.append(f"{sign}{'' if size == 1 else f'{size:g}:'}{_named(part)}")
+    return " ".join(pieces)
+
+
+def _named(part: Part) -> str:
+    """What a part is, as the one-line language has it."""
+    if part.text is not None or part.concept is not None:
+        return part.called
+    name = f"id:{part.image_id}" if part.image is None else f"image:{part.image}"
+    return name if part.box is None else f"{name}@{_edges(part.box)}"
+
+
+def _edges(box: Box) -> str:
+    return ",".join(f"{edge:.9g}" for edge in box.as_list())
+
+
 def _without_sticking(piece: str) -> tuple[str, list[str]]:
     """A piece without the words that a minus sticks to, and those; names of files stay whole."""
     if _FILE.match(piece):

@@ -25,6 +25,7 @@ from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.regions import check_current, crop_vectors
+from relook.search.suggestions import suggestions
 from relook.search.vectorise import part_vectors, query_length, query_vector
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
@@ -319,7 +320,8 @@ class SessionView:
         if n_gone:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
-        page = Page(self.query, hits, notes, self.session_id)
+        offered = suggestions(self.query, self.engine.files) if row.parent is None else ()
+        page = Page(self.query, hits, notes, self.session_id, suggestions=offered)
         return self.engine.fitted(page, self.wanted)
 
 

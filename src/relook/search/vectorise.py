@@ -1,29 +1,17 @@
 """From a query's parts to one vector. Layer: search."""
 
-import itertools
-import re
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from relook.core.english import may_be_foreign, words_of
 from relook.core.errors import ImageError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images, text_features
-from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
-from relook.search.grammar import negation_of, suggestion
+from relook.search.grammar import negation_of
 from relook.search.regions import crop_image
-
-if TYPE_CHECKING:
-    pass
-
-_WORDS = "words of the library"
-_N_READ = 20_000  # images whose words are read: a second's work at most
 
 
 def query_vector(
@@ -84,7 +72,7 @@ def part_vectors(
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
     texts = [read_words(part) for part in query.parts if part.text is not None]
     vectors = iter(encoder.encode_texts(texts))
-    notes = [*_cut(texts, encoder), *_foreign(texts, files), *_reworded(query, files)]
+    notes = _cut(texts, encoder)
     rows = []
     for part in query.parts:
         if part.concept is not None:
@@ -116,36 +104,6 @@ def read_words(part: Part) -> str:
     return negation.wanted
 
 
-def _reworded(query: Query, files: LibraryFiles) -> list[str]:
-    """A note for words that are not read as they are: negated ones, and mistyped ones."""
-    notes = []
-    for part in query.parts:
-        if part.text is None:
-            continue
-        if part.weight > 0 and (negation := negation_of(part.text)):
-            left = " and ".join(f'"{thing}"' for thing in negation.unwanted)
-            notes.append(
-                f'searched for "{negation.wanted}" alone: a minus leaves {left} out, '
-                f"type: {negation.line}"
-            )
-        if may_be_foreign(words_of(part.text)):
-            continue
-        if better := suggestion(part.text, lambda: _words_of(files)):
-            notes.append(f'Did you mean "{better}"?')
-    return notes
-
-
-def _words_of(files: LibraryFiles) -> frozenset[str]:
-    """Words of the titles and captions of a library's first images; read once a moment."""
-    known: frozenset[str] | None = files.derived.get(_WORDS)
-    if known is None:
-        records = itertools.islice(files.catalog.each_image(), _N_READ)
-        texts = (f"{record.title} {record.caption} {record.path.stem}" for record in records)
-        known = frozenset(word for text in texts for word in re.findall(r"[a-z]+", text.lower()))
-        files.derived[_WORDS] = known
-    return known
-
-
 def _cut(texts: list[str], encoder: Encoder) -> list[str]:
     """A note for each text that is too long."""
     return [
@@ -153,16 +111,6 @@ def _cut(texts: list[str], encoder: Encoder) -> list[str]:
         for n_cut in map(encoder.n_tokens_cut, texts)
         if n_cut
     ]
-
-
-def _foreign(texts: list[str], files: LibraryFiles) -> list[str]:
-    """A note for words that are not English, where the model reads English."""
-    if not any(may_be_foreign(words_of(text)) for text in texts):
-        return []
-    if languages_of(files.manifest.encoder) != "English":
-        return []
-    return ["the query is not in English, which is all that this library's model reads;"
-            " `relook model list` names models of many languages"]  # fmt: skip
 
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:

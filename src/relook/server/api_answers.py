@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from relook.core.json_form import INLINE, Digits, JsonShape, Key, Without
-from relook.core.types import Hit, Page, Part, Query
+from relook.core.types import Hit, Page, Part, Query, Suggestion
 from relook.gateway.guard import API
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.session_values import Judgement, RoundRow, SessionRow
@@ -228,6 +228,27 @@ class HitAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestionAnswer:
+    """Something else to do about a query; nothing of it happens unless somebody takes it.
+
+    Args:
+        suggestion: What it is.
+        query: The query to ask instead; left out for `other_model`.
+    """
+
+    json_shape: ClassVar = JsonShape(leave_out_none=True, name="Suggestion")
+
+    suggestion: Annotated[Suggestion, INLINE, Without("query", "line")]  # lines name files
+    query: QueryAnswer | None
+
+    @classmethod
+    def of(cls, suggestion: Suggestion, pictures: QueryPictures) -> Self:
+        """A suggestion with its query's uploads by their ids."""
+        query = suggestion.query
+        return cls(suggestion, None if query is None else QueryAnswer.of(query, pictures))
+
+
+@dataclass(frozen=True, slots=True)
 class PageAnswer:
     """Hits, best first."""
 
@@ -235,7 +256,8 @@ class PageAnswer:
 
     query: QueryAnswer
     hits: tuple[HitAnswer, ...]
-    page: Annotated[Page, INLINE, Without("query", "hits")]
+    suggestions: tuple[SuggestionAnswer, ...]
+    page: Annotated[Page, INLINE, Without("query", "hits", "suggestions")]
 
     @classmethod
     def of(cls, volume: ServedLibrary, page: Page) -> Self:
@@ -246,7 +268,9 @@ class PageAnswer:
             return Addresses.of(volume, image_id, contents.get(image_id, b""))
 
         hits = [HitAnswer(finite(hit), hit.away, addresses(hit.image_id)) for hit in page]
-        return cls(QueryAnswer.of(page.query, volume.pictures), tuple(hits), page)
+        query = QueryAnswer.of(page.query, volume.pictures)
+        offered = [SuggestionAnswer.of(each, volume.pictures) for each in page.suggestions]
+        return cls(query, tuple(hits), tuple(offered), page)
 
 
 @dataclass(frozen=True, slots=True)

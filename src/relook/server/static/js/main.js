@@ -6,6 +6,7 @@ import { setUpBar } from "./bar.js";
 import { byId } from "./dom.js";
 import { setUpFound } from "./found.js";
 import { Grid } from "./grid.js";
+import { setUpInstead } from "./instead.js";
 import { setUpKeys } from "./keys.js";
 import { followJob, openLibrary, setUpLibrary } from "./library.js";
 import { complain, toast, watchConnection } from "./notices.js";
@@ -96,6 +97,7 @@ setUpSearch(() => grid.focus());
 setUpBar();
 setUpTray();
 setUpFound();
+setUpInstead({ search: searchParts, models: openLibrary });
 setUpViewer({
   closed: () => {
     const at = document.activeElement; // a command that closed the view may have put it elsewhere

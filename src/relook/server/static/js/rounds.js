@@ -105,7 +105,9 @@ function remind() {
   const page = state.pages.get(state.round);
   if (!page) return;
   // That nothing fits stands above the pictures.
-  for (const note of page.notes) if (page.n_fitting !== 0 || note !== NOTHING_FITS) toast(note);
+  const offered = (page.suggestions ?? []).map((suggestion) => suggestion.note); // they do, too
+  for (const note of page.notes)
+    if (!offered.includes(note) && (page.n_fitting !== 0 || note !== NOTHING_FITS)) toast(note);
 }
 
 /** The page's own address: open it again, or share it. */

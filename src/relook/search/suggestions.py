@@ -1,0 +1,82 @@
+"""What else to ask where words are negated, mistyped or foreign. Layer: search.
+
+Nothing is replaced silently: "without people" is searched without these words, which a note tells,
+and leaving people out is one click, line or call away.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from relook.core.english import may_be_foreign, words_of
+from relook.core.types import Part, Query, Suggestion
+from relook.encoders.known_models import languages_of
+from relook.library.files import LibraryFiles
+from relook.search.grammar import line_of, negation_of, suggestion
+
+_WORDS = "words of the library"
+_N_READ = 20_000  # images whose words are read: a second's work at most
+_MODELS = "relook model list"
+
+
+def suggestions(query: Query, files: LibraryFiles) -> tuple[Suggestion, ...]:
+    """What else to ask than a query, each with the whole query to ask instead."""
+    made = [
+        each
+        for at, part in enumerate(query.parts)
+        if part.text is not None
+        for each in _of_words(query, at, part.text, files)
+    ]
+    return tuple(dict.fromkeys((*_of_language(query, files), *made)))
+
+
+def _of_words(query: Query, at: int, text: str, files: LibraryFiles) -> Iterator[Suggestion]:
+    part = query.parts[at]
+    if part.weight > 0 and (negation := negation_of(text)) and negation.wanted:
+        terms = " and ".join(f'"{term}"' for term in negation.unwanted)
+        unwanted = tuple(Part(text=term, weight=-1.0) for term in negation.unwanted)
+        instead = _with(query, at, replace(part, text=negation.wanted), *unwanted)
+        yield Suggestion(
+            "leave_out",
+            f"Leave out: {', '.join(negation.unwanted)}",
+            f'searched for "{negation.wanted}" alone: a minus leaves {terms} out, '
+            f"type: {negation.line}",
+            line_of(instead),
+            instead,
+        )
+    if may_be_foreign(words_of(text)):
+        return
+    if better := suggestion(text, lambda: _words_of(files)):
+        instead = _with(query, at, replace(part, text=better))
+        label = f'Did you mean "{better}"?'
+        yield Suggestion("did_you_mean", label, label, line_of(instead), instead)
+
+
+def _with(query: Query, at: int, part: Part, *more: Part) -> Query:
+    """A query with another part in the place of one, and further ones at the end."""
+    return Query((*query.parts[:at], part, *query.parts[at + 1 :], *more))
+
+
+def _of_language(query: Query, files: LibraryFiles) -> Iterator[Suggestion]:
+    """For words that are not English, where the model reads English."""
+    texts = (part.text for part in query.parts if part.text is not None)
+    if not any(may_be_foreign(words_of(text)) for text in texts):
+        return
+    if languages_of(files.manifest.encoder) == "English":
+        note = (
+            "the query is not in English, which is all that this library's model reads;"
+            f" `{_MODELS}` names models of many languages"
+        )
+        yield Suggestion("other_model", "Models of many languages", note, _MODELS)
+
+
+def _words_of(files: LibraryFiles) -> frozenset[str]:
+    """Words of the titles and captions of a library's first images; read once a moment."""
+    known: frozenset[str] | None = files.derived.get(_WORDS)
+    if known is None:
+        records = itertools.islice(files.catalog.each_image(), _N_READ)
+        texts = (f"{record.title} {record.caption} {record.path.stem}" for record in records)
+        known = frozenset(word for text in texts for word in re.findall(r"[a-z]+", text.lower()))
+        files.derived[_WORDS] = known
+    return known

@@ -1,0 +1,93 @@
+"""Words that are not read as they are: what else to ask, wherever a page is read."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import relook
+from relook.cli.main import main
+from relook.core.types import Part, Query
+from relook.search.grammar import line_of, parse_query
+from relook.testing.fakes import solid
+
+
+@pytest.fixture(name="own", scope="module")
+def of_the_built_in_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[relook.Library]:
+    folder = tmp_path_factory.mktemp("suggestions")
+    for colour in ("red", "blue"):
+        solid(colour).save(folder / f"{colour}.png")
+    with relook.Library(folder / "library") as made:
+        made.add(folder / "red.png", folder / "blue.png")
+        yield made
+
+
+def test_negated_words_are_offered_as_words_to_leave_out(own: relook.Library) -> None:
+    page = own.search("a beach without people + 0.5:sea")
+    (offered,) = page.suggestions
+    assert (offered.kind, offered.label) == ("leave_out", "Leave out: people")
+    assert offered.line == "a beach + 0.5:sea - people"
+    assert offered.query == parse_query(offered.line)
+    assert offered.note in page.notes
+    assert "a beach - people" in offered.note
+    assert own.search(offered.query).suggestions == ()
+
+
+def test_words_that_are_negated_are_never_embedded(own: relook.Library) -> None:
+    """The page is that of what is left to look for, score by score."""
+    for words, left in (("a beach without people", "a beach"), ("car not red", "car")):
+        scores = [(hit.image_id, hit.score) for hit in own.search(words)]
+        assert scores == [(hit.image_id, hit.score) for hit in own.search(left)]
+
+
+def test_a_mistyped_word_is_offered_put_right_and_not_replaced(own: relook.Library) -> None:
+    page = own.search("red bycicle - umbrela")
+    assert [each.kind for each in page.suggestions] == ["did_you_mean"] * 2
+    assert [each.line for each in page.suggestions] == [
+        "red bicycle - umbrela",
+        "red bycicle - umbrella",
+    ]
+    assert page.query.text == "red bycicle"
+
+
+def test_another_language_names_the_command_for_models(own: relook.Library) -> None:
+    (offered,) = own.search("ein Hund und eine Katze").suggestions
+    assert (offered.kind, offered.line, offered.query) == ("other_model", "relook model list", None)
+    assert own.search("a dog and a cat").suggestions == ()
+
+
+def test_a_session_offers_them_on_its_first_page_whenever_it_is_opened(
+    own: relook.Library,
+) -> None:
+    session = own.look("a beach without people")
+    kept = session.page.suggestions
+    assert [each.kind for each in kept] == ["leave_out"]
+    session.judge(session.page[0], relevant=True)
+    assert session.again().suggestions == ()
+    session.undo()
+    assert own.session(session.session_id).page.suggestions == kept
+
+
+def test_the_command_line_prints_them_and_json_has_them(
+    own: relook.Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["search", "a", "beach", "without", "people", "--library", str(own.folder)]
+    assert main([*line, "--json"]) == 0
+    (offered,) = json.loads(capsys.readouterr().out)["suggestions"]
+    assert (offered["kind"], offered["line"]) == ("leave_out", "a beach - people")
+    assert main(line) == 0
+    assert "a beach - people" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["dog", "dog + snow - people", "0.5:dog + 2:@our old van - id:42", "id:42@0.1,0.2,0.5,0.9"],
+)
+def test_a_query_has_a_line_that_makes_it_again(line: str) -> None:
+    assert parse_query(line_of(parse_query(line))) == parse_query(line)
+
+
+def test_a_picture_file_has_a_line_too() -> None:
+    query = Query((Part(image=Path("pool.jpg")), Part(text="night", weight=-1)))
+    assert parse_query(line_of(query)) == query
