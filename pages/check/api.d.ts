@@ -333,6 +333,7 @@ declare namespace Api {
     box?: [number, number, number, number] | null;
     weight: number;
     concept?: string | null;
+    place?: [number, number, number, number] | null;
     picture: null;
     name: string;
   };
@@ -563,6 +564,7 @@ declare namespace Api {
     box?: [number, number, number, number] | null;
     weight: number;
     concept?: string | null;
+    place?: [number, number, number, number] | null;
     picture?: string | null;
   };
 
@@ -574,6 +576,7 @@ declare namespace Api {
     box?: [number, number, number, number] | null;
     weight?: number;
     concept?: string | null;
+    place?: [number, number, number, number] | null;
   };
 
   /** A query of several parts. */

@@ -323,7 +323,8 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="WORDS...",
-            help="What to look for: 'dog + snow - people', '0.5:red', 'image:FILE@x0,y0,x1,y1'.",
+            help="What to look for: 'dog + snow - people', '0.5:red', 'image:FILE@x0,y0,x1,y1',"
+            " 'dog@0,0,0.5,1' for a dog on the left.",
         ),
     ] = None,
     library: LibraryOption = None,
@@ -332,6 +333,12 @@ def search(
     ] = None,
     unwanted: Annotated[
         list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS@X0,Y0,X1,Y1", help="Words that must be shown at a place. Repeatable."
+        ),
     ] = None,
     limit: LimitOption = _DEFAULTS.limit,
     where: WhereOption = None,
@@ -350,7 +357,8 @@ def search(
     """Find images with words, pictures, or both."""
     with open_library(library, config) as lib:
         page = lib.search(
-            " ".join(words or []), limit=limit, images=image or [], without=unwanted or [],
+            " + ".join(filter(None, [" ".join(words or []), *(part or [])])),
+            limit=limit, images=image or [], without=unwanted or [],
             where=pairs(where, after, before, near, camera), path=path, fold=fold, away=away,
             min_fit=min_fit,
         )  # fmt: skip

@@ -117,6 +117,7 @@ class Part(JsonValue):
         box: The region of `image` or `image_id` that is meant; the whole when None.
         weight: How much the part counts; below zero it pushes away.
         concept: Name of what a session learnt (`relook concept save`).
+        place: The region of a picture that is found where words or a concept must be shown.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(
@@ -129,6 +130,7 @@ class Part(JsonValue):
     box: Box | None = None
     weight: float = 1.0
     concept: str | None = None
+    place: Box | None = None
 
     def __post_init__(self) -> None:
         kinds = (self.text, self.image, self.image_id, self.concept)
@@ -143,7 +145,15 @@ class Part(JsonValue):
         if self.text is not None and not self.text.strip():
             raise QueryError("empty_query", "the query has no words", "type what to look for")
         if self.box is not None and self.text is not None:
-            raise QueryError("bad_part", f"words have no region: {self.text!r}")
+            raise QueryError(
+                "bad_part", f"words have no region: {self.text!r}", "a place is what they have"
+            )
+        if self.place is not None and not (self.has_name and self.weight > 0):
+            raise QueryError(
+                "bad_part",
+                f"a place is for words to look for, and {self.called} is none",
+                "leave the place out: pictures and words to leave out have none",
+            )
         if not math.isfinite(self.weight) or self.weight == 0.0:
             raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
 
@@ -199,6 +209,11 @@ class Query(JsonValue):
         """The words and concepts looked for; "picture" when there are none."""
         named = [part.called for part in self.parts if part.weight > 0 and part.has_name]
         return ", ".join(named) or "picture"
+
+    @property
+    def has_places(self) -> bool:
+        """Whether a part must be shown at a place."""
+        return any(part.place is not None for part in self.parts)
 
     @property
     def unwanted(self) -> tuple[str, ...]:

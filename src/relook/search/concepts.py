@@ -117,9 +117,15 @@ class Concepts:
 
         Raises:
             InputError: `nothing_learnt` without anything that is marked as relevant, or words
-                about what fits; `name_taken`; `bad_name`. Nothing has changed then.
+                about what fits; `no_places`; `name_taken`; `bad_name`. Nothing has changed then.
         """
         concept_name(name)
+        if session.query.has_places:
+            raise InputError(
+                "no_places",
+                "a concept has no places, and this session's query has",
+                "begin a session with the words alone, mark pictures, and save that",
+            )
         judgements = session.judgements
         typed = session.typed
         relevant = ", ".join(filter(None, (words.relevant for words in typed)))

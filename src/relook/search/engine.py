@@ -24,8 +24,18 @@ from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
-from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
+from relook.search.fit import (
+    LookedFor,
+    fit_scale,
+    fits_of,
+    fitting_enough,
+    looked_for,
+    n_leading,
+    shows,
+    with_fits,
+)
 from relook.search.fold import fold
+from relook.search.places import Placed, placed_scores, standard
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, part_vectors
 from relook.stores.base import Mask
@@ -105,10 +115,11 @@ class Engine:
         began = time.perf_counter()
         with self.files.moment():
             vectors, notes = part_vectors(query, self.encoder, self.files)
+            placed = Placed.of(query, vectors)
             vector = combined(query, vectors, self.acts_by_fit)
             wanted = self.wanted(query, vectors)
             only = replace(only or Filter(), unwanted=self.unwanted(query))
-            page = self.page(query, vector, limit, only, fold_duplicates, wanted)
+            page = self.page(query, vector, limit, only, fold_duplicates, wanted, placed)
             offered = suggestions(query, self.files)
         notes = (*page.notes, *notes, *(each.note for each in offered))
         took_ms = (time.perf_counter() - began) * 1e3
@@ -146,10 +157,11 @@ class Engine:
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
         wanted: LookedFor | None = None,
+        placed: Placed | None = None,
     ) -> Page:
         """Finds the images nearest to a vector [d]; other arguments as for `search`.
 
-        `wanted` is what fit is told of.
+        `wanted` is what fit is told of, and `placed` words that must be shown at their places.
 
         Raises:
             InputError: `no_fit` when a least fit is asked for and fit is not known.
@@ -160,7 +172,7 @@ class Engine:
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
         ask = limit + (limit // 2 + 8 if folding else 0)
         while True:
-            ranking = self.rank(vector, ask, only)
+            ranking = self.rank(vector, ask, only, placed)
             n_ranked = len(ranking)
             ranking, records = self._with_records(ranking)
             groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
@@ -186,7 +198,7 @@ class Engine:
         reason = reason if hits else why_empty(self.files, only.where, only.path)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
         page = self.fitted(Page(query, hits, notes), wanted)
-        return _fitting_enough(page, only.min_fit) if only.min_fit else page
+        return fitting_enough(page, only.min_fit) if only.min_fit else page
 
     def fitted(self, page: Page, wanted: LookedFor | None) -> Page:
         """A page with the fit of its hits, and a note when nothing fits."""
@@ -221,8 +233,12 @@ class Engine:
         ids, scores, tiles = ranking.image_ids, ranking.scores, ranking.tiles
         return Ranking(ids[still], scores[still], tiles[still]), records
 
-    def rank(self, vector: Floats, limit: int, only: Filter | None = None) -> Ranking:
-        """The best `limit` images for a vector [d], each once."""
+    def rank(
+        self, vector: Floats, limit: int, only: Filter | None = None, placed: Placed | None = None
+    ) -> Ranking:
+        """The best `limit` images for a vector [d], each once; with words at places, for both."""
+        if placed is not None:
+            return self._rank_placed(vector, placed, limit, only)
         allowed, n_images = self._allowed(only or Filter())
         limit = min(limit, n_images)
         store = self.files.store(self.settings)
@@ -236,6 +252,17 @@ class Engine:
                     ranking.image_ids[:limit], ranking.scores[:limit], ranking.tiles[:limit]
                 )
             ask = min(ask * 4, len(store))
+
+    def _rank_placed(
+        self, vector: Floats, placed: Placed, limit: int, only: Filter | None
+    ) -> Ranking:
+        """By the vector and by each of the words at its place, all in deviations, added."""
+        scores, tiles = placed_scores(placed, self.files, self.encoder.tile_weight)
+        if not placed.is_all:
+            scores += standard(self.score_all(vector[None]))[0]
+        may = self.may_show(only or Filter())
+        best = top(np.where(may, scores, -np.inf), min(limit, int(may.sum())))
+        return Ranking(self.files.row_table[best, 2], scores[best], tiles[best])
 
     def _n_settled(self, ranking: Ranking, last: float) -> int:
         """How many of the best images no tile outside the shortlist can pass.
@@ -330,11 +357,17 @@ class Engine:
             scores[at : at + len(some)] = score(self.files.vectors.rows(some))
         return scores
 
-    def rank_with(self, scorer: Scorer, limit: int, only: Filter | None = None) -> Ranking:
+    def rank_with(
+        self,
+        scorer: Scorer,
+        limit: int,
+        only: Filter | None = None,
+        placed: Placed | None = None,
+    ) -> Ranking:
         """The best `limit` images for a fitted strategy: by its vector where it has one."""
         if scorer.vector is None:
             return self.rank_by(scorer.score, limit, only)
-        return self.rank(scorer.vector, limit, only)
+        return self.rank(scorer.vector, limit, only, placed)
 
     def score_with(self, scorer: Scorer) -> Floats:
         """[n] the score by which `rank_with` ranks, for every image, by row."""
@@ -365,16 +398,3 @@ class Engine:
             tile_number=tile,
             away=away,
         )
-
-
-def _fitting_enough(page: Page, min_fit: float) -> Page:
-    """A page without hits that fit less."""
-    if page.hits and page.n_fitting is None:
-        raise InputError(
-            "no_fit",
-            "fit is not known here, so none can be asked for",
-            "it is told of words, in libraries of 30 pictures or more; leave the least fit out",
-        )
-    hits = tuple(hit for hit in page.hits if (hit.fit or 0.0) >= min_fit)
-    n_fitting = page.n_fitting and min(page.n_fitting, len(hits))
-    return replace(page, hits=hits, n_fitting=n_fitting)

@@ -113,7 +113,7 @@ def changes(
         session, before.number, session.judgements,
         keep_shown=keep_shown, keep_judged=keep_judged, fitted=made,
     )  # fmt: skip
-    ranking = session.engine.rank_with(scorer, _DEPTH, only)
+    ranking = session.engine.rank_with(scorer, _DEPTH, only, session.placed)
     places = {image_id: at for at, image_id in enumerate(ranking.image_ids.tolist(), start=1)}
     return {
         image_id: Change(at, places.get(image_id))
@@ -136,6 +136,12 @@ def why(session: Session, hit: Hit, strategy: str | None = None) -> list[Reason]
             "not_linear",
             f"the strategy {fitted.strategy!r} compares whole pictures; its score is not a sum",
             "ask why with another strategy, or for the influence of a judgement",
+        )
+    if session.query.has_places:
+        raise InputError(
+            "not_linear",
+            "words at places count by tiles there and elsewhere; the score is not a sum",
+            "ask for the influence of a judgement, or search without places",
         )
     tile = _tile_vector(session.engine, hit)
     reasons: list[Reason] = []

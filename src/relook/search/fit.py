@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relook.core.types import Hit, Query
-from relook.core.vectors import Floats
+from relook.core.errors import InputError
+from relook.core.types import Box, Hit, Page, Query
+from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
 from relook.search.feedback_evidence import background
+from relook.search.places import inside, tilings
 from relook.stores.base import Mask
 
 _SCALE, _SHOWN = "fit scale", "images that show words"
@@ -56,10 +58,12 @@ class LookedFor:
     Args:
         vectors: [w, d] of words and concepts that are looked for.
         usual: [w] what relevant examples of a concept score; not a number for words.
+        places: Of each the place where it must be shown, None for anywhere; empty for all of them.
     """
 
     vectors: Floats
     usual: Floats
+    places: tuple[Box | None, ...] = ()
 
     @classmethod
     def words(cls, vectors: Floats) -> LookedFor:
@@ -266,7 +270,8 @@ def looked_for(
         return None
     usual = [None if part.concept is None else usual_of(part.concept) for part in parts]
     numbers = [np.nan if value is None else value for value in usual]
-    return LookedFor(vectors[at], np.array(numbers, np.float32))
+    places = tuple(part.place for part in parts) if query.has_places else ()
+    return LookedFor(vectors[at], np.array(numbers, np.float32), places)
 
 
 def fits_of(
@@ -294,11 +299,22 @@ def fits_of(
     vectors = files.vectors.rows(np.repeat(table[:, 0], table[:, 1]) + tile)  # [r, d]
     scores = wanted.vectors @ vectors.T  # [w, r]
     scores[:, tile > 0] *= encoder.tile_weight
+    for number, place in enumerate(wanted.places):
+        if place is not None:
+            kinds = tilings(files)[places[there]]
+            scores[number, ~_within(place, kinds, table[:, 1], files)] = -1.0
     best = np.maximum.reduceat(scores, starts, axis=1)  # [w, n]
     worst = scale.fits_wanted(wanted, best).min(axis=0)
     for at, fit in zip(there.tolist(), worst.tolist(), strict=True):
         fits[at] = fit
     return fits
+
+
+def _within(place: Box, kinds: Ints, n_tiles: Ints, files: LibraryFiles) -> Mask:
+    """[r] of images' tiles, one image after the other, those that are at a place."""
+    masks = {kind: inside(files.tiling(kind), place) for kind in set(kinds.tolist())}
+    each = [masks[kind][:n] for kind, n in zip(kinds.tolist(), n_tiles.tolist(), strict=True)]
+    return np.concatenate(each)
 
 
 def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
@@ -323,6 +339,19 @@ def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder)
 def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
     """The hits, each with its fit."""
     return tuple(replace(hit, fit=fit) for hit, fit in zip(hits, fits, strict=True))
+
+
+def fitting_enough(page: Page, min_fit: float) -> Page:
+    """A page without hits that fit less."""
+    if page.hits and page.n_fitting is None:
+        raise InputError(
+            "no_fit",
+            "fit is not known here, so none can be asked for",
+            "it is told of words, in libraries of 30 pictures or more; leave the least fit out",
+        )
+    hits = tuple(hit for hit in page.hits if (hit.fit or 0.0) >= min_fit)
+    n_fitting = page.n_fitting and min(page.n_fitting, len(hits))
+    return replace(page, hits=hits, n_fitting=n_fitting)
 
 
 def distinct(background: Floats) -> Floats:

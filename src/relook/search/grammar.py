@@ -8,6 +8,7 @@ image:pool.jpg + at night          a picture file, with words
 image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
 id:42                              an image of the library
 @our old van + snow - night        a concept: what a session learnt, under its name
+dog@0,0,0.5,1 + car@0.5,0,1,1      words that must be shown at a place: left, top, right, bottom
 
 Encoders do not read "without people" (they find people) and take a mistyped word for some other
 one. Nothing here changes words silently: what is not read is reported, with what to type instead.
@@ -32,6 +33,7 @@ _STICKING = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\s\d"-]\S*))')
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
 _FILE = re.compile(r"\s*([\d.]+:\s*)?image:")
 _REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
+_PLACE = re.compile(r"\s*@(-?[\d.]+(?:,-?[\d.]+){3})$")
 
 
 def parse_query(text: str) -> Query:
@@ -76,8 +78,8 @@ def line_of(query: Query) -> str:
 
 def _named(part: Part) -> str:
     """What a part is, as the one-line language has it."""
-    if part.text is not None or part.concept is not None:
-        return part.called
+    if part.has_name:
+        return part.called if part.place is None else f"{part.called}@{_edges(part.place)}"
     name = f"id:{part.image_id}" if part.image is None else f"image:{part.image}"
     return name if part.box is None else f"{name}@{_edges(part.box)}"
 
@@ -103,9 +105,13 @@ def _part(piece: str, sign: float) -> Part:
     if re.fullmatch(r"id:\d{1,18}(@.*)?", piece):
         name, _, region = piece.removeprefix("id:").partition("@")
         return Part(image_id=int(name), box=Box.parse(region) if region else None, weight=weight)
+    place = None
+    if match := _PLACE.search(piece):
+        place, piece = Box.parse(match[1]), piece[: match.start()]
     if piece.startswith("@"):
-        return Part(concept=" ".join(piece.removeprefix("@").split()), weight=weight)
-    return Part(text=" ".join(piece.split()), weight=weight)
+        name = " ".join(piece.removeprefix("@").split())
+        return Part(concept=name, weight=weight, place=place)
+    return Part(text=" ".join(piece.split()), weight=weight, place=place)
 
 
 def _picture(name: str, weight: float) -> Part:

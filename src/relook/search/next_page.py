@@ -53,7 +53,7 @@ def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:
         session, step.number, step.judgements,
         keep_shown=step.keep_shown, keep_judged=step.keep_judged, fitted=fitted,
     )  # fmt: skip
-    return fitted, session.engine.rank_with(fitted.scorer, step.limit, only)
+    return fitted, session.engine.rank_with(fitted.scorer, step.limit, only, session.placed)
 
 
 def only_unseen(

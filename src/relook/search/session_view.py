@@ -24,6 +24,7 @@ from relook.search.filtering import Filter
 from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
+from relook.search.places import Placed
 from relook.search.regions import check_current, crop_vectors
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import part_vectors, query_length, query_vector
@@ -219,6 +220,15 @@ class SessionView:
             vector, _ = query_vector(self.query, self.engine.encoder, self.engine.files)
             self._vector = number, vector
         return self._vector[1]
+
+    @property
+    def placed(self) -> Placed | None:
+        """Words of the first query that must be shown at their places."""
+        if not self.query.has_places:
+            return None
+        vectors, _ = part_vectors(self.query, self.engine.encoder, self.engine.files)
+        placed = Placed.of(self.query, vectors)
+        return placed and replace(placed, is_all=False)  # marks make a vector to rank by, too
 
     @property
     def wanted(self) -> LookedFor | None:

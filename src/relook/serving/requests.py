@@ -40,6 +40,7 @@ class PartRequest:
         box: x0, y0, x1, y1 as shares of the upright picture's width and height.
         weight: How much the part counts; below zero it pushes away.
         concept: Name of what a session learnt.
+        place: Where in a picture words must be shown, x0, y0, x1, y1 as shares of it.
 
     Raises:
         RequestError: `bad_request` when it is not exactly one of the four.
@@ -51,6 +52,7 @@ class PartRequest:
     box: Box | None = None
     weight: Annotated[float, Between(-1000, 1000)] = 1.0
     concept: ConceptName | None = None
+    place: Box | None = None
 
     def __post_init__(self) -> None:
         _exactly_one(
@@ -306,7 +308,7 @@ def to_query(request: QueryRequest, pictures: QueryPictures) -> Query:
         tuple(
             Part(
                 part.text, None if part.picture is None else pictures.path(part.picture),
-                part.image_id, part.box, part.weight, part.concept,
+                part.image_id, part.box, part.weight, part.concept, part.place,
             )
             for part in request.parts
         )

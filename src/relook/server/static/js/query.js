@@ -1,5 +1,6 @@
 /**
- * The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`.
+ * The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`,
+ * `dog@0,0,0.5,1`.
  * It is that of `search/grammar.py`; both read the lines of tests/query_lines.json alike.
  */
 
@@ -7,6 +8,7 @@
 
 const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
 const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
+const PLACE = /\s*@(-?[\d.]+(?:,-?[\d.]+){3})$/;
 const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 
 /**
@@ -37,12 +39,18 @@ function part(piece, sign) {
   }
   const id = words.match(/^id:(\d{1,18})$/);
   if (id) return { image_id: Number(id[1]), weight };
-  if (/^@\s*\S/.test(words)) return { concept: words.slice(1).trim(), weight };
-  return words ? { text: words, weight } : null;
+  const placed = words.match(PLACE);
+  const place = placed && { place: placed[1].split(",").map(Number) };
+  if (placed) words = words.slice(0, -placed[0].length);
+  if (/^@\s*\S/.test(words)) return { concept: words.slice(1).trim(), weight, ...place };
+  return words ? { text: words, weight, ...place } : null;
 }
 
 /** Words, or a concept by its name; nothing for a picture. @param {any} part */
-export const wordsOf = (part) => part.text ?? (part.concept ? `@${part.concept}` : "");
+export const wordsOf = (part) => {
+  const words = part.text ?? (part.concept ? `@${part.concept}` : "");
+  return words && part.place ? `${words}@${part.place.join(",")}` : words;
+};
 
 /** Words of a query as one line; pictures are left out. @param {Part[]} parts */
 export function print(parts) {
