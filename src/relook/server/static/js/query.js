@@ -40,7 +40,8 @@ function part(piece, sign) {
   const id = words.match(/^id:(\d{1,18})$/);
   if (id) return { image_id: Number(id[1]), weight };
   const placed = words.match(PLACE);
-  const place = placed && { place: placed[1].split(",").map(Number) };
+  /** @type {{place?: [number, number, number, number]}} */
+  const place = placed ? { place: /** @type {any} */ (placed[1].split(",").map(Number)) } : {};
   if (placed) words = words.slice(0, -placed[0].length);
   if (/^@\s*\S/.test(words)) return { concept: words.slice(1).trim(), weight, ...place };
   return words ? { text: words, weight, ...place } : null;
