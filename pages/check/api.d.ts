@@ -356,9 +356,11 @@ declare namespace Api {
     height_px: number;
     folded: number[];
     fit?: number | null;
+    time_s?: number | null;
     away: string | null;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** What the library knows of an image, and where it is. */
@@ -375,6 +377,7 @@ declare namespace Api {
     content: string;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** Some images of a library. */

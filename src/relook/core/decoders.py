@@ -22,13 +22,15 @@ from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from relook.core.errors import ImageError
 
-Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar"]
+Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar", "video"]
 """A format that needs another package than Pillow; empty for the others."""
 
 NO_DECODER = "no_decoder"
 """Code of the error for a format whose package is not installed."""
 
 _FORMATS_EXTRA = 'install it with: pip install "relook[formats]"'
+VIDEO_EXTRA = 'install it with: pip install "relook[video]"'
+"""What to do about videos that are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class _Package:
     hint: str = _FORMATS_EXTRA
 
 
-_PACKAGES = {
+_PACKAGES: dict[Kind, _Package] = {
     "heif": _Package("HEIC/HEIF", "pi_heif"),
     "raw": _Package("camera RAW", "rawpy"),
     "deep_tiff": _Package("a TIFF with colours of more than 8 bits", "tifffile"),
     "packed_tar": _Package("a tar packed by gzip", "indexed_gzip"),
+    "video": _Package("a video", "av", VIDEO_EXTRA),
     "jxl": _Package(
         "JPEG XL",
         "pillow_jxl.JpegXLImagePlugin",
@@ -74,7 +77,8 @@ _N_FILLER = 256
 _N_PREFIX = 16  # bytes by which Pillow's formats are told apart
 _OTHERS: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (4, (b"ftypqt", b"ftypmp4", b"ftypisom", b"ftypM4V", b"ftyp3gp", b"ftypavc1", b"moov",
-         b"ftypiso"), "a film (MP4 or QuickTime)"),
+         b"ftypiso", b"mdat", b"wide"), "a film (MP4 or QuickTime)"),
+    (8, (b"AVI ",), "a film (AVI)"),
     (0, (b"\x1aE\xdf\xa3",), "a film (Matroska or WebM)"),
     (0, (b"%PDF",), "a PDF document"),
     (0, (b"8BPS",), "a Photoshop document"),
@@ -119,23 +123,29 @@ def decoder(kind: Kind) -> ModuleType:
     Raises:
         ImageError: `no_decoder`, with what to install.
     """
-    package = _PACKAGES[kind]
     try:
-        return importlib.import_module(package.module)
+        return importlib.import_module(_PACKAGES[kind].module)
     except ImportError as error:
-        raise ImageError(
-            NO_DECODER, f"it is {package.what}, and the package that reads it is not installed",
-            package.hint,
-        ) from error  # fmt: skip
+        raise no_decoder(kind) from error
+
+
+def no_decoder(kind: Kind) -> ImageError:
+    """The error for a kind whose package is not installed, with what to install."""
+    package = _PACKAGES[kind]
+    return ImageError(
+        NO_DECODER, f"it is {package.what}, and the package that reads it is not installed",
+        package.hint,
+    )  # fmt: skip
+
+
+def has_decoder(kind: Kind) -> bool:
+    """Whether the package that reads a kind is installed."""
+    return importlib.util.find_spec(_PACKAGES[kind].module.partition(".")[0]) is not None
 
 
 def is_now_read(message: str) -> bool:
     """Whether the format that a `no_decoder` error is about has got its package since then."""
-    return any(
-        package.what in message
-        and importlib.util.find_spec(package.module.partition(".")[0]) is not None
-        for package in _PACKAGES.values()
-    )
+    return any(package.what in message and has_decoder(kind) for kind, package in _PACKAGES.items())
 
 
 def opened(kind: Kind, data: bytes, max_pixels: int) -> ImageFile.ImageFile:

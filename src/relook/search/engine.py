@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.core.errors import InputError, NotFoundError
+from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.types import NOTHING_FITS, Hit, Page, Query
 from relook.core.vectors import Floats, Ints, top
@@ -361,6 +362,7 @@ class Engine:
             folded=folded,
             tile_number=tile,
             away=away,
+            time_s=scene[1] if (scene := split_scene(record.facts.path)) else None,
         )
 
 
