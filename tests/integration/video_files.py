@@ -13,7 +13,7 @@ CODECS = {".mp4": "libx264", ".mov": "mpeg4", ".m4v": "mpeg4", ".mkv": "libx264"
 RATE = 5
 
 
-def film(
+def film(  # noqa: PLR0913 - all but two have defaults
     path: Path,
     colours: Sequence[str] = ("red", "green", "blue"),
     *,

@@ -39,18 +39,19 @@ def fold(
         return []
     groups: dict[int, list[int]] = {}  # by the position of the leader
     leads = np.zeros(len(records), np.bool_)
-    led_by: dict[bytes, int] = {}  # content, or video -> the leader that has it
+    led_by: dict[bytes, int] = {}  # content of a leader, or video -> the leader
     for at, earlier in enumerate(_near(records, vectors, settings)):
         leaders = earlier[leads[earlier]].tolist()[:1]
-        scene = split_scene(records[at].facts.path)
-        keys = (records[at].content, *(scene[:1] if scene else ()))
-        leaders += [led_by[key] for key in keys if key in led_by]
+        scene, content = split_scene(records[at].facts.path), records[at].content
+        video = scene[0] if scene else content
+        leaders += [led_by[key] for key in (content, video) if key in led_by]
         if leaders:
             groups[min(leaders)].append(at)
         else:
             groups[at], leads[at] = [at], True
-        for key in keys:
-            led_by.setdefault(key, min(leaders, default=at))
+            led_by[content] = at
+        if scene:
+            led_by.setdefault(video, min(leaders, default=at))
     return list(groups.values())
 
 

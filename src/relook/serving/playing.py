@@ -108,11 +108,10 @@ def playable(record: ImageRecord, limits: ImageLimits) -> Playable:
         return _video_of(record, scene[0])
     if record.format in _STILLS and not is_url(path):
         if not split_member(path) and (moving := moving_beside(path)) is not None:
-            data = original(record, limits)  # the still is what was catalogued
-            del data
+            original(record, limits)  # the still is what was catalogued
             return _beside(moving)
-        if (data := _inside(original(record, limits))) is not None:
-            return Playable(io.BytesIO(data), len(data), _MP4, f"{record.content.hex()}-motion")
+        if (inner := _inside(original(record, limits))) is not None:
+            return Playable(io.BytesIO(inner), len(inner), _MP4, f"{record.content.hex()}-motion")
     raise NotFoundError(
         "no_video", f"{printable(path)} has no video", "scenes of videos and Live Photos have one"
     )
