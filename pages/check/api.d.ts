@@ -227,6 +227,7 @@ declare namespace Api {
     sharpness: number | null;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** Pictures that are copies of each other, the one to keep first. */

@@ -19,8 +19,8 @@ def eight_bits(values: NDArray[Any], *, inverted: bool = False) -> NDArray[np.ui
     Args:
         values: Of any shape. Whole numbers from 0 to 65535 are taken for values of the fewest
             bits that they fit in, fractions for shares of 1, 255 or 65535 where they come near
-            it or of 32 bits, and others by their extremes. Signed ones of 16 bits have 15. What is no number
-            becomes black.
+            it or of 32 bits, and others by their extremes. Signed ones of 16 bits have 15. What
+            is no number becomes black.
         inverted: Whether the lowest value is white.
 
     Returns:
@@ -34,7 +34,7 @@ def eight_bits(values: NDArray[Any], *, inverted: bool = False) -> NDArray[np.ui
     low, high = float(scaled.min(initial=0.0 if not scaled.size else np.inf)), float(scaled.max())
     if low >= 0:
         is_signed = values.dtype.kind == "i" and values.itemsize == 2
-        depths = (*_DEPTHS[:-1], _SIGNED) if is_signed else _DEPTHS
+        depths: tuple[int, ...] = (*_DEPTHS[:-1], _SIGNED) if is_signed else _DEPTHS
         depths += (_LARGEST,) if high > _LARGEST / 2 else ()
         fits = depths if whole else [top for top in _FRACTION_TOPS if high > top / 2]
         top = next((top for top in fits if high <= top), None)
