@@ -227,6 +227,7 @@ declare namespace Api {
     sharpness: number | null;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** Pictures that are copies of each other, the one to keep first. */
@@ -357,9 +358,11 @@ declare namespace Api {
     height_px: number;
     folded: number[];
     fit?: number | null;
+    time_s?: number | null;
     away: string | null;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** What the library knows of an image, and where it is. */
@@ -376,6 +379,7 @@ declare namespace Api {
     content: string;
     thumbnail: string;
     file: string;
+    video: string | null;
   };
 
   /** Some images of a library. */

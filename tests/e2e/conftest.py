@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ from relook.core.errors import RelookError
 from relook.core.types import Box
 from relook.server import Server, ServerSettings, bind, create_app
 from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
+
+sys.path.append(str(Path(__file__).parents[1] / "integration"))
+from video_files import film
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -133,13 +137,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     gate.set()
     libraries = [
         relook.Library(root / name, encoder=ColourEncoder())
-        for name in ("colours", "spare", "thousand")
+        for name in ("colours", "spare", "thousand", "moving")
     ]
     libraries.append(relook.Library(root / "gated", encoder=GatedEncoder(gate)))
     about = [f"pictures/{file.name},attic" for file in sorted(pictures.glob("red-*.png"))]
     (root / "about.csv").write_text("\n".join(["path,place", *about]))
     libraries[0].add(pictures, metadata=root / "about.csv")
     libraries[2].add(root / "many")
+    film(root / "videos" / "clip.webm", ("red", "green", "blue"), size=(160, 120))
+    film(root / "videos" / "old.avi", ("yellow",), size=(160, 120))
+    libraries[3].add(root / "videos")
     settings = ServerSettings(port=0, folders=(root,), cache=root / "thumbnails")
     captioner = SlowCaptioner()
     app = create_app(libraries, settings, caption=captioner)

@@ -14,17 +14,20 @@ import tifffile
 from archive_parts import picture, write_tar, write_zip
 from camera_files import HEIC, dng
 from PIL import Image
+from video_files import film
 
 from relook.testing import noise
 
 TAKEOUT = {"photoTakenTime": {"timestamp": "1563107400"}, "description": "At the lake"}
 NO_PICTURES = (
-    "films/a.mp4", "films/b.MOV", "layers/c.psd", "drawings/d.svg", "documents/e.pdf", "old/f.rar",
+    "films/a.wmv", "films/b.MPG", "layers/c.psd", "drawings/d.svg", "documents/e.pdf", "old/f.rar",
     "notes.txt", "noext",
 )  # fmt: skip
+N_VIDEOS, N_SCENES = 2, 5
 LEFT_OUT = ("$RECYCLE.BIN/1.png", "@eaDir/2.png", "node_modules/x/3.png", "quiet/4.png")
 BROKEN = {
     "broken/empty.jpg": b"", "broken/page.jpg": b"<!DOCTYPE html>", "broken/film.heic": b"nothing",
+    "broken/film.mov": b"nothing",
 }  # fmt: skip
 
 
@@ -42,7 +45,10 @@ def make(folder: Path) -> dict[str, int]:
     _write(folder / "drafts" / "5.png", picture(noise(110)))
     (folder / ".relookignore").write_text("drafts/\n")
     _write_phone(folder / "phone")
+    _write_live(folder / "phone")
     _write_scans(folder / "scans")
+    film(folder / "videos" / "clip.mp4")
+    film(folder / "videos" / "long.webm", ("yellow", "cyan"), scene_s=4.0)
     (folder / "archives").mkdir()
     write_zip(folder / "archives" / "a.zip", {"1.png": picture(noise(1))})
     write_tar(folder / "archives" / "b.tar", {"2.png": picture(noise(2))})
@@ -52,8 +58,8 @@ def make(folder: Path) -> dict[str, int]:
     with zipfile.ZipFile(folder / "archives" / "c.zip", "w") as pack:
         pack.writestr("3.png", picture(noise(3)))
     return {
-        "indexed": 4 + 7 + 3, "skipped": len(BROKEN), "left_out": len(LEFT_OUT) + 2,
-        "others": len(NO_PICTURES) + 2, "archives": 3,
+        "indexed": 5 + 7 + 3 + N_SCENES, "skipped": len(BROKEN), "left_out": len(LEFT_OUT) + 3,
+        "others": len(NO_PICTURES) + 2, "archives": 3 + N_VIDEOS,
     }  # fmt: skip
 
 
@@ -65,6 +71,12 @@ def _write_phone(folder: Path) -> None:
     _write(folder / "IMG_4.jpg", whole[:-2])
     _write(folder / "IMG_4.jpg.supplemental-metadata.json", json.dumps(TAKEOUT).encode())
     _write(folder / "IMG_3.xmp", b"<x/>")
+
+
+def _write_live(folder: Path) -> None:
+    """A Live Photo: a still, and a short video of its name."""
+    _write(folder / "IMG_5.JPG", _encoded(noise(11), folder / "IMG_5.JPG"))
+    film(folder / "IMG_5.MOV", ("red", "blue"), scene_s=1.0)
 
 
 def _write_scans(folder: Path) -> None:

@@ -648,7 +648,7 @@ def test_move_over_a_picture_that_was_indexed_there(
 def test_other_files_are_counted_once_wherever_their_root_went(
     library: relook.Library, pictures: Path
 ) -> None:
-    (pictures / "film.mp4").write_text("no picture")
+    (pictures / "film.wmv").write_text("no picture")
     library.add(pictures)
     others = library.info()["others"]
     new = pictures.rename(pictures.parent / "new")

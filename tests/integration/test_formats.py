@@ -215,6 +215,33 @@ def test_too_many_pixels_name_the_setting_that_lets_them_in(setting: str) -> Non
     assert decode(data, 0, replace(LIMITS, **{setting: 2_000_000})).width_px == 2000
 
 
+GREY = np.repeat(np.array([[1.0, 0.5, 0.0]]), 64, axis=0).repeat(32, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ((GREY * 65535).astype(np.uint16), {"bigtiff": True}),
+        ((GREY * (2**32 - 1)).astype(np.uint32), {}),
+        ((GREY * 32767).astype(np.int16), {}),
+        (GREY, {}),
+        (np.dstack([(GREY * 65535).astype(np.uint16)] * 2),
+         {"photometric": "minisblack", "extrasamples": ["unassalpha"]}),
+        (65535 - np.dstack([(GREY * 65535).astype(np.uint16)] * 3 + [np.full((64, 96), 65535)])
+         .astype(np.uint16), {"photometric": "separated"}),
+        (np.stack([GREY.astype(np.float32)] * 3),
+         {"photometric": "rgb", "planarconfig": "separate", "bigtiff": True}),
+    ],
+    ids=["BigTIFF", "32 bits", "signed", "64 bits", "alpha", "inks", "planes of a BigTIFF"],
+)  # fmt: skip
+def test_odd_depths_show_what_they_mean(values: np.ndarray, options: dict) -> None:
+    shown = decode(tiff(values, **options)).image
+
+    assert shown.size == (96, 64)
+    seen = [shown.getpixel((x, 30))[0] for x in (5, 48, 90)]
+    assert seen == pytest.approx([255, 127, 0], abs=4)
+
+
 @pytest.mark.parametrize(
     ("data", "module", "hint"),
     [

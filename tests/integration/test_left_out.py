@@ -147,8 +147,8 @@ def test_every_file_is_accounted_for(library: relook.Library, folder: Path) -> N
     not_hidden = [file for file in on_disk if file.name != ".relookignore"]
     n_others, n_left_out = sum(f.n for f in report.others), sum(report.left_out.values())
     counted = {"indexed": report.n_images, "skipped": len(report.skipped), "left_out": n_left_out}
-    assert {**counted, "others": n_others, "archives": 3} == expected
-    n_in_archives = 3
+    assert {**counted, "others": n_others, "archives": 3 + every_folder.N_VIDEOS} == expected
+    n_in_archives = 3 + every_folder.N_SCENES
     accounted = report.n_images - n_in_archives + len(report.skipped) + n_left_out + n_others
     assert accounted + expected["archives"] == len(not_hidden)
     assert library.info()["others"] == [files.as_dict() for files in report.others]
@@ -156,19 +156,19 @@ def test_every_file_is_accounted_for(library: relook.Library, folder: Path) -> N
 
 def test_what_is_not_read_is_told_by_suffix(library: relook.Library, folder: Path) -> None:
     put(folder, "a.png")
-    for name in ("b.mp4", "c.MP4", "d.psd", "e.txt", "noext"):
+    for name in ("b.wmv", "c.WMV", "d.psd", "e.txt", "noext"):
         (folder / name).touch()
 
     report = library.add(folder)
 
     assert {files.suffix: files.n for files in report.others} == {
-        ".mp4": 2, ".psd": 1, ".txt": 1, "": 1
+        ".wmv": 2, ".psd": 1, ".txt": 1, "": 1
     }  # fmt: skip
     note = next(note for note in report.notes if note.startswith("not read"))
-    assert "2 .mp4 (films" in note
+    assert "2 .wmv (videos" in note
     assert "and 2 other files" in note
-    (folder / "b.mp4").unlink()
-    assert {f["suffix"]: f["n"] for f in _others_after(library)}[".mp4"] == 1
+    (folder / "b.wmv").unlink()
+    assert {f["suffix"]: f["n"] for f in _others_after(library)}[".wmv"] == 1
 
 
 def _others_after(library: relook.Library) -> list[dict]:
@@ -192,7 +192,7 @@ def test_a_suffix_that_lies_is_told(library: relook.Library, folder: Path) -> No
 
 def test_the_command_says_it(tmp_path: Path, folder: Path) -> None:
     put(folder, "a.png", "b/c.png", "@eaDir/d.png")
-    (folder / "film.mov").touch()
+    (folder / "film.wmv").touch()
     run, place = CliRunner(), ["--library", str(tmp_path / "library")]
 
     done = run.invoke(app, ["index", str(folder), *place, "--exclude", "b/", "--json"])
@@ -201,5 +201,5 @@ def test_the_command_says_it(tmp_path: Path, folder: Path) -> None:
     report = json.loads(done.stdout)
     assert done.exit_code == 0
     assert (report["n_added"], report["left_out"]) == (1, {"@eaDir": 1, "exclude": 1})
-    assert report["others"][0]["suffix"] == ".mov"
-    assert "1 .mov (films" in facts.stderr
+    assert report["others"][0]["suffix"] == ".wmv"
+    assert "1 .wmv (videos" in facts.stderr

@@ -91,7 +91,7 @@ def _nothing(looked_up: str) -> str:
 
 
 def _without_agreement(matches: Numbered) -> list[str]:
-    spoken = [one for one in matches if one[1].kind is not MatchKind.SAVED]
+    spoken = [match for match in matches if match[1].kind is not MatchKind.SAVED]
     texts = ((number, match.title or match.text or _words(match)) for number, match in spoken)
     titled = [(number, inert(text)) for number, text in texts if text]
     if not titled:

@@ -45,12 +45,12 @@ def captions_of_pages(
     Raises:
         RelookError: as `make_captioner`.
     """
-    chosen, asked = captioner or CaptionerSettings(), prompts or PromptSettings()
-    opened = make_captioner(chosen, asked)
+    chosen, asking = captioner or CaptionerSettings(), prompts or PromptSettings()
+    opened = make_captioner(chosen, asking)
     settings = {
         key: asdict(chosen)[key] for key in ("revision", "dtype", "max_words", "max_tokens")
     }
-    name = json.dumps([opened.name, getattr(opened, "revision", ""), settings, asdict(asked)])
+    name = json.dumps([opened.name, getattr(opened, "revision", ""), settings, asdict(asking)])
     folder = platformdirs.user_cache_path("relook", appauthor=False) / "page-captions"
     return PageCaptions(library.files, lambda: opened, name, folder, progress), opened.name
 

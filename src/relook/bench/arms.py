@@ -168,7 +168,7 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
     evidence = gallery.evidence(task.query, marks, np.zeros(0, np.int64))
     pulls = image_pulls(evidence, shrinkage=AutoOptions().shrinkage, caution=1e-9, irrelevant=0.0)
     direction = pulls.directions(np.ones((1, len(marks)), np.bool_))[0]
-    found = []
+    shares = []
     for step in _STEPS:
         moved = linear([Contribution("query", task.query + step * direction)])
 
@@ -177,8 +177,8 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
 
         trace = play(gallery, task, number, fit, replace(protocol, keep_fitting=False))
         hits = np.isin(trace.shown, task.relevant)
-        found.append(found_share(hits, len(task.relevant), len(hits)))
-    return max(found)
+        shares.append(found_share(hits, len(task.relevant), len(hits)))
+    return max(shares)
 
 
 def _measure(

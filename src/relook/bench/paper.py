@@ -250,15 +250,15 @@ def _hunt(engine: Engine, captions: Sequence[Caption], options: PaperOptions) ->
     rows = [texts[at : at + _AT_ONCE] for at in range(0, len(texts), _AT_ONCE)]
     vectors = np.concatenate([engine.encoder.encode_texts(some) for some in rows])
     right = np.array([columns[caption.image] for caption in matched])
-    asked = np.arange(len(matched))
+    drawn_rows = np.arange(len(matched))
     if options.queries:
         drawn = np.random.default_rng([options.seed, 0]).permutation(len(matched))
-        asked = np.sort(drawn[: options.queries])
+        drawn_rows = np.sort(drawn[: options.queries])
     of: dict[int, list[int]] = {}
     for at, column in enumerate(right.tolist()):
         of.setdefault(column, []).append(at)
-    others = [vectors[[o for o in of[int(right[at])] if o != at]] for at in asked.tolist()]
-    hunt = _Hunt(engine, vectors[asked], right[asked], others, None, None, options)
+    others = [vectors[[o for o in of[int(right[at])] if o != at]] for at in drawn_rows.tolist()]
+    hunt = _Hunt(engine, vectors[drawn_rows], right[drawn_rows], others, None, None, options)
     return hunt, len(captions) - len(matched)
 
 

@@ -104,7 +104,8 @@ def print_page(page: Page) -> None:
         if page.n_fitting and number == page.n_fitting + 1:
             rows.append(("", "", "", _FIT_LINE, "", ""))
         words = hit.title or hit.caption
-        shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} alike)" if hit.folded else "")
+        what = "alike" if hit.time_s is None else "scenes"
+        shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} {what})" if hit.folded else "")
         fit = "" if hit.fit is None else f"{hit.fit:.2f}"
         where = _where(hit.tile.as_list())
         rows.append((str(number), f"{hit.score:.3f}", fit, shown, where, words))

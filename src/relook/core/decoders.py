@@ -22,13 +22,15 @@ from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from relook.core.errors import ImageError
 
-Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar"]
+Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar", "video"]
 """A format that needs another package than Pillow; empty for the others."""
 
 NO_DECODER = "no_decoder"
 """Code of the error for a format whose package is not installed."""
 
 _FORMATS_EXTRA = 'install it with: pip install "relook[formats]"'
+VIDEO_EXTRA = 'install it with: pip install "relook[video]"'
+"""What to do about videos that are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class _Package:
     hint: str = _FORMATS_EXTRA
 
 
-_PACKAGES = {
+_PACKAGES: dict[Kind, _Package] = {
     "heif": _Package("HEIC/HEIF", "pi_heif"),
     "raw": _Package("camera RAW", "rawpy"),
     "deep_tiff": _Package("a TIFF with colours of more than 8 bits", "tifffile"),
     "packed_tar": _Package("a tar packed by gzip", "indexed_gzip"),
+    "video": _Package("a video", "av", VIDEO_EXTRA),
     "jxl": _Package(
         "JPEG XL",
         "pillow_jxl.JpegXLImagePlugin",
@@ -58,7 +61,8 @@ _RAW_MAGIC = (
     b"II\x1a\0\0\0HEAPCCDR",
 )  # fmt: skip
 _JXL_MAGIC = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
-_TIFF_MAGIC = {b"II*\0": "<", b"MM\0*": ">"}
+_TIFF_MAGIC = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_BIG = (b"II+\0", b"MM\0+")  # BigTIFF: as TIFF, with places of 8 bytes
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 258, 259, 262, 277
 _PLANAR, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 284, 330, 339, 50706
 _WANTED = {
@@ -66,7 +70,7 @@ _WANTED = {
 }  # fmt: skip
 _SENSOR = {32803, 34892}  # photometric interpretations of what a sensor saw
 _PLAIN_PACKINGS = {1, 8, 32773, 32946}  # which tifffile reads without further packages
-_TYPES = {1: "B", 3: "H", 4: "I", 13: "I"}
+_TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST_TAGS, _MOST_VALUES, _MOST_DIRECTORIES = 1000, 64, 16
 _END = b"\xff\xd9"
 _FILLERS = (b"\x00", b"\xaa")
@@ -74,7 +78,8 @@ _N_FILLER = 256
 _N_PREFIX = 16  # bytes by which Pillow's formats are told apart
 _OTHERS: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (4, (b"ftypqt", b"ftypmp4", b"ftypisom", b"ftypM4V", b"ftyp3gp", b"ftypavc1", b"moov",
-         b"ftypiso"), "a film (MP4 or QuickTime)"),
+         b"ftypiso", b"mdat", b"wide"), "a film (MP4 or QuickTime)"),
+    (8, (b"AVI ",), "a film (AVI)"),
     (0, (b"\x1aE\xdf\xa3",), "a film (Matroska or WebM)"),
     (0, (b"%PDF",), "a PDF document"),
     (0, (b"8BPS",), "a Photoshop document"),
@@ -119,23 +124,29 @@ def decoder(kind: Kind) -> ModuleType:
     Raises:
         ImageError: `no_decoder`, with what to install.
     """
-    package = _PACKAGES[kind]
     try:
-        return importlib.import_module(package.module)
+        return importlib.import_module(_PACKAGES[kind].module)
     except ImportError as error:
-        raise ImageError(
-            NO_DECODER, f"it is {package.what}, and the package that reads it is not installed",
-            package.hint,
-        ) from error  # fmt: skip
+        raise no_decoder(kind) from error
+
+
+def no_decoder(kind: Kind) -> ImageError:
+    """The error for a kind whose package is not installed, with what to install."""
+    package = _PACKAGES[kind]
+    return ImageError(
+        NO_DECODER, f"it is {package.what}, and the package that reads it is not installed",
+        package.hint,
+    )  # fmt: skip
+
+
+def has_decoder(kind: Kind) -> bool:
+    """Whether the package that reads a kind is installed."""
+    return importlib.util.find_spec(_PACKAGES[kind].module.partition(".")[0]) is not None
 
 
 def is_now_read(message: str) -> bool:
     """Whether the format that a `no_decoder` error is about has got its package since then."""
-    return any(
-        package.what in message
-        and importlib.util.find_spec(package.module.partition(".")[0]) is not None
-        for package in _PACKAGES.values()
-    )
+    return any(package.what in message and has_decoder(kind) for kind, package in _PACKAGES.items())
 
 
 def opened(kind: Kind, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
@@ -270,37 +281,44 @@ def _kind_of_tiff(data: bytes) -> Kind:
         _SENSOR.intersection(tags.get(_PHOTOMETRIC, ())) for tags in directories
     ):
         return "raw"
-    several = first.get(_SAMPLES, (1,))[0] >= 3
-    deep = max(first.get(_BITS, (1,))) > 8
+    n_samples, bits = first.get(_SAMPLES, (1,))[0], max(first.get(_BITS, (1,)))
+    form = first.get(_SAMPLE_FORMAT, (1,))
     plain = first.get(_COMPRESSION, (1,))[0] in _PLAIN_PACKINGS
-    odd = first.get(_PLANAR, (1,))[0] == 2 or 3 in first.get(_SAMPLE_FORMAT, (1,))
+    odd = first.get(_PLANAR, (1,))[0] == 2 or 3 in form
     # Pillow reads 16 bits of a colour as 8; that is right but for 12 bits in 16.
     better = plain and importlib.util.find_spec("tifffile") is not None
-    return "deep_tiff" if several and deep and (odd or better) else ""
+    if n_samples >= 3:
+        return "deep_tiff" if bits > 8 and (odd or better) else ""
+    # Grey with alpha, signed, of 64 bits, or of 32 that are no fractions is another to Pillow.
+    strange = n_samples == 2 or 2 in form or bits == 64 or (bits == 32 and 3 not in form)
+    return "deep_tiff" if bits > 8 and strange and better else ""
 
 
 def _directories(data: bytes) -> list[dict[int, tuple[int, ...]]]:
     """The few tags that are wanted here, of the first directory and those below it."""
-    order = _TIFF_MAGIC[data[:4]]
+    order, is_big = _TIFF_MAGIC[data[:4]], data[:4] in _BIG
     try:
-        (offset,) = struct.unpack_from(order + "I", data, 4)
-        directories = [_directory(data, order, offset)]
+        (offset,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
+        directories = [_directory(data, order, offset, is_big)]
         below = directories[0].get(_SUB_IFDS, ())[:_MOST_DIRECTORIES]
-        directories += [_directory(data, order, offset) for offset in below]
+        directories += [_directory(data, order, offset, is_big) for offset in below]
     except struct.error:
         return []
     return directories
 
 
-def _directory(data: bytes, order: str, offset: int) -> dict[int, tuple[int, ...]]:
-    (n_tags,) = struct.unpack_from(order + "H", data, offset)
+def _directory(data: bytes, order: str, offset: int, is_big: bool) -> dict[int, tuple[int, ...]]:
+    count, number, n_room = ("Q", "Q", 8) if is_big else ("H", "I", 4)
+    n_count, n_entry = struct.calcsize(f"{order}{count}"), 4 + 2 * n_room
+    (n_tags,) = struct.unpack_from(order + count, data, offset)
     tags = {}
-    for at in range(offset + 2, offset + 2 + 12 * min(n_tags, _MOST_TAGS), 12):
-        tag, type_, n_values = struct.unpack_from(order + "HHI", data, at)
+    first = offset + n_count
+    for at in range(first, first + n_entry * min(n_tags, _MOST_TAGS), n_entry):
+        tag, type_, n_values = struct.unpack_from(f"{order}HH{number}", data, at)
         if tag in _WANTED and type_ in _TYPES and 0 < n_values <= _MOST_VALUES:
             form = f"{order}{n_values}{_TYPES[type_]}"
-            place = at + 8
-            if struct.calcsize(form) > 4:
-                (place,) = struct.unpack_from(order + "I", data, place)
+            place = at + 4 + n_room
+            if struct.calcsize(form) > n_room:
+                (place,) = struct.unpack_from(order + number, data, place)
             tags[tag] = struct.unpack_from(form, data, place)
     return tags

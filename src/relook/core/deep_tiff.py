@@ -15,6 +15,9 @@ from relook.core.picture import Picture, in_srgb, too_many, turned
 from relook.core.picture_tags import exif_in
 from relook.core.settings import ImageLimits
 
+_WHITE_IS_ZERO, _INKS = 0, 5  # photometric interpretations (TIFF 6.0, tag 262)
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+
 
 def decode_deep_tiff(data: bytes, limits: ImageLimits) -> Picture:
     """Decodes the first page.
@@ -37,8 +40,11 @@ def decode_deep_tiff(data: bytes, limits: ImageLimits) -> Picture:
                 raise too_many(5 * n_pixels, "max_decoded_pixels", limits)
             values = page.asarray()
             values = np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+            values = values[..., None] if page.axes == "YX" else values
             if values.ndim != 3:
                 raise ValueError(f"its axes are {page.axes}")
+            inks = page.photometric == _INKS
+            inverted = page.photometric == _WHITE_IS_ZERO
     except ImageError:
         raise
     # Like Pillow's, this decoder fails on hostile bytes with nearly any exception.
@@ -46,10 +52,12 @@ def decode_deep_tiff(data: bytes, limits: ImageLimits) -> Picture:
         reason = str(error) or type(error).__name__
         raise ImageError("undecodable", f"the TIFF cannot be decoded: {reason}") from error
     exif = exif_in(data)
-    image = Image.fromarray(np.ascontiguousarray(eight_bits(values[..., :3])))
+    n_bands = 4 if inks and values.shape[-1] >= 4 else 3 if values.shape[-1] >= 3 else 1
+    shown = np.ascontiguousarray(eight_bits(values[..., :n_bands], inverted=inverted))
+    image = Image.fromarray(shown[..., 0] if n_bands == 1 else shown, _MODES[n_bands])
     profile = exif.get(ExifTags.Base.InterColorProfile)
     if isinstance(profile, bytes):
         image.info["icc_profile"] = profile
-    image = turned(in_srgb(image), exif.get(ExifTags.Base.Orientation))
+    image = turned(in_srgb(image).convert("RGB"), exif.get(ExifTags.Base.Orientation))
     image.info.clear()
     return Picture(image, *image.size, exif, {}, "TIFF")

@@ -112,6 +112,16 @@ def dhash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "big", signed=True)
 
 
+def content_of(path: bytes, data: bytes) -> bytes:
+    """The digest of a picture's content, where it lies.
+
+    Args:
+        path: As catalogs have it.
+        data: As `core.sources.read_bytes` gives it.
+    """
+    return sources.scene_content(path) or content_hash(data)
+
+
 def content_hash(data: bytes) -> bytes:
     """A 16-byte BLAKE2b digest of a file: what "the same file" means."""
     return hashlib.blake2b(data, digest_size=16).digest()

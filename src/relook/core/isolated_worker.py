@@ -22,6 +22,7 @@ from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.picture import Picture
 from relook.core.settings import ImageLimits
+from relook.core.video_scenes import find_scenes, picture_at
 
 _MAX_FIELD_BYTES, _MAX_FIELDS_BYTES = 32 * 1024, 256 * 1024
 _MAX_FILES = 64
@@ -39,15 +40,21 @@ def main() -> None:
     while head := source.read(4):
         order = json.loads(source.read(int.from_bytes(head, "big")))
         data = source.read(order["n_bytes"])
-        _bound_cpu(order["limits"]["isolated_s"])
-        result, pixels = _decoded(data, order["min_px"], ImageLimits(**order["limits"]))
+        _bound_cpu(order["seconds"])
+        result, pixels = _done(order, data, ImageLimits(**order["limits"]))
         del data
         _send(sink, result, pixels)
 
 
-def _decoded(data: bytes, min_px: int, limits: ImageLimits) -> tuple[dict[str, Any], bytes]:
+def _done(order: dict[str, Any], data: bytes, limits: ImageLimits) -> tuple[dict[str, Any], bytes]:
     try:
-        picture = decode(data, min_px, limits)
+        if "scenes_of" in order:
+            return find_scenes(base64.b64decode(order["scenes_of"]), limits), b""
+        if "scene_of" in order:
+            path = base64.b64decode(order["scene_of"])
+            picture = picture_at(path, order["time_s"], limits)
+        else:
+            picture = decode(data, order["min_px"], limits)
         return _told(picture), picture.image.tobytes()
     except ImageError as error:
         if isinstance(error.__cause__, MemoryError):
@@ -55,6 +62,8 @@ def _decoded(data: bytes, min_px: int, limits: ImageLimits) -> tuple[dict[str, A
         return {"code": error.code, "message": error.message, "hint": error.hint}, b""
     except MemoryError:
         return _no_memory(), b""
+    except OSError as error:  # a video that went away while it was read
+        return {"code": "undecodable", "message": f"cannot read it: {error.strerror}"}, b""
 
 
 def _no_memory() -> dict[str, Any]:

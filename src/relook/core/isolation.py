@@ -18,12 +18,13 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
@@ -34,6 +35,7 @@ from relook.core.progress import CancelledWork, when_cancelled
 from relook.core.settings import ImageLimits
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 _COMMAND = (sys.executable, "-P", "-m", "relook.core.isolated_worker")
 _MOST = 4
 _START_S = 30.0
@@ -59,6 +61,31 @@ def decode_isolated(data: bytes, min_px: int, limits: ImageLimits) -> Picture:
     return _workers(os.getpid(), limits.isolated_bytes).decode(data, min_px, limits)
 
 
+def scenes_isolated(path: bytes, limits: ImageLimits) -> tuple[tuple[float, ...], float]:
+    """As `core.video_scenes.find_scenes`, in a process with bounds: times, and the duration.
+
+    Raises:
+        ImageError, OverloadError, CancelledWork: as `decode_isolated`.
+    """
+    job = _Job({"scenes_of": _text(path)}, b"", limits, limits.video_s, _scenes)
+    return _workers(os.getpid(), limits.isolated_bytes).work(job)
+
+
+def scene_isolated(path: bytes, time_s: float, limits: ImageLimits) -> Picture:
+    """As `core.video_scenes.picture_at`, in a process with bounds.
+
+    Raises:
+        ImageError, OverloadError, CancelledWork: as `decode_isolated`.
+    """
+    head = {"scene_of": _text(path), "time_s": time_s}
+    job = _Job(head, b"", limits, limits.video_s, _picture)
+    return _workers(os.getpid(), limits.isolated_bytes).work(job)
+
+
+def _text(path: bytes) -> str:
+    return base64.b64encode(path).decode()
+
+
 @functools.cache
 def _workers(pid: int, max_bytes: int) -> Workers:
     """The processes of this process; a fork gets its own."""
@@ -69,6 +96,25 @@ def _workers(pid: int, max_bytes: int) -> Workers:
 
 class _EndedError(Exception):
     """The worker ended, or said what no worker says."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    """What a worker is asked for.
+
+    Args:
+        head: The request.
+        data: What comes with it.
+        limits: What it may cost.
+        seconds: How long it may take.
+        read: Makes a value of the answer and the pixels that came with it.
+    """
+
+    head: Mapping[str, Any]
+    data: bytes
+    limits: ImageLimits
+    seconds: float
+    read: Callable[[Mapping[str, Any], bytes], T]
 
 
 class Workers:
@@ -91,12 +137,20 @@ class Workers:
 
     def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
         """As `decode_isolated`."""
-        self._wait(3 * limits.isolated_s)
+        return self.work(_Job({"min_px": min_px}, data, limits, limits.isolated_s, _picture))
+
+    def work(self, job: _Job[T]) -> T:
+        """Does a job in one of the processes.
+
+        Raises:
+            ImageError, OverloadError, CancelledWork: as `decode_isolated`.
+        """
+        self._wait(3 * job.seconds)
         try:
             worker = self._take()
             try:
                 with when_cancelled(worker.kill):
-                    return worker.decode(data, min_px, limits)
+                    return worker.work(job)
             finally:
                 self._give_back(worker)
         finally:
@@ -186,28 +240,32 @@ class _Worker:
                     "the log of the system may say why; too little memory is the usual reason",
                 ) from error
 
-    def decode(self, data: bytes, min_px: int, limits: ImageLimits) -> Picture:
-        """One picture; any error whose code begins with `decoder_` leaves a worker to end."""
+    def work(self, job: _Job[T]) -> T:
+        """One job; any error whose code begins with `decoder_` leaves a worker to end."""
         self.n_jobs += 1
         self.is_well = False
-        inner = dataclasses.asdict(dataclasses.replace(limits, isolate=False))
-        request = {"n_bytes": len(data), "min_px": min_px, "limits": inner}
-        with _Deadline(self._process, limits.isolated_s) as deadline:
+        inner = dataclasses.asdict(dataclasses.replace(job.limits, isolate=False))
+        request = {**job.head, "n_bytes": len(job.data), "seconds": job.seconds, "limits": inner}
+        refusal: ImageError | None = None
+        with _Deadline(self._process, job.seconds) as deadline:
             try:
-                self._write(request, data)
-                reply, pixels = self._read(3 * limits.max_decoded_pixels)
-                outcome = _refusal(reply, limits) if "code" in reply else _picture(reply, pixels)
+                self._write(request, job.data)
+                reply, pixels = self._read(3 * job.limits.max_decoded_pixels)
+                if "code" in reply:
+                    refusal = _refusal(reply, job)
+                else:
+                    result = job.read(reply, pixels)
             except (_EndedError, OSError, ValueError, TypeError, KeyError) as error:
                 if deadline.is_over:
-                    raise _too_slow(limits) from None
+                    raise _too_slow(job) from None
                 raise ImageError(
                     "decoder_died", f"the picture took down the process that decodes it: {error}"
                 ) from None
-        if isinstance(outcome, Picture):
-            self.is_well = not deadline.is_over
-            return outcome
-        self.is_well = not deadline.is_over and not outcome.code.startswith("decoder_")
-        raise outcome
+        if refusal is not None:
+            self.is_well = not deadline.is_over and not refusal.code.startswith("decoder_")
+            raise refusal
+        self.is_well = not deadline.is_over
+        return result
 
     def _write(self, head: Mapping[str, Any], data: bytes) -> None:
         assert self._process.stdin is not None
@@ -279,24 +337,34 @@ class _Deadline:
         self._timer.join()  # it has killed the process by now, or never will
 
 
-def _refusal(reply: Mapping[str, Any], limits: ImageLimits) -> ImageError:
+def _refusal(reply: Mapping[str, Any], job: _Job[Any]) -> ImageError:
     code, message = str(reply["code"]), str(reply["message"])[:500]
     hint = str(reply.get("hint", ""))[:200]
     if code == "out_of_memory":
         return ImageError(
             "decoder_out_of_memory",
-            f"decoding the picture takes more than {limits.isolated_bytes:,} bytes of memory",
+            f"decoding the picture takes more than {job.limits.isolated_bytes:,} bytes of memory",
             "give a smaller picture, or raise images.isolated_bytes",
         )
     return ImageError(code if code in _CODES else "undecodable", message, hint)
 
 
-def _too_slow(limits: ImageLimits) -> ImageError:
+def _too_slow(job: _Job[Any]) -> ImageError:
+    is_video = "min_px" not in job.head
+    what, setting = ("video", "video_s") if is_video else ("picture", "isolated_s")
     return ImageError(
         "decoder_timeout",
-        f"decoding the picture takes more than {limits.isolated_s:g} s",
-        "give a smaller picture, or raise images.isolated_s",
+        f"decoding the {what} takes more than {job.seconds:g} s",
+        f"give a smaller {what}, or raise images.{setting}",
     )
+
+
+def _scenes(reply: Mapping[str, Any], _: bytes) -> tuple[tuple[float, ...], float]:
+    """Times and duration of a video, when they are numbers that can be."""
+    times, duration_s = [float(time_s) for time_s in reply["times_s"]], float(reply["duration_s"])
+    if not all(map(math.isfinite, (*times, duration_s))) or min(times, default=0.0) < 0:
+        raise _EndedError("it says times that no video has")
+    return tuple(sorted(times)), duration_s
 
 
 def _picture(reply: Mapping[str, Any], pixels: bytes) -> Picture:

@@ -4,6 +4,10 @@
     /photos/shard-0001.tar!/cats/1.jpg  the member cats/1.jpg of an archive
     s3://bucket/cats/1.jpg              an object of a remote store
     s3://bucket/shard.zip!/cats/1.jpg   a member of an archive there
+    /photos/clip.mp4#t=12.5             what a video shows after 12.5 seconds
+
+A video counts as an archive of its scenes: whatever is said of archives and members here holds
+for it.
 
 The only module that puts such paths together or takes them apart. A local path is absolute,
 so none looks like an address. A folder that is called `shard.tar!` stays a folder: where one
@@ -25,6 +29,9 @@ _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
 _ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
+_VIDEOS = (b".mp4", b".m4v", b".mov", b".mkv", b".webm", b".avi")
+_AT = b"#t="
+_SECONDS = re.compile(rb"\d{1,7}(\.\d{1,3})?")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 # Halves of characters that no byte of a file name is decoded to (PEP 383).
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -59,17 +66,37 @@ def is_url(path: bytes) -> bool:
 
 
 def is_archive(path: bytes) -> bool:
-    """Whether its name is that of an archive whose members are read."""
-    return path.lower().endswith(_ARCHIVES)
+    """Whether its name is that of an archive whose members are read, or of a video."""
+    return path.lower().endswith(_ARCHIVES + _VIDEOS)
+
+
+def is_video(path: bytes) -> bool:
+    """Whether its name is that of a video whose scenes are read."""
+    return path.lower().endswith(_VIDEOS)
 
 
 def member_path(archive: bytes, name: bytes) -> bytes:
-    """The path of a member of an archive."""
-    return archive + _INSIDE + name
+    """The path of a member of an archive, or of a video's scene: its name is the time."""
+    return archive + (_AT if is_video(archive) else _INSIDE) + name
+
+
+def scene_name(time_s: float) -> bytes:
+    """The name of a scene in its video: seconds, in thousandths at most."""
+    return f"{time_s:.3f}".rstrip("0").rstrip(".").encode()
+
+
+def split_scene(path: bytes) -> tuple[bytes, float] | None:
+    """The video that a scene is of, and the time of it in seconds; None for any other path."""
+    video, mark, name = path.rpartition(_AT)
+    if not (mark and is_video(video) and _SECONDS.fullmatch(name)):
+        return None
+    return video, float(name)
 
 
 def split_member(path: bytes) -> tuple[bytes, bytes] | None:
     """The archive and the name in it; None for a file that only looks like a member."""
+    if (scene := split_scene(path)) is not None:
+        return scene[0], path[len(scene[0]) + len(_AT) :]
     at = path.find(_INSIDE)
     while at >= 0:
         if is_archive(path[:at]):
@@ -80,7 +107,7 @@ def split_member(path: bytes) -> tuple[bytes, bytes] | None:
 
 def has_rival(archive: bytes) -> bool:
     """Whether a folder of this machine has the name that its members' paths begin with."""
-    return not is_url(archive) and os.path.isdir(archive + _INSIDE[:1])
+    return not (is_url(archive) or is_video(archive)) and os.path.isdir(archive + _INSIDE[:1])
 
 
 def is_below(path: bytes, folder: bytes) -> bool:
@@ -93,7 +120,7 @@ def is_below(path: bytes, folder: bytes) -> bool:
 def inside(folder: bytes) -> tuple[bytes, ...]:
     """What the paths of everything in a folder or an archive begin with."""
     below = folder.rstrip(_SEP) + _SEP
-    return (below, folder + _INSIDE) if is_archive(folder) else (below,)
+    return (below, member_path(folder, b"")) if is_archive(folder) else (below,)
 
 
 def displaced_path(path: bytes, image_id: int) -> bytes:

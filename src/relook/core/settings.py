@@ -49,6 +49,10 @@ class ImageLimits:
         2 * 1024**3, "memory, in bytes, that such a process may take", low=512 * 1024**2
     )
     isolated_s: float = setting(20.0, "seconds that a picture may take there", low=0.1)
+    video_scenes: int = setting(40, "most scenes of a video that become images", low=1)
+    video_s: float = setting(
+        120.0, "seconds that a video may take; scenes found in part of them count", low=1
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ unpacks the file once, from which any member is reached.
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import stat
@@ -22,10 +23,12 @@ from relook.core.archives import ArchiveError
 from relook.core.beside import names_beside, takeout_beside, xmp_beside
 from relook.core.decoders import decoder
 from relook.core.errors import ImageError
-from relook.core.picture_paths import Address, is_url, split_member
+from relook.core.picture_paths import Address, is_url, split_member, split_scene
 from relook.core.settings import ImageLimits
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from relook.core.archives import Archive
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +55,10 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
     place = os.fsencode(path)
     if is_url(place) and not isinstance(path, bytes | Address):
         return read_file(path, limits)
+    if (scene := split_scene(place)) is not None:
+        from relook.core.videos import scene_picture
+
+        return as_jpeg(scene_picture(*scene, limits).image)
     member = split_member(place)
     if member is not None:
         archive, name = member
@@ -61,6 +68,28 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
 
         return read_whole(place, limits.max_file_bytes)
     return read_file(path, limits)
+
+
+def as_jpeg(image: Image.Image) -> bytes:
+    """A scene of a video as a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def scene_content(path: bytes) -> bytes | None:
+    """The digest of a video's scene, which is known without decoding it; None for other pictures.
+
+    Raises:
+        ImageError: when the video cannot be read.
+    """
+    if split_scene(path) is None:
+        return None
+    from relook.core.videos import video_at
+
+    member = split_member(path)
+    assert member is not None
+    return video_at(member[0]).content(member[1])
 
 
 def read_file(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
@@ -102,6 +131,8 @@ def read_beside(path: bytes) -> dict[bytes, bytes]:
     Raises:
         ImageError: when the archive cannot be read.
     """
+    scene = split_scene(path)
+    path = path if scene is None else scene[0]
     member = split_member(path)
     if member is None:
         return {} if is_url(path) else _read_in_folder(path)

@@ -258,6 +258,7 @@ class Hit(JsonValue):
         tile_number: Position of `tile` among the image's tiles; 0 is the whole.
         away: Why the file cannot be reached now; None when nobody knows that it cannot.
         fit: Probability, 0 to 1, that the picture shows the words; None where it is not known.
+        time_s: When its video shows it, in seconds from the beginning; None for other pictures.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
@@ -274,6 +275,7 @@ class Hit(JsonValue):
     tile_number: Annotated[int, HIDDEN] = 0
     away: str | None = None
     fit: Annotated[float | None, Digits(4)] = None
+    time_s: Annotated[float | None, Digits(3)] = None
 
 
 @dataclass(frozen=True, slots=True)

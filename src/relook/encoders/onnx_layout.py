@@ -205,9 +205,9 @@ def _sized(there: set[str], model: str, size: str) -> _Kind | None:
             "leave ?size= out",
         )  # fmt: skip
     if size or (sizes and not any(kind.variants(there) for kind in _KINDS)):
-        told = f"has no size {size!r}" if size else "is there in several sizes"
+        problem = f"has no size {size!r}" if size else "is there in several sizes"
         raise ModelError(
-            "no_size", f"{model} {told}",
+            "no_size", f"{model} {problem}",
             f"there are: {', '.join(sizes)}; write onnx:{model}?size={sizes[0]}",
         )  # fmt: skip
     return None
@@ -218,12 +218,12 @@ def _kind_of(there: set[str], model: str, again: str) -> _Kind:
     if there >= _OURS:
         hint = f"it is a model of the built-in kind: write builtin:{model}"
         raise ModelError("model_incomplete", f"{model} has no towers of a known layout", hint)
-    found = [kind for kind in _KINDS if kind.variants(there)]
-    for kind in found:
+    kinds = [kind for kind in _KINDS if kind.variants(there)]
+    for kind in kinds:
         if any(len(towers) == len(kind.towers) for towers in kind.variants(there).values()):
             return kind
-    if found:
-        return found[0]
+    if kinds:
+        return kinds[0]
     if any(name.endswith(".safetensors") for name in there):
         hint = f"it is a checkpoint for transformers: write hf:{model}, or make ONNX files of it:"
         again = f"{hint} relook model export {model}"

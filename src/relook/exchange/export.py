@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, MissingExtraError, disk_error
-from relook.core.picture_paths import printable
+from relook.core.picture_paths import printable, split_scene
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
@@ -334,6 +334,7 @@ def _add(
         return 0
     name = f"{image.image_id:09}"
     suffix = _SUFFIXES.get(image.format, image.format.lower())
+    suffix = suffix if split_scene(image.facts.path) is None else "jpg"
     if image.format == "RAW":  # each camera's has its own
         suffix = image.path.suffix[1:].lower() or "dng"
     tar.addfile(_member(f"{name}.{suffix}", len(picture)), io.BytesIO(picture))

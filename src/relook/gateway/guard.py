@@ -44,6 +44,7 @@ _SAYS_BODY = (b"content-length", b"transfer-encoding")
 _OPEN_PATHS = (f"{API}/health",)
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " media-src 'self';"
     " connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )

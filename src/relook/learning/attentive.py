@@ -57,10 +57,10 @@ class _Block(nn.Module):
         """[b, w], [b, n, w], [b, n] -> [b, w] and the attention [b, n], a mean over heads."""
         heads, each, width = self.shape
         memory = self.memory(memory)
-        asked = self.query(self.before(state)).reshape(-1, heads, each)
+        queries = self.query(self.before(state)).reshape(-1, heads, each)
         keys, values = (m.weight.reshape(self.shape) for m in (self.key, self.value))
-        asked = torch.einsum("bhe,hew->bhw", asked, keys) / math.sqrt(each)
-        attention = (asked @ memory.transpose(1, 2) + bias[:, None]).softmax(-1)  # [b, h, n]
+        queries = torch.einsum("bhe,hew->bhw", queries, keys) / math.sqrt(each)
+        attention = (queries @ memory.transpose(1, 2) + bias[:, None]).softmax(-1)  # [b, h, n]
         mixed = torch.einsum("bhw,hew->bhe", attention @ memory, values).reshape(-1, width)
         state = state + self.out(mixed + self.value.bias)
         state = state + self.down(nn.functional.gelu(self.up(self.between(state))))

@@ -212,10 +212,10 @@ class _Course:
 
     def _step(self, pictures: NDArray[np.int64], random: np.random.Generator) -> None:
         self.model.train()
-        asked = self._asked(pictures, random)
+        pages_asked = self._asked(pictures, random)
         reads_captions = bool(self.lessons.spoken.size) and random.random() < 0.5
-        summary, _ = self.model(*self._inputs(asked, reads_captions))
-        loss = _losses(summary, *self._targets(asked)).mean()
+        summary, _ = self.model(*self._inputs(pages_asked, reads_captions))
+        loss = _losses(summary, *self._targets(pages_asked)).mean()
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)
         self._optimiser.step()
@@ -226,14 +226,14 @@ class _Course:
         return np.asarray(random.integers(spans[pictures], spans[pictures + 1]))
 
     def _inputs(
-        self, asked: NDArray[np.int64], reads_captions: bool
+        self, pages_asked: NDArray[np.int64], reads_captions: bool
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """What the model takes, of captions and their pages."""
         lessons = self.lessons
-        pages = lessons.pages[asked]  # [b, k]
+        pages = lessons.pages[pages_asked]  # [b, k]
         nothing = len(lessons.vectors) - 1
         rows = np.where(pages[..., None] >= 0, lessons.rows[pages], nothing)  # [b, k, t]
-        rows = rows.reshape(len(asked), -1)
+        rows = rows.reshape(len(pages_asked), -1)
         vectors, weight = self._vectors[torch.from_numpy(rows)], rows != nothing
         is_text = None
         if reads_captions:
@@ -241,16 +241,16 @@ class _Course:
             vectors = torch.cat([vectors, torch.from_numpy(words.astype(np.float32))], dim=1)
             weight = np.concatenate([weight, words.any(-1)], axis=1)
             is_text = torch.from_numpy(np.repeat([0.0, 1.0], [rows.shape[1], pages.shape[1]]))
-            is_text = is_text.expand(len(asked), -1)
-        query = torch.from_numpy(lessons.queries[asked])
+            is_text = is_text.expand(len(pages_asked), -1)
+        query = torch.from_numpy(lessons.queries[pages_asked])
         return query, vectors, is_text, torch.from_numpy(weight).float()
 
-    def _targets(self, asked: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    def _targets(self, pages_asked: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """[b, d] the pictures, the means of their other captions, and whether there are any."""
-        lessons, owners = self.lessons, self.lessons.owners[asked]
+        lessons, owners = self.lessons, self.lessons.owners[pages_asked]
         spans = lessons.spans
         sums = np.stack([lessons.queries[spans[i] : spans[i + 1]].sum(0) for i in owners])
-        others = sums - lessons.queries[asked]
+        others = sums - lessons.queries[pages_asked]
         several = spans[owners + 1] - spans[owners] > 1
         pictures = self._vectors[torch.from_numpy(lessons.rows[owners, 0])]
         return pictures, torch.from_numpy(others), torch.from_numpy(several)
@@ -259,10 +259,10 @@ class _Course:
     def measured(self) -> dict[str, float]:
         """Of held-out pictures, each asked with its first caption: losses and cosines."""
         self.model.eval()
-        asked = self.lessons.spans[:-1][self.lessons.held_out]
+        pages_asked = self.lessons.spans[:-1][self.lessons.held_out]
         sums: dict[str, list[Tensor]] = {}
-        for at in range(0, len(asked), 512):
-            some = asked[at : at + 512]
+        for at in range(0, len(pages_asked), 512):
+            some = pages_asked[at : at + 512]
             inputs, targets = (
                 self._inputs(some, bool(self.lessons.spoken.size)),
                 self._targets(some),
@@ -281,9 +281,9 @@ class _Course:
         means = {name: torch.cat(values) for name, values in sums.items()}
         return {name: float(v.mean()) if len(v) else 0.0 for name, v in means.items()}
 
-    def _page_means(self, asked: NDArray[np.int64]) -> Tensor:
+    def _page_means(self, pages_asked: NDArray[np.int64]) -> Tensor:
         """[b, d] sums of the whole pictures of each caption's page."""
-        pages = self.lessons.pages[asked]  # [b, k]
+        pages = self.lessons.pages[pages_asked]  # [b, k]
         nothing = len(self.lessons.vectors) - 1
         rows = np.where(pages >= 0, self.lessons.rows[pages, 0], nothing)
         return self._vectors[torch.from_numpy(rows)].sum(1)
@@ -318,8 +318,8 @@ class _Course:
         _LOG.info("going on after epoch %d", self.epoch)
 
 
-def _cosine(one: Tensor, other: Tensor) -> Tensor:
-    return nn.functional.cosine_similarity(one, other, dim=-1)
+def _cosine(first: Tensor, second: Tensor) -> Tensor:
+    return nn.functional.cosine_similarity(first, second, dim=-1)
 
 
 def _losses(summary: Tensor, pictures: Tensor, captions: Tensor, several: Tensor) -> Tensor:

@@ -141,9 +141,9 @@ def lessons_of(
         StorageError: when the disk refuses.
     """
     columns = _drawn(sorted(texts), options)
-    said = [text for column in columns for text in texts[column]]
+    captions = [text for column in columns for text in texts[column]]
     owners = np.repeat(np.arange(len(columns)), [len(texts[column]) for column in columns])
-    queries = _encoded(engine, said, folder / "captions.npz", "reading captions", progress)
+    queries = _encoded(engine, captions, folder / "captions.npz", "reading captions", progress)
     held_out = _held_out(len(columns), options)
     pages = _pages(
         engine, queries, held_out[owners], np.array(columns), held_out, options, progress

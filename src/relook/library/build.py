@@ -20,6 +20,7 @@ from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
+from relook.library.archive_table import remember_archives
 from relook.library.commit import PASSING, WORKER_FAILED, Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes
@@ -37,7 +38,7 @@ from relook.library.reading import (
 from relook.library.records import ImageRecord, SkippedFile, set_words, with_words, words_of
 from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
-from relook.library.survey import Survey, remember_archives
+from relook.library.survey import Survey
 from relook.library.tombstones import lies_buried, pairs, sweep_dropped
 from relook.library.unread import tell_missing, tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
@@ -73,6 +74,7 @@ class Builder:
     ) -> None:
         self._files, self._encoder = files, encoder
         self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
+        self._limits = limits
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
         self._committer = Committer(
@@ -108,7 +110,7 @@ class Builder:
         """
         began = time.monotonic()
         self._scan, catalog = scan, self._files.catalog
-        survey = Survey(scan, catalog, self._known, self._sidecars, self._settings)
+        survey = Survey(scan, catalog, self._known, self._sidecars, self._settings, self._limits)
         self._homes = Homes(survey, places_of(catalog))
         with self._writer:
             try:

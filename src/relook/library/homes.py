@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from relook.core.errors import ImageError
-from relook.core.picture_paths import is_url, original_path, split_member
-from relook.core.sources import archive_at
+from relook.core.picture_paths import is_url, original_path, split_member, split_scene
+from relook.core.sources import archive_at, scene_content
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.records import ImageRecord
@@ -122,6 +122,8 @@ class Homes:
         member = split_member(path)
         place = member[0] if member else path
         try:
+            if split_scene(path) is not None:  # as long as it is that video
+                return scene_content(path) == image.content
             if is_url(place):
                 there = self._is_there_remotely(image.image_id, place)
             else:

@@ -22,12 +22,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
+from relook.core.decoders import VIDEO_EXTRA
 from relook.core.errors import InputError
-from relook.core.picture_paths import split_member
+from relook.core.picture_paths import member_path, split_member
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+LIVE = "Live Photo"
+"""The rule by which the moving part of a Live Photo is left out: its still is indexed."""
 IGNORE_FILE = ".relookignore"
 _NO_MEDIA = b".nomedia"
 _MOST_BYTES = 1024**2
@@ -152,9 +155,9 @@ class LeftOut:
         """Whether a member of an archive, or a folder above it in there, is left out."""
         parts = name.split(b"/")
         for end in range(1, len(parts) + 1):
-            path = archive + b"!/" + b"/".join(parts[:end])
+            path = member_path(archive, b"/".join(parts[:end]))
             if rule := self._rule(rules, path, end < len(parts)):
-                self.leave_out(archive + b"!/" + name, rule, is_folder=False)
+                self.leave_out(member_path(archive, name), rule, is_folder=False)
                 return True
         return False
 
@@ -190,10 +193,16 @@ def left_out_note(n_files: Mapping[str, int]) -> str:
     """One sentence on what was passed over; empty when nothing was."""
     if not n_files:
         return ""
-    n = sum(n_files.values())
-    rules = ", ".join(f"{rule} ({n:,})" for rule, n in sorted(n_files.items()))
-    files = "1 file is" if n == 1 else f"{n:,} files are"
-    return f"{files} left out: {rules}; --no-default-excludes takes in trash and thumbnails"
+    several = []
+    if n := sum(n_files.values()) - n_files.get(LIVE, 0):
+        rules = ", ".join(f"{rule} ({n:,})" for rule, n in sorted(n_files.items()) if rule != LIVE)
+        files = "1 file is" if n == 1 else f"{n:,} files are"
+        advice = "--no-default-excludes takes in trash and thumbnails"
+        several.append(f"{files} left out: {rules}; {advice}")
+    if n := n_files.get(LIVE, 0):
+        videos = "1 video moves in a Live Photo" if n == 1 else f"{n:,} videos move in Live Photos"
+        several.append(f"{videos}, whose stills are indexed")
+    return "; ".join(several)
 
 
 OTHER_FILES = """
@@ -213,8 +222,8 @@ _UNPACK = "unpack them, or make them zip or tar"
 _MISSED = {
     suffix: facts
     for suffixes, *facts in (
-        ("mp4 mov m4v avi mkv webm mpg mpeg mts m2ts 3gp wmv flv ogv insv", "films",
-         "pictures taken from them are read"),
+        ("mp4 mov m4v avi mkv webm", "videos", VIDEO_EXTRA),
+        ("mpg mpeg mts m2ts 3gp wmv flv ogv insv", "videos", "make them MP4"),
         ("psd psb xcf kra clip afphoto procreate sketch", "pictures in layers", _EXPORT),
         ("svg svgz eps ai cdr wmf emf", "drawings", _EXPORT),
         ("pdf djvu", "documents", "export their pages as PNG or JPEG"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from relook.core.picture_paths import is_below, is_url, original_path, split_member
+from relook.core.picture_paths import is_below, is_url, original_path, split_member, split_scene
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.homes import Homes
@@ -217,13 +217,17 @@ class Missing:
         """Why an image is away; no reason when it was deleted; None when its file is there."""
         at = original_path(path)
         place = place_of(at)
+        scene = split_scene(at)
+        file = at if scene is None else scene[0]
         if not is_url(at):
             if at == path and place == os.path.dirname(at):
-                seen = _seen(at)
+                seen = _seen(file)
+                if scene is not None and seen is None:
+                    seen = self._in_video(file)
                 if seen is None or seen.reason:
                     return seen
-            if at in self._scan.roots and not os.path.lexists(at):
-                return _Folder(at, _NOT_THERE)
+            if file in self._scan.roots and not os.path.lexists(file):
+                return _Folder(file, _NOT_THERE)
         elif os.path.basename(at).startswith(b"."):
             return None
         if place not in self._folders:
@@ -231,9 +235,15 @@ class Missing:
         folder = self._folders[place]
         if folder.reason:
             return None if folder.reason == _CLOSED else folder
-        if at == path and split_member(at) and self._is_inside(at):
+        if at == path and scene is None and split_member(at) and self._is_inside(at):
             return None
         return self._in_folder(image_id, place)
+
+    def _in_video(self, video: bytes) -> _Folder | None:
+        """Why a scene cannot be reached whose video is there; no reason when it shows others."""
+        if video in self._scan.unlisted:
+            return self._unlisted(video)
+        return _Folder(video) if video in self._survey.looked_into else None
 
     def _in_folder(self, image_id: int, place: bytes) -> _Folder:
         """The verdict on a file that is missing from a folder that can be listed."""

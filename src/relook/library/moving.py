@@ -23,6 +23,7 @@ from relook.core.picture_paths import (
     original_path,
     printable,
     split_member,
+    split_scene,
 )
 from relook.library.files import LibraryFiles
 from relook.library.image_table import COLUMNS, column_values, read_columns
@@ -212,13 +213,17 @@ def _target(path: bytes, old: bytes, new: bytes) -> bytes:
 
 def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileFacts | bool:
     """The facts of an image's file at another path; else whether another picture is there."""
-    from relook.core.images import content_hash  # Pillow, which a search does without
-    from relook.core.sources import archive_at, read_bytes
+    from relook.core.images import content_of  # Pillow, which a search does without
+    from relook.core.sources import archive_at, read_bytes, scene_content
 
     _, _, size_bytes, mtime_ns, content = image
     member = split_member(target)
     try:
-        if member is not None:
+        if split_scene(target) is not None:
+            assert member is not None
+            facts = FileFacts.of(member[0], os.stat(member[0]))
+            facts = FileFacts(target, facts.size_bytes, facts.mtime_ns)
+        elif member is not None:
             archive, name = member
             picture = archive_at(archive).pictures.get(name)
             if picture is None:
@@ -229,7 +234,9 @@ def _facts_there(image: _Image, target: bytes, *, hashing: bool = True) -> FileF
             facts = FileFacts.of(target, os.stat(target))
         if facts.size_bytes == size_bytes and (facts.mtime_ns == mtime_ns or not hashing):
             return facts
-        same = facts.size_bytes == size_bytes and content_hash(read_bytes(target)) == content
+        if facts.size_bytes != size_bytes:
+            return True
+        same = (scene_content(target) or content_of(target, read_bytes(target))) == content
         return facts if same else True
     except (OSError, ImageError):
         return False

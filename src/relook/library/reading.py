@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from relook.core.errors import ImageError
 from relook.core.images import content_hash, decode, dhash
-from relook.core.picture_paths import is_misnamed, is_url
+from relook.core.picture_paths import is_misnamed, is_url, split_scene
 from relook.core.settings import ImageLimits
-from relook.core.sources import read_bytes
+from relook.core.sources import read_bytes, scene_content
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
+from relook.core.videos import scene_picture
 from relook.encoders.base import Encoder
 from relook.library.image_words import words_beside
 from relook.library.known import Contents
@@ -101,8 +102,10 @@ class PictureReader:
             if facts.size_bytes > self._limits.max_file_bytes and is_url(facts.path):
                 raise _too_large(facts.size_bytes, self._limits.max_file_bytes)
             with self.reading.work():
-                data = read_bytes(facts.path, self._limits)
-                content = content_hash(data)
+                data, content = b"", scene_content(facts.path)
+                if content is None:
+                    data = read_bytes(facts.path, self._limits)
+                    content = content_hash(data)
                 beside = words_beside(facts.path)
             if self._contents is not None and not self._contents.claim(content) and not again:
                 return Read(facts, content, beside.words)
@@ -116,7 +119,10 @@ class PictureReader:
 
     def _decoded(self, read: Read, data: bytes, fills: Words) -> Read:
         limits = limits_at(read.facts.path, self._limits)
-        picture = decode(data, self._encoder.input_px, limits)
+        if (scene := split_scene(read.facts.path)) is not None:
+            picture = scene_picture(*scene, limits)
+        else:
+            picture = decode(data, self._encoder.input_px, limits)
         if is_misnamed(read.facts.path, picture.format):
             self.misnamed.append((read.facts.path, picture.format))
         inside = embedded_words(picture).over(fills)

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
+from relook.core.decoders import has_decoder
 from relook.core.errors import FetchError, NotFoundError
-from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, printable
+from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, is_video, printable
 from relook.core.remote import find_file_system, looked_at, retrying
 from relook.library.left_out import LeftOut, Rules, suffix_of
 from relook.library.records import FileFacts
@@ -126,6 +127,8 @@ class RemoteWalk:
 
 
 def _is_file(url: bytes) -> bool:
+    if is_video(url):
+        return not is_url(url) and has_decoder("video")
     return url.lower().endswith(_SUFFIXES) or is_archive(url)
 
 

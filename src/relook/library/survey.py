@@ -12,22 +12,29 @@ import collections
 import os
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from relook.core.archives import Archive
 from relook.core.decoders import NO_DECODER, is_now_read
 from relook.core.errors import ImageError
-from relook.core.picture_paths import has_rival, is_archive, is_below, member_path
-from relook.core.settings import IndexSettings
+from relook.core.picture_paths import has_rival, is_archive, is_below, is_video, member_path
+from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
+from relook.core.videos import as_archive, is_live, still_beside, video_at
+from relook.library.archive_table import (
+    images_inside,
+    is_unchanged,
+    known_scenes,
+    skipped_inside,
+)
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
 from relook.library.known import KnownFiles
-from relook.library.left_out import Rules
+from relook.library.left_out import LIVE, Rules
 from relook.library.records import FileFacts, SkippedFile, with_words
 from relook.library.report import Clock
 from relook.library.scan import Scan
@@ -49,6 +56,7 @@ class Survey:
         known: The files of its images; the survey marks those that it meets.
         sidecars: Titles, captions and metadata from files beside the pictures.
         settings: How to index.
+        limits: What a video may cost.
 
     Attributes:
         n_listed, n_todo, n_unchanged, n_metadata: Counts so far, of files.
@@ -69,9 +77,10 @@ class Survey:
         known: KnownFiles,
         sidecars: Sidecars,
         settings: IndexSettings,
+        limits: ImageLimits | None = None,
     ) -> None:
         self.scan, self._catalog, self.known = scan, catalog, known
-        self._sidecars, self._settings = sidecars, settings
+        self._sidecars, self._settings, self._limits = sidecars, settings, limits or ImageLimits()
         self._skipped = {file.facts.path: file for file in catalog.skipped()}
         self.n_listed = self.n_todo = self.n_unchanged = self.n_metadata = 0
         self.present: set[bytes] = set()
@@ -246,13 +255,15 @@ class Survey:
             if self._is_skipped_still(facts) and (before.code == _RIVAL) == rival:
                 self.scan.unlisted[facts.path] = before.message
                 return
-        always = settings.hidden or settings.retry_skipped or rival or self._has_rules
-        unchanged = not always and _is_unchanged(self._catalog, facts)
+        always = settings.retry_skipped or (not is_video(facts.path) and (
+            settings.hidden or rival or self._has_rules
+        ))  # fmt: skip
+        unchanged = not always and is_unchanged(self._catalog, facts)
         if unchanged and self._pass_over(facts.path):
             return
         try:
             with self.listing.work(0):
-                archive = _listed(facts.path, rival)
+                archive = self._listed(facts.path, rival)
         except ImageError as error:
             self.scan.unlisted[facts.path] = error.message
             self._skip(SkippedFile(facts, error.code, error.message))
@@ -260,6 +271,19 @@ class Survey:
         self._take_members(facts, archive)
         if before is not None:
             self.mended.add(facts.path)
+
+    def _listed(self, path: bytes, rival: bool) -> Archive:
+        if rival:
+            beside = os.fsdecode(os.path.basename(path)) + "!"
+            raise ImageError(_RIVAL, f"a folder called {beside!r} stands beside it")
+        if not is_video(path):
+            return archive_at(path)
+        video = video_at(path)
+        scenes = known_scenes(self._catalog, video, self._limits)
+        if is_live(video, scenes):
+            self.scan.left_out.leave_out(path, LIVE, is_folder=False)
+            return Archive()
+        return as_archive(video, scenes)
 
     def _take_members(self, facts: FileFacts, archive: Archive) -> None:
         self.looked_into.add(facts.path)
@@ -284,8 +308,8 @@ class Survey:
         ]
         for at in range(0, len(members), _AT_ONCE):
             with self.listing.work(len(members[at : at + _AT_ONCE])):
-                self._compare(members[at : at + _AT_ONCE], facts.path)
-        if not self._settings.hidden and not self._has_rules:
+                self._compare(members[at : at + _AT_ONCE], _place(facts.path))
+        if is_video(facts.path) or not (self._settings.hidden or self._has_rules):
             self.archives[facts.path] = facts
 
     @property
@@ -304,14 +328,20 @@ class Survey:
 
     def _pass_over(self, archive: bytes) -> bool:
         """Counts every member of an unchanged archive as unchanged, unless one is away."""
-        ids = _images_inside(self._catalog, archive)
+        ids = images_inside(self._catalog, archive)
         if np.isin(ids, self.known.away).any():  # the whole archive was, or this one is not in it
             return False
+        if is_video(archive):
+            is_beside = still_beside(archive) is not None
+            if is_beside == bool(len(ids)):  # a still may have come or gone
+                return False
+            if is_beside:
+                self.scan.left_out.leave_out(archive, LIVE, is_folder=False)
         self.looked_into.add(archive)
         self.known.meet(ids)
         if len(ids):
-            self._note_steady(archive, ids)
-        self.present.update(_skipped_inside(self._catalog, archive))
+            self._note_steady(_place(archive), ids)
+        self.present.update(skipped_inside(self._catalog, archive))
         self.n_unchanged += len(ids)
         self.n_listed += len(ids)
         if self._sidecars:
@@ -326,11 +356,9 @@ class Survey:
                 self._skips.append(file)
 
 
-def _listed(path: bytes, rival: bool) -> Archive:
-    if rival:
-        beside = os.fsdecode(os.path.basename(path)) + "!"
-        raise ImageError(_RIVAL, f"a folder called {beside!r} stands beside it")
-    return archive_at(path)
+def _place(archive: bytes) -> bytes:
+    """Where the members of an archive are; the scenes of a video are in its folder."""
+    return os.path.dirname(archive) if is_video(archive) else archive
 
 
 def _packed(files: Sequence[FileFacts]) -> _Packed:
@@ -341,55 +369,3 @@ def _packed(files: Sequence[FileFacts]) -> _Packed:
 def _unpacked(packed: _Packed) -> Iterator[FileFacts]:
     paths = zlib.decompress(packed[0]).split(b"\0")
     return iter(list(map(FileFacts, paths, *packed[1].T.tolist())))
-
-
-def _is_unchanged(catalog: Catalog, facts: FileFacts) -> bool:
-    """Whether the library has everything of this archive, as it is now."""
-    sql = "SELECT size_bytes, mtime_ns, n_members FROM archives WHERE path = ?"
-    kept = catalog.ask(sql, (facts.path,))
-    return bool(kept) and kept[0] == (facts.size_bytes, facts.mtime_ns, _n(catalog, facts.path))
-
-
-def _images_inside(catalog: Catalog, archive: bytes) -> Ints:
-    """[n] int64: ids of the images that are members of an archive."""
-    rows = catalog.ask(_inside("SELECT image_id FROM images"), _range(archive))
-    return np.array(rows, np.int64).reshape(-1)
-
-
-def _skipped_inside(catalog: Catalog, archive: bytes) -> list[bytes]:
-    """Paths of an archive's members that could not be used."""
-    rows = catalog.ask(_inside("SELECT path FROM skipped"), _range(archive))
-    return [row[0] for row in rows]  # type: ignore[misc]
-
-
-def remember_archives(catalog: Catalog, listed: Mapping[bytes, FileFacts]) -> None:
-    """Records that the library has every member of some archives.
-
-    Raises:
-        StorageError: when the disk refuses.
-    """
-    rows = [
-        (path, facts.size_bytes, facts.mtime_ns, _n(catalog, path))
-        for path, facts in listed.items()
-    ]
-    if rows:
-        with catalog.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO archives VALUES (?, ?, ?, ?)", rows)
-
-
-def _n(catalog: Catalog, archive: bytes) -> int:
-    """How many members are images or could not be used."""
-    counts = [
-        catalog.ask(_inside(f"SELECT count(*) FROM {table}"), _range(archive))[0][0]
-        for table in ("images", "skipped")
-    ]
-    return sum(int(str(n)) for n in counts)
-
-
-def _inside(select: str) -> str:
-    return f"{select} WHERE path >= ? AND path < ?"
-
-
-def _range(archive: bytes) -> tuple[bytes, bytes]:
-    first = member_path(archive, b"")
-    return first, first[:-1] + bytes([first[-1] + 1])

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from relook.core.picture_paths import inside, is_url, printable
+from relook.core.picture_paths import inside, is_url, is_video, printable
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
@@ -57,6 +57,8 @@ def tell_missing(catalog: Catalog, scan: Scan, report: IndexReport) -> None:
     report.n_away = sum(absence.n for absence in report.away)
     named = {absence.place for absence in report.away}
     for folder, reason in scan.unlisted.items():
+        if is_video(folder):  # it is listed with what was skipped
+            continue
         there = is_url(folder) or os.path.lexists(folder)
         if there:
             report.unlisted[folder] = reason

@@ -18,7 +18,7 @@ import numpy as np
 
 from relook.core.converter import JsonValue
 from relook.core.json_form import PATH
-from relook.core.picture_paths import printable, split_member
+from relook.core.picture_paths import printable, split_member, split_scene
 from relook.core.vectors import Ints
 
 WHEREABOUTS = """
@@ -94,8 +94,8 @@ def identity_of(device: int, facts: os.stat_result) -> Identity:
 
 
 def place_of(path: bytes) -> bytes:
-    """The archive or folder that a picture is in."""
-    member = split_member(path)
+    """The archive or folder that a picture is in; of a video's scene the folder of the video."""
+    member = None if split_scene(path) else split_member(path)
     return member[0] if member else os.path.dirname(path)
 
 

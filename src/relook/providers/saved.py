@@ -173,7 +173,7 @@ def _pictures(folder: Path) -> list[Path]:
     try:
         files = [
             file
-            for place in (folder, *sorted(one for one in folder.iterdir() if one.is_dir()))
+            for place in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir()))
             for file in sorted(place.iterdir())
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]

@@ -240,8 +240,8 @@ def build_prompt(
     if shows.picture:
         jpeg = subject.jpeg(settings.picture_px)
         first = (texts.picture, Shown(jpeg, "image/jpeg", "the picture asked about"))
-    asked = texts.question + (question.strip() or texts.default_question)
-    last = (asked,) if shows.question else ()
+    question_line = texts.question + (question.strip() or texts.default_question)
+    last = (question_line,) if shows.question else ()
     if evidence is None or not evidence.shown:
         looked_up = evidence.outcome.value if evidence is not None and evidence.results else ""
         rules = texts.system if shows.rules else ""

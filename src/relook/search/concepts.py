@@ -275,20 +275,20 @@ class Concepts:
             NotFoundError: `no_concept`.
             InputError: `same_concept`, `name_taken`, `bad_name`. Nothing has changed then.
         """
-        one, other = self.get(first), self.get(second)
-        if one.concept_id == other.concept_id:
-            raise InputError("same_concept", f"@{one.name} is named twice", "name two concepts")
+        left, right = self.get(first), self.get(second)
+        if left.concept_id == right.concept_id:
+            raise InputError("same_concept", f"@{left.name} is named twice", "name two concepts")
         old = self._named(name)
-        own = old is not None and old.concept_id in (one.concept_id, other.concept_id)
-        parts = [part for each in (one, other) if each.query for part in each.query.parts]
+        own = old is not None and old.concept_id in (left.concept_id, right.concept_id)
+        parts = [part for each in (left, right) if each.query for part in each.query.parts]
         words = tuple({part.text: part for part in reversed(parts)}.values())[::-1]
-        both = [replace(example, example_id=0) for example in (*one.examples, *other.examples)]
+        both = [replace(example, example_id=0) for example in (*left.examples, *right.examples)]
         concept = Concept(
             old.concept_id if old and (own or replaced) else 0, name,
             Query(words) if words else None,
-            ", ".join(filter(None, (one.relevant_words, other.relevant_words))),
-            ", ".join(filter(None, (one.irrelevant_words, other.irrelevant_words))),
-            one.strategy, united(both), seen_id=min(one.seen_id, other.seen_id),
+            ", ".join(filter(None, (left.relevant_words, right.relevant_words))),
+            ", ".join(filter(None, (left.irrelevant_words, right.irrelevant_words))),
+            left.strategy, united(both), seen_id=min(left.seen_id, right.seen_id),
         )  # fmt: skip
         n_apart = n_contradictions(both)
         note = f"{n_apart} examples show one and not the other; they count as relevant"
@@ -320,17 +320,17 @@ class Concepts:
         query = Query((Part(concept=concept.name),))
         shown, not_it = self._own(concept)
         only = replace(only, without=only.without | not_it)
-        found = self.engine.search(query, limit + 1, only, fold_duplicates=False)
-        line = found.n_fitting or 0
-        if found.n_fitting is None:
+        page = self.engine.search(query, limit + 1, only, fold_duplicates=False)
+        line = page.n_fitting or 0
+        if page.n_fitting is None:
             few = "fit is not known in a library of so few pictures: its examples are shown alone"
-            found = replace(found, notes=(*found.notes, few))
-        hits = [hit for at, hit in enumerate(found) if at < line or hit.image_id in shown]
+            page = replace(page, notes=(*page.notes, few))
+        hits = [hit for at, hit in enumerate(page) if at < line or hit.image_id in shown]
         is_cut = len(hits) > limit
         n_new = sum(hit.image_id > concept.seen_id for hit in hits[:limit])
         if seen and self.engine.files.catalog.writable:
             self._table.saw(concept.concept_id, self._last_id())
-        page = replace(found, hits=tuple(hits[:limit]), n_fitting=None)
+        page = replace(page, hits=tuple(hits[:limit]), n_fitting=None)
         return Album(page, len(hits[:limit]), is_cut, n_new)
 
     def renewed(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.core.errors import InputError, NotFoundError
+from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.types import NOTHING_FITS, Hit, Page, Query
 from relook.core.vectors import Floats, Ints, top
@@ -161,10 +162,8 @@ class Engine:
     ) -> Page:
         """Finds the images nearest to a vector [d]; other arguments as for `search`.
 
-        `wanted` is what fit is told of, and `placed` words that must be shown at their places.
-
-        Raises:
-            InputError: `no_fit` when a least fit is asked for and fit is not known.
+        `wanted` is what fit is told of, `placed` words at places. InputError `no_fit` is raised
+        when a least fit is asked for and fit is not known.
         """
         limit = self.settings.limit if limit is None else limit
         if limit < 1:
@@ -397,4 +396,5 @@ class Engine:
             folded=folded,
             tile_number=tile,
             away=away,
+            time_s=scene[1] if (scene := split_scene(record.facts.path)) else None,
         )

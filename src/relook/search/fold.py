@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats, Ints
 from relook.library.records import ImageRecord
@@ -24,7 +25,7 @@ def fold(
 
     Two are the same when their files are, or when both their perceptual hashes and their
     whole-picture vectors are near: a resized or recompressed copy passes, two frames of
-    a burst seldom do.
+    a burst seldom do. The scenes of one video go together, too.
 
     Args:
         records: Images of a ranking, best first.
@@ -38,16 +39,19 @@ def fold(
         return []
     groups: dict[int, list[int]] = {}  # by the position of the leader
     leads = np.zeros(len(records), np.bool_)
-    led_by: dict[bytes, int] = {}  # content -> the leader that has it
+    led_by: dict[bytes, int] = {}  # content of a leader, or video -> the leader
     for at, earlier in enumerate(_near(records, vectors, settings)):
         leaders = earlier[leads[earlier]].tolist()[:1]
-        if (same := led_by.get(records[at].content)) is not None:
-            leaders.append(same)
+        scene, content = split_scene(records[at].facts.path), records[at].content
+        video = scene[0] if scene else content
+        leaders += [led_by[key] for key in (content, video) if key in led_by]
         if leaders:
             groups[min(leaders)].append(at)
         else:
             groups[at], leads[at] = [at], True
-            led_by[records[at].content] = at
+            led_by[content] = at
+        if scene:
+            led_by.setdefault(video, min(leaders, default=at))
     return list(groups.values())
 
 

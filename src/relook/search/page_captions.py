@@ -62,9 +62,9 @@ class PageCaptions:
         todo = list(wanted.values())
         for at in range(0, len(todo), _AT_ONCE):
             some = todo[at : at + _AT_ONCE]
-            said = self._said(some)
-            self._keep(said)
-            kept |= said
+            captions = self._said(some)
+            self._keep(captions)
+            kept |= captions
             if self._progress:
                 self._progress(Progress("captioning", at + len(some), len(todo)))
         return [kept.get(record.content.hex(), "") for record in records]
@@ -78,13 +78,13 @@ class PageCaptions:
             except ImageError as error:
                 _LOG.warning("%s: %s", record.path, error)
         answers = self._captioner().caption([picture for _, picture in readable])
-        said = {}
+        captions = {}
         for (record, _), answer in zip(readable, answers, strict=True):
             if isinstance(answer, AnswerError):
                 _LOG.warning("%s: %s", record.path, answer)
             else:
-                said[record.content.hex()] = answer[0].text
-        return said
+                captions[record.content.hex()] = answer[0].text
+        return captions
 
     def _kept(self) -> dict[str, str]:
         """What the file holds; a line that was torn is left out."""
@@ -101,8 +101,8 @@ class PageCaptions:
                 continue
         return kept
 
-    def _keep(self, said: dict[str, str]) -> None:
-        lines = [json.dumps({"content": c, "caption": text}) + "\n" for c, text in said.items()]
+    def _keep(self, captions: dict[str, str]) -> None:
+        lines = [json.dumps({"content": c, "caption": text}) + "\n" for c, text in captions.items()]
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with open(self._file, "a", encoding="utf-8") as file:

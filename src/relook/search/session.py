@@ -133,7 +133,7 @@ class Session(SessionView):
                 "look at the session as it is now, and do it again",
             )
         # One may have left the library since: `no_image` then, and nothing is written.
-        self.engine.files.catalog.images({one.image_id for one in prepared.judgements})
+        self.engine.files.catalog.images({judgement.image_id for judgement in prepared.judgements})
         now_s = time.time()
         judgements = [replace(judgement, made_s=now_s) for judgement in self._placed(prepared)]
         ids = self._table.put(self.session_id, judgements)

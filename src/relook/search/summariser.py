@@ -123,8 +123,8 @@ class OnnxSummariser:
             )
 
     def _bad(self, why: object) -> ModelError:
-        told = " ".join(str(why).split())[:300]
-        return ModelError("bad_afs", f"{self.path} is no trained summariser: {told}", _AGAIN)
+        reason = " ".join(str(why).split())[:300]
+        return ModelError("bad_afs", f"{self.path} is no trained summariser: {reason}", _AGAIN)
 
 
 def summariser_of(files: LibraryFiles, fingerprint: Fingerprint, named: str = "") -> OnnxSummariser:

@@ -31,15 +31,15 @@ def undo(session: SessionView, table: SessionTable) -> str:
         last = here[-1]
         table.remove_judgement(session.session_id, last.judgement_id)
         step: dict[str, Any] = {"mark": _packed(last)}
-        told = f"image {last.image_id} is not {_sign(last)} any more"
+        undone = f"image {last.image_id} is not {_sign(last)} any more"
     elif now.parent is None:
         raise InputError("nothing_to_undo", "this is the first page, and nothing is judged")
     else:
         step = _wait_again(session, table, now.number, now.parent)
         table.go(session.session_id, now.parent)
-        told = f"back on round {now.parent}; round {now.number} is kept"
+        undone = f"back on round {now.parent}; round {now.number} is kept"
     table.put_undone(session.session_id, {**step, "state": _state(session)})
-    return told
+    return undone
 
 
 def _wait_again(

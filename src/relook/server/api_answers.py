@@ -17,6 +17,7 @@ from relook.search.explain import Change
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import QueryPictures
+from relook.serving.playing import has_video
 from relook.serving.served_values import ErrorBody, ImageFacts, ServedFacts, finite
 
 
@@ -183,17 +184,20 @@ class Addresses:
     Args:
         thumbnail: Where its thumbnail is; add &size=160|320|640|1280.
         file: Where the picture itself is.
+        video: Where the video is that shows it; null for other pictures.
     """
 
     thumbnail: str
     file: str
+    video: str | None = None
 
     @classmethod
-    def of(cls, volume: ServedLibrary, image_id: int, content: bytes) -> Self:
+    def of(cls, volume: ServedLibrary, image_id: int, content: bytes, plays: bool = False) -> Self:
         """The addresses; `v` names the content, so that a browser may keep it for good."""
         base = f"{API}/libraries/{volume.library_id}/images/{image_id}"
         version = f"v={content[:6].hex()}"
-        return cls(f"{base}/thumbnail?{version}&size=320", f"{base}/file?{version}")
+        video = f"{base}/video" if plays else None
+        return cls(f"{base}/thumbnail?{version}&size=320", f"{base}/file?{version}", video)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,8 @@ class ImageAnswer:
     @classmethod
     def of(cls, volume: ServedLibrary, record: ImageRecord) -> Self:
         """The answer for a record of the catalog."""
-        addresses = Addresses.of(volume, record.image_id, record.content)
+        plays = has_video(record)
+        addresses = Addresses.of(volume, record.image_id, record.content, plays)
         return cls(ImageFacts.of(record), addresses)
 
 
@@ -264,10 +269,11 @@ class PageAnswer:
         """A page with the addresses of its pictures."""
         contents = volume.contents([hit.image_id for hit in page])
 
-        def addresses(image_id: int) -> Addresses:
-            return Addresses.of(volume, image_id, contents.get(image_id, b""))
+        def addresses(hit: Hit) -> Addresses:
+            content = contents.get(hit.image_id, b"")
+            return Addresses.of(volume, hit.image_id, content, hit.time_s is not None)
 
-        hits = [HitAnswer(finite(hit), hit.away, addresses(hit.image_id)) for hit in page]
+        hits = [HitAnswer(finite(hit), hit.away, addresses(hit)) for hit in page]
         query = QueryAnswer.of(page.query, volume.pictures)
         offered = [SuggestionAnswer.of(each, volume.pictures) for each in page.suggestions]
         return cls(query, tuple(hits), tuple(offered), page)

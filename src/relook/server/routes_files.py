@@ -46,7 +46,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 async def image(volume: ServedLibraryOf, image_id: ImageId, state: State) -> dict[str, Any]:
     """What the library knows of an image."""
     record = await state.core.run(volume.image, image_id)
-    return served(ImageAnswer.of(volume, record))
+    return served(await state.pictures.run(ImageAnswer.of, volume, record))
 
 
 @images.get(

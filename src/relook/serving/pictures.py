@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from relook.core.errors import ImageError, NotFoundError, OverloadError, disk_error
-from relook.core.images import content_hash, decode, reencoded
+from relook.core.images import content_of, decode, reencoded
 from relook.core.json_form import HIDDEN, JsonShape
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
 from relook.core.picture import Picture
-from relook.core.picture_paths import printable
+from relook.core.picture_paths import printable, split_scene
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
 from relook.core.types import Query
@@ -208,7 +208,7 @@ def original(record: ImageRecord, limits: ImageLimits) -> bytes:
             f"{printable(path)}: {error.message}",
             "put it back, or bring the library up to date",
         ) from error
-    if content_hash(data) != record.content:
+    if content_of(path, data) != record.content:
         raise NotFoundError(
             "picture_changed",
             f"{printable(path)} is not the file that was indexed",
@@ -224,6 +224,8 @@ def browser_picture(record: ImageRecord, limits: ImageLimits) -> tuple[bytes, st
         NotFoundError, ImageError: as `original`.
     """
     data = original(record, limits)
+    if split_scene(record.facts.path) is not None:
+        return data, "image/jpeg"
     if record.format in SAFE_TYPES:
         return data, SAFE_TYPES[record.format]
     image = decode(data, 0, limits_at(record.facts.path, limits)).image

@@ -152,27 +152,31 @@ def _check_batches(captioner: Captioner, max_words: int) -> None:
     require([image.tobytes() for image in images] == before, "crops stay as they were")
     require(len(together) == len(images), "each crop gets its answer", len(together))
     for caption in together:
-        _check_found(caption, max_words)
+        _check_captioned(caption, max_words)
     alone = [captioner.caption([image])[0] for image in images]
     require(_texts(alone) == _texts(together), "answers come in the order of the crops")
     require(captioner.caption([]) == [], "no crops get no answers")
 
 
-def _check_found(found: Captioned, max_words: int) -> None:
-    if isinstance(found, AnswerError):
-        require(bool(found.code and found.message), "a failure says why", found)
+def _check_captioned(captioned: Captioned, max_words: int) -> None:
+    if isinstance(captioned, AnswerError):
+        require(bool(captioned.code and captioned.message), "a failure says why", captioned)
         return
-    require(len(found) >= 1, "a crop that did not fail has a phrase", found)
-    for phrase in found:
+    require(len(captioned) >= 1, "a crop that did not fail has a phrase", captioned)
+    for phrase in captioned:
         text = phrase.text
         require(bool(text.strip()), "a phrase has words", text)
         require(text == " ".join(text.split()), "a phrase is one line without edges", text)
         require(text == text.lower(), "a phrase is in lower case", text)
         require(not text.endswith("."), "a phrase has no final dot", text)
         require(len(text.split()) <= max_words, f"a phrase has at most {max_words} words", text)
-    scores = [phrase.score for phrase in found]
+    scores = [phrase.score for phrase in captioned]
     require(scores == sorted(scores, reverse=True), "phrases come best first", scores)
-    require(len({phrase.text for phrase in found}) == len(found), "no phrase comes twice", found)
+    require(
+        len({phrase.text for phrase in captioned}) == len(captioned),
+        "no phrase comes twice",
+        captioned,
+    )
 
 
 def _texts(answers: Sequence[Captioned]) -> list[list[str]]:
@@ -197,7 +201,7 @@ def _check_limit(captioner: Captioner) -> None:
 def _check_about(captioner: Captioner, max_words: int) -> None:
     """Odd words in a query are words and no form to be filled in."""
     for caption in captioner.caption([solid("red"), solid("blue")], about=_ABOUT):
-        _check_found(caption, max_words)
+        _check_captioned(caption, max_words)
 
 
 def _check_stop(captioner: Captioner) -> None:

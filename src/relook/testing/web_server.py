@@ -72,7 +72,7 @@ class WebServer:
 
     def paths(self) -> list[str]:
         """The paths asked for, in order."""
-        return [one.path for one in self.asked]
+        return [request.path for request in self.asked]
 
 
 class _Server(ThreadingHTTPServer):

@@ -11,7 +11,7 @@ import { compare, lookAgain, redo, undo } from "./rounds.js";
 import { focusSearch } from "./search.js";
 import { boxesOf, current, keep, recall, selectedBox, set, state } from "./state.js";
 import { edit, focusTray, lift } from "./tray.js";
-import { closeViewer, like, openAt, shownHit, step, toggleHeat, toggleWhy, viewerOpen } from "./viewer.js";
+import { closeViewer, like, openAt, playShown, shownHit, step, toggleHeat, toggleWhy, viewerOpen } from "./viewer.js";
 import { check } from "./share.js";
 
 /** @type {[string, string[][]][]} */
@@ -69,6 +69,7 @@ const HELP = [
       ["w", "why is this here?"],
       ["a", "ask about this picture"],
       ["t", "heat map (larger view)"],
+      ["p", "play the video (larger view)"],
       ["s", "scores"],
       ["Shift L", "the library"],
       ["?", "these commands"],
@@ -221,6 +222,7 @@ function commandKey(event) {
   if (anywhere) return anywhere;
   if (key === "o") return viewerOpen() ? closeViewer : () => openAt(state.cursor);
   if (key === "a") return () => askAbout(shownHit() ?? current());
+  if (key === "p" && viewerOpen()) return playShown;
   if (key === "m") return viewerOpen() ? like : () => searchLike(state.cursor);
   if (!state.session) return null;
   return roundKey(event) ?? pictureKey(event);

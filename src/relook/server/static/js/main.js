@@ -16,11 +16,15 @@ import { addPicture, clearPictures, setUpSearch, showWords } from "./search.js";
 import { showFailure, showSkeleton, showStart } from "./start.js";
 import { recall, set, state } from "./state.js";
 import { setUpTray } from "./tray.js";
-import { closeViewer, openAt, setUpViewer, viewerOpen } from "./viewer.js";
+import { closeViewer, openAt, playShown, setUpViewer, viewerOpen } from "./viewer.js";
 
 const grid = new Grid(byId("results"), {
   open: openAt,
   why: (at) => openAt(at, true),
+  play: (at) => {
+    openAt(at, false);
+    playShown();
+  },
   like: moreLike,
   ask: (at) => askAbout(state.hits[at]),
   more,

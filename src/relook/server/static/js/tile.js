@@ -4,6 +4,7 @@ import { thumbnail } from "./api.js";
 import { BoxLayer } from "./boxes.js";
 import { fileName, h, icon, place } from "./dom.js";
 import { spokenMarks } from "./marks.js";
+import { clock, sceneName } from "./play.js";
 import { markOf, state } from "./state.js";
 
 /** @typedef {import("./state.js").Hit} Hit */
@@ -46,7 +47,19 @@ function toolbar() {
 }
 
 /** What a picture is called. @param {Hit} hit */
-export const nameOf = (hit) => hit.title || hit.caption || fileName(hit.path) || `Picture ${hit.image_id}`;
+export const nameOf = (hit) =>
+  hit.time_s == null
+    ? hit.title || hit.caption || fileName(hit.path) || `Picture ${hit.image_id}`
+    : hit.title
+      ? `${hit.title} at ${clock(hit.time_s)}`
+      : sceneName(hit);
+
+/** When a video shows the picture; pressed, it plays from there. @param {number} time_s */
+function momentOf(time_s) {
+  const made = tool("moment", "play", `Play from ${clock(time_s)} (p)`, { data: { tool: "play" } });
+  made.append(clock(time_s));
+  return made;
+}
 
 export class Tile {
   /** @param {Hit} hit */
@@ -66,6 +79,7 @@ export class Tile {
     this.tools = /** @type {HTMLElement} */ (toolbar().cloneNode(true));
     this.element = h("li", { class: "tile", data: { id: String(hit.image_id) } }, this.photo, this.winner);
     this.layer = new BoxLayer(this.element, hit.image_id);
+    if (hit.time_s != null) this.element.append(momentOf(hit.time_s));
     this.element.append(this.tools);
     this.update(hit);
   }

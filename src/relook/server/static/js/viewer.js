@@ -5,6 +5,7 @@ import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
 import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
 import * as marks from "./marks.js";
+import { clock, playButton } from "./play.js";
 import { complain } from "./notices.js";
 import { lookAgain } from "./rounds.js";
 import { boxesOf, markOf, on, remember, set, state } from "./state.js";
@@ -103,6 +104,7 @@ function show(next, why) {
   winner.hidden = isWhole(hit.tile);
   if (!winner.hidden) place(winner, hit.tile);
   photo.append(picture, winner);
+  offerVideo(photo, hit);
   photo.addEventListener("pointerenter", () => winner.classList.add("show"));
   photo.addEventListener("pointerleave", () => winner.classList.remove("show"));
   layer = new BoxLayer(photo, hit.image_id, { direct: true });
@@ -124,8 +126,22 @@ function show(next, why) {
   refresh();
 }
 
+/** A button that plays: the video of a scene, or what moves in a photograph. */
+async function offerVideo(into, shown) {
+  if (shown.video) return offer(into, shown, shown.video);
+  if (!/\.(heic|heif|jpe?g)$/i.test(shown.path)) return;
+  const known = await api.image(state.library.library_id, shown.image_id).catch(() => null);
+  if (known?.video && hit === shown) offer(into, shown, known.video);
+}
+
+const offer = (into, shown, address) =>
+  into.append(playButton(into, address, shown.time_s, nameOf(shown)));
+
+/** Plays what there is to play. */
+export const playShown = () => /** @type {HTMLElement|null} */ (photo.querySelector(".play-button"))?.click();
+
 function click(event) {
-  if (wasGesture() || event.target.closest(".box, .boxbar")) return;
+  if (wasGesture() || event.target.closest(".box, .boxbar, .play-button, .player")) return;
   if (state.selected) marks.select(null);
   else if (state.session) marks.toggle(hit.image_id, !event.shiftKey);
 }
@@ -232,6 +248,8 @@ export function like() {
   searchFor(parts);
 }
 
+const alike = () => (hit.time_s == null ? "that look the same" : "scenes of the video and its copies");
+
 function facts() {
   const entries = [
     ["File", hit.path],
@@ -239,7 +257,8 @@ function facts() {
     ["Score", hit.score === undefined ? null : hit.score.toFixed(4)],
     ["Title", hit.title],
     ["Caption", hit.caption],
-    ["Stands for", hit.folded?.length ? `${hit.folded.length} more that look the same` : null],
+    ["Moment", hit.time_s == null ? null : clock(hit.time_s)],
+    ["Stands for", hit.folded?.length ? `${hit.folded.length} more ${alike()}` : null],
   ];
   return h(
     "dl",
