@@ -31,7 +31,7 @@ class SlowEncoder(ColourEncoder):
     def encode_prepared(self, prepared: list) -> list:
         if len(prepared) > 1:  # queries and crops go on
             self.n_batches += 1
-            assert self.may_go.wait(120)
+            assert self.may_go.wait(600)
         return super().encode_prepared(prepared)
 
 
@@ -127,7 +127,7 @@ def test_searches_run_beside_a_job_each_on_one_moment(server: Running, pictures:
     *_, last = server.client.progress(server.client.index("library")["job_id"])
     over.set()
     for thread in threads:
-        thread.join(120)
+        thread.join(600)
     assert (failures, last["report"]["n_images"]) == ([], 302)
 
 
@@ -218,7 +218,7 @@ def test_too_many_requests_are_told_to_come_back(
             server.client.search("library", "red")
         hold.set()
         pool._free.release()
-        waits.join(120)
+        waits.join(600)
         assert slow[0].status_code == 200
         wait_for(lambda: pool._free._value == 2)
         assert server.post("/search", {"query": "red"}).status_code == 200
