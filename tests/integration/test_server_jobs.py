@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from library_parts import many
-from process_parts import PATIENCE_S, started
+from process_parts import PATIENCE_S, RELOOK, started
 from server_parts import TOKEN, Running, serving, wait_for
 
 import relook
@@ -304,10 +304,7 @@ def test_the_command_serves_until_it_is_told_to_stop(
     tmp_path: Path, pictures: Path, token: str | None
 ) -> None:
     folder = tmp_path / "library"
-    command = [
-        sys.executable, "-m", "relook", "-v", "serve", "--library", str(folder), "--port", "0",
-        "--no-open",
-    ]  # fmt: skip
+    command = [*RELOOK, "-v", "serve", "--library", str(folder), "--port", "0", "--no-open"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     environment |= {"RELOOK_TOKEN": token} if token else {}
     process = started(
