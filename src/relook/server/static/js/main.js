@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
-import { byId } from "./dom.js";
+import { openBrowse, setUpBrowse } from "./browse.js";
+import { openCopiesOf, setUpCopies } from "./copies.js";
+import { byId, fill, h, icon } from "./dom.js";
 import { setUpFound } from "./found.js";
 import { Grid } from "./grid.js";
 import { setUpKeys } from "./keys.js";
@@ -26,6 +28,7 @@ const grid = new Grid(byId("results"), {
   },
   like: moreLike,
   ask: (at) => askAbout(state.hits[at]),
+  copies: (at) => openCopiesOf(state.hits[at]),
   more,
   again: () => lookAgain().then(() => grid.focus()),
 });
@@ -125,6 +128,10 @@ setUpLibrary({
     if (!state.session) await start({ clear: false });
   },
 });
+setUpBrowse();
+setUpCopies();
+fill(byId("open-browse"), icon("clock"), h("span", { class: "name", text: "Browse" }));
+byId("open-browse").addEventListener("click", () => state.library && openBrowse());
 setUpKeys(grid, moreLike);
 watchConnection(() => (state.libraries.length ? null : boot()));
 window.addEventListener("popstate", route);
