@@ -87,5 +87,5 @@ def _served(
         yield Asking(f"http://127.0.0.1:{sock.getsockname()[1]}", chat)
     finally:
         server.should_exit = True
-        thread.join(120)
+        thread.join(600)
         sock.close()

@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE_MS = 120_000  # ends a hang; no test judges speed by it
+PATIENCE_MS = 600_000  # ends a hang; no test judges speed by it
 expect.set_options(timeout=PATIENCE_MS)
 SHAPES = ((300, 200), (200, 300), (240, 240), (400, 220))
 CAPTION = "a bright patch"
@@ -102,7 +102,7 @@ class GatedEncoder(ColourEncoder):
 
     def encode_prepared(self, prepared: list[Any]) -> list[Any]:
         if len(prepared) > 1:
-            assert self._gate.wait(120)
+            assert self._gate.wait(600)
         return super().encode_prepared(prepared)
 
 
@@ -159,7 +159,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         gate.set()
         server.should_exit = True
-        thread.join(120)
+        thread.join(600)
         sock.close()
 
 
@@ -174,7 +174,9 @@ def browser() -> Iterator[Browser]:
             pytrace=False,
         )
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        opened = driver.chromium.launch(
+            executable_path=found, args=list(FLAGS), timeout=PATIENCE_MS
+        )
         yield opened
         opened.close()
 
@@ -224,6 +226,11 @@ def search(page: Page, words: str) -> None:
     page.wait_for_url(lambda url: url != before)
     page.locator("#bar .part").first.wait_for()
     page.locator(".tile img.ready").first.wait_for()
+
+
+def settle(page: Page, ms: int) -> None:
+    """Waits in the page's own time: its timers are as late as this one on a busy machine."""
+    page.evaluate("(ms) => new Promise((done) => setTimeout(done, ms))", ms)
 
 
 def shown(page: Page) -> list[str]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
+import math
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from relook.providers import lens_browser
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.lens_browser import BrowserOptions, LensBrowserProvider
 from relook.providers.match import Match
@@ -19,7 +25,8 @@ from relook.testing import check_provider
 from relook.testing.web_server import Asked, Reply, WebServer, picture_bytes, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-LOOKUP = Lookup(limit=10, timeout_s=60.0)
+LONG_S = 600.0  # ends a test that hangs
+LOOKUP = Lookup(limit=10, timeout_s=LONG_S)
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PICTURE = "data:image/png;base64," + base64.b64encode(picture_bytes(4, 60, 40)).decode()
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # 1x1
@@ -170,10 +177,23 @@ def test_a_redirect_to_the_robot_check_is_a_block(site: WebServer) -> None:
     assert ask(site).outcome is Outcome.BLOCKED
 
 
-def test_a_page_that_nobody_knows_is_a_failure_with_a_screenshot(site: WebServer) -> None:
+def test_a_page_that_nobody_knows_is_a_failure_with_a_screenshot(
+    site: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again and again until the time is up; here the third look is the last."""
     show(site, UNKNOWN)
     provider = LensBrowserProvider(BrowserOptions(delay_s=0.0), site.address)
-    result = provider.find(public(), Lookup(timeout_s=3.0))
+    read, looks = provider._read, itertools.count(1)
+
+    def reading(page: Any) -> Any:
+        if next(looks) == 3:
+            late = SimpleNamespace(monotonic=lambda: math.inf, perf_counter=time.perf_counter)
+            monkeypatch.setattr(lens_browser, "time", late)
+        return read(page)
+
+    monkeypatch.setattr(provider, "_read", reading)
+    result = provider.find(public(), LOOKUP)
+    assert next(looks) == 4
     assert result.outcome is Outcome.FAILED
     assert "screenshot" in result.hint
     assert result.screenshot is not None
@@ -192,7 +212,7 @@ def test_late_results_are_waited_for(site: WebServer) -> None:
 
 def test_a_service_that_is_slow_or_gone(site: WebServer) -> None:
     show(site, RESULTS)
-    site.replies["/uploadbyurl"] = Reply(b"", delay_s=6.0)
+    site.replies["/uploadbyurl"] = Reply(b"", delay_s=LONG_S)
     provider = LensBrowserProvider(base_url=site.address)
     slow = provider.find(public(), Lookup(timeout_s=2.0))
     assert (slow.outcome, slow.sent != ()) == (Outcome.TIMED_OUT, True)
@@ -230,7 +250,7 @@ def test_a_profile_keeps_its_cookies(site: WebServer, tmp_path: Path) -> None:
 def test_the_contract(site: WebServer) -> None:
     show(site, RESULTS)
     options = BrowserOptions(delay_s=0.0)
-    check_provider(lambda: LensBrowserProvider(options, site.address), timeout_s=60.0, brief=True)
+    check_provider(lambda: LensBrowserProvider(options, site.address), timeout_s=LONG_S, brief=True)
 
 
 def test_two_browsers_at_once_do_not_disturb_each_other(site: WebServer) -> None:

@@ -15,7 +15,7 @@ import relook
 from relook.notebook.widget import SessionWidget
 from relook.testing import ColourEncoder, solid
 
-from .conftest import drag, write_pictures
+from .conftest import PATIENCE_MS, drag, write_pictures
 
 ADDRESS = "http://notebook.example/"
 STATIC = Path(relook.__file__).parent / "notebook" / "static"
@@ -114,7 +114,7 @@ def notebook(
         session = library.look("red", limit=8, captions=False)
         context = browser.new_context(viewport={"width": 1000, "height": 900})
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.route("**/*", _serve)
         widget = session.widget("rocchio")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 import relook.server
 
-from .conftest import CAPTION, edges_of, search, session_of, shown
+from .conftest import CAPTION, edges_of, search, session_of, settle, shown
 
 STATIC = Path(relook.server.__file__).with_name("static")
 OpenPage = Callable[..., Page]
@@ -127,7 +127,7 @@ def test_text_has_enough_contrast(open_page: OpenPage, scheme: str) -> None:
     page.keyboard.press("b")
     page.keyboard.press("r")
     expect(page.locator(".mark .chip")).to_have_text(CAPTION)
-    page.wait_for_timeout(150)
+    settle(page, 150)
     found = page.evaluate(CONTRAST, TEXTS)
     assert {name for name, _ in found} >= {".brand", ".chip", ".mark-name", ".boxbar button"}
     assert [(name, round(ratio, 2)) for name, ratio in found if ratio < 4.5] == []
@@ -151,7 +151,7 @@ def test_a_phone_marks_by_touch(open_page: OpenPage) -> None:
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     finger("touchStart")
-    page.wait_for_timeout(450)  # a finger that rests draws; one that moves at once scrolls
+    settle(page, 450)  # a finger that rests draws; one that moves at once scrolls
     for step in range(1, 5):
         finger("touchMove", step * 15, step * 12)
     finger("touchEnd")

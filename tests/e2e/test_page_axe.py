@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .ask_answers import answered, item, serve_answer, without
-from .conftest import CAPTION, drag, search
+from .conftest import CAPTION, drag, search, settle
 
 OpenPage = Callable[..., Page]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -51,7 +51,7 @@ def violations(axe: str) -> Callable[[Page], list[Any]]:
     """What is wrong with a page now, and serious; a view is looked at when it rests."""
 
     def look(page: Page) -> list[Any]:
-        page.wait_for_timeout(200)
+        settle(page, 200)
         if not page.evaluate("'axe' in window"):
             page.evaluate(axe)
         found: list[Any] = page.evaluate(RUN, RULES)

@@ -150,7 +150,7 @@ class Held:
 
     def wait_for_one(self) -> None:
         """Until the page has asked for a thumbnail."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not self.routes:
             assert time.monotonic() < deadline, "no thumbnail was asked for"
             self.page.wait_for_timeout(20)

@@ -37,7 +37,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
         server.should_exit = True
-        thread.join(120)
+        thread.join(600)
 
 
 def test_the_library_view_offers_the_upgrade_and_shows_its_progress(

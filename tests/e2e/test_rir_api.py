@@ -51,7 +51,7 @@ def test_the_old_example_runs_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for run in (1, 2):  # nothing of the first run answers the second one
             done = subprocess.run(
                 [sys.executable, "-W", "error", "-c", EXAMPLE], cwd=tmp_path, env=env,
-                capture_output=True, text=True, timeout=120, check=False,
+                capture_output=True, text=True, timeout=600, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert "A Julia set." in done.stdout.split("\n")[0]

@@ -52,7 +52,7 @@ class FakeProvider:
     def find(self, subject: Subject, lookup: Lookup) -> ProviderResult:
         self.asked.append(subject)
         if self.hold is not None:
-            assert self.hold.wait(120)
+            assert self.hold.wait(600)
         found = matches(*self.titles)
         outcome = Outcome.FOUND if found else Outcome.NOTHING
         sent = (Sent("fake.example", 10, "the picture"),) if self.remote else ()

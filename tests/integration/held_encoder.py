@@ -1,4 +1,4 @@
-"""An encoder that waits in the middle of a run, so that a signal meets it there."""
+"""Encoders that wait in the middle of a run, so that a signal meets it there."""
 
 import os
 import time
@@ -22,7 +22,31 @@ class HeldEncoder(ColourEncoder):
         pipe = os.environ.get("HELD_FD")
         if pipe is not None and self._n_batches == N_BATCHES:
             os.write(int(pipe), b"held")
-            while True:
-                time.sleep(0.05)  # a signal's handler runs between two of them, if not in one
+            self.wait()
         self._n_batches += 1
         return super().encode_prepared(prepared)
+
+    def wait(self) -> None:
+        """Until a signal's handler ends the run."""
+        while True:
+            time.sleep(0.05)  # the handler runs between two of them, if not in one
+
+
+class GatedEncoder(HeldEncoder):
+    """Before its seventh batch it says `held` on the pipe HELD_FD, and waits for a byte there."""
+
+    def wait(self) -> None:
+        """The other end is a socket: it answers when the test has seen what it came to see."""
+        os.read(int(os.environ["HELD_FD"]), 1)
+
+
+class StubbornEncoder(HeldEncoder):
+    """Waits as a model or an index in one long step does: whatever the signal's handler raises."""
+
+    def wait(self) -> None:
+        """For ever."""
+        try:
+            super().wait()
+        except KeyboardInterrupt:
+            while True:
+                time.sleep(600)

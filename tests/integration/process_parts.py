@@ -12,14 +12,15 @@ from typing import Any
 
 import httpx
 import numpy as np
+from patient_relook import PATIENCE_S  # ends a test that hangs; no test judges speed by it
 from PIL import Image
 
 import relook
 from relook.testing import ColourEncoder
 
-RELOOK = [sys.executable, "-W", "error", "-m", "relook"]
+RELOOK = [sys.executable, "-W", "error", str(Path(__file__).with_name("patient_relook.py"))]
 COLOUR, HELD = "relook.testing.fakes:ColourEncoder", "held_encoder:HeldEncoder"
-PATIENCE_S = 120.0  # ends a test that hangs; no test judges speed by it
+GATED, STUBBORN = "held_encoder:GatedEncoder", "held_encoder:StubbornEncoder"
 
 
 def started(
@@ -62,7 +63,8 @@ def plugin_env(folder: Path, encoder: str = COLOUR) -> dict[str, str]:
     path = os.pathsep.join([str(folder), here, os.environ.get("PYTHONPATH", "")])
     path = path.rstrip(os.pathsep)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELOOK_")}
-    return {**kept, "PYTHONPATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
+    patience = {"RELOOK_SERVE_TIMEOUT_S": str(PATIENCE_S)}
+    return {**kept, **patience, "PYTHONPATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
 
 
 class Served:
@@ -79,14 +81,28 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *flags: str, ctrl_c: Any = signal.default_int_handler) -> Iterator[Served]:
-    """Serves `<folder>/library`; the process is gone at the end, whatever happened."""
-    env = plugin_env(folder / "site")
+def served(
+    folder: Path,
+    *flags: str,
+    ctrl_c: Any = signal.default_int_handler,
+    gate: socket.socket | None = None,
+) -> Iterator[Served]:
+    """Serves `<folder>/library`; the process is gone at the end, whatever happened.
+
+    Args:
+        folder: With the library.
+        flags: More of them.
+        ctrl_c: As for `started`.
+        gate: The server's end of a `GatedEncoder`'s pipe; an ordinary one without it.
+    """
+    env = plugin_env(folder / "site", GATED if gate else COLOUR)
+    env |= {"HELD_FD": str(gate.fileno())} if gate else {}
     command = [*RELOOK, "serve", "-l", str(folder / "library"), "--port", "0", "--no-open", *flags]
     with open(folder / "serve.log", "w") as log:
         process = started(
-            command, ctrl_c=ctrl_c, env=env, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+            command, ctrl_c=ctrl_c, env=env, stdout=subprocess.PIPE, stderr=log, text=True,
+            pass_fds=(gate.fileno(),) if gate else (),
+        )  # fmt: skip
     try:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]

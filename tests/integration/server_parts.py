@@ -45,10 +45,11 @@ def serving(
     *libraries: relook.Library, cache: Path, caption: Any = say_green, **options: Any
 ) -> Iterator[Running]:
     asking = options.pop("asking", None)
-    settings = ServerSettings(port=0, cache=cache, **options)
+    settings = ServerSettings(port=0, cache=cache, **{"timeout_s": PATIENCE_S, **options})
     app = create_app(libraries, settings, caption=caption, asking=asking)
     with bind(settings) as sock:
         server = Server(app)
+        server.config.timeout_graceful_shutdown = PATIENCE_S  # type: ignore[assignment]
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()
         wait_for(lambda: server.started)
@@ -60,7 +61,7 @@ def serving(
             running.http.close()
             running.client.close()
             server.should_exit = True
-            thread.join(120)
+            thread.join(600)
             assert not thread.is_alive()
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from library_parts import many
-from process_parts import HELD, held_midway, plugin_env
+from process_parts import HELD, PATIENCE_S, RELOOK, STUBBORN, held_midway, plugin_env
 
+from relook.cli import ending
+from relook.server import app
 from relook.testing import solid
-
-RELOOK = [sys.executable, "-W", "error", "-m", "relook"]
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,57 @@ def test_ctrl_c_is_not_for_what_a_script_started_in_the_background(tmp_path: Pat
     out, _ = process.communicate()
     assert process.returncode == 143
     assert json.loads(out)["interrupted"]
+
+
+def test_what_takes_too_long_after_sigterm_is_ended_and_what_is_done_is_kept(
+    tmp_path: Path,
+) -> None:
+    """A model in one long step: no handler of Python's runs before its end."""
+    many(tmp_path / "album", 300)
+    env = {**plugin_env(tmp_path / "site", STUBBORN), "RELOOK_LIBRARY": str(tmp_path / "library")}
+    command = [*RELOOK, "index", str(tmp_path / "album"), "--encoder", "colour", "--json"]
+    process = held_midway(
+        command, {**env, "STOP_S": "0.2"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (143, b"")
+    assert b"Traceback" not in err
+    done = run(env, *command[len(RELOOK) :])
+    assert json.loads(done.stdout)["n_images"] == 300
+
+
+def test_sigterm_is_bounded_to_the_five_seconds_that_the_docs_say() -> None:
+    assert ending.STOP_S == 5.0
+    assert app._STOP_S < ending.STOP_S  # a server's own end, with a word in its log, comes first
+
+
+JOBS = {
+    "export": ("export webdataset {library} {tmp}/out", "relook.exchange.export:_add"),
+    "import": (
+        "import faiss {tmp}/faiss {tmp}/new --encoder colour",
+        "relook.exchange.faiss_import:Importer._take",
+    ),
+    "bench": ("bench feedback --queries {tmp}/queries", "relook.bench.simulate:Gallery.scores"),
+    "check": ("doctor --check", "relook.library.check:check_sqlite"),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_long_command_ends_in_good_order(
+    env: dict[str, str], album: Path, tmp_path: Path, job: str
+) -> None:
+    if job == "import":
+        done = run(env, "export", "faiss", env["RELOOK_LIBRARY"], tmp_path / "faiss")
+        assert done.returncode == 0
+    (tmp_path / "queries").write_text(json.dumps({"query": "red", "relevant": ["red.png"]}))
+    words, place = JOBS[job]
+    command = [word.format(library=env["RELOOK_LIBRARY"], tmp=tmp_path) for word in words.split()]
+    process = held_midway(
+        [*RELOOK, f"--held-at={place}", *command], env,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143, err
+    assert b"Traceback" not in err

@@ -137,7 +137,7 @@ def test_searching_goes_on_while_the_index_is_made(
 
     def fill(*given: object) -> object:
         building.set()
-        assert may_go_on.wait(120)
+        assert may_go_on.wait(600)
         return real(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ivf_build, "_fill", fill)
@@ -145,7 +145,7 @@ def test_searching_goes_on_while_the_index_is_made(
         thread = threading.Thread(target=run, args=(folder, 10))
         thread.start()
         try:
-            assert building.wait(120)
+            assert building.wait(600)
             assert len(library.search("red", limit=7)) == 7
             assert type(library.files.store(SETTINGS)) is ExactStore
         finally:
@@ -171,7 +171,7 @@ def test_the_index_begins_before_the_run_has_ended(
     with LibraryFiles.open(folder) as files, WriterLock(folder):
 
         def wait() -> IndexReport:
-            assert indexed.wait(120)
+            assert indexed.wait(600)
             return IndexReport()
 
         run_with_index(files, ENCODER, SETTINGS, N_ROWS, wait)
@@ -193,7 +193,7 @@ def test_stages_that_went_by_during_the_run_are_told_after_it(
     told: list[Progress] = []
 
     def add() -> IndexReport:
-        assert indexed.wait(120)
+        assert indexed.wait(600)
         assert not told
         return IndexReport()
 

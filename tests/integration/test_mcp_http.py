@@ -41,7 +41,7 @@ def listening(folder: Path, **options: Any) -> Iterator[str]:
                 yield f"http://127.0.0.1:{sock.getsockname()[1]}/mcp"
             finally:
                 running.should_exit = True
-                thread.join(120)
+                thread.join(600)
                 assert not thread.is_alive()
 
 

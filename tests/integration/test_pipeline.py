@@ -84,7 +84,7 @@ def test_reading_and_encoding_begin_while_the_listing_goes_on(
 
     def scandir(folder: bytes) -> object:
         if folder == last:
-            went_on.append(encoder.wait_for(1) and was_told.wait(120))
+            went_on.append(encoder.wait_for(1) and was_told.wait(600))
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)

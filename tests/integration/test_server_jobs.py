@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from library_parts import many
-from process_parts import PATIENCE_S, started
+from process_parts import PATIENCE_S, RELOOK, started
 from server_parts import TOKEN, Running, serving, wait_for
 
 import relook
@@ -31,7 +31,7 @@ class SlowEncoder(ColourEncoder):
     def encode_prepared(self, prepared: list) -> list:
         if len(prepared) > 1:  # queries and crops go on
             self.n_batches += 1
-            assert self.may_go.wait(120)
+            assert self.may_go.wait(600)
         return super().encode_prepared(prepared)
 
 
@@ -127,7 +127,7 @@ def test_searches_run_beside_a_job_each_on_one_moment(server: Running, pictures:
     *_, last = server.client.progress(server.client.index("library")["job_id"])
     over.set()
     for thread in threads:
-        thread.join(120)
+        thread.join(600)
     assert (failures, last["report"]["n_images"]) == ([], 302)
 
 
@@ -218,7 +218,7 @@ def test_too_many_requests_are_told_to_come_back(
             server.client.search("library", "red")
         hold.set()
         pool._free.release()
-        waits.join(120)
+        waits.join(600)
         assert slow[0].status_code == 200
         wait_for(lambda: pool._free._value == 2)
         assert server.post("/search", {"query": "red"}).status_code == 200
@@ -304,10 +304,7 @@ def test_the_command_serves_until_it_is_told_to_stop(
     tmp_path: Path, pictures: Path, token: str | None
 ) -> None:
     folder = tmp_path / "library"
-    command = [
-        sys.executable, "-m", "relook", "-v", "serve", "--library", str(folder), "--port", "0",
-        "--no-open",
-    ]  # fmt: skip
+    command = [*RELOOK, "-v", "serve", "--library", str(folder), "--port", "0", "--no-open"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     environment |= {"RELOOK_TOKEN": token} if token else {}
     process = started(

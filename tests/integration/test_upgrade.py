@@ -313,7 +313,7 @@ def test_others_search_on_and_then_follow(folder: Path) -> None:
         image_id = session.page[0].image_id
         thread = threading.Thread(target=lambda: ours.upgrade(encoder))
         thread.start()
-        assert encoder.is_held.wait(120)
+        assert encoder.is_held.wait(600)
         assert names(theirs.search("green", limit=1)) == ["green.png"]
         session.judge(image_id, True, box=CORNER, caption="")  # by the old encoder
         with pytest.raises(LibraryBusyError), opened(folder) as third:

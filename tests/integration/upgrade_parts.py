@@ -74,7 +74,7 @@ class HeldEncoder(NewEncoder):
         self.n_pictures += len(prepared)
         if self.n_batches == self.hold_at:
             self.is_held.set()
-            assert self.may_go.wait(120)
+            assert self.may_go.wait(600)
         return super().encode_prepared(prepared)
 
 

@@ -10,10 +10,11 @@ from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
+from relook.core.picture_paths import printable
 from relook.library.report import IndexReport
 
 export_app = typer.Typer(
-    help="Write a library's vectors for other programs. Nothing is computed again.",
+    help="Write a library's vectors, or what people said of its pictures, for other programs.",
     no_args_is_help=True,
 )
 import_app = typer.Typer(
@@ -50,6 +51,44 @@ def to_webdataset(
 ) -> None:
     """Tar shards with each picture's file, JSON and vector."""
     _export("webdataset", library, folder, as_json)
+
+
+@export_app.command("xmp")
+def to_xmp(
+    library: LibraryArgument,
+    marks: Annotated[
+        bool, typer.Option(help="Names of sessions in which a picture was marked relevant.")
+    ] = True,
+    concepts: Annotated[bool, typer.Option(help="Names of concepts that rest on it.")] = True,
+    captions: Annotated[bool, typer.Option(help="Captions of boxes on it.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; count what would be written.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Marks, concepts and captions as keywords in XMP files beside the pictures.
+
+    Pictures are never touched; an XMP file that is there keeps all that it says.
+    """
+    from relook.app.xmp_export import XmpChoice, export_xmp
+
+    choice = XmpChoice(marks, concepts, captions, write=not dry_run)
+    with Library(library) as lib, progress_bar(as_json) as progress:
+        report = export_xmp(lib, choice, progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        sys.stdout.write(
+            f"{report.n_new:,} XMP files {'to make' if dry_run else 'made'},"
+            f" {report.n_changed:,} {'to change' if dry_run else 'changed'},"
+            f" {report.n_unchanged:,} have it all\n"
+        )
+        shown = report.left_out[:20]
+        print_notes([f"left alone {printable(left.path)}: {left.message}" for left in shown])
+        if len(report.left_out) > len(shown):
+            print_notes([f"and {len(report.left_out) - len(shown):,} more (--json lists them)"])
+    if report.left_out:
+        raise typer.Exit(3)
 
 
 def _export(kind: str, library: Path, folder: Path, as_json: bool) -> None:

@@ -8,10 +8,7 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -34,10 +31,11 @@ from relook.cli import (
     serve,
     train,
 )
+from relook.cli.ending import TERMINATED, ending_on_sigterm
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
-_CTRL_C, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+_CTRL_C = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="relook",
@@ -110,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _ending_on_sigterm() as signals:
+        with ending_on_sigterm() as signals:
             code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -118,31 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return _TERMINATED if code == _CTRL_C and signals else code
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[list[int]]:
-    """SIGTERM ends a command in as good an order as Ctrl-C does; yields what was received.
-
-    A SIGINT that is ignored stays so: it is for what runs in the foreground of a shell. A SIGTERM
-    that is ignored, or that whoever calls `main` sees to, is left alone, too.
-    """
-    received: list[int] = []
-
-    def end(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield received
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return TERMINATED if code == _CTRL_C and signals else code
 
 
 def _run(arguments: list[str]) -> int:
@@ -155,4 +129,6 @@ def _run(arguments: list[str]) -> int:
     except RelookError as error:
         print_error(error, as_json="--json" in arguments)
         return 1
+    except KeyboardInterrupt:  # before a command began, or after its end
+        return _CTRL_C
     return ended if isinstance(ended, int) else 0 if ended is None else 1

@@ -119,19 +119,21 @@ class LensBrowserProvider:
         self, subject: Subject, lookup: Lookup, deadline: float, sent: list[Sent]
     ) -> ProviderResult:
         with sync_playwright() as driver:
-            browser, page = self._open(driver)
+            browser, page = self._open(driver, deadline)
             try:
-                page.set_default_timeout(max(deadline - time.monotonic(), _LEAST_S) * 1e3)
+                page.set_default_timeout(_left_ms(deadline))
                 self._ask(page, subject, sent)
                 seen = self._look(page, deadline)
-                shot = page.screenshot(full_page=self._options.full_page, timeout=10_000)
+                shot = page.screenshot(
+                    full_page=self._options.full_page, timeout=max(_left_ms(deadline), 10_000)
+                )
                 return self._result(seen, lookup, shot)
             finally:
                 page.context.close()
                 if browser is not None:
                     browser.close()
 
-    def _open(self, driver: Playwright) -> tuple[Browser | None, Page]:
+    def _open(self, driver: Playwright, deadline: float) -> tuple[Browser | None, Page]:
         options = self._options
         own = driver.chromium.executable_path
         named = options.executable or os.environ.get(BROWSER_VARIABLE, "")
@@ -147,11 +149,13 @@ class LensBrowserProvider:
                 locale="en-US",
                 viewport={"width": window["width"], "height": window["height"]},
                 accept_downloads=False,
+                timeout=_left_ms(deadline),
             )
             return None, context.pages[0] if context.pages else context.new_page()
         browser = driver.chromium.launch(
-            executable_path=program, headless=options.headless, chromium_sandbox=sandbox
-        )
+            executable_path=program, headless=options.headless, chromium_sandbox=sandbox,
+            timeout=_left_ms(deadline),
+        )  # fmt: skip
         return browser, browser.new_page(
             locale="en-US",
             viewport={"width": window["width"], "height": window["height"]},
@@ -235,6 +239,11 @@ class LensBrowserProvider:
         self, outcome: Outcome, message: str, hint: str, passing: bool = False
     ) -> ProviderResult:
         return ProviderResult(self.name, outcome, (), message, hint, passing=passing)
+
+
+def _left_ms(deadline: float) -> float:
+    """Milliseconds until a time of `time.monotonic`; a second at least."""
+    return max(deadline - time.monotonic(), _LEAST_S) * 1e3
 
 
 def _check_display() -> None:

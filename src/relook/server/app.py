@@ -200,7 +200,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 
 _LOG = logging.getLogger(__name__)
-_STOP_S = 5.0  # for everything: requests, the batch of a job, libraries
+_STOP_S = 4.5  # for everything: requests, the batch of a job, libraries
 
 
 class Server(uvicorn.Server):

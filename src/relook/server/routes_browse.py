@@ -1,14 +1,20 @@
 """A library without a search: counts, pictures by time, copies. Layer: server."""
 
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
+from relook.core.errors import InputError
+from relook.core.picture_paths import printable
+from relook.core.types import WHOLE, Hit, Page, Part
+from relook.core.types import Query as CoreQuery
 from relook.search.copies import find_copies, group_of
 from relook.search.copy_list import FORMATS
 from relook.search.facets import Facets, browse, count_facets
 from relook.server.api_answers import ImageAnswer
 from relook.server.browse_answers import BrowsedAnswer, CopiesAnswer, CopyGroupAnswer
+from relook.server.routes_files import chunks, results_csv, results_zip
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.serving.libraries import ServedLibrary
 from relook.serving.requests import BrowseRequest, FacetsRequest, ImagesRequest
@@ -103,3 +109,45 @@ async def copies_group(
 def _group(volume: ServedLibrary, body: ImagesRequest) -> CopyGroupAnswer:
     with volume.files.moment():
         return CopyGroupAnswer.of(volume, group_of(volume.files, body.image_ids))
+
+
+_MOST_CHOSEN = 1000
+
+
+@router.get("/libraries/{library_id}/selection", response_class=Response)
+async def selection(
+    volume: ServedLibraryOf,
+    state: State,
+    ids: Annotated[
+        str, Query(max_length=20_000, pattern=r"^\d{1,18}(,\d{1,18})*$", description="Image ids.")
+    ],
+    form: Annotated[Literal["zip", "csv", "paths"], Query(alias="format")] = "zip",
+) -> Response:
+    """Chosen pictures: a zip of the files, a table, or their paths, one a line."""
+    image_ids = list(dict.fromkeys(map(int, ids.split(","))))
+    if len(image_ids) > _MOST_CHOSEN:
+        raise InputError("bad_request", f"{len(image_ids):,} pictures are too many at once",
+                         f"choose at most {_MOST_CHOSEN:,}")  # fmt: skip
+    exported = await state.exports.run(_selection, volume, image_ids, form)
+    suffix = "txt" if form == "paths" else form
+    headers = {"Content-Disposition": f'attachment; filename="pictures.{suffix}"'}
+    kind = {"zip": "application/zip", "csv": "text/csv", "paths": "text/plain; charset=utf-8"}[form]
+    if isinstance(exported, bytes):
+        return Response(exported, media_type=kind, headers=headers)
+    return StreamingResponse(chunks(exported), media_type=kind, headers=headers)
+
+
+def _selection(volume: ServedLibrary, image_ids: list[int], form: str) -> bytes | IO[bytes]:
+    records = volume.files.catalog.images(image_ids)
+    if form == "paths":
+        paths = (printable(bytes(record.path)) for record in records)
+        return "".join(f"{path}\n" for path in paths).encode()
+    page = Page(
+        CoreQuery((Part(image_id=image_ids[0]),)),
+        tuple(
+            Hit(record.image_id, record.path, 0.0, WHOLE, record.title, record.caption,
+                record.width_px, record.height_px)
+            for record in records
+        ),
+    )  # fmt: skip
+    return results_csv(page) if form == "csv" else results_zip(volume, page)

@@ -236,7 +236,7 @@ async def export(
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if isinstance(exported, bytes):
         return Response(exported, media_type=_TYPES[form], headers=headers)
-    return StreamingResponse(_chunks(exported), media_type=_TYPES[form], headers=headers)
+    return StreamingResponse(chunks(exported), media_type=_TYPES[form], headers=headers)
 
 
 def _export(volume: ServedLibrary, session_id: str, form: Format, what: What) -> bytes | IO[bytes]:
@@ -317,7 +317,7 @@ def _pack(pack: zipfile.ZipFile, volume: ServedLibrary, page: Page) -> list[str]
     return missing
 
 
-def _chunks(file: IO[bytes], n_bytes: int = 256 * 1024) -> Iterator[bytes]:
+def chunks(file: IO[bytes], n_bytes: int = 256 * 1024) -> Iterator[bytes]:
     """The file in pieces; it is closed behind the last, or when nobody reads on."""
     with file:
         while data := file.read(n_bytes):

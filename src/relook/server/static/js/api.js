@@ -84,6 +84,10 @@ export const strategies = () => call("/strategies");
 export const libraries = () => call("/libraries");
 export const library = (L) => call(lib(L));
 export const fields = (L) => call(`${lib(L)}/fields`);
+export const facets = (L, only) => call(`${lib(L)}/facets`, { method: "POST", body: only });
+export const browse = (L, body) => call(`${lib(L)}/browse`, { method: "POST", body });
+export const copies = (L, skip, limit) => call(`${lib(L)}/copies?${new URLSearchParams({ skip, limit })}`);
+export const copiesOf = (L, ids) => call(`${lib(L)}/copies/group`, { method: "POST", body: { image_ids: ids } });
 export const skipped = (L) => call(`${lib(L)}/skipped`);
 export const search = (L, body, signal) => call(`${lib(L)}/search`, { method: "POST", body, signal });
 export const uploadPicture = (L, file) =>
@@ -137,6 +141,8 @@ export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;
 export const jobEventsUrl = (id) => `${BASE}/jobs/${id}/events`;
 export const exportUrl = (L, S, format, what) => `${BASE}${ses(L, S)}/export?format=${format}&what=${what}`;
 export const conceptExportUrl = (L, C) => `${BASE}${con(L, C)}/export`;
+export const copiesUrl = (L, format) => `${BASE}${lib(L)}/copies/list?format=${format}`;
+export const selectionUrl = (L, ids, format) => `${BASE}${lib(L)}/selection?format=${format}&ids=${ids.join(",")}`;
 export const fileUrl = (L, id) => `${BASE}${lib(L)}/images/${id}/file`;
 
 const SIZES = [160, 320, 640, 1280];

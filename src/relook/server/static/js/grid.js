@@ -23,7 +23,8 @@ export class Grid {
   /**
    * @param {HTMLElement} host
    * @param {{open: (at: number) => void, why: (at: number) => void, like: (at: number) => void,
-   *   ask: (at: number) => void, play: (at: number) => void, more: () => Promise<boolean>, again: () => void}} actions
+   *   ask: (at: number) => void, play: (at: number) => void, copies: (at: number) => void,
+   *   more: () => Promise<boolean>, again: () => void}} actions
    */
   constructor(host, actions) {
     this.host = host;
@@ -289,7 +290,7 @@ export class Grid {
     if (at < 0) return;
     const id = state.hits[at].image_id;
     set({ cursor: at }, "cursor");
-    const name = event.target.closest(".tools button, .moment")?.dataset.tool;
+    const name = event.target.closest(".tools button, .moment, .stands-for")?.dataset.tool;
     if (name === "yes" || name === "no") marks.toggle(id, name === "yes");
     else if (name) this.actions[name](at);
     else if (!state.session) this.actions.open(at);

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { showConcepts } from "./concepts.js";
+import { openCopies } from "./copies.js";
 import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
 import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
@@ -132,6 +133,9 @@ function facts(library) {
         })
       : null,
     unread(library),
+    library.n_images
+      ? h("p", {}, button("Review copies", () => (closeLibrary(), openCopies()), "button small-button", "copies"))
+      : null,
   );
 }
 

@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
-import { byId } from "./dom.js";
+import { openBrowse, setUpBrowse } from "./browse.js";
+import { openCopiesOf, setUpCopies } from "./copies.js";
+import { byId, fill, h, icon } from "./dom.js";
 import { setUpFound } from "./found.js";
 import { Grid } from "./grid.js";
 import { setUpInstead } from "./instead.js";
@@ -27,6 +29,7 @@ const grid = new Grid(byId("results"), {
   },
   like: moreLike,
   ask: (at) => askAbout(state.hits[at]),
+  copies: (at) => openCopiesOf(state.hits[at]),
   more,
   again: () => lookAgain().then(() => grid.focus()),
 });
@@ -127,6 +130,10 @@ setUpLibrary({
     if (!state.session) await start({ clear: false });
   },
 });
+setUpBrowse();
+setUpCopies();
+fill(byId("open-browse"), icon("clock"), h("span", { class: "name", text: "Browse" }));
+byId("open-browse").addEventListener("click", () => state.library && openBrowse());
 setUpKeys(grid, moreLike);
 watchConnection(() => (state.libraries.length ? null : boot()));
 window.addEventListener("popstate", route);

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { openSave } from "./concepts.js";
 import { button, h } from "./dom.js";
 import { toast } from "./notices.js";
+import { openPick } from "./pick.js";
 import { address } from "./rounds.js";
 import { nameField } from "./sessions.js";
 import { keep, pageSize, set, state } from "./state.js";
@@ -61,6 +62,7 @@ export function shareItems() {
     h("hr"),
     button("Copy link to this session", copyLink, "quiet", "share"),
     h("hr"),
+    button("Choose pictures …", () => openPick(state.hits), "quiet", "tick"),
     file("Results as CSV", "csv", "results"),
     file("Results as JSON", "json", "results"),
     file("Originals as zip", "zip", "results"),

@@ -81,12 +81,19 @@ export class Tile {
     this.layer = new BoxLayer(this.element, hit.image_id);
     if (hit.time_s != null) this.element.append(momentOf(hit.time_s));
     this.element.append(this.tools);
+    this.more = h("button", { type: "button", class: "stands-for", tabindex: "-1", data: { tool: "copies" } });
+    this.element.append(this.more);
     this.update(hit);
   }
 
   /** Takes another score and winning tile of the same picture. @param {Hit} hit */
   update(hit) {
     this.hit = hit;
+    const n = hit.folded?.length ?? 0;
+    this.more.hidden = !n;
+    this.more.textContent = `+${n}`;
+    this.more.title = `Stands for ${n} more that look the same: show them`;
+    this.more.setAttribute("aria-label", this.more.title);
     this.winner.hidden = isWhole(hit.tile);
     if (!this.winner.hidden) place(this.winner, hit.tile);
   }
@@ -149,7 +156,7 @@ export class Tile {
   /** Whether Tab stops here, and at its tools. @param {boolean} yes */
   reachable(yes) {
     this.photo.tabIndex = yes ? 0 : -1;
-    for (const tool of this.tools.querySelectorAll("button")) tool.tabIndex = yes ? 0 : -1;
+    for (const tool of [...this.tools.querySelectorAll("button"), this.more]) tool.tabIndex = yes ? 0 : -1;
   }
 
   dispose() {

@@ -3,11 +3,13 @@
 import * as api from "./api.js";
 import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
+import { openCopiesOf } from "./copies.js";
 import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
 import * as marks from "./marks.js";
 import { clock, playButton } from "./play.js";
 import { complain } from "./notices.js";
 import { lookAgain } from "./rounds.js";
+import { copyPaths } from "./paths.js";
 import { boxesOf, markOf, on, remember, set, state } from "./state.js";
 import { isWhole, nameOf } from "./tile.js";
 import { heatButton, showReasons } from "./why.js";
@@ -258,7 +260,6 @@ function facts() {
     ["Title", hit.title],
     ["Caption", hit.caption],
     ["Moment", hit.time_s == null ? null : clock(hit.time_s)],
-    ["Stands for", hit.folded?.length ? `${hit.folded.length} more ${alike()}` : null],
   ];
   return h(
     "dl",
@@ -266,10 +267,22 @@ function facts() {
     ...entries
       .filter(([, value]) => value)
       .flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
+    ...(hit.folded?.length
+      ? [
+          h("dt", { text: "Stands for" }),
+          h("dd", {}, button(`${hit.folded.length} more ${alike()}`, () => openCopiesOf(hit), "quiet small-button", "copies")),
+        ]
+      : []),
     h("dt", { text: "Original" }),
     h(
       "dd",
-      {},
+      { class: "view-row" },
+      h("a", {
+        href: hit.file ?? api.fileUrl(state.library.library_id, hit.image_id),
+        download: fileName(hit.path),
+        text: "Download",
+      }),
+      button("Copy path", () => copyPaths([hit]), "quiet small-button"),
       h("a", {
         href: hit.file ?? api.fileUrl(state.library.library_id, hit.image_id),
         target: "_blank",
