@@ -244,6 +244,15 @@ declare namespace Api {
     n: number;
   };
 
+  /** What the content credentials of a file say. */
+  type Credentials = {
+    holds: boolean | null;
+    signer: string;
+    made_with: string;
+    signed_at: string;
+    problems: string[];
+  };
+
   /** Words whose vectors are wanted. */
   type EmbedRequest = {
     texts: string[];
@@ -290,6 +299,7 @@ declare namespace Api {
     took_s: number;
     subject: Record<string, any>;
     fetched: Sent[];
+    own: OwnEvidence | null;
     outcome: "found" | "nothing" | "blocked" | "failed" | "not_asked";
   };
 
@@ -359,6 +369,7 @@ declare namespace Api {
     folded: number[];
     fit?: number | null;
     time_s?: number | null;
+    verified?: Verified | null;
     away: string | null;
     thumbnail: string;
     file: string;
@@ -423,6 +434,7 @@ declare namespace Api {
     picture_hash: number | null;
     metadata: Record<string, string>;
     thumbnail: string | null;
+    verified: Verified | null;
     others: Match[];
     page_text: string;
     pinned: boolean;
@@ -531,6 +543,7 @@ declare namespace Api {
     picture_hash: number | null;
     metadata: Record<string, string>;
     thumbnail: string | null;
+    verified: Verified | null;
   };
 
   /** An image that a judgement moved. */
@@ -548,6 +561,14 @@ declare namespace Api {
     n: number;
     what: string;
     advice: string;
+  };
+
+  /** What a picture's file says of itself. */
+  type OwnEvidence = {
+    facts: Record<string, string>;
+    notes: string[];
+    thumbnail_differs: boolean | null;
+    credentials: Credentials | null;
   };
 
   /** Hits, best first. */
@@ -818,6 +839,17 @@ declare namespace Api {
   type Usage = {
     prompt_tokens: number | null;
     completion_tokens: number | null;
+  };
+
+  /** What a comparison of two pictures showed. */
+  type Verified = {
+    verdict: "same" | "edited" | "part" | "mirrored" | "similar";
+    outline: [number, number][];
+    shows: number;
+    shown: number;
+    agreement: number;
+    n_points: number;
+    words: string;
   };
 
   /** Which Relook this is, and which API it speaks. */

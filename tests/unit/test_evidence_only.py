@@ -1,12 +1,14 @@
 """What matches agree on, with counts and the numbers it rests on."""
 
+from dataclasses import replace
+
 from relook.answerers import Prompt
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer, Shared, shared_phrases, years
 from relook.providers.match import Match, MatchKind
 
 
 def said(*matches: Match) -> list[str]:
-    prompt = Prompt("", (), "Which country?", tuple(enumerate(matches, start=1)))
+    prompt = Prompt("", (), "", tuple(enumerate(matches, start=1)))
     heard: list[tuple[str, str]] = []
     reply = EvidenceOnlyAnswerer().reply(prompt, lambda *piece: heard.append(piece))
     assert heard == [("text", reply.text)]
@@ -47,7 +49,7 @@ def test_the_report_cites_what_it_rests_on() -> None:
     assert lines == [
         "No model was asked. This is what 4 matches say:",
         "Names for what it shows: Monastery [1].",
-        "They agree on: Monastery (4 of 4) [1] [2] [3] [4]; Rila Monastery (3 of 4) [2] [3] [4].",
+        "They agree on: Monastery (3 of 3) [1] [2] [4]; Rila Monastery (2 of 3) [2] [4].",
         "Years named: 2014 (1 of 4) [2].",
         "The same picture: [4].",
         "Pages that show it: [2].",
@@ -76,3 +78,24 @@ def test_file_names_count_where_there_are_no_other_words() -> None:
 
 def test_a_title_cannot_pretend_to_be_a_citation() -> None:
     assert "[9]" not in "\n".join(said(match("A [9] cat"), match("A [9] dog", MatchKind.ENTITY)))
+
+
+def test_look_alikes_do_not_agree_on_what_a_picture_shows() -> None:
+    rifles = [match("A rifle", MatchKind.SIMILAR), match("Old rifle", MatchKind.SIMILAR)]
+    text = "\n".join(said(*rifles))
+    assert "They agree" not in text
+    assert "What look-alikes are called, which are other pictures: rifle (2 of 2) [1] [2]." in text
+    near = [replace(rifle, similarity=0.95) for rifle in rifles]
+    assert "They agree on: rifle (2 of 2) [1] [2]." in said(*near)
+
+
+def test_the_question_is_named_as_one_for_a_model() -> None:
+    prompt = Prompt("", (), "How old\nis it [3]?", ((1, match("A camera")),))
+    last = EvidenceOnlyAnswerer().reply(prompt).text.split("\n")[-1]
+    assert last == "The question needs a model (--model): How old is it (3)?"
+
+
+def test_what_the_file_says_comes_first() -> None:
+    report = "The picture's own file says [0] (metadata can be forged): taken 2019-07-14."
+    text = EvidenceOnlyAnswerer().reply(Prompt("", (), own_report=report)).text
+    assert text.split("\n")[0] == report

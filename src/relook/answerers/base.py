@@ -66,6 +66,8 @@ class Prompt(JsonValue):
         parts: Texts and pictures of the user's turn, in order.
         question: The person's question alone, for answerers that ask no model.
         matches: The numbered evidence in it, for the same answerers.
+        own_report: What the picture's own file says, in one line, likewise; empty when it says
+            nothing, or a model sees it in the parts.
         looked_up: How looking the picture up ended, likewise; empty when that was not tried.
     """
 
@@ -74,6 +76,7 @@ class Prompt(JsonValue):
     question: Annotated[str, HIDDEN] = ""
     matches: Annotated[tuple[tuple[int, Match], ...], HIDDEN] = ()
     looked_up: Annotated[str, HIDDEN] = ""
+    own_report: Annotated[str, HIDDEN] = ""
 
     @property
     def shown(self) -> Annotated[tuple[ShownText | Shown, ...], SHOWN, Key("parts")]:

@@ -17,6 +17,8 @@ from relook.providers.match import Match, MatchKind
 
 Numbered = Sequence[tuple[int, Match]]
 _N_NAMES = 5
+_NEAR = 0.9  # as alike as copies and near-duplicates are
+_QUESTION_CHARS = 200
 _KINDS = (
     (MatchKind.SAME, "The same picture"),
     (MatchKind.PAGE, "Pages that show it"),
@@ -43,7 +45,7 @@ class EvidenceOnlyAnswerer:
     def reply(self, prompt: Prompt, tell: Tell | None = None) -> Reply:
         """See `Answerer.reply`; it looks at the prompt's `matches` only."""
         began = time.perf_counter()
-        text = _report(prompt.matches) if prompt.matches else _nothing(prompt.looked_up)
+        text = _answer(prompt)
         if tell:
             tell("text", text)
         took = time.perf_counter() - began
@@ -51,6 +53,33 @@ class EvidenceOnlyAnswerer:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def _answer(prompt: Prompt) -> str:
+    """What the picture's own file says, what matches say, and what is left to a model."""
+    lines = [prompt.own_report] if prompt.own_report else []
+    lines.append(_report(prompt.matches) if prompt.matches else _nothing(prompt.looked_up))
+    if prompt.question.strip():
+        lines.append(f"The question needs a model (--model): {_short(prompt.question)}")
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    words = inert(" ".join(text.split()))
+    return words if len(words) <= _QUESTION_CHARS else f"{words[: _QUESTION_CHARS - 1]}…"
+
+
+def _is_near(match: Match) -> bool:
+    """Whether a match is of this picture, or so near that its words may be this picture's."""
+    if match.kind is not MatchKind.SIMILAR:
+        return True
+    return match.similarity is not None and match.similarity >= _NEAR
+
+
+def _agreement(words: Mapping[int, str], near: Numbered) -> list[str]:
+    if shared := shared_phrases(words, _N_NAMES):
+        return [f"They agree on: {_counted(shared, len(near))}."]
+    return _without_agreement(near) if near else []
 
 
 def _report(matches: Numbered) -> str:
@@ -62,10 +91,13 @@ def _report(matches: Numbered) -> str:
         named = "; ".join(f"{name} [{number}]" for number, name in entities[:_N_NAMES])
         lines.append(f"Names for what it shows: {named}.")
     words = {number: _words(match) for number, match in matches}
-    shared = shared_phrases(words, _N_NAMES)
-    if shared:
-        lines.append(f"They agree on: {_counted(shared, len(matches))}.")
-    else:
+    near = [(number, match) for number, match in matches if _is_near(match)]
+    lines += _agreement({number: words[number] for number, _ in near}, near)
+    others = {n: words[n] for n, match in matches if not _is_near(match)}
+    if alike := shared_phrases(others, _N_NAMES):
+        called = _counted(alike, len(others))
+        lines.append(f"What look-alikes are called, which are other pictures: {called}.")
+    elif others and not near:
         lines += _without_agreement(matches)
     dated = years({number: f"{match.date} . {words[number]}" for number, match in matches})
     if dated:

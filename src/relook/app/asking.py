@@ -18,6 +18,7 @@ from relook.app.finder import least_similarity, library_finder
 from relook.core import sources
 from relook.core.config_file import Config
 from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.same_picture import can_compare
 from relook.core.secret import Secret
 from relook.core.settings import (
     AskSettings,
@@ -303,7 +304,11 @@ def make_provider(
     settings, surroundings = settings or EvidenceSettings(), ProviderSettings()
     if library is not None and "library" in PROVIDERS.fact(name, "needs", ()):
         least = least_similarity(library.engine, settings.min_similarity)
-        finder = library_finder(library.engine, thumbnails=settings.thumbnails)
+        finder = library_finder(
+            library.engine,
+            thumbnails=settings.thumbnails,
+            verify=settings.verify and can_compare(),
+        )
         surroundings = ProviderSettings(finder, least)
     provider: Provider = PROVIDERS.open(name, rest, surroundings)
     return provider

@@ -26,7 +26,7 @@ from relook.core.settings import (
     SearchSettings,
     SessionLimits,
 )  # fmt: skip
-from relook.core.types import Page, Part, Query
+from relook.core.types import Page, Query
 from relook.encoders import Encoder
 from relook.feedback.strategies import configured
 from relook.library.compaction import Forgotten, forget
@@ -43,6 +43,7 @@ from relook.search.engine import Engine
 from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
+from relook.search.verifying import similar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -253,13 +254,10 @@ class Library(HasOverview):
         Args:
             image: A file, in the library or not, or an image id (which is then left out).
             limit: How many hits.
-            only: `where`, `path` and `away`, as for `search`.
+            only: `where`, `path`, `away` as for `search`; `verify=True` compares point by point.
         """
-        if isinstance(image, int):
-            where, without = only.pop("where", None) or {}, frozenset([image])
-            others = Filter(where, without=without, **only)
-            return self.engine.search(Query((Part(image_id=image),)), limit, others)
-        return self.search(Query((Part(image=expanded(image)),)), limit=limit, **only)
+        picture = image if isinstance(image, int) else expanded(image)
+        return similar(self.engine, picture, limit, **only)
 
     def look(
         self,

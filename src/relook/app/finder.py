@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from relook.core.errors import ImageError
+from relook.core.same_picture import SIDE_PX
 from relook.core.sources import read_bytes
 from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
+from relook.core.verdicts import Verified
 from relook.encoders.base import encode_images
 from relook.providers.base import Finder, Near, Subject
 from relook.rag.web_pictures import small_picture
 from relook.search.engine import Engine
 from relook.search.filtering import Filter
+from relook.search.verifying import find_again
 
 if TYPE_CHECKING:
     from relook.library.records import ImageRecord
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 # Measured on Flickr8k and ImageNet photographs (docs/providers.md). Every encoder has a scale of
 # its own, so one that was not measured leaves nothing out.
 _LEAST = {"builtin": 0.48}
+
+_DEPTH = 24  # images of either order that are compared: a question waits for it
 
 Moment = Callable[[], AbstractContextManager[object]]
 
@@ -41,7 +47,11 @@ def least_similarity(engine: Engine, wanted: float | None) -> float:
 
 
 def library_finder(
-    engine: Engine, *, moment: Moment = nullcontext, thumbnails: bool = False
+    engine: Engine,
+    *,
+    moment: Moment = nullcontext,
+    thumbnails: bool = False,
+    verify: bool = False,
 ) -> Finder:
     """What finds a picture's nearest ones in a library.
 
@@ -50,6 +60,7 @@ def library_finder(
         moment: Held while it is searched, where others change the library meanwhile.
         thumbnails: Whether small pictures come with what is found: they cost a decoded file
             each, and only a contact sheet needs them.
+        verify: Whether the nearest are compared with it point by point (`core.same_picture`).
     """
 
     def find(subject: Subject, limit: int) -> Sequence[Near]:
@@ -58,13 +69,24 @@ def library_finder(
             engine.files.refresh()
             image = subject.image(engine.encoder.input_px)
             vector: Floats = encode_images(engine.encoder, [image])[0]
-            page = engine.rank(vector, limit, Filter(without=without))
-            records = engine.files.records(page.image_ids.tolist())
+            only = Filter(without=without)
+            nearest = engine.rank(vector, limit, only).image_ids.tolist()
+            verdicts = find_again(engine, subject.image(SIDE_PX), _DEPTH, only) if verify else {}
+            again = [at for at, verdict in verdicts.items() if verdict.is_same_picture]
+            records = engine.files.records(list(dict.fromkeys([*again, *nearest])))
             rows = np.array([record.first_row for record in records], np.int64)
             cosines = engine.files.vectors.rows(rows) @ vector  # [n]
-        return list(_near(subject, records, cosines, engine, thumbnails))
+        near = _near(subject, records, cosines, engine, thumbnails)
+        return [replace(one, **_verdict(one, verdicts)) for one in near]
 
     return find
+
+
+def _verdict(near: Near, verdicts: Mapping[int, Verified]) -> dict[str, Any]:
+    """What comparing a picture point by point adds to what is known of it."""
+    verified = verdicts.get(near.image_id)
+    is_same = near.same or (verified is not None and verified.is_same_picture)
+    return {"verified": verified, "same": is_same}
 
 
 def _near(

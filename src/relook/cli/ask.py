@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
-from relook.core.errors import InputError
+from relook.core.errors import InputError, StorageError
 from relook.core.progress import Progress
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 
@@ -98,6 +99,10 @@ ModelTimeoutOption = Annotated[
 StreamOption = Annotated[
     bool | None, typer.Option("--stream/--no-stream", help=help_sentence(ModelSettings, "stream"))
 ]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.html", help="Also write everything as one page that stands alone."),
+]
 ThinkingOption = Annotated[
     bool, typer.Option("--thinking", help="Show what the model thought before it answered.")
 ]
@@ -130,6 +135,7 @@ def ask(
     model_timeout: ModelTimeoutOption = None,
     stream: StreamOption = None,
     thinking: ThinkingOption = False,
+    report: ReportOption = None,
     prompt: PromptOption = None,
     batch: BatchOption = None,
     out: OutOption = None,
@@ -156,7 +162,7 @@ def ask(
         model={"base_url": base_url, "max_tokens": max_tokens, "timeout_s": model_timeout,
                "stream": stream},
         gather={"timeout_s": timeout, "budget_usd": budget},
-        evidence={"pages": pages},
+        evidence={"pages": pages, "thumbnails": True if report else None},
     )  # fmt: skip
     with ExitStack() as stack:
         by_id = picture is None or picture.startswith(_ID)
@@ -174,12 +180,27 @@ def ask(
         subject = picture_of(str(picture), lib, asking)
         known = read_evidence(evidence, subject, asking) if evidence else None
         answer = questions.answer(wanted, subject, lib, known, stages)
+        if report is not None:
+            _write_report(report, answer, subject)
         if as_json:
             print_json(answer.as_dict())
         else:
             print_answer(answer, stages.streamed, thinking)
         if code := _exit_code(answer):
             raise typer.Exit(code)
+
+
+def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
+    from relook.rag.report import report_html, report_values
+
+    made_at = datetime.now().astimezone().isoformat(timespec="seconds")
+    page = report_html(report_values(answer.as_dict(pictures=True), subject, made_at))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            "not_written", f"{file} cannot be written: {error.strerror or error}", "name another"
+        ) from error
 
 
 _EXIT_CODES = {"failed": 1, "nothing": 4, "blocked": 5, "not_asked": 6}

@@ -365,6 +365,12 @@ def search(
     _show(page, files, as_json)
 
 
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify", help="Compare point by point: the same, edited, a part, mirrored?"),
+]
+
+
 def similar(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
     library: LibraryOption = None,
@@ -377,13 +383,14 @@ def similar(
     path: PathOption = None,
     files: FilesOption = False,
     away: AwayOption = False,
+    verify: VerifyOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
         only = pairs(where, after, before, near, camera)
-        page = lib.similar(file, limit=limit, where=only, path=path, away=away)
+        page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
     _show(page, files, as_json)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
-from relook.core.types import NOTHING_FITS, Page
+from relook.core.types import NOTHING_FITS, Hit, Page
 from relook.library.report import IndexReport
 
 if TYPE_CHECKING:
@@ -102,17 +102,22 @@ def print_page(page: Page) -> None:
     rows = []
     for number, hit in enumerate(page, start=1):
         if page.n_fitting and number == page.n_fitting + 1:
-            rows.append(("", "", "", _FIT_LINE, "", ""))
+            rows.append(("", "", "", _FIT_LINE, "", "", ""))
         words = hit.title or hit.caption
         what = "alike" if hit.time_s is None else "scenes"
         shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} {what})" if hit.folded else "")
         fit = "" if hit.fit is None else f"{hit.fit:.2f}"
         where = _where(hit.tile.as_list())
-        rows.append((str(number), f"{hit.score:.3f}", fit, shown, where, words))
-    names = ["#", "score", "fit", "picture", "best tile", "words"]
-    used = [at for at, name in enumerate(names) if name not in ("fit", "words") or _any(rows, at)]
+        rows.append((str(number), f"{hit.score:.3f}", fit, shown, where, words, _verdict(hit)))
+    names = ["#", "score", "fit", "picture", "best tile", "words", "verdict"]
+    empty = ("fit", "words", "verdict")
+    used = [at for at, name in enumerate(names) if name not in empty or _any(rows, at)]
     print_table([names[at] for at in used], [tuple(row[at] for at in used) for row in rows])
     print_notes([note for note in page.notes if note != NOTHING_FITS])
+
+
+def _verdict(hit: Hit) -> str:
+    return hit.verified.words if hit.verified is not None else ""
 
 
 def _any(rows: Sequence[tuple[str, ...]], column: int) -> bool:

@@ -82,6 +82,9 @@ def print_answer(answer: Answer, streamed: bool = False, thinking: bool = False)
         sys.stdout.write("\nWithout evidence:\n")
         _print_text(answer.without)
         _print_notes(answer.without)
+    own = answer.evidence.own
+    if own is not None and own.says_something and answer.written.model:
+        sys.stdout.write(clean_lines(f"\n{own.report}\n"))
     if answer.evidence.items:
         sys.stdout.write("\n")
         cited = set(answer.citations)
@@ -120,4 +123,8 @@ def _row(item: Item, is_cited: bool) -> tuple[str, ...]:
     title = match.title or match.text or match.metadata.get("file", "")
     short = title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
     where = match.page_url or match.source
-    return (str(item.number), mark, _KINDS[match.kind.value], alike, short, where)
+    verified = match.verified
+    told = _KINDS[match.kind.value]
+    if verified is not None and verified.is_same_picture:
+        told = verified.words
+    return (str(item.number), mark, told, alike, short, where)

@@ -165,6 +165,7 @@ class EvidenceSettings:
     pages: int = setting(0, "top pages whose text is fetched", low=0)
     page_chars: int = setting(800, "characters of a page's text")
     thumbnails: bool = setting(False, "fetch the matches' small pictures")
+    verify: bool = setting(True, "compare pictures of the library point by point (relook[verify])")
     min_similarity: float | None = setting(
         None, "least likeness of a library's picture; 0.48 for the built-in encoder if unset"
     )

@@ -15,6 +15,7 @@ from relook.core.converter import JsonValue
 from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.registry import Adapter, Registry
+from relook.core.verdicts import Verified
 
 NOTHING_FITS = "No close match. Nearest below."
 """The note of a page on which nothing fits."""
@@ -259,6 +260,8 @@ class Hit(JsonValue):
         away: Why the file cannot be reached now; None when nobody knows that it cannot.
         fit: Probability, 0 to 1, that the picture shows the words; None where it is not known.
         time_s: When its video shows it, in seconds from the beginning; None for other pictures.
+        verified: What comparing it point by point with the asked picture showed; None where that
+            was not done.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
@@ -276,6 +279,7 @@ class Hit(JsonValue):
     away: str | None = None
     fit: Annotated[float | None, Digits(4)] = None
     time_s: Annotated[float | None, Digits(3)] = None
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)

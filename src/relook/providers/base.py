@@ -24,6 +24,7 @@ from relook.core.converter import JsonValue
 from relook.core.images import decode, dhash, reencoded
 from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
 from relook.core.settings import GatherSettings, ImageLimits
+from relook.core.verdicts import Verified
 from relook.providers.match import Match, Sent
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ class Near:
         metadata: Further facts, as text.
         picture_hash: 64-bit difference hash.
         thumbnail: Bytes of a small picture, or None.
+        verified: What comparing the two point by point showed; None where that was not done.
     """
 
     image_id: int
@@ -259,6 +261,7 @@ class Near:
     metadata: Mapping[str, str] = field(default_factory=dict)
     picture_hash: int | None = None
     thumbnail: bytes | None = field(default=None, repr=False)
+    verified: Verified | None = None
 
 
 Finder = Callable[[Subject, int], Sequence[Near]]

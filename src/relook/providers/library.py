@@ -99,4 +99,5 @@ class LibraryProvider:
             picture_hash=near.picture_hash,
             metadata={**facts, **{plain(k, 40): plain(v) for k, v in near.metadata.items()}},
             thumbnail=near.thumbnail,
+            verified=near.verified,
         )

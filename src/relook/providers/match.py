@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from relook.core.converter import JsonValue
 from relook.core.json_form import HIDDEN, JsonShape
+from relook.core.verdicts import Verified
 
 
 class MatchKind(enum.StrEnum):
@@ -46,6 +47,7 @@ class Match(JsonValue):
         picture_hash: 64-bit difference hash of its picture, or None when not looked at.
         metadata: Further facts, as text.
         thumbnail: Bytes of a small picture, when they are at hand.
+        verified: What comparing its picture point by point with the asked one showed, or None.
         picture: Bytes of a picture that a model is shown whole, for a saved file; never in JSON.
     """
 
@@ -66,6 +68,7 @@ class Match(JsonValue):
     picture_hash: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     thumbnail: bytes | None = field(default=None, repr=False)
+    verified: Verified | None = None
     picture: Annotated[bytes | None, HIDDEN] = field(default=None, repr=False)
 
 

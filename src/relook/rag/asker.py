@@ -201,6 +201,8 @@ class Asker:
         if evidence is not None and evidence.shown:
             self._check_pictures(evidence)
         form, notes = self._form(evidence)
+        evidence, kept_here = self._without_own(evidence)
+        notes += kept_here
         settings = replace(self.settings, form=form)
         prompt = build_prompt(
             run.subject, run.question, evidence, settings, self.texts, self.trimmed,
@@ -223,6 +225,14 @@ class Asker:
             note = self.consent.was_used(self.answerer.host) if pictured else ""
             reply = replace(reply, notes=(*reply.notes, note)) if note else reply
         return reply
+
+    def _without_own(self, evidence: Evidence | None) -> tuple[Evidence | None, tuple[str, ...]]:
+        """Evidence as this model may see it: a service elsewhere gets no place and no time."""
+        own = evidence.own if evidence is not None else None
+        if evidence is None or own is None or not self.answerer.third_party:
+            return evidence, ()
+        note = f"item 0, what the picture's own file says, was not sent to {self.answerer.host}"
+        return replace(evidence, own=None), (note,) if own.says_something else ()
 
     def _form(self, evidence: Evidence | None) -> tuple[str, tuple[str, ...]]:
         """How evidence can be shown, and a note where that is not the configured way."""
@@ -340,7 +350,8 @@ def _unseen(evidence: Evidence | None) -> tuple[str, ...]:
 
 
 def _written(reply: Reply, prompt: Prompt, has_model: bool) -> Written:
-    cited = cite(reply.text, {number for number, _ in prompt.matches})
+    known = {number for number, _ in prompt.matches} | ({0} if prompt.own_report else set())
+    cited = cite(reply.text, known)
     notes = list(reply.notes)
     if cited.invented:
         gone = ", ".join(map(str, cited.invented))

@@ -18,9 +18,11 @@ from relook.core.errors import AnswerError, NotFoundError
 from relook.core.json_form import INLINE, SHOWN, Digits, JsonShape, Key, Without
 from relook.core.plain_text import inert, plain
 from relook.core.settings import EvidenceSettings
+from relook.core.verdicts import Verdict
 from relook.core.web import host_of
 from relook.providers.base import Outcome, ProviderResult
 from relook.providers.match import Match, MatchKind, Sent
+from relook.rag.own_evidence import OwnEvidence
 
 
 class LookedUp(enum.StrEnum):
@@ -95,6 +97,7 @@ class Evidence(JsonValue):
         took_s: Wall time of looking it up, in seconds.
         subject: The picture asked about, as `Subject.as_dict` gives it.
         fetched: Pages and small pictures of matches that were read, by host.
+        own: What the picture's own file says: item 0; None where that was not read.
     """
 
     json_shape: ClassVar = JsonShape(
@@ -107,6 +110,7 @@ class Evidence(JsonValue):
     took_s: Annotated[float, Digits(4)] = field(default=0.0, compare=False)
     subject: Mapping[str, Any] = field(default_factory=dict)
     fetched: tuple[Sent, ...] = ()
+    own: OwnEvidence | None = None
 
     @property
     def sent(self) -> tuple[tuple[str, Sent], ...]:
@@ -200,11 +204,20 @@ KIND_WORDS = {
 }
 """How a kind of match is called for people and models."""
 
+
+def kind_words(match: Match) -> str:
+    """How a match relates to the picture, with what comparing them showed."""
+    verified = match.verified
+    if verified is None or not verified.is_same_picture or verified.verdict is Verdict.SAME:
+        return KIND_WORDS[match.kind]
+    return f"{KIND_WORDS[match.kind]}, {verified.words.removeprefix('the same picture, ')}"
+
+
 _N_ALSO, _N_FACTS = 3, 12
 
 
 def evidence_text(evidence: Evidence, settings: EvidenceSettings | None = None) -> str:
-    """The items a model may see, pinned ones first, a blank line between them.
+    """What a model may see: item 0, then the items, pinned ones first, blank lines between them.
 
     Args:
         evidence: What was found; struck items are left out.
@@ -214,7 +227,8 @@ def evidence_text(evidence: Evidence, settings: EvidenceSettings | None = None) 
         Lines as `[3] looks similar: title`; empty when there is nothing to show.
     """
     settings = settings or EvidenceSettings()
-    return "\n\n".join(item_text(item, settings) for item in evidence.shown)
+    own = [evidence.own.text] if evidence.own is not None and evidence.own.says_something else []
+    return "\n\n".join([*own, *(item_text(item, settings) for item in evidence.shown)])
 
 
 def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
@@ -222,7 +236,7 @@ def item_text(item: Item, settings: EvidenceSettings | None = None) -> str:
     settings = settings or EvidenceSettings()
     match = item.match
     title = _line(match.title, settings.title_chars)
-    rows = [f"[{item.number}] {KIND_WORDS[match.kind]}: {title or '(no title)'}"]
+    rows = [f"[{item.number}] {kind_words(match)}: {title or '(no title)'}"]
     source = _line(match.source, 80) or _line(host_of(match.page_url), 80)
     if source:
         rows.append(f"    from: {source}")

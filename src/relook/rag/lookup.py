@@ -23,6 +23,7 @@ from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
 from relook.rag.merge import merge
+from relook.rag.own_evidence import own_evidence
 from relook.rag.pages import PageReader, check_reader
 from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
 from relook.rag.web_pictures import fetch_thumbnails, with_thumbnail
@@ -96,7 +97,8 @@ class Gatherer:
             items = self._with_pages(items, notes, fetched)
         took_s = time.perf_counter() - began
         about = subject.as_dict()
-        return Evidence(tuple(items), results, tuple(notes), took_s, about, tuple(fetched))
+        own = own_evidence(subject)
+        return Evidence(tuple(items), results, tuple(notes), took_s, about, tuple(fetched), own)
 
     def close(self) -> None:
         """Closes every provider; closing twice is fine."""

@@ -13,7 +13,7 @@ import secrets
 import textwrap
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -242,7 +242,10 @@ def build_prompt(
         first = (texts.picture, Shown(jpeg, "image/jpeg", "the picture asked about"))
     question_line = texts.question + (question.strip() or texts.default_question)
     last = (question_line,) if shows.question else ()
-    if evidence is None or not evidence.shown:
+    own = evidence.own if evidence is not None else None
+    own_text = own.text if own is not None and own.says_something else ""
+    own_report = own.report if own is not None and own_text else ""
+    if evidence is None or not (evidence.shown or own_text):
         looked_up = evidence.outcome.value if evidence is not None and evidence.results else ""
         rules = texts.system if shows.rules else ""
         return Prompt(rules, (*first, *last), question, looked_up=looked_up)
@@ -251,16 +254,25 @@ def build_prompt(
     system = f"{texts.system}\n\n{rules.replace('{mark}', mark)}" if shows.rules else ""
     shown = _shown(evidence, settings.form, texts, trimmed, mark)
     matches = tuple((item.number, item.match) for item in evidence.shown)
-    return Prompt(system, (*first, *shown, *last), question, matches)
+    looked_up = evidence.outcome.value if evidence.results else ""
+    return Prompt(system, (*first, *shown, *last), question, matches, looked_up, own_report)
 
 
 def _shown(
     evidence: Evidence, form: str, texts: PromptTexts, trimmed: EvidenceSettings | None, mark: str
 ) -> Sequence[str | Shown]:
-    if form == "text":
-        body = evidence_text(evidence, trimmed)
-        lines = f"--- evidence {mark} ---\n{body}\n--- end of evidence {mark} ---"
-        return [lines, *_saved(evidence, texts)]
+    if form == "text" or not evidence.shown:
+        return [_fenced(evidence_text(evidence, trimmed), mark), *_saved(evidence, texts)]
+    own = evidence_text(replace(evidence, items=()), trimmed)
+    first = [_fenced(own, mark)] if own else []
+    return [*first, *_pictured(evidence, form, texts)]
+
+
+def _fenced(body: str, mark: str) -> str:
+    return f"--- evidence {mark} ---\n{body}\n--- end of evidence {mark} ---"
+
+
+def _pictured(evidence: Evidence, form: str, texts: PromptTexts) -> Sequence[str | Shown]:
     if form == "sheet":
         sheet = Shown(contact_sheet(evidence), "image/jpeg", "the evidence")
         return [texts.sheet, sheet, *_saved(evidence, texts)]

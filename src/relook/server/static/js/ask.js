@@ -275,7 +275,7 @@ function heard(event, payload) {
   if (event === "error") throw new api.ApiError(200, payload.error);
   stages.hear(event, payload);
   if (event === "evidence") {
-    showItems(payload.items);
+    showItems(payload.items, payload.own);
     cards.lock(true);
   }
   if (event === "text" && !reviewing) write(payload);
@@ -301,7 +301,7 @@ function finish(finished) {
   answer = finished;
   edited = false;
   fill(draft);
-  showItems(finished.evidence.items);
+  showItems(finished.evidence.items, finished.evidence.own);
   if (reviewing) {
     fill(verdict);
     return;
@@ -315,10 +315,13 @@ function drawAnswer() {
   showAnswer(verdict, answer, { point: (number) => cards.point(number), titled });
 }
 
-function showItems(items) {
-  cards.show(items, subject?.libraryId ?? state.library?.library_id);
+function showItems(items, own = null) {
+  cards.show(items, subject?.libraryId ?? state.library?.library_id, own);
   showEvidenceHead();
 }
+
+/** "Nothing was found" only where somebody looked. */
+const NO_EVIDENCE = { blocked: "Not looked up", failed: "Not looked up", not_asked: "Nobody was asked" };
 
 /** What can be done with the evidence as it stands. */
 function showEvidenceHead() {
@@ -332,7 +335,7 @@ function showEvidenceHead() {
     h("h3", {
       text: cards.items.length
         ? plural(cards.items.length, "piece of evidence", "pieces of evidence")
-        : "Nothing was found",
+        : (NO_EVIDENCE[answer?.evidence?.outcome] ?? "Nothing was found"),
     }),
     counts && h("span", { class: "muted small", text: counts }),
     answer &&

@@ -8,7 +8,9 @@ import { providerName } from "./stages.js";
  * @typedef {{number: number, kind: string, title: string, source: string, page_url: string, image_url: string,
  *   text: string, date: string, similarity: number|null, image_id: number|null, thumbnail: string|null,
  *   providers: string[], others: any[], page_text: string, pinned: boolean, struck: boolean,
- *   metadata: Record<string, string>}} Item
+ *   metadata: Record<string, string>,
+ *   verified?: {verdict: string, words: string, outline: number[][]}|null}} Item
+ * @typedef {{facts: Record<string, string>, notes: string[]}} Own
  * @typedef {{mark: (item: Item, how: "pinned"|"struck") => void, like: (item: Item) => void}} Actions
  */
 
@@ -49,10 +51,14 @@ export class Cards {
     this.libraryId = "";
   }
 
-  /** @param {Item[]} items @param {string} libraryId whose pictures they are */
-  show(items, libraryId) {
+  /**
+   * @param {Item[]} items @param {string} libraryId whose pictures they are
+   * @param {Own|null} [own] what the picture's own file says: item 0
+   */
+  show(items, libraryId, own = null) {
     Object.assign(this, { items, libraryId });
-    fill(this.element, ...items.map((item) => this.#card(item)));
+    const first = own && (Object.keys(own.facts).length || own.notes.length) ? [ownCard(own)] : [];
+    fill(this.element, ...first, ...items.map((item) => this.#card(item)));
   }
 
   /** Only what the person changed. @param {Item} item */
@@ -120,6 +126,7 @@ export class Cards {
     const image = h("img", { src, alt: "", loading: "lazy", decoding: "async" });
     image.addEventListener("error", () => (host.classList.add("none"), fill(host, icon("picture"))));
     host.append(image);
+    if (item.verified?.outline?.length) image.addEventListener("load", () => host.append(outlined(image, item)));
     return host;
   }
 
@@ -149,6 +156,58 @@ export class Cards {
   }
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Where the asked picture lies in this one; it shows on hover and focus. @param {HTMLImageElement} image */
+function outlined(image, item) {
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "outline");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("preserveAspectRatio", "xMidYMid slice");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `Where the two pictures match: ${item.verified.words}`);
+  const shape = document.createElementNS(SVG, "polygon");
+  shape.setAttribute("points", item.verified.outline.map(([x, y]) => `${x * width},${y * height}`).join(" "));
+  svg.append(shape);
+  return svg;
+}
+
+/** What an item is: by its kind, or by what comparing it point by point showed. @param {Item} item */
+function kindOf(item) {
+  const verified = item.verified;
+  const told = verified && verified.verdict !== "similar" ? verified.words : (KINDS[item.kind] ?? item.kind);
+  return told.charAt(0).toUpperCase() + told.slice(1);
+}
+
+const FACTS = { taken_at: "taken" };
+
+/** Item 0: what the file itself says, which anybody who has it could have written. @param {Own} own */
+function ownCard(own) {
+  const facts = Object.entries(own.facts).map(([name, value]) => [FACTS[name] ?? name, value]);
+  return h(
+    "li",
+    { class: "card own", tabindex: "-1", data: { number: "0" } },
+    h("div", { class: "card-picture none" }, icon("flag")),
+    h(
+      "div",
+      { class: "card-body" },
+      h(
+        "p",
+        { class: "card-title" },
+        h("b", { class: "card-number number", text: "0" }),
+        h("span", { text: "The picture's own file" }),
+      ),
+      h(
+        "dl",
+        { class: "view-facts" },
+        ...facts.flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
+      ),
+      ...own.notes.map((note) => h("p", { class: "note", text: `${note.charAt(0).toUpperCase()}${note.slice(1)}.` })),
+    ),
+  );
+}
+
 /** What leads from an item back into the search; its own picture, else its title. @param {Item} item */
 function likeOf(item) {
   if (item.image_id !== null || item.thumbnail) return "More like this";
@@ -166,7 +225,7 @@ function facts(item) {
   return h(
     "div",
     { class: "card-facts" },
-    h("span", { class: `kind ${item.kind}`, text: KINDS[item.kind] ?? item.kind }),
+    h("span", { class: `kind ${item.kind}`, text: kindOf(item) }),
     alike !== null &&
       h(
         "span",

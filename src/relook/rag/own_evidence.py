@@ -1,0 +1,163 @@
+"""What the picture's own file says: time, place, camera, software, an older thumbnail. Layer: rag.
+
+It is item 0 of evidence. Whoever has the file can write all of it: it is shown with that warning,
+and a model elsewhere does not get it: a person's place and time stay on this machine.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from relook.core.converter import JsonValue
+from relook.core.errors import ImageError
+from relook.core.images import decode
+from relook.core.plain_text import inert, plain
+from relook.core.vectors import Floats
+from relook.library.picture_facts import clean, embedded_words
+from relook.providers.base import Subject
+from relook.rag.credentials import Credentials, credentials_of
+
+WARNING = "metadata can be forged"
+_LABELS = {
+    "taken_at": "taken", "place": "place", "camera": "camera", "lens": "lens",
+    "software": "software", "artist": "artist", "copyright": "copyright", "title": "title",
+    "caption": "caption", "keywords": "keywords",
+}  # fmt: skip
+_PX, _LEAST_ALIKE = 24, 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEvidence(JsonValue):
+    """What a picture's file says of itself.
+
+    Args:
+        facts: By name: `taken_at`, `place` ("46.2044, 6.1432"), `camera`, `software` and the like.
+        notes: Things the person should know, with the warning that all of it can be forged.
+        thumbnail_differs: Whether the small picture inside the file shows something else; None
+            where there is none.
+        credentials: Content credentials (C2PA), None where the file has none or they were not read.
+    """
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    thumbnail_differs: bool | None = None
+    credentials: Credentials | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.facts or self.thumbnail_differs or self.credentials)
+
+    @property
+    def report(self) -> str:
+        """One sentence for people."""
+        facts = [f"{_LABELS.get(name, name)} {inert(value)}" for name, value in self.facts.items()]
+        notes = [note for note in self.notes if note != WARNING]
+        return f"The picture's own file says [0] ({WARNING}): {'; '.join([*facts, *notes])}."
+
+    @property
+    def text(self) -> str:
+        """The lines that a model or a person reads, headed by the warning."""
+        lines = [f"[0] the picture's own file says ({WARNING}):"]
+        facts = [(_LABELS.get(name, name), value) for name, value in self.facts.items()]
+        lines += [f"    {label}: {inert(plain(value, 200))}" for label, value in facts]
+        return "\n".join([*lines, *(f"    {note}" for note in self.notes if note != WARNING)])
+
+
+def own_evidence(subject: Subject) -> OwnEvidence:
+    """What the file of a picture says; nothing for one that cannot be read again."""
+    try:
+        picture = decode(subject.data, 256, subject.limits)
+    except ImageError:
+        return OwnEvidence()
+    words = embedded_words(picture)
+    found: dict[str, Any] = {"title": words.title, "caption": words.caption, **words.metadata}
+    found["software"] = clean(picture.exif.get(ExifTags.Base.Software))
+    if {"latitude", "longitude"} <= found.keys():
+        found["place"] = f"{found['latitude']}, {found['longitude']}"
+    camera = " ".join(str(found.get(name, "")) for name in ("camera_make", "camera")).strip()
+    found["camera"] = camera
+    facts = {name: plain(str(found[name]), 200) for name in _LABELS if found.get(name)}
+    differs = _thumbnail_differs(subject, picture.image)
+    credentials = credentials_of(subject)
+    notes = [WARNING] if facts else []
+    if differs:
+        notes.append(
+            "the small picture inside the file shows something else: the picture was changed after"
+            " it was made, or the small one was put there"
+        )
+    if credentials is not None:
+        notes += credentials.notes
+    return OwnEvidence(facts, tuple(notes), differs, credentials)
+
+
+def _thumbnail_differs(subject: Subject, image: Image.Image) -> bool | None:
+    data = embedded_thumbnail(subject.data)
+    if data is None:
+        return None
+    try:
+        small = decode(data, 0, subject.limits).image
+    except ImageError:
+        return None
+    whole = _looks(image)
+    # The small picture has no orientation of its own: it may lie on its side.
+    turned = (small, *(small.transpose(turn) for turn in _TURNS))
+    alike = max(float((whole * _looks(_without_bars(one))).mean()) for one in turned)
+    return alike < _LEAST_ALIKE
+
+
+_TURNS = (
+    Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+)  # fmt: skip
+
+
+def _looks(image: Image.Image) -> Floats:
+    """A picture as numbers of mean 0 and spread 1 [24, 24]; a plain one as zeros and ones."""
+    grey = np.asarray(image.convert("L").resize((_PX, _PX), Image.Resampling.BOX), np.float32)
+    spread = float(grey.std())
+    return (grey - grey.mean()) / spread if spread > 2 else np.ones_like(grey)
+
+
+def _without_bars(image: Image.Image) -> Image.Image:
+    """Without the black bars that cameras put above and below to fill 4:3."""
+    bright = np.asarray(image.convert("L")) > 12
+    rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+    if not len(rows) or not len(columns):
+        return image
+    return image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+
+
+def embedded_thumbnail(data: bytes) -> bytes | None:
+    """The JPEG that a JPEG's EXIF block keeps of it; None where there is none.
+
+    Source: EXIF 2.32 (CIPA DC-008), 4.5.8: the second directory, tags 0x0201 and 0x0202.
+    """
+    start = data.find(b"Exif\0\0", 0, 65_536)
+    if not data.startswith(b"\xff\xd8") or start < 0:
+        return None
+    block = data[start + 6 : start + 6 + 65_536]
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return None
+    try:
+        (first,) = struct.unpack_from(f"{order}I", block, 4)
+        (n_tags,) = struct.unpack_from(f"{order}H", block, first)
+        (second,) = struct.unpack_from(f"{order}I", block, first + 2 + 12 * n_tags)
+        if not second:
+            return None
+        (n_tags,) = struct.unpack_from(f"{order}H", block, second)
+        tags = {}
+        for number in range(n_tags):
+            tag, _, _, value = struct.unpack_from(f"{order}HHII", block, second + 2 + 12 * number)
+            tags[tag] = value
+    except struct.error:
+        return None
+    offset, length = tags.get(0x0201, 0), tags.get(0x0202, 0)
+    thumbnail = block[offset : offset + length]
+    is_whole = len(thumbnail) == length and thumbnail.startswith(b"\xff\xd8")
+    return thumbnail if is_whole else None

@@ -1,0 +1,262 @@
+"""An answer as one HTML file that stands by itself. Layer: rag. It reads no file and asks nobody.
+
+The page is made of the answer's JSON alone, which is inside it: `read_report` takes it out again,
+and the same JSON makes the same page. Strangers wrote titles and pages, so everything is escaped,
+only http(s) addresses are links, and the page may run no script and load nothing.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from relook.core.errors import InputError
+from relook.core.images import reencoded
+from relook.providers.base import Subject
+
+_SHOWN_PX = 640
+_JSON_ID = "relook-answer"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ccc}
+img{max-width:100%;height:auto}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0}
+th,td{border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}
+.struck{opacity:.6;text-decoration:line-through}
+.warn{border-left:4px solid #b00020;padding-left:.7rem}
+pre{white-space:pre-wrap;background:#f4f4f4;padding:.8rem;overflow-wrap:anywhere}
+.item{display:flex;gap:1rem;margin:1rem 0}
+.item>figure{margin:0;width:160px;flex:none;align-self:start;position:relative}
+.item svg{position:absolute;inset:0;width:100%;height:100%}
+.item polygon{fill:none;stroke:#d6006c;stroke-width:3;vector-effect:non-scaling-stroke}
+@media print{body{margin:0}.item{break-inside:avoid}}
+"""
+
+
+def report_values(answer: Mapping[str, Any], subject: Subject, made_at: str) -> dict[str, Any]:
+    """Everything that a report is made of, as JSON values.
+
+    Args:
+        answer: As `Answer.as_dict(pictures=True)` gives it.
+        subject: The picture; the report shows it reduced and without its metadata.
+        made_at: When, as ISO 8601 with its zone.
+    """
+    small = reencoded(subject.image(_SHOWN_PX), _SHOWN_PX)
+    return {
+        "relook_report": 1,
+        "made_at": made_at,
+        "sha256": hashlib.sha256(subject.data).hexdigest(),
+        "picture": base64.b64encode(small).decode("ascii"),
+        "answer": dict(answer),
+    }
+
+
+def report_html(values: Mapping[str, Any]) -> str:
+    """The report of some values, always the same for the same ones.
+
+    Args:
+        values: As `report_values` gives them.
+
+    Raises:
+        InputError: `bad_report` when they are something else.
+    """
+    if values.get("relook_report") != 1 or not isinstance(values.get("answer"), dict):
+        raise InputError(
+            "bad_report", "this is not what a report is made of", "give a report of this version"
+        )
+    answer, evidence = values["answer"], values["answer"].get("evidence") or {}
+    body = [
+        _head(values, answer, evidence),
+        _answer(answer),
+        _own(evidence.get("own") or {}),
+        _asked(answer, evidence),
+        _items(evidence),
+        _unresolved(answer, evidence),
+        _prompt(answer),
+    ]
+    stored = json.dumps(values, ensure_ascii=True).replace("<", "\\u003c")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Report: {_text(answer.get('question') or 'a picture')}</title>"
+        f"<style>{_STYLE}</style></head><body>\n"
+        + "\n".join(part for part in body if part)
+        + f'\n<script type="application/json" id="{_JSON_ID}">{stored}</script>\n</body></html>\n'
+    )
+
+
+def read_report(page: str) -> dict[str, Any]:
+    """The values that a report was made of.
+
+    Raises:
+        InputError: `bad_report` when the page is no report.
+    """
+    found = re.search(rf'<script type="application/json" id="{_JSON_ID}">(.*?)</script>', page)
+    try:
+        values = json.loads(found[1]) if found else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise InputError("bad_report", "there is no report in this page", "name another file")
+    return values
+
+
+def _head(values: Mapping[str, Any], answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    subject = evidence.get("subject") or {}
+    rows = [
+        ("Made", values.get("made_at")), ("Name", subject.get("name")),
+        ("Address", subject.get("url")), ("Type", subject.get("mime")),
+        ("Size", f"{subject.get('width_px', '?')} x {subject.get('height_px', '?')} pixels, "
+                 f"{subject.get('n_bytes', '?')} bytes"),
+        ("SHA-256", values.get("sha256")), ("BLAKE2b", subject.get("content_hash")),
+        ("Picture hash", subject.get("picture_hash")),
+    ]  # fmt: skip
+    picture = (
+        f'<img src="data:image/jpeg;base64,{_base64(values.get("picture"))}" alt="The picture">'
+    )
+    question = _text(answer.get("question") or "What does this picture show?")
+    return f"<h1>{question}</h1>\n<p>{picture}</p>\n{_table(rows)}"
+
+
+def _answer(answer: Mapping[str, Any]) -> str:
+    model = answer.get("model") or "no model was asked"
+    parts = [f"<h2>Answer</h2><p>By: {_text(model)}</p>", f"<pre>{_text(answer.get('text'))}</pre>"]
+    without = answer.get("without") or {}
+    if without.get("text"):
+        parts.append(f"<h3>Without evidence</h3><pre>{_text(without['text'])}</pre>")
+    if answer.get("thinking"):
+        parts.append(f"<h3>What the model thought</h3><pre>{_text(answer['thinking'])}</pre>")
+    return "\n".join(parts)
+
+
+def _own(own: Mapping[str, Any]) -> str:
+    facts = list((own.get("facts") or {}).items())
+    notes = "".join(f'<p class="warn">{_text(note)}</p>' for note in own.get("notes") or ())
+    if not facts and not notes:
+        return "<h2>0. The picture's own file</h2><p>It says nothing of time, place or camera.</p>"
+    return f"<h2>0. The picture's own file</h2>{_table(facts)}{notes}"
+
+
+def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    rows = [
+        (result.get("provider"), f"{result.get('outcome')}: {result.get('n_matches', 0)} matches",
+         result.get("message"), "asked before; its answer was recorded"
+         if result.get("cached_s") is not None else f"{result.get('took_s', 0)} s")
+        for result in evidence.get("providers") or ()
+    ]  # fmt: skip
+    sent = [
+        (s.get("host"), s.get("what"), f"{s.get('n_bytes')} bytes")
+        for s in answer.get("sent") or ()
+    ]
+    left = _rows(("to", "what", "how much"), sent) if sent else "<p>Nothing left this machine.</p>"
+    asked = _rows(("service", "outcome", "message", "time"), rows) if rows else "<p>Nobody.</p>"
+    return f"<h2>Who was asked</h2>{asked}<h2>What was sent</h2>{left}"
+
+
+def _items(evidence: Mapping[str, Any]) -> str:
+    items = evidence.get("items") or ()
+    return "<h2>Evidence</h2>" + ("".join(map(_item, items)) or "<p>There is none.</p>")
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    verified = item.get("verified") or {}
+    state = "struck out" if item.get("struck") else "pinned" if item.get("pinned") else ""
+    rows = [
+        ("Kind", verified.get("words") or item.get("kind")), ("State", state),
+        ("Page", _link(item.get("page_url"))), ("Picture", _link(item.get("image_url"))),
+        ("Date", item.get("date")), ("Source", item.get("source")), ("Says", item.get("text")),
+        ("Page's text", item.get("page_text")),
+        ("Found by", ", ".join(item.get("providers") or ())),
+        *(item.get("metadata") or {}).items(),
+    ]  # fmt: skip
+    title = f"[{item.get('number')}] {item.get('title') or '(no title)'}"
+    struck = ' class="struck"' if item.get("struck") else ""
+    return (
+        f'<div class="item">{_figure(item, verified)}<div><h3{struck}>{_text(title)}</h3>'
+        f"{_table(rows)}</div></div>"
+    )
+
+
+def _figure(item: Mapping[str, Any], verified: Mapping[str, Any]) -> str:
+    if not item.get("thumbnail"):
+        return ""
+    corners = [(float(x), float(y)) for x, y in verified.get("outline") or ()]
+    points = " ".join(f"{x:.4f},{y:.4f}" for x, y in corners)
+    drawn = (
+        f'<svg viewBox="0 0 1 1" preserveAspectRatio="none" role="img" '
+        f'aria-label="Where the two pictures match"><polygon points="{points}"/></svg>'
+        if corners
+        else ""
+    )
+    picture = f'<img src="data:image/jpeg;base64,{_base64(item["thumbnail"])}" alt="">'
+    return f"<figure>{picture}{drawn}</figure>"
+
+
+def _unresolved(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    lines = [*(answer.get("notes") or ()), *(evidence.get("notes") or ())]
+    if answer.get("why"):
+        lines.append(answer["why"])
+    lines += [
+        f"{result.get('provider')} said nothing of the picture ({result.get('outcome')})"
+        for result in evidence.get("providers") or ()
+        if result.get("outcome") not in ("found", "nothing")
+    ]
+    listed = "".join(f"<li>{_text(line)}</li>" for line in lines)
+    return f"<h2>What is unresolved</h2><ul>{listed}</ul>" if listed else ""
+
+
+def _prompt(answer: Mapping[str, Any]) -> str:
+    prompt = answer.get("prompt") or {}
+    if not prompt:
+        return ""
+    parts = [prompt.get("system") or ""]
+    for part in prompt.get("parts") or ():
+        named = f"(picture: {part.get('picture')}, {part.get('content_hash')})"
+        parts.append(part.get("text") or named)
+    return f"<h2>What the model was shown</h2><pre>{_text(chr(10).join(parts))}</pre>"
+
+
+def _table(rows: Iterable[tuple[str, Any]]) -> str:
+    cells = "".join(
+        f"<tr><th>{_text(name)}</th><td>{value if _is_link(value) else _text(value)}</td></tr>"
+        for name, value in rows
+        if value not in (None, "")
+    )
+    return f"<table>{cells}</table>" if cells else ""
+
+
+def _rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+class _Link(str):
+    """Markup that this module made, not somebody's text."""
+
+
+def _is_link(value: object) -> bool:
+    return isinstance(value, _Link)
+
+
+def _link(address: object) -> str:
+    text = str(address or "")
+    if not text or urlsplit(text).scheme not in ("http", "https"):
+        return text
+    return _Link(f'<a href="{_text(text)}" rel="noopener noreferrer">{_text(text)}</a>')
+
+
+def _base64(value: object) -> str:
+    return re.sub(r"[^A-Za-z0-9+/=]", "", str(value or ""))
+
+
+def _text(value: object) -> str:
+    return html.escape("" if value is None else str(value))
