@@ -13,6 +13,7 @@ import relook
 from relook.cli.main import main
 from relook.providers import Subject
 from relook.rag.consent import Consent
+from relook.rag.report import read_report, report_html
 from relook.testing import solid
 
 pytestmark = pytest.mark.usefixtures("own_config")
@@ -399,3 +400,13 @@ def test_a_failing_model_is_an_error_with_what_to_do(run: Run) -> None:
     assert (code, out) == (1, "")
     assert "error[model_unknown]" in err
     assert "hint: check --model" in err
+
+
+def test_a_report_is_written_beside_the_answer(run: Run, tmp_path: Path) -> None:
+    code, _, _ = run("ask", "asked.png", "Which colour?", "--report", "report.html")
+    assert code == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "A red square" in page
+    assert report_html(read_report(page)) == page
+    code, _, err = run("ask", "asked.png", "--report", "no/such/folder/report.html")
+    assert (code, "not_written" in err) == (1, True)
