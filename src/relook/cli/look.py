@@ -26,6 +26,7 @@ from relook.cli.options import (
     MaxWordsOption,
     NearOption,
     PathOption,
+    VerifyOption,
     WhereOption,
     pairs,
 )
@@ -363,12 +364,6 @@ def search(
             min_fit=min_fit,
         )  # fmt: skip
     _show(page, files, as_json)
-
-
-VerifyOption = Annotated[
-    bool,
-    typer.Option("--verify", help="Compare point by point: the same, edited, a part, mirrored?"),
-]
 
 
 def similar(

@@ -151,3 +151,9 @@ def pairs(
     named = {"taken_at>=": after, "taken_at<": before, NEAR: near}
     patterns |= {key: value for key, value in named.items() if value}
     return patterns | ({"camera": f"*{camera}*"} if camera else {})
+
+
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify", help="Compare point by point: the same, edited, a part, mirrored?"),
+]

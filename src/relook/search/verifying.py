@@ -67,9 +67,8 @@ def compared(engine: Engine, asked: Asked, image_ids: Sequence[int]) -> dict[int
     """What comparing a picture with some images shows; without those that cannot be read now."""
     verified = {}
     for record in engine.files.records(list(image_ids)):
-        path = record.facts.path
         try:
-            other = load(path, SIDE_PX, engine.files.limits).image
+            other = load(record.path, SIDE_PX, engine.files.limits).image
         except ImageError:
             continue
         verified[record.image_id] = asked.compared(other)
