@@ -70,9 +70,15 @@ class Block(nn.Module):
         args = block._block_args
         self.skip = stride == 1 and args.input_filters == args.output_filters
         self.stride = stride
+        self.drop = 0.0  # share of pictures that training lets pass by the block's parts
 
     def forward(self, x: Tensor) -> Tensor:  # [n,c,h,w] -> [n,c',h/stride,w/stride]
-        return x + self.parts(x) if self.skip else self.parts(x)
+        if not self.skip:
+            return self.parts(x)
+        if self.training and self.drop:
+            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop
+            return x + self.parts(x) * (kept / (1.0 - self.drop)).to(x.dtype)
+        return x + self.parts(x)
 
 
 class Backbone(nn.Module):

@@ -8,6 +8,7 @@ import io
 import sys
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,27 +40,36 @@ def read_captioned(path: Path) -> tuple[np.ndarray, list[list[str]]]:
     Raises:
         ValueError: when there is none.
     """
-    pictures: dict[str, np.ndarray] = {}
+    files: dict[str, tuple[str, bytes]] = {}
     captions: dict[str, list[str]] = {}
     for name, data in _members(path):
         stem, _, suffix = name.rpartition(".")
         if f".{suffix.lower()}" in SUFFIXES:
-            try:
-                with Image.open(io.BytesIO(data)) as file:
-                    image = file.convert("RGB")
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                print(f"left out: {name}: {error}", file=sys.stderr)
-                continue
-            if image.size != (SIZE, SIZE):
-                image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-            pictures[stem] = np.asarray(image)
+            files[stem] = name, data
         elif suffix == "txt":
             lines = (line.strip() for line in data.decode("utf-8", "replace").splitlines())
             captions[stem] = [line for line in lines if line]
+    with ThreadPoolExecutor() as threads:
+        decoded = threads.map(lambda file: _squashed(*file), files.values())
+        read = dict(zip(files, decoded, strict=True))
+    pictures = {stem: picture for stem, picture in read.items() if picture is not None}
     stems = [stem for stem in pictures if captions.get(stem)]
     if not stems:
         raise ValueError(f"{path} holds no picture with a .txt beside it that has a caption")
     return np.stack([pictures[stem] for stem in stems]), [captions[stem] for stem in stems]
+
+
+def _squashed(name: str, data: bytes) -> np.ndarray | None:
+    """An encoded picture as uint8 [224,224,3]; None, and a line that names it, if it is none."""
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            image = file.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        print(f"left out: {name}: {error}", file=sys.stderr)
+        return None
+    if image.size != (SIZE, SIZE):
+        image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
 def read_texts(path: Path) -> list[str]:

@@ -59,32 +59,43 @@ LICENCE = (
 )
 
 
+@dataclass(frozen=True)
 class Sample:
-    """Some training pictures and captions, as the base's towers and ours see and read them.
+    """Some training pictures and captions, as towers see and read them.
+
+    Attributes:
+        seen: features [n,t,N_SEEN].
+        read: what the words say [q,N_READ].
+        base_seen: [n,t,d] of a base, where there is one.
+        base_read: [q,d] of it.
+        hubs: whether the base has hub numbers: its words then end in a constant and a zero.
+    """
+
+    seen: Tensor
+    read: Tensor
+    base_seen: Tensor | None = None
+    base_read: Tensor | None = None
+    hubs: bool = False
+
+
+def beside_base(seen: Tensor, read: Tensor, texts: list[str], base: Path) -> Sample:
+    """A sample with what a base makes of it.
 
     Args:
         seen: features [n,t,N_SEEN].
         read: what the words say [q,N_READ].
         texts: the same captions.
         base: the base's model folder.
-
-    Attributes:
-        base_seen: [n,t,d] of the base.
-        base_read: [q,d] of the base.
-        hubs: whether the base has hub numbers: its words then end in a constant and a zero.
     """
-
-    def __init__(self, seen: Tensor, read: Tensor, texts: list[str], base: Path):
-        self.seen, self.read = seen, read
-        name, graph = base_heads(base / "image.onnx")
-        heads = ort.InferenceSession(graph.SerializeToString())
-        taken = seen if name == SEEN else seen[..., :N_FEATURES]
-        fed = np.ascontiguousarray(taken.numpy())
-        tiles = [heads.run(["tiles"], {name: fed[i : i + 256]})[0] for i in range(0, len(fed), 256)]
-        self.base_seen = torch.from_numpy(np.concatenate(tiles))
-        self.base_read = torch.from_numpy(Shipped(base).read(texts))
-        last = self.base_read[:, N_PROJECTED:]
-        self.hubs = bool((last[:, 1] == 0).all()) and float(last[:, 0].std()) < 1e-5
+    name, graph = base_heads(base / "image.onnx")
+    heads = ort.InferenceSession(graph.SerializeToString())
+    taken = seen if name == SEEN else seen[..., :N_FEATURES]
+    fed = np.ascontiguousarray(taken.numpy())
+    tiles = [heads.run(["tiles"], {name: fed[i : i + 256]})[0] for i in range(0, len(fed), 256)]
+    base_read = torch.from_numpy(Shipped(base).read(texts))
+    last = base_read[:, N_PROJECTED:]
+    hubs = bool((last[:, 1] == 0).all()) and float(last[:, 0].std()) < 1e-5
+    return Sample(seen, read, torch.from_numpy(np.concatenate(tiles)), base_read, hubs)
 
 
 def fit_projection(committee: Committee, some: Sample) -> None:
@@ -96,7 +107,8 @@ def fit_projection(committee: Committee, some: Sample) -> None:
         committee.projection.copy_(torch.linalg.eigh(moment)[1][:, -N_PROJECTED:])
         chosen = torch.randperm(len(some.read), generator=torch.Generator().manual_seed(0))
         chosen = chosen[:N_HUB_QUERIES]
-        committee.ask(some.read[chosen], some.base_read[chosen])
+        base = None if some.base_read is None else some.base_read[chosen]
+        committee.ask(some.read[chosen], base)
 
 
 def mean_vectors(committee: Committee, some: Sample) -> dict[str, list[float]]:
@@ -169,7 +181,7 @@ def export(out: Path, base: Path, target: Path, n_members: int) -> None:
     rows = np.arange(0, len(bank.views[0]), EVERY)
     seen, _ = bank.views[0].get(rows, slice(None))
     seen = seen.view(len(rows), len(WINDOWS), -1)
-    some = Sample(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
+    some = beside_base(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
     write_files(Join(out / "eye.onnx", base, BASE_WEIGHT), members, some, target)
 
 

@@ -36,12 +36,14 @@ class Eye(nn.Module):
             if isinstance(layer, Block) and _ends_stage(layer, after):
                 depths.append(x)
         chosen = [d for d in depths if d.shape[1] in STAGES]
-        return torch.cat([self._mean(x), *(self._depth(d) for d in chosen)], -1)
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cat([self._mean(x), *(self._depth(d) for d in chosen)], -1)
 
     def _mean(self, grid: Tensor) -> Tensor:  # [n,c,7,7] -> [n,t,c]
-        return (grid.flatten(2) @ self.windows).transpose(1, 2)
+        return (grid.float().flatten(2) @ self.windows).transpose(1, 2)
 
     def _depth(self, x: Tensor) -> Tensor:  # [n,c,h,h] -> [n,t,2c]
+        x = x.float()
         step = x.shape[-1] // GRID
         if step > 1:
             mean = functional.avg_pool2d(x, step)

@@ -19,16 +19,10 @@ from evaluate import Dev, Shipped
 from metrics import best_tile, recall
 from pictures import class_files, class_query, read_concepts, read_pictures, read_split, squash
 from PIL import Image, ImageDraw, ImageFont
+from typos import misspelt
 
 from relook.search.grammar import suggestion
 
-NEIGHBOURS = {
-    "a": "qs", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
-    "i": "uo", "j": "hk", "k": "jl", "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "wa",
-    "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc", "y": "tu",
-    "z": "x",
-}  # fmt: skip
-"""Letters beside each other on an English keyboard."""
 KINDS_OF_PICTURE = {
     "at night, in the dark": r"\b(night|dark|evening)\b",
     "drawings and graphics": r"\b(illustration|vector|drawing|cartoon|logo|icon|sketch|clip ?art)",
@@ -50,25 +44,6 @@ PARTICULAR = {
     "moon.png": "craters of the moon",
     "hubble_deep_field.jpg": "galaxies",
 }
-
-
-def misspelt(word: str, rng: np.random.Generator) -> str:
-    """A name with one letter dropped, doubled, swapped with the next or hit beside its key.
-
-    It is in the longest word of the name, never at its first letter.
-    """
-    longest = max(re.findall(r"[a-z]+", word.lower()), key=len, default="")
-    if len(longest) < 4:
-        return word
-    at = int(rng.integers(1, len(longest) - 1))
-    letter, after = longest[at], longest[at + 1]
-    made = [
-        longest[:at] + longest[at + 1 :],
-        longest[:at] + letter + longest[at:],
-        longest[:at] + after + letter + longest[at + 2 :],
-        longest[:at] + rng.choice(list(NEIGHBOURS[letter])) + longest[at + 1 :],
-    ][int(rng.integers(4))]
-    return word.lower().replace(longest, made, 1)
 
 
 def plural(word: str) -> str:

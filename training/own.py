@@ -146,7 +146,7 @@ def choose_weight(bank: Bank, tuned: np.ndarray, member: Member, some: Sample, b
     seen, _ = bank.views[0].get(tuned, slice(None))
     texts = [bank.texts[at] for at in rows]
     seen = seen.view(len(tuned), len(WINDOWS), -1)
-    asked = Sample(seen, bank.captions[rows].float(), texts, base)
+    asked = beside_base(seen, bank.captions[rows].float(), texts, base)
     means = []
     for weight in BASE_WEIGHTS:
         committee = Committee([member], Backbone(LITE).classifier, weight, some.hubs).eval()

@@ -4,6 +4,7 @@ The folder holds `flickr8k/` (images, captions.tsv, concepts-*.jsonl) and `image
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def squash(path: Path, centre: bool = False) -> np.ndarray:
 
 def read_pictures(paths: list[Path], centre: bool = False) -> np.ndarray:
     """Many files as uint8 [n,224,224,3]."""
-    return np.stack([squash(p, centre) for p in paths])
+    with ThreadPoolExecutor() as threads:
+        return np.stack(list(threads.map(lambda path: squash(path, centre), paths)))
 
 
 def mosaics(pictures: np.ndarray, groups: np.ndarray) -> np.ndarray:

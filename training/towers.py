@@ -77,7 +77,7 @@ class PictureHead(nn.Module):
         """Features [...,N_SEEN] and class probabilities [...,1000] -> unit [...,d]."""
         x = self.drop_features((seen - self.mean) * self.scale)
         y = self.linear(x) + self.contract(self.drop_hidden(functional.gelu(self.expand(x))))
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(seen.device.type, enabled=False):
             y = functional.normalize(y.float(), dim=-1)
             if self.gain > 0:
                 y = y + self.gain * (named @ self.names)
@@ -139,7 +139,7 @@ class Committee(nn.Module):
     Args:
         members: trained pairs of heads.
         classifier: ImageNet's, 1280 -> 1000, as published.
-        base_weight: of the base's vector beside one member's; 0 leaves it out.
+        base_weight: of the base's vector beside one member's; 0 where there is no base.
         trims: whether the base has hub numbers of its own, which are then made anew for all
             (revision 2 has none).
     """
@@ -161,30 +161,32 @@ class Committee(nn.Module):
         self.register_buffer("projection", torch.eye(DIM * n_parts, N_PROJECTED))
         self.register_buffer("queries", torch.zeros(N_PROJECTED, HUB_NEAREST))
 
-    def _beside(self, base: Tensor, parts: list[Tensor]) -> Tensor:
+    def _beside(self, base: Tensor | None, parts: list[Tensor]) -> Tensor:
         weighted = [self.of_member * part for part in parts]
+        if base is None:
+            return torch.cat(weighted, -1)
         if self.trims:
             base = functional.normalize(base[..., :N_PROJECTED], dim=-1)
             base = functional.pad(base, (0, DIM - N_PROJECTED))
-        return torch.cat([self.of_base * base, *weighted] if self.of_base else weighted, -1)
+        return torch.cat([self.of_base * base, *weighted], -1)
 
-    def side_by_side_pictures(self, seen: Tensor, base: Tensor) -> Tensor:
+    def side_by_side_pictures(self, seen: Tensor, base: Tensor | None = None) -> Tensor:
         """Features [n,t,N_SEEN] and the base's vectors [n,t,d] -> unit [n,t,k*d]."""
         named = torch.softmax(self.classifier(seen[..., :N_FEATURES]), -1)
         return self._beside(base, [member.see(seen, named) for member in self.members])
 
-    def side_by_side_words(self, read: Tensor, base: Tensor) -> Tensor:
+    def side_by_side_words(self, read: Tensor, base: Tensor | None = None) -> Tensor:
         """What was read [n,N_READ] and the base's vectors [n,d] -> unit [n,k*d]."""
         return self._beside(base, [member.words(read) for member in self.members])
 
-    def ask(self, read: Tensor, base: Tensor) -> None:
+    def ask(self, read: Tensor, base: Tensor | None = None) -> None:
         """Takes the captions [q,N_READ], [q,d] by which hubs are told."""
         self.queries = self._project(self.side_by_side_words(read, base)).T.contiguous()
 
     def _project(self, joined: Tensor) -> Tensor:
         return functional.normalize(joined @ self.projection, dim=-1)
 
-    def see(self, seen: Tensor, base: Tensor) -> Tensor:
+    def see(self, seen: Tensor, base: Tensor | None = None) -> Tensor:
         """[n,t,N_SEEN], [n,t,d] -> unit [n,t,d]."""
         vectors = self._project(self.side_by_side_pictures(seen, base))
         nearest = (vectors @ self.queries).topk(HUB_NEAREST, -1).values
@@ -192,7 +194,7 @@ class Committee(nn.Module):
         rest = (1.0 / PICTURE_LENGTH**2 - 1.0 - hub * hub).clamp(min=0.0).sqrt()
         return functional.normalize(torch.cat([vectors, hub, rest], -1), dim=-1)
 
-    def read(self, read: Tensor, base: Tensor) -> Tensor:
+    def read(self, read: Tensor, base: Tensor | None = None) -> Tensor:
         """[n,N_READ], [n,d] -> unit [n,d]."""
         vectors = self._project(self.side_by_side_words(read, base))
         length = (1.0 + TEXT_CONSTANT**2) ** 0.5

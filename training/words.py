@@ -19,6 +19,8 @@ PAD_ID = 0
 DEPTHS = (0, 2, 4, 6)
 """After how many layers the words are read; 0 is before the first."""
 N_READ = len(DEPTHS) * WIDTH
+DROP = 0.1
+"""Drop-out of the layers, where they are trained."""
 
 
 def load_tokenizer() -> Tokenizer:
@@ -50,6 +52,7 @@ class Layer(nn.Module):
         self.expand = nn.Linear(WIDTH, 4 * WIDTH)
         self.contract = nn.Linear(4 * WIDTH, WIDTH)
         self.norm_after = nn.LayerNorm(WIDTH, eps=1e-12)
+        self.drop = nn.Dropout(DROP)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:  # [n,l,384], [n,1,1,l] -> [n,l,384]
         n, length, _ = x.shape
@@ -57,8 +60,8 @@ class Layer(nn.Module):
         q, k, v = qkv[0], qkv[1], qkv[2]  # [n,12,l,32]
         weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(WIDTH // N_HEADS) + bias, -1)
         mixed = (weights @ v).transpose(1, 2).reshape(n, length, WIDTH)
-        x = self.norm(x + self.out(mixed))
-        return self.norm_after(x + self.contract(functional.gelu(self.expand(x))))
+        x = self.norm(x + self.drop(self.out(mixed)))
+        return self.norm_after(x + self.drop(self.contract(functional.gelu(self.expand(x)))))
 
     def load(self, state: dict[str, Tensor], prefix: str) -> None:
         """Takes the published weights of the layer called `prefix`."""
@@ -82,7 +85,7 @@ class Words(nn.Module):
     """Token ids to what MiniLM says at several depths: mean-pooled, each of length sqrt(384).
 
     The last layer has forgotten much that a picture shows (which colour, how many); the earlier
-    ones, the word vectors themselves included, have not. Nothing here is trained.
+    ones, the word vectors themselves included, have not. Nothing here is trained unless asked for.
     """
 
     def __init__(self) -> None:
