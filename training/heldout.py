@@ -21,18 +21,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import faiss
 import numpy as np
 import torch
-from backbone import Backbone
 from bank import Bank
-from cache import LITE, read_words
-from export import EVERY, fit_projection
+from cache import read_words
+from export import EVERY, Sample, fit_projection
+from networks import Networks
 from pictures import read_concepts, read_split
 from torch import Tensor
-from towers import DIM, WINDOWS, Committee
+from towers import WINDOWS, Committee
 from train import Trainer, recipe_of
 from words import Words, load_tokenizer
 
@@ -68,14 +67,12 @@ class HeldOut:
         members = [
             Trainer(rest, recipe_of(kind), MEMBERS * fold + kind).run() for kind in range(MEMBERS)
         ]
-        self.committee = Committee(members, Backbone(LITE).classifier, 0.0)
+        self.committee = Committee(members, Networks().classifier, 0.0)
         self.committee.eval().requires_grad_(False)
         rows = np.flatnonzero(rest.weight > 0)[::EVERY]
         of_rest = torch.from_numpy(~np.isin(bank.owner, held))
         read = bank.captions[of_rest][::EVERY].float()
-        seen = self._seen(rows)
-        no_base = {"base_seen": seen[..., :DIM], "base_read": read[..., :DIM]}  # of no weight
-        fit_projection(self.committee, SimpleNamespace(seen=seen, read=read, **no_base))
+        fit_projection(self.committee, Sample(self._seen(rows), read))
 
     def _seen(self, rows: np.ndarray) -> Tensor:
         seen, _ = self.bank.views[0].get(rows, slice(None))
@@ -84,13 +81,12 @@ class HeldOut:
     @torch.no_grad()
     def words(self, read: Tensor) -> np.ndarray:
         """[n, N_READ] -> unit [n, d]."""
-        return self.committee.read(read.float(), read).numpy()
+        return self.committee.read(read.float()).numpy()
 
     @torch.no_grad()
     def tiles(self, rows: np.ndarray) -> np.ndarray:
         """The pictures' tiles, unit [r, t, d]."""
-        seen = self._seen(rows)
-        return self.committee.see(seen, seen).numpy()
+        return self.committee.see(self._seen(rows)).numpy()
 
 
 def galleries(data: Path, out: Path) -> Iterator[tuple[Gallery, list[Task]]]:

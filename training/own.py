@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from backbone import Backbone
 from bank import Bank
-from cache import LITE, SHIPPED, fill, read_words
+from cache import SHIPPED, fill, read_words
 from evaluate import Shipped
-from export import TILE_WEIGHT, About, Join, Sample, fit_projection, write_files
+from export import TILE_WEIGHT, About, Join, Sample, beside_base, fit_projection, write_files
 from metrics import best_tile, recall
+from networks import Networks
 from phrasings import write as write_phrasings
 from sets import Captioned, own_set
 from torch import Tensor
@@ -64,12 +64,14 @@ class Job:
     base_weight: float | None = None
 
 
-def recipe_for(n_pictures: int, named: bool) -> Recipe:
+def recipe_for(n_pictures: int) -> Recipe:
     """For few pictures: smaller steps, so that there are enough of them.
+
+    ImageNet's class probabilities add nothing to these heads: the classifier of the shipped
+    network is not in its files.
 
     Args:
         n_pictures: to train on.
-        named: whether there are class pictures.
     """
     batch = max(16, min(512, n_pictures // 16))
     return Recipe(
@@ -78,7 +80,7 @@ def recipe_for(n_pictures: int, named: bool) -> Recipe:
         n_classes=min(128, batch),
         n_tiled=min(128, batch),
         n_mosaics=min(64, batch // 4),
-        named=1.0 if named else 0.0,
+        named=0.0,
     )
 
 
@@ -105,12 +107,12 @@ def make(job: Job) -> None:
     tuned, held = held_out(n)
     kept = np.setdiff1d(np.arange(n), np.concatenate([tuned, held]))
     rest = bank.without(np.concatenate([tuned, held]))
-    member = trained(job.out, rest, recipe_for(len(kept), bool(bank.classes)))
+    member = trained(job.out, rest, recipe_for(len(kept)))
     _say(began, "heads trained")
     some = sample(bank, kept, job.base)
     weight = job.base_weight or choose_weight(bank, tuned, member, some, job.base)
     _say(began, f"the base counts {weight} times as much as the new heads")
-    join = Join(job.out / "eye.onnx", job.base, weight, _about(job, sets, n))
+    join = Join(job.out / "eye.onnx", Networks(), job.base, weight, _about(job, sets, n))
     write_files(join, [member], some, job.target)
     of_kept = np.isin(bank.owner, kept)
     texts = [text for text, keep in zip(bank.texts, of_kept, strict=True) if keep]
@@ -149,7 +151,7 @@ def choose_weight(bank: Bank, tuned: np.ndarray, member: Member, some: Sample, b
     asked = beside_base(seen, bank.captions[rows].float(), texts, base)
     means = []
     for weight in BASE_WEIGHTS:
-        committee = Committee([member], Backbone(LITE).classifier, weight, some.hubs).eval()
+        committee = Committee([member], Networks().classifier, weight, some.hubs).eval()
         fit_projection(committee, some)
         with torch.no_grad():
             tiles = committee.see(asked.seen, asked.base_seen).numpy()
@@ -200,7 +202,7 @@ def sample(bank: Bank, kept: np.ndarray, base: Path) -> Sample:
     read: Tensor = torch.cat([bank.captions[own].float(), phrases_read.float()])
     texts = [bank.texts[at] for at in own] + phrases
     assert len(texts) >= HUB_NEAREST
-    return Sample(seen.view(len(rows), len(WINDOWS), -1), read, texts, base)
+    return beside_base(seen.view(len(rows), len(WINDOWS), -1), read, texts, base)
 
 
 def _compare(job: Job, sets: list[Captioned], held: np.ndarray) -> float:
