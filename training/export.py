@@ -229,7 +229,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder train.py wrote to")
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--towers", type=Path, required=True, help="what finetune.py kept")
-    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--members", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(2)
     export(args.out, args.towers, args.target, args.members)

@@ -12,7 +12,7 @@ N_FEATURES = 1280
 N_CLASSES = 1000
 DIM = 384
 N_PROJECTED = DIM - 2
-HUB_WEIGHT = 0.55
+HUB_WEIGHT = 0.65
 """How much of a picture's likeness to the captions nearest to it is taken off its scores."""
 HUB_NEAREST = 32
 N_HUB_QUERIES = 1000
@@ -126,9 +126,9 @@ class Member(nn.Module):
 
 
 class Committee(nn.Module):
-    """The vectors of a base and of the members side by side, projected to d - 2 numbers.
+    """The members' vectors side by side, a base's beside them, projected to d - 2 numbers.
 
-    The base is revision 2 for the shipped model, and that model for a person's own.
+    The shipped model has no base; it is the base of a person's own.
 
     The last two numbers take hubs down: pictures that are near captions of every kind come up
     for everything. A picture's score is less by its mean likeness to the captions nearest to it
@@ -140,8 +140,7 @@ class Committee(nn.Module):
         members: trained pairs of heads.
         classifier: ImageNet's, 1280 -> 1000, as published.
         base_weight: of the base's vector beside one member's; 0 where there is no base.
-        trims: whether the base has hub numbers of its own, which are then made anew for all
-            (revision 2 has none).
+        trims: whether the base has hub numbers of its own, which are then made anew for all.
     """
 
     def __init__(
