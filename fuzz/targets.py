@@ -99,7 +99,7 @@ def _session(data: bytes) -> None:
         record = record_values(row.record, raw["record"])
         hits, kept = (json.dumps(one).encode() for one in (row.hits, record))
         strategy = row.strategy.encode()
-        read = read_round((row.number, row.parent, strategy, hits, kept, row.parent is None))
+        read = read_round((row.number, row.parent, strategy, hits, kept, row.parent is None, row.made_s))
         assert read is not None
         assert not read.problems, read.problems
         assert (read.hits, read.record) == (row.hits, record)
