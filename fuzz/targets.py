@@ -99,7 +99,8 @@ def _session(data: bytes) -> None:
         record = record_values(row.record, raw["record"])
         hits, kept = (json.dumps(one).encode() for one in (row.hits, record))
         strategy = row.strategy.encode()
-        read = read_round((row.number, row.parent, strategy, hits, kept, row.parent is None, row.made_s))
+        stored = (row.number, row.parent, strategy, hits, kept, row.parent is None, row.made_s)
+        read = read_round(stored)
         assert read is not None
         assert not read.problems, read.problems
         assert (read.hits, read.record) == (row.hits, record)
@@ -114,7 +115,7 @@ def _stored(data: bytes) -> None:
     parts = (data + b"\xff" * 5).split(b"\xff")
     numbers = [len(one) or None for one in parts]
     session = read_session((parts[0], parts[1], parts[2], numbers[3], numbers[4]))
-    found = read_round((numbers[0] or 0, numbers[1], parts[1], parts[2], parts[3], False))
+    found = read_round((numbers[0] or 0, numbers[1], parts[1], parts[2], parts[3], False, None))
     judged = read_judgement(
         (1, numbers[0], numbers[1], numbers[2], parts[2], parts[3], parts[4], numbers[4], parts[0],
          None)

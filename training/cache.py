@@ -98,9 +98,7 @@ class Pictures:
         classifier: ImageNet's.
     """
 
-    def __init__(
-        self, out: Path, see: Callable[[np.ndarray], np.ndarray], classifier: nn.Linear
-    ):
+    def __init__(self, out: Path, see: Callable[[np.ndarray], np.ndarray], classifier: nn.Linear):
         self.out, self.see, self.classifier = out, see, classifier
 
     def write(self, name: str, pictures: np.ndarray, change=lambda some: some) -> None:
@@ -151,9 +149,7 @@ def read_words(words: Words, tokenizer, texts: list[str]) -> np.ndarray:
     return out
 
 
-def write_texts(
-    out: Path, sets: list[Captioned], names: list[list[str]], words: Words
-) -> None:
+def write_texts(out: Path, sets: list[Captioned], names: list[list[str]], words: Words) -> None:
     """Writes captions, their wrong twins, short phrases and class names, read and listed."""
     captions = [texts for one_set in sets for texts in one_set.captions]
     rng = np.random.default_rng(0)

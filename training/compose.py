@@ -1,4 +1,4 @@
-"""Puts trained heads behind the networks, in ONNX: alone, or beside a base that has heads of its own.
+"""Puts trained heads behind the networks, in ONNX: alone, or beside a base with heads of its own.
 
 The base is the shipped model, for a person's own encoder. Then both begin with the same picture
 network; what is computed twice by the same weights is computed once in the file that is written.
@@ -6,14 +6,13 @@ network; what is computed twice by the same weights is computed once in the file
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from eye import N_SEEN
 from onnx import TensorProto, compose, helper, numpy_helper
 from quantise import drop_unused, shrink_to_bytes
 from torch import Tensor, nn
-from towers import DIM, N_FEATURES, WINDOWS, Committee
+from towers import DIM, WINDOWS, Committee
 from words import Words, tokens
 
 SEEN = "seen"

@@ -1,6 +1,6 @@
-"""Writes the files that ship, from what `finetune.py` and `train.py` left in their folder.
+r"""Writes the files that ship, from what `finetune.py` and `train.py` left in their folder.
 
-    python training/export.py --out DIR --towers DIR/towers.pt \\
+    python training/export.py --out DIR --towers DIR/towers.pt \
         --target src/relook/encoders/builtin_model
 
 The members' vectors stand side by side and are projected to 382 numbers by the directions in which

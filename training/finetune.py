@@ -98,11 +98,9 @@ class Trainer:
     def _spread(self) -> tuple[Tensor, Tensor]:
         eye = Eye(Backbone(LITE)).to(self.device).eval()
         n = len(self.lessons.pictures)
-        seen = []
         with torch.inference_mode():
-            for rows in torch.arange(0, n, max(1, n // 3000)).split(256):
-                seen.append(eye(self.lessons.pictures[rows])[:, 0])
-        seen = torch.cat(seen).clone()
+            some = torch.arange(0, n, max(1, n // 3000)).split(256)
+            seen = torch.cat([eye(self.lessons.pictures[rows])[:, 0] for rows in some]).clone()
         return seen.mean(0).cpu(), seen.std(0).cpu()
 
     def _published_classes(self) -> Tensor:
@@ -129,7 +127,9 @@ class Trainer:
             for held in (True, False):
                 some = [p for p in parameters if (p.ndim > 1) == held]
                 weight_decay = rates.decay * decay if held else 0.0
-                groups.append({"params": some, "lr": rate, "peak": rate, "weight_decay": weight_decay})
+                groups.append(
+                    {"params": some, "lr": rate, "peak": rate, "weight_decay": weight_decay}
+                )
         groups = [group for group in groups if group["params"]]
         return torch.optim.AdamW(groups, fused=self.device == "cuda")
 
@@ -166,7 +166,9 @@ class Trainer:
         keep = min(self.rates.average, (1 + self.n_steps) / (10 + self.n_steps))
         state = self.towers.state_dict()
         floats = [k for k, v in state.items() if v.is_floating_point()]
-        torch._foreach_lerp_([self.averaged[k] for k in floats], [state[k] for k in floats], 1 - keep)
+        torch._foreach_lerp_(
+            [self.averaged[k] for k in floats], [state[k] for k in floats], 1 - keep
+        )
         return loss
 
     def loss(self, rows: Tensor) -> Tensor:
@@ -242,7 +244,7 @@ class Trainer:
 
 
 class _StepTexts:
-    """The texts of one step: captions, names, phrases, wrong twins, words and their misspelt forms."""
+    """The texts of one step: captions, names, phrases, wrong twins, words and misspelt words."""
 
     kinds = ("captions", "names", "phrases", "wrong", "right_words", "misspelt")
 
@@ -255,11 +257,11 @@ class _StepTexts:
         twins = lessons.wrong_of[captions]
         self.has_twin = twins >= 0
         counts = lessons.n_names[classes]
-        names = lessons.first_name[classes] + (torch.rand(len(classes), device=device) * counts).long()
-        if torch.rand(()) < 0.7:
-            name_ids = lessons.names.get(names)
-        else:
-            name_ids = lessons.photos.get(classes)
+        names = (
+            lessons.first_name[classes] + (torch.rand(len(classes), device=device) * counts).long()
+        )
+        plain = bool(torch.rand(()) < 0.7)
+        name_ids = lessons.names.get(names) if plain else lessons.photos.get(classes)
         self.phrases = torch.randperm(len(lessons.phrases), device=device)[: sizes.phrases]
         words = torch.randperm(len(lessons.vocabulary), device=device)[: sizes.words]
         ids = [
@@ -330,7 +332,9 @@ def _mosaic_loss(
     """Quarters of mosaics against their own captions and the pictures they came from.
 
     Args:
-        whole, parts: as for `_member_loss`; mosaics from row `first` on.
+        whole: as for `_member_loss`.
+        parts: as there.
+        first: the row of the first mosaic.
         captions: two of each of the step's pictures.
         scale: of the logits.
         groups: which of the step's pictures are in them.

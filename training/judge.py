@@ -25,9 +25,8 @@ class Judged:
         lessons: what the projection and the hubs' captions are taken from.
     """
 
-    card = {"tile_weight": TILE_WEIGHT}
-
     def __init__(self, towers: Towers, lessons: Lessons):
+        self.card = {"tile_weight": TILE_WEIGHT}
         self.towers, self.device = towers, lessons.device
         self.tokenizer = load_tokenizer()
         self.committee = joined(towers)

@@ -29,7 +29,11 @@ class Networks:
         self.eye, self.words = Eye(backbone), Words()
         if towers:
             state = torch.load(towers, weights_only=True)
-            for name, part in (("eye", self.eye), ("classifier", self.classifier), ("words", self.words)):
+            for name, part in (
+                ("eye", self.eye),
+                ("classifier", self.classifier),
+                ("words", self.words),
+            ):
                 part.load_state_dict(_below(state, f"{name}."), strict=name != "eye")
         for part in (self.eye, self.classifier, self.words):
             part.eval().requires_grad_(False)

@@ -78,7 +78,7 @@ def test_iptc_comes_as_bytes_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {(2, 25): [b"a", b"b"], (2, 5): b"title", (2, 120): b"x" * 50_000}
     monkeypatch.setattr(IptcImagePlugin, "getiptcinfo", lambda _: fields)
     data = encoded(solid("red"), "TIFF")
-    told, pixels = isolated_worker._decoded(data, 0, ImageLimits())
+    told, pixels = isolated_worker._done({"min_px": 0}, data, ImageLimits())
     picture = isolation._picture(json.loads(json.dumps(told)), pixels)
     assert picture.iptc == {(2, 25): [b"a", b"b"], (2, 5): b"title"}  # too long is left out
 

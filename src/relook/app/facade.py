@@ -43,7 +43,6 @@ from relook.search.engine import Engine
 from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import parse_query, whole_query
 from relook.search.session import start
-from relook.search.verifying import similar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -256,6 +255,8 @@ class Library(HasOverview):
             limit: How many hits.
             only: `where`, `path`, `away` as for `search`; `verify=True` compares point by point.
         """
+        from relook.search.verifying import similar  # it needs Pillow, which words do not
+
         picture = image if isinstance(image, int) else expanded(image)
         return similar(self.engine, picture, limit, **only)
 

@@ -21,6 +21,7 @@ from typing import Literal
 from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from relook.core.errors import ImageError
+from relook.core.picture_paths import VIDEO_EXTRA
 
 Kind = Literal["", "heif", "jxl", "raw", "deep_tiff", "packed_tar", "video"]
 """A format that needs another package than Pillow; empty for the others."""
@@ -29,8 +30,6 @@ NO_DECODER = "no_decoder"
 """Code of the error for a format whose package is not installed."""
 
 _FORMATS_EXTRA = 'install it with: pip install "relook[formats]"'
-VIDEO_EXTRA = 'install it with: pip install "relook[video]"'
-"""What to do about videos that are not read."""
 
 
 @dataclass(frozen=True, slots=True)

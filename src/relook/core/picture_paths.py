@@ -31,6 +31,8 @@ _DISPLACED = b"/.relook-away-"
 _ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
 _VIDEOS = (b".mp4", b".m4v", b".mov", b".mkv", b".webm", b".avi")
 _AT = b"#t="
+VIDEO_EXTRA = 'install it with: pip install "relook[video]"'
+"""What to do about videos that are not read."""
 _SECONDS = re.compile(rb"\d{1,7}(\.\d{1,3})?")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
 # Halves of characters that no byte of a file name is decoded to (PEP 383).

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
-from relook.core.decoders import VIDEO_EXTRA
 from relook.core.errors import InputError
-from relook.core.picture_paths import member_path, split_member
+from relook.core.picture_paths import VIDEO_EXTRA, member_path, split_member
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

@@ -14,7 +14,8 @@ _FEW = 64 * 64
 _PAIRS = 2048  # whose tiles are compared at a time
 # Pages of text, screenshots and slides are white in most cells of a hash, and all look alike to an
 # encoder: there, every tile must be the other's. Measured on generated pages with the built-in
-# encoder: tiles of different pages meet at .9974 at most, those of a copy at half the size at .9995.
+# encoder: tiles of different pages meet at .9974 at most, those of a copy of half the size at
+# .9995.
 _FLAT_BITS, _SAME_PAGE = 12, 0.9985
 
 
