@@ -7,9 +7,9 @@ from pathlib import Path
 import every_folder
 import pytest
 from archive_parts import picture, write_zip
+from away_parts import marked
 from camera_files import HEIC
 from library_parts import ids
-from test_away import marked
 from typer.testing import CliRunner
 
 import relook

@@ -1,0 +1,59 @@
+"""Commands that run in this process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relook.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colour encoder, installed as a third party would: by an entry point."""
+    info = tmp_path / "site" / "colour-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("RELOOK_LIBRARY", str(tmp_path / "library"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def run_it(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_it
+
+
+@pytest.fixture
+def ask(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Runs with --json: one object on stdout, nothing on stderr."""
+
+    def ask_it(*arguments: object) -> tuple[int, dict[str, Any]]:
+        code, out, err = run(*arguments, "--json")
+        assert err == ""
+        assert out.isascii()
+        found = json.loads(out)
+        assert isinstance(found, dict)
+        return code, found
+
+    return ask_it
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+Ask = Callable[..., tuple[int, dict[str, Any]]]
+
+
+INDEX = ("index", "--encoder", "colour")
