@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,7 +148,7 @@ def ask(
     model wrote nothing); 4 nothing was found; 5 blocked; 6 no provider could be asked; 3 of a
     batch, some questions were not answered.
     """
-    from relook.serving.questions import Question, Questions, Uploads
+    from relook.serving.questions import Questions, Uploads
 
     if (picture is None) == (batch is None) or (batch is None) != (out is None):
         raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
@@ -164,30 +164,57 @@ def ask(
         gather={"timeout_s": timeout, "budget_usd": budget},
         evidence={"pages": pages, "thumbnails": True if report else None},
     )  # fmt: skip
+    order = _Order(picture, question, strike, pin, evidence, thinking, report, as_json)
     with ExitStack() as stack:
-        by_id = picture is None or picture.startswith(_ID)
-        lib = None
-        if by_id or (evidence is None and asking.needs_library):
-            lib = stack.enter_context(open_library(library, config))
+        needed = order.by_id or (evidence is None and asking.needs_library)
+        lib = stack.enter_context(open_library(library, config)) if needed else None
         uploads = Uploads.REMEMBERED if allow_upload else Uploads.PERSON
         questions = stack.enter_context(closing(Questions(asking, uploads)))
         if batch is not None and out is not None:
             _answer_batch(questions, lib, (batch, out), as_json)
-            return
-        streams = sys.stdout.isatty() and not asking.ask.compare and not thinking
-        stages = Stages(as_json, streams)
-        wanted = Question(question, strike=numbers(strike, "--strike"), pin=numbers(pin, "--pin"))
-        subject = picture_of(str(picture), lib, asking)
-        known = read_evidence(evidence, subject, asking) if evidence else None
-        answer = questions.answer(wanted, subject, lib, known, stages)
-        if report is not None:
-            _write_report(report, answer, subject)
-        if as_json:
-            print_json(answer.as_dict())
         else:
-            print_answer(answer, stages.streamed, thinking)
-        if code := _exit_code(answer):
-            raise typer.Exit(code)
+            _answer_one(questions, lib, asking, order)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What one question is about, and how its answer is told: options of `ask`."""
+
+    picture: str | None
+    question: str
+    strike: str
+    pin: str
+    evidence: Path | None
+    thinking: bool
+    report: Path | None
+    as_json: bool
+
+    @property
+    def by_id(self) -> bool:
+        """Whether a library is needed to know the pictures."""
+        return self.picture is None or self.picture.startswith(_ID)
+
+
+def _answer_one(
+    questions: Questions, lib: AskedLibrary | None, asking: Asking, order: _Order
+) -> None:
+    from relook.serving.questions import Question
+
+    streams = sys.stdout.isatty() and not asking.ask.compare and not order.thinking
+    stages = Stages(order.as_json, streams)
+    struck, pinned = numbers(order.strike, "--strike"), numbers(order.pin, "--pin")
+    subject = picture_of(str(order.picture), lib, asking)
+    known = read_evidence(order.evidence, subject, asking) if order.evidence else None
+    wanted = Question(order.question, strike=struck, pin=pinned)
+    answer = questions.answer(wanted, subject, lib, known, stages)
+    if order.report is not None:
+        _write_report(order.report, answer, subject)
+    if order.as_json:
+        print_json(answer.as_dict())
+    else:
+        print_answer(answer, stages.streamed, order.thinking)
+    if code := _exit_code(answer):
+        raise typer.Exit(code)
 
 
 def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
