@@ -259,6 +259,8 @@ def drop(db: sqlite3.Connection, image_ids: list[int]) -> None:
         ids,
     )
     db.executemany("DELETE FROM images WHERE image_id = ?", ids)
+    # What is indexed again is new in its folder: beside what it lay before proves nothing.
+    db.executemany("DELETE FROM whereabouts WHERE image_id = ?", ids)
 
 
 def sweep_dropped(db: sqlite3.Connection, places: Collection[bytes]) -> None:
