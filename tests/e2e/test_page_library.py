@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from relook.search.filtering import OWN_FIELDS
+
 from .conftest import PATIENCE_MS, Site, search, session_of, settle
 
 OpenPage = Callable[..., Page]
@@ -53,9 +55,9 @@ def test_the_fields_that_pictures_have_are_offered(open_page: OpenPage) -> None:
     page.keyboard.press("f")
     expect(page.get_by_label("Path", exact=True)).to_be_focused()
     options = page.locator("#filter-fields option")
-    expect(options).to_have_count(4)
+    expect(options).to_have_count(len(OWN_FIELDS) + 1)
     offered = options.evaluate_all("all => all.map((one) => one.value)")
-    assert offered == ["title", "caption", "format", "place"]
+    assert offered == [*OWN_FIELDS, "place"]
     page.keyboard.press("Escape")
     expect(page.locator("#filters")).to_be_hidden()
 
