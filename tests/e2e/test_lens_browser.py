@@ -215,7 +215,9 @@ def test_a_service_that_is_slow_or_gone(site: WebServer) -> None:
     site.replies["/uploadbyurl"] = Reply(b"", delay_s=LONG_S)
     provider = LensBrowserProvider(base_url=site.address)
     slow = provider.find(public(), Lookup(timeout_s=2.0))
-    assert (slow.outcome, slow.sent != ()) == (Outcome.TIMED_OUT, True)
+    assert slow.outcome is Outcome.TIMED_OUT
+    # On a busy machine the browser itself takes the two seconds, and nothing is sent.
+    assert (slow.sent != ()) == ("/uploadbyurl" in {path.split("?")[0] for path in site.paths()})
     with serving() as gone:
         pass
     result = ask(gone)

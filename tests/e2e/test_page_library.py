@@ -171,6 +171,19 @@ WORK = """async (act) => {
 }"""
 
 
+DRAWN = """() => new Promise((done) => {
+  // Nothing in the grid has changed for half a second: what was scrolled to is there.
+  const rested = () => { observer.disconnect(); done(true); };
+  let timer = setTimeout(rested, 500);
+  const observer = new MutationObserver(() => {
+    clearTimeout(timer);
+    timer = setTimeout(rested, 500);
+  });
+  const kinds = { subtree: true, childList: true, attributes: true };
+  observer.observe(document.querySelector(".grid"), kinds);
+})"""
+
+
 def test_a_thousand_hits_are_not_drawn_again_for_one_of_them(open_page: OpenPage) -> None:
     page = open_page("/?library=thousand")
     page.evaluate("localStorage.setItem('relook.page-size', '1000')")
@@ -188,7 +201,7 @@ def test_a_thousand_hits_are_not_drawn_again_for_one_of_them(open_page: OpenPage
     expect(page.locator(".tile")).to_have_count(1000)
     page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
     page.locator(".photo").nth(500).focus()
-    settle(page, 200)
+    page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
     changed = {act: page.evaluate(WORK, act) for act in ("mark", "ArrowRight", "r")}
     assert changed["mark"] > 0
     assert max(changed.values()) < 10, changed

@@ -16,7 +16,8 @@ from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 import relook
 from relook.captioners.chat_captioner import ChatCaptioner
-from relook.core.images import decode, load, reencoded
+from relook.core.images import decode, load
+from relook.core.picture import reencoded
 from relook.core.settings import ImageLimits
 from relook.library.records import ImageRecord
 from relook.mcp.replies import small_jpeg
@@ -256,7 +257,7 @@ _ROWS = ("volume.library.concepts", "lib.concepts", "library.concepts", "self.co
 
 
 def test_nothing_else_in_the_package_writes_a_picture() -> None:
-    """`.save(...)` stands in `core.images.reencoded` alone; arrays and drawn fakes are none."""
+    """`.save(...)` stands in `core.picture.reencoded` alone; arrays and drawn fakes are none."""
     root = Path(relook.__file__).parent
     writers = []
     for file in root.rglob("*.py"):
@@ -269,4 +270,4 @@ def test_nothing_else_in_the_package_writes_a_picture() -> None:
             receiver = ast.unparse(node.func.value)
             if node.func.attr in ("save", "imwrite", "imsave") and receiver not in ("np", *_ROWS):
                 writers.append((place, receiver))
-    assert writers == [("core/images.py", "bare"), ("core/images.py", "bare")]
+    assert writers == [("core/picture.py", "bare"), ("core/picture.py", "bare")]

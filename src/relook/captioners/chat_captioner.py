@@ -141,7 +141,7 @@ def _jpeg(image: Image.Image) -> bytes:
     """The crop as a JPEG file without any of the original's metadata, 512 pixels at most."""
     from PIL import Image as Pillow
 
-    from relook.core.images import reencoded  # Pillow is loaded with the first crop
+    from relook.core.picture import reencoded  # Pillow is loaded with the first crop
 
     scale = min(_SIDE_PX / max(image.size), 1.0)
     size = tuple(max(round(side * scale), _MIN_PX) for side in image.size)

@@ -276,7 +276,8 @@ def show_thumbnails(paths: Sequence[Path]) -> bool:
         return False
     from PIL import Image
 
-    from relook.core.images import load, reencoded
+    from relook.core.images import load
+    from relook.core.picture import reencoded
 
     thumbnails = []
     for path in paths:

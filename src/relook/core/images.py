@@ -1,15 +1,12 @@
-"""Decoding picture files that nobody vouches for, and encoding them for others. Layer: core.
+"""Decoding picture files that nobody vouches for. Layer: core.
 
 `decode` reads a file once, refuses what is too large before decoding it, uses a JPEG's reduced
 scales, and returns an upright picture in sRGB with nothing but its pixels. It reads only the
-formats of `core.picture_paths` and `core.decoders`. `reencoded` is the only place that writes a
-person's picture as a file: whatever is shown or sent to somebody goes through it.
+formats of `core.picture_paths` and `core.decoders`.
 """
 
 import hashlib
-import io
 import os
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -20,7 +17,7 @@ from relook.core.decoders import kind_of
 from relook.core.deep_tiff import decode_deep_tiff
 from relook.core.errors import ImageError
 from relook.core.isolation import decode_isolated
-from relook.core.picture import Picture, decode_plain, in_srgb, pixels_alone, to_rgb
+from relook.core.picture import Picture, decode_plain
 from relook.core.progress import check_cancelled
 from relook.core.settings import ImageLimits
 from relook.core.untrusted import limits_at
@@ -69,35 +66,6 @@ def decode(data: bytes, min_px: int = 0, limits: ImageLimits | None = None) -> P
     if kind == "deep_tiff":
         return decode_deep_tiff(data, limits)
     return decode_plain(data, kind, min_px, limits)
-
-
-def reencoded(
-    image: Image.Image,
-    longest_px: int = 0,
-    form: Literal["JPEG", "PNG"] = "JPEG",
-    quality: int = 85,
-) -> bytes:
-    """A picture as a new file for others to see, which holds its pixels and nothing else.
-
-    No comment, tag, profile, text, thumbnail or further frame of the file that it comes from
-    is in it: encoders write only what the picture carries, and the copy carries nothing.
-
-    Args:
-        image: As `decode` returns it, or drawn here; it stays as it is.
-        longest_px: The longer side is at most this; 0 keeps the size.
-        form: The format of the file.
-        quality: Of a JPEG.
-    """
-    if longest_px and max(image.size) > longest_px:
-        image = image.copy()
-        image.thumbnail((longest_px, longest_px))
-    bare = pixels_alone(to_rgb(in_srgb(image)))
-    buffer = io.BytesIO()
-    if form == "PNG":
-        bare.save(buffer, "PNG")
-    else:
-        bare.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def dhash(image: Image.Image) -> int:

@@ -1,7 +1,8 @@
 """A decoded picture, and decoding by Pillow. Layer: core.
 
 `core.images` decides who decodes a picture; this module does it for what Pillow reads, and has
-what every other decoder needs, too: colours in sRGB, upright, within limits.
+what every other decoder needs, too: colours in sRGB, upright, within limits. `reencoded` is the only
+place that writes a person's picture as a file: whatever is shown or sent to somebody goes through it.
 """
 
 import io
@@ -10,6 +11,7 @@ import threading
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
@@ -240,3 +242,32 @@ def _from_deep(image: Image.Image) -> Image.Image:
     tags = getattr(image, "tag_v2", {})
     inverted = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
     return Image.fromarray(eight_bits(np.asarray(image), inverted=inverted)).convert("RGB")
+
+
+def reencoded(
+    image: Image.Image,
+    longest_px: int = 0,
+    form: Literal["JPEG", "PNG"] = "JPEG",
+    quality: int = 85,
+) -> bytes:
+    """A picture as a new file for others to see, which holds its pixels and nothing else.
+
+    No comment, tag, profile, text, thumbnail or further frame of the file that it comes from
+    is in it: encoders write only what the picture carries, and the copy carries nothing.
+
+    Args:
+        image: As `decode` returns it, or drawn here; it stays as it is.
+        longest_px: The longer side is at most this; 0 keeps the size.
+        form: The format of the file.
+        quality: Of a JPEG.
+    """
+    if longest_px and max(image.size) > longest_px:
+        image = image.copy()
+        image.thumbnail((longest_px, longest_px))
+    bare = pixels_alone(to_rgb(in_srgb(image)))
+    buffer = io.BytesIO()
+    if form == "PNG":
+        bare.save(buffer, "PNG")
+    else:
+        bare.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

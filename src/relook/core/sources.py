@@ -10,7 +10,6 @@ unpacks the file once, from which any member is reached.
 from __future__ import annotations
 
 import functools
-import io
 import logging
 import os
 import stat
@@ -27,8 +26,6 @@ from relook.core.picture_paths import Address, is_url, split_member, split_scene
 from relook.core.settings import ImageLimits
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from relook.core.archives import Archive
 
 _LOG = logging.getLogger(__name__)
@@ -56,9 +53,10 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
     if is_url(place) and not isinstance(path, bytes | Address):
         return read_file(path, limits)
     if (scene := split_scene(place)) is not None:
+        from relook.core.picture import reencoded
         from relook.core.videos import scene_picture
 
-        return as_jpeg(scene_picture(*scene, limits).image)
+        return reencoded(scene_picture(*scene, limits).image, quality=95)
     member = split_member(place)
     if member is not None:
         archive, name = member
@@ -68,13 +66,6 @@ def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None 
 
         return read_whole(place, limits.max_file_bytes)
     return read_file(path, limits)
-
-
-def as_jpeg(image: Image.Image) -> bytes:
-    """A scene of a video as a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
 
 
 def scene_content(path: bytes) -> bytes | None:

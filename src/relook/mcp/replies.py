@@ -18,8 +18,9 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from PIL import Image
 
 from relook.core.errors import InputError, RelookError
-from relook.core.images import decode, reencoded
+from relook.core.images import decode
 from relook.core.json_form import INLINE, Digits, JsonShape, Without
+from relook.core.picture import reencoded
 from relook.core.picture_paths import printable
 from relook.core.plain_text import inert, plain
 from relook.core.settings import ImageLimits

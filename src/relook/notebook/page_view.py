@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 from relook.core.errors import ImageError
-from relook.core.images import load, reencoded
+from relook.core.images import load
+from relook.core.picture import reencoded
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Hit, Page
 

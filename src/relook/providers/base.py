@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
 from relook.core.converter import JsonValue
-from relook.core.images import decode, dhash, reencoded
+from relook.core.images import decode, dhash
 from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
+from relook.core.picture import reencoded
 from relook.core.settings import GatherSettings, ImageLimits
 from relook.core.verdicts import Verified
 from relook.providers.match import Match, Sent

@@ -20,7 +20,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from relook.core.errors import ImageError, InputError
-from relook.core.images import decode, reencoded
+from relook.core.images import decode
+from relook.core.picture import reencoded
 from relook.core.picture_paths import SUFFIXES
 from relook.core.plain_text import plain
 from relook.core.sources import read_file

@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from relook.answerers.base import Prompt, Shown
 from relook.core.errors import ImageError, InputError
-from relook.core.images import decode, reencoded
+from relook.core.images import decode
+from relook.core.picture import reencoded
 from relook.core.plain_text import inert, plain
 from relook.core.settings import AskSettings, EvidenceSettings, ImageLimits
 from relook.core.web import host_of

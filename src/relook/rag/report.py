@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relook.core.errors import InputError
-from relook.core.images import reencoded
+from relook.core.picture import reencoded
 from relook.providers.base import Subject
 
 _SHOWN_PX = 640

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from relook.core.errors import AccessError, ImageError, RelookError
-from relook.core.images import decode, dhash, reencoded
+from relook.core.images import decode, dhash
+from relook.core.picture import reencoded
 from relook.core.settings import ImageLimits, WebLimits
 from relook.core.web import Resolver, check_public, fetch, host_of
 from relook.providers.base import Subject

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from relook.core.errors import ImageError, NotFoundError, OverloadError, disk_error
-from relook.core.images import content_of, decode, reencoded
+from relook.core.images import content_of, decode
 from relook.core.json_form import HIDDEN, JsonShape
 from relook.core.leftovers import NEW, OwnFolder, new_file, sweep_folders
-from relook.core.picture import Picture
+from relook.core.picture import Picture, reencoded
 from relook.core.picture_paths import printable, split_scene
 from relook.core.settings import ImageLimits
 from relook.core.sources import read_bytes
