@@ -1,8 +1,8 @@
 """A decoded picture, and decoding by Pillow. Layer: core.
 
 `core.images` decides who decodes a picture; this module does it for what Pillow reads, and has
-what every other decoder needs, too: colours in sRGB, upright, within limits. `reencoded` is the only
-place that writes a person's picture as a file: whatever is shown or sent to somebody goes through it.
+what every other decoder needs, too: colours in sRGB, upright, within limits. `reencoded` is the
+only place that writes a person's picture as a file: what is shown or sent to anybody passes it.
 """
 
 import io
