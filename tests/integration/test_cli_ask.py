@@ -12,8 +12,8 @@ from openai_server import answer_by, chat_server, fail, say
 import relook
 from relook.cli.main import main
 from relook.providers import Subject
+from relook.rag.answer_report import read_report, report_html
 from relook.rag.consent import Consent
-from relook.rag.report import read_report, report_html
 from relook.testing import solid
 
 pytestmark = pytest.mark.usefixtures("own_config")

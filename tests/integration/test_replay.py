@@ -8,7 +8,7 @@ from session_parts import bars, ids, library_of_bars, make_session  # noqa: F401
 
 import relook
 from relook.cli.main import main
-from relook.search.replay import replay_file
+from relook.search.session_replay import replay_file
 from relook.search.transfer import export_session
 from relook.testing.fakes import ColourEncoder, solid
 

@@ -13,9 +13,9 @@ from relook.core.verdicts import Verdict, Verified
 from relook.providers.base import Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.answer import Answer, Written
+from relook.rag.answer_report import read_report, report_html, report_values
 from relook.rag.evidence import Evidence, Item
 from relook.rag.own_evidence import OwnEvidence
-from relook.rag.report import read_report, report_html, report_values
 
 _OUTLINE = ((0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8))
 _BAD = "<script>alert(1)</script>"

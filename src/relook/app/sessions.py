@@ -10,7 +10,7 @@ from relook.search.session import Session
 
 if TYPE_CHECKING:
     from relook.notebook.widget import SessionWidget
-    from relook.search.replay import Replayed
+    from relook.search.session_replay import Replayed
 
 
 class LibrarySession(Session):
@@ -18,7 +18,7 @@ class LibrarySession(Session):
 
     def replay(self) -> Replayed:
         """Runs the session's log again: every round from what led to it; nothing is written."""
-        from relook.search.replay import replay  # brings the converter
+        from relook.search.session_replay import replay  # brings the converter
 
         return replay(self)
 

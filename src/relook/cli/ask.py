@@ -218,7 +218,7 @@ def _answer_one(
 
 
 def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
-    from relook.rag.report import report_html, report_values
+    from relook.rag.answer_report import report_html, report_values
 
     made_at = datetime.now().astimezone().isoformat(timespec="seconds")
     page = report_html(report_values(answer.as_dict(pictures=True), subject, made_at))

@@ -38,7 +38,7 @@ from relook.feedback.strategies import strategy as named_strategy
 from relook.search.judging import JudgementRequest
 
 if TYPE_CHECKING:
-    from relook.search.replay import RoundAgain
+    from relook.search.session_replay import RoundAgain
 
 StrategyOption = Annotated[
     str | None,
@@ -228,7 +228,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Run a session's log again and compare each page; exit code 1 when one is another."""
-    from relook.search.replay import replay_file  # brings the converter
+    from relook.search.session_replay import replay_file  # brings the converter
 
     with open_library(library, config) as lib:
         file = Path(session)
