@@ -28,7 +28,7 @@ IN_WHEEL = (
     MODEL + "model.json",
 )  # fmt: skip
 ABSENT = ("torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "playwright")
-PAGE_KEYS = {"query", "session_id", "hits", "notes", "took_ms", "n_fitting"}
+PAGE_KEYS = {"query", "session_id", "hits", "notes", "took_ms", "n_fitting", "suggestions"}
 HIT_KEYS = {
     "image_id", "path", "score", "tile", "title", "caption", "width_px", "height_px", "folded",
     "fit",
