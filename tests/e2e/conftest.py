@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE_MS = 600_000  # ends a hang; no test judges speed by it
+PATIENCE_MS = 180_000  # ends a hang; no test judges speed by it
 expect.set_options(timeout=PATIENCE_MS)
 SHAPES = ((300, 200), (200, 300), (240, 240), (400, 220))
 CAPTION = "a bright patch"
@@ -197,7 +197,7 @@ def open_page(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
 
         def on_console(message: Any) -> None:
             if message.type in ("error", "warning") and not any(a in message.text for a in allow):
-                troubles.append(f"console {message.type}: {message.text}")
+                troubles.append(f"console {message.type}: {message.text} {message.location['url']}")
 
         def on_request(request: Any) -> None:
             parts = urlsplit(request.url)
@@ -231,6 +231,25 @@ def search(page: Page, words: str) -> None:
 def settle(page: Page, ms: int) -> None:
     """Waits in the page's own time: its timers are as late as this one on a busy machine."""
     page.evaluate("(ms) => new Promise((done) => setTimeout(done, ms))", ms)
+
+
+def until(page: Page, predicate: str) -> None:
+    """Waits until a function of no arguments, in JavaScript, is true in the page.
+
+    Playwright's own `wait_for_function` evaluates its text once a frame, which the page's
+    content security policy forbids from the second frame on.
+    """
+    page.evaluate(
+        f"""async (patience_ms) => {{
+          const holds = {predicate};
+          const end = performance.now() + patience_ms;
+          while (!holds()) {{
+            if (performance.now() > end) throw new Error("it never became true");
+            await new Promise((done) => setTimeout(done, 20));
+          }}
+        }}""",
+        PATIENCE_MS,
+    )
 
 
 def shown(page: Page) -> list[str]:

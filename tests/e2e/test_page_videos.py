@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from .conftest import search
+from .conftest import search, until
 
 OpenPage = Callable[..., Page]
-MOMENT = "() => { const v = document.querySelector('.viewer video'); return v && v.currentTime; }"
+PLAYS = "() => document.querySelector('.viewer video')?.currentTime >= 3.9"
 
 
 def test_a_scene_plays_from_its_moment(open_page: OpenPage) -> None:
@@ -26,7 +26,7 @@ def test_a_scene_plays_from_its_moment(open_page: OpenPage) -> None:
 
     video = page.locator(".viewer video")
     expect(video).to_be_visible()
-    page.wait_for_function(f"({MOMENT})() >= 3.9")
+    until(page, PLAYS)
     assert page.evaluate("document.querySelector('.viewer video').error") is None
     page.get_by_role("button", name="Show the picture").click()
     expect(video).to_have_count(0)
