@@ -1,4 +1,4 @@
-"""`make house` counts what it says it counts, on a small package made for it."""
+"""`make house` counts what it says it counts, and the package keeps to its own rules."""
 
 import importlib.util
 import json
@@ -98,3 +98,28 @@ def test_the_script_prints_a_table_or_json(tiny: Path) -> None:
         [sys.executable, SCRIPT, tiny, "--json"], capture_output=True, text=True, check=True
     ).stdout
     assert json.loads(printed)["figures"]["files"] == 7
+
+
+# Module names that more than one room may use: each seam's `base`, a command beside what it calls.
+SHARED = {"base", "copies"}
+# Short modules with one importer that stand apart for a reason that their docstrings give.
+APART = {
+    "relook/app/sessions.py", "relook/cli/ending.py", "relook/core/deep_tiff.py",
+    "relook/server/routes_videos.py",
+}  # fmt: skip
+
+
+def test_the_package_keeps_the_rules_of_the_house() -> None:
+    modules = house.read_package(house.ROOT / "src" / "relook")
+    figures, names = house.figures(modules), house.names_behind(modules)
+    assert names["circles"] == []
+    assert names["room_circles"] == []
+    assert figures["file_lines"][-1] <= 400
+    assert figures["function_lines"][-1] <= 60
+    assert set(names["one_importer_short"]) <= APART
+    assert figures["import_share"] < 8.5
+    assert set(names["shared_names"]) <= SHARED
+    vague = dict(zip(house.DIALECT, figures["dialect"], strict=True))
+    assert [vague[word] for word in ("one", "told", "said")] == [0, 0, 0]
+    assert vague["found"] <= 4  # a JSON key of `relook bench`, and an argument of `require`
+    assert vague["asked"] <= 6  # the picture that was asked about, beside `other`

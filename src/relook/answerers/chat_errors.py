@@ -49,8 +49,8 @@ def error_in(values: Mapping[str, Any]) -> ServiceFaultError | None:
         return ServiceFaultError(values)
     if "detail" in values and not values.get("choices"):
         return ServiceFaultError(values)
-    told = values.get("base_resp")
-    if isinstance(told, dict) and told.get("status_code") and not values.get("choices"):
+    status = values.get("base_resp")
+    if isinstance(status, dict) and status.get("status_code") and not values.get("choices"):
         return ServiceFaultError(values)
     return None
 

@@ -77,7 +77,7 @@ def library_finder(
             rows = np.array([record.first_row for record in records], np.int64)
             cosines = engine.files.vectors.rows(rows) @ vector  # [n]
         near = _near(subject, records, cosines, engine, thumbnails)
-        return [replace(found, **_verdict(found, verdicts)) for found in near]
+        return [replace(picture, **_verdict(picture, verdicts)) for picture in near]
 
     return find
 

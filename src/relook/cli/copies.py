@@ -53,23 +53,23 @@ def copies(
     if out is not None and form is None:
         raise typer.BadParameter("say what to write: --format csv, json or sh", param_hint="--out")
     with open_library(library, config) as lib:
-        found = lib.overview.copies(equal_only=equal, limit=limit, measure=measure)
+        review = lib.overview.copies(equal_only=equal, limit=limit, measure=measure)
     if form is not None:
-        data = FORMATS[form.value](found)
+        data = FORMATS[form.value](review)
         if out is None:
             sys.stdout.buffer.write(data)
         else:
             out.write_bytes(data)
             sys.stderr.write(f"wrote {out}\n")
     elif as_json:
-        print_json(found.as_dict())
+        print_json(review.as_dict())
     else:
-        _print(found)
+        _print(review)
 
 
-def _print(found: Copies) -> None:
+def _print(review: Copies) -> None:
     rows = []
-    for number, group in enumerate(found.groups, start=1):
+    for number, group in enumerate(review.groups, start=1):
         for at, copy in enumerate(group.copies):
             what = group.why if at == 0 else "same file" if copy.is_same_file else "near copy"
             rows.append(
@@ -81,6 +81,6 @@ def _print(found: Copies) -> None:
     if rows:
         print_table(["group", "", "picture", "pixels", "size", "sharpness", "why"], rows)
     sys.stdout.write(
-        f"{found.n_groups:,} groups; {found.n_others:,} pictures are copies of another,"
-        f" {found.n_bytes / 1e6:,.1f} MB. Nothing was changed.\n"
+        f"{review.n_groups:,} groups; {review.n_others:,} pictures are copies of another,"
+        f" {review.n_bytes / 1e6:,.1f} MB. Nothing was changed.\n"
     )

@@ -124,7 +124,7 @@ def _row(item: Item, is_cited: bool) -> tuple[str, ...]:
     short = title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
     where = match.page_url or match.source
     verified = match.verified
-    told = _KINDS[match.kind.value]
+    kind = _KINDS[match.kind.value]
     if verified is not None and verified.is_same_picture:
-        told = verified.words
-    return (str(item.number), mark, told, alike, short, where)
+        kind = verified.words
+    return (str(item.number), mark, kind, alike, short, where)

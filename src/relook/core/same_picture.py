@@ -114,10 +114,10 @@ class Asked:
 
 def _related(asked: Features, other: Features) -> Verified:
     """How one picture relates to another, without a thought of mirrors."""
-    found = _homography(asked, other)
-    if found is None:
+    fitted = _homography(asked, other)
+    if fitted is None:
         return ONLY_SIMILAR
-    homography, n_points = found
+    homography, n_points = fitted
     corners = _moved(_corners(asked.size), homography)  # [4, 2]
     if not _is_sane(corners, asked.size):
         return ONLY_SIMILAR
@@ -216,7 +216,7 @@ def _agreement(
     laid: NDArray[np.uint8], beneath: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> tuple[float, int]:
     """Share of the blocks that show something and look alike, and how many show something."""
-    one, two = (picture.astype(np.float32).mean(2) for picture in (laid, beneath))  # [h, w]
+    upper, lower = (picture.astype(np.float32).mean(2) for picture in (laid, beneath))  # [h, w]
     alike = 0
     n_blocks = 0
     for top in range(0, mask.shape[0] - _BLOCK_PX + 1, _BLOCK_PX):
@@ -224,7 +224,7 @@ def _agreement(
             here = (slice(top, top + _BLOCK_PX), slice(left, left + _BLOCK_PX))
             if not mask[here].all():
                 continue
-            a, b = one[here] - one[here].mean(), two[here] - two[here].mean()
+            a, b = upper[here] - upper[here].mean(), lower[here] - lower[here].mean()
             if max(float(a.std()), float(b.std())) < _FLAT:
                 continue
             n_blocks += 1

@@ -102,9 +102,9 @@ def picture_at(path: bytes, time_s: float, limits: ImageLimits) -> Picture:
         if frame is None:
             raise ImageError("undecodable", f"no picture can be decoded at {time_s:g} s")
         image = _upright(frame, stream)
-        told = _told(container)
+        texts = _texts_of(container)
         name = _name(path, container)
-    return Picture(pixels_alone(image), *image.size, {}, {}, name, texts=told)
+    return Picture(pixels_alone(image), *image.size, {}, {}, name, texts=texts)
 
 
 def thinned(looks: list[Look], n_most: int) -> list[float]:
@@ -133,8 +133,8 @@ def thinned(looks: list[Look], n_most: int) -> list[float]:
     return sorted(times)
 
 
-def _distance(values: NDArray[np.float32], one: NDArray[np.float32]) -> NDArray[np.float32]:
-    distance: NDArray[np.float32] = np.abs(values - one).mean(axis=1)
+def _distance(values: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    distance: NDArray[np.float32] = np.abs(values - other).mean(axis=1)
     return distance
 
 
@@ -328,14 +328,14 @@ def _name(path: bytes, container: Any) -> str:
     return _NAMES.get(name, "MOV" if path.lower().endswith(b".mov") else "MP4")
 
 
-def _told(container: Any) -> dict[str, str]:
+def _texts_of(container: Any) -> dict[str, str]:
     """When the video was made, and its title, under the names that a PNG has for them."""
     texts = {str(key).lower(): str(text) for key, text in container.metadata.items()}
     made = texts.get("com.apple.quicktime.creationdate") or texts.get("creation_time", "")
-    told = {"title": texts.get("title", ""), "description": texts.get("comment", "")}
+    kept = {"title": texts.get("title", ""), "description": texts.get("comment", "")}
     if (moment := _moment(made)) is not None:
-        told["creation time"] = moment
-    return {key: text for key, text in told.items() if text}
+        kept["creation time"] = moment
+    return {key: text for key, text in kept.items() if text}
 
 
 def _moment(text: str) -> str | None:

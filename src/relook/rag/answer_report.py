@@ -97,9 +97,9 @@ def read_report(page: str) -> dict[str, Any]:
     Raises:
         InputError: `bad_report` when the page is no report.
     """
-    found = re.search(rf'<script type="application/json" id="{_JSON_ID}">(.*?)</script>', page)
+    script = re.search(rf'<script type="application/json" id="{_JSON_ID}">(.*?)</script>', page)
     try:
-        values = json.loads(found[1]) if found else None
+        values = json.loads(script[1]) if script else None
     except ValueError:
         values = None
     if not isinstance(values, dict):
@@ -155,8 +155,8 @@ def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
         for s in answer.get("sent") or ()
     ]
     left = _rows(("to", "what", "how much"), sent) if sent else "<p>Nothing left this machine.</p>"
-    asked = _rows(("service", "outcome", "message", "time"), rows) if rows else "<p>Nobody.</p>"
-    return f"<h2>Who was asked</h2>{asked}<h2>What was sent</h2>{left}"
+    services = _rows(("service", "outcome", "message", "time"), rows) if rows else "<p>Nobody.</p>"
+    return f"<h2>Who was asked</h2>{services}<h2>What was sent</h2>{left}"
 
 
 def _items(evidence: Mapping[str, Any]) -> str:

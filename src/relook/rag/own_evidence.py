@@ -75,13 +75,13 @@ def own_evidence(subject: Subject) -> OwnEvidence:
     except ImageError:
         return OwnEvidence()
     words = embedded_words(picture)
-    found: dict[str, Any] = {"title": words.title, "caption": words.caption, **words.metadata}
-    found["software"] = clean(picture.exif.get(ExifTags.Base.Software))
-    if {"latitude", "longitude"} <= found.keys():
-        found["place"] = f"{found['latitude']}, {found['longitude']}"
-    camera = " ".join(str(found.get(name, "")) for name in ("camera_make", "camera")).strip()
-    found["camera"] = camera
-    facts = {name: plain(str(found[name]), 200) for name in _LABELS if found.get(name)}
+    values: dict[str, Any] = {"title": words.title, "caption": words.caption, **words.metadata}
+    values["software"] = clean(picture.exif.get(ExifTags.Base.Software))
+    if {"latitude", "longitude"} <= values.keys():
+        values["place"] = f"{values['latitude']}, {values['longitude']}"
+    camera = " ".join(str(values.get(name, "")) for name in ("camera_make", "camera")).strip()
+    values["camera"] = camera
+    facts = {name: plain(str(values[name]), 200) for name in _LABELS if values.get(name)}
     differs = _thumbnail_differs(subject, picture.image)
     credentials = credentials_of(subject)
     notes = [WARNING] if facts else []
@@ -106,7 +106,7 @@ def _thumbnail_differs(subject: Subject, image: Image.Image) -> bool | None:
     whole = _looks(image)
     # The small picture has no orientation of its own: it may lie on its side.
     turned = (small, *(small.transpose(turn) for turn in _TURNS))
-    alike = max(float((whole * _looks(_without_bars(one))).mean()) for one in turned)
+    alike = max(float((whole * _looks(_without_bars(way))).mean()) for way in turned)
     return alike < _LEAST_ALIKE
 
 

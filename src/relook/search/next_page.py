@@ -42,8 +42,8 @@ class Step:
     @property
     def asked(self) -> dict[str, bool]:
         """What the call said of shown and of judged images, for the round's record."""
-        asked = {"keep_shown": self.keep_shown, "keep_judged": self.keep_judged}
-        return {key: value for key, value in asked.items() if value is not None}
+        flags = {"keep_shown": self.keep_shown, "keep_judged": self.keep_judged}
+        return {key: value for key, value in flags.items() if value is not None}
 
 
 def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:

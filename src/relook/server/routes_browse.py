@@ -70,12 +70,12 @@ async def copies(
 
 def _copies(volume: ServedLibrary, equal: bool, limit: int, skip: int) -> CopiesAnswer:
     with volume.files.moment():
-        found = find_copies(
+        copies = find_copies(
             volume.files, volume.library.search_settings, equal_only=equal, limit=limit, skip=skip,
             measure=True,
         )  # fmt: skip
-    groups = tuple(CopyGroupAnswer.of(volume, group) for group in found.groups)
-    return CopiesAnswer(found.n_groups, found.n_others, found.n_bytes, groups)
+    groups = tuple(CopyGroupAnswer.of(volume, group) for group in copies.groups)
+    return CopiesAnswer(copies.n_groups, copies.n_others, copies.n_bytes, groups)
 
 
 @router.get("/libraries/{library_id}/copies/list", response_class=Response)
