@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from mcp import Client
+from mcp.types.version import KNOWN_PROTOCOL_VERSIONS
 from mcp_parts import make_library
 from mcp_parts import serving as serving_mcp
 from server_parts import serving as serving_rest
@@ -70,6 +71,12 @@ def test_resources_in_the_docs_are_the_servers(server: RelookServer) -> None:
     text = (DOCS / "mcp.md").read_text("utf-8")
     told = re.findall(r"^\| `(relook://\S+)`", text, re.MULTILINE)
     assert sorted(told) == sorted(asyncio.run(addresses()))
+
+
+def test_the_versions_in_the_docs_are_the_sdks() -> None:
+    _, _, text = (DOCS / "mcp.md").read_text("utf-8").partition("## Versions of the protocol")
+    named = set(re.findall(r"\d{4}-\d\d-\d\d", text))
+    assert named == set(KNOWN_PROTOCOL_VERSIONS)
 
 
 def test_configurations_start_a_command_that_there_is() -> None:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from mcp_parts import code, ids, make_library, pictures, serving
 from server_parts import TOKEN, wait_for
 
@@ -104,6 +105,16 @@ def test_other_names_and_other_sites_are_turned_away(
     assert "server" not in answer.headers
     if expected:
         assert answer.json()["error"]["code"] == expected
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE_PROTOCOL_VERSIONS, "1999-01-01"])
+def test_older_clients_are_served_in_their_version(address: str, version: str) -> None:
+    named = {**HELLO["params"], "protocolVersion": version}
+    hello = {**HELLO, "params": named}
+    answer = httpx.post(address, json=hello, headers=ACCEPT, trust_env=False)
+    spoken = version if version in HANDSHAKE_PROTOCOL_VERSIONS else HANDSHAKE_PROTOCOL_VERSIONS[-1]
+    assert answer.status_code == 200
+    assert f'"protocolVersion":"{spoken}"' in answer.text.replace(" ", "")
 
 
 def test_a_body_without_end_is_refused(address: str) -> None:

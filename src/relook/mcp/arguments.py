@@ -81,6 +81,9 @@ Fold = Annotated[
 Away = Annotated[
     bool, Field(description="Whether images whose file cannot be reached now are shown, too.")
 ]
+Offset = Annotated[
+    int, Between(0, _MAX_ID), Field(description="How many of the list's first values to leave out.")
+]
 SessionId = Annotated[requests.SessionId, Shortest(1), Field(description="From begin_session.")]
 StrategyName = Annotated[
     str,

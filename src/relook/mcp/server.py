@@ -34,6 +34,7 @@ from relook.mcp.replies import (
     error_reply,
     small_jpeg,
 )
+from relook.mcp.short_replies import within_limits
 from relook.mcp.tools_concepts import ConceptTools
 from relook.mcp.tools_search import AskTools, SearchTools
 from relook.mcp.tools_sessions import SessionTools
@@ -146,7 +147,8 @@ _LOG = logging.getLogger(__name__)
 INSTRUCTIONS = """\
 Relook searches libraries of pictures on this person's machine.
 
-Find: search with words or example pictures, then look at hits with show_images.
+Find: search with words or example pictures, then look at hits with show_images: a few as \
+pictures, up to 64 as one sheet with their ids.
 Look again: when the first page is not good enough, begin_session, show_images, judge a few \
 images or draw boxes with look_again, and repeat; explain says why a hit is where it is.
 Keep: save_concept keeps what a session learnt under a name, for any query: '@our van + snow'.
@@ -185,14 +187,17 @@ class RelookServer(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> Any:
-        """As the SDK's; whatever goes wrong becomes an answer with the error object."""
+        """As the SDK's; errors are answers with the error object, and no answer is too long."""
         try:
             self._check_names(name, arguments)
-            return await super().call_tool(name, arguments, context)
+            result = await super().call_tool(name, arguments, context)
         except RelookError as error:
-            return error_reply(error)
+            result = error_reply(error)
         except ToolError as error:
-            return _failed(name, error)
+            result = _failed(name, error)
+        if not isinstance(result, CallToolResult):
+            return result
+        return within_limits(name, result, arguments.get("offset", 0))
 
     def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
         """Refuses unknown tools and arguments; the SDK ignores a mistyped argument."""

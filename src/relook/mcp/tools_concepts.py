@@ -61,17 +61,17 @@ class ConceptTools:
         self._state = state
 
     async def list_concepts(
-        self, library_id: given.LibraryId = ""
+        self, offset: given.Offset = 0, library_id: given.LibraryId = ""
     ) -> Annotated[CallToolResult, answer_model(ConceptsReply)]:
         """Lists the concepts of a library: what sessions learnt, under names.
 
         Use one in any query as '@name': '@our van + snow - night'.
         """
-        return await self._state.pool.run(self._list, library_id)
+        return await self._state.pool.run(self._list, offset, library_id)
 
-    def _list(self, library_id: str) -> CallToolResult:
+    def _list(self, offset: int, library_id: str) -> CallToolResult:
         volume = self._state.volume(library_id)
-        lines = tuple(volume.library.concepts.lines())
+        lines = tuple(volume.library.concepts.lines()[offset:])
         text = "\n".join(
             f"@{quoted(line.name)}: {line.n_relevant} examples, {line.n_pictures} pictures"
             for line in lines

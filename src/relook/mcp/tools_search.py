@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
@@ -9,7 +10,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.app.asking import subject_of
-from relook.core.errors import AccessError, InputError
+from relook.core.errors import AccessError, ImageError, InputError, NotFoundError
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.library.records import ImageRecord
@@ -26,14 +27,19 @@ from relook.mcp.replies import (
     ProgressReports,
     content_of,
     limit_of,
+    link_to,
     page_text,
     quoted,
     reply,
+    small_image,
     small_jpeg,
 )
+from relook.mcp.short_replies import picture_bounds, sheet_shape
 from relook.providers import Subject
 from relook.rag.answer import Answer
 from relook.rag.evidence import Item
+from relook.rag.prompt import Field as SheetField
+from relook.rag.prompt import drawn_sheet
 from relook.search.filtering import Filter
 from relook.serving.libraries import ServedLibrary
 from relook.serving.questions import Question, Uploads
@@ -84,15 +90,16 @@ class SearchTools:
         skipped: Annotated[
             bool, Field(description="Whether to list files that could not be indexed, and why.")
         ] = False,
+        offset: given.Offset = 0,
     ) -> Annotated[CallToolResult, answer_model(InfoReply)]:
         """Tells what a library holds: counts, encoder, metadata keys for `where`, skipped files."""
-        return await self._state.pool.run(self._library_info, library_id, skipped)
+        return await self._state.pool.run(self._library_info, library_id, skipped, offset)
 
-    def _library_info(self, library_id: str, skipped: bool) -> CallToolResult:
+    def _library_info(self, library_id: str, skipped: bool, offset: int) -> CallToolResult:
         volume = self._state.volume(library_id)
         library = volume.facts()
         facts = library.facts
-        files = volume.files.catalog.skipped()[:_MAX_SKIPPED] if skipped else []
+        files = volume.files.catalog.skipped()[offset:][:_MAX_SKIPPED] if skipped else []
         lines = [
             f"{library.library_id}: {facts.n_images:,} images, {facts.n_tiles:,} regions,"
             f" {facts.n_skipped:,} files skipped; encoder {facts.encoder}"
@@ -173,18 +180,28 @@ class SearchTools:
             int, Field(ge=0, le=_MAX_PX, description="Longest side; 0: what suits a first look.")
         ] = 0,
         box: given.Region = None,
+        sheet: Annotated[
+            bool | None,
+            Field(description="Whether all are on one sheet, each with its id; null: when many."),
+        ] = None,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(PicturesReply)]:
         """Shows images of a library as pictures that you can look at.
 
         They are small JPEGs, bounded in bytes, in the order of image_ids. With box only that
-        region of each is shown, from the original's pixels: use it to look closer.
+        region of each is shown, from the original's pixels: use it to look closer. Many images
+        come as one sheet, each picture with its image_id in its corner: choose there, then look
+        at a few. Links lead to each picture as a resource.
         """
-        reports = ProgressReports(ctx)
-        shown = await self._state.pool.run(
-            self._show, image_ids, size_px or self._state.settings.picture_px, box, library_id,
-            reports,
-        )  # fmt: skip
+        reports, settings = ProgressReports(ctx), self._state.settings
+        n = len(image_ids)
+        if sheet or (sheet is None and n > settings.n_pictures):
+            shown = await self._state.pool.run(self._sheet, image_ids, box, library_id, reports)
+        else:
+            size_px = size_px or settings.picture_px
+            shown = await self._state.pool.run(
+                self._show, image_ids, size_px, box, library_id, reports
+            )
         await reports.settled()
         return shown
 
@@ -197,18 +214,58 @@ class SearchTools:
             raise InputError(
                 "too_many_pictures",
                 f"{len(image_ids)} pictures at once are too many",
-                f"show at most {settings.n_pictures} in one call",
+                f"show at most {settings.n_pictures} in one call, or all on one sheet",
             )
+        side_px, n_bytes = picture_bounds(len(image_ids))
+        size_px, n_bytes = min(size_px, side_px), min(settings.picture_bytes, n_bytes)
         images, pictures = [], []
         records = [volume.image(image_id) for image_id in image_ids]
         for at, record in enumerate(records):
             reports(at, len(records), f"image {record.image_id}")
-            jpeg = small_jpeg(record, volume.library.limits, size_px, settings.picture_bytes, box)
+            jpeg = small_jpeg(record, volume.library.limits, size_px, n_bytes, box)
             images.append(PictureReply(ImageReply.of(volume, record), len(jpeg)))
             pictures.append(content_of(jpeg))
         lines = [_shown_line(at, record) for at, record in enumerate(records, start=1)]
         answer = PicturesReply(volume.library_id, tuple(images))
-        return reply("\n".join(lines), answer, *pictures)
+        links = [link_to(volume.library_id, image_id) for image_id in image_ids]
+        return reply("\n".join(lines), answer, *pictures, *links)
+
+    def _sheet(
+        self, image_ids: list[int], box: Box | None, library_id: str, reports: ProgressReports
+    ) -> CallToolResult:
+        """All on one picture; one that cannot be shown now is an empty field."""
+        volume = self._state.volume(library_id)
+        records = [volume.image(image_id) for image_id in image_ids]
+        _, cell_px = sheet_shape(len(records))
+        fields: list[SheetField] = []
+        lines = [_shown_line(at, record) for at, record in enumerate(records, start=1)]
+        for at, record in enumerate(records):
+            reports(at, len(records), f"image {record.image_id}")
+            try:
+                image = small_image(record, volume.library.limits, cell_px, box)
+            except (NotFoundError, ImageError) as error:
+                image, lines[at] = None, f"{lines[at]}, not shown: {error.code}"
+            fields.append((str(record.image_id), image, ()))
+        jpeg = _drawn(fields)
+        # Their metadata would be most of the answer; the resource of each image has it.
+        bare = [replace(record, metadata={}) for record in records]
+        images = [PictureReply(ImageReply.of(volume, record), len(jpeg)) for record in bare]
+        answer = PicturesReply(volume.library_id, tuple(images), on_sheet=True)
+        lead = "One sheet, row by row; the number in a picture's corner is its image_id:"
+        links = [link_to(volume.library_id, image_id) for image_id in image_ids]
+        return reply("\n".join([lead, *lines]), answer, content_of(jpeg), *links)
+
+
+def _drawn(fields: list[SheetField]) -> bytes:
+    """A sheet that is small enough: quality goes first, then pixels."""
+    columns, cell_px = sheet_shape(len(fields))
+    _, n_bytes = picture_bounds(1)
+    jpeg = b""
+    for sides_px, quality in ((cell_px, 80), (cell_px, 50), (cell_px, 30), (cell_px // 2, 30)):
+        jpeg = drawn_sheet(fields, columns, sides_px, letters_px=0, quality=quality)
+        if len(jpeg) <= n_bytes:
+            break
+    return jpeg
 
 
 def _shown_line(at: int, record: ImageRecord) -> str:
@@ -263,7 +320,10 @@ class AskTools:
         reports, picture = ProgressReports(ctx), Example(image_id, image)
         answer = await self._state.asking.run(self._answer, picture, library_id, request, reports)
         await reports.settled()
-        return reply(_text(answer), answer)
+        items = [item.match.image_id for item in answer.evidence]
+        volume = self._state.volume(library_id)
+        links = [link_to(volume.library_id, number) for number in items if number is not None]
+        return reply(_text(answer), answer, *links)
 
     def _answer(
         self, picture: Example, library_id: str, question: Question, reports: ProgressReports

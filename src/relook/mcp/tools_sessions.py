@@ -202,14 +202,14 @@ class SessionTools:
         return reply("\n".join(lines), made)
 
     async def list_sessions(
-        self, library_id: given.LibraryId = ""
+        self, offset: given.Offset = 0, library_id: given.LibraryId = ""
     ) -> Annotated[CallToolResult, answer_model(SessionsReply)]:
         """Lists the sessions of a library, newest first, to go on with one."""
-        return await self._state.pool.run(self._list, library_id)
+        return await self._state.pool.run(self._list, offset, library_id)
 
-    def _list(self, library_id: str) -> CallToolResult:
+    def _list(self, offset: int, library_id: str) -> CallToolResult:
         volume = self._state.volume(library_id)
-        answer = SessionsReply.of(volume)
+        answer = SessionsReply.of(volume, offset)
         rows = [link.row for link in answer.sessions]
         text = "\n".join(f"{row.session_id}: {quoted(row.name)}" for row in rows) or "none yet"
         return reply(text, answer)

@@ -28,9 +28,10 @@ from relook.core.web import host_of
 from relook.providers.base import Subject
 from relook.rag.evidence import KIND_WORDS, Evidence, Item, evidence_text
 
-_CELL, _PICTURE, _TEXT, _GAP, _COLUMNS = 240, 240, 84, 12, 4
+_CELL, _LETTERS, _GAP, _COLUMNS = 240, 84, 12, 4
 _PAPER, _INK, _GREY, _BLANK = (255, 255, 255), (17, 17, 17), (95, 95, 95), (232, 232, 232)
-_Field = tuple[str, bytes | None, list[str]]
+Field = tuple[str, bytes | Image.Image | None, Sequence[str]]
+"""A field of a sheet: its mark, its picture or None, and lines of text below it."""
 _Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _FONT_PX, _NUMBER_PX, _LINE_PX, _LINE_CHARS = 14, 22, 18, 33
 _QUALITY = 90
@@ -48,22 +49,42 @@ def contact_sheet(evidence: Evidence, subject: bytes | None = None) -> bytes:
     Returns:
         A JPEG, four fields a row: a PNG takes several times as long and is no easier to read.
     """
-    fields: list[_Field] = []
+    fields: list[Field] = []
     if subject is not None:
         fields.append(("?", subject, ["the picture asked about"]))
     fields += [(str(item.number), item.match.thumbnail, _words(item)) for item in evidence.shown]
-    columns = max(min(_COLUMNS, len(fields)), 1)
+    return drawn_sheet(fields)
+
+
+def drawn_sheet(
+    fields: Sequence[Field],
+    columns: int = _COLUMNS,
+    cell_px: int = _CELL,
+    letters_px: int = _LETTERS,
+    quality: int = _QUALITY,
+) -> bytes:
+    """Draws pictures with their marks, as a JPEG.
+
+    Args:
+        fields: What is drawn, row by row.
+        columns: Fields of a row at most.
+        cell_px: Sides of each picture's square.
+        letters_px: Height below it for its lines.
+        quality: Of the JPEG.
+    """
+    columns = max(min(columns, len(fields)), 1)
     n_rows = max(-(-len(fields) // columns), 1)
-    width = columns * (_CELL + _GAP) + _GAP
-    height = n_rows * (_PICTURE + _TEXT + _GAP) + _GAP
+    width = columns * (cell_px + _GAP) + _GAP
+    height = n_rows * (cell_px + letters_px + _GAP) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     fonts = (ImageFont.load_default(_FONT_PX), ImageFont.load_default(_NUMBER_PX))
-    for at, (mark, picture, words) in enumerate(fields):
+    for at, field in enumerate(fields):
         row, column = divmod(at, columns)
-        left, top = _GAP + column * (_CELL + _GAP), _GAP + row * (_PICTURE + _TEXT + _GAP)
-        _draw(sheet, (left, top), (mark, picture, words), fonts)
+        left = _GAP + column * (cell_px + _GAP)
+        top = _GAP + row * (cell_px + letters_px + _GAP)
+        _draw(sheet, (left, top), field, fonts, cell_px)
     # Letters are black on white, so the coarser colours of a JPEG leave them sharp.
-    return reencoded(sheet, quality=_QUALITY)
+    return reencoded(sheet, quality=quality)
 
 
 def _words(item: Item) -> list[str]:
@@ -77,35 +98,36 @@ def _words(item: Item) -> list[str]:
 
 
 def _draw(
-    sheet: Image.Image, corner: tuple[int, int], field: _Field, fonts: tuple[_Font, _Font]
+    sheet: Image.Image, corner: tuple[int, int], field: Field, fonts: tuple[_Font, _Font], cell: int
 ) -> None:
     left, top = corner
     mark, picture, words = field
     draw = ImageDraw.Draw(sheet)
-    small = _small(picture)
+    small = _small(picture, cell)
     if small is None:
-        draw.rectangle((left, top, left + _CELL - 1, top + _PICTURE - 1), fill=_BLANK)
+        draw.rectangle((left, top, left + cell - 1, top + cell - 1), fill=_BLANK)
     else:
-        at = (left + (_CELL - small.width) // 2, top + (_PICTURE - small.height) // 2)
+        at = (left + (cell - small.width) // 2, top + (cell - small.height) // 2)
         sheet.paste(small, at)
     badge = (left, top, left + 22 + 13 * len(mark), top + 32)
     draw.rectangle(badge, fill=_INK)
     draw.text((left + 11, top + 3), mark, fill=_PAPER, font=fonts[1])
     for line, text in enumerate(words):
-        place = (left, top + _PICTURE + 4 + line * _LINE_PX)
+        place = (left, top + cell + 4 + line * _LINE_PX)
         ink = _GREY if line == 0 else _INK
         draw.text(place, _drawable(text), fill=ink, font=fonts[0])
 
 
-def _small(picture: bytes | None) -> Image.Image | None:
+def _small(picture: bytes | Image.Image | None, cell: int) -> Image.Image | None:
     if picture is None:
         return None
     try:
-        image = decode(picture, _PICTURE, ImageLimits(isolate=True)).image
+        limits = ImageLimits(isolate=True)
+        image = decode(picture, cell, limits).image if isinstance(picture, bytes) else picture
     except ImageError:
         return None
     # It takes half the time of the default filter, and decoding has done most of the reduction.
-    image.thumbnail((_CELL, _PICTURE), Image.Resampling.HAMMING)
+    image.thumbnail((cell, cell), Image.Resampling.HAMMING)
     return image
 
 
