@@ -349,6 +349,21 @@ declare namespace Api {
     name: string;
   };
 
+  /** A folder that may be indexed, or looked into. */
+  type FolderLine = {
+    name: string;
+    path: string;
+  };
+
+  /** What of a folder may be chosen. */
+  type FolderList = {
+    path: string | null;
+    above: string | null;
+    n_pictures: number;
+    may_add: boolean;
+    folders: FolderLine[];
+  };
+
   /** Where in a picture something is; row 0 of the cells is at the top. */
   type HeatMap = {
     cells: number[][];

@@ -222,8 +222,6 @@ def test_commands_of_the_larger_view_keep_the_keyboard_where_they_put_it(
     page.keyboard.type("a red corner")
     page.keyboard.press("Enter")
     expect(page.locator(".mark .chip")).to_have_text("a red corner")
-    page.locator(".photo").nth(1).focus()
-    page.keyboard.press("o")
     expect(page.locator(".viewer")).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("blue")

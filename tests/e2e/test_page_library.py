@@ -52,7 +52,7 @@ def test_filters_hold_for_every_page_and_can_be_taken_away(open_page: OpenPage) 
 def test_the_fields_that_pictures_have_are_offered(open_page: OpenPage) -> None:
     page = open_page("/?library=colours")
     page.locator(".tile img.ready").first.wait_for()
-    page.keyboard.press("f")
+    page.get_by_role("button", name="Filters").click()
     expect(page.get_by_label("Path", exact=True)).to_be_focused()
     options = page.locator("#filter-fields option")
     expect(options).to_have_count(len(OWN_FIELDS) + 1)

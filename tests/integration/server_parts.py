@@ -45,7 +45,8 @@ def serving(
     *libraries: relook.Library, cache: Path, caption: Any = say_green, **options: Any
 ) -> Iterator[Running]:
     asking = options.pop("asking", None)
-    settings = ServerSettings(port=0, cache=cache, **{"timeout_s": PATIENCE_S, **options})
+    options = {"timeout_s": PATIENCE_S, "home": False, **options}
+    settings = ServerSettings(port=0, cache=cache, **options)
     app = create_app(libraries, settings, caption=caption, asking=asking)
     with bind(settings) as sock:
         server = Server(app)

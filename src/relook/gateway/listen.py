@@ -141,6 +141,8 @@ def uvicorn_config(
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
     # Whoever gives this logger a handler would switch it on again.
     logging.getLogger("uvicorn.access").disabled = True

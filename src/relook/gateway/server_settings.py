@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,13 @@ class ServerSettings:
         None, "what every request must show; needed beyond this machine", secret=True
     )
     allowed_hosts: tuple[str, ...] = setting((), "further names that this server is called")
+    tls_cert: Path | None = setting(None, "certificate (PEM) to serve https with")
+    tls_key: Path | None = setting(None, "its private key (PEM), when the certificate has none")
     folders: tuple[Path, ...] = setting(
         (), "folders below which pictures may be indexed from the page, besides the libraries' own"
+    )
+    home: bool = setting(
+        True, "on this machine alone, pictures below the home folder may be indexed from the page"
     )
     cache: Path = setting(
         lambda: cache_folder() / "thumbnails",
@@ -51,7 +57,7 @@ class ServerSettings:
     n_connections: int = setting(1000, "connections at once; more are told to come back", low=1)
     ask_models: tuple[str, ...] = setting((), "models that questions may name, besides the default")
     ask_providers: tuple[str, ...] = setting((), "providers that they may name, besides library")
-    n_events: int = setting(64, "event streams at once", low=1)
+    n_events: int = setting(256, "event streams at once", low=1)
     keep_alive_s: float = setting(15.0, "seconds of silence after which a stream says so", low=1)
 
     def __post_init__(self) -> None:
@@ -61,6 +67,7 @@ class ServerSettings:
                 f"the token has {len(self.token)} characters",
                 f"give one of at least {_MIN_TOKEN}, or leave it out on this machine",
             )
+        _check_tls(self.tls_cert, self.tls_key)
         if self.token is None and not is_loopback(self.host):
             raise InputError(
                 "token_needed",
@@ -80,6 +87,26 @@ class ServerSettings:
         # Rebinding needs a name: an address in the Host header was typed by somebody.
         own = socket.gethostname().lower()
         return _is_address(name) or name in {"localhost", own, f"{own}.local"}
+
+
+def _check_tls(cert: Path | None, key: Path | None) -> None:
+    """Reads both files once, so that a mistake is told before anything is served.
+
+    Raises:
+        InputError: `bad_certificate`.
+    """
+    if cert is None and key is None:
+        return
+    try:
+        if cert is None:
+            raise OSError("a key is given, and no certificate")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise InputError(
+            "bad_certificate",
+            f"cannot serve https with {cert} and {key}: {error.strerror or error}",
+            "give a certificate and its private key as PEM files, without a pass phrase",
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -123,6 +123,8 @@ def _serve_page(app: FastAPI) -> None:
 class _Revalidated(StaticFiles):
     def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().file_response(full_path, *args, **kwargs)
+        if Path(full_path).suffix == ".webmanifest":
+            response.headers["Content-Type"] = "application/manifest+json"
         # A browser asks for the icon again with every address, so with every search.
         is_icon = Path(full_path).name == "favicon.svg"
         response.headers["Cache-Control"] = "max-age=86400" if is_icon else "no-cache"

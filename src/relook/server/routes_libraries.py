@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 import relook
@@ -35,6 +35,7 @@ from relook.server.api_answers import (
     Version,
 )
 from relook.server.events import event_response
+from relook.server.folders import FolderList
 from relook.server.jobs import JobAnswer, job_topic
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
@@ -66,6 +67,13 @@ async def version() -> dict[str, Any]:
     return served(Version(relook.__version__))
 
 
+@server_router.get("/events", response_class=StreamingResponse)
+async def server_events(state: State) -> StreamingResponse:
+    """Server-sent events: `hello`, with the version; the stream ends when the server does."""
+    first = [("hello", served(Version(relook.__version__)))]
+    return event_response(state.hub, state.hub.listen("server"), first, state.settings.keep_alive_s)
+
+
 @server_router.get("/strategies", response_model=answer_model(Strategies))
 async def strategies() -> dict[str, Any]:
     """The ways of using judgements."""
@@ -88,7 +96,7 @@ async def library(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
 
 def _library(state: ServerState, volume: ServedLibrary) -> LibraryAnswer:
     job_id = state.jobs.current(volume.library_id)
-    return LibraryAnswer(volume.facts(), tuple(state.folders(volume)), job_id)
+    return LibraryAnswer(volume.facts(), tuple(state.folders.of(volume)), job_id)
 
 
 @router.get("/libraries/{library_id}/skipped", response_model=answer_model(SkippedFiles))
@@ -168,6 +176,18 @@ _MIN_PX = 256
 jobs_router = APIRouter(tags=["indexing"], route_class=AnswerRoute)
 
 
+@jobs_router.get("/libraries/{library_id}/folders", response_model=answer_model(FolderList))
+async def folders(
+    volume: ServedLibraryOf,
+    state: State,
+    path: Annotated[
+        str, Query(max_length=4096, description="A folder; the top when it is empty.")
+    ] = "",
+) -> dict[str, Any]:
+    """Folders that may be indexed: only those below the allowed ones, and no hidden ones."""
+    return served(await state.pictures.run(state.folders.listing, volume, path))
+
+
 @jobs_router.post(
     "/libraries/{library_id}/index", response_model=answer_model(JobAnswer), status_code=202
 )
@@ -178,7 +198,7 @@ async def index(
 ) -> dict[str, Any]:
     """Indexes folders, or brings the library up to date; answers with a job at once."""
     named = body.paths if body else ()
-    paths = [await state.core.run(state.allowed, volume, path) for path in named]
+    paths = [await state.core.run(state.folders.allowed, volume, path) for path in named]
     return served(state.index(volume, paths).answer())
 
 

@@ -22,13 +22,12 @@ from fastapi.routing import APIRoute
 
 from relook.app.asking import Asking
 from relook.app.facade import Library
-from relook.core.errors import AccessError, NotFoundError
-from relook.core.picture_paths import as_path, is_below, is_url, printable
-from relook.core.remote import clean_address
+from relook.core.errors import NotFoundError
 from relook.gateway.guard import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
+from relook.server.folders import Folders
 from relook.server.jobs import Job, Jobs
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
@@ -205,17 +204,7 @@ class ServerState:
         self.exports = Pool("export", 2, 16, _SLOW_S)
         self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
-        self._folders = {volume.library_id: self._started_with(volume) for volume in self.libraries}
-
-    def _started_with(self, volume: ServedLibrary) -> list[Path]:
-        own = [as_path(root) for root in volume.files.catalog.roots()]
-        several = (*own, *self.settings.folders)
-        there = (path if is_url(bytes(path)) else path.absolute() for path in several)
-        return [*dict.fromkeys(there)]
-
-    def folders(self, volume: ServedLibrary) -> list[Path]:
-        """Folders below which a request may have pictures indexed."""
-        return self._folders[volume.library_id]
+        self.folders = Folders(self.libraries, settings)
 
     def index(self, volume: ServedLibrary, paths: Sequence[Path]) -> Job:
         """Queues a run of indexing that no link leads out of the folders of this server.
@@ -224,50 +213,7 @@ class ServerState:
             OverloadError: when too many wait for this library.
         """
         uploads = volume.library.folder / "uploads"
-        return self.jobs.index(volume, paths, [*self.folders(volume), uploads])
-
-    def allowed(self, volume: ServedLibrary, path: str) -> Path:
-        """A path from a request, when it may be indexed.
-
-        Raises:
-            AccessError: `outside_folders`.
-            NotFoundError: `no_path`.
-        """
-        try:
-            as_bytes = os.fsencode(path.replace("\0", ""))
-        except UnicodeEncodeError as error:
-            raise NotFoundError(
-                "no_path",
-                f"no file can be called {printable(path)!r} in this server's locale",
-                "check the path, or start the server with PYTHONUTF8=1",
-            ) from error
-        if is_url(as_bytes):
-            return self._allowed_address(volume, path)
-        named = os.path.abspath(os.path.expanduser(path.replace("\0", "")))
-        real = os.path.realpath(named)
-        for folder in self.folders(volume):
-            if is_url(bytes(folder)):
-                continue
-            if Path(real).is_relative_to(os.path.realpath(folder)):
-                if not os.path.lexists(real):
-                    raise NotFoundError("no_path", f"there is no {path!r}", "check the path")
-                return Path(named)
-        raise AccessError(
-            "outside_folders",
-            f"{printable(path)!r} is not below a folder that this server was started with",
-            "start it with --allow-folder DIR, or run: relook index DIR",
-        )
-
-    def _allowed_address(self, volume: ServedLibrary, path: str) -> Path:
-        """An address at or below one that the library had when the server was started."""
-        place = clean_address(path)
-        if any(is_below(place, bytes(folder)) for folder in self.folders(volume)):
-            return as_path(place)
-        raise AccessError(
-            "outside_folders",
-            f"{printable(path)!r} is not below an address that this server was started with",
-            f"run: relook index {printable(path)}, and start the server again",
-        )
+        return self.jobs.index(volume, paths, [*self.folders.of(volume), uploads])
 
     def pool_for(self, query: QueryRequest) -> Pool:
         """Where a query is worked on: beside the searches when it has pictures to decode."""

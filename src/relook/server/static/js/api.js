@@ -88,6 +88,7 @@ export const facets = (L, only) => call(`${lib(L)}/facets`, { method: "POST", bo
 export const browse = (L, body) => call(`${lib(L)}/browse`, { method: "POST", body });
 export const copies = (L, skip, limit) => call(`${lib(L)}/copies?${new URLSearchParams({ skip, limit })}`);
 export const copiesOf = (L, ids) => call(`${lib(L)}/copies/group`, { method: "POST", body: { image_ids: ids } });
+export const folders = (L, path) => call(`${lib(L)}/folders?${new URLSearchParams({ path })}`);
 export const skipped = (L) => call(`${lib(L)}/skipped`);
 export const search = (L, body, signal) => call(`${lib(L)}/search`, { method: "POST", body, signal });
 export const uploadPicture = (L, file) =>
@@ -137,6 +138,7 @@ export const steerJob = (id, verb) => call(`/jobs/${id}/${verb}`, { method: "POS
 export const askChoices = () => call("/ask");
 
 /** Addresses that an element or a link loads by itself. */
+export const serverEventsUrl = `${BASE}/events`;
 export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;
 export const jobEventsUrl = (id) => `${BASE}/jobs/${id}/events`;
 export const exportUrl = (L, S, format, what) => `${BASE}${ses(L, S)}/export?format=${format}&what=${what}`;

@@ -63,7 +63,7 @@ export function setUpAsk(given) {
     live,
   );
   document.body.append(dialog);
-  fill(byId("open-ask"), icon("ask"), h("span", { text: "Ask" }));
+  fill(byId("open-ask"), icon("ask"), h("span", { class: "name", text: "Ask" }));
   byId("open-ask").addEventListener("click", () => askAbout(null));
   dialog.addEventListener("click", (event) => event.target === dialog && closeAsk());
   acceptFiles(dialog, take);
@@ -77,7 +77,6 @@ export function setUpAsk(given) {
   welcome();
 }
 
-export const askOpen = () => dialog.open;
 export const closeAsk = () => dialog.close();
 
 /** Opens the panel with a picture of the library, or as it was left. @param {import("./state.js").Hit|null} [hit] */

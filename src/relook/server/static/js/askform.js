@@ -93,7 +93,7 @@ export class AskForm {
   #provider(provider, on) {
     const row = check(providerName(provider.name), on, () => this.#changed());
     const box = row.querySelector("input");
-    row.append(h("span", { class: "muted small", text: provider.remote ? "elsewhere" : "here" }));
+    row.append(h("span", { class: "muted small", text: provider.remote ? "elsewhere" : "on this machine" }));
     row.title = provider.summary;
     box.setAttribute("aria-description", provider.summary);
     return { name: provider.name, row, box };

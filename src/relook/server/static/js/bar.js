@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { button, byId, count, fill, h, icon, iconButton } from "./dom.js";
 import { filterChips } from "./filters.js";
 import { showHistory } from "./history.js";
-import { movesInWords, parentOf } from "./moves.js";
+import { capital, movesInWords, pageName, parentOf } from "./moves.js";
 import { describe, parse, wordsOf } from "./query.js";
 import { compare, search } from "./rounds.js";
 import { pictureUrl } from "./search.js";
@@ -32,7 +32,7 @@ function render() {
     return;
   }
   const name = state.session.name || describe(asParts(state.session.query));
-  heading.textContent = `Search for ${name}, round ${state.round}`;
+  heading.textContent = `Search for ${name}, ${pageName(state.round)}`;
   document.title = `${name} · Relook`;
   if (!parts.querySelector(".without:focus")?.value) renderParts();
   line.hidden = state.rounds.length < 2;
@@ -120,7 +120,7 @@ function renderToggle() {
     });
   fill(
     toggle,
-    half("before", "Before", `Round ${parent} (x)`),
-    half("after", "After", `Round ${state.round} (x)`),
+    half("before", "Before", `${capital(pageName(parent ?? 0))} (x)`),
+    half("after", "After", `${capital(pageName(state.round))} (x)`),
   );
 }

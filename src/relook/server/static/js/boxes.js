@@ -16,7 +16,8 @@ const clamp = (value, low = 0, high = 1) => Math.min(high, Math.max(low, value))
 /** Whether a gesture on a box has just ended; its click is not a mark. */
 let gestured = false;
 export const wasGesture = () => gestured;
-function endGesture() {
+/** To be told when a gesture ends: the click that follows is no mark. */
+export function endGesture() {
   gestured = true;
   setTimeout(() => (gestured = false), 0);
 }

@@ -1,6 +1,7 @@
 /** The rounds as a line that can be clicked; branches grow below it. */
 
 import { fill, h, plural, svg } from "./dom.js";
+import { capital, pageName } from "./moves.js";
 import { goTo } from "./rounds.js";
 import { state } from "./state.js";
 
@@ -77,9 +78,9 @@ export function showHistory(host) {
 function node(round, way) {
   const from =
     round.parent === null
-      ? "the first page"
-      : `from round ${round.parent}, ${round.choice?.strategy ?? round.strategy}`;
-  const name = `Round ${round.number}: ${from}, ${plural(round.n_hits, "picture")}`;
+      ? "what was searched for"
+      : `from ${pageName(round.parent)}, ${round.choice?.strategy ?? round.strategy}`;
+  const name = `${capital(pageName(round.number))}: ${from}, ${plural(round.n_hits, "picture")}`;
   return h("button", {
     type: "button",
     class: way.has(round.number) ? "on" : "",

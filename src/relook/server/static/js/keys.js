@@ -1,17 +1,17 @@
 /** Keyboard commands, and the overlay that lists them. */
 
-import { askAbout, askOpen } from "./ask.js";
+import { askAbout } from "./ask.js";
 import { dragged, focusBox, shownSize } from "./boxes.js";
 import { byId, fill, h, iconButton } from "./dom.js";
 import { openFilters } from "./filters.js";
 import { stepRound } from "./history.js";
-import { libraryOpen, openLibrary } from "./library.js";
+import { openLibrary } from "./library.js";
 import * as marks from "./marks.js";
 import { compare, lookAgain, redo, undo } from "./rounds.js";
-import { focusSearch } from "./search.js";
+import { focusSearch, isCommandHere, typeHere } from "./search.js";
 import { boxesOf, current, keep, recall, selectedBox, set, state } from "./state.js";
 import { edit, focusTray, lift } from "./tray.js";
-import { closeViewer, like, openAt, playShown, shownHit, step, toggleHeat, toggleWhy, viewerOpen } from "./viewer.js";
+import { closeViewer, editHere, like, openAt, pan, playShown, shownHit, step, toggleHeat, toggleWhy, viewerOpen, zoomKey } from "./viewer.js";
 import { check } from "./share.js";
 
 /** @type {[string, string[][]][]} */
@@ -19,7 +19,7 @@ const HELP = [
   [
     "Find",
     [
-      ["/", "go to the search box"],
+      ["/", "go to the search box; before a search any letter does"],
       ["f", "filters: path and metadata"],
       ["Ctrl V", "search with the picture on the clipboard"],
       ["m", "more like this picture"],
@@ -49,7 +49,7 @@ const HELP = [
     [
       ["arrows", "move it by 1 px, with Shift 10 px"],
       ["Alt arrows", "resize it, with Shift 10 px"],
-      ["r i", "its sign"],
+      ["r i", "relevant, irrelevant"],
       ["d", "delete it"],
       ["Esc", "leave it"],
     ],
@@ -68,6 +68,8 @@ const HELP = [
     [
       ["w", "why is this here?"],
       ["a", "ask about this picture"],
+      ["+ - 0", "larger, smaller, whole (larger view)"],
+      ["Shift arrows", "move the enlarged picture"],
       ["t", "heat map (larger view)"],
       ["p", "play the video (larger view)"],
       ["s", "scores"],
@@ -152,14 +154,20 @@ function fillHelp() {
 /** Whether the key belongs to a field. @param {KeyboardEvent} event */
 function inField(event) {
   const target = /** @type {HTMLElement} */ (event.target);
-  return target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (target.matches("[type=range]")) return !!STEPS[event.key];
+  return target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]") && !isCommandHere(event);
 }
+
+/** Whether the key begins a search: before the first one, all that writes a character does. @param {KeyboardEvent} event */
+const writes = ({ key, altKey }) =>
+  !state.session && !viewerOpen() && !altKey && [...key].length === 1 && !" /?".includes(key);
 
 /** @param {KeyboardEvent} event */
 function pressed(event) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey) return;
-  if (inField(event) || help.open || libraryOpen() || askOpen() || document.querySelector(".menu")) return;
+  if (inField(event) || document.querySelector("dialog[open]:not(.viewer), .menu")) return;
   if (event.key === "Escape") return escape(event);
+  if (writes(event)) return typeHere();
   if (recall("keys", true) === false && event.key.length === 1 && event.key !== " ") return;
   const box = selectedBox();
   const run = (box && boxKey(event, box)) || commandKey(event);
@@ -192,8 +200,8 @@ function boxKey(event, box) {
     };
   if (key === "e" && "relevant" in box)
     return () => {
-      if (viewerOpen()) closeViewer();
-      edit(box.key);
+      if (viewerOpen()) editHere(box.key);
+      else edit(box.key);
     };
   return null;
 }
@@ -223,6 +231,7 @@ function commandKey(event) {
   if (key === "o") return viewerOpen() ? closeViewer : () => openAt(state.cursor);
   if (key === "a") return () => askAbout(shownHit() ?? current());
   if (key === "p" && viewerOpen()) return playShown;
+  if (viewerOpen() && zoomKey(key)) return zoomKey(key);
   if (key === "m") return viewerOpen() ? like : () => searchLike(state.cursor);
   if (!state.session) return null;
   return roundKey(event) ?? pictureKey(event);
@@ -272,6 +281,7 @@ const leaveAnd = (run) => async () => {
 };
 
 function arrow(where, event) {
+  if (viewerOpen() && event.shiftKey) return () => pan(.../** @type {[-1|0|1, -1|0|1]} */ (STEPS[event.key]));
   if (viewerOpen()) return where === "left" || where === "up" ? () => step(-1) : () => step(1);
   if (!state.hits.length || /** @type {HTMLElement} */ (event.target).closest(".side, .top, .bar, .dock"))
     return null;

@@ -4,6 +4,8 @@ import * as api from "./api.js";
 import { showConcepts } from "./concepts.js";
 import { openCopies } from "./copies.js";
 import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
+import { bytes } from "./facts.js";
+import { openFolders } from "./folderpicker.js";
 import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
 import { showSessions } from "./sessions.js";
@@ -52,7 +54,6 @@ export async function openLibrary() {
   await showContents();
 }
 
-export const libraryOpen = () => dialog.open;
 export const closeLibrary = () => dialog.close();
 
 function render() {
@@ -111,8 +112,8 @@ function picker() {
 }
 
 function facts(library) {
-  const fact = (name, value, kind = "") =>
-    h("div", { class: "fact" }, h("dt", { text: name }), h("dd", { class: kind, text: value }));
+  const fact = (name, value, kind = "", title = "") =>
+    h("div", { class: "fact", title: title || null }, h("dt", { text: name }), h("dd", { class: kind, text: value }));
   return h(
     "div",
     {},
@@ -129,7 +130,7 @@ function facts(library) {
     library.n_unencoded
       ? h("p", {
           class: "note",
-          text: `${count(library.n_unencoded)} pictures could not be read at the last upgrade, and are not found. “Look for changes” tries again.`,
+          text: `${count(library.n_unencoded)} pictures could not be read at the last upgrade, and are not found. “Read the folders again” tries once more.`,
         })
       : null,
     unread(library),
@@ -158,19 +159,16 @@ function list(fact, library) {
     { class: "facts" },
     fact("Pictures", count(library.n_images)),
     library.n_away ? fact("Away", count(library.n_away)) : null,
-    fact("Searchable parts", count(library.n_tiles)),
+    fact("Parts searched", count(library.n_tiles), "", "Each picture is looked at as a whole and in parts, so that small things are found."),
     fact("Skipped files", count(library.n_skipped)),
     fact("On disk", bytes(library.n_bytes)),
-    fact("Encoder", library.encoder ?? "none", "text"),
+    fact("Model that looks", modelOf(library), "text"),
   );
 }
 
-/** @param {number} n */
-function bytes(n) {
-  if (!n) return "0 B";
-  const power = Math.min(4, Math.floor(Math.log10(n) / 3));
-  return `${(n / 1000 ** power).toFixed(power ? 1 : 0)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
-}
+/** @param {any} library */
+const modelOf = ({ encoder, encoder_revision: revision }) =>
+  /^builtin\b/.test(encoder ?? "") ? `Relook’s own${revision ? `, revision ${revision}` : ""}` : (encoder ?? "none");
 
 function adding(library) {
   const path = h("input", {
@@ -186,6 +184,10 @@ function adding(library) {
     if (path.value.trim()) start(() => api.index(libraryId(), { paths: [path.value.trim()] }));
     else path.focus();
   };
+  const take = (chosen) => {
+    path.value = chosen;
+    path.form.requestSubmit();
+  };
   const files = h("input", {
     type: "file",
     multiple: true,
@@ -198,7 +200,7 @@ function adding(library) {
   const zone = h(
     "div",
     { class: "dropzone" },
-    h("span", { text: "Drop picture files here: they are copied into the library." }),
+    h("span", { text: "Drop pictures or folders here: they are copied into the library." }),
     files,
     button("Choose files", () => files.click()),
   );
@@ -207,7 +209,7 @@ function adding(library) {
   zone.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    send([...event.dataTransfer.files]);
+    dropped(event.dataTransfer).then(send, complain);
   });
   return h(
     "section",
@@ -217,16 +219,18 @@ function adding(library) {
       "form",
       { class: "add", on: { submit: add } },
       path,
+      button("Choose …", () => openFolders(section("picker"), libraryId(), take), "button", "folder"),
       h("button", { class: "primary", text: "Add folder" }),
       h(
         "span",
         { data: { part: "changes" } },
-        button("Look for changes", () => start(() => api.index(libraryId(), {})), "button", "again"),
+        button("Read the folders again", () => start(() => api.index(libraryId(), {})), "button", "again"),
       ),
     ),
+    h("div", { data: { part: "picker" } }),
     h("p", {
       class: "note",
-      text: `A folder on the machine where relook serve runs${within(library)}. Files are only read, never changed.`,
+      text: `A folder on the machine where relook serve runs${within(library)}; “Choose …” lists what may be added. Files are only read, never changed.`,
     }),
     zone,
   );
@@ -236,6 +240,27 @@ function adding(library) {
 function within(library) {
   const folders = library?.folders ?? [];
   return folders.length ? `, in ${folders.join(" or ")}` : "";
+}
+
+/** Files that were dropped, those in folders, too. @param {DataTransfer} data @returns {Promise<File[]>} */
+async function dropped(data) {
+  const entries = [...data.items].map((item) => item.webkitGetAsEntry?.());
+  if (!entries.some((entry) => entry?.isDirectory)) return [...data.files];
+  return (await Promise.all(entries.map(filesOf))).flat();
+}
+
+/** @param {any} entry of a drop @returns {Promise<File[]>} */
+async function filesOf(entry) {
+  if (!entry) return [];
+  if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+  const reader = entry.createReader();
+  const inside = [];
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed)); // a hundred at a time
+    if (!some.length) break;
+    inside.push(...some);
+  }
+  return (await Promise.all(inside.map(filesOf))).flat();
 }
 
 const libraryId = () => state.library?.library_id ?? "default";

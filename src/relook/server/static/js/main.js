@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
 import { openBrowse, setUpBrowse } from "./browse.js";
+import { watchConnection, whenBack } from "./connection.js";
 import { openCopiesOf, setUpCopies } from "./copies.js";
 import { byId, fill, h, icon } from "./dom.js";
 import { setUpFound } from "./found.js";
@@ -11,10 +12,10 @@ import { Grid } from "./grid.js";
 import { setUpInstead } from "./instead.js";
 import { setUpKeys } from "./keys.js";
 import { followJob, openLibrary, setUpLibrary } from "./library.js";
-import { complain, toast, watchConnection } from "./notices.js";
+import { complain, toast } from "./notices.js";
 import { print } from "./query.js";
 import { lookAgain, more, openSession, search } from "./rounds.js";
-import { addPicture, clearPictures, setUpSearch, showWords } from "./search.js";
+import { addPicture, clearPictures, readyToType, setUpSearch, showWords } from "./search.js";
 import { showFailure, showSkeleton, showStart } from "./start.js";
 import { recall, set, state } from "./state.js";
 import { setUpTray } from "./tray.js";
@@ -66,11 +67,16 @@ async function route(event) {
     const sessionId = query.get("session");
     if (sessionId && state.library) {
       await openSession(sessionId, false);
-      showWords(print(state.session.query.parts ?? []));
     } else await start({ clear: event !== undefined }); // what was typed while the page loaded stays
   } catch (error) {
-    showFailure(error, boot);
+    failed(error);
   }
+}
+
+/** @param {any} error */
+function failed(error) {
+  showFailure(error, boot);
+  if (error.status === 0) whenBack("", boot);
 }
 
 async function start({ clear = true } = {}) {
@@ -79,6 +85,7 @@ async function start({ clear = true } = {}) {
     clearPictures();
     set({ only: { where: {}, path: null } }, "only");
   }
+  readyToType();
   await showStart(grid, openLibrary);
 }
 
@@ -87,7 +94,7 @@ async function boot() {
   try {
     await readLibraries();
   } catch (error) {
-    showFailure(error, boot);
+    failed(error);
     return;
   }
   await route();
@@ -135,7 +142,7 @@ setUpCopies();
 fill(byId("open-browse"), icon("clock"), h("span", { class: "name", text: "Browse" }));
 byId("open-browse").addEventListener("click", () => state.library && openBrowse());
 setUpKeys(grid, moreLike);
-watchConnection(() => (state.libraries.length ? null : boot()));
+watchConnection();
 window.addEventListener("popstate", route);
 window.addEventListener("relook:like", (event) => {
   if (viewerOpen()) closeViewer();
@@ -144,4 +151,5 @@ window.addEventListener("relook:like", (event) => {
 window.addEventListener("scroll", () => document.documentElement.classList.toggle("scrolled", scrollY > 4), {
   passive: true,
 });
+if (!new URLSearchParams(location.search).get("session")) readyToType();
 boot();

@@ -4,6 +4,12 @@ import { state } from "./state.js";
 
 /** @typedef {import("./state.js").Hit} Hit */
 
+/** A page as people call it. @param {number} number */
+export const pageName = (number) => (number ? `round ${number}` : "the first page");
+
+/** @param {string} words */
+export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 /** The round before the current one. @returns {number|null} */
 export const parentOf = (number) => state.rounds.find((round) => round.number === number)?.parent ?? null;
 

@@ -1,7 +1,7 @@
-/** Says things: toasts, the live region for screen readers, busy line, and the lost-connection bar. */
+/** Says things: toasts, the live region for screen readers, busy line. */
 
 import * as api from "./api.js";
-import { button, byId, fill, h, iconButton } from "./dom.js";
+import { button, byId, h, iconButton } from "./dom.js";
 
 let n_busy = 0;
 
@@ -51,65 +51,4 @@ export async function busy(work) {
     n_busy -= 1;
     if (!n_busy) byId("busy").hidden = true;
   }
-}
-
-/** Watches the connection; `again` runs when the server is back. @param {() => void} again */
-export function watchConnection(again) {
-  const bar = byId("connection");
-  let timer = 0;
-  const back = async () => {
-    try {
-      await api.health();
-    } catch {
-      return;
-    }
-    clearInterval(timer);
-    timer = 0;
-    bar.hidden = true;
-    announce("The server answers again.");
-    again();
-  };
-  window.addEventListener("relook:offline", () => {
-    if (timer) return;
-    timer = window.setInterval(back, 3000);
-    fill(
-      bar,
-      h("strong", { text: "The Relook server does not answer." }),
-      h(
-        "span",
-        {},
-        "Start it again with ",
-        h("code", { text: "relook serve" }),
-        ". This page tries every 3 s and goes on where it was.",
-      ),
-      button("Try now", back),
-    );
-    bar.hidden = false;
-  });
-  window.addEventListener("relook:token", () => showTokenForm(bar));
-}
-
-function showTokenForm(bar) {
-  if (bar.querySelector("form")) return;
-  const field = h("input", {
-    class: "field",
-    name: "token",
-    type: "password",
-    "aria-label": "Token",
-    autocomplete: "off",
-    required: true,
-  });
-  const open = (event) => {
-    event.preventDefault();
-    const url = new URL(location.href);
-    url.searchParams.set("token", field.value.trim());
-    location.replace(url);
-  };
-  fill(
-    bar,
-    h("strong", { text: "This server asks for a token." }),
-    h("span", { text: "relook serve printed it when it started; paste it here once." }),
-    h("form", { class: "add", on: { submit: open } }, field, h("button", { class: "primary", text: "Open" })),
-  );
-  bar.hidden = false;
 }

@@ -2,9 +2,10 @@
 
 import * as api from "./api.js";
 import { captionsExpected, closeStream, learnFailures } from "./captions.js";
+import { forgetWaiting, whenBack } from "./connection.js";
 import { plural } from "./dom.js";
 import * as marks from "./marks.js";
-import { movesInWords, parentOf } from "./moves.js";
+import { capital, movesInWords, pageName, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
 import { NOTHING_FITS, keepsShown, pageSize, remember, set, state, strategy } from "./state.js";
@@ -84,6 +85,7 @@ async function pageOf(number) {
 export async function search(parts) {
   searching?.abort();
   searching = new AbortController();
+  forgetWaiting();
   try {
     const { where, path } = state.only;
     const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), instruction: state.instruction, where, path };
@@ -96,9 +98,15 @@ export async function search(parts) {
     announce(`${plural(state.hits.length, "picture")} found.`);
     return true;
   } catch (error) {
-    complain(error);
+    failed(error, `Your search for “${describe(parts)}” is sent again then.`, () => search(parts));
     return false;
   }
+}
+
+/** A request that the server did not answer is sent again; what it refused is told. */
+function failed(error, words, run) {
+  if (error.status === 0) whenBack(words, run);
+  else complain(error);
 }
 
 function remind() {
@@ -133,6 +141,7 @@ let looking = false;
 export async function lookAgain() {
   if (!state.session || looking) return;
   looking = true;
+  forgetWaiting();
   marks.flush();
   try {
     const n_unsigned = state.drafts.length;
@@ -160,7 +169,7 @@ export async function lookAgain() {
       });
     announce(`Round ${state.round}. ${plural(state.hits.length, "picture")}. ${movesInWords()}`);
   } catch (error) {
-    complain(error);
+    failed(error, "The next page is asked for again then.", lookAgain);
   } finally {
     looking = false;
   }
@@ -220,7 +229,7 @@ export async function goTo(number) {
     const session = await busy(api.changeSession(...where(), { current_round: number }));
     adopt(session);
     const n_later = state.rounds.filter((round) => round.parent === number).length;
-    announce(`Round ${number}. ${n_later ? "Look again from here to begin a branch." : ""}`);
+    announce(`${capital(pageName(number))}. ${n_later ? "Look again from here to begin a branch." : ""}`);
   } catch (error) {
     complain(error);
   }
@@ -233,7 +242,7 @@ export async function compare(showing = state.showing === "after" ? "before" : "
   try {
     const page = await pageOf(showing === "before" ? parent : state.round);
     set({ hits: page.hits, showing, cursor: 0 }, "hits", "view", "cursor");
-    announce(showing === "before" ? `Before: round ${parent}` : `After: round ${state.round}`);
+    announce(showing === "before" ? `Before: ${pageName(parent)}` : `After: ${pageName(state.round)}`);
   } catch (error) {
     complain(error);
   }

@@ -5,15 +5,19 @@ import { concepts } from "./concepts.js";
 import { byId, fill, h, icon, iconButton } from "./dom.js";
 import { filtersOpen, openFilters, readFilters, setUpFilters } from "./filters.js";
 import { complain, toast } from "./notices.js";
-import { parse } from "./query.js";
+import { parse, print } from "./query.js";
 import { forgetSearch, recentSearches } from "./recent.js";
 import { search } from "./rounds.js";
-import { librariesKnown, state } from "./state.js";
+import { librariesKnown, on, state } from "./state.js";
 
 /** Pictures in the box. @type {{picture: string|null, file: Blob, url: string, ready: Promise<any>}[]} */
 let pictures = [];
 /** @type {() => void} */
 let done = () => undefined;
+/** Whether something was typed that no search was made for yet. */
+let isTyping = false;
+/** The session that the box shows. @type {string|null} */
+let agreed = null;
 
 const field = h("input", {
   type: "search",
@@ -58,9 +62,12 @@ export function setUpSearch(whenDone) {
     filters.panel,
   );
   form.addEventListener("submit", submit);
-  field.addEventListener("focus", () => field.value || suggest());
   field.addEventListener("click", () => field.value || suggest());
-  field.addEventListener("input", () => (field.value ? hide() : suggest()));
+  field.addEventListener("input", () => {
+    isTyping = true;
+    if (field.value) hide();
+    else suggest();
+  });
   field.addEventListener("keydown", keys);
   form.addEventListener("focusout", (event) => {
     if (form.contains(event.relatedTarget)) return;
@@ -73,24 +80,55 @@ export function setUpSearch(whenDone) {
   });
   list.addEventListener("keydown", keys);
   document.addEventListener("paste", paste);
+  on("session", agree);
   setUpDrop();
+}
+
+/** The box says what the page shows, unless somebody is typing something else. */
+function agree() {
+  const id = state.session?.session_id ?? null;
+  if (id === agreed) return;
+  agreed = id;
+  if (id === null || (isTyping && document.activeElement === field)) return;
+  const parts = state.session.query.parts ?? [];
+  if (print(parse(field.value)) !== print(parts)) showWords(print(parts));
+  isTyping = false;
+  pictures = pictures.filter((upload) => parts.some((part) => part.picture === upload.picture));
+  showPictures();
 }
 
 /** @param {string} words */
 export function showWords(words) {
   field.value = words;
+  isTyping = false;
 }
 
 export function focusSearch() {
   field.focus();
   field.select();
+  if (!field.value) suggest();
   scrollTo({ top: 0 });
 }
+
+/** What is typed next goes into the box. */
+export function typeHere() {
+  field.focus();
+}
+
+/** Puts the keyboard into the box where that brings up no keyboard of the screen, and takes it from nobody. */
+export function readyToType() {
+  const isFree = !document.activeElement || document.activeElement === document.body;
+  if (isFree && matchMedia("(hover: hover) and (pointer: fine)").matches) field.focus({ preventScroll: true });
+}
+
+/** Whether a key at the empty box is a command, for no search begins with it. @param {KeyboardEvent} event */
+export const isCommandHere = (event) => event.target === field && !field.value && "/?".includes(event.key);
 
 async function submit(event) {
   event.preventDefault();
   hide();
   const words = field.value;
+  isTyping = false;
   await librariesKnown;
   if (!state.library)
     return toast("There is no library yet.", { hint: "Open the library view and add a folder of pictures." });
@@ -113,7 +151,7 @@ async function submit(event) {
   }
   if (!(await search(parts))) return;
   openFilters(false);
-  done();
+  if (!isTyping) done();
 }
 
 function keys(event) {
@@ -145,7 +183,7 @@ function suggest() {
     h(
       "li",
       {},
-      h("button", { type: "button", class: "quiet recent", text: phrase, on: { click: () => again(phrase) } }),
+      h("button", { type: "button", class: "quiet recent", text: phrase, title: phrase, on: { click: () => again(phrase) } }),
       iconButton("cross", `Forget “${phrase}”`, () => (forgetSearch(phrase), suggest(), field.focus())),
     ),
   );

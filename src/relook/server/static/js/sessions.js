@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, fill, h, iconButton } from "./dom.js";
+import { pageName } from "./moves.js";
 import { complain, toast } from "./notices.js";
 import { openSession } from "./rounds.js";
 import { set, state } from "./state.js";
@@ -44,6 +45,7 @@ function row(session, again, actions) {
     type: "button",
     class: "quiet name",
     text: session.name || "Untitled",
+    title: session.name,
     on: { click: () => (actions.close(), openSession(session.session_id).catch(complain)) },
   });
   const rename = iconButton("pencil", `Rename the search “${session.name}”`, () => {
@@ -58,7 +60,7 @@ function row(session, again, actions) {
     open,
     h("span", {
       class: "small muted number",
-      text: `round ${session.current_round} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
+      text: `${pageName(session.current_round)} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
     }),
     rename,
     iconButton("bin", `Delete the search “${session.name}”`, async () => {

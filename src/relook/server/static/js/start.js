@@ -122,17 +122,19 @@ function noLibrary(openLibrary) {
 }
 
 function emptyLibrary(openLibrary) {
+  const { library } = state;
   return h(
     "div",
     { class: "state" },
-    h("h1", { text: `${state.library.name} is empty` }),
+    h("h1", { text: `${library.name} is empty` }),
     h("p", {
-      class: "muted",
-      text: state.library.n_skipped
-        ? `${plural(state.library.n_skipped, "file")} could not be read; the library view says why.`
+      text: library.n_skipped
+        ? `${plural(library.n_skipped, "file")} could not be read; the library view says why.`
         : "Add a folder of pictures, or drop some files.",
     }),
     h("div", { class: "actions" }, button("Add pictures", openLibrary, "primary")),
+    h("p", { class: "small muted" }, "It is kept in ", h("code", { text: library.library }), "."),
+    h("p", { class: "small muted", text: "If you expected pictures here, the name that the server was started with may have a typing error." }),
   );
 }
 

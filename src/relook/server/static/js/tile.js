@@ -108,6 +108,9 @@ export class Tile {
     style.width = `${at.w}px`;
     style.height = `${at.h}px`;
     this.element.classList.toggle("slim", at.w < (touching.matches ? 96 : 188));
+    this.element.classList.toggle("mini", at.w < 116);
+    this.element.classList.toggle("tiny", at.w < 150);
+    this.element.classList.toggle("low", at.h < 100);
     this.element.classList.toggle("narrow", at.w < 222);
     style.containIntrinsicSize = `${at.w}px ${at.h}px`;
     const src = thumbnail(state.library.library_id, this.hit, Math.max(at.w, at.h));

@@ -1,6 +1,7 @@
 /** Everything that was marked: pictures and boxes by sign, captions to edit, what each mark did. */
 
 import * as api from "./api.js";
+import { captionChip, captionField } from "./captionchip.js";
 import { failureOf, matchEarly } from "./captions.js";
 import { button, byId, fileName, fill, h, icon, iconButton, plural } from "./dom.js";
 import * as marks from "./marks.js";
@@ -233,55 +234,16 @@ async function showMark(mark) {
   if (mark.box) marks.select(mark.key);
 }
 
-/** The words of a mark: a chip that becomes a field. */
+/** The words of a mark. */
 function caption(judgement) {
   if (!judgement.box) return h("strong", { class: "small", text: "Whole picture" });
-  if (editing === judgement.key) return captionField(judgement);
-  const writing = judgement.caption === null && judgement.caption_by === "captioner";
-  const text = writing ? "Finding words" : judgement.caption || "Add words";
-  const failure = failureOf(judgement);
-  const chip = h(
-    "button",
-    {
-      type: "button",
-      class: `chip${writing ? " writing" : ""}${failure ? " failed" : ""}${judgement.arrived ? " arrived" : ""}`,
-      title: failure ? `${failure.message}. Write the words yourself (e)` : "Edit these words (e)",
-      "aria-label": writing
-        ? "A caption is being written"
-        : failure
-          ? "No caption: the captioner failed. Write one"
-          : `Caption: ${text}. Edit`,
-      on: { click: () => edit(judgement.key) },
-    },
-    failure ? icon("warn") : null,
-    h("span", { text }),
-  );
-  return chip;
-}
-
-function captionField(judgement) {
-  const field = h("input", {
-    class: "chip-edit",
-    value: judgement.caption ?? "",
-    "aria-label": "Caption of this box",
-    maxlength: "1000",
-  });
-  const finish = (keep) => {
-    if (editing !== judgement.key) return;
-    editing = "";
+  if (editing !== judgement.key) return captionChip(judgement, () => edit(judgement.key));
+  return captionField(judgement, () => {
+    if (editing === judgement.key) editing = "";
     entries.delete(judgement.key);
-    if (keep && field.value.trim() !== (judgement.caption ?? "")) marks.writeCaption(judgement, field.value);
-    else render();
-    scroll.querySelector(`[data-key="${judgement.key}"] .chip`)?.focus();
-  };
-  field.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
-    finish(event.key === "Enter");
+    render();
+    /** @type {HTMLElement|null} */ (scroll.querySelector(`[data-key="${judgement.key}"] .chip`))?.focus();
   });
-  field.addEventListener("blur", () => setTimeout(() => finish(true), 0));
-  return field;
 }
 
 /** Opens a caption for editing. @param {string} key */

@@ -5,14 +5,18 @@ import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
 import { openCopiesOf } from "./copies.js";
 import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
+import { factsOf } from "./facts.js";
+import { heatButton } from "./heat.js";
 import * as marks from "./marks.js";
-import { clock, playButton } from "./play.js";
+import { playButton } from "./play.js";
 import { complain } from "./notices.js";
 import { lookAgain } from "./rounds.js";
 import { copyPaths } from "./paths.js";
 import { boxesOf, markOf, on, remember, set, state } from "./state.js";
 import { isWhole, nameOf } from "./tile.js";
-import { heatButton, showReasons } from "./why.js";
+import { editCaption, showMarksOf } from "./viewmarks.js";
+import { showReasons } from "./why.js";
+import { Zoom } from "./zoom.js";
 
 /** @typedef {import("./state.js").Hit} Hit */
 
@@ -25,6 +29,8 @@ let hit = NONE;
 /** @type {BoxLayer|null} */
 let layer = null;
 let photo = h("div");
+const SMALL_PX = 1280; // the longer side of the largest thumbnail
+const zoom = new Zoom(stage, (scale) => scale > 1 && showOriginal());
 let whyShown = false;
 /** @type {() => void} */
 let closed = () => undefined;
@@ -86,33 +92,21 @@ function show(next, why) {
     tabindex: "-1",
     autofocus: true,
     role: "group",
-    "aria-label": `${nameOf(hit)}. r marks it relevant, i irrelevant, b puts a box on it.`,
+    "aria-label": `${nameOf(hit)}. r marks it relevant, i irrelevant, b puts a box on it, + and - zoom.`,
   });
-  const picture = h("img", {
-    alt: nameOf(hit),
-    draggable: "false",
-    src: api.thumbnail(state.library.library_id, hit, 1280),
-  });
-  picture.addEventListener("error", () =>
-    fill(
-      stage,
-      h("p", {
-        class: "state",
-        text: `${fileName(hit.path)} cannot be shown. Was the file moved? Index the library again.`,
-      }),
-    ),
-  );
+  const at = state.hits.findIndex((ranked) => ranked.image_id === hit.image_id);
+  const picture = h("img", { alt: nameOf(hit), draggable: "false", src: large(hit) });
+  picture.addEventListener("load", () => preload(at), { once: true });
+  picture.addEventListener("error", cannotBeShown);
   const winner = h("div", { class: "winner" });
   winner.hidden = isWhole(hit.tile);
   if (!winner.hidden) place(winner, hit.tile);
   photo.append(picture, winner);
-  offerVideo(photo, hit);
   photo.addEventListener("pointerenter", () => winner.classList.add("show"));
   photo.addEventListener("pointerleave", () => winner.classList.remove("show"));
   layer = new BoxLayer(photo, hit.image_id, { direct: true });
   photo.addEventListener("pointerdown", (event) => layer?.press(event));
   photo.addEventListener("click", click);
-  const at = state.hits.findIndex((ranked) => ranked.image_id === hit.image_id);
   fill(
     stage,
     photo,
@@ -120,20 +114,49 @@ function show(next, why) {
     at >= 0 &&
       at < state.hits.length - 1 &&
       iconButton("right", "Next picture", () => step(1), { class: "quiet view-nav next" }),
+    zoom.bar,
   );
   fillPanel(at);
+  learn(hit);
   if (!dialog.open) dialog.showModal();
   photo.focus({ preventScroll: true });
   fit();
   refresh();
 }
 
-/** A button that plays: the video of a scene, or what moves in a photograph. */
-async function offerVideo(into, shown) {
-  if (shown.video) return offer(into, shown, shown.video);
-  if (!/\.(heic|heif|jpe?g)$/i.test(shown.path)) return;
+const large = (shown) => api.thumbnail(state.library.library_id, shown, SMALL_PX);
+const original = (shown) => shown.file ?? api.fileUrl(state.library.library_id, shown.image_id);
+
+function cannotBeShown() {
+  const text = `${fileName(hit.path)} cannot be shown. Was the file moved? Index the library again.`;
+  fill(stage, h("p", { class: "state", text }));
+}
+
+/** The pictures beside it, so that the next step is at once. @param {number} at */
+function preload(at) {
+  for (const neighbour of [state.hits[at + 1], state.hits[at - 1]])
+    if (at >= 0 && neighbour) new Image().src = large(neighbour);
+}
+
+/** Larger than its thumbnail a picture is read from its file; the thumbnail stays where that fails. */
+function showOriginal() {
+  const shown = hit;
+  const picture = /** @type {HTMLImageElement|null} */ (photo.querySelector(":scope > img"));
+  if (!picture || picture.dataset.whole || shown.time_s != null || Math.max(shown.width_px, shown.height_px) <= SMALL_PX) return;
+  picture.dataset.whole = "asked";
+  const whole = new Image();
+  whole.addEventListener("load", () => picture.isConnected && (picture.src = whole.src));
+  whole.src = original(shown);
+}
+
+/** What the server knows besides: facts, and a video to play, of a scene or of what moves in a photograph. */
+async function learn(shown) {
+  if (shown.video) offer(photo, shown, shown.video);
+  const into = photo;
   const known = await api.image(state.library.library_id, shown.image_id).catch(() => null);
-  if (known?.video && hit === shown) offer(into, shown, known.video);
+  if (!known || hit !== shown || photo !== into) return;
+  panel.querySelector(".view-facts")?.replaceWith(facts(known));
+  if (known.video && !shown.video) offer(into, shown, known.video);
 }
 
 const offer = (into, shown, address) =>
@@ -155,9 +178,15 @@ function fit() {
   const height = stage.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
   const ratio = hit.width_px / hit.height_px || 1.4;
   const w = Math.min(width, height * ratio, Math.max(hit.width_px * 2, 640));
-  photo.style.width = `${Math.round(w)}px`;
-  photo.style.height = `${Math.round(w / ratio)}px`;
+  zoom.lay(photo, w, w / ratio);
 }
+
+const NO_HEAT = { button: null, legend: null };
+const heatOf = () =>
+  heatButton(
+    () => photo,
+    () => hit.image_id,
+  );
 
 function fillPanel(at) {
   const signs = h(
@@ -177,15 +206,12 @@ function fillPanel(at) {
     ),
   );
   const reasons = h("div", { class: "why" });
-  const heat = heatButton(
-    () => photo,
-    () => hit.image_id,
-  );
+  const heat = state.session ? heatOf() : NO_HEAT;
   const row = h(
     "div",
     { class: "view-row" },
     button("Why?", () => toggleWhy(true), "quiet small-button", "why"),
-    heat,
+    heat.button,
     button("More like this", () => like(), "quiet small-button", "like"),
     button("Ask", () => askAbout(hit), "quiet small-button", "ask"),
   );
@@ -207,6 +233,7 @@ function fillPanel(at) {
           class: "note view-hint",
           text: "Drag on the picture to mark a part of it. Click marks the whole.",
         }),
+      h("div", { class: "view-marked" }),
       state.session
         ? row
         : h(
@@ -215,8 +242,9 @@ function fillPanel(at) {
             button("More like this", like, "button", "like"),
             button("Ask", () => askAbout(hit), "button", "ask"),
           ),
+      state.session && heat.legend,
       reasons,
-      facts(),
+      facts(null),
     ),
     state.session &&
       h(
@@ -238,7 +266,17 @@ export function toggleWhy(flip = false) {
 }
 
 /** Switches the heat map. */
-export const toggleHeat = () => [...panel.querySelectorAll(".view-row button")].at(1)?.click();
+export const toggleHeat = () => /** @type {HTMLElement|null} */ (panel.querySelector(".heat-button"))?.click();
+
+/** Puts the keyboard on a box's words. @param {string} key */
+export const editHere = (key) => editCaption(/** @type {HTMLElement} */ (panel.querySelector(".view-marked")), hit.image_id, key);
+
+/** What a key does to the zoom, if anything. @param {string} key */
+export const zoomKey = (key) =>
+  ({ "+": () => zoom.by(1.5), "=": () => zoom.by(1.5), "-": () => zoom.by(1 / 1.5), 0: () => zoom.reset() })[key];
+
+/** @param {-1|0|1} dx @param {-1|0|1} dy */
+export const pan = (dx, dy) => zoom.pan(dx, dy);
 
 /** A search for pictures like this one, or like its selected box. */
 export function like() {
@@ -252,21 +290,12 @@ export function like() {
 
 const alike = () => (hit.time_s == null ? "that look the same" : "scenes of the video and its copies");
 
-function facts() {
-  const entries = [
-    ["File", hit.path],
-    ["Size", `${hit.width_px} × ${hit.height_px} px`],
-    ["Score", hit.score === undefined ? null : hit.score.toFixed(4)],
-    ["Title", hit.title],
-    ["Caption", hit.caption],
-    ["Moment", hit.time_s == null ? null : clock(hit.time_s)],
-  ];
+/** @param {any} known the server's answer, once it is there */
+function facts(known) {
   return h(
     "dl",
     { class: "view-facts" },
-    ...entries
-      .filter(([, value]) => value)
-      .flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
+    ...factsOf(hit, known).flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
     ...(hit.folded?.length
       ? [
           h("dt", { text: "Stands for" }),
@@ -278,13 +307,13 @@ function facts() {
       "dd",
       { class: "view-row" },
       h("a", {
-        href: hit.file ?? api.fileUrl(state.library.library_id, hit.image_id),
+        href: original(hit),
         download: fileName(hit.path),
         text: "Download",
       }),
       button("Copy path", () => copyPaths([hit]), "quiet small-button"),
       h("a", {
-        href: hit.file ?? api.fileUrl(state.library.library_id, hit.image_id),
+        href: original(hit),
         target: "_blank",
         rel: "noopener",
         text: "Open the file",
@@ -301,4 +330,5 @@ function refresh() {
   panel.querySelector(".view-signs .yes")?.setAttribute("aria-pressed", String(whole?.relevant === true));
   panel.querySelector(".view-signs .no")?.setAttribute("aria-pressed", String(whole?.relevant === false));
   layer?.render();
+  showMarksOf(/** @type {HTMLElement} */ (panel.querySelector(".view-marked")), hit.image_id);
 }

@@ -1,10 +1,9 @@
-/** Why a picture is here, what a mark did, and where in the picture it fits. */
+/** Why a picture is here, and what a mark did. */
 
 import * as api from "./api.js";
-import { button, fileName, fill, h, icon } from "./dom.js";
-import { busy, complain } from "./notices.js";
+import { fileName, fill, h, icon } from "./dom.js";
 import { settled } from "./marks.js";
-import { state, strategy } from "./state.js";
+import { pageSize, state, strategy } from "./state.js";
 
 const where = () => [state.library.library_id, state.session.session_id];
 
@@ -55,11 +54,24 @@ function signed(amount) {
   return `${digits === "0.000" ? "" : amount < 0 ? "−" : "+"}${digits}`;
 }
 
+/** Shares that are neither words of the query nor a mark, for people. @type {Record<string, string>} */
+const PLAIN = {
+  phrasing: "how people describe what you marked",
+  "first page": "what the first page has in common",
+  "first page, likely": "what the likely pictures of the first page have in common",
+  "first page, unlikely": "what its unlikely pictures have in common",
+  "summary of relevant": "what the marked pictures have in common",
+  "summary of the first page": "what the first page has in common",
+  "first page, little regarded": "what its little regarded pictures have in common",
+};
+
 /** Who gave the share: words of the query, or one of the marks. */
 function reasonName(reason) {
   const mark = state.judgements.find((row) => row.judgement_id === reason.judgement_id);
   if (!mark) {
-    const minus = state.session.query.parts?.some((part) => part.text === reason.name && (part.weight ?? 1) < 0);
+    const part = state.session.query.parts?.find((asked) => asked.text === reason.name);
+    if (!part && PLAIN[reason.name]) return [h("span", { text: PLAIN[reason.name] })];
+    const minus = (part?.weight ?? 1) < 0;
     return [h("span", { text: minus ? `without “${reason.name}”` : `“${reason.name}”` })];
   }
   const sign = icon(mark.relevant ? "tick" : "cross");
@@ -81,122 +93,48 @@ export async function showInfluence(host, judgementId, open) {
   fill(host, h("p", { class: "note", text: "Working it out …" }));
   try {
     await settled();
-    const influence = await api.influence(...where(), judgementId, { strategy: strategy() });
-    // A score may change without a place changing; places are what is seen.
-    const raised = influence.raised.filter((move) => move.rank < move.rank_without);
-    const lowered = influence.lowered.filter((move) => move.rank > move.rank_without);
-    fill(
-      host,
-      strip("Moved up", raised, open),
-      strip("Moved down", lowered, open),
-      raised.length + lowered.length
-        ? null
-        : h("p", { class: "note", text: "This mark moved nothing by itself." }),
-    );
+    const groups = moves(await api.influence(...where(), judgementId, { strategy: strategy() }), pageSize());
+    const strips = Object.entries(groups).map(([title, moved]) => strip(title, moved, open));
+    const page = `The page is the first ${pageSize()} pictures that your marks lead to.`;
+    fill(host, ...strips, h("p", { class: "note", text: strips.length ? page : "This mark moved nothing by itself." }));
   } catch (error) {
     fill(host, h("p", { class: "note", text: `${error.message} ${error.hint ?? ""}` }));
   }
 }
 
+/**
+ * Moves by what somebody sees of them. A score may change without a place changing; places are what is seen.
+ * @param {Api.Influence} influence @param {number} n pictures on a page @returns {Record<string, Api.Moved[]>}
+ */
+export function moves(influence, n) {
+  const raised = influence.raised.filter((move) => move.rank < move.rank_without);
+  const lowered = influence.lowered.filter((move) => move.rank > move.rank_without);
+  const groups = {
+    "Moved onto the page": raised.filter((move) => move.rank <= n && move.rank_without > n),
+    "Moved up on the page": raised.filter((move) => move.rank_without <= n),
+    "Moved up, not yet on the page": raised.filter((move) => move.rank > n),
+    "Left the page": lowered.filter((move) => move.rank > n && move.rank_without <= n),
+    "Moved down on the page": lowered.filter((move) => move.rank <= n),
+    "Moved further down": lowered.filter((move) => move.rank_without > n),
+  };
+  return Object.fromEntries(Object.entries(groups).filter(([, moved]) => moved.length));
+}
+
 function strip(title, moved, open) {
-  if (!moved.length) return null;
+  const photo = (move) =>
+    h(
+      "button",
+      { type: "button", title: fileName(move.path), "aria-label": `${title}: ${fileName(move.path)}`, on: { click: () => open(move) } },
+      h("img", {
+        src: api.thumbnail(state.library.library_id, { image_id: move.image_id }, 80),
+        alt: "",
+        loading: "lazy",
+      }),
+    );
   return h(
     "div",
     {},
     h("p", { class: "note", text: title }),
-    h(
-      "ul",
-      { class: "strip" },
-      ...moved.map((move) => {
-        const places = `${move.rank_without} → ${move.rank}`;
-        return h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              type: "button",
-              title: `${fileName(move.path)}: from place ${places}`,
-              "aria-label": `${fileName(move.path)}, from place ${move.rank_without} to ${move.rank}`,
-              on: { click: () => open(move) },
-            },
-            h("img", {
-              src: api.thumbnail(state.library.library_id, { image_id: move.image_id }, 80),
-              alt: "",
-              loading: "lazy",
-            }),
-            h("span", { text: places }),
-          ),
-        );
-      }),
-    ),
+    h("ul", { class: "strip" }, ...moved.map((move) => h("li", {}, photo(move)))),
   );
-}
-
-/**
- * Draws where in a picture the search fits: what fits is lit.
- * @param {HTMLElement} host exactly as large as the picture @param {number} imageId
- */
-export async function showHeat(host, imageId) {
-  await settled();
-  const map = await api.heatmap(state.library.library_id, imageId, { session: state.session.session_id });
-  const canvas = h("canvas", { class: "heat", role: "img", "aria-label": heatInWords(map.cells) });
-  paint(canvas, map);
-  hideHeat(host);
-  host.append(canvas);
-}
-
-/** @param {HTMLElement} host */
-export const hideHeat = (host) => host.querySelectorAll(".heat").forEach((heat) => heat.remove());
-
-function paint(canvas, { cells, min, max }) {
-  const rows = cells.length;
-  const columns = cells[0]?.length ?? 0;
-  const small = h("canvas", { width: columns, height: rows });
-  const image = new ImageData(columns, rows);
-  const span = max - min || 1;
-  cells.flat().forEach((value, at) => {
-    const heat = (value - min) / span;
-    image.data.set([8, 8, 12, 205 * (1 - heat) ** 1.25], at * 4); // what fits is lit, the rest lies in the dark
-  });
-  small.getContext("2d").putImageData(image, 0, 0);
-  canvas.width = 480;
-  canvas.height = Math.max(1, Math.round((480 * rows) / (columns || 1)));
-  const brush = canvas.getContext("2d");
-  brush.imageSmoothingEnabled = true;
-  brush.imageSmoothingQuality = "high";
-  brush.drawImage(small, 0, 0, canvas.width, canvas.height);
-}
-
-/** @param {number[][]} cells */
-function heatInWords(cells) {
-  const flat = cells.flat();
-  const at = flat.indexOf(Math.max(...flat));
-  const part = (value, n, names) => names[Math.min(2, Math.floor((value / n) * 3))];
-  const row = part(Math.floor(at / cells[0].length), cells.length, ["top", "middle", "bottom"]);
-  const column = part(at % cells[0].length, cells[0].length, ["left", "middle", "right"]);
-  return `Heat map: fits best in the ${row} ${column}`;
-}
-
-/** Heat map button with its state. @param {() => HTMLElement} host @param {() => number} imageId */
-export function heatButton(host, imageId) {
-  const made = button(
-    "Heat map",
-    async () => {
-      const on = made.getAttribute("aria-pressed") !== "true";
-      made.setAttribute("aria-pressed", String(on));
-      if (!on) return hideHeat(host());
-      try {
-        await busy(showHeat(host(), imageId()));
-      } catch (error) {
-        made.setAttribute("aria-pressed", "false");
-        complain(error);
-      }
-    },
-    "quiet small-button",
-    "heat",
-  );
-  made.setAttribute("aria-pressed", "false");
-  made.title = "Where in the picture the search fits (t)";
-  return made;
 }
