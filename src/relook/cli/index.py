@@ -1,8 +1,8 @@
-"""`relook index`, `attach`, `info`, `move`, `forget` and `compact`. Layer: cli."""
+"""`relook index`, `attach`, `move`, `forget` and `compact`. Layer: cli."""
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +13,13 @@ from relook.app.clusters import attach as attach_collection
 from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.indexing import AddOptions
-from relook.app.upkeep import compact_library, library_fields
+from relook.app.upkeep import compact_library
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
-from relook.cli.output import print_json, print_notes, print_report, print_table, progress_bar
-from relook.core.progress import Progress, ProgressCallback, duration
+from relook.cli.output import print_json, print_report, progress_bar
+from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.encoders.pixels import TILINGS
-from relook.library.left_out import OtherFiles, others_note
 from relook.library.report import IndexReport
 
 _INDEX = IndexSettings()
@@ -191,53 +190,6 @@ def attach(
         sys.stdout.write(
             f"{facts['library']}: {facts['n_images']:,} images, {facts['n_new']:,} of them new\n"
         )
-
-
-def info(
-    library: LibraryOption = None,
-    skipped: Annotated[
-        bool, typer.Option("--skipped", help="List the skipped files with their reasons.")
-    ] = False,
-    fields: Annotated[
-        bool, typer.Option("--fields", help="List what --where may name, with an example of each.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """What a library holds."""
-    with Library(library) as lib:
-        facts = lib.info()
-        files = lib.files.catalog.skipped() if skipped else []
-        keys = library_fields(lib.files) if fields else []
-    if as_json:
-        unread = {"skipped": [file.as_dict() for file in files]} if skipped else {}
-        print_json({**facts, **unread, **({"fields": keys} if fields else {})})
-        return
-    if fields:
-        print_table(
-            ["field", "images", "example"],
-            [(key["key"], f"{key['n']:,}", str(key["example"])) for key in keys],
-        )
-        return
-    away = [f"{away['n']:,}: {away['place']} {away['reason']}" for away in facts.pop("away")]
-    others = others_note([OtherFiles(**files) for files in facts.pop("others")])
-    offer, age_s = facts.pop("upgrade", None), facts.pop("backup_age_s", None)
-    facts["backup"] = "none yet" if age_s is None else f"{duration(age_s)} ago"
-    rows = [
-        (key, f"{value:,}" if isinstance(value, int) else str(value))
-        for key, value in (facts | ({"away": "; ".join(away)} if away else {})).items()
-    ]
-    print_table(["what", "value"], rows)
-    print_notes([*([others] if others else []), *([_upgrade_note(offer)] if offer else [])])
-    if files:
-        listed = [file.as_dict() for file in files]
-        print_table(
-            ["skipped", "code", "reason"], [(f["path"], f["code"], f["message"]) for f in listed]
-        )
-
-
-def _upgrade_note(offer: Mapping[str, Any]) -> str:
-    what = "goes on with the upgrade" if offer["begun"] else "makes the vectors again"
-    return f"an older encoder made this library: relook upgrade {what}, to {offer['after']}"
 
 
 def forget(

@@ -1,11 +1,10 @@
-"""`relook search`, `similar`, `look`, `refine`, `why` and `sessions`. Layer: cli."""
+"""`relook search`, `similar`, `look` and `refine`. Layer: cli."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -30,15 +29,11 @@ from relook.cli.options import (
     WhereOption,
     pairs,
 )
-from relook.cli.output import print_json, print_notes, print_page, print_table
+from relook.cli.output import print_json, print_page
 from relook.core.settings import SearchSettings
 from relook.core.types import Page
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
-from relook.search.judging import JudgementRequest
-
-if TYPE_CHECKING:
-    from relook.search.session_replay import RoundAgain
 
 StrategyOption = Annotated[
     str | None,
@@ -149,156 +144,6 @@ def refine(
         print_page(page)
 
 
-app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_help=True)
-
-
-@app.command("list")
-def list_sessions(library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """The sessions of a library, newest first."""
-    with open_library(library, None) as lib:
-        rows = lib.sessions()
-    if as_json:
-        listed = [
-            {"session_id": row.session_id, "name": row.name, "created_s": row.created_s}
-            for row in rows
-        ]
-        print_json({"sessions": listed})
-    else:
-        print_table(["session", "name"], [(row.session_id, row.name) for row in rows])
-
-
-@app.command("show")
-def show(
-    session_id: SessionArgument, library: LibraryOption = None, as_json: JsonOption = False
-) -> None:
-    """A session's current page."""
-    with open_library(library, None) as lib:
-        page = lib.session(session_id).page
-    if as_json:
-        print_json(page.as_dict())
-    else:
-        print_page(page)
-
-
-@app.command("estimate")
-def estimate(
-    session_id: SessionArgument,
-    library: LibraryOption = None,
-    relevant: Annotated[
-        HitsOption, typer.Option(metavar="ID", help="First mark an image as relevant. Repeatable.")
-    ] = None,
-    irrelevant: Annotated[
-        HitsOption, typer.Option(metavar="ID", help="First mark an image as not. Repeatable.")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, max=1000, help="Pictures to judge next.")
-    ] = 5,
-    passed_over: Annotated[
-        bool,
-        typer.Option(
-            "--passed-over/--marks-only",
-            help="Pictures without a mark on pages that were marked and left do not fit.",
-        ),
-    ] = True,
-    as_json: JsonOption = False,
-) -> None:
-    """How many pictures of the kind there are, how many are found, and what to judge next."""
-    with open_library(library, None) as lib:
-        session = lib.session(session_id)
-        marks = [JudgementRequest(image_id, True) for image_id in relevant or []]
-        marks += [JudgementRequest(image_id, False) for image_id in irrelevant or []]
-        session.judge_all(marks)
-        made = session.estimate(limit, passed_over=passed_over)
-        hits = session.engine.hits([(each.image_id, each.chance, 0) for each in made.to_judge])
-    if as_json:
-        print_json(made.as_dict())
-        return
-    sys.stdout.write(f"{made.summary}\n")
-    print_notes(made.notes)
-    if hits:
-        rows = [(str(hit.image_id), f"{hit.score:.3f}", str(hit.path)) for hit in hits]
-        print_table(["worth judging", "chance", "picture"], rows)
-
-
-@app.command("replay")
-def replay(
-    session: Annotated[str, typer.Argument(metavar="SESSION|FILE", help="Id, or exported file.")],
-    library: LibraryOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run a session's log again and compare each page; exit code 1 when one is another."""
-    from relook.search.session_replay import replay_file  # brings the converter
-
-    with open_library(library, config) as lib:
-        file = Path(session)
-        if file.suffix == ".json" or file.is_file():
-            made = replay_file(lib.engine, file, lib.session_limits, lib.feedback)
-        else:
-            made = lib.session(session).replay()
-    if as_json:
-        print_json(made.as_dict())
-    else:
-        rows = [(str(each.number), str(each.n_hits), _outcome(each)) for each in made.rounds]
-        print_table(["round", "hits", "made again"], rows)
-        print_notes(made.notes)
-    if not made.same:
-        raise typer.Exit(1)
-
-
-def _outcome(again: RoundAgain) -> str:
-    if again.same:
-        return "the same page"
-    if again.problem:
-        return f"not made: {again.problem}"
-    if again.differs_at is None:
-        return f"the same pictures, scores off by {again.score_difference:.4f}"
-    return f"another from hit {again.differs_at} on"
-
-
-@app.command("rename")
-def rename(session_id: SessionArgument, name: str, library: LibraryOption = None) -> None:
-    """Give a session another name."""
-    with open_library(library, None) as lib:
-        lib.session(session_id).rename(name)
-
-
-@app.command("delete")
-def delete(session_id: SessionArgument, library: LibraryOption = None) -> None:
-    """Remove a session with its rounds and judgements; the library stays."""
-    with open_library(library, None) as lib:
-        lib.session(session_id).delete()
-
-
-@app.command("export")
-def export(
-    session_id: SessionArgument,
-    library: LibraryOption = None,
-    to: Annotated[Path | None, typer.Option(help="File to write; stdout when not given.")] = None,
-) -> None:
-    """A whole session as JSON, to keep or to import elsewhere."""
-    from relook.search.transfer import export_session  # brings the converter
-
-    with open_library(library, None) as lib:
-        text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
-    if to is None:
-        sys.stdout.write(text)
-    else:
-        to.write_text(text, "utf-8")
-
-
-@app.command("import")
-def import_(file: Path, library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """Add an exported session; its pictures are found again by their content."""
-    with open_library(library, None) as lib:
-        session, notes = lib.import_session(file)
-    if as_json:
-        print_json({"session_id": session.session_id, "notes": list(notes)})
-    else:
-        sys.stdout.write(f"session {session.session_id}\n")
-        print_notes(notes)
-
-
 _DEFAULTS = SearchSettings()
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
@@ -356,6 +201,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find images with words, pictures, or both."""
+    _check_form(files, as_json)
     with open_library(library, config) as lib:
         page = lib.search(
             " + ".join(filter(None, [" ".join(words or []), *(part or [])])),
@@ -383,10 +229,21 @@ def similar(
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
+    _check_form(files, as_json)
     with open_library(library, config) as lib:
         only = pairs(where, after, before, near, camera)
         page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
     _show(page, files, as_json)
+
+
+def _check_form(files: bool, as_json: bool) -> None:
+    """Refuses two ways of printing at once.
+
+    Raises:
+        BadParameter: when both are wanted.
+    """
+    if files and as_json:
+        raise typer.BadParameter("--files and --json exclude each other; take one of them")
 
 
 def _show(page: Page, files: bool, as_json: bool) -> None:

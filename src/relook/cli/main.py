@@ -26,9 +26,11 @@ from relook.cli import (
     doctor,
     export_import,
     index,
+    info,
     look,
     model,
     serve,
+    session_commands,
     train,
 )
 from relook.cli.ending import TERMINATED, ending_on_sigterm
@@ -58,11 +60,11 @@ app.command("doctor", rich_help_panel=_START)(doctor.doctor)
 app.command("similar", rich_help_panel=_FIND)(look.similar)
 app.command("look", rich_help_panel=_FIND)(look.look)
 app.command("refine", rich_help_panel=_FIND)(look.refine)
-app.add_typer(look.app, name="session", rich_help_panel=_FIND)
+app.add_typer(session_commands.app, name="session", rich_help_panel=_FIND)
 app.add_typer(concept.app, name="concept", rich_help_panel=_FIND)
 app.command("ask", rich_help_panel=_FIND)(ask.ask)
 app.command("consent", rich_help_panel=_FIND)(ask.consent)
-app.command("info", rich_help_panel=_KEEP)(index.info)
+app.command("info", rich_help_panel=_KEEP)(info.info)
 app.command("move", rich_help_panel=_KEEP)(index.move)
 app.command("forget", rich_help_panel=_KEEP)(index.forget)
 app.command("copies", rich_help_panel=_KEEP)(copies.copies)
@@ -90,7 +92,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Log to stderr, and how fast each stage of indexing was."
+        ),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
     ] = False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +27,11 @@ from relook.library.report import IndexReport
 if TYPE_CHECKING:
     from rich.console import Console
 
+_LOG = logging.getLogger(__name__)
 _FIT_LINE = "-- these may not fit --"
 _SHOWN_SKIPS = 10
 _THUMBNAIL_PX = 120
 _KITTY_CHUNK = 4096
-_LONG_S = 5.0  # of indexing, from which the rates of its stages are worth a line
 
 
 def out(stderr: bool = False) -> Console:
@@ -97,6 +98,9 @@ def print_notes(notes: tuple[str, ...] | list[str]) -> None:
 
 def print_page(page: Page) -> None:
     """The hits of a page as a numbered table, with a line where pictures stop fitting."""
+    if not len(page):
+        print_nothing(page.notes)
+        return
     if page.n_fitting == 0:
         sys.stdout.write(f"{NOTHING_FITS}\n")
     rows = []
@@ -114,6 +118,13 @@ def print_page(page: Page) -> None:
     used = [at for at, name in enumerate(names) if name not in empty or _any(rows, at)]
     print_table([names[at] for at in used], [tuple(row[at] for at in used) for row in rows])
     print_notes([note for note in page.notes if note != NOTHING_FITS])
+
+
+def print_nothing(notes: Sequence[str]) -> None:
+    """That nothing was found, and why, in one sentence; what else there is to say is on stderr."""
+    why = [note for note in notes if note != NOTHING_FITS]
+    sys.stdout.write(f"Nothing was found{': ' + _clean(why[0]) if why else ''}.\n")
+    print_notes(why[1:])
 
 
 def _verdict(hit: Hit) -> str:
@@ -145,7 +156,7 @@ def print_table(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def print_report(report: IndexReport) -> None:
-    """What a run of indexing did."""
+    """What a run of indexing did; with `relook -v` how fast each stage was."""
     counts = [
         ("added", report.n_added), ("updated", report.n_updated), ("moved", report.n_moved),
         ("removed", report.n_removed), ("away", report.n_away), ("back", report.n_back),
@@ -159,7 +170,7 @@ def print_report(report: IndexReport) -> None:
     for file in report.skipped[:_SHOWN_SKIPS]:
         path = _clean(printable(file.facts.path))
         sys.stderr.write(f"skipped[{file.code}]: {path}: {_clean(file.message)}\n")
-    if report.seconds >= _LONG_S and (stages := stage_line(report.stages)):
+    if _LOG.isEnabledFor(logging.INFO) and (stages := stage_line(report.stages)):
         sys.stderr.write(f"stages: {stages}\n")
     if len(report.skipped) > _SHOWN_SKIPS:
         left = len(report.skipped) - _SHOWN_SKIPS

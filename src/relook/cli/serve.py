@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.configured import config_of
+from relook.app.facade import Library
 from relook.cli.ask import asking_of
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned
 from relook.cli.options import (
@@ -30,6 +31,7 @@ from relook.cli.options import (
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
 from relook.gateway.server_settings import ServerSettings, is_loopback
+from relook.library.manifest import Manifest
 from relook.mcp.mcp_settings import McpSettings
 
 _DEFAULTS = ServerSettings()
@@ -54,6 +56,10 @@ def serve(
     max_words: MaxWordsOption = None,
     max_tokens: MaxTokensOption = None,
     allow_upload: BoxUploadOption = False,
+    tls: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="CERT KEY", help="Serve https with a certificate and its key (PEM)."),
+    ] = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -68,6 +74,8 @@ def serve(
         "ask_models": tuple(ask_model or ()), "ask_providers": tuple(ask_provider or ()),
         "token": token if token or local else secrets.token_urlsafe(24),
     }  # fmt: skip
+    if tls:
+        overrides |= {"tls_cert": tls[0], "tls_key": tls[1]}
     settings = server.ServerSettings(
         **{**(config or config_of(None)).section("serve"), **overrides}
     )
@@ -76,10 +84,21 @@ def serve(
         captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
         folders = [open_captioned(folder, config, captions) for folder in library or ()]
         libraries = folders or [open_captioned(None, config, captions)]
+        for library_opened in libraries:
+            _announce_new(library_opened)
         app = server.create_app(libraries, settings, asking=asking_of(config))
         _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:
         sock.close()
+
+
+def _announce_new(library: Library) -> None:
+    """A folder without a library may be a mistyped name: it is said, and made all the same."""
+    if not Manifest.exists(library.folder):
+        sys.stderr.write(
+            f"note: {library.folder} is a new library, and empty; add pictures on the page, or"
+            f" run: relook index FOLDER --library {library.folder}\n"
+        )
 
 
 def _run(server: Any, sock: Any, address: str, open_page: bool) -> None:
@@ -111,7 +130,8 @@ def _address(settings: ServerSettings, port: int) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     token = f"/?token={settings.token}" if settings.token else "/"
-    return f"http://{host}:{port}{token}"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{host}:{port}{token}"
 
 
 _MCP_DEFAULTS = McpSettings()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from relook.core.errors import ImageError, QueryError
+from relook.core.picture_paths import printable
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
@@ -134,6 +135,9 @@ def crop_vector(part: Part, encoder: Encoder, limits: ImageLimits | None = None)
     try:
         image = crop_image(part.image, part.box, encoder.input_px, limits)
     except ImageError as error:
+        if error.code == "vanished":
+            name = printable(str(part.image))
+            raise ImageError("vanished", f"there is no file {name!r}", "check its name") from error
         raise ImageError(
             error.code, f"the query's picture: {error.message}", "check the file after image:"
         ) from error
