@@ -32,6 +32,7 @@ declare namespace Api {
     took_s: number;
     first_s: number | null;
     thinking: string;
+    picked: string;
     evidence: Evidence;
     without: Written | null;
     answerer: string;
@@ -66,7 +67,7 @@ declare namespace Api {
     providers?: string[] | null;
     model?: string | null;
     when?: "always" | "never" | "auto" | "decide" | null;
-    form?: "text" | "sheet" | "screenshot" | null;
+    form?: "text" | "sheet" | "screenshot" | "names" | null;
     compare?: boolean | null;
     strike?: number[];
     pin?: number[];
@@ -106,12 +107,6 @@ declare namespace Api {
   type Browsed = {
     n_images: number;
     images: ImageAnswer[];
-  };
-
-  /** An image that is worth judging. */
-  type Candidate = {
-    image_id: number;
-    chance: number;
   };
 
   /** Images that were taken near each other. */
@@ -287,7 +282,7 @@ declare namespace Api {
     expected: number;
     chance: number;
     complete: boolean;
-    to_judge: Candidate[];
+    to_judge: relook__serving__schemas__Candidate__1[];
     notes: string[];
   };
 
@@ -301,6 +296,7 @@ declare namespace Api {
     fetched: Sent[];
     own: OwnEvidence | null;
     outcome: "found" | "nothing" | "blocked" | "failed" | "not_asked";
+    candidates: relook__serving__schemas__Candidate__2[];
   };
 
   /** What to change of an example; what is absent stays. */
@@ -894,5 +890,21 @@ declare namespace Api {
     took_s: number;
     first_s: number | null;
     thinking: string;
+    picked: string;
+  };
+
+  /** An image that is worth judging. */
+  type relook__serving__schemas__Candidate__1 = {
+    image_id: number;
+    chance: number;
+  };
+
+  /** A name for what a picture shows. */
+  type relook__serving__schemas__Candidate__2 = {
+    name: string;
+    numbers: number[];
+    sources: string[];
+    n_same: number;
+    n: number;
   };
 }

@@ -148,6 +148,47 @@ def test_auto_looks_up_only_what_the_model_is_unsure_of(asker: Make) -> None:
     assert answer.text == "Bulgaria [1]."
 
 
+def test_auto_leaves_evidence_that_the_inspector_calls_poor(asker: Make) -> None:
+    """One short question beside the picture; what it costs and what it said are told."""
+    unsure = say("It might be Rila.")
+    with chat_server(unsure, say("POOR"), say("unused")) as server:
+        answer, stages = heard(asker(server, when="auto"))
+        assert len(server.requests) == 2
+        assert "Reply with one word: GOOD" in server.texts(1)
+        assert "Rila Monastery, Bulgaria" in server.texts(1)
+        assert len(server.pictures(1)) == 1
+    assert answer.text == "It might be Rila."
+    assert not answer.with_evidence
+    assert len(answer.evidence) == 3
+    assert "the evidence was looked up and not used: the model calls the evidence" in answer.why
+    assert stages.count("model") == 2
+    with chat_server(unsure, say("GOOD"), say("Bulgaria [1].")) as server:
+        answer, _ = heard(asker(server, when="auto"))
+        assert len(server.requests) == 3
+    assert (answer.text, answer.with_evidence) == ("Bulgaria [1].", True)
+    assert "the model calls the evidence good enough" in answer.why
+
+
+def test_a_model_picks_a_candidate_name_before_it_answers(asker: Make) -> None:
+    titles = ("Rila Monastery, Bulgaria", "The Rila Monastery in 2014", "Alexander Nevsky in Sofia")
+    provider = FakeProvider(titles=titles)
+    with chat_server(say("Rila Monastery"), say("In Bulgaria [1].")) as server:
+        answer, _ = heard(asker(server, provider, form="names"))
+        assert "- Rila Monastery (2)" in server.texts(0)
+        assert "Alexander" in server.texts(0)
+        assert "Alexander" not in server.texts(1)
+        assert [len(server.pictures(at)) for at in (0, 1)] == [1, 1]
+    assert (answer.written.picked, answer.text) == ("Rila Monastery", "In Bulgaria [1].")
+    assert len(answer.evidence) == 3
+    assert "candidate names the model picked Rila Monastery" in answer.written.notes[0]
+    assert answer.as_dict()["picked"] == "Rila Monastery"
+    assert answer.as_dict()["evidence"]["candidates"][0]["name"] == "Rila Monastery"
+    with chat_server(say("NONE"), say("No idea.")) as server:
+        answer, _ = heard(asker(server, provider, form="names"))
+        assert "Alexander" in server.texts(1)
+    assert answer.written.picked == ""
+
+
 def test_never_looks_nothing_up_and_nothing_found_says_so(asker: Make) -> None:
     provider = FakeProvider(titles=())
     with chat_server(say("Hello [1].")) as server:

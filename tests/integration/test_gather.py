@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skimage
+from PIL import Image, ImageOps
 from provider_parts import local_subject, public_subject
 
+from relook.core.picture import reencoded
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
+from relook.core.verdicts import Verdict
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.cache import ResultCache
@@ -346,3 +350,49 @@ def test_small_pictures_are_fetched_and_show_what_is_the_same() -> None:
     assert {one.host for one in evidence.fetched} == {"127.0.0.1"}
     assert all(item.match.thumbnail is None for item in guarded)
     assert guarded.fetched == ()
+
+
+def photographs() -> tuple[Image.Image, Image.Image]:
+    """Two photographs full of detail."""
+    folder = Path(skimage.__file__).parent / "data"
+    both = [Image.open(folder / name).convert("RGB") for name in ("coffee.png", "astronaut.png")]
+    return both[0], both[1]
+
+
+def small(image: Image.Image) -> bytes:
+    image = image.copy()
+    image.thumbnail((256, 256))
+    return reencoded(image)
+
+
+def test_matches_of_the_web_are_compared_by_their_small_pictures() -> None:
+    """Verdict and outline are the item's, and what is this picture comes first."""
+    cup, other = photographs()
+    width, height = cup.size
+    part = cup.crop((width // 5, height // 5, width, height))
+    matches = (
+        Match("web", MatchKind.SIMILAR, "another", thumbnail=small(other), rank=0),
+        Match("web", MatchKind.SIMILAR, "no picture", page_url="https://a.example/", rank=1),
+        Match("web", MatchKind.SIMILAR, "a damaged one", thumbnail=b"no picture", rank=2),
+        Match("web", MatchKind.PAGE, "a part", page_url="https://b.example/", rank=3,
+              thumbnail=small(part)),
+        Match("web", MatchKind.SIMILAR, "mirrored", thumbnail=small(ImageOps.mirror(cup)), rank=4),
+        Match("web", MatchKind.ENTITY, "coffee", thumbnail=small(cup), rank=5),
+    )  # fmt: skip
+    result = ProviderResult("web", Outcome.FOUND, matches)
+    subject = Subject.of(reencoded(cup), url="https://x.example/cup.jpg")
+    evidence = gather(Scripted("web", result), subject=subject)
+    told = {item.match.title: item.match for item in evidence}
+    assert {title for title, match in told.items() if match.verified is None} == {
+        "no picture", "a damaged one", "coffee",
+    }  # fmt: skip
+    verdicts = {title: match.verified.verdict for title, match in told.items() if match.verified}
+    assert verdicts == {
+        "another": Verdict.SIMILAR, "a part": Verdict.PART, "mirrored": Verdict.MIRRORED,
+    }  # fmt: skip
+    assert len(told["a part"].verified.outline) == 4  # type: ignore[union-attr]
+    assert (told["a part"].kind, told["mirrored"].kind) == (MatchKind.PAGE, MatchKind.SAME)
+    assert {item.match.title for item in evidence.items[:2]} == {"a part", "mirrored"}
+    unverified = EvidenceSettings(verify=False)
+    evidence = gather(Scripted("web", result), subject=subject, evidence=unverified)
+    assert all(item.match.verified is None for item in evidence)

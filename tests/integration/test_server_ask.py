@@ -22,6 +22,7 @@ from relook.core.images import content_hash
 from relook.core.settings import AskSettings, ModelSettings
 from relook.providers.base import Outcome, ProviderResult
 from relook.providers.match import Match, MatchKind
+from relook.rag.answer_report import read_report, report_html
 from relook.rag.consent import Consent
 from relook.server.state import Screenshots
 from relook.testing.chat_server import Handler
@@ -117,6 +118,21 @@ def test_an_upload_is_asked_about_and_asked_again_without_looking_up(server: Run
     # What was struck for one answer is back for the next.
     third = asked(server, ask_id=again[-1][1]["ask_id"])
     assert not any(one["struck"] or one["pinned"] for one in third["evidence"]["items"])
+
+
+def test_an_answer_can_be_kept_as_a_report(server: Running) -> None:
+    """With what was struck for this answer; the same page as `--report` writes."""
+    first = asked(server, image_id=RED, question="Which <colour>?")
+    again = asked(server, ask_id=first["ask_id"], question="Which <colour>?", strike=[1])
+    response = server.http.get(f"{ASK}/{again['ask_id']}/report")
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["content-disposition"] == 'attachment; filename="relook-report.html"'
+    values = read_report(response.text)
+    assert report_html(values) == response.text
+    assert [one["struck"] for one in values["answer"]["evidence"]["items"]] == [True, False]
+    assert "<h1>Which &lt;colour&gt;?</h1>" in response.text
+    missing = server.http.get(f"{ASK}/nope/report")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_ask")
 
 
 def test_the_client_asks(server: Running) -> None:

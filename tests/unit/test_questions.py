@@ -12,6 +12,7 @@ from relook.core.errors import AccessError, InputError, NotFoundError
 from relook.core.registry import Adapter
 from relook.core.settings import CaptionerSettings, PromptSettings
 from relook.providers import Subject
+from relook.rag.answer import Answer, Written
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.serving.questions import Question, Questions, Uploads
@@ -84,7 +85,7 @@ def test_choices_say_what_sends_something_elsewhere() -> None:
 def test_the_newest_questions_are_remembered() -> None:
     questions = Questions()
     subject = Subject.of(picture_bytes())
-    ids = [questions.keep(subject, Evidence()) for _ in range(40)]
+    ids = [questions.keep(subject, Answer("", Written(""), Evidence())) for _ in range(40)]
     assert questions.kept(ids[-1]).subject is subject
     with pytest.raises(NotFoundError) as raised:
         questions.kept(ids[0])

@@ -157,8 +157,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 _BREAK = re.compile(r"\s+[-\u2013\u2014|\u00b7:]\s+|[|\u00b7\u2022,;:()/?!]|\s{2,}|\.\s")
 _YEAR = re.compile(r"(?<![\w.,-])(1[0-9]{3}|20[0-9]{2})(?![\w-]|[.,]\d)")
 _LONGEST = 6
-# Words that mean nothing alone and do not begin or end a phrase.
-_EMPTY_WORDS = """
+_EMPTY_TEXT = """
 a an and are as at be by de der die das des du el en et for from has he her his how i if
 in into is it its la le les los my no not of off on or our s she so that the their them
 they this to up was we were what when where which who will with you your photo photos
@@ -166,7 +165,8 @@ photograph picture pictures image images stock free download hd wallpaper file j
 png gif webp com www org net html wikipedia wikimedia commons flickr pinterest youtube
 facebook instagram getty shutterstock alamy istock tripadvisor reddit amazon ebay
 """
-_EMPTY = frozenset(_EMPTY_WORDS.split())
+EMPTY_WORDS = frozenset(_EMPTY_TEXT.split())
+"""Words that mean nothing alone and do not begin or end a phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _phrases(text: str) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _says_something(span: Sequence[str]) -> bool:
-    edges_say = span[0] not in _EMPTY and span[-1] not in _EMPTY
+    edges_say = span[0] not in EMPTY_WORDS and span[-1] not in EMPTY_WORDS
     return edges_say and any(len(word) > 2 and not word.isdigit() for word in span)
 
 

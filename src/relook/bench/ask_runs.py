@@ -324,6 +324,7 @@ def _answered(
         "looked_up": answer.evidence.outcome.value,
         "decided": answer.decided,
         "why": answer.why,
+        "picked": answer.written.picked,
         "citations": list(answer.citations),
         "invented": list(answer.written.invented),
         "evidence": [item.match.title or item.match.text for item in answer.evidence.shown],

@@ -6,7 +6,6 @@ import json
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,7 +52,7 @@ WhenOption = Annotated[
 ]
 FormOption = Annotated[
     str | None,
-    typer.Option(help=help_sentence(AskSettings, "form"), metavar="text|sheet|screenshot"),
+    typer.Option(help=help_sentence(AskSettings, "form"), metavar="text|sheet|screenshot|names"),
 ]
 UploadOption = Annotated[
     bool,
@@ -218,10 +217,9 @@ def _answer_one(
 
 
 def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
-    from relook.rag.answer_report import report_html, report_values
+    from relook.rag.answer_report import report_now
 
-    made_at = datetime.now().astimezone().isoformat(timespec="seconds")
-    page = report_html(report_values(answer.as_dict(pictures=True), subject, made_at))
+    page = report_now(answer, subject)
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:

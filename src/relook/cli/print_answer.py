@@ -11,6 +11,7 @@ from relook.core.progress import duration
 
 if TYPE_CHECKING:
     from relook.rag.answer import Answer, Written
+    from relook.rag.candidates import Candidate
     from relook.rag.evidence import Item
 
 _KINDS = {
@@ -90,6 +91,9 @@ def print_answer(answer: Answer, streamed: bool = False, thinking: bool = False)
         cited = set(answer.citations)
         rows = [_row(item, item.number in cited) for item in answer.evidence]
         print_table(["#", "", "kind", "alike", "what it says", "where"], rows)
+    if names := answer.evidence.candidates:
+        listed = "; ".join(f"{name.name} ({_numbers(name)})" for name in names)
+        sys.stdout.write(clean_lines(f"Names in it: {listed}\n"))
     print_notes([*answer.evidence.notes, *([answer.why] if answer.why else [])])
     for sent in answer.sent:
         line = f"sent to {sent.host}: {sent.what}, {sent.n_bytes:,} bytes\n"
@@ -114,6 +118,10 @@ def _print_notes(written: Written) -> None:
         if how := words.get(written.finish.value):
             notes.append(f"the answer is not whole: {how}")
     print_notes(notes)
+
+
+def _numbers(candidate: Candidate) -> str:
+    return " ".join(f"[{number}]" for number in candidate.numbers)
 
 
 def _row(item: Item, is_cited: bool) -> tuple[str, ...]:

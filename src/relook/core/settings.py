@@ -165,7 +165,7 @@ class EvidenceSettings:
     pages: int = setting(0, "top pages whose text is fetched", low=0)
     page_chars: int = setting(800, "characters of a page's text")
     thumbnails: bool = setting(False, "fetch the matches' small pictures")
-    verify: bool = setting(True, "compare pictures of the library point by point (relook[verify])")
+    verify: bool = setting(True, "compare matches' pictures point by point (relook[verify])")
     min_similarity: float | None = setting(
         None, "least likeness of a library's picture; 0.48 for the built-in encoder if unset"
     )
@@ -199,7 +199,7 @@ class AskSettings:
     )  # fmt: skip
     compare: bool = setting(False, "also answer without evidence, side by side")
     form: str = setting(
-        "text", "how the model sees evidence", choices=("text", "sheet", "screenshot")
+        "text", "how the model sees evidence", choices=("text", "sheet", "screenshot", "names")
     )
     picture_px: int = setting(1024, "longest side of the picture that a model gets", low=64)
 

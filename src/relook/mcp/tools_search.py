@@ -355,9 +355,14 @@ class AskTools:
 
 def _text(answer: Answer) -> str:
     lines = [answer.text or "(no answer)", *answer.written.notes]
+    lines += [answer.why] if answer.why else []
     if answer.evidence.results and not answer.evidence.items:
         lines.append(f"looked up: {answer.evidence.outcome.value.replace('_', ' ')}")
     lines += [_item(item) for item in answer.evidence]
+    lines += [
+        f"a name in it: {quoted(name.name)} (evidence {', '.join(map(str, name.numbers))})"
+        for name in answer.evidence.candidates
+    ]
     lines += [
         f"{result.provider}: {result.outcome.value.replace('_', ' ')}: {quoted(result.message)}"
         for result in answer.evidence.results

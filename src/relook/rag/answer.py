@@ -28,6 +28,7 @@ class Written(JsonValue):
         took_s, first_s: Seconds in all, and until the first piece of text.
         thinking: What the model thought before it answered, where its service tells; it is no
             part of the answer, and nothing in it is a citation.
+        picked: With the form `names`, which candidate name the model picked; empty for none.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Written(JsonValue):
     took_s: Annotated[float, Digits(4)] = 0.0
     first_s: Annotated[float | None, Digits(4)] = None
     thinking: str = ""
+    picked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from relook.core.errors import InputError
 from relook.core.picture import reencoded
 from relook.providers.base import Subject
+from relook.rag.answer import Answer
 
 _SHOWN_PX = 640
 _JSON_ID = "relook-answer"
@@ -54,6 +56,12 @@ def report_values(answer: Mapping[str, Any], subject: Subject, made_at: str) -> 
         "picture": base64.b64encode(small).decode("ascii"),
         "answer": dict(answer),
     }
+
+
+def report_now(answer: Answer, subject: Subject) -> str:
+    """The report of an answer that was just given."""
+    made_at = datetime.now().astimezone().isoformat(timespec="seconds")
+    return report_html(report_values(answer.as_dict(pictures=True), subject, made_at))
 
 
 def report_html(values: Mapping[str, Any]) -> str:
@@ -161,7 +169,12 @@ def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
 
 def _items(evidence: Mapping[str, Any]) -> str:
     items = evidence.get("items") or ()
-    return "<h2>Evidence</h2>" + ("".join(map(_item, items)) or "<p>There is none.</p>")
+    names = [
+        f"{name.get('name')} ({', '.join(map(str, name.get('numbers') or ()))})"
+        for name in evidence.get("candidates") or ()
+    ]
+    listed = f"<p>Names in it: {_text('; '.join(names))}</p>" if names else ""
+    return f"<h2>Evidence</h2>{listed}" + ("".join(map(_item, items)) or "<p>There is none.</p>")
 
 
 def _item(item: Mapping[str, Any]) -> str:

@@ -19,13 +19,14 @@ from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.json_writer import to_json
 from relook.core.settings import AskSettings, EvidenceSettings
 from relook.providers.base import ProviderResult, Subject
-from relook.providers.match import MatchKind, Sent
+from relook.providers.match import Sent
 from relook.rag.answer import Answer, Written
 from relook.rag.answer_text import cite, decision_of, hedge_of
 from relook.rag.consent import Consent
-from relook.rag.evidence import Evidence, LookedUp
+from relook.rag.evidence import Evidence, evidence_text, unseen, why_no_evidence
 from relook.rag.lookup import Gatherer
-from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt
+from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt, weighing_prompt
+from relook.rag.weighing import Ask, Picked, inspected, picked
 
 WHEN = ("always", "never", "auto", "decide")
 Edit = Callable[[Evidence], Evidence]
@@ -150,7 +151,10 @@ class Asker:
                 self._look_up(run)
             written = self._write(run, run.evidence, "with")
             without = self._compared(run, beside)
-        why = "" if run.evidence.shown else _why_no_evidence(run.evidence)
+        why = "" if run.evidence.shown else why_no_evidence(run.evidence)
+        if run.evidence.shown and not self._has_model:
+            weighed = inspected(run.evidence, "", "")
+            why = "" if weighed.is_good else f"this evidence is weak: {weighed.why}"
         return self._answered(run, written, without=without, why=why)
 
     def _only_if_needed(self, run: _Run) -> Answer:
@@ -162,9 +166,28 @@ class Asker:
         why = f"the answer without evidence hedges ({hedge!r})" if hedge else "it broke off"
         self._look_up(run)
         if not run.evidence.shown:
-            return self._answered(run, first, why=f"{why}; {_why_no_evidence(run.evidence)}")
+            return self._answered(run, first, why=f"{why}; {why_no_evidence(run.evidence)}")
+        seen, _ = self._without_own(run.evidence)
+        body = evidence_text(seen or run.evidence, self.trimmed)
+        weighed = inspected(run.evidence, self.texts.inspect, body, self._weigher(run))
+        if not weighed.is_good:
+            why = f"{why}; the evidence was looked up and not used: {weighed.why}"
+            return self._answered(run, first, why=why)
         written = self._write(run, run.evidence, "with")
-        return self._answered(run, written, without=first, why=why)
+        return self._answered(run, written, without=first, why=f"{why}; {weighed.why}")
+
+    def _weigher(self, run: _Run) -> Ask:
+        """Asks the model one short question about evidence, beside the picture."""
+
+        def ask(rules: str, body: str) -> Reply:
+            bare = build_prompt(
+                run.subject, run.question, None, self.settings, self.texts, shows=self.shows
+            )
+            reply = self._reply(run, weighing_prompt(bare, rules, body), "decision")
+            run.others_s += reply.took_s
+            return reply
+
+        return ask
 
     def _asked(self, run: _Run) -> Answer:
         """Asks the model whether it wants the picture looked up, then for its answer."""
@@ -203,14 +226,19 @@ class Asker:
         form, notes = self._form(evidence)
         evidence, kept_here = self._without_own(evidence)
         notes += kept_here
+        choice = Picked(evidence or Evidence())
+        if form == "names" and evidence is not None and evidence.shown and self._has_model:
+            choice = picked(evidence, self.texts.pick, self._weigher(run))
+            evidence, notes = choice.evidence, (*notes, choice.note)
         settings = replace(self.settings, form=form)
         prompt = build_prompt(
             run.subject, run.question, evidence, settings, self.texts, self.trimmed,
             shows=self.shows,
         )  # fmt: skip
         reply = self._reply(run, prompt, which)
-        notes += _unseen(evidence)
-        return _written(replace(reply, notes=(*notes, *reply.notes)), prompt, self._has_model)
+        notes += unseen(evidence)
+        reply = replace(reply, notes=(*notes, *reply.notes))
+        return replace(_written(reply, prompt, self._has_model), picked=choice.name)
 
     def _reply(self, run: _Run, prompt: Prompt, which: str) -> Reply:
         """What the model says to a prompt; notes what is sent to whom."""
@@ -284,7 +312,7 @@ class Asker:
         without_s = answer.without.took_s if answer.without else 0.0
         slowest_s = max((result.took_s for result in run.evidence.results), default=0.0)
         providers_s = slowest_s if run.looked_up else 0.0
-        in_turn_s = without_s if answer.when == "auto" else run.others_s
+        in_turn_s = run.others_s + (without_s if answer.when == "auto" else 0.0)
         ours_s = took_s - providers_s - answer.written.took_s - in_turn_s
         stages = {"providers": providers_s, "model": answer.written.took_s, "without": without_s,
                   "ours": max(ours_s, 0.0)}  # fmt: skip
@@ -315,38 +343,12 @@ class Asker:
         return not self.answerer.third_party or self.consent.allows(self.answerer.host)
 
 
-_NO_EVIDENCE = {
-    LookedUp.NOTHING: "nothing was found",
-    LookedUp.BLOCKED: "the picture was not looked up: blocked",
-    LookedUp.FAILED: "the picture was not looked up: no provider answered",
-    LookedUp.NOT_ASKED: "the picture was not looked up: no provider was asked",
-}
-
-
-def _why_no_evidence(evidence: Evidence) -> str:
-    how = _NO_EVIDENCE.get(evidence.outcome) if evidence.results else ""
-    return f"there is no evidence to use: {how}" if how else "there is no evidence to use"
-
-
 def _not_allowed(host: str, what: str) -> AccessError:
     return AccessError(
         "upload_not_allowed",
         f"nothing was sent: the model's service {host} would get {what}",
         "agree with --allow-upload; it is remembered, and relook consent takes it back",
     )
-
-
-def _unseen(evidence: Evidence | None) -> tuple[str, ...]:
-    """A note on saved files of evidence that was read from JSON, which has no pictures."""
-    shown = evidence.shown if evidence is not None else ()
-    gone = [
-        str(item.number)
-        for item in shown
-        if item.match.kind is MatchKind.SAVED and item.match.picture is None
-    ]
-    if not gone:
-        return ()
-    return (f"evidence {', '.join(gone)} was shown by its name only: name its folder again",)
 
 
 def _written(reply: Reply, prompt: Prompt, has_model: bool) -> Written:

@@ -9,6 +9,7 @@ caps lengths again. `prompt` puts the text between two marked lines and says tha
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
@@ -22,6 +23,7 @@ from relook.core.verdicts import Verdict
 from relook.core.web import host_of
 from relook.providers.base import Outcome, ProviderResult
 from relook.providers.match import Match, MatchKind, Sent
+from relook.rag.candidates import Candidate, candidates_of, words_of, words_of_own
 from relook.rag.own_evidence import OwnEvidence
 
 
@@ -39,8 +41,33 @@ class LookedUp(enum.StrEnum):
     """Nobody was asked: not wanted, not allowed, too dear, or not possible for this picture."""
 
 
+_NO_EVIDENCE = {
+    LookedUp.NOTHING: "nothing was found",
+    LookedUp.BLOCKED: "the picture was not looked up: blocked",
+    LookedUp.FAILED: "the picture was not looked up: no provider answered",
+    LookedUp.NOT_ASKED: "the picture was not looked up: no provider was asked",
+}
 _BLOCKED = (Outcome.BLOCKED, Outcome.CONSENT_PAGE)
 _NOT_ASKED = (Outcome.NOT_ALLOWED, Outcome.OVER_BUDGET, Outcome.UNSUPPORTED)
+
+
+def why_no_evidence(evidence: Evidence) -> str:
+    """Why there is nothing to answer with, for people."""
+    how = _NO_EVIDENCE.get(evidence.outcome) if evidence.results else ""
+    return f"there is no evidence to use: {how}" if how else "there is no evidence to use"
+
+
+def unseen(evidence: Evidence | None) -> tuple[str, ...]:
+    """A note on saved files of evidence that was read from JSON, which has no pictures."""
+    shown = evidence.shown if evidence is not None else ()
+    gone = [
+        str(item.number)
+        for item in shown
+        if item.match.kind is MatchKind.SAVED and item.match.picture is None
+    ]
+    if not gone:
+        return ()
+    return (f"evidence {', '.join(gone)} was shown by its name only: name its folder again",)
 
 
 def check_looked_up(evidence: Evidence) -> Evidence:
@@ -129,6 +156,13 @@ class Evidence(JsonValue):
         if outcomes.intersection(_BLOCKED):
             return LookedUp.BLOCKED
         return LookedUp.NOT_ASKED if outcomes.issubset(_NOT_ASKED) else LookedUp.FAILED
+
+    @property
+    def candidates(self) -> Annotated[tuple[Candidate, ...], SHOWN]:
+        """Names that what is shown of it gives the picture, the most telling first."""
+        own = words_of_own(self.own.facts) if self.own is not None else []
+        kept = [words_of(item.number, (item.match, *item.others), item.text) for item in self.shown]
+        return candidates_of([*own, *itertools.chain.from_iterable(kept)])
 
     def __len__(self) -> int:
         return len(self.items)

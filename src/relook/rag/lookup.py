@@ -26,7 +26,7 @@ from relook.rag.merge import merge
 from relook.rag.own_evidence import own_evidence
 from relook.rag.pages import PageReader, check_reader
 from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
-from relook.rag.web_pictures import fetch_thumbnails, with_thumbnail
+from relook.rag.web_pictures import compared, fetch_thumbnails, with_thumbnail
 
 OnResult = Callable[[ProviderResult], None]
 _GRACE_S = 0.25  # a provider that keeps to its time limit answers a little after it
@@ -90,6 +90,8 @@ class Gatherer:
         fetched: list[Sent] = []
         if self.evidence_settings.thumbnails:
             groups = self._with_thumbnails(groups, results, subject, fetched)
+        if self.evidence_settings.verify:
+            groups = compared(groups, subject, self.evidence_settings.items * 2)
         chosen = groups[: self.evidence_settings.items]
         items = [Item(at, group[0], group[1:]) for at, group in enumerate(chosen, 1)]
         notes = [note for result in results if (note := self._remembered(result, subject))]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from relook.core.errors import AccessError, ImageError, RelookError
 from relook.core.images import decode, dhash
 from relook.core.picture import reencoded
+from relook.core.same_picture import SIDE_PX, Asked, can_compare
 from relook.core.settings import ImageLimits, WebLimits
 from relook.core.web import Resolver, check_public, fetch, host_of
 from relook.providers.base import Subject
-from relook.providers.match import Match, Sent
+from relook.providers.match import Match, MatchKind, Sent
 
 _AT_ONCE = 8
 _STRANGERS = ImageLimits(isolate=True)
@@ -108,6 +109,52 @@ def with_thumbnail(match: Match, small: Mapping[str, Small]) -> Match:
     if picture is None or match.thumbnail is not None:
         return match
     return replace(match, thumbnail=picture.data, picture_hash=picture.picture_hash)
+
+
+def compared(
+    groups: Sequence[tuple[Match, ...]], subject: Subject, n: int
+) -> list[tuple[Match, ...]]:
+    """Groups of matches with what comparing their small pictures point by point showed.
+
+    Those that are this picture come first among the compared ones; a look-alike that is it counts
+    as the same picture. Matches of a library were compared there, with their whole pictures.
+
+    Args:
+        groups: Best first, the best match first in each.
+        subject: The picture asked about.
+        n: So many groups are looked at.
+    """
+    looked_at, rest = list(groups[:n]), groups[n:]
+    if not (can_compare() and any(_is_comparable(group[0]) for group in looked_at)):
+        return list(groups)
+    try:
+        pixels = Asked(subject.image(SIDE_PX))
+    except ImageError:
+        return list(groups)
+    verified = [(_verified(group[0], pixels), *group[1:]) for group in looked_at]
+    verified.sort(key=lambda group: not _is_this_picture(group[0]))
+    return [*verified, *rest]
+
+
+def _is_comparable(match: Match) -> bool:
+    of_pictures = match.kind not in (MatchKind.ENTITY, MatchKind.SAVED)
+    return of_pictures and match.thumbnail is not None and match.verified is None
+
+
+def _is_this_picture(match: Match) -> bool:
+    return match.verified is not None and match.verified.is_same_picture
+
+
+def _verified(match: Match, pixels: Asked) -> Match:
+    if not _is_comparable(match) or match.thumbnail is None:
+        return match
+    try:
+        other = decode(match.thumbnail, SIDE_PX, _STRANGERS).image
+    except ImageError:
+        return match
+    verified = pixels.compared(other)
+    is_found = verified.is_same_picture and match.kind is MatchKind.SIMILAR
+    return replace(match, verified=verified, kind=MatchKind.SAME if is_found else match.kind)
 
 
 def _small_url(match: Match) -> str:

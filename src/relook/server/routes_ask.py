@@ -23,6 +23,7 @@ from relook.core.untrusted import limits_at
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
 from relook.rag.answer import Answer
+from relook.rag.answer_report import report_now
 from relook.rag.asker import Hear
 from relook.rag.evidence import Evidence
 from relook.server.events import event_response
@@ -63,6 +64,9 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 _PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_HTML: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}}
 }
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # its name is its content
 
@@ -115,6 +119,15 @@ async def screenshot(name: str, state: State) -> Response:
     return Response(state.screenshots.get(name), media_type="image/png", headers=_KEEP)
 
 
+@router.get("/ask/{ask_id}/report", response_class=Response, responses=_HTML)
+async def report(ask_id: str, state: State) -> Response:
+    """Everything that an answer rests on, as one page to keep; for a while after the question."""
+    kept = state.questions.kept(ask_id)
+    page = await state.pictures.run(report_now, kept.answer, kept.subject)
+    headers = {"Content-Disposition": 'attachment; filename="relook-report.html"'}
+    return Response(page, media_type="text/html", headers=headers)
+
+
 @dataclass(frozen=True, slots=True)
 class _Picture:
     """The picture of a request, and the evidence when it asks again."""
@@ -147,7 +160,7 @@ def _answer(state: ServerState, body: AskRequest, picture: _Picture, hear: Hear)
     needs_library = picture.evidence is None and state.questions.configured(question).needs_library
     library = _volume_of(state, body).library if needs_library else None
     answer = state.questions.answer(question, picture.subject, library, picture.evidence, hear)
-    ask_id = state.questions.keep(picture.subject, answer.evidence)
+    ask_id = state.questions.keep(picture.subject, answer)
     payload = AskAnswer(ask_id, answer).as_dict(pictures=True)
     return {**payload, "evidence": state.screenshots.addressed(payload["evidence"])}
 

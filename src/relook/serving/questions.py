@@ -58,7 +58,7 @@ class Question:
         providers: Names of providers.
         model: What answers.
         when: `always`, `never`, `auto` or `decide`.
-        form: `text`, `sheet` or `screenshot`.
+        form: `text`, `sheet`, `screenshot` or `names`.
         compare: Whether the answer without evidence comes with it.
         strike, pin: Numbers of evidence that the model does not see, or sees first.
         allow_upload: Whether the services named here may get a picture of this machine, this
@@ -69,7 +69,7 @@ class Question:
     providers: Annotated[Sequence[Name], Longest(8)] | None = None
     model: Name | None = None
     when: When | None = None
-    form: Literal["text", "sheet", "screenshot"] | None = None
+    form: Literal["text", "sheet", "screenshot", "names"] | None = None
     compare: bool | None = None
     strike: Numbers = ()
     pin: Numbers = ()
@@ -121,10 +121,16 @@ class Choices(JsonValue):
 
 @dataclass(frozen=True, slots=True)
 class KeptQuestion:
-    """The picture of an answered question, and its evidence with nothing struck."""
+    """The picture of an answered question, and its answer."""
 
     subject: Subject
-    evidence: Evidence
+    answer: Answer
+
+    @property
+    def evidence(self) -> Evidence:
+        """Its evidence with nothing struck."""
+        evidence = self.answer.evidence
+        return evidence.clear(*(item.number for item in evidence))
 
 
 class Questions:
@@ -255,12 +261,11 @@ class Questions:
         ) as asker:
             yield asker
 
-    def keep(self, subject: Subject, evidence: Evidence) -> str:
+    def keep(self, subject: Subject, answer: Answer) -> str:
         """Remembers an answered question for a while; returns its id."""
         ask_id = uuid.uuid4().hex
-        unmarked = evidence.clear(*(item.number for item in evidence))
         with self._lock:
-            self._kept[ask_id] = KeptQuestion(subject, unmarked)
+            self._kept[ask_id] = KeptQuestion(subject, answer)
             while len(self._kept) > 1 and self._keeps_too_much():
                 self._kept.popitem(last=False)
         return ask_id
