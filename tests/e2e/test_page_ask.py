@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -194,6 +195,59 @@ def test_text_of_strangers_stays_text(open_ask: Any) -> None:
     expect(panel.locator(".ask-flag")).to_contain_text("it is not whole")
     expect(panel.locator(".ask-out img, .ask-out script, .card a")).to_have_count(0)
     assert page.evaluate("window.hurt") is None
+
+
+def evidence_with_names() -> dict[str, Any]:
+    """Item 0, a verified part, and names that several items say."""
+    seen = base64.b64encode(picture_bytes(kind="JPEG")).decode()
+    outline = [[0.1, 0.1], [0.6, 0.1], [0.6, 0.7], [0.1, 0.7]]
+    part = {"verdict": "part", "words": "shows 40% of it", "outline": outline}
+    items = [
+        item(1, "Rila Monastery, Bulgaria", thumbnail=seen, verified=part),
+        item(2, "A church in Sofia"),
+        item(3, "The Rila Monastery in 2014", source="a forum"),
+    ]
+    notes = ["metadata can be forged"]
+    return {
+        "items": items, "notes": [], "providers": [],
+        "own": {"facts": {"camera": "Canon EOS", "taken_at": "2014-05-01"}, "notes": notes},
+        "candidates": [{"name": "Rila Monastery", "numbers": [1, 3]},
+                       {"name": "Sofia", "numbers": [2]}],
+    }  # fmt: skip
+
+
+def test_names_light_what_says_them_and_outlines_show_on_focus(open_ask: Any) -> None:
+    page, panel = open_ask(viewport={"width": 375, "height": 720})
+    serve_answer(page, answered("Rila [1]", [], evidence=evidence_with_names()))
+    ask(panel, "What?")
+    expect(panel.locator(".card[data-number='0']")).to_contain_text("Metadata can be forged.")
+    names = panel.get_by_role("group", name="Names in the evidence").get_by_role("button")
+    expect(names).to_have_text(["Rila Monastery2", "Sofia1"])
+    names.first.focus()
+    page.keyboard.press("Enter")
+    first = panel.locator(".card[data-number='1']")
+    expect(first).to_be_focused()
+    expect(first).to_have_class(re.compile(r"\blit\b"))
+    expect(panel.locator(".card[data-number='3']")).to_have_class(re.compile(r"\blit\b"))
+    expect(panel.locator(".card[data-number='2']")).not_to_have_class(re.compile(r"\blit\b"))
+    outline = first.get_by_role("img", name="Where the two pictures match: shows 40% of it")
+    expect(outline).to_have_css("opacity", "1")
+    panel.get_by_label("Your question").focus()
+    expect(outline).to_have_css("opacity", "0")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_report_of_the_answer_is_saved(open_ask: Any) -> None:
+    page, panel = open_ask()
+    ask(panel, "Which colour?")
+    link = panel.get_by_role("link", name="Save a report")
+    link.focus()
+    with page.expect_download() as saved:
+        page.keyboard.press("Enter")
+    assert saved.value.suggested_filename == "relook-report.html"
+    text = Path(saved.value.path()).read_text("utf-8")
+    assert "<h1>Which colour?</h1>" in text
+    assert "Nothing left this machine." in text
 
 
 def test_more_like_this_leads_back_into_the_search(open_ask: Any) -> None:

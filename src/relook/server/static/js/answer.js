@@ -1,5 +1,6 @@
 /** An answer on the page: text with citations to click, flags, both versions side by side, what was sent. */
 
+import { reportOf } from "./api.js";
 import { button, fill, h, icon, plural } from "./dom.js";
 import { modelName, ms } from "./stages.js";
 
@@ -55,6 +56,11 @@ export function showAnswer(host, answer, { point, titled }) {
     ),
     answer.why && h("p", { class: "note", text: `${sentence(answer.why)}` }),
     sentList(answer.sent),
+    h(
+      "a",
+      { class: "button small-button ask-report", href: reportOf(answer.ask_id), download: "relook-report.html" },
+      "Save a report",
+    ),
     how(answer),
   );
 }

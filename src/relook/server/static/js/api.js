@@ -149,6 +149,9 @@ export const fileUrl = (L, id) => `${BASE}${lib(L)}/images/${id}/file`;
 
 const SIZES = [160, 320, 640, 1280];
 
+/** Address of the page that keeps everything an answer rests on. @param {string} askId */
+export const reportOf = (askId) => `${BASE}/ask/${encodeURIComponent(askId)}/report`;
+
 /**
  * Address of a thumbnail that is sharp at a size on this screen.
  * @param {string} L @param {{image_id: number, thumbnail?: string}} hit @param {number} longSide_px in CSS pixels

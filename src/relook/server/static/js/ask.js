@@ -50,7 +50,7 @@ export function setUpAsk(given) {
     stages.element,
     draft,
     verdict,
-    h("section", { class: "ask-evidence", "aria-label": "Evidence" }, evidenceHead, cards.element),
+    h("section", { class: "ask-evidence", "aria-label": "Evidence" }, evidenceHead, cards.names, cards.element),
   );
   dialog.append(
     h(
@@ -274,7 +274,7 @@ function heard(event, payload) {
   if (event === "error") throw new api.ApiError(200, payload.error);
   stages.hear(event, payload);
   if (event === "evidence") {
-    showItems(payload.items, payload.own);
+    showItems(payload.items, payload.own, payload.candidates);
     cards.lock(true);
   }
   if (event === "text" && !reviewing) write(payload);
@@ -300,7 +300,7 @@ function finish(finished) {
   answer = finished;
   edited = false;
   fill(draft);
-  showItems(finished.evidence.items, finished.evidence.own);
+  showItems(finished.evidence.items, finished.evidence.own, finished.evidence.candidates);
   if (reviewing) {
     fill(verdict);
     return;
@@ -314,8 +314,8 @@ function drawAnswer() {
   showAnswer(verdict, answer, { point: (number) => cards.point(number), titled });
 }
 
-function showItems(items, own = null) {
-  cards.show(items, subject?.libraryId ?? state.library?.library_id, own);
+function showItems(items, own = null, names = []) {
+  cards.show(items, subject?.libraryId ?? state.library?.library_id, own, names);
   showEvidenceHead();
 }
 

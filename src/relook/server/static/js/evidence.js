@@ -11,6 +11,7 @@ import { providerName } from "./stages.js";
  *   metadata: Record<string, string>,
  *   verified?: {verdict: string, words: string, outline: number[][]}|null}} Item
  * @typedef {{facts: Record<string, string>, notes: string[]}} Own
+ * @typedef {{name: string, numbers: number[]}} Candidate
  * @typedef {{mark: (item: Item, how: "pinned"|"struck") => void, like: (item: Item) => void}} Actions
  */
 
@@ -22,6 +23,7 @@ const KINDS = {
   saved: "Saved file",
 };
 const SHORT = 150;
+const LIT_MS = 2400;
 
 /** @param {Item} item */
 /** @param {Item | {number: number, title?: undefined, text?: undefined, metadata?: undefined}} item */
@@ -45,6 +47,7 @@ export class Cards {
   /** @param {Actions} actions */
   constructor(actions) {
     this.actions = actions;
+    this.names = h("div", { class: "ask-names", role: "group", "aria-label": "Names in the evidence", hidden: true });
     this.element = h("ol", { class: "cards", "aria-label": "Evidence" });
     /** @type {Item[]} */
     this.items = [];
@@ -54,9 +57,12 @@ export class Cards {
   /**
    * @param {Item[]} items @param {string} libraryId whose pictures they are
    * @param {Own|null} [own] what the picture's own file says: item 0
+   * @param {Candidate[]} [names] what the evidence calls it
    */
-  show(items, libraryId, own = null) {
+  show(items, libraryId, own = null, names = []) {
     Object.assign(this, { items, libraryId });
+    this.names.hidden = !names.length;
+    fill(this.names, h("span", { class: "muted small", text: "Names in it" }), ...names.map((name) => this.#name(name)));
     const first = own && (Object.keys(own.facts).length || own.notes.length) ? [ownCard(own)] : [];
     fill(this.element, ...first, ...items.map((item) => this.#card(item)));
   }
@@ -75,6 +81,21 @@ export class Cards {
     for (const toggle of this.element.querySelectorAll("button[data-how]")) toggle.disabled = yes;
   }
 
+  /** A name that the evidence gives; it lights what says so. @param {Candidate} candidate */
+  #name({ name, numbers }) {
+    const chip = button(name, () => this.light(numbers), "chip");
+    chip.append(h("span", { class: "number muted", text: String(numbers.length) }));
+    chip.setAttribute("aria-label", `${name}: evidence ${numbers.join(", ")}`);
+    return chip;
+  }
+
+  /** Lights several cards and goes to the first. @param {number[]} numbers */
+  light(numbers) {
+    this.point(numbers[0]);
+    for (const number of numbers) this.#cardOf(number)?.classList.add("lit");
+    setTimeout(() => this.element.querySelectorAll(".lit").forEach((card) => card.classList.remove("lit")), LIT_MS);
+  }
+
   /** Scrolls to a card, lights it and puts the keyboard on it. @param {number} number */
   point(number) {
     const card = this.#cardOf(number);
@@ -84,7 +105,7 @@ export class Cards {
     for (const lit of this.element.querySelectorAll(".lit")) lit.classList.remove("lit");
     card.classList.add("lit");
     card.focus({ preventScroll: true });
-    setTimeout(() => card.classList.remove("lit"), 2400);
+    setTimeout(() => card.classList.remove("lit"), LIT_MS);
   }
 
   /** Marks what the answer cites. @param {number[]} numbers */

@@ -66,7 +66,8 @@ export class Stages {
 
   #model(payload) {
     const beside = payload.which === "without" ? ", without evidence" : "";
-    const label = payload.model ? `${modelName(payload.model)} writes${beside}` : "Counts what the evidence agrees on";
+    const does = payload.which === "decision" ? "weighs it" : `writes${beside}`;
+    const label = payload.model ? `${modelName(payload.model)} ${does}` : "Counts what the evidence agrees on";
     this.#add(`model ${payload.which}`, label);
     this.say(label);
   }
