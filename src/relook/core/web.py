@@ -184,7 +184,8 @@ def fetch(
         got, location = _get(parts, addresses, deadline, max_bytes, accept)
         if location is None:
             if got[0] != 200 and not any_status:
-                raise FetchError("http_status", f"{parts.hostname} answered {got[0]}")
+                what = f"{parts.hostname} answered {got[0]}"
+                raise FetchError("http_status", what, "open it in a browser: is it still there?")
             return Fetched(url, *got, n_redirects=n_redirects)
         url = urljoin(url, location)
     raise FetchError(
