@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ask_parts import own_config, png  # noqa: F401
+from ask_parts import matches, own_config, png  # noqa: F401
 from openai_server import answer_by, chat_server, fail, say
 
 import relook
@@ -308,6 +308,35 @@ def test_a_run_that_shows_no_picture_opens_none_and_asks_nothing_about_nothing(
         )  # fmt: skip
         assert (told["n_answered"], told["report"]["n_empty"]) == (1, 1)
         assert len(server.requests) == 1  # nothing was found, so there is nothing to ask with
+
+
+def test_arms_are_compared_on_the_same_recorded_evidence(run: Run, tmp_path: Path) -> None:
+    """The form `names` is an arm beside `text`: what it fixes of the other is counted."""
+    (tmp_path / "red.png").write_bytes(png("red"))
+    rows = [{"picture": "red.png", "question": "Which monastery?", "answer": "Rila"}]
+    (tmp_path / "bench.json").write_text(json.dumps(rows))
+    titles = ("Rila Monastery, Bulgaria", "The Rila Monastery in 2014", "Alexander Nevsky in Sofia")
+    found = [match.as_dict() for match in matches(*titles)]
+    recorded = {"provider": "x", "outcome": "found", "matches": found}
+    digest = Subject.of(png("red")).content_hash
+    row = {"content_hash": digest, "url": None, "words": "", "result": recorded}
+    (tmp_path / "replay.jsonl").write_text(json.dumps(row) + "\n")
+
+    def behave(body: dict[str, Any]) -> str:
+        asked = str(body["messages"])
+        if "which of them" in asked.lower():
+            return "Rila Monastery"
+        return "Alexander Nevsky [3]." if "Alexander" in asked else "Rila [1]."
+
+    with chat_server(answer_by(behave)) as server:
+        how = ("bench", "ask", "bench.json", "--model", f"openai:m@{server.url}",
+               "--provider", "replay:replay.jsonl")  # fmt: skip
+        for form in ("text", "names"):
+            as_json(run, *how, "--form", form, "--out", f"{form}.jsonl")
+        assert len(server.requests) == 3
+    told = as_json(run, "bench", "answers", "names.jsonl", "--against", "text.jsonl")
+    assert (told["fixed"], told["broken"]) == (1, 0)
+    assert json.loads((tmp_path / "names.jsonl").read_text())["picked"] == "Rila Monastery"
 
 
 @pytest.mark.parametrize(

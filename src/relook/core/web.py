@@ -356,7 +356,8 @@ def _connect(parts: SplitResult, addresses: Sequence[str], deadline: float) -> s
             trouble = error
     if deadline <= time.monotonic() or isinstance(trouble, TimeoutError):
         raise _timeout(parts)
-    raise FetchError("fetch_failed", f"{parts.hostname} cannot be reached: {trouble}")
+    what = f"{parts.hostname} cannot be reached: {trouble}"
+    raise FetchError("fetch_failed", what, "open it in a browser: is it still there?")
 
 
 def _ascii_host(parts: SplitResult) -> str:
