@@ -7,7 +7,8 @@ Two data sets with known regions, both over the built-in encoder and real sessio
 - `coco`: COCO pictures with instance boxes; a query is a class name, boxes are its instances.
 
 The baseline is the same person without feedback. `click` marks whole pictures, `box` marks
-regions; the last columns are the gain in the share found, with a 95% paired bootstrap.
+regions; the last columns are the gain in the share found, over no feedback and over a click used
+by the same strategy, with a 95% paired bootstrap.
 
     python benchmarks/boxes.py mosaics --pictures DIR --concepts concepts-dev.jsonl
     python benchmarks/boxes.py coco --pictures DIR --instances instances_val2017.json
@@ -86,11 +87,18 @@ ARMS: Mapping[str, Arm] = {
 
 @dataclass(frozen=True, slots=True)
 class BoxReport(JsonValue):
-    """One arm: means over tasks, and the gain over no feedback with a 95% interval."""
+    """One arm: means over tasks, and gains with 95% intervals.
+
+    Args:
+        found, ap: Means over tasks.
+        found_gain: Over no feedback.
+        over_click: Of a box, over whole pictures marked and used by the same strategy.
+    """
 
     found: float
     ap: float
     found_gain: Interval
+    over_click: Interval | None
 
 
 def compare_boxes(
@@ -121,13 +129,17 @@ def compare_boxes(
             if progress is not None:
                 progress(number * len(arms) + position + 1, len(tasks) * len(arms))
     base = next(iter(arms))
+    clicks = {arm.strategy: name for name, arm in arms.items() if not arm.boxed}
     return {
         name: BoxReport(
             float(found[name].mean()),
             float(ap[name].mean()),
             bootstrap(found[name] - found[base]),
+            bootstrap(found[name] - found[clicks[arm.strategy]])
+            if arm.boxed and arm.strategy in clicks
+            else None,
         )
-        for name in arms
+        for name, arm in arms.items()
     }
 
 
@@ -222,12 +234,15 @@ def report(
         lambda done, total: done % 100 or print(f"{name}: {done}/{total}", file=sys.stderr),
     )  # fmt: skip
     print(f"\n{name}: {len(tasks)} queries, {len(library)} pictures, {rounds} pages of {page}")
-    print(f"{'arm':28} {'found':>7} {'AP':>7}   gain in found (95%)")
-    for arm, one in reports.items():
-        gain = one.found_gain
-        interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-        print(f"{arm:28} {one.found:7.3f} {one.ap:7.3f}   {interval}")
-    return {arm: one.as_dict() for arm, one in reports.items()}
+    print(f"{'arm':28} {'found':>7} {'AP':>7}   {'gain in found (95%)':26}   over a click")
+    for arm, figures in reports.items():
+        gains = [_interval(gain) for gain in (figures.found_gain, figures.over_click) if gain]
+        print(f"{arm:28} {figures.found:7.3f} {figures.ap:7.3f}   {'   '.join(gains)}")
+    return {arm: figures.as_dict() for arm, figures in reports.items()}
+
+
+def _interval(gain: Interval) -> str:
+    return f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
 
 
 def main() -> None:

@@ -733,6 +733,7 @@ declare namespace Api {
     query: Query;
     where: Record<string, string>;
     path: string | null;
+    min_fit: number;
     rounds: RoundRow[];
     judgements: Judgement[];
     page: Page;
@@ -756,6 +757,7 @@ declare namespace Api {
     path?: string | null;
     limit?: number | null;
     name?: string;
+    min_fit?: number;
     instruction?: string;
   };
 

@@ -159,7 +159,7 @@ class Client:
         name: str = "",
         **only: Any,
     ) -> Json:
-        """Begins a session; arguments as for `search`, where `where` and `path` hold for it all."""
+        """Begins a session; as for `search`; `where`, `path` and `min_fit` hold for all of it."""
         body = {"query": query, "limit": limit, "name": name, **only}
         return self._ask("POST", f"/libraries/{library_id}/sessions", json=body)
 

@@ -72,6 +72,24 @@ def test_a_filter_that_nothing_fits_says_so(open_page: OpenPage) -> None:
     expect(page.locator(".more")).to_contain_text("take a minus term or a filter away")
 
 
+def test_a_least_fit_holds_for_a_session_and_can_be_taken_away(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("searchbox").fill("red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Fit", exact=True).fill("99.9")
+    page.get_by_role("button", name="Apply").click()
+    chips = page.locator("#bar .part.only")
+    expect(chips).to_have_text(["fit: 99.9% or more"])
+    expect(page.locator(".more")).to_contain_text("Nothing was found")
+    assert session_of(page)["min_fit"] == 0.999
+    page.reload()
+    expect(chips).to_have_count(1)
+    page.get_by_role("button", name="Search without the filter").click()
+    expect(chips).to_have_count(0)
+    page.locator(".photo").first.wait_for()
+    assert session_of(page)["min_fit"] == 0
+
+
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_filter_that_is_typed_while_the_page_loads_holds(
     open_page: OpenPage, applied: bool

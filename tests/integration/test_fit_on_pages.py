@@ -17,6 +17,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
+from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
 
 
@@ -142,6 +143,42 @@ def test_a_picture_as_query_has_no_fit(colours: relook.Library, tmp_path: Path) 
     with pytest.raises(InputError) as raised:
         colours.search("", images=[tmp_path / "pictures" / "red.png"], min_fit=0.5)
     assert raised.value.code == "no_fit"
+
+
+def test_a_least_fit_holds_for_each_page_of_a_session_and_for_its_export(
+    colours: relook.Library, tmp_path: Path
+) -> None:
+    fits = {hit.path.name: hit.fit for hit in colours.search("red", limit=100)}
+    enough = fits["crimson.png"]
+    assert enough is not None
+    session = colours.look("red", min_fit=min(enough, fits["red.png"] or 0))
+    assert set(names(session.page)) == {"red.png", "crimson.png"}
+    session.judge(session.page[0], relevant=True)
+    later = session.again("rocchio", keep_shown=True, keep_judged=True, limit=50)
+    assert set(names(later)) == {"red.png", "crimson.png"}
+    assert session.replay().same
+    nothing_left = session.again("rocchio", keep_shown=False)
+    assert not nothing_left.hits
+    assert any("no other picture has a fit of" in note for note in nothing_left.notes)
+    (tmp_path / "kept.json").write_text(json.dumps(export_session(session)), "utf-8")
+    twin, _ = colours.import_session(tmp_path / "kept.json")
+    assert twin.keeps_to.min_fit == session.keeps_to.min_fit > 0
+    assert "green.png" not in names(twin.again("rocchio", keep_shown=True, limit=50))
+
+
+def test_pictures_of_lower_rank_that_fit_all_parts_are_found(colours: relook.Library) -> None:
+    every = colours.search("red + blue", limit=100)
+    least = sorted(hit.fit or 0 for hit in every)[-5]
+    wanted = {hit.image_id for hit in every if (hit.fit or 0) >= least}
+    found = colours.search("red + blue", limit=len(wanted), min_fit=least)
+    assert {hit.image_id for hit in found} == wanted, "the page is full, whatever its order"
+
+
+def test_a_session_of_a_picture_has_no_least_fit(colours: relook.Library, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        colours.look(Query((Part(image=tmp_path / "pictures" / "red.png"),)), min_fit=0.5)
+    assert raised.value.code == "no_fit"
+    assert not colours.sessions(), "nothing is kept of it"
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.5, float("nan")])

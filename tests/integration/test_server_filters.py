@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from library_parts import many
 from server_parts import Running, error_of, serving
 
 import relook
@@ -53,9 +54,28 @@ def test_a_filter_holds_for_every_page_of_a_session(server: Running) -> None:
     assert _ids(again["page"]) == {RED, GREEN}
 
 
+def test_a_least_fit_holds_for_every_page_of_a_session(
+    server: Running, library: relook.Library, tmp_path: Path
+) -> None:
+    many(tmp_path / "more", 40)
+    library.add(tmp_path / "more")
+    client = server.client
+    fits = {hit["image_id"]: hit["fit"] for hit in client.search("library", "blue")["hits"]}
+    begun = client.begin("library", "blue", min_fit=fits[BLUE])
+    assert (begun["min_fit"], _ids(begun["page"])) == (fits[BLUE], {BLUE})
+    session_id = begun["session_id"]
+    client.judge("library", session_id, BLUE, True)
+    made = client.again("library", session_id, keep_shown=True, keep_judged=True, limit=9)
+    assert (_ids(made["page"]), made["session"]["min_fit"]) == ({BLUE}, fits[BLUE])
+    assert error_of(server.post("/sessions", {"query": "red", "min_fit": 1.1})) == (
+        422,
+        "bad_request",
+    )
+
+
 def test_a_session_without_a_filter_says_so(server: Running) -> None:
     begun = server.client.begin("library", "blue")
-    assert (begun["where"], begun["path"]) == ({}, None)
+    assert (begun["where"], begun["path"], begun["min_fit"]) == ({}, None, 0)
     assert _ids(begun["page"]) == {RED, GREEN, BLUE}
 
 
@@ -69,7 +89,7 @@ def test_a_filter_that_cannot_be_is_refused(server: Running) -> None:
 @pytest.mark.parametrize(
     "only",
     [7, [], {"where": 7}, {"where": {"a": 7}}, {"path": 7}, {"path": "*" * 7},
-     {"where": {"a" * 101: "b"}}, {"where": {str(n): "b" for n in range(9)}}],
+     {"where": {"a" * 101: "b"}}, {"where": {str(n): "b" for n in range(9)}}, {"min_fit": 2}],
 )  # fmt: skip
 def test_an_imported_filter_is_checked_as_well(server: Running, only: object) -> None:
     session_id = server.client.begin("library", "red")["session_id"]

@@ -269,6 +269,7 @@ class Library(HasOverview):
         captions: bool = True,
         where: Mapping[str, str] | None = None,
         path: str | None = None,
+        min_fit: float = 0.0,
         instruction: str = "",
     ) -> LibrarySession:
         """Begins a session: a search that learns from what you mark.
@@ -284,11 +285,12 @@ class Library(HasOverview):
             captions: Whether boxes get a suggested caption.
             where: Metadata key -> pattern that an image of any of its pages must have.
             path: Pattern that its path must have.
+            min_fit: Least probability, 0 to 1, that it shows the words; on every page.
             instruction: What its captions should tell; the configured one when empty.
         """
         parsed = query if isinstance(query, Query) else parse_query(query)
         caption = self._captions.or_nothing if captions else None
-        only = Filter(where or {}, path)
+        only = Filter(where or {}, path, min_fit=min_fit)
         how = (limit, caption, name, only, instruction)
         begun = start(self.engine, self._session_table, parsed, *how)
         return self.session(begun.session_id, captions=captions)

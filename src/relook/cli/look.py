@@ -23,6 +23,7 @@ from relook.cli.options import (
     LimitOption,
     MaxTokensOption,
     MaxWordsOption,
+    MinFitOption,
     NearOption,
     PathOption,
     VerifyOption,
@@ -58,6 +59,7 @@ def look(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits on a page.")] = (
         SearchSettings().limit
     ),
+    min_fit: MinFitOption = 0.0,
     strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
@@ -74,10 +76,15 @@ def look(
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
     captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_captioned(library, config, captions) as lib:
+        if resume and min_fit:
+            raise typer.BadParameter(
+                "a session keeps the one it began with", param_hint="--min-fit"
+            )
         if resume:
             session = lib.session(resume)
         else:
-            session = lib.look(" ".join(words or []), limit=limit, instruction=instruction)
+            query = " ".join(words or [])
+            session = lib.look(query, limit=limit, min_fit=min_fit, instruction=instruction)
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -154,13 +161,6 @@ FilesOption = Annotated[
 
 AwayOption = Annotated[
     bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
-]
-
-MinFitOption = Annotated[
-    float,
-    typer.Option(
-        min=0.0, max=1.0, help="Least probability that a picture shows the words; 0 shows all."
-    ),
 ]
 
 

@@ -64,6 +64,13 @@ PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
 ]
 
+MinFitOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Least probability that a picture shows the words; 0 shows all."
+    ),
+]
+
 # Of commands that read captions.
 SplitOption = Annotated[
     str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")

@@ -36,6 +36,7 @@ ImageId = Annotated[int, Between(0, _MAX_ID)]
 RoundNumber = Annotated[int, Between(0, _MAX_ROUND)]
 Author = Annotated[str, OneOf(("person", "captioner"))]
 HitRow = tuple[ImageId, float, Annotated[int, Between(0, _MAX_TILE)]]
+LeastFit = Annotated[float, Between(0, 1)]
 Pattern = Annotated[str, Longest(300), FewStars(6)]
 
 
@@ -69,12 +70,19 @@ class OnlyShape:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFilter(OnlyShape):
+    """The same, as a session keeps it: images that fit its words less are left out, too."""
+
+    min_fit: LeastFit = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordShape:
     """What a round says of itself, and the first one of its session."""
 
     notes: Annotated[tuple[Text, ...], Longest(1000)] = ()
     choice: Choice | None = None
-    only: OnlyShape | None = None
+    only: KeptFilter | None = None
     instruction: Text = ""
     relevant_words: Text = ""
     irrelevant_words: Text = ""

@@ -53,6 +53,7 @@ class SessionTools:
         where: given.Where = {},
         path: given.PathPattern = "",
         limit: given.Limit = 0,
+        min_fit: given.MinFit = 0.0,
         name: Annotated[str, Field(max_length=200, description="What to call it.")] = "",
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(SessionReply)]:
@@ -62,7 +63,7 @@ class SessionTools:
         Sessions are kept in the library, so a person can go on with one in the browser.
         """
         wanted = Wanted(words, image_ids, images, without)
-        only = Filter(where, path or None)
+        only = Filter(where, path or None, min_fit=min_fit)
         return await self._state.pool.run(self._begin, wanted, only, limit, name, library_id)
 
     def _begin(

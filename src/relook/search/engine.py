@@ -29,13 +29,13 @@ from relook.search.fit import (
     LookedFor,
     fit_scale,
     fits_of,
-    fitting_enough,
     looked_for,
     n_leading,
     shows,
     with_fits,
 )
 from relook.search.fold import fold
+from relook.search.least_fit import only_fitting
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, part_vectors
@@ -111,6 +111,7 @@ class Engine:
 
         Raises:
             QueryError, ImageError, NotFoundError: when a part cannot be read.
+            InputError: `no_fit` when a least fit is asked for and fit is not known.
             EncoderMismatchError: as `encoder`.
         """
         began = time.perf_counter()
@@ -120,6 +121,7 @@ class Engine:
             vector = combined(query, vectors, self.acts_by_fit)
             wanted = self.wanted(query, vectors)
             only = replace(only or Filter(), unwanted=self.unwanted(query))
+            only = only_fitting(only, wanted, self.files, self.encoder)
             page = self.page(query, vector, limit, only, fold_duplicates, wanted, placed)
             offered = suggestions(query, self.files)
         notes = (*page.notes, *notes, *(each.note for each in offered))
@@ -162,8 +164,7 @@ class Engine:
     ) -> Page:
         """Finds the images nearest to a vector [d]; other arguments as for `search`.
 
-        `wanted` is what fit is told of, `placed` words at places. InputError `no_fit` is raised
-        when a least fit is asked for and fit is not known.
+        `wanted` is what fit is told of, `placed` words at places.
         """
         limit = self.settings.limit if limit is None else limit
         if limit < 1:
@@ -194,10 +195,9 @@ class Engine:
         only = only or Filter()
         shown = [records[first] for first, *_ in groups[:limit]]
         reason = file_date_note(shown, only.where)
-        reason = reason if hits else why_empty(self.files, only.where, only.path)
+        reason = reason if hits else why_empty(self.files, only)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
-        page = self.fitted(Page(query, hits, notes), wanted)
-        return fitting_enough(page, only.min_fit) if only.min_fit else page
+        return self.fitted(Page(query, hits, notes), wanted)
 
     def fitted(self, page: Page, wanted: LookedFor | None) -> Page:
         """A page with the fit of its hits, and a note when nothing fits."""

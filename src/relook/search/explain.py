@@ -7,7 +7,7 @@ the sum of what each part adds. Influence is exact for every strategy: the fit i
 again as if the judgement had never been made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,6 @@ from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
-from relook.search.filtering import fitting_images
 from relook.search.next_page import only_unseen
 from relook.search.regions import crop_image
 from relook.search.session import Session
@@ -209,7 +208,7 @@ def influence(
     without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
-        chosen = fitting_images(engine.files, session.only.where, session.only.path)
+        chosen = engine.may_show(replace(session.only, away=True))
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
     if scorer.vector is None:

@@ -31,7 +31,7 @@ class Filter:
         without: Image ids that are left out.
         away: Whether images that are away may be found, too.
         unwanted: Words; images that show them are left out.
-        min_fit: Hits of a page that fit less are left out, 0 to 1.
+        min_fit: Images that fit less are left out, 0 to 1 (`relook.search.least_fit`).
 
     Raises:
         InputError: `bad_min_fit`.
@@ -166,19 +166,13 @@ OWN_FIELDS = ("title", "caption", "format", "taken_at", "folder", "orientation")
 _FIELDS = "relook info --fields lists what there is"
 
 
-def why_empty(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> str:
-    """Why nothing was found; empty where the filter is not the reason.
-
-    Args:
-        files: The library that was searched.
-        where: The filter, see `Catalog.matching`.
-        path: Its pattern of paths.
-    """
-    catalog = files.catalog
+def why_empty(files: LibraryFiles, only: Filter) -> str:
+    """Why nothing was found; empty where the filter is not the reason."""
+    catalog, where, path = files.catalog, only.where, only.path
     if not catalog.count("images"):
         return "the library has no pictures yet: relook index FOLDER"
     if fitting_images(files, where, path).any():
-        return ""  # what fits was shown before, or is away
+        return few_fit(only)  # or what fits was shown before, or is away
     for key in where:
         names = ("latitude", "longitude") if key == NEAR else (key_of(key)[0],)
         for name in names:
@@ -195,6 +189,11 @@ def why_empty(files: LibraryFiles, where: Mapping[str, str], path: str | None) -
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
             return f"no picture fits {text}"
     return "no picture fits all filters together"
+
+
+def few_fit(only: Filter) -> str:
+    """That a least fit may be why a page is empty; empty without one."""
+    return f"no other picture has a fit of {only.min_fit:g} or more" if only.min_fit else ""
 
 
 def file_date_note(records: Sequence[ImageRecord], where: Mapping[str, str]) -> str:

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relook.core.errors import InputError
-from relook.core.types import Box, Hit, Page, Query
+from relook.core.types import Box, Hit, Query
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
@@ -339,19 +338,6 @@ def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder)
 def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
     """The hits, each with its fit."""
     return tuple(replace(hit, fit=fit) for hit, fit in zip(hits, fits, strict=True))
-
-
-def fitting_enough(page: Page, min_fit: float) -> Page:
-    """A page without hits that fit less."""
-    if page.hits and page.n_fitting is None:
-        raise InputError(
-            "no_fit",
-            "fit is not known here, so none can be asked for",
-            "it is told of words, in libraries of 30 pictures or more; leave the least fit out",
-        )
-    hits = tuple(hit for hit in page.hits if (hit.fit or 0.0) >= min_fit)
-    n_fitting = page.n_fitting and min(page.n_fitting, len(hits))
-    return replace(page, hits=hits, n_fitting=n_fitting)
 
 
 def distinct(background: Floats) -> Floats:

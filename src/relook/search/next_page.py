@@ -10,7 +10,7 @@ import numpy as np
 from relook.library.session_values import Judgement
 from relook.search.engine import Ranking
 from relook.search.feedback_evidence import Fitted, TypedWords
-from relook.search.filtering import Filter
+from relook.search.filtering import Filter, few_fit
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.search.history import path_to
 from relook.search.session_view import SessionView
@@ -53,7 +53,10 @@ def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:
         session, step.number, step.judgements,
         keep_shown=step.keep_shown, keep_judged=step.keep_judged, fitted=fitted,
     )  # fmt: skip
-    return fitted, session.engine.rank_with(fitted.scorer, step.limit, only, session.placed)
+    ranking = session.engine.rank_with(fitted.scorer, step.limit, only, session.placed)
+    if not len(ranking) and (note := few_fit(only)):
+        fitted = replace(fitted, notes=(*fitted.notes, note))
+    return fitted, ranking
 
 
 def only_unseen(
@@ -86,7 +89,8 @@ def only_unseen(
     judged = {judgement.image_id for judgement in judgements}
     shown -= stay
     left_out = shown - judged if keep_judged else shown | judged
-    return replace(session.only, without=frozenset(left_out))
+    only = session.only
+    return replace(only, without=only.without | left_out)
 
 
 def _staying(

@@ -15,7 +15,7 @@ from relook.core.settings import FeedbackSettings
 from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import configured, unused
-from relook.library.session_rows import OnlyShape
+from relook.library.session_rows import KeptFilter
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
@@ -24,6 +24,7 @@ from relook.search.filtering import Filter
 from relook.search.fit import LookedFor
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
+from relook.search.least_fit import only_fitting
 from relook.search.places import Placed
 from relook.search.regions import check_current, crop_vectors
 from relook.search.suggestions import suggestions
@@ -247,9 +248,16 @@ class SessionView:
         return self._wanted[1]
 
     @property
+    def keeps_to(self) -> Filter:
+        """The filter that it began with."""
+        return _only_of(self._first.record)
+
+    @property
     def only(self) -> Filter:
-        """Which images its pages may show."""
-        return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
+        """Which images its pages may show; InputError `no_fit` as for a search."""
+        kept = replace(self.keeps_to, unwanted=self.engine.unwanted(self.query))
+        wanted = self.wanted if kept.min_fit else None
+        return only_fitting(kept, wanted, self.engine.files, self.engine.encoder)
 
     def estimate(self, limit: int = 1, *, passed_over: bool = True) -> Estimate:
         """How many pictures of this kind the library holds, and how many of them are found.
@@ -352,11 +360,11 @@ def only_record(only: Filter) -> dict[str, Any]:
     Raises:
         InputError: `bad_filter` for one that would cost too much to compare, page after page.
     """
-    if not only.where and not only.path:
+    kept = {"where": dict(only.where), "path": only.path, "min_fit": only.min_fit}
+    if not any(kept.values()):
         return {}
-    kept = {"where": dict(only.where), "path": only.path}
     try:
-        from_json(OnlyShape, kept)
+        from_json(KeptFilter, kept)
     except InputError as error:
         message = f"a session cannot keep this filter: {error.message}"
         raise InputError("bad_filter", message) from error
@@ -366,4 +374,5 @@ def only_record(only: Filter) -> dict[str, Any]:
 def _only_of(record: Mapping[str, Any]) -> Filter:
     """The filter of a round's record, as `SessionTable.rounds` reads it."""
     kept = record.get("only", {})
-    return Filter(dict(kept.get("where") or {}), kept.get("path"))
+    where, least = dict(kept.get("where") or {}), kept.get("min_fit") or 0.0
+    return Filter(where, kept.get("path"), min_fit=least)

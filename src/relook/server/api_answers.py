@@ -318,6 +318,7 @@ class SessionAnswer:
         query: The first query.
         where: Metadata key -> pattern that every page keeps to.
         path: Pattern of the path that every page keeps to.
+        min_fit: Least probability, on every page, that an image shows the words.
         rounds: By number.
         judgements: Oldest first.
         page: The current round's.
@@ -330,6 +331,7 @@ class SessionAnswer:
     query: QueryAnswer
     where: Mapping[str, str]
     path: str | None
+    min_fit: float
     rounds: tuple[RoundRow, ...]
     judgements: tuple[JudgementAnswer, ...]
     page: PageAnswer
@@ -337,10 +339,10 @@ class SessionAnswer:
     @classmethod
     def of(cls, volume: ServedLibrary, session: Session, took_ms: float = 0.0) -> Self:
         """A whole session; `took_ms` is how long its page took, where that is known."""
-        page = replace(session.page, took_ms=took_ms)
+        page, only = replace(session.page, took_ms=took_ms), session.keeps_to
         return cls(
             session.row, volume.library_id, QueryAnswer.of(session.query, volume.pictures),
-            session.only.where, session.only.path, tuple(session.rounds),
+            only.where, only.path, only.min_fit, tuple(session.rounds),
             tuple(map(JudgementAnswer, session.judgements)), PageAnswer.of(volume, page),
         )  # fmt: skip
 

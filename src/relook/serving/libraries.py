@@ -104,7 +104,7 @@ class ServedLibrary:
         with self.pictures.kept(query) as kept_query, self.files.moment():
             return self.library.look(
                 kept_query, limit=limit, name=name, captions=False, where=only.where,
-                path=only.path, instruction=instruction,
+                path=only.path, min_fit=only.min_fit, instruction=instruction,
             )  # fmt: skip
 
     def delete_session(self, session_id: str) -> None:

@@ -11,7 +11,7 @@ from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
 from relook.core.types import Box, Part, Query
 from relook.library.concept_values import MAX_CONCEPT_NAME
-from relook.library.session_rows import Caption, ImageId, OnlyShape, Weight
+from relook.library.session_rows import Caption, ImageId, LeastFit, OnlyShape, Weight
 from relook.search.grammar import parse_query
 from relook.search.judging import JudgementRequest
 from relook.serving.pictures import QueryPictures
@@ -88,7 +88,7 @@ class SearchRequest:
     limit: Limit | None = None
     fold: bool | None = None
     away: bool = False
-    min_fit: Annotated[float, Between(0, 1)] = 0.0
+    min_fit: LeastFit = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,7 @@ class SessionRequest:
         only: Which images its pages may show: those whose metadata (key -> pattern) and path fit.
         limit: How many hits a page has at most; as configured when null.
         name: What to call it.
+        min_fit: Least probability, on every page, that a picture shows the words.
         instruction: What captions of boxes should tell, in the person's own words.
     """
 
@@ -144,6 +145,7 @@ class SessionRequest:
     only: Annotated[OnlyShape, INLINE]
     limit: Limit | None = None
     name: SessionName = ""
+    min_fit: LeastFit = 0.0
     instruction: Annotated[str, Longest(300)] = ""
 
 

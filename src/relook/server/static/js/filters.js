@@ -17,6 +17,13 @@ const path = h("input", {
   autocapitalize: "none",
   spellcheck: "false",
 });
+const least = h("input", {
+  class: "field",
+  id: "filter-fit",
+  type: "number",
+  step: "any",
+  placeholder: "least chance, in %, that a picture shows the words",
+});
 const instruction = h("input", {
   class: "field",
   placeholder: "what captions of boxes should tell, such as: name the breed",
@@ -43,6 +50,7 @@ export function setUpFilters(apply) {
     h("legend", { class: "visually-hidden", text: "Only pictures that fit" }),
     h("label", { class: "filter-row" }, h("span", { text: "Path" }), path),
     rows,
+    h("label", { class: "filter-row" }, h("span", { text: "Fit" }), least),
     h("label", { class: "filter-row" }, h("span", { text: "Captions" }), instruction),
     names,
     h(
@@ -85,18 +93,23 @@ export function readFilters() {
     const [key, pattern] = [...row.querySelectorAll("input")].map((input) => input.value.trim());
     if (key && pattern) where[key] = pattern;
   }
-  set({ instruction: instruction.value.trim(), only: { where, path: path.value.trim() || null } });
+  const only = { where, path: path.value.trim() || null, min_fit: Math.min(100, Math.max(0, Number(least.value))) / 100 };
+  set({ instruction: instruction.value.trim(), only });
 }
 
 /** @param {Only} only */
 function show(only) {
   path.value = only.path ?? "";
+  least.value = only.min_fit ? percent(only.min_fit) : "";
   fill(rows);
   for (const [key, pattern] of Object.entries(only.where)) addRow(key, pattern);
-  const n = Object.keys(only.where).length + (only.path ? 1 : 0);
+  const n = Object.keys(only.where).length + (only.path ? 1 : 0) + (only.min_fit ? 1 : 0);
   opener.classList.toggle("on", n > 0);
   opener.setAttribute("aria-label", n ? `Filters: path and metadata, ${n} on` : "Filters: path and metadata");
 }
+
+/** @param {number} fit */
+const percent = (fit) => String(Number((fit * 100).toFixed(2)));
 
 function addRow(key = "", pattern = "") {
   const field = (label, value, props) =>
@@ -131,11 +144,12 @@ async function learnNames() {
 }
 
 /** The filters that are on, with what is left when each is taken away. @param {Only} only @returns {{label: string, rest: Only}[]} */
-export function filterChips({ where, path: pattern }) {
+export function filterChips({ where, path: pattern, min_fit }) {
   const chips = Object.entries(where).map(([key, value]) => {
     const { [key]: _, ...rest } = where;
-    return { label: `${key}: ${value}`, rest: { where: rest, path: pattern } };
+    return { label: `${key}: ${value}`, rest: { where: rest, path: pattern, min_fit } };
   });
-  if (pattern) chips.push({ label: `path: ${pattern}`, rest: { where, path: null } });
+  if (pattern) chips.push({ label: `path: ${pattern}`, rest: { where, path: null, min_fit } });
+  if (min_fit) chips.push({ label: `fit: ${percent(min_fit)}% or more`, rest: { where, path: pattern } });
   return chips;
 }

@@ -35,7 +35,7 @@ export function adopt(session, page = session.page) {
   set(
     {
       session: { ...session, page: undefined, judgements: undefined },
-      only: { where: session.where ?? {}, path: session.path ?? null },
+      only: { where: session.where ?? {}, path: session.path ?? null, min_fit: session.min_fit ?? 0 },
       rounds: session.rounds,
       round: session.current_round,
       hits: page.hits,
@@ -87,8 +87,8 @@ export async function search(parts) {
   searching = new AbortController();
   forgetWaiting();
   try {
-    const { where, path } = state.only;
-    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), instruction: state.instruction, where, path };
+    const kept = { instruction: state.instruction, ...state.only };
+    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), ...kept };
     const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
     adopt(session);
     noteSearch(parts);
@@ -267,6 +267,7 @@ export async function more() {
       limit: 1000,
       where: state.session.where,
       path: state.session.path,
+      min_fit: state.session.min_fit,
     });
     const known = new Set(page.hits.map((hit) => hit.image_id));
     const extra = hits.filter((hit) => !known.has(hit.image_id));

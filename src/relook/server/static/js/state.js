@@ -11,7 +11,7 @@
  * @typedef {Api.RoundRow} Round
  * @typedef {{key: string, image_id: number, box: Box, relevant?: undefined, caption?: undefined}} Draft a box
  *   that has no sign yet
- * @typedef {{where: Record<string, string>, path: string|null}} Only which pictures may be found
+ * @typedef {{where: Record<string, string>, path: string|null, min_fit?: number}} Only which pictures may be found
  */
 
 const listeners = new EventTarget();
