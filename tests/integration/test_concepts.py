@@ -336,6 +336,23 @@ def test_it_survives_an_upgrade_and_pictures_that_are_away(
     assert {example.encoder for example in library.concepts.get("van").examples} == {digest}
 
 
+def test_an_album_whose_pictures_are_all_away_says_so_and_nothing_else(
+    library: relook.Library, pictures: Path
+) -> None:
+    concept = library.concepts.save(learnt(library), "van")
+    pictures.rename(pictures.parent / "elsewhere")
+    library.add()
+    album = library.concepts.album("van")
+    assert not album.page.hits
+    assert [note for note in album.page.notes if "are away" in note] == list(album.page.notes)
+    (pictures.parent / "elsewhere").rename(pictures)
+    library.add()
+    shown = {hit.image_id for hit in library.concepts.album("van").page}
+    assert {
+        id_of(library, Path(each.path).name) for each in concept.examples if each.relevant
+    } <= shown
+
+
 def test_an_image_that_a_concept_names_keeps_its_id(
     library: relook.Library, pictures: Path
 ) -> None:

@@ -17,6 +17,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
+from relook.search.next_page import ALL_SEEN
 from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
 
@@ -160,6 +161,9 @@ def test_a_least_fit_holds_for_each_page_of_a_session_and_for_its_export(
     nothing_left = session.again("rocchio", keep_shown=False)
     assert not nothing_left.hits
     assert any("no other picture has a fit of" in note for note in nothing_left.notes)
+    everything = colours.look("red", limit=100)
+    assert not everything.again("rocchio").hits
+    assert ALL_SEEN in everything.page.notes
     (tmp_path / "kept.json").write_text(json.dumps(export_session(session)), "utf-8")
     twin, _ = colours.import_session(tmp_path / "kept.json")
     assert twin.keeps_to.min_fit == session.keeps_to.min_fit > 0

@@ -1,13 +1,17 @@
 """Fit: laws of the scale, and what the shipped map makes of scores."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from relook.bench.fit_report import calibration_error, reliability
 from relook.core.types import WHOLE, Hit
 from relook.core.vectors import unit
+from relook.encoders.base import FitMap, Means
 from relook.encoders.builtin import BuiltinEncoder
-from relook.search.fit import FitScale, distinct, n_leading
+from relook.search.fit import FitScale, distinct, n_leading, shows
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,40 @@ def test_copies_count_once() -> None:
     assert len(distinct(np.repeat(one, 50, axis=0))) == 1
     assert len(distinct(np.concatenate([one, drawn(3, 16), one]))) == 4
     assert len(distinct(np.zeros((0, 1, 16), np.float32))) == 0
+
+
+class Spelt:
+    """Words to vectors by their letters, no two alike."""
+
+    tile_weight = 1.0
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        seeds = [sum(map(ord, text)) for text in texts]
+        return unit(np.stack([np.random.default_rng(seed).normal(size=384) for seed in seeds]))
+
+
+def gone(left_out: str, means: Means | None) -> list[str]:
+    """Which of four pictures, each of one word, leave."""
+    pictures = ["girl", "climber", "dogs", "house"]
+    vectors = Spelt().encode_texts(pictures)  # [n, d]
+    files = SimpleNamespace(derived={"fit scale": FitScale(drawn(40)[:, :1], 1.0, means)})
+    mask = shows(left_out, lambda words: words @ vectors.T, files, Spelt())  # type: ignore[arg-type]
+    return [name for name, is_gone in zip(pictures, mask, strict=True) if is_gone]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "goes"),
+    [("people", ["girl", "climber"]), ("A person", ["girl", "climber"]), ("the dog", ["dogs"]),
+     ("girl", ["girl"]), ("dog house", [])],
+)  # fmt: skip
+def test_what_is_left_out_is_read_as_the_kinds_it_names(left_out: str, goes: list[str]) -> None:
+    learnt = FitMap(np.zeros(6), 0.0, np.zeros(384), 2.0, (0.0, 0.1), 0.1)
+    assert gone(left_out, Means(np.zeros(384), np.zeros(384), drawn(1)[0], learnt)) == goes
+
+
+def test_kinds_were_learnt_with_the_map_and_are_read_with_one_only() -> None:
+    assert gone("people", None) == []
+    assert gone("girl", None) == ["girl"]
 
 
 def hits(*fits: float | None) -> list[Hit]:

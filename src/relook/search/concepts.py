@@ -322,7 +322,7 @@ class Concepts:
         only = replace(only, without=only.without | not_it)
         page = self.engine.search(query, limit + 1, only, fold_duplicates=False)
         line = page.n_fitting or 0
-        if page.n_fitting is None:
+        if not fit_scale(self.engine.files, self.engine.encoder).is_known:
             few = "fit is not known in a library of so few pictures: its examples are shown alone"
             page = replace(page, notes=(*page.notes, few))
         hits = [hit for at, hit in enumerate(page) if at < line or hit.image_id in shown]

@@ -172,7 +172,8 @@ def why_empty(files: LibraryFiles, only: Filter) -> str:
     if not catalog.count("images"):
         return "the library has no pictures yet: relook index FOLDER"
     if fitting_images(files, where, path).any():
-        return few_fit(only)  # or what fits was shown before, or is away
+        least = only.min_fit  # else what fits was shown before, or is away
+        return f"no other picture has a fit of {least:g} or more" if least else ""
     for key in where:
         names = ("latitude", "longitude") if key == NEAR else (key_of(key)[0],)
         for name in names:
@@ -189,11 +190,6 @@ def why_empty(files: LibraryFiles, only: Filter) -> str:
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
             return f"no picture fits {text}"
     return "no picture fits all filters together"
-
-
-def few_fit(only: Filter) -> str:
-    """That a least fit may be why a page is empty; empty without one."""
-    return f"no other picture has a fit of {only.min_fit:g} or more" if only.min_fit else ""
 
 
 def file_date_note(records: Sequence[ImageRecord], where: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
 from relook.search.feedback_evidence import background
+from relook.search.kinds import kinds_of
 from relook.search.places import inside, tilings
 from relook.stores.base import Mask
 
@@ -317,7 +318,9 @@ def _within(place: Box, kinds: Ints, n_tiles: Ints, files: LibraryFiles) -> Mask
 
 
 def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
-    """[n images by row] whether a picture shows words to leave out.
+    """[n images by row] whether a picture shows words to leave out, or one of what they name.
+
+    What kinds of thing words name was learnt with the map of fit, and is read with one only.
 
     Args:
         text: Words, as to leave out.
@@ -327,8 +330,9 @@ def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder)
     """
     known: dict[str, Mask] = files.derived.setdefault(_SHOWN, {})
     if text not in known:
-        vectors = encoder.encode_texts([text])
-        shown = fit_scale(files, encoder).shown(vectors, score_all(vectors))[0]
+        scale = fit_scale(files, encoder)
+        vectors = encoder.encode_texts(kinds_of(text) if scale.has_map else [text])  # [k, d]
+        shown: Mask = np.logical_or.reduce(scale.shown(vectors, score_all(vectors)))
         for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
             known.pop(old, None)  # another thread may have been faster
         known[text] = shown

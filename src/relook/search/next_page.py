@@ -10,10 +10,16 @@ import numpy as np
 from relook.library.session_values import Judgement
 from relook.search.engine import Ranking
 from relook.search.feedback_evidence import Fitted, TypedWords
-from relook.search.filtering import Filter, few_fit
+from relook.search.filtering import Filter, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.search.history import path_to
 from relook.search.session_view import SessionView
+
+ALL_SEEN = (
+    "every picture that may be shown was on an earlier page, or is marked;"
+    " keep_shown (--keep-shown) shows them again"
+)
+"""The note of a later page without pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,10 @@ def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:
         keep_shown=step.keep_shown, keep_judged=step.keep_judged, fitted=fitted,
     )  # fmt: skip
     ranking = session.engine.rank_with(fitted.scorer, step.limit, only, session.placed)
-    if not len(ranking) and (note := few_fit(only)):
-        fitted = replace(fitted, notes=(*fitted.notes, note))
+    if not len(ranking):
+        reason = why_empty(session.engine.files, only) or ALL_SEEN
+        away = session.engine.away_notes(only)
+        fitted = replace(fitted, notes=(*fitted.notes, reason, *away))
     return fitted, ranking
 
 
