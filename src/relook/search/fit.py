@@ -25,7 +25,6 @@ from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
 from relook.search.feedback_evidence import background
-from relook.search.kinds import kinds_of
 from relook.search.places import inside, tilings
 from relook.stores.base import Mask
 
@@ -46,6 +45,24 @@ _CONCEPT_SLOPE, _CONCEPT_BIAS, _CONCEPT_NOTHING = 6.94, -6.49, 0.15
 # Fits from which a shown picture stays on a session's next page: by its words and by what was
 # learnt, and by what was learnt where nothing else tells. Chosen on training pictures.
 _STAYS_WORDS, _STAYS_BY_SCORE, _STAYS_LEARNT, _STAYS_LEARNT_ALONE = 0.6, 0.5, 0.25, 0.75
+
+# What left-out words are read as: an encoder hears "people" as a crowd, and their own names find
+# them. Each list was chosen word by word on training pictures of Flickr8k (docs/concepts.md).
+_PEOPLE = (
+    "people", "man", "woman", "guy", "guys", "girl", "girls", "kid", "couple", "friends",
+    "gentleman", "crowd", "boy", "cyclist", "climber",
+)  # fmt: skip
+_CHILDREN = ("child", "girl", "girls", "kid")
+_ANIMALS = ("animal", "dog", "dogs", "horse", "bird", "cat", "cow", "sheep")
+_DOGS = ("dog", "dogs")
+_READ_AS = {
+    **dict.fromkeys(("people", "person", "persons", "human", "humans", "anybody"), _PEOPLE),
+    **dict.fromkeys(("child", "children", "kid", "kids"), _CHILDREN),
+    **dict.fromkeys(("animal", "animals"), _ANIMALS),
+    **dict.fromkeys(_DOGS, _DOGS),
+    "water": ("water", "swim"),
+}
+_ARTICLES = frozenset(("a", "an", "any", "the"))
 
 ScoreAll = Callable[[Floats], Floats]
 """Vectors [q, d] to scores of every image, [q, n images by row]."""
@@ -331,12 +348,20 @@ def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder)
     known: dict[str, Mask] = files.derived.setdefault(_SHOWN, {})
     if text not in known:
         scale = fit_scale(files, encoder)
-        vectors = encoder.encode_texts(kinds_of(text) if scale.has_map else [text])  # [k, d]
+        vectors = encoder.encode_texts(_kinds_of(text) if scale.has_map else [text])  # [k, d]
         shown: Mask = np.logical_or.reduce(scale.shown(vectors, score_all(vectors)))
         for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
             known.pop(old, None)  # another thread may have been faster
         known[text] = shown
     return known[text]
+
+
+def _kinds_of(text: str) -> tuple[str, ...]:
+    """Words of which each shows what a text names; the text itself where it names no such kind."""
+    words = text.lower().split()
+    while words and words[0] in _ARTICLES:
+        words.pop(0)
+    return _READ_AS.get(" ".join(words), (text,))
 
 
 def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
