@@ -81,7 +81,7 @@ def test_a_least_fit_holds_for_a_session_and_can_be_taken_away(open_page: OpenPa
     chips = page.locator("#bar .part.only")
     expect(chips).to_have_text(["fit: 99.9% or more"])
     expect(page.locator(".more")).to_contain_text("Nothing was found")
-    assert session_of(page)["min_fit"] == 0.999
+    assert session_of(page)["min_fit"] == pytest.approx(0.999)
     page.reload()
     expect(chips).to_have_count(1)
     page.get_by_role("button", name="Search without the filter").click()

@@ -63,7 +63,7 @@ def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:
     if not len(ranking):
         reason = why_empty(session.engine.files, only) or ALL_SEEN
         away = session.engine.away_notes(only)
-        fitted = replace(fitted, notes=(*fitted.notes, reason, *away))
+        fitted = replace(fitted, notes=(reason, *fitted.notes, *away))
     return fitted, ranking
 
 
