@@ -115,7 +115,7 @@ def test_it_is_shown_by_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
-        "relook.cli.look.open_library",
+        "relook.cli.session_commands.open_library",
         lambda *_: relook.Library(broken[0], encoder=ColourEncoder()),
     )
     lists = (("list",), ("list", "--json")) if damage == next(iter(DAMAGE)) else ()
