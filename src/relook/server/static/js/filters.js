@@ -150,6 +150,6 @@ export function filterChips({ where, path: pattern, min_fit }) {
     return { label: `${key}: ${value}`, rest: { where: rest, path: pattern, min_fit } };
   });
   if (pattern) chips.push({ label: `path: ${pattern}`, rest: { where, path: null, min_fit } });
-  if (min_fit) chips.push({ label: `fit: ${percent(min_fit)}% or more`, rest: { where, path: pattern } });
+  if (min_fit) chips.push({ label: `fit: ${percent(min_fit)}% or more`, rest: { where, path: pattern, min_fit: 0 } });
   return chips;
 }
