@@ -233,8 +233,8 @@ class SessionView:
     @property
     def wanted(self) -> LookedFor | None:
         """What fit is told of; None where more than words and concepts is looked for."""
-        sought = [part for part in self.query.parts if part.weight > 0]
-        if not all(part.has_name for part in sought):
+        sought = [part for part in self.query.parts if part.weight > 0 and part.written is None]
+        if not sought or not all(part.has_name for part in sought):
             return None
         number = self.engine.files.manifest.fingerprint.number
         if self._wanted is None or self._wanted[0] != number:
@@ -249,7 +249,7 @@ class SessionView:
     @property
     def only(self) -> Filter:
         """Which images its pages may show."""
-        return replace(_only_of(self._first.record), unwanted=self.engine.unwanted(self.query))
+        return self.engine.keeping_to(self.query, _only_of(self._first.record))
 
     def estimate(self, limit: int = 1, *, passed_over: bool = True) -> Estimate:
         """How many pictures of this kind the library holds, and how many of them are found.
