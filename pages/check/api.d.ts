@@ -897,6 +897,12 @@ declare namespace Api {
     picked: string;
   };
 
+  /** A word that stands in a picture. */
+  type WrittenWord = {
+    text: string;
+    box: [number, number, number, number];
+  };
+
   /** An image that is worth judging. */
   type relook__serving__schemas__Candidate__1 = {
     image_id: number;
@@ -910,11 +916,5 @@ declare namespace Api {
     sources: string[];
     n_same: number;
     n: number;
-  };
-
-  /** A word that stands in a picture. */
-  type WrittenWord = {
-    text: string;
-    box: [number, number, number, number];
   };
 }
