@@ -341,6 +341,7 @@ declare namespace Api {
     weight: number;
     concept?: string | null;
     place?: [number, number, number, number] | null;
+    written?: string | null;
     picture: null;
     name: string;
   };
@@ -381,6 +382,7 @@ declare namespace Api {
     fit?: number | null;
     time_s?: number | null;
     verified?: Verified | null;
+    written?: WrittenWord[] | null;
     away: string | null;
     thumbnail: string;
     file: string;
@@ -601,10 +603,11 @@ declare namespace Api {
     weight: number;
     concept?: string | null;
     place?: [number, number, number, number] | null;
+    written?: string | null;
     picture?: string | null;
   };
 
-  /** One part: words, an uploaded picture, an image of the library, or a concept. */
+  /** One part: words, an uploaded picture, an image, a concept, or words in the picture. */
   type PartRequest = {
     text?: string | null;
     picture?: string | null;
@@ -613,6 +616,7 @@ declare namespace Api {
     weight?: number;
     concept?: string | null;
     place?: [number, number, number, number] | null;
+    written?: string | null;
   };
 
   /** A query of several parts. */
@@ -893,6 +897,12 @@ declare namespace Api {
     first_s: number | null;
     thinking: string;
     picked: string;
+  };
+
+  /** A word that stands in a picture. */
+  type WrittenWord = {
+    text: string;
+    box: [number, number, number, number];
   };
 
   /** An image that is worth judging. */

@@ -17,7 +17,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import relook
 from relook.core.errors import RelookError
-from relook.core.types import Box
+from relook.core.types import Box, WrittenWord
+from relook.library.text_table import TextTable
+from relook.readers import TextLine
 from relook.server import Server, ServerSettings, bind, create_app
 from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
 
@@ -127,6 +129,16 @@ def write_many(folder: Path, n: int = 1100) -> None:
         noise(seed, 48, 32).save(folder / f"{seed}.png")
 
 
+def write_words(library: relook.Library, name: str) -> None:
+    """Has two words stand in a picture of a library, as if they had been read."""
+    (image,) = [image for image in library.files.catalog.each_image() if image.path.name == name]
+    farm = WrittenWord("FARM", Box(0.1, 0.2, 0.4, 0.4))
+    shop = WrittenWord("Shop", Box(0.5, 0.2, 0.9, 0.4))
+    texts = TextTable(library.files.catalog)
+    texts.make()
+    texts.put([(image.content, [TextLine((farm, shop))])], "test")
+
+
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """`colours`, that tests search; `spare` and `gated`, that they add to; `thousand` pictures."""
@@ -143,6 +155,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     about = [f"pictures/{file.name},attic" for file in sorted(pictures.glob("red-*.png"))]
     (root / "about.csv").write_text("\n".join(["path,place", *about]))
     libraries[0].add(pictures, metadata=root / "about.csv")
+    write_words(libraries[0], "red-0.png")
     libraries[2].add(root / "many")
     film(root / "videos" / "clip.webm", ("red", "green", "blue"), size=(160, 120))
     film(root / "videos" / "old.avi", ("yellow",), size=(160, 120))

@@ -69,7 +69,10 @@ def test_a_filter_that_nothing_fits_says_so(open_page: OpenPage) -> None:
     page.get_by_label("Path", exact=True).fill("nowhere")
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".more")).to_contain_text("Nothing was found")
-    expect(page.locator(".more")).to_contain_text("take a minus term or a filter away")
+    expect(page.locator(".more")).to_contain_text("No picture fits path nowhere")
+    expect(page.locator(".more")).to_contain_text("take a filter away")
+    expect(page.locator(".side-foot .primary")).to_be_disabled()
+    expect(page.locator(".more button")).to_have_count(0)
 
 
 def test_a_least_fit_holds_for_a_session_and_can_be_taken_away(open_page: OpenPage) -> None:

@@ -192,7 +192,7 @@ def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: Open
     two_frames(page)
     # More hits wait for a person who scrolls. (The icon: a held route turns the cache off.)
     kinds = {path.rpartition("/")[2] for path in asked}
-    assert kinds - {"favicon.svg"} == {"concepts", "sessions", "strategies", "thumbnail"}
+    assert kinds - {"favicon.svg"} == {"sessions", "strategies", "thumbnail"}
     with page.expect_request("**/search"):
         page.mouse.wheel(0, 600)
 

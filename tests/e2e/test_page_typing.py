@@ -103,3 +103,17 @@ def test_a_page_that_could_not_be_loaded_loads_when_the_server_is_back(open_page
     page.unroute("**/api/**")
     until(page, "() => document.querySelector('.tile img.ready')")  # by itself
     expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_a_message_is_not_in_the_dark_behind_what_is_open(open_page: OpenPage) -> None:
+    page = open_page("/?library=colours")
+    ready(page)
+    tell = "async (text) => (await import('/static/js/notices.js')).toast(text)"
+    page.get_by_role("button", name=re.compile("^colours")).click()
+    page.evaluate(tell, "over the sheet")
+    told = page.locator("dialog[open] .toast", has_text="over the sheet")
+    told.get_by_role("button", name="Close this message").click()
+    expect(told).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.evaluate(tell, "on the page")
+    expect(page.locator("body > #toasts .toast", has_text="on the page")).to_be_visible()

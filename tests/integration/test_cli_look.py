@@ -116,8 +116,8 @@ def test_the_loop(
     code, told, errors = run(capsys, "look", "red", "-l", library, "-n", "2", "--no-thumbnails")
     assert code == 0
     text = told["text"]
-    assert "judgement 1: hit 2 relevant" in text
-    assert "judgement 2: hit 1 irrelevant" in text
+    assert "mark 1: hit 2 relevant" in text
+    assert "mark 2: hit 1 irrelevant" in text
     assert '"a green field"' in text
     assert "back on round 0" in text
     assert "strategy rocchio" in text

@@ -21,6 +21,7 @@ import numpy as np
 from relook.app.clusters import workers_of
 from relook.app.models import LibraryEncoders, remember
 from relook.app.paths import PathLike, absolute, expanded
+from relook.app.texts import opened_reader, read_texts
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import is_url
 from relook.core.progress import Progress, ProgressCallback
@@ -205,6 +206,7 @@ def add(
     from relook.library.build import Builder  # a search does without Pillow
 
     settings = options.settings or IndexSettings()
+    reader = opened_reader(settings) if settings.text else None  # fails before anything is done
     sidecars = Sidecars([expanded(file) for file in options.metadata])
     given = [absolute(path) for path in paths]
     for root in () if options.missing_ok else given:
@@ -231,6 +233,8 @@ def add(
         report = run_with_index(
             files, encoder, library.search_settings, n_images, lambda: builder.run(scan), report_to
         )
+        if reader is not None and not report.interrupted:
+            read_texts(files, reader, library.limits, settings.workers, report, report_to)
         if files.backup.is_wanted(often=options.missing_ok):
             with contextlib.suppress(KeyboardInterrupt, Stop):
                 if files.backup.takes_long:

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,16 +15,14 @@ from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library
 from relook.cli.config_flags import ConfigOption, open_library
+from relook.cli.cost_notes import telling_cost
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, progress_bar
-from relook.core.progress import Progress, ProgressCallback
+from relook.core.progress import Progress
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
-from relook.encoders.pixels import TILINGS
 from relook.library.report import IndexReport
 
 _INDEX = IndexSettings()
-_AFTER_S = 5.0  # of indexing, when its rate is known
-_LONG_S = 60.0  # what a run takes at least for the time to be worth a note
 
 StoreOption = Annotated[
     str | None,
@@ -92,6 +90,10 @@ DefaultsOption = Annotated[
 RetryOption = Annotated[
     bool, typer.Option("--retry-skipped", help="Try files again that were skipped before.")
 ]
+TextOption = Annotated[
+    bool,
+    typer.Option("--text", help="Also read the words in pictures, once a picture (relook[ocr])."),
+]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")
 ]
@@ -120,6 +122,7 @@ def index(
     exclude: ExcludeOption = None,
     default_excludes: DefaultsOption = _INDEX.default_excludes,
     retry_skipped: RetryOption = _INDEX.retry_skipped,
+    text: TextOption = _INDEX.text,
     store: StoreOption = None,
     ray: RayOption = None,
     ray_workers: RayWorkersOption = None,
@@ -135,6 +138,7 @@ def index(
         settings, batch=batch_size, hidden=hidden, retry_skipped=retry_skipped,
         exclude=(*settings.exclude, *(exclude or ())),
         default_excludes=settings.default_excludes and default_excludes,
+        text=settings.text or text,
     )  # fmt: skip
     cluster = replace(config.settings(RaySettings), address=ray or "", workers=ray_workers or 0)
     opened = open_library(
@@ -287,61 +291,3 @@ def _keep_watching(
     except KeyboardInterrupt:
         sys.stderr.write("stopped watching; everything indexed is kept\n")
     return report
-
-
-def telling_cost(encoder: Callable[[], Any], progress: ProgressCallback | None) -> ProgressCallback:
-    """A progress callback that also prints two notes, once each.
-
-    The first says how often a picture goes through the model, the second how long the run takes.
-
-    Args:
-        encoder: Gives the encoder that runs.
-        progress: Called as before.
-    """
-    began_s: float | None = None
-    has_passes = has_time = False
-
-    def tell(now: Progress) -> None:
-        nonlocal began_s, has_passes, has_time
-        if not has_passes:
-            has_passes = True
-            _note(_passes(encoder()))
-        if now.stage == "indexing" and not has_time:
-            began_s = time.monotonic() if began_s is None else began_s
-            # Before the listing is over nobody knows how much there is.
-            if now.total and time.monotonic() - began_s >= _AFTER_S:
-                has_time = True
-                _note(_time_left(now))
-        if progress is not None:
-            progress(now)
-
-    return tell
-
-
-def _note(text: str) -> None:
-    if text:
-        sys.stderr.write(f"note: {text}\n")
-
-
-def _passes(encoder: Any) -> str:
-    """How often a picture goes through the model, where that can be chosen; else nothing."""
-    n_passes, tiles = getattr(encoder, "n_passes", 0), getattr(encoder, "tiles", "")
-    if not n_passes:
-        return ""
-    others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
-    several = "pass" if n_passes == 1 else "passes"
-    cost = f"{n_passes} forward {several} a picture (--tiles {tiles}; {others})"
-    model = getattr(encoder, "spec", "").partition("?")[0]
-    return f"{cost}, on {encoder.place}" + (f", with {model}" if model else "")
-
-
-def _time_left(now: Progress) -> str:
-    """How long the rest takes at this rate; nothing for a short one."""
-    left_s = now.left_s
-    if left_s is None or left_s < _LONG_S:
-        return ""
-    minutes = round(left_s / 60)
-    duration = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
-    rate = f"{now.rate_per_s:.1f} a second"
-    left = f"about {duration} for {now.total - now.done:,} more pictures at {rate}"
-    return f"{left}; Ctrl-C keeps what is done"

@@ -117,14 +117,14 @@ def parse_marks(words: list[str]) -> list[Mark]:
 HELP = """\
 +3 -5            hit 3 is relevant, hit 5 is not (several on a line)
 box 2 .1 .2 .6 .9    the region of hit 2 is relevant; -box: irrelevant
-caption 7 red hat    words for judgement 7; without words: use none
+caption 7 red hat    words for mark 7; without words: use none
 words red hat, dog   what fits, in words; -words: what does not
 again, Enter     the next page from everything marked
 more             the same ranking, further down
 undo             takes the last mark back, or the page
 redo             makes the step again that undo took back
 why 4            what raised and lowered hit 4
-influence 7      which images judgement 7 moved
+influence 7      what mark 7 did to which pictures
 judged           everything marked so far
 estimate         how many of the kind there are, and what is worth judging next
 rounds, go 1     the pages so far; back to one of them
@@ -134,6 +134,7 @@ quit             leaves; the session stays: relook look --resume ID
 """
 
 
+_PLAIN = {"phrasing": "how people describe what you marked"}
 _TO_JUDGE = 10  # pictures that `estimate` shows
 
 
@@ -150,6 +151,7 @@ class Loop:
         self.session, self.strategy, self._thumbnails = session, strategy_name, thumbnails
         self.page = session.page
         self.words = {"words": "", "-words": ""}
+        self._numbers: dict[int, int] = {}
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "again": self._again, "": self._again, "more": self._more,
             "undo": self._undo, "redo": self._redo,
@@ -194,10 +196,37 @@ class Loop:
         marks = parse_marks(words)
         numbers = {find_hit(self.page, mark.hit).image_id: mark.hit for mark in marks}
         for made in self.session.judge_all(requests_for(self.page, marks)):
+            self._number_all()
             sign = "relevant" if made.relevant else "irrelevant"
             caption = f', "{made.caption}"' if made.caption else ""
             hit = f"hit {numbers[made.image_id]} {sign}{caption}"
-            sys.stdout.write(f"judgement {made.judgement_id}: {hit}\n")
+            sys.stdout.write(f"mark {self._numbers[made.judgement_id]}: {hit}\n")
+
+    def _number_all(self) -> None:
+        """Gives each mark of the session a number from 1 on; it keeps it while the loop runs."""
+        for judgement in self.session.judgements:
+            self._numbers.setdefault(judgement.judgement_id, len(self._numbers) + 1)
+
+    def _judgement(self, words: list[str]) -> int:
+        """The id of the mark with a number.
+
+        Raises:
+            InputError: when there is none.
+        """
+        self._number_all()
+        number = _number(words)
+        for judgement_id, known in self._numbers.items():
+            if known == number:
+                return judgement_id
+        raise InputError("bad_mark", f"there is no mark {number}", "judged lists them")
+
+    def _named(self, name: str, judgement_id: int | None) -> str:
+        """A reason in words: marks by their numbers here."""
+        if judgement_id is None:
+            return _PLAIN.get(name, name)
+        self._number_all()
+        number = self._numbers.get(judgement_id)
+        return name if number is None else name.replace(str(judgement_id), str(number))
 
     def _again(self, words: list[str]) -> None:
         relevant, irrelevant = self.words["words"], self.words["-words"]
@@ -233,21 +262,26 @@ class Loop:
 
     def _why(self, words: list[str]) -> None:
         hit = find_hit(self.page, _number(words))
-        rows = [(f"{r.amount:+.3f}", r.name) for r in why(self.session, hit, self.strategy)]
+        reasons = why(self.session, hit, self.strategy)
+        rows = [(f"{r.amount:+.3f}", self._named(r.name, r.judgement_id)) for r in reasons]
         print_table(["adds", "because of"], rows)
 
     def _influence(self, words: list[str]) -> None:
-        movements = influence(self.session, _number(words), self.strategy)
+        movements = influence(self.session, self._judgement(words), self.strategy)
+        moved = (*movements.raised, *movements.lowered)
         rows = [
-            (f"{m.change:+.3f}", str(m.rank_without), str(m.rank), m.path.name)
-            for m in (*movements.raised, *movements.lowered)
+            (m.seen(max(len(self.page), 1)), m.path.name) for m in moved if m.rank != m.rank_without
         ]
-        print_table(["change", "rank without", "rank with", "picture"], rows)
+        if rows:
+            print_table(["what the mark did", "picture"], rows)
+        else:
+            sys.stdout.write("this mark moved nothing by itself\n")
 
     def _judged(self, words: list[str]) -> None:
+        self._number_all()
         rows = [
             (
-                str(judgement.judgement_id),
+                str(self._numbers[judgement.judgement_id]),
                 "relevant" if judgement.relevant else "irrelevant",
                 str(judgement.image_id),
                 _region(judgement.box),
@@ -255,7 +289,7 @@ class Loop:
             )
             for judgement in self.session.judgements
         ]
-        print_table(["judgement", "sign", "image", "region", "caption"], rows)
+        print_table(["mark", "sign", "image", "region", "caption"], rows)
 
     def _estimate(self, words: list[str]) -> None:
         made = self.session.estimate(_TO_JUDGE)
@@ -289,8 +323,10 @@ class Loop:
         sys.stdout.write(f"strategy {self.strategy}\n")
 
     def _caption(self, words: list[str]) -> None:
-        judgement = self.session.edit_caption(_number(words), " ".join(words[1:]))
-        sys.stdout.write(f'judgement {judgement.judgement_id}: "{judgement.caption}"\n')
+        judgement = self.session.edit_caption(self._judgement(words), " ".join(words[1:]))
+        self._number_all()
+        number = self._numbers[judgement.judgement_id]
+        sys.stdout.write(f'mark {number}: "{judgement.caption}"\n')
 
     def _open(self, words: list[str]) -> None:
         path = find_hit(self.page, _number(words)).path

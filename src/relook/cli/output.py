@@ -107,7 +107,8 @@ def print_page(page: Page) -> None:
     for number, hit in enumerate(page, start=1):
         if page.n_fitting and number == page.n_fitting + 1:
             rows.append(("", "", "", _FIT_LINE, "", "", ""))
-        words = hit.title or hit.caption
+        says = " ".join(word.text for word in hit.written or ())
+        words = ": ".join(filter(None, (hit.title or hit.caption, says and f"“{says}”")))
         what = "alike" if hit.time_s is None else "scenes"
         shown = _clean(_short(hit.path)) + (f"  (+{len(hit.folded)} {what})" if hit.folded else "")
         fit = "" if hit.fit is None else f"{hit.fit:.2f}"
@@ -162,8 +163,11 @@ def print_report(report: IndexReport) -> None:
         ("removed", report.n_removed), ("away", report.n_away), ("back", report.n_back),
         ("unchanged", report.n_unchanged),
         ("new words for", report.n_metadata), ("skipped", len(report.skipped)),
+        ("words read in", report.n_text_read),
     ]  # fmt: skip
     summary = ", ".join(f"{name} {n:,}" for name, n in counts if n) or "nothing to do"
+    if report.n_text_read:
+        summary += f" ({report.n_text_found:,} have some)"
     if report.n_duplicates:
         summary += f" ({report.n_duplicates:,} of the added are copies)"
     sys.stdout.write(f"{summary}; {report.n_images:,} images in {report.seconds:.1f} s\n")

@@ -135,8 +135,8 @@ class Progress:
     """Where a long run is.
 
     Args:
-        stage: `listing`, `indexing`; `training`, `filling` and `measuring the index`;
-            `freeing space`.
+        stage: `listing`, `indexing`, `reading words`; `training`, `filling` and
+            `measuring the index`; `freeing space`.
         done, total: Files (rows, of an index) so far and in all; total 0: not known yet.
         rate_per_s: Files a second since the start of the stage.
         n_skipped: Files that could not be used so far.
@@ -167,4 +167,6 @@ def duration(seconds: float) -> str:
     return "seconds"
 
 
+READING_TEXT = "reading words"
+"""The stage in which the words that stand in pictures are read."""
 ProgressCallback = Callable[[Progress], None]

@@ -74,6 +74,10 @@ class IndexSettings:
         True, "leave out trash, thumbnails, .nomedia folders, node_modules and the like"
     )
     retry_skipped: bool = setting(False, "try files again that were skipped before")
+    text: bool = setting(
+        False, "read the words that stand in pictures, too, once a picture (relook[ocr])"
+    )
+    reader: str = setting("rapidocr", "what reads them: rapidocr, or a plugin's name")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.registry import Adapter, Registry
 from relook.core.verdicts import Verified
+from relook.core.word_tokens import tokens
 
 NOTHING_FITS = "No close match. Nearest below."
 """The note of a page on which nothing fits."""
@@ -108,8 +109,21 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenWord(JsonValue):
+    """A word that stands in a picture.
+
+    Args:
+        text: As it was read.
+        box: Where.
+    """
+
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Part(JsonValue):
-    """One signed, weighted part of a query: words, a file, a library image or a concept.
+    """One signed, weighted part of a query: words, a file, an image, a concept, written words.
 
     Args:
         text: Words.
@@ -119,6 +133,7 @@ class Part(JsonValue):
         weight: How much the part counts; below zero it pushes away.
         concept: Name of what a session learnt (`relook concept save`).
         place: The region of a picture that is found where words or a concept must be shown.
+        written: Words that must stand in the picture; with a weight below zero, must not.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(
@@ -132,13 +147,17 @@ class Part(JsonValue):
     weight: float = 1.0
     concept: str | None = None
     place: Box | None = None
+    written: str | None = None
 
     def __post_init__(self) -> None:
-        kinds = (self.text, self.image, self.image_id, self.concept)
+        kinds = (self.text, self.image, self.image_id, self.concept, self.written)
         if sum(value is not None for value in kinds) != 1:
             raise QueryError(
-                "bad_part", "a query part is words, a picture file, an image id or a concept"
+                "bad_part",
+                "a query part is words, a picture file, an image id, a concept or written words",
             )
+        if self.written is not None:
+            _check_written(self)
         if self.concept is not None and not self.concept.strip("@ "):
             raise QueryError("bad_part", "@ names no concept", "relook concept list names them")
         if self.box is not None and self.concept is not None:
@@ -165,6 +184,8 @@ class Part(JsonValue):
             return self.text
         if self.concept is not None:
             return f"@{self.concept}"
+        if self.written is not None:
+            return f"“{self.written}”"
         return f"image {self.image_id}" if self.image is None else str(self.image)
 
     @property
@@ -176,6 +197,17 @@ class Part(JsonValue):
     def leaves_out(self) -> bool:
         """Whether it is words for what must not be shown."""
         return self.text is not None and self.weight < 0
+
+
+def _check_written(part: Part) -> None:
+    """Refuses written words that are none, or that have a region."""
+    if not tokens(part.written or ""):
+        raise QueryError(
+            "empty_query", f"text:{part.written!r} has no letter and no digit",
+            'write words that stand in the picture: text:"invoice 2021"',
+        )  # fmt: skip
+    if part.box is not None:
+        raise QueryError("bad_part", f"written words have no region: {part.written!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +247,21 @@ class Query(JsonValue):
     def has_places(self) -> bool:
         """Whether a part must be shown at a place."""
         return any(part.place is not None for part in self.parts)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Words that must stand in the picture."""
+        return tuple(part.written for part in self.parts if part.written and part.weight > 0)
+
+    @property
+    def not_written(self) -> tuple[str, ...]:
+        """Words that must not stand in the picture."""
+        return tuple(part.written for part in self.parts if part.written and part.weight < 0)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether nothing is looked for but words that stand in the picture."""
+        return all(part.written is not None for part in self.parts if part.weight > 0)
 
     @property
     def unwanted(self) -> tuple[str, ...]:
@@ -262,6 +309,8 @@ class Hit(JsonValue):
         time_s: When its video shows it, in seconds from the beginning; None for other pictures.
         verified: What comparing it point by point with the asked picture showed; None where that
             was not done.
+        written: Words of the query that stand in the picture; None where none does, or none is
+            known to.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
@@ -280,6 +329,7 @@ class Hit(JsonValue):
     fit: Annotated[float | None, Digits(4)] = None
     time_s: Annotated[float | None, Digits(3)] = None
     verified: Verified | None = None
+    written: tuple[WrittenWord, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from relook.library.findings import CheckReport
 from relook.library.image_table import UNENCODED
 from relook.library.restore import restored_from
 from relook.library.session_table import SESSIONS
+from relook.library.text_table import TEXT_INDEX, TEXTS, check_texts, find_unindexed
 from relook.library.tombstones import OBJECT
 from relook.library.whereabouts import away_note
 
@@ -33,7 +34,9 @@ _EMPTY = {
 }  # fmt: skip
 _TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}
 # Tables that have checks of their own.
-_OF_OTHERS = ("images", "tilings", "sessions", "rounds", "judgements", "counters")
+_OF_OTHERS = (
+    "images", "tilings", "sessions", "rounds", "judgements", "counters", "picture_texts",
+)  # fmt: skip
 _Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
 
@@ -44,8 +47,11 @@ def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
         LibraryFormatError: when it cannot read that far.
     """
     texts = [str(row[0]) for row in catalog.ask("PRAGMA integrity_check(20)")]
-    if texts != ["ok"]:
-        lines = [line for text in texts for line in text.splitlines()]
+    lines = [line for text in texts for line in text.splitlines()] if texts != ["ok"] else []
+    if of_texts := [line for line in lines if TEXT_INDEX in line]:
+        find_unindexed(report, len(of_texts))
+    lines = [line for line in lines if TEXT_INDEX not in line]
+    if lines:
         report.find(
             "bad_catalog",
             f"SQLite finds {len(lines)} faults in {catalog.path}",
@@ -67,7 +73,7 @@ def _lacking(catalog: Catalog) -> list[str]:
     """Columns that a table lacks; a table that an older version did not make lacks none."""
     lacking: list[str] = []
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(TABLES + SESSIONS + CONCEPTS)
+        db.executescript(TABLES + SESSIONS + CONCEPTS + TEXTS)
         for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
             expected = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
             names = {row[1] for row in catalog.ask(f"PRAGMA table_info({table})")}
@@ -129,6 +135,7 @@ def check_rows(catalog: Catalog, report: CheckReport) -> None:
             message = f"{n_rows:,} rows of {table} whose {column} is damaged"
             repair = "make it empty" if _empty(catalog.ask, table, column) else "take them out"
             report.find("bad_row", message, [f"{table}.{column}"], repair, n=n_rows)
+    check_texts(catalog, report)
 
 
 def mend_rows(db: sqlite3.Connection) -> list[str]:
@@ -166,7 +173,7 @@ def _damaged_columns(ask: _Ask) -> Iterator[tuple[str, str, str]]:
     """Table, column, and a condition in SQL that no row should fulfil."""
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     for (table,) in ask(sql):
-        if table in _OF_OTHERS:
+        if table in _OF_OTHERS or table.startswith(TEXT_INDEX):
             continue
         for column, condition in _unfit(ask, table).items():
             yield table, column, condition

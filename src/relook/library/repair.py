@@ -39,6 +39,7 @@ from relook.library.restore import make_again, take_from_backup
 from relook.library.row_table import ROWS_FILE
 from relook.library.snapshot import vectors_number, vectors_path
 from relook.library.sqlite_errors import database_error
+from relook.library.text_table import TEXT_FAULTS, mend_texts
 from relook.library.tombstones import drop
 from relook.library.vector_file import VectorFile, add_missing_sums
 
@@ -214,14 +215,15 @@ class _Mending:
         ids = sorted({image_id for finding in findings for image_id in finding.image_ids})
         sessions = any(report.has(code) for code in _OF_SESSIONS)
         ranges = [place for finding in findings for place in finding.rows]
-        rows = report.has("bad_row")
-        if not (ids or sessions or ranges or rows or report.has("bad_counter")):
+        rows, texts = report.has("bad_row"), any(map(report.has, TEXT_FAULTS))
+        if not (ids or sessions or ranges or rows or texts or report.has("bad_counter")):
             return
         with closing(Catalog(self._folder / CATALOG, writable=True)) as catalog:
             if not self.kept:
                 self._keep_copy(catalog)
             with catalog.transaction() as db:
                 self.done += mend_rows(db) if rows else []
+                self.done += mend_texts(db) if texts else []
                 drop(db, ids)
                 for first, end in ranges:
                     db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",

@@ -90,6 +90,8 @@ class IndexReport(JsonValue):
         stages: What each stage did, and for how long.
         n_left: Images that were there before this run, and are away now.
         links: Folders met that are links.
+        n_text_read: Pictures whose words were read.
+        n_text_found: Those in which some stand.
     """
 
     n_added: int = 0
@@ -113,6 +115,8 @@ class IndexReport(JsonValue):
     stages: Annotated[tuple[StageRate, ...], HIDDEN] = ()
     n_left: Annotated[int, HIDDEN] = 0
     links: Annotated[list[bytes], HIDDEN] = field(default_factory=list)
+    n_text_read: int = 0
+    n_text_found: int = 0
 
     @property
     def n_skipped(self) -> Annotated[int, SHOWN]:

@@ -152,6 +152,7 @@ def bounded_query(query: Query) -> Query:
         replace(
             part,
             text=None if part.text is None else part.text[:MAX_TEXT],
+            written=None if part.written is None else part.written[:MAX_TEXT],
             weight=min(max(part.weight, -most), most),
         )
         for part in query.parts[:MAX_PARTS]

@@ -26,8 +26,9 @@ Words = Annotated[
     requests.Words,
     Field(
         description="What to look for, in words: 'dog on a beach'. Parts are added and taken away "
-        "with + and - between spaces: 'dog + snow - people'; '@name' is a concept. Leave it empty "
-        "to search with pictures only.",
+        "with + and - between spaces: 'dog + snow - people'; '@name' is a concept; "
+        "'text:\"invoice 2021\"' finds words that stand in pictures. Leave it empty to search with "
+        "pictures only.",
     ),
 ]
 MinFit = Annotated[

@@ -268,7 +268,9 @@ def _hit_line(at: int, hit: Hit) -> str:
     if hit.tile_number:
         line += f", best region {[round(edge, 3) for edge in hit.tile.as_list()]}"
     words = hit.title or hit.caption
-    return line + (f", says {quoted(words)}" if words else "")
+    line += f", says {quoted(words)}" if words else ""
+    written = " ".join(word.text for word in hit.written or ())
+    return line + (f", in the picture stands {quoted(written)}" if written else "")
 
 
 class ProgressReports:

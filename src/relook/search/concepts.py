@@ -38,6 +38,7 @@ from relook.search.filtering import Filter
 from relook.search.fit import LookedFor, fit_scale
 from relook.search.judging import checked_caption, checked_weight, checked_words
 from relook.search.session import Session
+from relook.search.written import in_words
 
 MAX_ALBUM = 1000
 """Most pictures of an album that are shown, and counted."""
@@ -158,7 +159,7 @@ class Concepts:
         """A query as words, and the examples that its pictures and its concepts are."""
         words: list[Part] = []
         examples: list[ConceptExample] = []
-        for part in query.parts:
+        for part in map(in_words, query.parts):
             if part.text is not None:
                 words.append(part)
             elif part.concept is None:
@@ -169,9 +170,8 @@ class Concepts:
                           for each in (inner.query.parts if inner.query else ())]  # fmt: skip
                 if part.weight > 0:
                     examples += inner.examples
-        has_words = any(part.weight > 0 for part in words)
         unnumbered = [replace(example, example_id=0) for example in examples]
-        return Query(tuple(words)) if has_words else None, unnumbered
+        return Query(tuple(words)) if any(part.weight > 0 for part in words) else None, unnumbered
 
     def _of_picture(self, part: Part) -> ConceptExample:
         """The example that a picture of a query is."""

@@ -8,7 +8,7 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,38 +37,16 @@ from relook.search.fit import (
 from relook.search.fold import fold
 from relook.search.least_fit import only_fitting
 from relook.search.places import Placed, placed_scores, standard
+from relook.search.ranking import Ranking
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, part_vectors
+from relook.search.written import Lift, Sought, check_read, places_of_written, with_written
 from relook.stores.base import Mask
 
 EncoderOf = Callable[[Manifest], Encoder]
 """Opens the encoder that made a library's vectors."""
 
 _AWAY = "away note"
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Images in the order of a query.
-
-    Args:
-        image_ids: [k], best first.
-        scores: [k]
-        tiles: [k] number of the tile that won.
-    """
-
-    image_ids: Ints
-    scores: Floats
-    tiles: Ints
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @property
-    def rows(self) -> tuple[tuple[int, float, int], ...]:
-        """`(image_id, score, tile number)` of each, as a round keeps them."""
-        columns = (self.image_ids.tolist(), self.scores.tolist(), self.tiles.tolist())
-        return tuple((int(i), float(s), int(t)) for i, s, t in zip(*columns, strict=True))
 
 
 class Engine:
@@ -116,15 +94,16 @@ class Engine:
         """
         began = time.perf_counter()
         with self.files.moment():
+            unread = check_read(query, self.files)
             vectors, notes = part_vectors(query, self.encoder, self.files)
-            placed = Placed.of(query, vectors)
+            lift, placed = Lift.of(query, self.files), Placed.of(query, vectors)
             vector = combined(query, vectors, self.acts_by_fit)
-            wanted = self.wanted(query, vectors)
-            only = replace(only or Filter(), unwanted=self.unwanted(query))
-            only = only_fitting(only, wanted, self.files, self.encoder)
-            page = self.page(query, vector, limit, only, fold_duplicates, wanted, placed)
+            sought = Sought(self.wanted(query, vectors), placed, lift)
+            only = self.keeping_to(query, only or Filter())
+            only = only_fitting(only, sought.wanted, self.files, self.encoder)
+            page = self.page(query, vector, limit, only, fold_duplicates, sought)
             offered = suggestions(query, self.files)
-        notes = (*page.notes, *notes, *(each.note for each in offered))
+        notes = (*page.notes, *unread, *notes, *(each.note for each in offered))
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(page, notes=notes, suggestions=offered, took_ms=took_ms)
 
@@ -152,6 +131,11 @@ class Engine:
                     unwanted += ranker_of(part.concept, self.files, self.encoder).unwanted
         return tuple(dict.fromkeys(unwanted))
 
+    def keeping_to(self, query: Query, only: Filter) -> Filter:
+        """A filter that also keeps to what a query leaves out, and to words that must stand."""
+        only = replace(only, written=query.written, not_written=query.not_written)
+        return replace(only, unwanted=self.unwanted(query))
+
     def page(
         self,
         query: Query,
@@ -159,20 +143,20 @@ class Engine:
         limit: int | None = None,
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
-        wanted: LookedFor | None = None,
-        placed: Placed | None = None,
+        sought: Sought | None = None,
     ) -> Page:
-        """Finds the images nearest to a vector [d]; other arguments as for `search`.
-
-        `wanted` is what fit is told of, `placed` words at places.
-        """
+        """Finds the images nearest to a vector [d]; other arguments as for `search`."""
+        sought = sought or Sought()
         limit = self.settings.limit if limit is None else limit
         if limit < 1:
             raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
         ask = limit + (limit // 2 + 8 if folding else 0)
         while True:
-            ranking = self.rank(vector, ask, only, placed)
+            ranking = self.rank(vector, ask, only, sought.placed)
+            if sought.lift is not None:
+                may, by = self.may_show(only or Filter()), (self.files, self.encoder.tile_weight)
+                ranking = sought.lift.applied(ranking, ask, vector, may, by)
             n_ranked = len(ranking)
             ranking, records = self._with_records(ranking)
             groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
@@ -197,13 +181,14 @@ class Engine:
         reason = file_date_note(shown, only.where)
         reason = reason if hits else why_empty(self.files, only)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
-        return self.fitted(Page(query, hits, notes), wanted)
+        return self.fitted(Page(query, hits, notes), sought.wanted)
 
     def fitted(self, page: Page, wanted: LookedFor | None) -> Page:
-        """A page with the fit of its hits, and a note when nothing fits."""
+        """A page with the fit of its hits, what stands in them, and a note when nothing fits."""
         ids = [hit.image_id for hit in page.hits]
-        hits = with_fits(page.hits, fits_of(wanted, ids, self.files, self.encoder))
-        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).line(wanted))
+        outlined, saying = with_written(page.hits, page.query, self.files)
+        hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder))
+        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).line(wanted), saying)
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
         return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
 
@@ -247,9 +232,7 @@ class Engine:
             ranking = self._by_image(rows[0], scores[0])
             exhausted = ask >= len(store) or rows[0, -1] < 0
             if exhausted or self._n_settled(ranking, float(scores[0, -1])) >= limit:
-                return Ranking(
-                    ranking.image_ids[:limit], ranking.scores[:limit], ranking.tiles[:limit]
-                )
+                return ranking.first(limit)
             ask = min(ask * 4, len(store))
 
     def _rank_placed(
@@ -310,7 +293,13 @@ class Engine:
         without = only.without
         if shown:
             without |= set(self.files.row_table[np.logical_or.reduce(shown), 2].tolist())
-        return allowed_rows(self.files, only.where, only.path, without, only.away)
+        rows, n_images = allowed_rows(self.files, only.where, only.path, without, only.away)
+        if not (only.written or only.not_written):
+            return rows, n_images
+        images = places_of_written(self.files, only.written, only.not_written)
+        written = self.files.now.rows_of_images(images)
+        rows = written if rows is None else rows & written
+        return rows, int(np.count_nonzero(rows[self.files.row_table[:, 0]]))
 
     def may_show(self, only: Filter) -> Mask:
         """[n images by row] whether a search may find it."""

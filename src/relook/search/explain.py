@@ -60,6 +60,16 @@ class Moved(JsonValue):
     rank: int
     rank_without: int
 
+    def seen(self, n: int) -> str:
+        """What somebody sees of the move, with `n` pictures on a page."""
+        if self.rank < self.rank_without:
+            if self.rank > n:
+                return "moved up, not yet on the page"
+            return "moved onto the page" if self.rank_without > n else "moved up on the page"
+        if self.rank_without > n:
+            return "moved further down"
+        return "left the page" if self.rank > n else "moved down on the page"
+
 
 @dataclass(frozen=True, slots=True)
 class Influence(JsonValue):

@@ -32,6 +32,8 @@ class Filter:
         away: Whether images that are away may be found, too.
         unwanted: Words; images that show them are left out.
         min_fit: Images that fit less are left out, 0 to 1 (`relook.search.least_fit`).
+        written: Words; only images in which all of them stand may be found.
+        not_written: Words; images in which one of them stands are left out.
 
     Raises:
         InputError: `bad_min_fit`.
@@ -43,6 +45,8 @@ class Filter:
     away: bool = False
     unwanted: tuple[str, ...] = ()
     min_fit: float = 0.0
+    written: tuple[str, ...] = ()
+    not_written: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_fit <= 1.0:
@@ -55,7 +59,8 @@ class Filter:
     @property
     def is_open(self) -> bool:
         """Whether every image may be found."""
-        return not (self.where or self.path or self.without or self.unwanted)
+        narrows = self.where or self.path or self.without or self.unwanted
+        return not (narrows or self.written or self.not_written)
 
 
 class FilterOptions(TypedDict, total=False):

@@ -281,9 +281,10 @@ def looked_for(
         vectors: [p, d] of its parts.
         usual_of: What relevant examples of a concept score; None for one without any.
     """
-    at = [number for number, part in enumerate(query.parts) if part.weight > 0]
+    sought = [(at, part) for at, part in enumerate(query.parts) if part.weight > 0]
+    at = [number for number, part in sought if part.written is None]
     parts = [query.parts[number] for number in at]
-    if not all(part.has_name for part in parts):
+    if not parts or not all(part.has_name for part in parts):
         return None
     usual = [None if part.concept is None else usual_of(part.concept) for part in parts]
     numbers = [np.nan if value is None else value for value in usual]
@@ -377,11 +378,18 @@ def distinct(background: Floats) -> Floats:
     return background[np.sort(firsts)]
 
 
-def n_leading(hits: Sequence[Hit], line: float) -> int | None:
-    """How many hits stand before the line where they stop fitting; None where nobody knows."""
+def n_leading(hits: Sequence[Hit], line: float, saying: frozenset[int] = frozenset()) -> int | None:
+    """How many hits stand before the line where they stop fitting; None where nobody knows.
+
+    Hits whose image ids are in `saying` fit: all the words that are looked for stand in them.
+    """
     if not any(hit.fit is not None for hit in hits):
         return None
-    reached = [at for at, hit in enumerate(hits, start=1) if (hit.fit or 0.0) >= line]
+    reached = [
+        at
+        for at, hit in enumerate(hits, start=1)
+        if (hit.fit or 0.0) >= line or hit.image_id in saying
+    ]
     return max(reached, default=0)
 
 

@@ -9,6 +9,7 @@ image:pool.jpg@0.1,0.2,0.6,0.9     a region of it
 id:42                              an image of the library
 @our old van + snow - night        a concept: what a session learnt, under its name
 dog@0,0,0.5,1 + car@0.5,0,1,1      words that must be shown at a place: left, top, right, bottom
+text:"invoice 2021" -text:copy     words that stand in the picture, and words that do not
 
 Encoders do not read "without people" (they find people) and take a mistyped word for some other
 one. Nothing here changes words silently: what is not read is reported, with what to type instead.
@@ -34,6 +35,10 @@ _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
 _FILE = re.compile(r"\s*([\d.]+:\s*)?image:")
 _REGION = re.compile(r"@([\d.]+,[\d.]+,[\d.]+,[\d.]+)$")
 _PLACE = re.compile(r"\s*@(-?[\d.]+(?:,-?[\d.]+){3})$")
+# Words that stand in the picture, in quotes of any shape, or one word.
+_WRITTEN = re.compile(
+    r'(?:^|(?<=\s))(?:([+-])\s*)?text:(?:"([^"]*)"|[“„]([^”“]*)[”“]|(["“„].*)|(\S*))', re.I
+)
 
 
 def parse_query(text: str) -> Query:
@@ -48,6 +53,9 @@ def parse_query(text: str) -> Query:
     """
     if not text.strip():
         raise QueryError("empty_query", "the query is empty", "type what to look for")
+    text, written = _without_written(text)
+    if written and not text.strip():
+        return Query(written)
     pieces = _SPLIT.split(text.strip())
     signs = ["+", *pieces[1::2]]
     parts, unwanted = [], []
@@ -63,7 +71,20 @@ def parse_query(text: str) -> Query:
                 "write words or image:FILE there, or leave the sign out",
             )
         parts.append(_part(piece.strip(), 1.0 if sign == "+" else -1.0))
-    return Query((*parts, *(_part(words, -1.0) for words in unwanted)))
+    return Query((*parts, *(_part(words, -1.0) for words in unwanted), *written))
+
+
+def _without_written(text: str) -> tuple[str, tuple[Part, ...]]:
+    """A line without the words that must stand in the picture, and those."""
+    parts = []
+    for sign, straight, curly, unclosed, word in _WRITTEN.findall(text):
+        if unclosed:
+            raise QueryError(
+                "bad_part", f"a quote is not closed: text:{unclosed}", 'as in text:"invoice 2021"'
+            )
+        words = " ".join((straight or curly or word).split())
+        parts.append(Part(written=words, weight=-1.0 if sign == "-" else 1.0))
+    return (_WRITTEN.sub("", text), tuple(parts)) if parts else (text, ())
 
 
 def line_of(query: Query) -> str:
@@ -78,6 +99,8 @@ def line_of(query: Query) -> str:
 
 def _named(part: Part) -> str:
     """What a part is, as the one-line language has it."""
+    if part.written is not None:
+        return 'text:"' + " ".join(part.written.replace('"', " ").split()) + '"'
     if part.has_name:
         return part.called if part.place is None else f"{part.called}@{_edges(part.place)}"
     name = f"id:{part.image_id}" if part.image is None else f"image:{part.image}"

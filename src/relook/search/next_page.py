@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.library.session_values import Judgement
-from relook.search.engine import Ranking
 from relook.search.feedback_evidence import Fitted, TypedWords
 from relook.search.filtering import Filter, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.search.history import path_to
+from relook.search.ranking import Ranking
 from relook.search.session_view import SessionView
 
 ALL_SEEN = (

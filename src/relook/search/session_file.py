@@ -204,8 +204,9 @@ def _check_query(query: Query) -> None:
     for at, part in enumerate(query.parts):
         if abs(part.weight) > MAX_PART_WEIGHT:
             raise ValueError(f"query.parts[{at}].weight: {part.weight:g} is out of range")
-        if part.text is not None and len(part.text) > MAX_TEXT:
-            raise ValueError(f"query.parts[{at}].text: {len(part.text):,} characters are too long")
+        for name, words in (("text", part.text or ""), ("written", part.written or "")):
+            if len(words) > MAX_TEXT:
+                raise ValueError(f"query.parts[{at}].{name}: {len(words):,} characters, too long")
         if part.image_id is not None and not 0 <= part.image_id < 2**63:
             raise ValueError(f"query.parts[{at}].image_id: {part.image_id} is no image")
 

@@ -234,8 +234,8 @@ class SessionView:
     @property
     def wanted(self) -> LookedFor | None:
         """What fit is told of; None where more than words and concepts is looked for."""
-        sought = [part for part in self.query.parts if part.weight > 0]
-        if not all(part.has_name for part in sought):
+        sought = [part for part in self.query.parts if part.weight > 0 and part.written is None]
+        if not sought or not all(part.has_name for part in sought):
             return None
         number = self.engine.files.manifest.fingerprint.number
         if self._wanted is None or self._wanted[0] != number:
@@ -255,7 +255,7 @@ class SessionView:
     @property
     def only(self) -> Filter:
         """Which images its pages may show; InputError `no_fit` as for a search."""
-        kept = replace(self.keeps_to, unwanted=self.engine.unwanted(self.query))
+        kept = self.engine.keeping_to(self.query, self.keeps_to)
         wanted = self.wanted if kept.min_fit else None
         return only_fitting(kept, wanted, self.engine.files, self.engine.encoder)
 

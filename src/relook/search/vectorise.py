@@ -59,19 +59,24 @@ def part_weights(query: Query, acts_by_fit: bool) -> Floats:
     """[p] how much each part adds to the query's vector.
 
     Words to leave out add nothing where they act by their own fit; where that is not known,
-    as in a handful of pictures and without a map, they are taken away from the vector.
+    as in a handful of pictures and without a map, they are taken away from the vector. Words
+    that must stand in the picture say which pictures may be found; they add only where nothing
+    else is looked for.
     """
-    return np.array(
-        [0.0 if part.leaves_out and acts_by_fit else part.weight for part in query.parts],
-        np.float32,
-    )
+    return np.array([_weight(part, query, acts_by_fit) for part in query.parts], np.float32)
+
+
+def _weight(part: Part, query: Query, acts_by_fit: bool) -> float:
+    if part.written is not None:
+        return part.weight if part.weight > 0 and query.is_written else 0.0
+    return 0.0 if part.leaves_out and acts_by_fit else part.weight
 
 
 def part_vectors(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
-    texts = [read_words(part) for part in query.parts if part.text is not None]
+    texts = [read_words(part) for part in query.parts if part.text or part.written]
     vectors = iter(encoder.encode_texts(texts))
     notes = _cut(texts, encoder)
     rows = []
@@ -81,7 +86,7 @@ def part_vectors(
             rows.append(ranker.vector)
             notes += ranker.notes
         else:
-            is_text = part.text is not None
+            is_text = part.text is not None or part.written is not None
             rows.append(next(vectors) if is_text else _picture(part, encoder, files))
     return np.stack(rows), tuple(notes)
 
@@ -92,6 +97,8 @@ def read_words(part: Part) -> str:
     Raises:
         QueryError: `only_negative` when nothing is left.
     """
+    if part.written is not None:
+        return part.written
     assert part.text is not None
     negation = negation_of(part.text) if part.weight > 0 else None
     if negation is None:

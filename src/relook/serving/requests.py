@@ -31,7 +31,7 @@ ConceptName = Annotated[str, Shortest(1), Longest(MAX_CONCEPT_NAME)]
 
 @dataclass(frozen=True, slots=True)
 class PartRequest:
-    """One part: words, an uploaded picture, an image of the library, or a concept.
+    """One part: words, an uploaded picture, an image, a concept, or words in the picture.
 
     Args:
         text: Words.
@@ -41,9 +41,10 @@ class PartRequest:
         weight: How much the part counts; below zero it pushes away.
         concept: Name of what a session learnt.
         place: Where in a picture words must be shown, x0, y0, x1, y1 as shares of it.
+        written: Words that must stand in the picture; with a weight below zero, must not.
 
     Raises:
-        RequestError: `bad_request` when it is not exactly one of the four.
+        RequestError: `bad_request` when it is not exactly one of the five.
     """
 
     text: Words | None = None
@@ -53,11 +54,13 @@ class PartRequest:
     weight: Annotated[float, Between(-1000, 1000)] = 1.0
     concept: ConceptName | None = None
     place: Box | None = None
+    written: Words | None = None
 
     def __post_init__(self) -> None:
         _exactly_one(
-            text=self.text, picture=self.picture, image_id=self.image_id, concept=self.concept
-        )
+            text=self.text, picture=self.picture, image_id=self.image_id, concept=self.concept,
+            written=self.written,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +313,7 @@ def to_query(request: QueryRequest, pictures: QueryPictures) -> Query:
         tuple(
             Part(
                 part.text, None if part.picture is None else pictures.path(part.picture),
-                part.image_id, part.box, part.weight, part.concept, part.place,
+                part.image_id, part.box, part.weight, part.concept, part.place, part.written,
             )
             for part in request.parts
         )

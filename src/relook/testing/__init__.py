@@ -26,8 +26,17 @@ from relook.testing.contract import (
     check_answerer,
     check_captioner,
     check_encoder,
+    check_reader,
 )
-from relook.testing.fakes import COLOURS, ColourCaptioner, ColourEncoder, noise, patched, solid
+from relook.testing.fakes import (
+    COLOURS,
+    ColourCaptioner,
+    ColourEncoder,
+    ColourReader,
+    noise,
+    patched,
+    solid,
+)
 from relook.testing.providers import check_provider
 from relook.testing.stores import MemorySource, check_store
 
@@ -35,6 +44,7 @@ __all__ = [
     "COLOURS",
     "ColourCaptioner",
     "ColourEncoder",
+    "ColourReader",
     "ContractError",
     "MemorySource",
     "check_adapter",
@@ -42,6 +52,7 @@ __all__ = [
     "check_captioner",
     "check_encoder",
     "check_provider",
+    "check_reader",
     "check_store",
     "noise",
     "patched",

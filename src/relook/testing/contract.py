@@ -1,4 +1,4 @@
-"""How a broken promise is reported; contracts of encoders, answerers, captioners. Layer: testing.
+"""How a broken promise is reported; contracts of models and readers. Layer: testing.
 
 Sizes are small and pictures are made up, so a run costs a few dozen forward passes.
 """
@@ -18,6 +18,7 @@ from relook.core.errors import AnswerError
 from relook.core.types import WHOLE
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, Fingerprint
+from relook.readers.base import TextReader
 from relook.testing.fakes import noise, solid
 
 TOLERANCE = 1e-4
@@ -211,6 +212,31 @@ def _check_stop(captioner: Captioner) -> None:
     for caption in captioner.caption([solid("red")], stop=lambda: False):
         wrong = isinstance(caption, AnswerError) and caption.code == "cancelled"
         require(not wrong, "work that is not stopped is not cancelled", caption)
+
+
+def check_reader(make: Callable[[], TextReader]) -> None:
+    """Runs the contract of the reader seam.
+
+    Args:
+        make: Makes the reader, anew at each call.
+
+    Raises:
+        ContractError: with the first promise that is broken.
+    """
+    reader = make()
+    try:
+        require(bool(reader.name.strip()), "a reader has a name, with its version", reader.name)
+        pictures = [solid("red"), solid("white", 1, 1), solid("white", 600, 4), noise(3)]
+        with ThreadPoolExecutor(2) as threads:
+            readings = list(threads.map(reader.read, pictures))
+        for image, lines in zip(pictures, readings, strict=True):
+            words = [word for line in lines for word in line.words]
+            require(all(line.words for line in lines), "a line has a word", lines)
+            require(all(word.text.strip() for word in words), "a word has a letter", words)
+            require(reader.read(image) == lines, "the same picture is read alike", lines)
+    finally:
+        reader.close()
+    reader.close()  # a second time is fine
 
 
 _SIZES = ((64, 48), (1, 1), (1000, 3), (3, 1000), (333, 777))

@@ -6,7 +6,8 @@ It sees eight colours and nothing else, so what a search must find can be worked
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from PIL import Image
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
 from relook.core.errors import AnswerError
 from relook.core.settings import EncoderSettings
-from relook.core.types import WHOLE, Box
+from relook.core.types import WHOLE, Box, WrittenWord
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Fingerprint, Means
 from relook.encoders.spec import ModelSpec
+from relook.readers.base import TextLine
 
 COLOURS = ("black", "blue", "green", "cyan", "red", "magenta", "yellow", "white")
 _N = len(COLOURS)
@@ -159,6 +161,40 @@ class ColourCaptioner:
 
     def close(self) -> None:
         self.n_closed += 1
+
+
+class ColourReader:
+    """A reader that knows what stands in a picture from the colour of most of it.
+
+    Args:
+        lines: Colour of `COLOURS` -> the lines that stand in pictures of that colour.
+    """
+
+    def __init__(self, lines: Mapping[str, Sequence[str]]) -> None:
+        self.lines = lines
+        self.n_read, self.n_closed = 0, 0
+
+    @property
+    def name(self) -> str:
+        return "colour 1"
+
+    def read(self, image: Image.Image) -> list[TextLine]:
+        self.n_read += 1
+        counts = np.bincount(ColourEncoder().prepare(image).ravel(), minlength=_N)  # [8]
+        lines = self.lines.get(COLOURS[int(counts.argmax())], ())
+        return [_line(text, at, len(lines)) for at, text in enumerate(lines)]
+
+    def close(self) -> None:
+        self.n_closed += 1
+
+
+def _line(text: str, at: int, n_lines: int) -> TextLine:
+    """Words side by side, in one of several rows of a picture."""
+    words = text.split()
+    edges = np.linspace(0.0, 1.0, len(words) + 1).tolist()
+    rows = at / n_lines, (at + 1) / n_lines
+    boxes = [Box(x0, rows[0], x1, rows[1]) for x0, x1 in pairwise(edges)]
+    return TextLine(tuple(map(WrittenWord, words, boxes)))
 
 
 def solid(colour: str, width_px: int = 64, height_px: int = 64) -> Image.Image:

@@ -57,6 +57,7 @@ export function factsOf(hit, image) {
   const rows = [
     ["Title", hit.title],
     ["Caption", hit.caption],
+    ["Words in it", (hit.written ?? []).map((word) => word.text).join(" ")],
     ["Taken", about.taken_at && `${dateOf(String(about.taken_at))}${from ? `, told ${from}` : ""}`],
     ["Place", about.latitude !== undefined && about.longitude !== undefined && placeOf(Number(about.latitude), Number(about.longitude))],
     ["Camera", cameraOf(about.camera_make, about.camera)],

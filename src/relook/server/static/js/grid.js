@@ -4,7 +4,7 @@ import { wasGesture } from "./boxes.js";
 import { button, count, fill, h } from "./dom.js";
 import { justify, neighbour, ratioOf } from "./layout.js";
 import * as marks from "./marks.js";
-import { moveOf } from "./moves.js";
+import { capital, moveOf } from "./moves.js";
 import { NOTHING_FITS, nFitting, on, pageSize, set, state } from "./state.js";
 import { Tile } from "./tile.js";
 
@@ -247,6 +247,7 @@ export class Grid {
       h("p", { text: `All ${count(state.hits.length)} pictures of this page.` }),
       hasMore() && button("More pictures", () => this.#grow()),
       state.session &&
+        (n_marks > 0 || state.hits.length >= pageSize()) &&
         button(
           n_marks ? "Look again with your marks" : "Show the next page",
           this.actions.again,
@@ -258,9 +259,17 @@ export class Grid {
 
   #nothing() {
     if (!state.rounds.length || state.round === 0) {
+      const { where, path } = state.only;
+      const isFiltered = path !== null || Object.keys(where).length > 0;
+      const [why] = state.pages.get(state.round)?.notes ?? [];
       return [
         h("h2", { text: "Nothing was found" }),
-        h("p", { text: "Use fewer or other words, or take a minus term or a filter away." }),
+        why ? h("p", { text: `${capital(why)}.` }) : null,
+        h("p", {
+          text: isFiltered
+            ? "The words may be right: take a filter away at its ✕ above, or a minus term."
+            : "Use fewer or other words, or take a minus term away.",
+        }),
       ];
     }
     const again = () => {

@@ -288,9 +288,8 @@ async function start(begin) {
   try {
     followJob(await begin());
   } catch (error) {
-    complain(error);
-    if (dialog.open)
-      fill(jobHost, h("p", { class: "job", role: "alert", text: `${error.message} ${error.hint}` }));
+    if (!dialog.open) complain(error);
+    else fill(jobHost, h("p", { class: "job", role: "alert", text: `${error.message} ${error.hint}` }));
   }
 }
 

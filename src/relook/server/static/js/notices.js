@@ -5,6 +5,15 @@ import { button, byId, h, iconButton } from "./dom.js";
 
 let n_busy = 0;
 
+/** Kept here, for a dialog that shows something else takes out what lies in it. @type {HTMLElement} */
+const host = byId("toasts");
+
+document.addEventListener(
+  "close",
+  (event) => /** @type {Element} */ (event.target).contains(host) && document.body.append(host),
+  { capture: true },
+);
+
 /** Read aloud, not shown. @param {string} text */
 export function announce(text) {
   const live = byId("live");
@@ -16,7 +25,6 @@ export function announce(text) {
  * @param {string} text @param {{hint?: string, bad?: boolean, action?: {label: string, run: () => void}}} [more]
  */
 export function toast(text, { hint = "", bad = false, action } = {}) {
-  const host = byId("toasts");
   const close = () => made.remove();
   const made = h(
     "div",
@@ -25,8 +33,10 @@ export function toast(text, { hint = "", bad = false, action } = {}) {
     action ? button(action.label, () => (close(), action.run()), "quiet") : null,
     iconButton("cross", "Close this message", close),
   );
+  // Outside of an open dialog it would lie in the dark, out of reach.
+  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(host);
   host.append(made);
-  while (host.children.length > 3) host.firstChild.remove();
+  while (host.children.length > 3) host.firstChild?.remove();
   setTimeout(close, bad || action ? 14000 : 6000); // what asks for a decision stays longer
 }
 

@@ -1,6 +1,6 @@
 /**
  * The one-line query language, both ways: `dog + snow - people`, `dog -people`, `0.5:snow`, `@van`,
- * `dog@0,0,0.5,1`.
+ * `dog@0,0,0.5,1`, `text:"invoice 2021"`.
  * It is that of `search/grammar.py`; both read the lines of tests/query_lines.json alike.
  */
 
@@ -8,6 +8,7 @@
 
 const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
 const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
+const WRITTEN = /(^|\s)(?:([+-])\s*)?text:(?:"([^"]*)"|[“„]([^”“]*)[”“]|(["“„].*)|(\S*))/gi;
 const PLACE = /\s*@(-?[\d.]+(?:,-?[\d.]+){3})$/;
 const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 
@@ -18,14 +19,23 @@ const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 export function parse(text) {
   /** @type {Part[]} */
   const minus = [];
-  const rest = text.replace(SHORT_MINUS, (_, before, quoted, word) => {
+  /** @type {Part[]} */
+  const written = [];
+  const others = text.replace(WRITTEN, (_, before, sign, straight, curly, unclosed, word) => {
+    // What no text can be, as a quote that is not closed, is the server's to refuse.
+    const words = (straight || curly || unclosed || word || "").trim().replace(/\s+/g, " ");
+    written.push({ written: words || '""', weight: sign === "-" ? -1 : 1 });
+    return before;
+  });
+  if (written.length && !others.trim()) return written;
+  const rest = others.replace(SHORT_MINUS, (_, before, quoted, word) => {
     minus.push({ text: quoted ?? word, weight: -1 });
     return before;
   });
   const pieces = rest.trim().split(SPLIT);
   const parts = [part(pieces[0], 1)];
   for (let at = 1; at < pieces.length; at += 2) parts.push(part(pieces[at + 1], pieces[at] === "-" ? -1 : 1));
-  return [...parts.filter((signed) => signed !== null), ...minus];
+  return [...parts.filter((signed) => signed !== null), ...minus, ...written];
 }
 
 /** @param {string} piece @param {number} sign @returns {Part|null} */
@@ -49,6 +59,7 @@ function part(piece, sign) {
 
 /** Words, or a concept by its name; nothing for a picture. @param {any} part */
 export const wordsOf = (part) => {
+  if (part.written) return `text:"${part.written.replaceAll('"', " ").trim()}"`;
   const words = part.text ?? (part.concept ? `@${part.concept}` : "");
   return words && part.place ? `${words}@${part.place.join(",")}` : words;
 };

@@ -61,6 +61,24 @@ function momentOf(time_s) {
   return made;
 }
 
+const MOST_WORDS = 40; // outlined on a picture; a page of a book may hold a word more often
+
+/** The words of the query that stand in a picture, outlined. @param {Hit} hit @returns {HTMLElement|null} */
+export function outlines(hit) {
+  if (!hit.written?.length) return null;
+  const made = h("div", { class: "written", "aria-hidden": "true" });
+  for (const word of hit.written.slice(0, MOST_WORDS)) {
+    const outline = h("span", { title: word.text });
+    place(outline, word.box);
+    made.append(outline);
+  }
+  return made;
+}
+
+/** What of the query stands in a picture, spoken. @param {Hit} hit */
+export const spokenWords = (hit) =>
+  hit.written?.length ? `says ${hit.written.map((word) => word.text).join(" ")}` : "";
+
 export class Tile {
   /** @param {Hit} hit */
   constructor(hit) {
@@ -78,6 +96,8 @@ export class Tile {
     this.winner = h("div", { class: "winner" });
     this.tools = /** @type {HTMLElement} */ (toolbar().cloneNode(true));
     this.element = h("li", { class: "tile", data: { id: String(hit.image_id) } }, this.photo, this.winner);
+    /** @type {HTMLElement|null} */
+    this.outlined = null;
     this.layer = new BoxLayer(this.element, hit.image_id);
     if (hit.time_s != null) this.element.append(momentOf(hit.time_s));
     this.element.append(this.tools);
@@ -96,6 +116,9 @@ export class Tile {
     this.more.setAttribute("aria-label", this.more.title);
     this.winner.hidden = isWhole(hit.tile);
     if (!this.winner.hidden) place(this.winner, hit.tile);
+    this.outlined?.remove();
+    this.outlined = outlines(hit);
+    if (this.outlined) this.winner.after(this.outlined);
   }
 
   /** @param {Place} at @param {boolean} [inSight] whether it is asked for before the page is laid out */
@@ -132,7 +155,8 @@ export class Tile {
     const whole = markOf(this.hit.image_id);
     this.layer.render();
     const spoken = spokenMarks(this.hit.image_id);
-    const face = JSON.stringify([at, total, moved, whole?.relevant, spoken, state.scores && this.hit.score]);
+    const says = spokenWords(this.hit);
+    const face = JSON.stringify([at, total, moved, whole?.relevant, spoken, says, state.scores && this.hit.score]);
     if (face === this.face) return;
     this.face = face;
     const kind = whole ? (whole.relevant ? "relevant" : "irrelevant") : "";
@@ -152,7 +176,7 @@ export class Tile {
     no.setAttribute("aria-pressed", String(kind === "irrelevant"));
     const away = this.hit.away ? "away" : "";
     if (away) this.photo.title = this.hit.away;
-    const parts = [`${at + 1} of ${total}`, nameOf(this.hit), away, spoken, moved?.spoken].filter(Boolean);
+    const parts = [`${at + 1} of ${total}`, nameOf(this.hit), says, away, spoken, moved?.spoken].filter(Boolean);
     this.photo.setAttribute("aria-label", parts.join(", "));
   }
 

@@ -76,7 +76,9 @@ function makeFoot() {
 /** Shows the state's number of marks, words and strategy. */
 export function renderFoot() {
   if (!foot.children.length) makeFoot();
-  foot.querySelector(".primary span").textContent = againLabel();
+  const again = /** @type {HTMLButtonElement} */ (foot.querySelector(".primary"));
+  again.children[1].textContent = againLabel();
+  again.disabled = state.round === 0 && !state.hits.length; // there is nothing to mark
   /** @type {HTMLSelectElement} */ (foot.querySelector("[name=shown]")).value = String(keepsShown());
   for (const which of ["relevant", "irrelevant"])
     /** @type {HTMLInputElement} */ (foot.querySelector(`[name=${which}]`)).value = state.words[which];

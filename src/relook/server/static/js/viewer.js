@@ -13,7 +13,7 @@ import { complain } from "./notices.js";
 import { lookAgain } from "./rounds.js";
 import { copyPaths } from "./paths.js";
 import { boxesOf, markOf, on, remember, set, state } from "./state.js";
-import { isWhole, nameOf } from "./tile.js";
+import { isWhole, nameOf, outlines } from "./tile.js";
 import { editCaption, showMarksOf } from "./viewmarks.js";
 import { showReasons } from "./why.js";
 import { Zoom } from "./zoom.js";
@@ -102,6 +102,8 @@ function show(next, why) {
   winner.hidden = isWhole(hit.tile);
   if (!winner.hidden) place(winner, hit.tile);
   photo.append(picture, winner);
+  const outlined = outlines(hit);
+  if (outlined) photo.append(outlined);
   photo.addEventListener("pointerenter", () => winner.classList.add("show"));
   photo.addEventListener("pointerleave", () => winner.classList.remove("show"));
   layer = new BoxLayer(photo, hit.image_id, { direct: true });
