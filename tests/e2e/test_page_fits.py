@@ -122,6 +122,16 @@ def test_the_start_and_what_opens_there(open_page: OpenPage, fits: Fits) -> None
     fits(page, "start in longer words")
 
 
+def test_the_search_box_is_one_line(open_page: OpenPage) -> None:
+    page = opened(open_page)
+    page.locator("#open-library .name").evaluate(f"name => {{ name.textContent = '{LONG}'; }}")
+    for width in (*WIDTHS, 700, 730, 950, 965, 1150, 1165):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate(RESTED)
+        high = page.locator(".search-box").evaluate("box => box.getBoundingClientRect().height")
+        assert high < 60, width
+
+
 def test_a_page_with_marks(open_page: OpenPage, fits: Fits) -> None:
     page = marked(open_page)
     fits(page, "marks")
