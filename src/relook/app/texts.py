@@ -65,17 +65,19 @@ def read_texts(
         reader: Closed at the end.
         limits: What a picture may cost.
         n_threads: Pictures read at once; one a core, at most 4, when 0.
-        report: Gets the counts.
+        report: Gets the counts, and the time.
         progress: Called with how far it is; may raise `Stop`.
 
     Raises:
         StorageError: when the disk refuses; what was kept before stays.
     """
+    began_s = time.monotonic()
     reading = _Reading(files, reader, limits, report, progress)
     try:
         reading.run(n_threads or min(os.cpu_count() or 1, _MOST_THREADS))
     finally:
         reader.close()
+    report.seconds += time.monotonic() - began_s
 
 
 class _Reading:
