@@ -75,6 +75,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         raise SystemExit(0)
 
     from relook.cli import config_flags, serve
+    from relook.gateway import server_settings
     from relook.gateway.server_settings import ServerSettings
 
     page = SimpleNamespace(
@@ -84,6 +85,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     monkeypatch.setattr(serve, "_server_package", lambda: page)
     monkeypatch.setattr(serve, "_mcp_package", lambda: SimpleNamespace(McpState=note))
     monkeypatch.setattr(config_flags, "check_captioner", lambda *_: None)
+    monkeypatch.setattr(server_settings, "_check_tls", lambda *_: None)
 
     def add(library: relook.Library, *paths: Any, **how: Any) -> Any:
         told.libraries, told.added = [library], {"paths": paths, **how}
