@@ -19,6 +19,7 @@ def test_index_tells_what_it_did(ask: Ask, pictures: Path) -> None:
         "n_added": 3, "n_updated": 0, "n_unchanged": 0, "n_moved": 0, "n_removed": 0,
         "n_away": 0, "n_back": 0, "away": [], "unlisted": [],
         "n_duplicates": 0, "n_metadata": 0, "n_skipped": 0, "n_images": 3, "skipped": [],
+            "n_text_read": 0, "n_text_found": 0,
         "others": [], "left_out": {},
         "notes": [], "interrupted": False,
     }  # fmt: skip

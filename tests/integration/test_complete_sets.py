@@ -187,7 +187,7 @@ def test_the_loop_shows_what_is_worth_judging(shipped: relook.Library) -> None:
     asked = ["look", "red", "-n", "3", "--no-thumbnails", "-l", str(shipped.folder)]
     shown = CliRunner().invoke(app, asked, input=typed)
     assert shown.stdout.count("2 found, likely ") == 2
-    assert "judgement 3: hit 3 irrelevant" in shown.stdout
+    assert "mark 3: hit 3 irrelevant" in shown.stdout
     assert shipped.session(shipped.sessions()[0].session_id).estimate().n_seen == 3
 
 
