@@ -334,3 +334,42 @@ def test_waiting_for_a_worker_ends_when_nobody_wants_the_picture() -> None:
     workers._lock.wait_for = wait_for  # type: ignore[method-assign,assignment]
     cancelled_when(waits, lambda one: one.run(workers.decode, b"x", 0, APART))
     assert workers._n_free == 0
+
+
+def test_a_worker_whose_picture_was_wanted_no_more_at_the_last_moment_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has answered, and is killed a moment later, when another picture could have it."""
+    workers, cancellation, killed = Workers(2**31, 1), Cancellation(), []
+
+    def kill(self: _Worker) -> None:
+        killed.append(self)
+
+    monkeypatch.setattr(_Worker, "kill", kill)
+    real = _Worker._read
+
+    def read(self: _Worker, max_bytes: int) -> object:
+        answer = real(self, max_bytes)
+        if self.n_jobs:
+            cancellation.cancel()
+        return answer
+
+    data = encoded(solid("red"), "PNG")
+    monkeypatch.setattr(_Worker, "_read", read)
+    with pytest.raises(CancelledWork):
+        cancellation.run(workers.decode, data, 0, APART)
+    for worker in killed:
+        worker.end()
+    assert len(killed) == 1
+    assert workers.decode(data, 0, APART).format == "PNG"
+    workers.close()
+
+
+def test_a_worker_that_the_system_ended_while_it_was_idle_blames_no_picture() -> None:
+    workers, data = Workers(2**31, 1), encoded(solid("red"), "PNG")
+    workers.decode(data, 0, APART)
+    (idle,) = workers._idle
+    idle._process.kill()
+    idle._process.wait()
+    assert workers.decode(data, 0, APART).format == "PNG"
+    workers.close()

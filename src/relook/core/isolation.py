@@ -151,6 +151,9 @@ class Workers:
             try:
                 with when_cancelled(worker.kill):
                     return worker.work(job)
+            except CancelledWork:
+                worker.is_well = False  # it is killed, if not now then in a moment
+                raise
             finally:
                 self._give_back(worker)
         finally:
@@ -192,17 +195,19 @@ class Workers:
             self._lock.notify()
 
     def _take(self) -> _Worker:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while True:
+            with self._lock:
+                if not self._idle:
+                    break
+                worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            worker.end()
         worker = _Worker(self._command)
         if worker.unbounded and not self._told:
             self._told = True
-            _LOG.warning(
-                "pictures of strangers are decoded in processes of their own, but this system"
-                " does not bound their: %s",
-                ", ".join(worker.unbounded),
-            )
+            what = "pictures of strangers are decoded in processes of their own, but this system"
+            _LOG.warning("%s does not bound their: %s", what, ", ".join(worker.unbounded))
         return worker
 
     def _give_back(self, worker: _Worker) -> None:
@@ -219,12 +224,9 @@ class _Worker:
     def __init__(self, command: Sequence[str]) -> None:
         env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**env, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
+        )  # fmt: skip
         _widen(self._process)
         self.n_jobs = 0
         self.is_well = True  # idle, and able to take another picture
@@ -239,6 +241,11 @@ class _Worker:
                     "the process that decodes pictures of strangers does not start",
                     "the log of the system may say why; too little memory is the usual reason",
                 ) from error
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs: the system may end one that is idle."""
+        return self._process.poll() is None
 
     def work(self, job: _Job[T]) -> T:
         """One job; any error whose code begins with `decoder_` leaves a worker to end."""
