@@ -1,5 +1,6 @@
 """Every test has a home of its own: none finds what another, or the person, left in theirs."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -22,6 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that load ONNX Runtime themselves
     for kind in KINDS:
         os.environ[f"XDG_{kind}_HOME"] = os.path.join(config.stash[_homes].name, "shared", kind)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end; looking for garbage in it again and again takes time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
