@@ -175,7 +175,10 @@ WORK = """async (act) => {
   });
   const changed = new Set();
   const note = (all) => {
-    for (const { target } of all) changed.add(target.closest?.(".tile") ?? target);
+    for (const { target } of all) {
+      if (target.nodeName === "IMG") continue; // a thumbnail that came only now
+      changed.add(target.closest?.(".tile") ?? target);
+    }
   };
   const observer = new MutationObserver(note);
   const kinds = { subtree: true, childList: true, attributes: true };

@@ -21,10 +21,14 @@ class HeldEncoder(ColourEncoder):
     def encode_prepared(self, prepared: Sequence[Any]) -> list[Floats]:
         pipe = os.environ.get("HELD_FD")
         if pipe is not None and self._n_batches == N_BATCHES:
-            os.write(int(pipe), b"held")
-            self.wait()
+            self.hold(int(pipe))
         self._n_batches += 1
         return super().encode_prepared(prepared)
+
+    def hold(self, pipe: int) -> None:
+        """Says `held`, and waits."""
+        os.write(pipe, b"held")
+        self.wait()
 
     def wait(self) -> None:
         """Until a signal's handler ends the run."""
@@ -43,10 +47,10 @@ class GatedEncoder(HeldEncoder):
 class StubbornEncoder(HeldEncoder):
     """Waits as a model or an index in one long step does: whatever the signal's handler raises."""
 
-    def wait(self) -> None:
-        """For ever."""
+    def hold(self, pipe: int) -> None:
+        """For ever. The signal may come as soon as `held` is written, before that has returned."""
         try:
-            super().wait()
+            super().hold(pipe)
         except KeyboardInterrupt:
             while True:
                 time.sleep(600)
