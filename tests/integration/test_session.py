@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from session_parts import (  # noqa: F401  (two are fixtures)
     CORNER,
     bars,
@@ -357,3 +358,27 @@ def test_a_round_stands_while_a_writer_takes_images_away(
         assert 2 not in {one.image_id for one in (*moved.raised, *moved.lowered)}
         first = {hit.image_id for hit in session.round_at(0)[1]}
         assert (2 in first) == (how == "changed"), "an old page needs no vectors"
+
+
+def test_later_pages_fold_copies_and_show_none_of_what_was_shown(
+    library: relook.Library, pictures: Path
+) -> None:
+    for name in ("5", "6", "3"):  # the two of the first page, and a later one
+        with Image.open(pictures / f"{name}.png") as picture:
+            picture.save(pictures / f"{name}-again.png", optimize=False, compress_level=1)
+    library.add(pictures)
+
+    def named(page: relook.Page) -> list[tuple[set[str], ...]]:
+        of = {record.image_id: record.path.stem for record in library.files.catalog.each_image()}
+        return [{of[hit.image_id], *(of[other] for other in hit.folded)} for hit in page]
+
+    session = library.look("red", limit=2)
+    assert named(session.page) == [{"6", "6-again"}, {"5", "5-again"}]
+    later = session.again("none", limit=6)
+    assert sorted(map(sorted, named(later))) == [["1"], ["2"], ["3", "3-again"], ["4"]]
+    assert library.session(session.session_id).page.hits == later.hits, "kept with the session"
+    session.go(0)
+    session.judge(session.page[0], relevant=True)
+    kept = session.again("rocchio", limit=6, keep_shown=True)
+    assert {"5", "5-again"} in named(kept), "what may come again comes with its copies"
+    assert not any("6-again" in names for names in named(kept))

@@ -16,7 +16,7 @@ import numpy as np
 
 from relook.core.converter import from_json, salvage
 from relook.core.errors import InputError
-from relook.core.json_form import Between, FewStars, Longest, OneOf
+from relook.core.json_form import Between, FewStars, Longest, OneOf, Shortest
 from relook.core.json_writer import to_json
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
@@ -24,7 +24,7 @@ from relook.library.session_values import Judgement, RoundRow, SessionRow
 
 MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0
-MAX_PARTS, MAX_PART_WEIGHT = 100, 1e6
+MAX_PARTS, MAX_PART_WEIGHT, MAX_COPIES = 100, 1e6, 100_000
 _MAX_ID = 2**63 - 1
 _MAX_ROUND = 999_999
 _MAX_TILE = 2**31
@@ -35,6 +35,8 @@ Weight = Annotated[float, Between(0, MAX_WEIGHT, above=True)]
 ImageId = Annotated[int, Between(0, _MAX_ID)]
 RoundNumber = Annotated[int, Between(0, _MAX_ROUND)]
 Author = Annotated[str, OneOf(("person", "captioner"))]
+Copies = Annotated[tuple[ImageId, ...], Shortest(1), Longest(MAX_COPIES)]
+"""A hit, and the near-duplicates that it stands for."""
 HitRow = tuple[ImageId, float, Annotated[int, Between(0, _MAX_TILE)]]
 LeastFit = Annotated[float, Between(0, 1)]
 Pattern = Annotated[str, Longest(300), FewStars(6)]
@@ -88,6 +90,7 @@ class RecordShape:
     irrelevant_words: Text = ""
     keep_shown: bool | None = None
     keep_judged: bool | None = None
+    copies: Annotated[tuple[Copies, ...], Longest(MAX_COPIES)] = ()
 
 
 def _text(column: str) -> str:

@@ -7,7 +7,7 @@ nothing of sessions or strategies: whoever has a vector can ask it.
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +34,7 @@ from relook.search.fit import (
     shows,
     with_fits,
 )
-from relook.search.fold import fold
+from relook.search.fold import folded_ranking
 from relook.search.least_fit import only_fitting
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking
@@ -151,34 +151,24 @@ class Engine:
         if limit < 1:
             raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
-        ask = limit + (limit // 2 + 8 if folding else 0)
-        while True:
+
+        def rank(ask: int) -> Ranking:
             ranking = self.rank(vector, ask, only, sought.placed)
-            if sought.lift is not None:
-                may, by = self.may_show(only or Filter()), (self.files, self.encoder.tile_weight)
-                ranking = sought.lift.applied(ranking, ask, vector, may, by)
-            n_ranked = len(ranking)
-            ranking, records = self._with_records(ranking)
-            groups: Sequence[Sequence[int]] = [[at] for at in range(len(records))]
-            if folding:
-                groups = fold(records, self.files.vectors, self.settings)
-            if len(groups) >= limit or n_ranked < ask:
-                break
-            ask *= 4  # so many copies that folding left too few
-        reasons = self._reasons(records)
+            if sought.lift is None:
+                return ranking
+            may, by = self.may_show(only or Filter()), (self.files, self.encoder.tile_weight)
+            return sought.lift.applied(ranking, ask, vector, may, by)
+
+        folded = folded_ranking(rank, self.files, replace(self.settings, fold=folding), limit)
+        reasons = self._reasons(folded.records)
         hits = tuple(
-            self._hit(
-                records[first],
-                float(ranking.scores[first]),
-                int(ranking.tiles[first]),
-                tuple(records[at].image_id for at in others),
-                reasons.get(records[first].image_id),
+            self._hit(record, score, tile, others, reasons.get(record.image_id))
+            for record, (_, score, tile), others in zip(
+                folded.records, folded.ranking.rows, folded.copies, strict=True
             )
-            for first, *others in groups[:limit]
         )
         only = only or Filter()
-        shown = [records[first] for first, *_ in groups[:limit]]
-        reason = file_date_note(shown, only.where)
+        reason = file_date_note(folded.records, only.where)
         reason = reason if hits else why_empty(self.files, only)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
         return self.fitted(Page(query, hits, notes), sought.wanted)
@@ -209,13 +199,6 @@ class Engine:
         if known is None:
             known = self.files.derived[_AWAY] = away_note(self.files.catalog.absences())
         return (known,) if known else ()
-
-    def _with_records(self, ranking: Ranking) -> tuple[Ranking, list[ImageRecord]]:
-        """What the catalog knows; without images that a writer has just removed or changed."""
-        records = self.files.records(ranking.image_ids.tolist())
-        still = np.isin(ranking.image_ids, [record.image_id for record in records])
-        ids, scores, tiles = ranking.image_ids, ranking.scores, ranking.tiles
-        return Ranking(ids[still], scores[still], tiles[still]), records
 
     def rank(
         self, vector: Floats, limit: int, only: Filter | None = None, placed: Placed | None = None
@@ -307,17 +290,33 @@ class Engine:
         firsts = self.files.row_table[:, 0]
         return np.ones(len(firsts), np.bool_) if allowed is None else allowed[firsts]
 
-    def hits(self, rows: Sequence[tuple[int, float, int]]) -> tuple[Hit, ...]:
+    def hits(
+        self,
+        rows: Sequence[tuple[int, float, int]],
+        copies: Mapping[int, tuple[int, ...]] | None = None,
+    ) -> tuple[Hit, ...]:
         """Hits of `(image_id, score, tile number)` rows; images that are gone are left out.
 
         The catalog alone decides what is gone: another process may have removed an image
         since the row table was read.
+
+        Args:
+            rows: Of the images.
+            copies: Image ids of the near-duplicates that some of them stand for.
         """
-        records = self.files.catalog.images([row[0] for row in rows], missing_ok=True)
+        copies = copies or {}
+        named = {row[0] for row in rows}.union(*copies.values())
+        records = self.files.catalog.images(sorted(named), missing_ok=True)
         still = {record.image_id: record for record in records}
         reasons = self._reasons(records)
         return tuple(
-            self._hit(still[image_id], score, tile, away=reasons.get(image_id))
+            self._hit(
+                still[image_id],
+                score,
+                tile,
+                tuple(other for other in copies.get(image_id, ()) if other in still),
+                reasons.get(image_id),
+            )
             for image_id, score, tile in rows
             if image_id in still
         )

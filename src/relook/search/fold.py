@@ -1,12 +1,18 @@
 """Folding near-duplicates of a page into one hit. Layer: search."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats, Ints
+from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
+from relook.search.ranking import Ranking
 from relook.stores.base import Mask, VectorSource
 
 _BLOCK = 256  # images that are compared with all before them at a time
@@ -17,6 +23,71 @@ _PAIRS = 2048  # whose tiles are compared at a time
 # encoder: tiles of different pages meet at .9974 at most, those of a copy of half the size at
 # .9995.
 _FLAT_BITS, _SAME_PAGE = 12, 0.9985
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The best images of a ranking, each with the near-duplicates that it stands for.
+
+    Args:
+        ranking: The images [k], best first.
+        records: [k] what the catalog knows of them.
+        copies: [k] ids of their near-duplicates in the ranking.
+    """
+
+    ranking: Ranking
+    records: tuple[ImageRecord, ...]
+    copies: tuple[tuple[int, ...], ...]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The near-duplicates as a round's record keeps them."""
+        return copies_record(zip(self.ranking.image_ids.tolist(), self.copies, strict=True))
+
+
+def folded_ranking(
+    rank: Callable[[int], Ranking],
+    files: LibraryFiles,
+    settings: SearchSettings,
+    limit: int,
+    earlier: Iterable[int] = (),
+) -> Folded:
+    """The best `limit` images of a ranking, near-duplicates folded where the settings say so.
+
+    Args:
+        rank: Gives the best n.
+        files: The library.
+        settings: Whether to fold, and how near is near.
+        limit: How many images.
+        earlier: Images that stood on earlier pages: near-duplicates of theirs are left out.
+    """
+    before = files.records(sorted(earlier)) if settings.fold else []
+    ask = limit + (limit // 2 + 8 if settings.fold else 0)
+    while True:
+        ranking = rank(ask)
+        n_ranked = len(ranking)
+        ranking, records = _with_records(ranking, files)
+        groups = [[at] for at in range(len(records))]
+        if settings.fold:
+            together = fold([*before, *records], files.vectors, settings)
+            n = len(before)
+            groups = [[at - n for at in group] for group in together if group[0] >= n]
+        if len(groups) >= limit or n_ranked < ask:
+            break
+        ask *= 4  # so many copies that folding left too few
+    groups = groups[:limit]
+    return Folded(
+        ranking.at(np.array([first for first, *_ in groups], np.int64)),
+        tuple(records[first] for first, *_ in groups),
+        tuple(tuple(records[at].image_id for at in others) for _, *others in groups),
+    )
+
+
+def _with_records(ranking: Ranking, files: LibraryFiles) -> tuple[Ranking, list[ImageRecord]]:
+    """What the catalog knows; without images that a writer has just removed or changed."""
+    records = files.records(ranking.image_ids.tolist())
+    still = np.isin(ranking.image_ids, [record.image_id for record in records])
+    return ranking.at(np.flatnonzero(still)), records
 
 
 def fold(
@@ -145,3 +216,18 @@ def n_bits(words: NDArray[np.uint64]) -> Ints:
     """[p] how many bits of each 64-bit word are set."""
     bits: Ints = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
     return bits
+
+
+def copies_record(copies: Iterable[tuple[int, Sequence[int]]]) -> dict[str, Any]:
+    """Near-duplicates of hits as a round's record keeps them; empty when there are none.
+
+    Args:
+        copies: Image ids of hits, each with those of its near-duplicates.
+    """
+    kept = [[image_id, *others] for image_id, others in copies if others]
+    return {"copies": kept} if kept else {}
+
+
+def kept_copies(record: Mapping[str, Any]) -> dict[int, tuple[int, ...]]:
+    """Ids of the near-duplicates of a round's hits, by the hit's id."""
+    return {first: tuple(others) for first, *others in record.get("copies", ())}

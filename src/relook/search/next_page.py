@@ -11,6 +11,7 @@ from relook.library.session_values import Judgement
 from relook.search.feedback_evidence import Fitted, TypedWords
 from relook.search.filtering import Filter, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of
+from relook.search.fold import Folded, folded_ranking
 from relook.search.history import path_to
 from relook.search.ranking import Ranking
 from relook.search.session_view import SessionView
@@ -52,19 +53,28 @@ class Step:
         return {key: value for key, value in flags.items() if value is not None}
 
 
-def next_page(session: SessionView, step: Step) -> tuple[Fitted, Ranking]:
-    """What a step is fitted to, and the images that its page shows."""
+def next_page(session: SessionView, step: Step) -> tuple[Fitted, Folded]:
+    """What a step is fitted to, and the images that its page shows.
+
+    Near-duplicates are one hit, as on a first page, and none is of an image that may not be
+    shown again.
+    """
     fitted = session.fit(step.strategy, step.judgements, step.typed)
     only = only_unseen(
         session, step.number, step.judgements,
         keep_shown=step.keep_shown, keep_judged=step.keep_judged, fitted=fitted,
     )  # fmt: skip
-    ranking = session.engine.rank_with(fitted.scorer, step.limit, only, session.placed)
-    if not len(ranking):
-        reason = why_empty(session.engine.files, only) or ALL_SEEN
-        away = session.engine.away_notes(only)
+    engine, earlier = session.engine, only.without - session.only.without
+
+    def rank(limit: int) -> Ranking:
+        return engine.rank_with(fitted.scorer, limit, only, session.placed)
+
+    page = folded_ranking(rank, engine.files, engine.settings, step.limit, earlier)
+    if not page.records:
+        reason = why_empty(engine.files, only) or ALL_SEEN
+        away = engine.away_notes(only)
         fitted = replace(fitted, notes=(reason, *fitted.notes, *away))
-    return fitted, ranking
+    return fitted, page
 
 
 def only_unseen(

@@ -37,6 +37,10 @@ class Ranking:
         """The best `limit` of them."""
         return Ranking(self.image_ids[:limit], self.scores[:limit], self.tiles[:limit])
 
+    def at(self, places: Ints) -> Ranking:
+        """Those at some places [n]."""
+        return Ranking(self.image_ids[places], self.scores[places], self.tiles[places])
+
 
 def best_tiles(
     places: Ints, vector: Floats, files: LibraryFiles, tile_weight: float

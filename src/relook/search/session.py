@@ -18,6 +18,7 @@ from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
 from relook.search.filtering import Filter
+from relook.search.fold import copies_record
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -303,12 +304,12 @@ class Session(SessionView):
             now.number, strategy, judged, [*self.typed_at(now.number), typed],
             limit or max(len(self._first.hits), 1), keep_shown, keep_judged,
         )  # fmt: skip
-        fitted, ranking = next_page(self, step)
+        fitted, shown = next_page(self, step)
         number = max(row.number for row in self.rounds) + 1
         record = {"notes": list(fitted.notes), "choice": _choice_of(fitted.scorer), **step.asked}
         words = zip(WORD_KEYS, (typed.relevant, typed.irrelevant), strict=True)
-        record |= {key: text for key, text in words if text}
-        row = RoundRow(number, now.number, fitted.strategy, ranking.rows, record)
+        record |= {key: text for key, text in words if text} | shown.record
+        row = RoundRow(number, now.number, fitted.strategy, shown.ranking.rows, record)
         page = self._page(self._add(row, judging))
         return replace(page, took_ms=(time.perf_counter() - began) * 1e3)
 
@@ -368,6 +369,7 @@ def start(
     hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
     notes = [note for note in page.notes if note != NOTHING_FITS]  # told of the page as it is shown
     record = {"notes": notes, "choice": {}, **only_record(only)}
+    record |= copies_record((hit.image_id, hit.folded) for hit in page)
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there

@@ -156,7 +156,7 @@ def _next(session: SessionView, row: RoundRow, parent: int) -> _Hits:
         row.record.get("keep_shown"),
         row.record.get("keep_judged"),
     )
-    return next_page(session, step)[1].rows
+    return next_page(session, step)[1].ranking.rows
 
 
 def _compared(row: RoundRow, hits: _Hits) -> RoundAgain:

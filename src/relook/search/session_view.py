@@ -22,6 +22,7 @@ from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.filtering import Filter
 from relook.search.fit import LookedFor
+from relook.search.fold import kept_copies
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
 from relook.search.least_fit import only_fitting
@@ -332,7 +333,7 @@ class SessionView:
         raise NotFoundError("no_round", f"this session has no round {number}")
 
     def _page(self, row: RoundRow) -> Page:
-        hits = self.engine.hits(row.hits)
+        hits = self.engine.hits(row.hits, kept_copies(row.record))
         notes = tuple(str(note) for note in row.record.get("notes", ()))
         n_gone = len(row.hits) - len(hits)
         if n_gone:

@@ -20,6 +20,7 @@ from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import buried_with, kept_contents, pairs
 from relook.search.engine import Engine
+from relook.search.fold import copies_record, kept_copies
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
 from relook.search.session_file import (
@@ -40,6 +41,7 @@ def export_session(session: Session) -> dict[str, Any]:
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
+    shown += [copy for row in rounds for each in kept_copies(row.record).values() for copy in each]
     example_ids = [part.image_id for part in session.query.parts if part.image_id is not None]
     judged = [judgement.image_id for judgement in judgements]
     named = dict.fromkeys([*example_ids, *shown, *judged])
@@ -232,6 +234,12 @@ def _round_row(
             ours = ids[image_id]
             hits.setdefault(ours, (ours, score, tile if tile < n_tiles.get(ours, 0) else 0))
     kept = record_values(row.record, record)
+    copies = [
+        (ids[first], sorted({ids[other] for other in others if other in ids} - hits.keys()))
+        for first, others in kept_copies(kept).items()
+        if first in ids
+    ]
+    kept = {key: value for key, value in kept.items() if key != "copies"} | copies_record(copies)
     return RoundRow(
         row.number, row.parent, row.strategy, tuple(hits.values()), kept, made_s=row.made_s
     )
