@@ -37,9 +37,11 @@ demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the
 # Workers have one thread each for matrices: OpenMP's threads wait for each other by spinning, which
 # takes three times the work where they have to share their cores. Three of them fill two cores, as
 # many tests wait for a process. Files are drawn in their order: by their number of tests, as is usual,
-# those of few and long tests come last, and two workers wait for one.
+# those of few and long tests come last, and two workers wait for one. Bytecode is made at first:
+# where Python is told to write none, each of a thousand processes would compile what it imports.
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
+	@$(BIN)/python -m compileall -q src tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$(sh tests/e2e/browser.sh --ignore)
 
 faults: $(VENV)/dev.stamp ## Kill it 200 times, live 500 lives, fill its disk, tear its catalog (half an hour)

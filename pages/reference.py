@@ -19,7 +19,7 @@ from typing import Any
 import typer.main
 
 import relook.core.errors
-from relook.cli.main import app as commands
+from relook.cli.main import command_line
 from relook.core.errors import RelookError
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ def pages() -> dict[str, str]:
 def command_page() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     lines = [MADE, "# Commands\n", "Every command takes `--help`; most take `--json`.\n"]
-    for path, command in _commands(typer.main.get_command(commands), "relook"):
+    for path, command in _commands(typer.main.get_command(command_line()), "relook"):
         lines += [f"## {path}\n", inspect.cleandoc(command.help or "") + "\n"]
         rows = [_parameter(one) for one in command.params if not getattr(one, "hidden", False)]
         if rows:

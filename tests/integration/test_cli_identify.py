@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.testing import COLOURS, solid
 
 
@@ -22,7 +22,7 @@ def library(tmp_path: Path) -> Path:
             rows.append(json.dumps({"path": f"{colour}-{at}.png", "caption": f"all {colour}"}))
     (tmp_path / "words.jsonl").write_text("\n".join(rows))
     told = CliRunner().invoke(
-        app,
+        command_line(),
         [
             "index",
             str(pictures),
@@ -38,7 +38,7 @@ def library(tmp_path: Path) -> Path:
 
 def run(library: Path, labels: Path, *more: str) -> tuple[int, str]:
     told = CliRunner().invoke(
-        app, ["bench", "identify", "--labels", str(labels), "-l", str(library), *more]
+        command_line(), ["bench", "identify", "--labels", str(labels), "-l", str(library), *more]
     )
     return told.exit_code, told.stdout
 

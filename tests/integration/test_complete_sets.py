@@ -11,7 +11,7 @@ from server_parts import error_of, serving
 from typer.testing import CliRunner
 
 import relook
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.core.errors import InputError
 from relook.core.types import Box
 from relook.encoders.builtin import BuiltinEncoder
@@ -176,7 +176,7 @@ def test_the_command_line_marks_and_estimates(
     where = (session.session_id, "-l", shipped.folder)
     made = run("session", "estimate", *where, "--relevant", fits, "--irrelevant", does_not)
     assert (made["n_found"], made["n_seen"], len(made["to_judge"])) == (1, 2, 5)
-    shown = CliRunner().invoke(app, ["session", "estimate", *map(str, where)])
+    shown = CliRunner().invoke(command_line(), ["session", "estimate", *map(str, where)])
     assert shown.stdout.startswith("1 found, likely ")
     assert "worth judging" in shown.stdout
     run("session", "estimate", *where, "--relevant", 999_999, code=1)
@@ -185,7 +185,7 @@ def test_the_command_line_marks_and_estimates(
 def test_the_loop_shows_what_is_worth_judging(shipped: relook.Library) -> None:
     typed = "+1 +2\nestimate\n-3\nestimate\nquit\n"
     asked = ["look", "red", "-n", "3", "--no-thumbnails", "-l", str(shipped.folder)]
-    shown = CliRunner().invoke(app, asked, input=typed)
+    shown = CliRunner().invoke(command_line(), asked, input=typed)
     assert shown.stdout.count("2 found, likely ") == 2
     assert "mark 3: hit 3 irrelevant" in shown.stdout
     assert shipped.session(shipped.sessions()[0].session_id).estimate().n_seen == 3

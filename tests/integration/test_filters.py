@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 import relook
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.cli.options import pairs
 from relook.core.errors import InputError
 from relook.testing import noise
@@ -124,7 +124,7 @@ def test_the_commands_options(library: relook.Library) -> None:
 
 @pytest.mark.parametrize("command", ["search", "similar"])
 def test_the_commands_take_them(command: str) -> None:
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+    shown = CliRunner().invoke(command_line(), [command, "--help"], env={"COLUMNS": "200"}).stdout
 
     for option in ("--after", "--before", "--near", "--camera", "--where"):
         assert option in shown
@@ -132,8 +132,8 @@ def test_the_commands_take_them(command: str) -> None:
 
 def test_info_lists_the_fields(library: relook.Library) -> None:
     arguments = ["info", "--library", str(library.folder), "--fields"]
-    shown = CliRunner().invoke(app, arguments).stdout
-    fields = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["fields"]
+    shown = CliRunner().invoke(command_line(), arguments).stdout
+    fields = json.loads(CliRunner().invoke(command_line(), [*arguments, "--json"]).stdout)["fields"]
 
     assert "taken_at" in shown
     assert {field["key"]: field["n"] for field in fields}["rating"] == 3

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import relook
 from relook.bench.fit_report import bench_fit
 from relook.bench.query_files import Wanted
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.core.errors import InputError, QueryError
 from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
@@ -220,9 +220,11 @@ def test_the_bench_takes_pictures_out(colours: relook.Library) -> None:
 
 
 def test_the_command_line_says_it(photographs: relook.Library) -> None:
-    shown = CliRunner().invoke(app, ["search", "asdfghjkl", "-l", str(photographs.folder)])
+    shown = CliRunner().invoke(
+        command_line(), ["search", "asdfghjkl", "-l", str(photographs.folder)]
+    )
     assert shown.stdout.startswith(NOTHING_FITS)
     asked = ["search", "asdfghjkl", "-l", str(photographs.folder), "--json"]
-    values = json.loads(CliRunner().invoke(app, asked).stdout)
+    values = json.loads(CliRunner().invoke(command_line(), asked).stdout)
     assert values["n_fitting"] == 0
     assert 0 <= values["hits"][0]["fit"] < 0.2

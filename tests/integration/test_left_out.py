@@ -13,7 +13,7 @@ from library_parts import ids
 from typer.testing import CliRunner
 
 import relook
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.core.errors import InputError
 from relook.core.settings import IndexSettings
 from relook.library.left_out import LeftOut
@@ -195,8 +195,8 @@ def test_the_command_says_it(tmp_path: Path, folder: Path) -> None:
     (folder / "film.wmv").touch()
     run, place = CliRunner(), ["--library", str(tmp_path / "library")]
 
-    done = run.invoke(app, ["index", str(folder), *place, "--exclude", "b/", "--json"])
-    facts = run.invoke(app, ["info", *place])
+    done = run.invoke(command_line(), ["index", str(folder), *place, "--exclude", "b/", "--json"])
+    facts = run.invoke(command_line(), ["info", *place])
 
     report = json.loads(done.stdout)
     assert done.exit_code == 0

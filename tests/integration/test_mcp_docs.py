@@ -18,7 +18,7 @@ from server_parts import serving as serving_rest
 from typer.main import get_command
 
 import relook
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.mcp.server import RelookServer
 from relook.testing import ColourEncoder
 
@@ -80,7 +80,7 @@ def test_the_versions_in_the_docs_are_the_sdks() -> None:
 
 
 def test_configurations_start_a_command_that_there_is() -> None:
-    command = get_command(app).commands["mcp"]  # type: ignore[attr-defined]
+    command = get_command(command_line()).commands["mcp"]  # type: ignore[attr-defined]
     known = {flag for option in command.params for flag in option.opts}
     found = [json.loads(text) for text in blocks("mcp.md", "json")]
     assert len(found) == 3

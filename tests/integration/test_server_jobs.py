@@ -344,8 +344,9 @@ def test_no_server_is_an_error_with_a_hint() -> None:
 
 def test_searching_does_not_load_the_server() -> None:
     program = (
-        "import sys, relook.cli.main; print([m for m in ('fastapi', 'uvicorn', 'httpx',"
-        " 'relook.server') if m in sys.modules])"
+        "import sys; from relook.cli.main import command_line; command_line('search');"
+        "print([name for name in ('fastapi', 'uvicorn', 'httpx', 'relook.server', 'relook.bench',"
+        " 'relook.rag', 'relook.cli.ask') if name in sys.modules])"
     )
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -17,6 +17,8 @@ from relook.bench.query_files import known_items, read_captions, read_concepts, 
 from relook.bench.retrieval import bench_retrieval
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.bench_answers import answers, ask
+from relook.cli.bench_replay import replay
+from relook.cli.bench_sets import sets
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions
 from relook.cli.options import (
     BoxUploadOption,
@@ -142,6 +144,8 @@ app = typer.Typer(help="Measure a library on data with known answers.", no_args_
 app.command("answers")(answers)
 app.command("ask")(ask)
 app.command("paper")(paper)
+app.command("replay")(replay)
+app.command("sets")(sets)
 
 
 @app.command("identify")

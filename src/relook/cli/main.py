@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files were skipped,
 Ctrl-C, 143 by SIGTERM.
 """
 
+import importlib
 import logging
 import os
 import signal
@@ -14,74 +15,73 @@ from typing import Annotated
 import typer
 
 import relook
-from relook.cli import (
-    ask,
-    bench,
-    bench_replay,
-    bench_sets,
-    concept,
-    config,
-    copies,
-    dataset,
-    doctor,
-    export_import,
-    index,
-    info,
-    look,
-    model,
-    serve,
-    session_commands,
-    train,
-)
 from relook.cli.ending import TERMINATED, ending_on_sigterm
 from relook.cli.output import print_error
 from relook.core.errors import RelookError
 
 _CTRL_C = 128 + signal.SIGINT
-
-app = typer.Typer(
-    name="relook",
-    help="Find images with words, look again with feedback, ask with visual evidence.",
-    no_args_is_help=True,
-    epilog="First: relook demo, or: relook index FOLDER, then: relook search WORDS",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 _START = "Start here"
 _FIND = "Find, look again, ask"
 _KEEP = "Look after a library"
 _SERVE = "Serve it to people, programs and agents"
 _OTHERS = "Models, data, measuring, other programs"
 
-app.command("demo", rich_help_panel=_START)(dataset.demo)
-app.command("index", rich_help_panel=_START)(index.index)
-app.command("search", rich_help_panel=_START)(look.search)
-app.command("doctor", rich_help_panel=_START)(doctor.doctor)
-app.command("similar", rich_help_panel=_FIND)(look.similar)
-app.command("look", rich_help_panel=_FIND)(look.look)
-app.command("refine", rich_help_panel=_FIND)(look.refine)
-app.add_typer(session_commands.app, name="session", rich_help_panel=_FIND)
-app.add_typer(concept.app, name="concept", rich_help_panel=_FIND)
-app.command("ask", rich_help_panel=_FIND)(ask.ask)
-app.command("consent", rich_help_panel=_FIND)(ask.consent)
-app.command("info", rich_help_panel=_KEEP)(info.info)
-app.command("move", rich_help_panel=_KEEP)(index.move)
-app.command("forget", rich_help_panel=_KEEP)(index.forget)
-app.command("copies", rich_help_panel=_KEEP)(copies.copies)
-app.command("compact", rich_help_panel=_KEEP)(index.compact)
-app.command("upgrade", rich_help_panel=_KEEP)(model.upgrade)
-app.command("serve", rich_help_panel=_SERVE)(serve.serve)
-app.command("mcp", rich_help_panel=_SERVE)(serve.mcp)
-app.command("attach", rich_help_panel=_SERVE)(index.attach)
-app.add_typer(config.app, name="config", rich_help_panel=_OTHERS)
-app.add_typer(model.app, name="model", rich_help_panel=_OTHERS)
-app.add_typer(dataset.app, name="dataset", rich_help_panel=_OTHERS)
-bench.app.command("replay")(bench_replay.replay)
-bench.app.command("sets")(bench_sets.sets)
-app.add_typer(bench.app, name="bench", rich_help_panel=_OTHERS)
-app.add_typer(train.app, name="train", rich_help_panel=_OTHERS)
-app.add_typer(export_import.export_app, name="export", rich_help_panel=_OTHERS)
-app.add_typer(export_import.import_app, name="import", rich_help_panel=_OTHERS)
+# Name -> panel of the help, module in `relook.cli`, and the function or group of commands in it.
+_COMMANDS = {
+    "demo": (_START, "dataset", "demo"),
+    "index": (_START, "index", "index"),
+    "search": (_START, "look", "search"),
+    "doctor": (_START, "doctor", "doctor"),
+    "similar": (_FIND, "look", "similar"),
+    "look": (_FIND, "look", "look"),
+    "refine": (_FIND, "look", "refine"),
+    "session": (_FIND, "session_commands", "app"),
+    "concept": (_FIND, "concept", "app"),
+    "ask": (_FIND, "ask", "ask"),
+    "consent": (_FIND, "ask", "consent"),
+    "info": (_KEEP, "info", "info"),
+    "move": (_KEEP, "index", "move"),
+    "forget": (_KEEP, "index", "forget"),
+    "copies": (_KEEP, "copies", "copies"),
+    "compact": (_KEEP, "index", "compact"),
+    "upgrade": (_KEEP, "model", "upgrade"),
+    "serve": (_SERVE, "serve", "serve"),
+    "mcp": (_SERVE, "serve", "mcp"),
+    "attach": (_SERVE, "index", "attach"),
+    "config": (_OTHERS, "config", "app"),
+    "model": (_OTHERS, "model", "app"),
+    "dataset": (_OTHERS, "dataset", "app"),
+    "bench": (_OTHERS, "bench", "app"),
+    "train": (_OTHERS, "train", "app"),
+    "export": (_OTHERS, "export_import", "export_app"),
+    "import": (_OTHERS, "export_import", "import_app"),
+}
+
+
+def command_line(name: str | None = None) -> typer.Typer:
+    """The commands of `relook`.
+
+    Args:
+        name: Of one command, for all of them None. One imports its module only: importing all takes
+            longer than a search.
+    """
+    app = typer.Typer(
+        name="relook",
+        help="Find images with words, look again with feedback, ask with visual evidence.",
+        no_args_is_help=True,
+        epilog="First: relook demo, or: relook index FOLDER, then: relook search WORDS",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for each in _COMMANDS if name is None else [name]:
+        panel, module, attribute = _COMMANDS[each]
+        command = getattr(importlib.import_module(f"relook.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=each, rich_help_panel=panel)
+        else:
+            app.command(each, rich_help_panel=panel)(command)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -90,7 +90,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     verbose: Annotated[
         bool,
@@ -127,7 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    first = next((word for word in arguments if not word.startswith("-")), None)
     try:
+        app = command_line(first if first in _COMMANDS else None)
         ended = app(args=arguments, prog_name="relook")
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):
