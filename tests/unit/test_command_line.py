@@ -1,5 +1,7 @@
 """Each command is the same whether it is made alone, as for running it, or with all others."""
 
+from typing import Any
+
 import pytest
 from typer.main import get_command
 
@@ -8,11 +10,11 @@ from relook.cli.main import _COMMANDS, command_line
 ALL = get_command(command_line()).commands  # type: ignore[attr-defined]
 
 
-def described(command: object) -> object:
+def described(command: Any) -> object:
     """Names, help and parameters of a command and of those below it."""
     parameters = [
         (each.name, each.opts, each.help) for each in command.params if hasattr(each, "help")
-    ]  # type: ignore[attr-defined]
+    ]
     children = getattr(command, "commands", {})
     return parameters, {name: described(child) for name, child in children.items()}
 
