@@ -420,6 +420,7 @@ declare namespace Api {
   /** What to index. */
   type IndexRequest = {
     paths?: string[];
+    text?: boolean;
   };
 
   /** The images that one judgement moved most, each list with the largest change first. */
@@ -520,6 +521,8 @@ declare namespace Api {
     away: Absence[];
     n_skipped: number;
     n_unencoded: number;
+    n_text_read: number;
+    n_text_found: number;
     others: OtherFiles[];
     encoder: string;
     encoder_revision: string;

@@ -278,9 +278,12 @@ class Client:
         path = f"/libraries/{library_id}/concepts/{concept_id}/album"
         return self._ask("GET", path, params=how)
 
-    def index(self, library_id: str, paths: Sequence[PathLike] = ()) -> Json:
-        """Starts indexing folders of the server, or what was added before; returns the job."""
-        body = {"paths": [os.fspath(path) for path in paths]}
+    def index(self, library_id: str, paths: Sequence[PathLike] = (), *, text: bool = False) -> Json:
+        """Starts indexing folders of the server, or what was added before; returns the job.
+
+        With `text` the words in pictures are read, too.
+        """
+        body = {"paths": [os.fspath(path) for path in paths], "text": text}
         return self._ask("POST", f"/libraries/{library_id}/index", json=body)
 
     def upgrade_cost(self, library_id: str) -> Json:

@@ -14,6 +14,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from PIL import Image
 
 import relook
 from relook.core.images import content_hash
@@ -21,9 +22,11 @@ from relook.library.check import check
 from relook.library.files import LibraryFiles
 from relook.library.repair import repair
 from relook.library.session_table import SessionTable
+from relook.library.text_table import TextTable
 from relook.testing import ColourEncoder, noise
 
 from .parts import Killer, assert_sound, killer, make_album, stored, told, whole_vectors
+from .victims import word_of
 
 N_PICTURES, N_KILLS = 100, int(os.environ.get("RELOOK_KILLS", "12"))
 SEED = int(os.environ.get("RELOOK_SEED", "5"))
@@ -187,6 +190,39 @@ def test_a_kill_between_any_two_steps_of_an_upgrade(tmp_path: Path) -> None:
             shutil.rmtree(one.library)
     assert step > 20
     assert dims == {16, 24}
+
+
+def test_a_kill_between_any_two_steps_of_reading_words(tmp_path: Path) -> None:
+    """What was kept is whole and is not read again; the next run reads the rest."""
+    album, step, n_kept = make_album(tmp_path / "album", 6), 0, set()
+    right = {}
+    for path in album.iterdir():
+        with Image.open(path) as picture:
+            right[content_hash(path.read_bytes())] = word_of(picture.convert("RGB"))
+    with killer(tmp_path / "library", album) as one:
+        assert not one.run("index")
+        one.library.rename(tmp_path / "made")
+        killed = True
+        while killed:
+            shutil.copytree(tmp_path / "made", one.library)
+            killed = one.run("words", step=(step := step + 1))
+            assert_sound(one.library)
+            kept = texts_of(one.library)
+            n_kept.add(len(kept))
+            assert all(right[content] == word for content, word in kept.items())
+            assert not one.run("words")
+            read = {words[1] for words in one.acks() if words[0] == "read"}
+            assert read == {right[content] for content in right.keys() - kept.keys()}
+            assert texts_of(one.library) == right
+            shutil.rmtree(one.library)
+    assert n_kept == {0, 2, 4, 6}
+
+
+def texts_of(library: Path) -> dict[bytes, str]:
+    """Content -> the one word that stands in it."""
+    with LibraryFiles.open(library) as files:
+        each = TextTable(files.catalog).each()
+        return {content: lines[0].words[0].text for content, _, lines in each}
 
 
 def look_at_upgraded(library: Path, old: dict[bytes, bytes], new: dict[bytes, bytes]) -> int:

@@ -7,6 +7,7 @@ process that has everything imported: prints its number, and its exit code when 
 A victim says what it was promised by a line in WORK/acks, after the promise was given.
 """
 
+import hashlib
 import os
 import signal
 import sys
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import relook
-from relook.app import upkeep
-from relook.app.exchange import EXPORTS
+from relook.app import exchange, texts, upkeep
 from relook.core.errors import LibraryBusyError
 from relook.core.settings import IndexSettings
+from relook.core.types import Box, WrittenWord
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint
 from relook.library import build, check, repair  # noqa: F401  (imported before a fork)
 from relook.library import upgrade as upgrade_module
 from relook.library.catalog import Catalog
+from relook.library.lock import WriterLock
+from relook.library.report import IndexReport
 from relook.library.vector_file import VectorFile
+from relook.readers.base import TextLine
 from relook.testing import ColourEncoder
 
 
@@ -133,7 +138,7 @@ def export(library: Path, pictures: Path, work: Path) -> None:
     """Every kind of export, into a folder of its own."""
     with opened(library) as one:
         for kind in ("faiss", "npy", "webdataset"):
-            EXPORTS[kind](one.files, work / kind, None)
+            exchange.export(one, kind, work / kind)
             acknowledge(work, "exported", kind)
 
 
@@ -196,6 +201,37 @@ def relabel(library: Path, pictures: Path, work: Path) -> None:
         one.move(old, new)
 
 
+class Reader:
+    """In every picture stands one word, the digest of its pixels. Says what it reads."""
+
+    name = "victim 1"
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+
+    def read(self, image: Image.Image) -> list[TextLine]:
+        acknowledge(self.work, "read", word_of(image))
+        return [TextLine((WrittenWord(word_of(image), Box(0, 0, 1, 1)),))]
+
+    def close(self) -> None:
+        pass
+
+
+def word_of(image: Image.Image) -> str:
+    """The word that `Reader` sees in a picture."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def words(library: Path, pictures: Path, work: Path) -> None:
+    """Reads the words in all pictures, and keeps them two at a time."""
+    texts._KEEP_N, texts._KEEP_S = 2, 600.0
+    with opened(library) as one:
+        reader, tell = Reader(work), lambda _: None
+        with WriterLock(library):
+            texts.read_texts(one.files, reader, one.limits, 1, IndexReport(), tell)
+    acknowledge(work, "words")
+
+
 def mend(library: Path, pictures: Path, work: Path) -> None:
     """A repair; see the test that damages a library first."""
     repair.repair(library)
@@ -214,6 +250,7 @@ VICTIMS: dict[str, Callable[[Path, Path, Path], None]] = {
     "squeeze": squeeze,
     "upgrade": upgrade,
     "relabel": relabel,
+    "words": words,
 }
 
 if __name__ == "__main__":

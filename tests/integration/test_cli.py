@@ -103,7 +103,8 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
     assert told.pop("backup_age_s") >= 0
     assert told == {
         "library": f"{tmp_path}/library", "n_images": 3, "n_tiles": 15, "n_skipped": 0,
-        "others": [], "n_unencoded": 0, "encoder_revision": "1", "languages": "not known",
+        "others": [], "n_unencoded": 0, "n_text_read": 0, "n_text_found": 0,
+        "encoder_revision": "1", "languages": "not known",
         "n_away": 0, "away": [], "encoder": "colour", "dim": 16,
         "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1,
         "roots": [str(pictures)],

@@ -16,7 +16,12 @@ from server_parts import TOKEN, Running, serving, wait_for
 
 import relook
 from relook.core.errors import NotFoundError, OverloadError, RelookError
-from relook.testing import ColourEncoder, noise, solid
+from relook.core.progress import READING_TEXT, Progress
+from relook.core.registry import Adapter
+from relook.library.report import IndexReport
+from relook.readers import READERS
+from relook.server.jobs import Job
+from relook.testing import ColourEncoder, ColourReader, noise, solid
 
 
 class SlowEncoder(ColourEncoder):
@@ -68,6 +73,37 @@ def test_a_job_tells_its_progress_and_what_is_found_grows(server: Running, pictu
     assert list(server.client.progress(job["job_id"])) == told[-1:]
     info = server.client.library("library")
     assert (info["n_images"], info["job_id"]) == (43, None)
+
+
+class Reader(ColourReader):
+    """What the default reader is replaced by."""
+
+    @classmethod
+    def open(cls, _spec: str) -> ColourReader:
+        return cls({"red": ["Stop here"]})
+
+
+def test_a_job_reads_words_when_it_is_asked_to_and_tells_how_long(
+    server: Running, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(READERS.builtin, "rapidocr", Adapter(f"{__name__}:Reader", ""))  # type: ignore[index]
+    last = list(server.client.progress(server.client.index("library", text=True)["job_id"]))[-1]
+    assert (last["report"]["n_text_read"], last["report"]["n_text_found"]) == (3, 1)
+    job = Job(
+        next(iter(server.state.libraries)), "index", lambda _: IndexReport(), server.state.hub
+    )
+    job._on_progress(Progress("indexing", 90, 90))
+    began_s = job._began_s
+    job._on_progress(Progress(READING_TEXT, 0, 90))
+    assert job._began_s > began_s  # the time of the stage before says nothing of this
+    job._on_progress(Progress(READING_TEXT, 30, 90))
+    answer = job.answer()
+    assert (answer.stage, answer.done, answer.total) == ("reading words", 30, 90)
+    assert answer.left_s == pytest.approx(60 / answer.rate_per_s, rel=0.5)
+    info = server.client.library("library")
+    assert (info["n_text_read"], info["n_text_found"]) == (3, 1)
+    assert server.client.search("library", "text:stop")["hits"][0]["path"].endswith("red.png")
+    assert server.client.index("library")["kind"] == "index"  # and not when it is not
 
 
 def test_without_paths_everything_is_looked_over_again(server: Running, pictures: Path) -> None:

@@ -13,6 +13,7 @@ from relook.core.progress import ProgressCallback
 from relook.core.settings import EncoderSettings
 from relook.encoders.spec import ModelSpec
 from relook.exchange.export import (
+    TEXTS,
     ExportReport,
     export_faiss,
     export_npy,
@@ -20,6 +21,7 @@ from relook.exchange.export import (
     export_webdataset,
 )
 from relook.exchange.faiss_import import FaissFolder, Importer, Retiler, check_source
+from relook.exchange.picture_texts import copy_texts, take_texts, write_texts
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.report import IndexReport
@@ -36,6 +38,46 @@ EXPORTS: Mapping[str, Callable[[LibraryFiles, Path, ProgressCallback | None], Ex
     )
 )
 """Kind of export -> what writes it."""
+
+
+def export(
+    library: Library, kind: str, folder: Path, progress: ProgressCallback | None = None
+) -> ExportReport:
+    """Writes a library's vectors for other programs, and the words in its pictures beside them.
+
+    Args:
+        library: Which.
+        kind: Of `EXPORTS`.
+        folder: New, or without an export.
+        progress: Called now and then.
+
+    Raises:
+        InputError: `file_exists`; MissingExtraError: without pyarrow; StorageError.
+    """
+    files = library.files
+    with files.moment():
+        report = EXPORTS[kind](files, folder, progress)
+        write_texts(files, folder, report)
+    return report
+
+
+def import_texts(library: Library, source: Path) -> int:
+    """Takes the words in pictures from an export, for those that were not read here.
+
+    Args:
+        library: With the same pictures, wherever they are.
+        source: `image_texts.jsonl`, or the folder of the export.
+
+    Returns:
+        Of how many pictures they were taken.
+
+    Raises:
+        InputError: `bad_text_file`; nothing has changed then. LibraryBusyError; StorageError;
+        NotFoundError: `no_library`.
+    """
+    files = library.files
+    with WriterLock(library.folder):
+        return take_texts(files, source)
 
 
 def whole_pictures(encoder: str) -> str:
@@ -77,6 +119,8 @@ def import_faiss(
             files, encoder, library.search_settings, len(files.row_table) + len(folder),
             lambda: importer.run(folder), progress,
         )  # fmt: skip
+        if (beside := folder.index.with_name(TEXTS)).exists():
+            _tell_texts(report, take_texts(files, beside))
         if root is not None:
             files.catalog.add_root(os.fsencode(os.path.realpath(root)))
     if report.n_added:
@@ -121,4 +165,10 @@ def retile(
             )
             for root in old.files.catalog.roots():
                 files.catalog.add_root(root)
+            _tell_texts(report, copy_texts(old.files, files))
     return report
+
+
+def _tell_texts(report: IndexReport, n: int) -> None:
+    if n:
+        report.notes.append(f"the words in {n:,} pictures came along")

@@ -25,6 +25,7 @@ from relook.library.image_table import UNENCODED
 from relook.library.left_out import OtherFiles, others_of
 from relook.library.lock import WriterLock
 from relook.library.whereabouts import Absence
+from relook.search.written import text_counts
 from relook.stores.base import Store
 from relook.stores.exact import exact_search
 
@@ -109,6 +110,7 @@ class LibraryFacts(JsonValue):
         away: Why, by place.
         n_skipped: Files that could not be indexed.
         n_unencoded: Images without vectors: their picture could not be read at an upgrade.
+        n_text_read: In how many images words were looked for; n_text_found: how many have some.
         others: Files below the roots that are no pictures that can be read, by suffix.
         encoder: The encoder's name.
         encoder_revision: Which version of it.
@@ -132,6 +134,8 @@ class LibraryFacts(JsonValue):
     away: tuple[Absence, ...]
     n_skipped: int
     n_unencoded: int
+    n_text_read: int
+    n_text_found: int
     others: tuple[OtherFiles, ...]
     encoder: str
     encoder_revision: str
@@ -150,6 +154,7 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
     """What a library holds now."""
     files.refresh()
     manifest, catalog = files.manifest, files.catalog
+    n_text_read, n_text_found = text_counts(files)
     absences = catalog.absences()
     return LibraryFacts(
         library=files.folder,
@@ -159,6 +164,8 @@ def library_facts(files: LibraryFiles) -> LibraryFacts:
         away=tuple(absences),
         n_skipped=catalog.count("skipped"),
         n_unencoded=catalog.count(f"images WHERE {UNENCODED}"),
+        n_text_read=n_text_read,
+        n_text_found=n_text_found,
         others=tuple(others_of(catalog.ask)),
         encoder=manifest.encoder,
         encoder_revision=manifest.fingerprint.revision,

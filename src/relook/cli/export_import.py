@@ -18,7 +18,8 @@ export_app = typer.Typer(
     no_args_is_help=True,
 )
 import_app = typer.Typer(
-    help="Make a library of vectors that were computed before.", no_args_is_help=True
+    help="Make a library of vectors, or take words in pictures, that were computed before.",
+    no_args_is_help=True,
 )
 
 LibraryArgument = Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")]
@@ -92,10 +93,10 @@ def to_xmp(
 
 
 def _export(kind: str, library: Path, folder: Path, as_json: bool) -> None:
-    from relook.app.exchange import EXPORTS  # other commands do without Pillow
+    from relook.app.exchange import export  # other commands do without Pillow
 
     with Library(library) as lib, progress_bar(as_json) as progress:
-        report = EXPORTS[kind](lib.files, folder, progress)
+        report = export(lib, kind, folder, progress)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -146,6 +147,25 @@ def from_library(
     with Library(old) as lib, progress_bar(as_json) as progress:
         report = retile(lib, new, tiles, progress)
     _tell(report, as_json)
+
+
+@import_app.command("text")
+def from_texts(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Of an export that has image_texts.jsonl.")
+    ],
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="With the same pictures.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take the words in pictures from an export; no picture is read again."""
+    from relook.app.exchange import import_texts
+
+    with Library(library) as lib:
+        n_texts = import_texts(lib, source)
+    if as_json:
+        print_json({"n_texts": n_texts})
+    else:
+        sys.stdout.write(f"took the words in {n_texts:,} pictures that were not read here\n")
 
 
 def _tell(report: IndexReport, as_json: bool) -> None:

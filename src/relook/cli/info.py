@@ -58,6 +58,7 @@ def info(
 _LABELS = {
     "n_images": "pictures", "n_tiles": "parts searched", "n_away": "pictures away",
     "n_skipped": "skipped files", "n_unencoded": "not read at the last upgrade",
+    "n_text_read": "looked through for words", "n_text_found": "with words in them",
     "encoder_revision": "revision of the encoder", "fingerprint": "fingerprint of the encoder",
     "dim": "numbers in a vector", "format_version": "format of the library",
     "roots": "folders", "n_bytes": "on disk",

@@ -87,7 +87,7 @@ class NewImages(Committer):
         return {row[0] for row in rows}  # type: ignore[misc]
 
 
-INDEX, PATHS = "image_index.faiss", "image_paths.txt"
+INDEX, PATHS, TEXTS = "image_index.faiss", "image_paths.txt", "image_texts.jsonl"
 _VECTORS, _IMAGES = "vectors.npy", "images.jsonl"
 
 

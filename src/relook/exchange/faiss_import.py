@@ -56,16 +56,16 @@ class FaissFolder:
     """
 
     def __init__(self, folder: Path, root: Path | None = None) -> None:
-        index = folder if folder.is_file() else folder / INDEX
-        self.vectors = FlatFile(index)
-        self._paths = index.with_name(PATHS)
+        self.index = folder if folder.is_file() else folder / INDEX
+        self.vectors = FlatFile(self.index)
+        self._paths = self.index.with_name(PATHS)
         self._root = None if root is None else os.fsencode(os.path.realpath(root))
         n_lines = sum(1 for _ in self._lines())
         if n_lines != len(self.vectors):
             raise InputError(
                 "length_mismatch",
-                f"{self._paths} names {n_lines:,} pictures; {index} holds {len(self.vectors):,}"
-                " vectors",
+                f"{self._paths} names {n_lines:,} pictures; {self.index} holds"
+                f" {len(self.vectors):,} vectors",
                 "nobody can say which belongs to which; VisualReF also lists pictures that it"
                 " could not open: index them again with: relook index",
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -89,11 +89,19 @@ class TextTable:
             make_texts(db)
 
     def n_read(self) -> int:
-        """Of how many images the words were read."""
+        """In how many images words were looked for."""
+        return self.counts()[0]
+
+    def counts(self) -> tuple[int, int]:
+        """In how many images words were looked for, and how many have some."""
         if not self.is_there():
-            return 0
-        sql = "SELECT count(*) FROM images JOIN picture_texts USING (content)"
-        return whole_number(self._catalog.ask(sql)[0][0])
+            return 0, 0
+        sql = (
+            "SELECT count(*), coalesce(sum(words <> ''), 0)"
+            " FROM images JOIN picture_texts USING (content)"
+        )
+        n_read, n_found = map(whole_number, self._catalog.ask(sql)[0])
+        return n_read, n_found
 
     def unread(self) -> Ints:
         """[n] ids of images that are not away and were not read; one of each content."""
@@ -121,16 +129,36 @@ class TextTable:
         """
         with self._catalog.transaction() as db:
             for content, lines in texts:
-                kept = _bounded(lines)
-                read = " ".join(str(word[0]) for line in kept for word in line)
-                words = " ".join(tokens(read))
-                values = (content, reader, json.dumps(kept, ensure_ascii=False), words)
                 db.execute("DELETE FROM picture_texts WHERE content = ?", (content,))
-                db.execute(
-                    "INSERT INTO picture_texts (content, reader, lines, words)"
-                    " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM images WHERE content = ?1)",
-                    values,
-                )  # fmt: skip
+                _insert(db, content, lines, reader)
+
+    def add(self, texts: Sequence[tuple[bytes, Sequence[TextLine], str]]) -> int:
+        """Keeps what stands in pictures that were not read yet; all of it or nothing.
+
+        Args:
+            texts: Digest of the file, lines and reader of each. Files that are no image of the
+                library are passed over.
+
+        Returns:
+            How many were kept.
+        """
+        with self._catalog.transaction() as db:
+            return sum(_insert(db, *text) for text in texts)
+
+    def each(self) -> Iterator[tuple[bytes, str, tuple[TextLine, ...]]]:
+        """Digest, reader and lines of every picture that was read."""
+        if not self.is_there():
+            return
+        last = -1
+        sql = (
+            "SELECT text_id, content, reader, lines FROM picture_texts WHERE text_id > ?"
+            " ORDER BY text_id LIMIT 256"
+        )
+        while rows := self._catalog.ask(sql, (last,)):
+            for text_id, content, reader, lines in rows:
+                last = whole_number(text_id)
+                if isinstance(content, bytes):
+                    yield content, str(reader), _lines(str(lines))
 
     def matching(self, expression: str, limit: int = -1) -> tuple[Ints, Floats]:
         """Images in which words stand.
@@ -227,6 +255,18 @@ def mend_texts(db: sqlite3.Connection) -> list[str]:
     return [f"made the index of words in pictures again{lost}"]
 
 
+def _insert(db: sqlite3.Connection, content: bytes, lines: Sequence[TextLine], reader: str) -> int:
+    """Keeps what stands in a picture of the library that has nothing yet; 1 if it did, else 0."""
+    kept = _bounded(lines)
+    words = " ".join(tokens(" ".join(str(word[0]) for line in kept for word in line)))
+    return db.execute(
+        "INSERT INTO picture_texts (content, reader, lines, words) SELECT ?1, ?2, ?3, ?4"
+        " WHERE EXISTS (SELECT 1 FROM images WHERE content = ?1)"
+        " ON CONFLICT (content) DO NOTHING",
+        (content, reader, json.dumps(kept, ensure_ascii=False), words),
+    ).rowcount
+
+
 def _bounded(lines: Sequence[TextLine]) -> list[list[list[str | float]]]:
     """Lines as they are kept: of each word its text and its edges."""
     left, kept = _MOST_WORDS, []
@@ -243,11 +283,19 @@ def _entry(word: WrittenWord) -> list[str | float]:
     return [text, *(round(edge, 4) for edge in word.box.as_list())]
 
 
-def _words(lines: str) -> tuple[WrittenWord, ...]:
-    """The words of a row; those whose box has no area are left out."""
-    return tuple(
-        WrittenWord(str(text), Box(x0, y0, x1, y1))
+def _lines(lines: str) -> tuple[TextLine, ...]:
+    """The lines of a row; words whose box has no area are left out."""
+    kept = (
+        tuple(
+            WrittenWord(str(text), Box(x0, y0, x1, y1))
+            for text, x0, y0, x1, y1 in line
+            if x1 > x0 and y1 > y0
+        )
         for line in json.loads(lines)
-        for text, x0, y0, x1, y1 in line
-        if x1 > x0 and y1 > y0
     )
+    return tuple(TextLine(words) for words in kept if words)
+
+
+def _words(lines: str) -> tuple[WrittenWord, ...]:
+    """The words of a row, in the order in which they are read."""
+    return tuple(word for line in _lines(lines) for word in line.words)

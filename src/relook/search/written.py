@@ -81,7 +81,7 @@ def check_read(query: Query, files: LibraryFiles) -> tuple[str, ...]:
     """
     if not (query.written or query.not_written):
         return ()
-    n_read, n_images = _n_read(files), files.catalog.count("images")
+    (n_read, _), n_images = text_counts(files), files.catalog.count("images")
     if n_images and not n_read:
         raise InputError(
             "no_text",
@@ -97,12 +97,15 @@ def check_read(query: Query, files: LibraryFiles) -> tuple[str, ...]:
     )
 
 
-def _n_read(files: LibraryFiles) -> int:
-    """Of how many images the words were read; counted once a change of the catalog."""
+def text_counts(files: LibraryFiles) -> tuple[int, int]:
+    """In how many images words were looked for, and how many have some.
+
+    They are counted once a change of the catalog.
+    """
     version = files.catalog.version()
-    known: tuple[tuple[int, int], int] | None = files.derived.get(_READ)
+    known: tuple[tuple[int, int], tuple[int, int]] | None = files.derived.get(_READ)
     if known is None or known[0] != version:
-        known = files.derived[_READ] = version, TextTable(files.catalog).n_read()
+        known = files.derived[_READ] = version, TextTable(files.catalog).counts()
     return known[1]
 
 
@@ -113,8 +116,8 @@ class Lift:
     Args:
         image_ids: [k]
         shares: [k] how far, as a share of the way from the mean score to the best one; for a query
-            of nothing but written words how well these fit, and only these images are found.
-        alone: Whether it is such a query.
+            of nothing but written words how well these fit, which orders them.
+        alone: Whether it is such a query: only these images are found, with their own scores.
     """
 
     image_ids: Ints
@@ -164,8 +167,8 @@ class Lift:
         places, shares = places[may[places]], shares[may[places]]
         scores, tiles = best_tiles(places, vector, files, tile_weight)
         ids = files.row_table[places, 2]
-        if self.alone:
-            return Ranking(ids, shares, tiles).first(limit)
+        if self.alone:  # in the order of how well the words fit, which is no similarity
+            return Ranking(ids, scores, tiles).first(limit)
         if not len(ids) or not len(ranking):
             return ranking
         n = len(files.row_table)

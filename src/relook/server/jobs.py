@@ -9,14 +9,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError, RelookError
 from relook.core.json_form import Digits, JsonShape
-from relook.core.progress import Progress, ProgressCallback
+from relook.core.progress import READING_TEXT, Progress, ProgressCallback
 from relook.library.report import IndexReport, Stop
 from relook.library.upgrade import UpgradeReport
 from relook.server.events import Hub
@@ -26,7 +26,7 @@ from relook.serving.served_values import ErrorBody, served
 
 _LOG = logging.getLogger(__name__)
 Kind = Literal["index", "upgrade"]
-_OF_PICTURES = ("indexing", "encoding")  # stages that tell how long the run takes
+_OF_PICTURES = ("indexing", "encoding", READING_TEXT)  # stages that tell how long they take
 Run = Callable[[ProgressCallback], IndexReport | UpgradeReport]
 """What a job does."""
 State = Literal["running", "paused", "done", "failed", "stopped"]
@@ -48,11 +48,11 @@ class JobAnswer:
         kind: Which of them.
         library_id: What it changes.
         state: What it does.
-        stage: Of the run: `waiting`, `listing`, `indexing`; `encoding`, `marks`, ...
+        stage: Of the run: `waiting`, `listing`, `indexing`, `reading words`; `encoding`, ...
         done: How many files so far.
         total: How many in all; 0 while it is not known.
         rate_per_s: Files a second.
-        left_s: Seconds left, where that can be said.
+        left_s: Seconds left of the stage, where that can be said.
         n_skipped: Files that could not be used so far.
         report: What `relook index --json`, or `upgrade`, prints, when it is done.
         error: Why it failed.
@@ -95,7 +95,7 @@ class Job:
         self._may_run.set()
         self._stopped = self._has_begun = False
         self._lock, self._sending = threading.Lock(), threading.Lock()
-        self._began_s, self._paused_s = time.monotonic(), 0.0
+        self._began_s, self._paused_s = time.monotonic(), 0.0  # of the stage
         self._ended_s: float | None = None
 
     @property
@@ -154,6 +154,8 @@ class Job:
         self._send()
 
     def _on_progress(self, progress: Progress) -> None:
+        if progress.stage == READING_TEXT != self._progress.stage:  # what came before says nothing
+            self._began_s, self._paused_s = time.monotonic(), 0.0
         self._progress = progress
         self._send()
         began_s = time.monotonic()
@@ -200,13 +202,21 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def index(self, volume: ServedLibrary, paths: Sequence[Path], within: Sequence[Path]) -> Job:
+    def index(
+        self,
+        volume: ServedLibrary,
+        paths: Sequence[Path],
+        within: Sequence[Path],
+        *,
+        text: bool = False,
+    ) -> Job:
         """Queues a run of indexing.
 
         Args:
             volume: The library.
             paths: What to index; everything added before when empty.
             within: Folders that links below them may not lead out of.
+            text: Whether the words in pictures are read, too, where it is not configured.
 
         Raises:
             OverloadError: when too many wait for this library.
@@ -214,10 +224,12 @@ class Jobs:
 
         def run(progress: ProgressCallback) -> IndexReport:
             folder, served = volume.files.folder, volume.library
+            how = served.index_settings
+            how = replace(how, text=True) if text else how
             # A library of its own: searches go on with theirs, and see what is committed.
             with Library(
                 folder, encoder=volume.encoder, search=served.search_settings,
-                limits=served.limits, index=served.index_settings,
+                limits=served.limits, index=how,
             ) as own:  # fmt: skip
                 return own.add(*paths, within=within, progress=progress)
 

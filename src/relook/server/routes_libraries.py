@@ -199,7 +199,7 @@ async def index(
     """Indexes folders, or brings the library up to date; answers with a job at once."""
     named = body.paths if body else ()
     paths = [await state.core.run(state.folders.allowed, volume, path) for path in named]
-    return served(state.index(volume, paths).answer())
+    return served(state.index(volume, paths, text=body is not None and body.text).answer())
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,14 +206,16 @@ class ServerState:
         self.asking = Pool("ask", 4, 16, _ASK_S)
         self.folders = Folders(self.libraries, settings)
 
-    def index(self, volume: ServedLibrary, paths: Sequence[Path]) -> Job:
+    def index(self, volume: ServedLibrary, paths: Sequence[Path], *, text: bool = False) -> Job:
         """Queues a run of indexing that no link leads out of the folders of this server.
+
+        With `text` the words in pictures are read, too.
 
         Raises:
             OverloadError: when too many wait for this library.
         """
         uploads = volume.library.folder / "uploads"
-        return self.jobs.index(volume, paths, [*self.folders.of(volume), uploads])
+        return self.jobs.index(volume, paths, [*self.folders.of(volume), uploads], text=text)
 
     def pool_for(self, query: QueryRequest) -> Pool:
         """Where a query is worked on: beside the searches when it has pictures to decode."""

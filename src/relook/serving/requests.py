@@ -251,11 +251,13 @@ class IndexRequest:
 
     Args:
         paths: Folders or files; none: all added before.
+        text: Whether the words in pictures are read, too, as `index.text` has it done every time.
     """
 
     paths: Annotated[
         tuple[Annotated[str, Shortest(1), Longest(4000)], ...], Longest(100)
     ] = ()  # fmt: skip
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,12 @@ const name = (job) => (job.kind === "upgrade" ? "The upgrade" : "Indexing");
 /** What a run did, in a sentence. */
 function outcome({ kind, report, n_skipped }) {
   if (kind !== "upgrade")
-    return `Indexed: ${count(report.n_added)} added, ${count(report.n_updated)} updated, ${count(n_skipped)} skipped.`;
+    return [
+      `Indexed: ${count(report.n_added)} added, ${count(report.n_updated)} updated, ${count(n_skipped)} skipped.`,
+      report.n_text_read
+        ? `Looked for words in ${plural(report.n_text_read, "picture")}: ${count(report.n_text_found)} have some.`
+        : "",
+    ].join(" ");
   const unread = report.n_unread ? `, ${count(report.n_unread)} cannot be read now` : "";
   return `Upgraded to ${report.after}: ${plural(report.n_images - report.n_unread, "picture")}${unread}.`;
 }

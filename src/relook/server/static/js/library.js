@@ -135,7 +135,14 @@ function facts(library) {
       : null,
     unread(library),
     library.n_images
-      ? h("p", {}, button("Review copies", () => (closeLibrary(), openCopies()), "button small-button", "copies"))
+      ? h(
+          "p",
+          {},
+          button("Review copies", () => (closeLibrary(), openCopies()), "button small-button", "copies"),
+          library.n_text_read < library.n_images
+            ? button("Read words in pictures", () => start(() => api.index(libraryId(), { text: true })), "button small-button")
+            : null,
+        )
       : null,
   );
 }
@@ -161,6 +168,9 @@ function list(fact, library) {
     library.n_away ? fact("Away", count(library.n_away)) : null,
     fact("Parts searched", count(library.n_tiles), "", "Each picture is looked at as a whole and in parts, so that small things are found."),
     fact("Skipped files", count(library.n_skipped)),
+    library.n_text_read
+      ? fact("With words in them", count(library.n_text_found), "", `${count(library.n_text_read)} were looked through for words.`)
+      : null,
     fact("On disk", bytes(library.n_bytes)),
     fact("Model that looks", modelOf(library), "text"),
   );
