@@ -540,6 +540,7 @@ declare namespace Api {
     keep_shown: boolean;
     folders: string[];
     job_id: string | null;
+    shows_folders: boolean;
   };
 
   /** One thing a provider returned. All text is plain and short: no HTML, no control characters. */
@@ -774,6 +775,12 @@ declare namespace Api {
     name: string;
     current_round: number;
     created_s: number;
+  };
+
+  /** A folder that the file manager was asked to show. */
+  type ShownFolder = {
+    folder: string;
+    name: string;
   };
 
   /** A file that could not be indexed, with the reason. */

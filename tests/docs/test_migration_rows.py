@@ -11,7 +11,7 @@ import typer
 
 import relook
 from relook.app.configured import config_of, shipped
-from relook.cli.main import app
+from relook.cli.main import command_line
 from relook.compat.visualref import translate
 from relook.datasets.catalogue import COCO, RETAIL
 from relook.gateway.server_settings import ServerSettings
@@ -78,7 +78,7 @@ def parsed(command: str) -> tuple[str, dict[str, Any]]:
     """What the command line makes of a command: its name and its parameters; nothing is run."""
     words = shlex.split(command)
     assert words.pop(0) == "relook"
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(command_line())
     names = []
     while hasattr(group, "commands"):
         names.append(words.pop(0))

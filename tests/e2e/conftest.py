@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from relook.core.types import Box, WrittenWord
 from relook.library.text_table import TextTable
 from relook.readers import TextLine
 from relook.server import Server, ServerSettings, bind, create_app
+from relook.server.file_manager import FileManager
 from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
@@ -87,12 +88,14 @@ class Site:
         pictures: What the library `colours` was made of.
         gate: Cleared, it holds the indexing of the library `gated` at its next batch.
         captioner: What puts words to crops.
+        folders: Commands that showed folders.
     """
 
     address: str
     pictures: Path
     gate: threading.Event
     captioner: SlowCaptioner
+    folders: list[Sequence[str]]
 
 
 class GatedEncoder(ColourEncoder):
@@ -163,12 +166,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = ServerSettings(port=0, folders=(root,), cache=root / "thumbnails")
     captioner = SlowCaptioner()
     app = create_app(libraries, settings, caption=captioner)
+    folders: list[Sequence[str]] = []
+    shows = FileManager("127.0.0.1", "linux", {"DISPLAY": ":0"}, folders.append, lambda name: name)
+    app.state.relook.file_manager = shows
     sock = bind(settings)
     server = Server(app)
     thread = threading.Thread(target=server.run, args=([sock],), name="site")
     thread.start()
     try:
-        yield Site(f"http://127.0.0.1:{sock.getsockname()[1]}", pictures, gate, captioner)
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        yield Site(address, pictures, gate, captioner, folders)
     finally:
         gate.set()
         server.should_exit = True

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, Route, expect
 
-from .conftest import CAPTION, drag, edges_of, search, session_of, shown, until
+from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown, until
 
 OpenPage = Callable[..., Page]
 
@@ -117,10 +117,13 @@ def test_words_of_a_box_are_written_in_the_view(open_page: OpenPage) -> None:
     assert session_of(page)["judgements"] == []
 
 
-def test_the_view_tells_what_is_known_of_the_picture(open_page: OpenPage) -> None:
+def test_the_view_tells_what_is_known_of_the_picture(open_page: OpenPage, site: Site) -> None:
     page = open_page()
     view(page)
     facts = page.locator(".view-facts")
+    facts.get_by_role("button", name="Show in folder").click()
+    expect(page.locator(".toast")).to_contain_text(f"is in {site.pictures}")
+    assert site.folders == [["xdg-open", str(site.pictures)]]
     expect(facts).to_contain_text("attic")  # from the list that the library was made with
     expect(facts).to_contain_text(re.compile(r"\d+ . \d+ px, [\d.]+ k?B PNG"))
     made = page.evaluate(

@@ -67,6 +67,7 @@ class LibraryAnswer:
         facts: What it holds.
         folders: Folders below which more may be indexed.
         job_id: The job that is changing it now, if there is one.
+        shows_folders: Whether a picture's folder can be shown in a file manager here.
     """
 
     json_shape: ClassVar = JsonShape(name="Library")
@@ -74,6 +75,7 @@ class LibraryAnswer:
     facts: Annotated[ServedFacts, INLINE]
     folders: tuple[Path, ...]
     job_id: str | None
+    shows_folders: bool
 
 
 @dataclass(frozen=True, slots=True)

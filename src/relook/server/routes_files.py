@@ -26,6 +26,7 @@ from relook.search.explain import heat_map
 from relook.search.transfer import export_session
 from relook.search.vectorise import query_vector
 from relook.server.api_answers import HeatMap, ImageAnswer, Imported, PageAnswer
+from relook.server.file_manager import ShownFolder
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import EXTENSIONS, browser_picture, original, safe_stem, shrunk
@@ -47,6 +48,18 @@ async def image(volume: ServedLibraryOf, image_id: ImageId, state: State) -> dic
     """What the library knows of an image."""
     record = await state.core.run(volume.image, image_id)
     return served(await state.pictures.run(ImageAnswer.of, volume, record))
+
+
+@images.post(
+    "/libraries/{library_id}/images/{image_id}/show-in-folder",
+    response_model=answer_model(ShownFolder),
+)
+async def show_in_folder(
+    volume: ServedLibraryOf, image_id: ImageId, state: State
+) -> dict[str, Any]:
+    """Shows the folder of an image in the file manager of the server's machine, on loopback."""
+    record = await state.core.run(volume.image, image_id)
+    return served(await state.pictures.run(state.file_manager.show, record.facts.path))
 
 
 @images.get(

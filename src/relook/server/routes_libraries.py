@@ -96,7 +96,8 @@ async def library(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
 
 def _library(state: ServerState, volume: ServedLibrary) -> LibraryAnswer:
     job_id = state.jobs.current(volume.library_id)
-    return LibraryAnswer(volume.facts(), tuple(state.folders.of(volume)), job_id)
+    folders = tuple(state.folders.of(volume))
+    return LibraryAnswer(volume.facts(), folders, job_id, state.file_manager.is_here)
 
 
 @router.get("/libraries/{library_id}/skipped", response_model=answer_model(SkippedFiles))

@@ -27,6 +27,7 @@ from relook.gateway.guard import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
+from relook.server.file_manager import FileManager
 from relook.server.folders import Folders
 from relook.server.jobs import Job, Jobs
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
@@ -205,6 +206,7 @@ class ServerState:
         self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
         self.folders = Folders(self.libraries, settings)
+        self.file_manager = FileManager(settings.host)
 
     def index(self, volume: ServedLibrary, paths: Sequence[Path], *, text: bool = False) -> Job:
         """Queues a run of indexing that no link leads out of the folders of this server.

@@ -94,6 +94,7 @@ export const search = (L, body, signal) => call(`${lib(L)}/search`, { method: "P
 export const uploadPicture = (L, file) =>
   call(`${lib(L)}/pictures`, { method: "POST", body: form([["file", file]]) });
 export const image = (L, id) => call(`${lib(L)}/images/${id}`);
+export const showInFolder = (L, id) => call(`${lib(L)}/images/${id}/show-in-folder`, { method: "POST" });
 export const heatmap = (L, id, query) => call(`${lib(L)}/images/${id}/heatmap?${new URLSearchParams(query)}`);
 
 export const sessions = (L) => call(`${lib(L)}/sessions`);

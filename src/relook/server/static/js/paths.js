@@ -1,7 +1,9 @@
-/** Paths of pictures on the clipboard. */
+/** Where pictures lie: paths on the clipboard, folders in this machine's file manager. */
 
+import * as api from "./api.js";
 import { plural } from "./dom.js";
-import { toast } from "./notices.js";
+import { complain, toast } from "./notices.js";
+import { state } from "./state.js";
 
 /** @param {any[]} images */
 export async function copyPaths(images) {
@@ -11,5 +13,15 @@ export async function copyPaths(images) {
     toast(images.length === 1 ? "Path copied." : `${plural(images.length, "path")} copied.`);
   } catch {
     toast("This browser gives no clipboard here.", { hint: text.slice(0, 300) });
+  }
+}
+
+/** @param {any} image */
+export async function showInFolder(image) {
+  try {
+    const { folder, name } = await api.showInFolder(state.library.library_id, image.image_id);
+    toast(`${name} is in ${folder}, which your file manager shows.`);
+  } catch (error) {
+    complain(error);
   }
 }

@@ -11,7 +11,7 @@ import * as marks from "./marks.js";
 import { playButton } from "./play.js";
 import { complain } from "./notices.js";
 import { lookAgain } from "./rounds.js";
-import { copyPaths } from "./paths.js";
+import { copyPaths, showInFolder } from "./paths.js";
 import { boxesOf, markOf, on, remember, set, state } from "./state.js";
 import { isWhole, nameOf, outlines } from "./tile.js";
 import { editCaption, showMarksOf } from "./viewmarks.js";
@@ -314,6 +314,7 @@ function facts(known) {
         text: "Download",
       }),
       button("Copy path", () => copyPaths([hit]), "quiet small-button"),
+      state.library.shows_folders && button("Show in folder", () => showInFolder(hit), "quiet small-button", "folder"),
       h("a", {
         href: original(hit),
         target: "_blank",
