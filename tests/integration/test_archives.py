@@ -209,6 +209,24 @@ def test_hostile_members_are_skipped_with_reasons(library: relook.Library, folde
     assert counts(again) == {"n_unchanged": 1, "n_skipped": 9}
 
 
+def test_members_that_a_person_may_miss_are_listed(library: relook.Library, folder: Path) -> None:
+    others = dict.fromkeys(("clip.MP4", "b.wmv", "c.pdf", "notes.md", "d.npy", ".e.mov"), b"x")
+    write_zip(folder / "a.zip", {"1.png": RED, "1.txt": b"words", **others})
+    write_tar(folder / "b.tar", {"clip.mov": b"x"})
+    report = library.add(folder)
+    assert {(file.code, file.message) for file in report.skipped} == {
+        ("not_read", "videos in archives are not read; unpack it"),
+        ("not_read", "videos are not read; make them MP4"),
+        ("not_read", "documents are not read; export their pages as PNG or JPEG"),
+    }
+    assert set(skipped(report)) == {
+        "a.zip!/clip.MP4", "a.zip!/b.wmv", "a.zip!/c.pdf", "b.tar!/clip.mov",
+    }  # fmt: skip
+    assert counts(library.add(folder)) == {"n_unchanged": 1, "n_skipped": 4}
+    write_zip(folder / "a.zip", {"1.png": RED})
+    assert set(skipped(library.add(folder))) == {"b.tar!/clip.mov"}
+
+
 def test_hostile_zips_are_refused(library: relook.Library, folder: Path) -> None:
     solid("red").save(folder / "plain.png")
     write_zip(folder / "packed.zip", {"1.png": RED}, zipfile.ZIP_LZMA)

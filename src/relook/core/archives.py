@@ -143,12 +143,14 @@ class Archive:
         words: Word files by name.
         old_names: Names that older versions of Relook read otherwise, and what they are.
         skips: Name, code and reason of what is no picture that can be read.
+        others: Names of members that are neither pictures nor words, by their suffix.
     """
 
     pictures: dict[bytes, Member] = field(default_factory=dict)
     words: dict[bytes, Member] = field(default_factory=dict)
     old_names: dict[bytes, bytes] = field(default_factory=dict)
     skips: list[tuple[bytes, str, str]] = field(default_factory=list)
+    others: list[bytes] = field(default_factory=list)
 
     def read(self, name: bytes, read_at: ReadAt, max_bytes: int) -> bytes:
         """The bytes of one member.
@@ -210,6 +212,7 @@ def _add(archive: Archive, raw: bytes, member: Member, trouble: tuple[str, str] 
     if lower.endswith(_NESTED):
         trouble = ("nested_archive", "an archive inside an archive is not read")
     elif not lower.endswith((*_PICTURES, *_WORDS)):
+        archive.others.append(name)
         return
     if name.startswith((b"/", b"../")) or b"\0" in name or b"!/" in name:
         trouble = ("unsafe_name", "its name leads out of the archive")

@@ -258,6 +258,14 @@ def suffix_of(name: bytes) -> str:
     return text if 1 < len(text) <= _LONGEST and text.isprintable() else ""
 
 
+def missed_member(name: bytes) -> str:
+    """Why a member of an archive is not read that a person may miss; empty for any other."""
+    what, advice = _MISSED.get(suffix_of(name)[1:], ("", ""))
+    if advice == VIDEO_EXTRA:
+        return "videos in archives are not read; unpack it"
+    return f"{what} are not read; {advice}" if what else ""
+
+
 def put_others(db: sqlite3.Connection, root: bytes, counts: Mapping[str, int]) -> None:
     """Keeps what a listing of a root has met, in place of what an earlier one had.
 

@@ -34,7 +34,7 @@ from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
 from relook.library.image_words import Sidecars
 from relook.library.known import KnownFiles
-from relook.library.left_out import LIVE, Rules
+from relook.library.left_out import LIVE, Rules, missed_member
 from relook.library.records import FileFacts, SkippedFile, with_words
 from relook.library.report import Clock
 from relook.library.scan import Scan
@@ -293,7 +293,9 @@ class Survey:
             left_out = self.scan.left_out
             return self._is_shown(name) and not left_out.member_is_left_out(rules, facts.path, name)
 
-        for name, code, reason in archive.skips:
+        others = ((name, "not_read", missed_member(name)) for name in archive.others)
+        missed = ((name, code, reason) for name, code, reason in others if reason)
+        for name, code, reason in (*archive.skips, *missed):
             path = member_path(facts.path, name)
             if is_shown(name):
                 self._skip(SkippedFile(FileFacts(path, 0, facts.mtime_ns), code, reason))
