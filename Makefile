@@ -31,7 +31,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 setup: $(VENV)/dev.stamp ## Make the development environment
 
-demo: $(VENV)/demo.stamp ## Index example photographs, search them, and open the page
+demo: $(VENV)/demo.stamp ## Make a library of example photographs, search it, and open the page
 	@$(BIN)/relook demo --library demo-library --page
 
 # Workers have one thread each for matrices: OpenMP's threads wait for each other by spinning, which
@@ -94,4 +94,4 @@ audit: $(VENV)/dev.stamp ## Write bill of materials and licences to dist/; fail 
 	@$(BIN)/python release/audit.py
 
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) demo-library dist site bench-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-library demo-photos dist site bench-out .pytest_cache .mypy_cache .ruff_cache

@@ -27,12 +27,11 @@ def blocks() -> list:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `photos` (scikit-image's photographs), sidecars and a library of them."""
-    import skimage
-
+    """A folder with what `relook demo` leaves, `photos` of one's own, sidecars, libraries."""
     place = tmp_path_factory.mktemp("docs")
+    run(place, "relook demo")
     (place / "photos").mkdir()
-    for file in (Path(skimage.__file__).parent / "data").glob("*.[pj][np]g"):
+    for file in (place / "demo-photos").glob("*.[pj][np]g"):
         shutil.copy(file, place / "photos")
     (place / "captions.csv").write_text("path,caption\nphotos/chelsea.png,a cat looks up\n")
     coco = '{"images": [{"id": 1, "file_name": "chelsea.png"}], "annotations": []}'
@@ -40,8 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "queries.jsonl").write_text(
         '{"query": "an animal", "relevant": ["chelsea.png", "horse.png"]}\n'
     )
-    run(place, "relook index photos --library my.relook")
     run(place, "relook index photos")
+    shutil.copytree(place / "data" / "relook" / "library", place / "my.relook")
     return place
 
 

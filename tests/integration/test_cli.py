@@ -1,5 +1,6 @@
 """The command line in process: exit codes, one JSON object on stdout, clean text for terminals."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -168,6 +169,47 @@ def test_doctor_fails_on_a_broken_library(ask: Ask, pictures: Path, tmp_path: Pa
     code, told = ask("doctor")
     assert code == 1
     assert [check["ok"] for check in told["checks"]] == [True, False]
+
+
+def test_bench_feedback_says_with_what_it_was_measured(
+    ask: Ask, pictures: Path, tmp_path: Path
+) -> None:
+    ask(*INDEX, pictures)
+    (tmp_path / "queries.jsonl").write_text(
+        '{"query": "red", "relevant": ["red.png"]}\n{"query": "pink", "relevant": ["no.png"]}\n'
+    )
+    command = ("bench", "feedback", "--queries", "queries.jsonl", "--noise", "0.5", "--page", "1")
+    _, report = ask(*command, "--seed", "7", "--per-query", "lines.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert [line["query"] for line in lines] == ["red"]
+    assert lines[0]["strategies"]["auto"]["found"] == report["found"]
+    assert (report["n_queries"], report["n_left_out"]) == (1, 1)
+    assert report["protocol"]["seed"] == 7
+    assert report["protocol"]["noise"] == 0.5
+    measured = report["measured_on"]
+    assert measured["encoder"]["name"] == "colour"
+    assert set(measured["versions"]) == {"relook", "python", "numpy", "onnxruntime"}
+    assert ask(*command, "--seed", "7")[1] == report
+    (pictures / "red.png").rename(pictures / "sub" / "red.png")  # no other pictures
+    ask("index")
+    assert ask(*command)[1]["measured_on"] == measured
+    ask("forget", pictures / "green.png")
+    assert ask(*command)[1]["measured_on"]["pictures"] != measured["pictures"]
+
+
+def test_the_table_of_bench_feedback_fits_a_terminal(
+    ask: Ask, run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(*INDEX, pictures)
+    (tmp_path / "queries.jsonl").write_text('{"query": "red", "relevant": ["red.png"]}\n')
+    monkeypatch.setenv("COLUMNS", "80")
+    command = ("bench", "feedback", "--queries", "queries.jsonl", "-s", "rocchio-visualref")
+    code, out, err = run(*command)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split() for line in out.splitlines() if line.startswith(" rocchio-visualref ")]
+    assert rows[0][1:6] == ["1.000", "+0.000", "+0.000", "to", "+0.000"]
+    assert "seed" in out
 
 
 def test_bench_retrieval_measures_by_hand(ask: Ask, pictures: Path) -> None:

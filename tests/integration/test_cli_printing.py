@@ -68,8 +68,20 @@ def test_wrong_usage_is_exit_code_2_with_nothing_on_stdout(
     assert "Usage" in err
 
 
+def test_relook_alone_says_what_to_do_next(run: Run, ask: Ask, pictures: Path) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert out.startswith("There is no library yet at ")
+    assert "  relook demo " in out
+    ask(*INDEX, pictures)
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert out.startswith("Your library is ")
+    assert "  relook search " in out
+
+
 def test_the_help_begins_with_what_to_do_first(run: Run) -> None:
-    _, out, _ = run()
+    _, out, _ = run("--help")
     first = out.index("Start here")
     for name in ("demo", "index", "search"):
         assert first < out.index(f" {name} ") < out.index("Look after a library")

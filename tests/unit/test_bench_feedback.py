@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relook.bench.arms import compare, oracle
+from relook.bench.arms import PlayedQuery, compare, oracle
 from relook.bench.query_files import Caption, Wanted, known_items, positions, read_concepts
 from relook.bench.simulate import Gallery, Protocol, Task, play
 from relook.core.errors import InputError
@@ -163,6 +163,28 @@ def test_the_report_adds_up() -> None:
     assert sum(s.n_queries for s in report.strata if s.name.startswith("first hit")) == 3
     keys = {"found_none", "found", "ap_none", "ap", "harmed", "helped", "n_queries"}
     assert keys <= report.as_dict().keys()
+
+
+def test_every_query_is_told_as_it_is_played_and_makes_the_means() -> None:
+    images = gallery()
+    tasks = [task(images, 1, 2, 3), task(images, 7, 9)]
+    told: list[PlayedQuery] = []
+    arms = {name: STRATEGIES[name] for name in ("rocchio", "auto")}
+    when: list[int] = []
+    reports = compare(
+        images, tasks, arms, Protocol(page=5, rounds=3),
+        lambda done, _: when.append(len(told)), told.append,
+    )  # fmt: skip
+    assert when == [1, 2]
+    assert [(query.query, query.n_relevant) for query in told] == [("thing", 3), ("thing", 2)]
+    for name, report in reports.items():
+        of_arm = [query.strategies[name] for query in told]
+        assert np.mean([figures.found for figures in of_arm]) == pytest.approx(report.found)
+        assert np.mean([figures.ap for figures in of_arm]) == pytest.approx(report.ap)
+        assert np.mean([figures.second for figures in of_arm]) == pytest.approx(report.second)
+        residual = [figures.residual_ndcg for figures in of_arm]
+        assert np.mean(residual) == pytest.approx(report.residual_ndcg)
+        assert np.mean([query.none.found for query in told]) == pytest.approx(report.found_none)
 
 
 def test_harm_is_counted_against_the_same_views() -> None:

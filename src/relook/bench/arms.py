@@ -8,7 +8,7 @@ average precision falls or rises by more than .02.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,60 @@ class ArmReport(JsonValue):
     strata: tuple[Stratum, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class QueryFigures(JsonValue):
+    """What one way of looking found for one query.
+
+    Args:
+        found: Share found of what could be.
+        ap: Sequence average precision.
+        residual_ndcg: nDCG@10 of the final ranking over images that no arm has shown.
+        second: Share of the second page that fits.
+    """
+
+    found: float
+    ap: float
+    residual_ndcg: float
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedQuery(JsonValue):
+    """One query, without feedback and with each strategy.
+
+    Args:
+        query: The words.
+        n_relevant: How many images of the library are relevant.
+        first_hit: Rank of the first relevant image without feedback; 0 when none was shown.
+        oracle_found: Share found by the best linear step that knows all relevant images.
+        none: Without feedback.
+        strategies: Name of the arm -> what it found.
+    """
+
+    query: str
+    n_relevant: int
+    first_hit: int
+    oracle_found: float
+    none: QueryFigures
+    strategies: dict[str, QueryFigures]
+
+
+class _Measured(NamedTuple):
+    """Everything measured for one arm and one query."""
+
+    found: float
+    ap: float
+    residual: float
+    found_at: Values  # [pages]
+    found_by_s: Values  # [times]
+    tail: float
+    second: float
+
+    @property
+    def figures(self) -> QueryFigures:
+        return QueryFigures(self.found, self.ap, self.residual, self.second)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Arm:
     """Everything measured for one arm: arrays over queries."""
@@ -113,6 +167,7 @@ def compare(
     arms: Mapping[str, Fit],
     protocol: Protocol,
     progress: Callable[[int, int], None] | None = None,
+    each: Callable[[PlayedQuery], None] | None = None,
 ) -> dict[str, ArmReport]:
     """Plays every task once without feedback and once with each arm.
 
@@ -122,12 +177,13 @@ def compare(
         arms: Name -> strategy with its options bound.
         protocol: How the user behaves.
         progress: Called with (tasks done, tasks) after each.
+        each: Called with every task's figures as soon as it was played.
 
     Returns:
         One report an arm, in the order given.
     """
     every: dict[str, Fit] = {"": STRATEGIES["none"], **arms}
-    kept: dict[str, list[tuple[Any, ...]]] = {n: [] for n in every}
+    kept: dict[str, list[_Measured]] = {n: [] for n in every}
     first_hits, best = [], []
     for number, task in enumerate(tasks):
         traces = {name: play(gallery, task, number, fit, protocol) for name, fit in every.items()}
@@ -137,6 +193,11 @@ def compare(
         hits = np.flatnonzero(np.isin(traces[""].shown, task.relevant))
         best.append(oracle(gallery, task, number, protocol))
         first_hits.append(int(hits[0]) + 1 if len(hits) else 0)
+        if each is not None:
+            now = {name: rows[-1].figures for name, rows in kept.items()}
+            none = now.pop("")
+            n_relevant = len(task.relevant)
+            each(PlayedQuery(task.name, n_relevant, first_hits[-1], best[-1], none, now))
         if progress is not None:
             progress(number + 1, len(tasks))
     measured = {
@@ -183,7 +244,7 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
 
 def _measure(
     gallery: Gallery, task: Task, trace: Trace, shown: Ints, protocol: Protocol
-) -> tuple[Any, ...]:
+) -> _Measured:
     fitting = np.isin(trace.shown, task.relevant)  # [s]
     hits = fitting & trace.is_new
     n_relevant = len(task.relevant)
@@ -194,7 +255,7 @@ def _measure(
     rest = gallery.rank(trace.last, shown, 10)
     left = int((~np.isin(task.relevant, shown)).sum())
     residual = ndcg(np.isin(rest, task.relevant), left, 10)
-    return (
+    return _Measured(
         found_share(hits, n_relevant, len(hits)),
         sequence_ap(hits, n_relevant),
         residual,

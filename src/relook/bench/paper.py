@@ -5,8 +5,6 @@ taken out of the ranking. Figures are the paper's: MRR@5 and Hits@k of the one r
 Layer: bench.
 """
 
-import importlib.metadata
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -14,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.bench.metrics import Interval, bootstrap
+from relook.bench.provenance import versions
 from relook.bench.query_files import Caption
 from relook.bench.retrieval import columns_by_name, ranks_of
 from relook.core.converter import JsonValue
@@ -225,15 +224,8 @@ def bench_paper(
         len(hunt.queries), len(engine.files.row_table), n_unmatched,
         sum(not len(others) for others in hunt.others), options, engine.encoder.fingerprint,
         dict(getattr(summariser, "facts", {})) if "afs" in plays else {},
-        captioner if "grf" in plays else "", _versions(),
+        captioner if "grf" in plays else "", versions(),
     )  # fmt: skip
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "relook": importlib.metadata.version("relook"), "python": platform.python_version(),
-        "numpy": np.__version__, "onnxruntime": importlib.metadata.version("onnxruntime"),
-    }  # fmt: skip
 
 
 def _hunt(engine: Engine, captions: Sequence[Caption], options: PaperOptions) -> tuple[_Hunt, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,6 +164,11 @@ def ask(
         gather={"timeout_s": timeout, "budget_usd": budget},
         evidence={"pages": pages, "thumbnails": True if report else None},
     )  # fmt: skip
+    if asking.ask.model == AskSettings().model:
+        _refuse_without_model({
+            "--compare": compare, "--base-url": base_url, "--max-tokens": max_tokens,
+            "--model-timeout": model_timeout, "--stream": stream, "--thinking": thinking or None,
+        })  # fmt: skip
     order = _Order(picture, question, strike, pin, evidence, thinking, report, as_json)
     with ExitStack() as stack:
         needed = order.by_id or (evidence is None and asking.needs_library)
@@ -173,6 +179,16 @@ def ask(
             _answer_batch(questions, lib, (batch, out), as_json)
         else:
             _answer_one(questions, lib, asking, order)
+
+
+def _refuse_without_model(options: Mapping[str, object]) -> None:
+    """Refuses what is for a model where none answers.
+
+    Raises:
+        BadParameter: when one of the options was given.
+    """
+    for option in (name for name, value in options.items() if value is not None):
+        raise typer.BadParameter(f"{option} does nothing without --model")
 
 
 @dataclass(frozen=True)

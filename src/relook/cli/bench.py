@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relook.app.facade import Library
-from relook.bench.arms import ArmReport, compare, plot_found
 from relook.bench.fit_report import FitReport, bench_fit, plot_fit
 from relook.bench.paper import ARMS, PaperOptions, PaperReport, bench_paper
-from relook.bench.query_files import known_items, read_captions, read_concepts, read_queries
+from relook.bench.query_files import read_captions, read_concepts, read_queries
 from relook.bench.retrieval import bench_retrieval
-from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.bench_answers import answers, ask
+from relook.cli.bench_feedback import feedback, playable
 from relook.cli.bench_replay import replay
 from relook.cli.bench_sets import sets
+from relook.cli.command import Commands
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions
 from relook.cli.options import (
+    CONCEPTS_HELP,
     BoxUploadOption,
     CaptionerOption,
     CaptionPromptOption,
@@ -28,11 +27,9 @@ from relook.cli.options import (
     LibraryOption,
     SplitOption,
 )
-from relook.cli.output import clean_lines, counter, print_json, print_table, progress_bar
+from relook.cli.output import counter, print_json, print_table, progress_bar
 from relook.core.settings import EvidenceSettings, GatherSettings
-from relook.feedback.strategies import DEFAULT, STRATEGIES
-from relook.feedback.strategies import strategy as named_strategy
-from relook.search.summariser import OnnxSummariser, summariser_of
+from relook.search.summariser import summariser_of
 
 if TYPE_CHECKING:
     from relook.bench.identify import IdentifyResult
@@ -76,7 +73,7 @@ def paper(
     """One picture is looked for: MRR@5 and Hits@k of feedback that asks nobody, and that asks."""
     known = read_captions(captions, split)
     flags = CaptionFlags(captioner, prompt, allow_upload)
-    with open_library(library, config, flags) as lib, progress_bar(as_json) as progress:
+    with open_library(library, config, flags) as lib, progress_bar() as progress:
         engine = lib.engine
         named = str(afs or lib.feedback.afs)
         summariser = summariser_of(lib.files, engine.encoder.fingerprint, named)
@@ -129,28 +126,18 @@ def _print(report: PaperReport) -> None:
     print_table(["measured on", ""], made)
 
 
-def playable(names: Iterable[str], summariser: OnnxSummariser) -> list[str]:
-    """The strategies that can be played; a note says it where afs has no weights."""
-    if summariser.path.is_file():
-        return list(names)
-    note = f"note: afs is left out, {summariser.path} is not there; relook train afs makes it\n"
-    sys.stderr.write(clean_lines(note))
-    return [name for name in names if name != "afs"]
-
-
-_PROTOCOL = Protocol()
-
-app = typer.Typer(help="Measure a library on data with known answers.", no_args_is_help=True)
+app = Commands(help="Measure a library on data with known answers.", no_args_is_help=True)
 app.command("answers")(answers)
 app.command("ask")(ask)
 app.command("paper")(paper)
+app.command("feedback")(feedback)
 app.command("replay")(replay)
 app.command("sets")(sets)
 
 
 @app.command("identify")
 def identify(
-    labels: Annotated[Path, typer.Option(help='Lines {"query": NAME, "relevant": [file, ...]}.')],
+    labels: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -162,7 +149,7 @@ def identify(
 
     n_items = 2 * max(AT)  # so that something moves up when items are struck
     wanted = read_concepts(labels)
-    with Library(library) as lib, progress_bar(as_json) as progress:
+    with Library(library) as lib, progress_bar() as progress:
         records = list(lib.files.catalog.each_image())
         photographs, n_unmatched = labelled(wanted, records)
         settings = GatherSettings(limit=n_items)
@@ -217,7 +204,7 @@ def retrieval(
     as_json: JsonOption = False,
 ) -> None:
     """Caption -> picture: how often the right picture is among the first 1, 5, 10."""
-    with Library(library) as lib, progress_bar(as_json) as progress:
+    with Library(library) as lib, progress_bar() as progress:
         queries = read_captions(captions, split)
         result = bench_retrieval(lib.engine, queries, counter("asking", progress))
     if as_json:
@@ -228,7 +215,7 @@ def retrieval(
 
 @app.command("fit")
 def fit(
-    queries: Annotated[Path, typer.Option(help='Lines {"query": ..., "relevant": [file, ...]}.')],
+    queries: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
     library: LibraryOption = None,
     captions: Annotated[
         Path | None,
@@ -245,7 +232,7 @@ def fit(
     wanted = read_concepts(queries)
     caption_file = read_captions(captions, split) if captions else []
     nothing = read_queries(absent) if absent else []
-    with Library(library) as lib, progress_bar(as_json) as progress:
+    with Library(library) as lib, progress_bar() as progress:
         report = bench_fit(lib.engine, wanted, caption_file, nothing, counter("asking", progress))
     if plot:
         plot_fit(report, plot)
@@ -276,78 +263,3 @@ def _print_fit(report: FitReport) -> None:
     counts = (report.n_queries, report.n_absent, report.n_images, report.n_unmatched)
     names = ("queries", "queries that nothing shows", "images", "queries left out")
     print_table(["measure", "value"], [*measures, *zip(names, map(str, counts), strict=True)])
-
-
-@app.command("feedback")
-def feedback(
-    library: LibraryOption = None,
-    queries: Annotated[
-        Path | None, typer.Option(help='Lines {"query": ..., "relevant": [file, ...]}.')
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="Instead: captions, each looking for its one picture.")
-    ] = None,
-    split: SplitOption = None,
-    strategies: Annotated[
-        list[str] | None,
-        typer.Option("--strategy", "-s", help=f"Repeatable, or 'all': {', '.join(STRATEGIES)}."),
-    ] = None,
-    page: Annotated[int, typer.Option(min=1, help="Images a page.")] = _PROTOCOL.page,
-    rounds: Annotated[int, typer.Option(min=1, help="Pages looked at.")] = _PROTOCOL.rounds,
-    noise: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of wrong labels.")
-    ] = _PROTOCOL.noise,
-    positives_only: Annotated[
-        bool, typer.Option("--positives-only", help="Irrelevant images are not marked.")
-    ] = False,
-    marks: Annotated[int | None, typer.Option(min=1, help="At most so many marks a page.")] = None,
-    keep_fitting: Annotated[
-        bool, typer.Option(help="What was shown, fits and is not marked stays, as in a session.")
-    ] = _PROTOCOL.keep_fitting,
-    plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the curves.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Simulated people mark pages: what feedback finds, against no feedback at equal views."""
-    if (queries is None) == (captions is None):
-        raise typer.BadParameter("give either --queries or --captions")
-    names = strategies or [DEFAULT]
-    protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting)
-    wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
-    with Library(library) as lib, progress_bar(as_json) as progress:
-        gallery, index = gallery_of(lib.engine)
-        if names == ["all"]:
-            names = playable(STRATEGIES, summariser_of(lib.files, lib.engine.encoder.fingerprint))
-        arms = {name: named_strategy(name) for name in names}
-        tasks = tasks_of(lib.engine, wanted, index)
-        reports = compare(gallery, tasks, arms, protocol, counter("playing", progress))
-    if plot:
-        plot_found(reports, plot)
-    if as_json:
-        several = {name: report.as_dict() for name, report in reports.items()}
-        print_json({**reports[names[0]].as_dict(), "strategies": several})
-    else:
-        _print_reports(reports)
-
-
-def _print_reports(reports: Mapping[str, ArmReport]) -> None:
-    rows = []
-    for name, r in reports.items():
-        gain = r.found_gain
-        interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-        shares = (f"{r.harmed:.1%}", f"{r.helped:.1%}")
-        ndcg = f"{r.residual_ndcg_none:.3f} -> {r.residual_ndcg:.3f}"
-        pages = (f"{r.share_of_oracle:.0%}", f"{r.second:.3f}")
-        rows.append((name, f"{r.found:.3f}", interval, f"{r.ap:.3f}", *shares, ndcg, *pages))
-    first = next(iter(reports.values()))
-    columns = ["strategy", "found", "gain (95%)", "AP", "harmed", "helped", "residual nDCG@10"]
-    none = ("(no feedback)", f"{first.found_none:.3f}", "", f"{first.ap_none:.3f}", "", "", "")
-    second = ("", f"{first.second_none:.3f}")
-    print_table([*columns, "of the oracle", "second page fits"], [(*none, *second), *rows])
-    sys.stdout.write(
-        f"first page's tail fits: {first.first_tail:.3f}; oracle (the best linear step from all"
-        f" positives known beforehand): gain {first.oracle_gain:+.3f}\n"
-    )
-    strata = [
-        (s.name, str(s.n_queries), f"{s.found_none:.3f}", f"{s.found:.3f}") for s in first.strata
-    ]
-    print_table([f"{first.strategy}: queries", "n", "found, none", "found"], strata)

@@ -179,7 +179,7 @@ def ask(
         closing(judging),
         closing(lib) if lib else closing(judging),
         open_asker(asking, library=lib, allow_upload=allow_upload, remember=True) as asker,
-        progress_bar(as_json) as bar,
+        progress_bar() as bar,
     ):
         done = bench_ask(
             asker,

@@ -11,7 +11,7 @@ from relook.app.facade import Library
 from relook.bench.query_files import Wanted, read_concepts
 from relook.bench.showdown import LIMIT_S, Score, logs_in, score_logs, score_simulated, standings
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import CONCEPTS_HELP, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
@@ -20,7 +20,7 @@ _PROTOCOL = Protocol()
 
 
 def replay(
-    queries: Annotated[Path, typer.Option(help='Lines {"query": ..., "relevant": [file, ...]}.')],
+    queries: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
     logs: Annotated[
         list[Path] | None,
         typer.Argument(help="Exported sessions, or folders of them: a folder for each person."),

@@ -9,7 +9,7 @@ from relook.app.facade import Library
 from relook.bench.query_files import read_concepts
 from relook.bench.sets_report import SetsReport, bench_sets
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import CONCEPTS_HELP, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.progress import Progress
 from relook.feedback.strategies import DEFAULT
@@ -19,7 +19,7 @@ _PROTOCOL = Protocol()
 
 
 def sets(
-    queries: Annotated[Path, typer.Option(help='Lines {"query": ..., "relevant": [file, ...]}.')],
+    queries: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
     library: LibraryOption = None,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="How marks are used on the first pages.")
@@ -37,7 +37,7 @@ def sets(
     """Simulated people look for all of a kind until they are told that it was enough."""
     protocol = Protocol(page, rounds, noise, seed=seed)
     wanted, fit = read_concepts(queries), named_strategy(strategy)
-    with Library(library) as lib, progress_bar(as_json) as progress:
+    with Library(library) as lib, progress_bar() as progress:
         gallery, index = gallery_of(lib.engine)
         tasks = tasks_of(lib.engine, wanted, index)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table
@@ -14,7 +15,7 @@ from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Album, Concept, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
 
-app = typer.Typer(
+app = Commands(
     help="What sessions learnt, under names: use them in any query as @NAME.", no_args_is_help=True
 )
 NameArgument = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.configured import SECTIONS, config_of, shipped, user_file
+from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_table
@@ -15,7 +16,7 @@ from relook.compat.visualref import read_old, translate
 from relook.core.config_file import Setting, Value, load_config
 from relook.core.errors import InputError, disk_error
 
-app = typer.Typer(
+app = Commands(
     help="Settings: show them, list the shipped ones, read VisualReF's.", no_args_is_help=True
 )
 

@@ -14,10 +14,11 @@ import typer
 
 from relook.app.facade import Library
 from relook.cli import serve
+from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_page, print_report, progress_bar
-from relook.core.errors import InputError, MissingExtraError, NotFoundError
+from relook.core.errors import InputError, MissingExtraError, NotFoundError, StorageError
 from relook.core.registry import import_extra
 from relook.datasets.catalogue import COCO, RETAIL, Dataset
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from relook.datasets.obtain import Plan
 
 
-app = typer.Typer(
+app = Commands(
     help="Fetch a public data set: resumable, checked, unpacked safely.", no_args_is_help=True
 )
 
@@ -156,16 +157,19 @@ def demo(
     pictures: Annotated[
         Path | None, typer.Option(help="A folder of pictures to use instead.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="Hits a page.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, help="Hits a page.")] = 3,
     page: Annotated[
         bool, typer.Option("--page", help="Then open the web page, when at a terminal.")
     ] = False,
 ) -> None:
-    """Build a library from example photographs and search it with words."""
-    folder = pictures or example_photographs()
+    """Build a library from example photographs and search it with words.
+
+    The photographs are copied into demo-photos, beside the library.
+    """
+    folder = pictures or _copied(example_photographs(), library.with_name(_PHOTOS))
     sys.stdout.write(f"Indexing the photographs in {folder} into {library} ...\n")
     with Library(library) as lib:
-        with progress_bar(quiet=False) as progress:
+        with progress_bar() as progress:
             report = lib.add(folder, progress=progress)
         print_report(report)
         for words in QUERIES:
@@ -175,15 +179,42 @@ def demo(
         sys.stdout.write("Opening the page; Ctrl-C ends it.\n")
         serve.serve(library=[library])
         return
-    command = _command()
+    command, named = _command(), shlex.quote(str(library))
+    example = shlex.quote(str(folder / _EXAMPLE)) if (folder / _EXAMPLE).is_file() else "PICTURE"
     sys.stdout.write(
-        f"The library stays at {library}. Try your own words:\n"
-        f'  {command} search "water" --library {library}\n'
-        f"or in the browser:\n  {command} serve --library {library}\n"
-        "or your own pictures:\n"
+        f"The library stays at {library}, its pictures are in {folder}. Go on with words or a"
+        " picture:\n"
+        f'  {command} search "water" --library {named}\n'
+        f"  {command} similar {example} --library {named}\n"
+        f"or in the browser:\n  {command} serve --library {named}\n"
+        "or with your own pictures, in a library of their own:\n"
         f"  {command} index ~/Pictures\n"
         f'  {command} search "dog on a beach"\n'
     )
+
+
+_PHOTOS = "demo-photos"
+_EXAMPLE = "chelsea.png"
+_SUFFIXES = (".gif", ".jpg", ".png", ".tif")
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """A folder with copies of the pictures of another; what is there already stays.
+
+    Raises:
+        StorageError: `not_written` when it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(source.iterdir()):
+            if file.suffix in _SUFFIXES and not (folder / file.name).exists():
+                shutil.copyfile(file, folder / file.name)
+    except OSError as error:
+        raise StorageError(
+            "not_written", f"{folder} cannot be written: {error.strerror or error}",
+            "run it in a folder of yours, or name one: relook demo --library FOLDER/demo-library",
+        ) from error  # fmt: skip
+    return folder
 
 
 def _command() -> str:

@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
+from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
 from relook.core.picture_paths import printable
 from relook.library.report import IndexReport
 
-export_app = typer.Typer(
+export_app = Commands(
     help="Write a library's vectors, or what people said of its pictures, for other programs.",
     no_args_is_help=True,
 )
-import_app = typer.Typer(
+import_app = Commands(
     help="Make a library of vectors, or take words in pictures, that were computed before.",
     no_args_is_help=True,
 )

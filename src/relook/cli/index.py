@@ -92,7 +92,9 @@ RetryOption = Annotated[
 ]
 TextOption = Annotated[
     bool,
-    typer.Option("--text", help="Also read the words in pictures, once a picture (relook[ocr])."),
+    typer.Option(
+        "--text", help="Also read the words in pictures, once a picture; needs the extra ocr."
+    ),
 ]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Go on: index again whenever pictures change.")

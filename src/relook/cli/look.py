@@ -201,7 +201,6 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find images with words, pictures, or both."""
-    _check_form(files, as_json)
     with open_library(library, config) as lib:
         page = lib.search(
             " + ".join(filter(None, [" ".join(words or []), *(part or [])])),
@@ -229,21 +228,10 @@ def similar(
     as_json: JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
-    _check_form(files, as_json)
     with open_library(library, config) as lib:
         only = pairs(where, after, before, near, camera)
         page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
     _show(page, files, as_json)
-
-
-def _check_form(files: bool, as_json: bool) -> None:
-    """Refuses two ways of printing at once.
-
-    Raises:
-        BadParameter: when both are wanted.
-    """
-    if files and as_json:
-        raise typer.BadParameter("--files and --json exclude each other; take one of them")
 
 
 def _show(page: Page, files: bool, as_json: bool) -> None:

@@ -15,9 +15,12 @@ from typing import Annotated
 import typer
 
 import relook
+from relook.app.paths import library_folder
+from relook.cli.command import Commands
 from relook.cli.ending import TERMINATED, ending_on_sigterm
-from relook.cli.output import print_error
+from relook.cli.output import clean_lines, print_error
 from relook.core.errors import RelookError
+from relook.library.manifest import Manifest
 
 _CTRL_C = 128 + signal.SIGINT
 _START = "Start here"
@@ -65,10 +68,10 @@ def command_line(name: str | None = None) -> typer.Typer:
         name: Of one command, for all of them None. One imports its module only: importing all takes
             longer than a search.
     """
-    app = typer.Typer(
+    app = Commands(
         name="relook",
         help="Find images with words, look again with feedback, ask with visual evidence.",
-        no_args_is_help=True,
+        invoke_without_command=True,
         epilog="First: relook demo, or: relook index FOLDER, then: relook search WORDS",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -90,7 +93,34 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_FIRST = """\
+There is no library yet at {folder}.
+
+  relook demo               try it on example photographs
+  relook index ~/Pictures   make a library of your own; picture files are only ever read
+
+relook --help lists every command.
+"""
+_GO_ON = """\
+Your library is {folder}.
+
+  relook search "a dog on a beach"   find pictures with words
+  relook look "a dog on a beach"     mark what fits, and look again
+  relook serve                       the same in a browser
+  relook index                       read what is new in its folders
+
+relook --help lists every command.
+"""
+
+
+def _next_step() -> str:
+    """What somebody who typed `relook` alone can do next."""
+    folder = library_folder(None)
+    return (_GO_ON if Manifest.exists(folder) else _FIRST).format(folder=folder)
+
+
 def _root(
+    context: typer.Context,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -104,6 +134,8 @@ def _root(
     """Options before the command."""
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    if context.invoked_subcommand is None:
+        sys.stdout.write(clean_lines(_next_step()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

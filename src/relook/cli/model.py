@@ -11,6 +11,7 @@ from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.upgrading import UpgradeCost, upgrade_cost
 from relook.app.upgrading import upgrade as upgrade_library
+from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
 from relook.cli.options import JsonOption, LibraryOption
@@ -24,7 +25,7 @@ from relook.encoders.known_models import BUILTIN, KNOWN, KnownModel, is_here, re
 from relook.encoders.spec import ModelSpec
 from relook.library.upgrade import UpgradeReport
 
-app = typer.Typer(help="Models of pictures and words: list, fetch, export.", no_args_is_help=True)
+app = Commands(help="Models of pictures and words: list, fetch, export.", no_args_is_help=True)
 _NOTE = (
     "tower: of pictures, and pixels of its input. words: languages, or how many of them. COCO:"
     " how often the first of 5,000 pictures is the one that a caption is of, in percent, as"

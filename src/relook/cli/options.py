@@ -71,6 +71,8 @@ MinFitOption = Annotated[
     ),
 ]
 
+CONCEPTS_HELP = 'Lines of JSON: a "query", and "relevant", a list of file names.'
+
 # Of commands that read captions.
 SplitOption = Annotated[
     str | None, typer.Option(help="Use this split only: its name, or a file of picture names.")

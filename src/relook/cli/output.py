@@ -194,7 +194,7 @@ def stage_line(stages: Sequence[StageRate], *, busy: bool = True) -> str:
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[ProgressCallback | None]:
+def progress_bar(quiet: bool = False) -> Iterator[ProgressCallback | None]:
     """A progress bar on stderr, with rate and time left; nothing when quiet or no terminal."""
     if quiet or not sys.stderr.isatty():
         yield None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.look import HitsOption, SessionArgument
 from relook.cli.options import JsonOption, LibraryOption
@@ -19,7 +20,7 @@ from relook.search.judging import JudgementRequest
 if TYPE_CHECKING:
     from relook.search.session_replay import RoundAgain
 
-app = typer.Typer(help="List, show, export and remove sessions.", no_args_is_help=True)
+app = Commands(help="List, show, export and remove sessions.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relook.cli.command import Commands
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions
 from relook.cli.options import (
     BoxUploadOption,
@@ -23,7 +24,7 @@ from relook.core.registry import import_extra
 if TYPE_CHECKING:
     from relook.learning.course import Trained
 
-app = typer.Typer(help="Train what feedback reads with.", no_args_is_help=True)
+app = Commands(help="Train what feedback reads with.", no_args_is_help=True)
 
 
 @app.callback()
