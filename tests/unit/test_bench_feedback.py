@@ -179,12 +179,12 @@ def test_every_query_is_told_as_it_is_played_and_makes_the_means() -> None:
     assert [(query.query, query.n_relevant) for query in told] == [("thing", 3), ("thing", 2)]
     for name, report in reports.items():
         of_arm = [query.strategies[name] for query in told]
-        assert np.mean([figures.found for figures in of_arm]) == pytest.approx(report.found)
+        assert np.mean([figures.share for figures in of_arm]) == pytest.approx(report.found)
         assert np.mean([figures.ap for figures in of_arm]) == pytest.approx(report.ap)
         assert np.mean([figures.second for figures in of_arm]) == pytest.approx(report.second)
         residual = [figures.residual_ndcg for figures in of_arm]
         assert np.mean(residual) == pytest.approx(report.residual_ndcg)
-        assert np.mean([query.none.found for query in told]) == pytest.approx(report.found_none)
+        assert np.mean([query.none.share for query in told]) == pytest.approx(report.found_none)
 
 
 def test_harm_is_counted_against_the_same_views() -> None:

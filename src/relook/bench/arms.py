@@ -8,7 +8,7 @@ average precision falls or rises by more than .02.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequenc
 from relook.bench.simulate import Fit, Gallery, Mark, Protocol, Task, Trace, play
 from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError
+from relook.core.json_form import Key
 from relook.core.vectors import Ints
 from relook.feedback.directions import image_pulls
 from relook.feedback.gate import AutoOptions
@@ -99,13 +100,13 @@ class QueryFigures(JsonValue):
     """What one way of looking found for one query.
 
     Args:
-        found: Share found of what could be.
+        share: Share found of what could be; `found` in JSON, as in the whole report.
         ap: Sequence average precision.
         residual_ndcg: nDCG@10 of the final ranking over images that no arm has shown.
         second: Share of the second page that fits.
     """
 
-    found: float
+    share: Annotated[float, Key("found")]
     ap: float
     residual_ndcg: float
     second: float
@@ -135,17 +136,10 @@ class PlayedQuery(JsonValue):
 class _Measured(NamedTuple):
     """Everything measured for one arm and one query."""
 
-    found: float
-    ap: float
-    residual: float
+    figures: QueryFigures
     found_at: Values  # [pages]
     found_by_s: Values  # [times]
     tail: float
-    second: float
-
-    @property
-    def figures(self) -> QueryFigures:
-        return QueryFigures(self.found, self.ap, self.residual, self.second)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +153,15 @@ class _Arm:
     found_by_s: Values  # [q, times]
     tail: Values  # [q]
     second: Values  # [q]
+
+    @classmethod
+    def of(cls, rows: Sequence[_Measured]) -> Self:
+        """The measures of all queries, each as an array."""
+        figures, found_at, found_by_s, tail = zip(*rows, strict=True)
+        each = [(f.share, f.ap, f.residual_ndcg, f.second) for f in figures]
+        shares, ap, residual, second = np.array(each, np.float64).T
+        at, by_s = np.array(found_at), np.array(found_by_s)
+        return cls(shares, ap, residual, at, by_s, np.array(tail), second)
 
 
 def compare(
@@ -200,9 +203,7 @@ def compare(
             each(PlayedQuery(task.name, n_relevant, first_hits[-1], best[-1], none, now))
         if progress is not None:
             progress(number + 1, len(tasks))
-    measured = {
-        name: _Arm(*(np.array(v) for v in zip(*rows, strict=True))) for name, rows in kept.items()
-    }
+    measured = {name: _Arm.of(rows) for name, rows in kept.items()}
     groups = _groups(tasks, first_hits, measured[""].ap)
     gain = float(np.mean(np.array(best) - measured[""].found))
     reports = {name: _report(name, measured[""], measured[name], groups, protocol) for name in arms}
@@ -255,15 +256,13 @@ def _measure(
     rest = gallery.rank(trace.last, shown, 10)
     left = int((~np.isin(task.relevant, shown)).sum())
     residual = ndcg(np.isin(rest, task.relevant), left, 10)
-    return _Measured(
+    figures = QueryFigures(
         found_share(hits, n_relevant, len(hits)),
         sequence_ap(hits, n_relevant),
         residual,
-        at,
-        by_s,
-        _share(fitting[trace.pages == 0][protocol.page // 2 :]),
         _share(fitting[trace.pages == 1]),
     )
+    return _Measured(figures, at, by_s, _share(fitting[trace.pages == 0][protocol.page // 2 :]))
 
 
 def _share(flags: NDArray[np.bool_]) -> float:

@@ -150,25 +150,20 @@ def ask(
     """
     from relook.serving.questions import Questions, Uploads
 
-    if (picture is None) == (batch is None) or (batch is None) != (out is None):
-        raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
+    _check_subject(picture, batch, out)
     if batch is not None and evidence is not None:
         provider = [*(provider or ()), saved_spec(evidence)]
+    of_model = {"base_url": base_url, "max_tokens": max_tokens, "timeout_s": model_timeout,
+                "stream": stream}  # fmt: skip
     asking = asking_of(
-        config,
-        prompt,
+        config, prompt,
         ask={"when": when, "compare": compare, "form": form, "model": model,
              "providers": tuple(provider) if provider else None},
-        model={"base_url": base_url, "max_tokens": max_tokens, "timeout_s": model_timeout,
-               "stream": stream},
+        model=of_model,
         gather={"timeout_s": timeout, "budget_usd": budget},
         evidence={"pages": pages, "thumbnails": True if report else None},
     )  # fmt: skip
-    if asking.ask.model == AskSettings().model:
-        _refuse_without_model({
-            "--compare": compare, "--base-url": base_url, "--max-tokens": max_tokens,
-            "--model-timeout": model_timeout, "--stream": stream, "--thinking": thinking or None,
-        })  # fmt: skip
+    _heard_by_model(asking, {"compare": compare, "thinking": thinking or None, **of_model})
     order = _Order(picture, question, strike, pin, evidence, thinking, report, as_json)
     with ExitStack() as stack:
         needed = order.by_id or (evidence is None and asking.needs_library)
@@ -181,14 +176,22 @@ def ask(
             _answer_one(questions, lib, asking, order)
 
 
-def _refuse_without_model(options: Mapping[str, object]) -> None:
+def _check_subject(picture: str | None, batch: Path | None, out: Path | None) -> None:
+    if (picture is None) == (batch is None) or (batch is None) != (out is None):
+        raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
+
+
+def _heard_by_model(asking: Asking, options: Mapping[str, object]) -> None:
     """Refuses what is for a model where none answers.
 
     Raises:
         BadParameter: when one of the options was given.
     """
-    for option in (name for name, value in options.items() if value is not None):
-        raise typer.BadParameter(f"{option} does nothing without --model")
+    if asking.ask.model != AskSettings().model:
+        return
+    for name in (name for name, value in options.items() if value is not None):
+        option = "model-timeout" if name == "timeout_s" else name.replace("_", "-")
+        raise typer.BadParameter(f"--{option} does nothing without --model")
 
 
 @dataclass(frozen=True)
