@@ -319,6 +319,7 @@ declare namespace Api {
     ratings: Count[];
     orientations: Count[];
     places: Cell[];
+    keywords: Count[];
   };
 
   /** A filter whose pictures are counted. */

@@ -85,6 +85,30 @@ def test_every_count_is_what_its_filter_finds(library: relook.Library) -> None:
             assert library.overview.browse({key: value}).n_images == count.n, (key, value)
 
 
+def test_keywords_are_counted_and_found_one_by_one(library: relook.Library, tmp_path: Path) -> None:
+    of = {
+        "paris": "Beach, lake, beach", "louvre": "beachhead, lake at dawn",
+        "far/fiji": ["Lake", "café bar"], "far/bare": "BEACH",
+    }  # fmt: skip
+    rows = [json.dumps({"path": f"{path}.png", "keywords": value}) for path, value in of.items()]
+    words = tmp_path / "pictures" / "words.jsonl"
+    words.write_text("\n".join(rows))
+    library.add(metadata=[words])
+    counted = pairs(library.overview.facets().keywords)
+    assert counted == {
+        "Beach": 2, "lake": 2, "beachhead": 1, "lake at dawn": 1, "café bar": 1,
+    }  # fmt: skip
+    for value, n in counted.items():
+        assert library.overview.browse({"keywords": value}).n_images == n, value
+    assert library.overview.browse({"keywords!=": "beach"}).n_images == 2
+    assert library.overview.browse({"keywords": "beach*"}).n_images == 3
+    assert library.overview.browse({"keywords": "*bar"}).n_images == 1
+    assert library.overview.browse({"keywords": "beach, lake, beach"}).n_images == 1
+    narrowed = library.overview.facets({"keywords": "beach", "orientation": "landscape"})
+    assert (narrowed.n_images, pairs(narrowed.keywords)) == (2, counted)
+    assert pairs(library.overview.facets({"folder": "*/far"}).keywords)["Beach"] == 1
+
+
 def test_pictures_by_time_newest_first(library: relook.Library) -> None:
     names = ["fiji", "louvre", "paris", "bare"]
     page = library.overview.browse(limit=3)

@@ -178,6 +178,7 @@ function showFacets(counts) {
     counts.places.length > 0 && h("section", {}, h("h3", { text: "Places" }), map(counts.places)),
     choices("Cameras", "camera", counts.cameras),
     choices("Folders", "folder", counts.folders, shortFolder),
+    choices("Keywords", "keywords", counts.keywords),
     choices("Rating", "rating", counts.ratings, (value) => (Number(value) > 0 ? "★".repeat(Number(value)) || value : value)),
     choices("Orientation", "orientation", counts.orientations.filter(({ n }) => n)),
     choices("Lenses", "lens", counts.lenses),
