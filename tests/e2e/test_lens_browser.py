@@ -24,7 +24,8 @@ from relook.providers.match import Match
 from relook.testing import check_provider
 from relook.testing.web_server import Asked, Reply, WebServer, picture_bytes, serving
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from .conftest import BROWSERS
+
 LONG_S = 600.0  # ends a test that hangs
 LOOKUP = Lookup(limit=10, timeout_s=LONG_S)
 HTML = {"Content-Type": "text/html; charset=utf-8"}

@@ -32,6 +32,7 @@ from relook.providers.match import Match, Sent, interleave
 BROWSER_VARIABLE = "RELOOK_BROWSER"
 LENS_VARIABLE = "RELOOK_LENS_URL"
 _URL = "https://lens.google.com"
+_SHELL = "chromium-headless-shell"  # a third of the work where no window is shown
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The browser's names for "no connection was made".
 _UNREACHED = ("ERR_NAME_NOT_RESOLVED", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
@@ -137,7 +138,7 @@ class LensBrowserProvider:
         options = self._options
         own = driver.chromium.executable_path
         named = options.executable or os.environ.get(BROWSER_VARIABLE, "")
-        program = named or (None if os.path.exists(own) else _installed())
+        program = named or (None if os.path.exists(own) else _installed(options.headless))
         sandbox = os.geteuid() != 0 if options.sandbox is None else options.sandbox
         window = {"width": 1280, "height": 1000}
         if options.profile:
@@ -256,6 +257,7 @@ def _check_display() -> None:
         )
 
 
-def _installed() -> str | None:
+def _installed(headless: bool) -> str | None:
     """A browser of this machine, when Playwright has none of its own."""
-    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+    names = (_SHELL, *_NAMES) if headless else _NAMES
+    return next((path for name in names if (path := shutil.which(name))), None)
