@@ -225,6 +225,7 @@ GREY = np.repeat(np.array([[1.0, 0.5, 0.0]]), 64, axis=0).repeat(32, axis=1)
         ((GREY * (2**32 - 1)).astype(np.uint32), {}),
         ((GREY * 32767).astype(np.int16), {}),
         (GREY, {}),
+        (GREY.astype(np.float16), {}),
         (np.dstack([(GREY * 65535).astype(np.uint16)] * 2),
          {"photometric": "minisblack", "extrasamples": ["unassalpha"]}),
         (65535 - np.dstack([(GREY * 65535).astype(np.uint16)] * 3 + [np.full((64, 96), 65535)])
@@ -232,7 +233,8 @@ GREY = np.repeat(np.array([[1.0, 0.5, 0.0]]), 64, axis=0).repeat(32, axis=1)
         (np.stack([GREY.astype(np.float32)] * 3),
          {"photometric": "rgb", "planarconfig": "separate", "bigtiff": True}),
     ],
-    ids=["BigTIFF", "32 bits", "signed", "64 bits", "alpha", "inks", "planes of a BigTIFF"],
+    ids=["BigTIFF", "32 bits", "signed", "64 bits", "halves", "alpha", "inks",
+         "planes of a BigTIFF"],
 )  # fmt: skip
 def test_odd_depths_show_what_they_mean(values: np.ndarray, options: dict) -> None:
     shown = decode(tiff(values, **options)).image

@@ -14,7 +14,7 @@ import relook
 import relook.core.images
 import relook.core.sources
 from relook.core.archives import names_of
-from relook.core.beside import takeout_beside
+from relook.core.beside import NamesBeside, takeout_beside, xmp_beside
 from relook.library.records import Words
 from relook.testing import noise
 
@@ -117,8 +117,50 @@ def test_takeout_and_xmp_in_a_folder(library: relook.Library, folder: Path) -> N
 def test_names_as_takeout_makes_them(name: str, sidecar: str) -> None:
     others = {b"y.jpg.json", b"x.json", b"xx.jpg.json", b"metadata.json"}
 
-    assert takeout_beside(name.encode(), {sidecar.encode(), *others}) == sidecar.encode()
-    assert takeout_beside(name.encode(), others) is None
+    names = NamesBeside.of({sidecar.encode(), *others})
+    assert takeout_beside(name.encode(), names) == sidecar.encode()
+    assert takeout_beside(name.encode(), NamesBeside.of(others)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sidecar", "others", "is_its"),
+    [
+        ("Caf\u00e9.jpg", "Cafe\u0301.xmp", [], True),
+        ("Cafe\u0301.jpg", "Caf\u00e9.jpg.json", [], True),
+        ("Cafe\u0301(1).jpg", "Caf\u00e9.jpg.supplemental-metadata(1).json", [], True),
+        ("Big.JPG", "BIG.XMP", [], True),
+        ("UP.JPG", "up.jpg.json", [], True),
+        ("UP.JPG", "up.jpg.json", ["up.jpg"], False),  # it is that one's
+        ("Big.JPG", "big.xmp", ["big.png"], False),
+        ("Big.JPG", "big.xmp", ["BIG.xmp"], False),  # nobody can say which of them
+        ("Big.JPG", "big.xmp", ["Big.jpg.XMP"], False),
+        ("big.jpg", "big.xmp", ["BIG.xmp", "BIG.jpg"], True),
+        ("a.jpg", "b.xmp", [], False),
+    ],
+)
+def test_case_and_unicode_form_are_a_second_choice(
+    name: str, sidecar: str, others: list[str], is_its: bool
+) -> None:
+    names = NamesBeside.of([each.encode() for each in (name, sidecar, *others)])
+    found = {xmp_beside(name.encode(), names), takeout_beside(name.encode(), names)}
+    assert (sidecar.encode() in found) == is_its
+
+
+def test_copies_have_the_words_that_stand_beside_each(
+    library: relook.Library, folder: Path
+) -> None:
+    for name in ("a.png", "b.png", "late.png"):
+        noise(1).save(folder / name)
+    (folder / "late.png").rename(folder.parent / "late.png")
+    (folder / "b.png.json").write_text(json.dumps(TAKEOUT))
+    library.add(folder)
+    (folder.parent / "late.png").rename(folder / "late.png")
+    (folder / "late.png.supplemental-metadata.json").write_text(json.dumps(TAKEOUT))
+    library.add()
+    words = words_in(library)
+    assert words["a.png"] == Words()
+    assert words["b.png"].caption == words["late.png"].caption == "At the lake"
+    assert words["late.png"].metadata["latitude"] == 48.85
 
 
 @pytest.mark.parametrize(

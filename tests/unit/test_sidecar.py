@@ -150,6 +150,8 @@ def test_exif_gives_caption_camera_and_time() -> None:
     ("text", "kept"),
     [
         ("OLYMPUS DIGITAL CAMERA         ", ""),
+        ('{"shape": [64, 96, 3]}', ""),
+        ("ImageJ=1.53t\nimages=3", ""),
         ("SONY DSC", ""),
         ("File written by Adobe Photoshop\N{DIAERESIS} 5.0", ""),
         ("Created with The GIMP", ""),

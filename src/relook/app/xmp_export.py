@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from relook.app.facade import Library
-from relook.core.beside import xmp_beside
+from relook.core.beside import NamesBeside, xmp_beside
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import PATH
@@ -137,7 +137,7 @@ def _sidecar(path: bytes) -> tuple[bytes, bytes]:
     """The XMP file to write for a picture, and what stands in the one that is read for it now."""
     folder, name = os.path.split(path)
     names = os.listdir(folder)
-    beside = xmp_beside(name, names)
+    beside = xmp_beside(name, NamesBeside.of(names))
     if beside is None:
         return path + b".xmp", b""
     target = os.path.realpath(os.path.join(folder, beside))

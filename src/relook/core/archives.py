@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from relook.core.beside import takeout_beside
+from relook.core.beside import NamesBeside, takeout_beside
 from relook.core.errors import ImageError
 from relook.core.picture_paths import SUFFIXES
 
@@ -247,14 +247,14 @@ def _group(archive: Archive) -> None:
 
 def _add_takeout(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
     """Adds the files that Google Takeout wrote for pictures, whose names it changes."""
+    files = [word for word in archive.words if word.lower().endswith(b".json")]
     by_folder: dict[bytes, set[bytes]] = {}
-    for word in archive.words:
-        if word.lower().endswith(b".json"):
-            folder, base = posixpath.split(word)
-            by_folder.setdefault(folder, set()).add(base)
-    for name in archive.pictures if by_folder else ():
+    for folder, base in map(posixpath.split, (*files, *archive.pictures) if files else ()):
+        by_folder.setdefault(folder, set()).add(base)
+    names = {folder: NamesBeside.of(bases) for folder, bases in by_folder.items()}
+    for name in archive.pictures if files else ():
         folder, base = posixpath.split(name)
-        takeout = takeout_beside(base, by_folder.get(folder, ()))
+        takeout = takeout_beside(base, names[folder])
         if takeout is not None:
             beside.setdefault(name, set()).add(posixpath.join(folder, takeout))
 

@@ -1,7 +1,7 @@
 """Which file beside a picture tells of it: `x.xmp`, `x.jpg.xmp`, Google Takeout's JSON.
 
 Takeout cuts long names short, counts equal ones in odd places, and gives an edited picture none
-of its own. Layer: core.
+of its own. What differs in case or in the Unicode form only is the second choice. Layer: core.
 
 Source: files of Google Takeout, 2018 to 2025: `NAME.json`, `NAME.supplemental-metadata.json`,
 both cut to 51 characters; `NAME.jpg(1).json` for `NAME(1).jpg`; `NAME-edited.jpg` without one.
@@ -10,7 +10,10 @@ both cut to 51 characters; `NAME.jpg(1).json` for `NAME(1).jpg`; `NAME-edited.jp
 import functools
 import os
 import re
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 _SUFFIXES = (b".xmp", b".json")
 _SUPPLEMENT = b".supplemental-metadata"
@@ -19,48 +22,112 @@ _COUNTED = re.compile(rb"(.+)(\(\d+\))(\.[^.]+)")
 _EDITED = re.compile(rb"(.+)(?:-edited|-bearbeitet|-modifi\xc3\xa9|-editado|-modificato)(\.[^.]+)")
 
 
-def names_beside(path: bytes) -> frozenset[bytes]:
+@dataclass(frozen=True, slots=True)
+class NamesBeside:
+    """Names of the files in a folder that may tell of pictures.
+
+    Args:
+        names: As they are.
+        alike: The same where their case and Unicode form do not count -> as they are; without
+            those that are equal then.
+        rivals: Names and stems of other files that are equal then: whose file is meant is open.
+    """
+
+    names: frozenset[bytes] = frozenset()
+    alike: Mapping[bytes, bytes] = field(default_factory=dict)
+    rivals: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, names: Iterable[bytes]) -> Self:
+        """Those of all names in a folder."""
+        every = frozenset(names)
+        telling = frozenset(name for name in every if name.lower().endswith(_SUFFIXES))
+        if not telling:
+            return cls()
+        alike = _grouped(telling)
+        others = every - telling
+        several = (*_grouped(others).items(), *_grouped(map(_stem, others)).items())
+        return cls(
+            telling,
+            {key: next(iter(own)) for key, own in alike.items() if len(own) == 1},
+            frozenset(key for key, own in several if len(own) > 1),
+        )
+
+    def found(
+        self, name: bytes, find: Callable[[bytes, Collection[bytes]], bytes | None]
+    ) -> bytes | None:
+        """What a rule finds for a picture by its very name, else by one that is like it."""
+        if (exact := find(name, self.names)) is not None or not self.alike:
+            return exact
+        like = _likeness(name)
+        if not self.rivals.isdisjoint((like, _stem(like))):
+            return None
+        second = find(like, self.alike)
+        return None if second is None else self.alike[second]
+
+
+def _likeness(name: bytes) -> bytes:
+    """What is equal of names that differ in case or in the Unicode form only."""
+    text = name.decode("utf-8", "surrogateescape")
+    return unicodedata.normalize("NFC", text).casefold().encode("utf-8", "surrogateescape")
+
+
+def _stem(name: bytes) -> bytes:
+    return os.path.splitext(name)[0]
+
+
+def _grouped(names: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    groups: dict[bytes, set[bytes]] = {}
+    for name in names:
+        groups.setdefault(_likeness(name), set()).add(name)
+    return groups
+
+
+def names_beside(path: bytes) -> NamesBeside:
     """Names of the files in a picture's folder that may tell of pictures."""
     folder = os.path.dirname(path)
     try:
         return _names_in(folder, os.stat(folder).st_mtime_ns)
     except OSError:
-        return frozenset()
+        return NamesBeside()
 
 
 @functools.lru_cache(maxsize=64)
-def _names_in(folder: bytes, _stamp: int) -> frozenset[bytes]:
-    return sidecars_in(os.listdir(folder))
+def _names_in(folder: bytes, _stamp: int) -> NamesBeside:
+    return NamesBeside.of(os.listdir(folder))
 
 
-def sidecars_in(names: Collection[bytes]) -> frozenset[bytes]:
-    """Those of some names that may be of files that tell of pictures."""
-    return frozenset(name for name in names if name.lower().endswith(_SUFFIXES))
-
-
-def xmp_beside(name: bytes, names: Collection[bytes]) -> bytes | None:
+def xmp_beside(name: bytes, beside: NamesBeside) -> bytes | None:
     """The name of the XMP file of a picture; the one with its whole name first."""
-    stem = os.path.splitext(name)[0]
-    for wanted in (name + b".xmp", name + b".XMP", stem + b".xmp", stem + b".XMP"):
-        if wanted in names:
-            return wanted
+    return beside.found(name, _xmp_of)
+
+
+def _xmp_of(name: bytes, names: Collection[bytes]) -> bytes | None:
+    for whole in (name, _stem(name)):
+        for wanted in (whole + b".xmp", whole + b".XMP"):
+            if wanted in names:
+                return wanted
     return None
 
 
-def takeout_beside(name: bytes, names: Collection[bytes]) -> bytes | None:
+def takeout_beside(name: bytes, beside: NamesBeside) -> bytes | None:
     """The name of the JSON file that Takeout wrote for a picture.
 
     Args:
         name: Of the picture.
-        names: Of the files in its folder.
+        beside: The files in its folder.
     """
+    return beside.found(name, _takeout_for)
+
+
+def _takeout_for(name: bytes, names: Collection[bytes]) -> bytes | None:
     counted = _COUNTED.fullmatch(name)
     plain, count = (counted[1] + counted[3], counted[2]) if counted else (name, b"")
     for target, number in ((plain, count), (name, b"")):
         if takeout := _takeout_of(target, number, names):
             return takeout
     edited = _EDITED.fullmatch(name)
-    return takeout_beside(edited[1] + edited[2], names) if edited else None
+    return _takeout_for(edited[1] + edited[2], names) if edited else None
 
 
 def _takeout_of(name: bytes, number: bytes, names: Collection[bytes]) -> bytes | None:

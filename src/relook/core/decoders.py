@@ -288,8 +288,9 @@ def _kind_of_tiff(data: bytes) -> Kind:
     better = plain and importlib.util.find_spec("tifffile") is not None
     if n_samples >= 3:
         return "deep_tiff" if bits > 8 and (odd or better) else ""
-    # Grey with alpha, signed, of 64 bits, or of 32 that are no fractions is another to Pillow.
-    strange = n_samples == 2 or 2 in form or bits == 64 or (bits == 32 and 3 not in form)
+    # Grey with alpha, signed, of 64 bits, of 32 that are no fractions or of 16 that are is
+    # another to Pillow.
+    strange = n_samples == 2 or 2 in form or bits == 64 or (bits == 32) == (3 not in form)
     return "deep_tiff" if bits > 8 and strange and better else ""
 
 

@@ -140,7 +140,7 @@ def read_beside(path: bytes) -> dict[bytes, bytes]:
 
 def _read_in_folder(path: bytes) -> dict[bytes, bytes]:
     names = names_beside(path)
-    if not names:
+    if not names.names:
         return {}
     folder, name = os.path.split(path)
     beside = {}

@@ -298,7 +298,12 @@ class Builder:
         """Enters an image that keeps its vectors; one without gets those of an equal picture."""
         self._homes.settle(record.image_id, record.facts.path)
         tiles = None if record.n_tiles else self._tiles_of(self._encoded(record.content)[0])
+        self._add(record, read, tiles)
+
+    def _add(self, record: ImageRecord, read: Read, tiles: Floats | None) -> None:
+        """Enters a record with the words that stand beside its picture, and in sidecar files."""
         record = with_words(record, read.words)
+        record = set_words(record, words_of(record).over(read.fills))
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), tiles))
 
@@ -337,9 +342,7 @@ class Builder:
         else:
             self._report.n_added += 1
             self._report.n_duplicates += is_copy
-        record = with_words(record, read.words)
-        words = self._sidecars.get(record.facts.path)
-        self._entries.append(Entry(with_words(record, words), tiles))
+        self._add(record, read, tiles)
 
     def _commit(self) -> None:
         """Hands what is finished to the writer, once the batch before is on disk."""

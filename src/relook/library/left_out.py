@@ -227,7 +227,7 @@ _MISSED = {
         ("svg svgz eps ai cdr wmf emf", "drawings", _EXPORT),
         ("pdf djvu", "documents", "export their pages as PNG or JPEG"),
         ("exr hdr dds pcx sgi rgb fits fit dcm nii jxr wdp hdp flif qoi bpg pict pct icns cur xbm"
-         " xpm raw insp lrv", "pictures", _EXPORT),
+         " xpm raw insp lrv pfm pam btf", "pictures", _EXPORT),
         ("rar 7z gz bz2 xz zst cbz cbr iso dmg", "archives", _UNPACK),
     )
     for suffix in suffixes.split()

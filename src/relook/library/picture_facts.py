@@ -111,6 +111,7 @@ _BY_PROGRAMS = re.compile(
     r"|(?:file )?(?:written|created|made|generated|optimi[sz]ed|processed|compressed|edited)"
     rf" (?:by|with|using|in) (?:the )?(?:{_PROGRAMS}).*"
     r"|creator: gd-jpeg.*|lead technologies.*|applemark|jfif.*|exif_.*|default|ascii|picasa"
+    r'|\{"shape":.*|imagej=.*|<\?xml.*'
     r"|(?:charset|binary|software|user) ?(?:=|:|comments?\b).*|[\W_]*)",
     re.IGNORECASE | re.DOTALL,
 )

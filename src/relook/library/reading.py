@@ -48,7 +48,8 @@ class Read:
     Args:
         facts: As they were listed.
         content: Digest of its bytes.
-        words: What stands beside it in its archive.
+        words: What people wrote beside it.
+        fills: What counts where nothing else says it.
         prepared: What `Encoder.encode_prepared` takes; None when the content is known.
         record: What the catalog keeps; None when the content is known.
         tiles: [t, d] its vectors, where whoever read it has encoded it, too.
@@ -57,6 +58,7 @@ class Read:
     facts: FileFacts
     content: bytes
     words: Words | None = None
+    fills: Words = field(default_factory=Words)
     prepared: NDArray[Any] | None = None
     record: ImageRecord | None = None
     tiles: Floats | None = None
@@ -108,16 +110,16 @@ class PictureReader:
                     content = content_hash(data)
                 beside = words_beside(facts.path)
             if self._contents is not None and not self._contents.claim(content) and not again:
-                return Read(facts, content, beside.words)
+                return Read(facts, content, beside.words, beside.fills)
             with self._slots, self.decoding.work():
-                return self._decoded(Read(facts, content, beside.words), data, beside.fills)
+                return self._decoded(Read(facts, content, beside.words, beside.fills), data)
         except ImageError as error:
             if self._contents is not None and content is not None:
                 self._contents.release(content)
             reason = f"{error.message}; {error.hint}" if error.hint else error.message
             return SkippedFile(facts, error.code, reason)
 
-    def _decoded(self, read: Read, data: bytes, fills: Words) -> Read:
+    def _decoded(self, read: Read, data: bytes) -> Read:
         limits = limits_at(read.facts.path, self._limits)
         if (scene := split_scene(read.facts.path)) is not None:
             picture = scene_picture(*scene, limits)
@@ -125,7 +127,7 @@ class PictureReader:
             picture = decode(data, self._encoder.input_px, limits)
         if is_misnamed(read.facts.path, picture.format):
             self.misnamed.append((read.facts.path, picture.format))
-        inside = embedded_words(picture).over(fills)
+        inside = embedded_words(picture).over(read.fills)
         record = ImageRecord(
             read.facts, read.content, picture.width_px, picture.height_px, picture.format,
             dhash(picture.image), title=inside.title, caption=inside.caption,
