@@ -31,7 +31,7 @@ ABSENT = ("torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "pl
 PAGE_KEYS = {"query", "session_id", "hits", "notes", "took_ms", "n_fitting", "suggestions"}
 HIT_KEYS = {
     "image_id", "path", "score", "tile", "title", "caption", "width_px", "height_px", "folded",
-    "fit",
+    "fit", "metadata",
 }  # fmt: skip
 MAX_WHEEL_BYTES = 60_000_000
 MAX_IMPORT_S = 1.0

@@ -384,6 +384,7 @@ declare namespace Api {
     time_s?: number | null;
     verified?: Verified | null;
     written?: WrittenWord[] | null;
+    metadata: Record<string, any>;
     away: string | null;
     thumbnail: string;
     file: string;

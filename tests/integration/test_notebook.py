@@ -99,7 +99,7 @@ with relook.Library(sys.argv[1] + "/library", encoder=ColourEncoder()) as librar
     for page in (library.search("red"), library.look("red").page):
         shown, _ = shell.display_formatter.format(page)
         assert shown["text/html"].startswith('<div class="relook-page">'), shown
-        assert shown["text/plain"].splitlines()[0] == "1 images for red", shown
+        assert shown["text/plain"].splitlines()[0] == "1 image for red", shown
 assert {name: dict(one.type_printers) for name, one in formatters.items()} == before
 """
     done = subprocess.run(

@@ -142,7 +142,9 @@ def test_a_query_must_look_for_something() -> None:
 
 
 def test_a_page_is_a_sequence_and_prints_the_documented_keys() -> None:
-    hit = Hit(7, Path("a.jpg"), 0.12345678, Box(0, 0, 0.5, 1), folded=(8,))
+    hit = Hit(
+        7, Path("a.jpg"), 0.12345678, Box(0, 0, 0.5, 1), folded=(8,), metadata={"camera": "X"}
+    )
     page = Page(Query((Part("dog"),)), (hit,), took_ms=1.234)
     assert (len(page), page[0], list(page), page[:1]) == (1, hit, [hit], (hit,))
     assert page.as_dict() == {
@@ -152,6 +154,7 @@ def test_a_page_is_a_sequence_and_prints_the_documented_keys() -> None:
             {
                 "image_id": 7, "path": "a.jpg", "score": 0.123457, "tile": [0, 0, 0.5, 1],
                 "title": "", "caption": "", "width_px": 0, "height_px": 0, "folded": [8],
+                "metadata": {"camera": "X"},
             }
         ],
         "notes": [],

@@ -387,8 +387,7 @@ def ask(picture: Picture, question: str = "", **options: Unpack[AskOptions]) -> 
     """
     from relook.app import asking  # a search does without Pillow
 
-    library = options.get("library")
-    if library is None and not asking.wants_library(options):
+    if (library := options.get("library")) is None and not asking.wants_library(options):
         return asking.answer(picture, question, None, options)
     if not isinstance(library, str | os.PathLike | None):
         if (config := getattr(library, "asking", None)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -18,6 +18,12 @@ class HasOverview:
     def overview(self) -> Overview:
         """The library without a search: counts, pictures by time, copies."""
         return Overview(self)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        """What a shell shows: the folder, and how many images it holds where it is open."""
+        library: Any = self
+        holds = f"{len(library):,} images" if library._files else "not open"
+        return f"<Library {str(library.folder)!r}: {holds}>"
 
 
 class Overview:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +46,8 @@ def print_json(values: Mapping[str, Any], *, one_line: bool = False) -> None:
     """One JSON object on stdout: ASCII, and Unicode that every program can read.
 
     A file name need not be UTF-8. What is not becomes U+FFFD, and `KEY_base64` beside it has its
-    bytes: halves of characters would have other programs refuse the whole.
+    bytes: halves of characters would have other programs refuse the whole. So would numbers without
+    end, which a file's metadata may hold: they become null.
     """
     sys.stdout.write(json.dumps(_readable(values), indent=None if one_line else 2) + "\n")
 
@@ -53,6 +55,8 @@ def print_json(values: Mapping[str, Any], *, one_line: bool = False) -> None:
 def _readable(value: Any) -> Any:
     if isinstance(value, str):
         return printable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [_readable(item) for item in value]
     if not isinstance(value, Mapping):

@@ -6,7 +6,7 @@ Frozen dataclasses only: nothing here reads a file or knows an encoder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, overload
@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, overload
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
+from relook.core.picture_paths import printable
 from relook.core.registry import Adapter, Registry
 from relook.core.verdicts import Verified
 from relook.core.word_tokens import tokens
@@ -311,6 +312,8 @@ class Hit(JsonValue):
             was not done.
         written: Words of the query that stand in the picture; None where none does, or none is
             known to.
+        metadata: What the file and files beside it say: `taken_at`, `camera`, a caption file's
+            columns.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(leave_out_none=True)
@@ -330,6 +333,12 @@ class Hit(JsonValue):
     time_s: Annotated[float | None, Digits(3)] = None
     verified: Verified | None = None
     written: tuple[WrittenWord, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __repr__(self) -> str:
+        """What a shell shows: number, file, score and fit."""
+        fit = "" if self.fit is None else f", fit {self.fit:.2f}"
+        return f"<Hit {self.image_id}: {printable(self.path.name)}, score {self.score:.3f}{fit}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,10 +377,20 @@ class Page(JsonValue, Sequence[Hit]):
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
 
+    def __repr__(self) -> str:
+        """What a shell shows: the query, how many hits, and the best; `print` shows them all."""
+        query = " - ".join((self.query.called, *self.query.unwanted))
+        best = f", best {printable(self.hits[0].path.name)}" if self.hits else ""
+        return f"<Page {printable(query)!r}: {len(self)} hit{'s' * (len(self) != 1)}{best}>"
+
+    def __str__(self) -> str:
+        """A line a hit, and the notes."""
+        return str(_VIEWS.load("text")(self))
+
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return str(_VIEWS.load("html")(self))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What IPython shows in a terminal."""
-        printer.text(_VIEWS.load("text")(self))
+        printer.text(str(self))

@@ -79,10 +79,11 @@ class HitReply:
 
     Args:
         hit: The image.
-        uri: Resource with everything known of it.
+        uri: Resource with everything known of it, its metadata too: here that would be most of
+            an answer.
     """
 
-    hit: Annotated[Hit, INLINE]
+    hit: Annotated[Hit, INLINE, Without("metadata")]
     uri: str
 
 

@@ -32,7 +32,7 @@ def page_html(page: Page) -> str:
     """
     cards = [_card(at, hit) for at, hit in enumerate(page[:_N_SHOWN], start=1)]
     n_left = len(page) - len(cards)
-    lines = [f"{len(page)} images for {query_text(page)}" if len(page) else "nothing found"]
+    lines = [_counted(page)]
     lines += [f"and {n_left} more, which are in the page but not drawn"] if n_left else []
     notes = "".join(f'<div style="{_QUIET}">{_words(line)}</div>' for line in (*lines, *page.notes))
     return f'<div class="relook-page">{notes}<div style="{_GRID}">{"".join(cards)}</div></div>'
@@ -40,7 +40,7 @@ def page_html(page: Page) -> str:
 
 def page_text(page: Page) -> str:
     """A page in plain text, a line a hit."""
-    lines = [f"{len(page)} images for {query_text(page)}" if len(page) else "nothing found"]
+    lines = [_counted(page)]
     for at, hit in enumerate(page, start=1):
         words = hit.title or hit.caption
         lines.append(
@@ -48,6 +48,14 @@ def page_text(page: Page) -> str:
         )
     lines += [f"note: {note}" for note in page.notes]
     return "\n".join(_plain(line) for line in lines)
+
+
+def _counted(page: Page) -> str:
+    """How many images there are, for what."""
+    n_hits = len(page)
+    return (
+        f"{n_hits} image{'s' * (n_hits != 1)} for {query_text(page)}" if n_hits else "nothing found"
+    )
 
 
 def query_text(page: Page) -> str:

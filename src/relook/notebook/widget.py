@@ -17,6 +17,7 @@ import anywidget
 import traitlets
 
 from relook.core.errors import ImageError, InputError, RelookError
+from relook.core.json_writer import to_json
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Hit
 from relook.notebook.page_view import query_text, thumbnail_uri
@@ -118,7 +119,7 @@ class SessionWidget(anywidget.AnyWidget):
 
 
 def _hit_values(hit: Hit) -> dict[str, Any]:
-    values = hit.as_dict()
+    values: dict[str, Any] = to_json(hit, without={"metadata"})
     values |= {"path": printable(bytes(hit.path)), "name": printable(hit.path.name)}
     try:
         values["thumbnail"], values["missing"] = thumbnail_uri(hit.path, _THUMBNAIL_PX), ""

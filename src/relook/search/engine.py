@@ -385,4 +385,5 @@ class Engine:
             tile_number=tile,
             away=away,
             time_s=scene[1] if (scene := split_scene(record.facts.path)) else None,
+            metadata=record.metadata,
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from relook.core.converter import from_json
 from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.picture_paths import printable
 from relook.core.settings import FeedbackSettings
 from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
@@ -82,6 +83,15 @@ class SessionView:
         self.query = Query.from_dict(self.rows.row.query)
         self._vector: tuple[int, Floats] | None = None  # and the number of its encoder
         self._wanted: tuple[int, LookedFor | None] | None = None  # the same of what is looked for
+
+    def __repr__(self) -> str:
+        """What a shell shows: id, name, round and marks."""
+        row = self.row
+        n_marks = len(self.judgements)
+        return (
+            f"<{type(self).__name__} {self.session_id} {printable(row.name)!r}:"
+            f" round {row.current_round}, {n_marks} mark{'s' * (n_marks != 1)}>"
+        )
 
     @property
     def rows(self) -> SessionRows:
