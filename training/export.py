@@ -38,6 +38,8 @@ from words import MAX_TOKENS, PAD_ID, load_tokenizer
 
 REVISION = "4"
 TILE_WEIGHT = 0.95
+SPELLING = 2.0
+"""How much the word that was surely meant counts beside a mistyped one; see `limits.py`."""
 WORDS_WEIGHT = 3.0
 """How much captions count beside pictures when the projection is chosen."""
 EVERY = 12
@@ -155,6 +157,7 @@ def write_card(
         "lowercase": True,
         "tiles": [[round(v, 6) for v in box] for box in boxes()],
         "tile_weight": TILE_WEIGHT,
+        "spelling": SPELLING,
         "sha256": {n: digest(folder / n) for n in ("image.onnx", "text.onnx", "tokenizer.json")},
         "sources": list(about.sources),
         "licence": about.licence,

@@ -28,7 +28,7 @@ from relook.search.fit import FitScale, distinct, features
 N_PICTURES, N_BACKGROUND, N_HITS, N_CAPTIONS, N_NONSENSE = 1500, 200, 40, 300, 60
 SAME_NAME, SAME_CAPTION, OTHER = 0.5, 0.75, 0.5  # text cosines: unknown, shown, not shown
 RIDGE, PENALTY, STEPS = 3.0, 0.1, 60
-ALARMS = 0.055  # share of training queries with something that may be told "nothing fits"
+ALARMS = 0.08  # share of training queries with something that may be told "nothing fits"
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,12 @@ class Gallery:
         )
 
 
-def cases(encoder: BuiltinEncoder, data: Path) -> tuple[list[Case], list[Case]]:
-    """Every kind of query: those that have something here, and those that have nothing."""
+def cases(encoder: BuiltinEncoder, data: Path) -> tuple[list[Case], list[Case], Case]:
+    """Every kind of query: those that have something here, and those that have nothing.
+
+    And those whose pictures are taken out: what remains often shows the like, so only the line
+    of "nothing fits" learns from them, not what a score is worth.
+    """
     split = read_split(data, "train")
     chosen = np.sort(np.random.default_rng(3).permutation(len(split.files))[:N_PICTURES])
     captions = [split.captions[5 * at : 5 * at + 5] for at in chosen]
@@ -113,19 +117,21 @@ def cases(encoder: BuiltinEncoder, data: Path) -> tuple[list[Case], list[Case]]:
     classes = class_files(data)
     names = [class_query(path).lower() for path in classes]
     things = Gallery(encoder, classes, [[set(name.split())] for name in names])
-    some = [*_concepts(photographs, data, split.files), _captions(photographs, captions)]
+    there, gone = _concepts(photographs, data, split.files)
+    some = [there, _captions(photographs, captions)]
     present, absent = _names(things, photographs, names)
     nonsense = photographs.case(_nonsense(), np.zeros((N_NONSENSE, N_PICTURES)), 0.5)
-    return [*some, present], [*absent, nonsense]
+    return [*some, present], [*absent, nonsense], gone
 
 
-def _concepts(gallery: Gallery, data: Path, files: list[str]) -> list[Case]:
+def _concepts(gallery: Gallery, data: Path, files: list[str]) -> tuple[Case, Case]:
+    """Short queries among all pictures, and among those that do not show them."""
     queries = [query for query, _ in read_concepts(data, "train", files)]
     shown = np.array([gallery.shows(query) for query in queries])
     there = shown.any(1)
-    return [
-        gallery.case([q for q, has in zip(queries, there, strict=True) if has], shown[there], 4)
-    ]
+    queries, shown = [q for q, has in zip(queries, there, strict=True) if has], shown[there]
+    gone = gallery.case(queries, np.zeros_like(shown), 1, hidden=shown)
+    return gallery.case(queries, shown, 4), gone
 
 
 def _captions(gallery: Gallery, captions: list[list[str]]) -> Case:
@@ -165,13 +171,14 @@ def _nonsense() -> list[str]:
     return ["".join(drawn.choice(letters, drawn.integers(4, 12))) for _ in range(N_NONSENSE)]
 
 
-def learn(some: list[Case], none: list[Case], means: Means) -> FitMap:
-    """The map: what a picture that shows the words scores, then a logistic regression."""
+def learn(some: list[Case], none: list[Case], gone: Case, means: Means) -> FitMap:
+    """The map: what a picture that shows the words scores, then two logistic regressions."""
     expected, bias = _expected(some)
     kept = [*some, *none]
     usual = tuple(float(np.median(np.concatenate([getattr(case, name) for case in kept])))
                   for name in ("mean", "deviation"))  # fmt: skip
-    empty = FitMap(np.zeros(6, np.float32), 0.0, expected, bias, usual, 0.0)
+    zeros = np.zeros(6, np.float32)
+    empty = FitMap(zeros, 0.0, expected, bias, usual, zeros, 0.0)
     means = replace(means, fit=empty)
     columns, shown, weights = [], [], []
     for case in kept:
@@ -181,16 +188,28 @@ def learn(some: list[Case], none: list[Case], means: Means) -> FitMap:
         shown.append(case.shown.ravel()[known])
         weights.append(np.full(int(known.sum()), case.weight / len(case.vectors)))
     fitted, constant = logistic(*map(np.concatenate, (columns, shown, weights)))
-    learnt = replace(empty, weights=fitted, bias=constant)
-    best = [_best(case, replace(means, fit=learnt)) for case in some if case.weight != 0.3]
-    alarms = [np.quantile(one, ALARMS) for one in best]
-    return replace(learnt, nothing=float(min(alarms)))  # no kind of query is told more often
+    asked = [case for case in some if case.weight != 0.3]  # captions are no usual queries
+    line, line_bias = _line(asked, [*none, gone], means)
+    return replace(empty, weights=fitted, bias=constant, line=line, line_bias=line_bias)
+
+
+def _line(some: list[Case], none: list[Case], means: Means) -> tuple[np.ndarray, float]:
+    """Whether anything fits, from the best picture's numbers; each kind of query counts the same.
+
+    Of no kind that has something more than `ALARMS` are told that nothing fits.
+    """
+    best = [_best(case, means) for case in (*some, *none)]
+    there = np.repeat([1.0] * len(some) + [0.0] * len(none), [len(one) for one in best])
+    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in best])
+    line, _ = logistic(np.concatenate(best), there, weights)
+    lowest = min(np.quantile(one @ line, ALARMS) for one in best[: len(some)])
+    assert line[0] > 0
+    return line, -float(lowest)
 
 
 def _best(case: Case, means: Means) -> np.ndarray:
-    """[q] fit of each query's best picture."""
-    read = features(case.vectors, case.scores, case.mean, case.deviation, means)
-    return 1 / (1 + np.exp(-(read @ means.fit.weights + means.fit.bias).max(1)))
+    """[q, 6] what the map reads of each query's best picture."""
+    return features(case.vectors, case.scores[:, :1], case.mean, case.deviation, means)[:, 0]
 
 
 def _expected(some: list[Case]) -> tuple[np.ndarray, float]:
@@ -237,24 +256,26 @@ def main() -> None:
     card.pop("fit", None)  # one of other towers would not open
     path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     encoder = BuiltinEncoder(arguments.model)
-    some, none = cases(encoder, arguments.data)
+    some, none, gone = cases(encoder, arguments.data)
     assert encoder.means is not None
-    learnt = learn(some, none, encoder.means)
+    learnt = learn(some, none, gone, encoder.means)
     card["fit"] = {
         "weights": [round(float(one), 5) for one in learnt.weights],
         "bias": round(learnt.bias, 5),
         "expected": [round(float(one), 5) for one in learnt.expected],
         "expected_bias": round(learnt.expected_bias, 5),
         "usual": [round(one, 5) for one in learnt.usual],
-        "nothing": round(learnt.nothing, 4),
+        "line": [round(float(one), 5) for one in learnt.line],
+        "line_bias": round(learnt.line_bias, 5),
         "towers": [card["sha256"]["image.onnx"], card["sha256"]["text.onnx"]],
     }
     path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     print(json.dumps({k: v for k, v in card["fit"].items() if k != "expected"}, indent=1))
-    for name, several in (("something", some), ("nothing", none)):
+    for name, several in (("something", some), ("nothing", [*none, gone])):
         for case in several:
-            best = _best(case, replace(encoder.means, fit=learnt))
-            print(f"{name}: {len(best)} queries, told so {np.mean(best < learnt.nothing):.2f}")
+            sums = _best(case, replace(encoder.means, fit=learnt)) @ learnt.line
+            told = np.mean(sums + learnt.line_bias < 0)
+            print(f"{name}: {len(sums)} queries, told so {told:.2f}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,15 @@ def measure_spelling(model: Shipped, data: Path, weight: float) -> dict:
         scores = best_tile(model.read([texts[at] for at in rows]), tiles, weight)
         return recall(scores, own[rows], (1, 5))
 
+    def found_as_searched(texts: list[str], rows: np.ndarray) -> list[float]:
+        texts = [texts[at] for at in rows]
+        meant = [suggestion(text, frozenset, is_sure=True) or text for text in texts]
+        vectors = model.read(texts) + model.card["spelling"] * model.read(meant)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return recall(best_tile(vectors, tiles, weight), own[rows], (1, 5))
+
     rows = own[touched]
+    changed = own[[suggestion(name, frozenset, is_sure=True) is not None for name in names]]
     right = [taken[at] == names[at] for at in rows]
     return {
         "as it is": found(names),
@@ -79,6 +87,7 @@ def measure_spelling(model: Shipped, data: Path, weight: float) -> dict:
             "n": len(rows),
             "as it is": found(names, rows),
             "mistyped": found(typed, rows),
+            "mistyped, as it is searched for": found_as_searched(typed, rows),
             "mistyped, suggestion taken": found(taken, rows),
             "suggested": round(float(np.mean([taken[at] != typed[at] for at in rows])), 3),
             "suggested right": round(float(np.mean(right)), 3),
@@ -86,6 +95,11 @@ def measure_spelling(model: Shipped, data: Path, weight: float) -> dict:
         "suggested for right names": round(
             float(np.mean([suggestion(name, frozenset) is not None for name in names])), 3
         ),
+        "right names taken for mistyped": {
+            "n": len(changed),
+            "as it is": found(names, changed),
+            "as it is searched for": found_as_searched(names, changed),
+        },
     }
 
 

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import relook
 from relook.cli.main import main
 from relook.core.types import Part, Query
+from relook.core.vectors import unit
 from relook.search.grammar import line_of, parse_query
+from relook.search.vectorise import query_vector
 from relook.testing.fakes import solid
 
 
@@ -49,6 +52,30 @@ def test_a_mistyped_word_is_offered_put_right_and_not_replaced(own: relook.Libra
         "red bycicle - umbrella",
     ]
     assert page.query.text == "red bycicle"
+
+
+def test_the_word_that_was_surely_meant_is_searched_for_beside_a_mistyped_one(
+    own: relook.Library,
+) -> None:
+    typed, meant = own.engine.encoder.encode_texts(["red bycicle", "red bicycle"])
+    vector, notes = query_vector(parse_query("red bycicle"), own.engine.encoder, own.files)
+    np.testing.assert_allclose(vector, unit(typed + 2 * meant), atol=1e-6)
+    (note,) = notes
+    assert note in own.search("red bycicle").notes, "never silently"
+    assert '"red bycicle" looks mistyped: searched for "red bicycle" beside it' in note
+    assert own.look("red bycicle", limit=1).vector == pytest.approx(vector, abs=1e-6)
+
+
+@pytest.mark.parametrize("words", ['red "bycicle"', "red brige", "dgo", "- bycicle"])
+def test_words_in_quotes_and_those_that_may_be_several_are_taken_as_they_are(
+    own: relook.Library, words: str
+) -> None:
+    """What "dgo" or "brige" was meant to be is not sure, and left-out words act otherwise."""
+    query = parse_query(words if words[0] != "-" else f"red {words}")
+    vector, notes = query_vector(query, own.engine.encoder, own.files)
+    plain = own.engine.encoder.encode_texts([(query.text or "").replace('"', "")])[0]
+    np.testing.assert_allclose(vector, plain, atol=1e-6)
+    assert notes == ()
 
 
 def test_another_language_names_the_command_for_models(own: relook.Library) -> None:

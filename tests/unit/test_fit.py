@@ -1,6 +1,8 @@
 """Fit: laws of the scale, and what the shipped map makes of scores."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from relook.core.types import WHOLE, Hit
 from relook.core.vectors import unit
 from relook.encoders.base import FitMap, Means
 from relook.encoders.builtin import BuiltinEncoder
-from relook.search.fit import FitScale, distinct, n_leading, shows
+from relook.search.fit import FitScale, LookedFor, distinct, features, n_leading, shows
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_the_same_score_is_worth_less_of_words_that_describe_nothing(
     vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl"])
     known = scale(encoder, 200)
     dog, letters = known.fits(vectors, np.full((2, 1), 0.45, np.float32))[:, 0]
-    assert dog > known.nothing
+    assert dog > known.line(LookedFor.words(vectors[:1]))
     assert letters < dog
 
 
@@ -54,6 +56,47 @@ def test_the_map_is_of_the_shipped_towers(encoder: BuiltinEncoder) -> None:
     assert encoder.means.fit.expected.shape == (encoder.dim,)
 
 
+def test_each_query_has_a_line_of_its_own(encoder: BuiltinEncoder) -> None:
+    """A picture reaches it where the learnt sum of its numbers is not below zero."""
+    known, means = scale(encoder, 200), encoder.means
+    assert means is not None
+    assert means.fit is not None
+    vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl", "harp"])
+    scores = np.tile(np.linspace(0, 1, 51, dtype=np.float32), (3, 1))
+    against = known.best(vectors, known.background)
+    read = features(vectors, scores, against.mean(1), against.std(1), means)
+    enough = read @ means.fit.line + means.fit.line_bias >= 0  # [3, 51]
+    lines = [known.line(LookedFor.words(vectors[at : at + 1])) for at in range(3)]
+    reached = known.fits(vectors, scores) >= np.array(lines)[:, None]
+    np.testing.assert_array_equal(reached, enough)
+    assert 0 < enough.mean() < 1
+    assert len(set(lines)) == 3
+    lowest = pytest.approx(min(lines), rel=1e-4)
+    assert known.line(LookedFor.words(vectors)) == lowest, "the lowest of several parts"
+    assert known.line(LookedFor(vectors[:1], np.ones(1, np.float32))) == pytest.approx(0.15)
+
+
+def test_the_map_of_an_older_model_has_one_line_for_all_words(
+    encoder: BuiltinEncoder, tmp_path: Path
+) -> None:
+    older = copied(encoder.folder, tmp_path / "older", line=None, line_bias=None, nothing=0.3)
+    vectors = older.encode_texts(["a dog on a beach", "asdfghjkl"])
+    lines = [scale(older, 200).line(LookedFor.words(vectors[at : at + 1])) for at in range(2)]
+    assert lines == pytest.approx([0.3, 0.3], abs=1e-4)
+
+
+def copied(folder: Path, to: Path, **fit: object) -> BuiltinEncoder:
+    """A model with other values of fit in its card; None takes a value away."""
+    to.mkdir()
+    for file in folder.iterdir():
+        if file.name != "model.json":
+            (to / file.name).symlink_to(file)
+    card = json.loads((folder / "model.json").read_text("utf-8"))
+    card["fit"] = {key: value for key, value in (card["fit"] | fit).items() if value is not None}
+    (to / "model.json").write_text(json.dumps(card), "utf-8")
+    return BuiltinEncoder(to)
+
+
 def test_without_a_map_scores_are_read_by_the_background_alone() -> None:
     few, enough = (FitScale(drawn(n, 16), 1.0, None) for n in (29, 30))
     assert not few.is_known
@@ -62,7 +105,7 @@ def test_without_a_map_scores_are_read_by_the_background_alone() -> None:
     against = enough.best(vectors, enough.background)
     level = np.array([[against.mean(), against.mean() + 8 * against.std()]], np.float32)
     low, high = enough.fits(vectors, level)[0]
-    assert low < enough.nothing < 0.9 < high
+    assert low < enough.line(LookedFor.words(vectors)) < 0.9 < high
 
 
 def test_copies_count_once() -> None:
@@ -97,7 +140,7 @@ def gone(left_out: str, means: Means | None) -> list[str]:
      ("girl", ["girl"]), ("dog house", [])],
 )  # fmt: skip
 def test_what_is_left_out_is_read_as_the_kinds_it_names(left_out: str, goes: list[str]) -> None:
-    learnt = FitMap(np.zeros(6), 0.0, np.zeros(384), 2.0, (0.0, 0.1), 0.1)
+    learnt = FitMap(np.zeros(6), 0.0, np.zeros(384), 2.0, (0.0, 0.1), np.zeros(6), 0.0)
     assert gone(left_out, Means(np.zeros(384), np.zeros(384), drawn(1)[0], learnt)) == goes
 
 

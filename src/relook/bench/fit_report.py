@@ -22,7 +22,7 @@ from relook.core.errors import InputError, ModelError
 from relook.core.json_form import Digits
 from relook.core.vectors import Floats
 from relook.search.engine import Engine
-from relook.search.fit import FitScale, fit_scale
+from relook.search.fit import FitScale, LookedFor, fit_scale
 
 N_HITS = 40  # hits of a query whose fit is held against the truth
 _N_BINS, _N_BACKGROUND = 10, 200
@@ -105,39 +105,48 @@ def bench_fit(
             f"no picture of this library shows any of the {len(wanted)} queries",
             "pictures are matched by file name; index those that the queries are about",
         )
-    fits, shown, best, best_without = [], [], [], []
+    fits, shown, told, told_without = [], [], [], []
     for done, (words, truth) in enumerate(queries, start=1):
-        own = _fits(engine, scale, words, np.ones_like(truth))
+        own, line = _fits(engine, scale, words, np.ones_like(truth))
         first = np.argsort(-own, kind="stable")[:N_HITS]
         fits.append(own[first])
         shown.append(truth[first])
-        best.append(float(own[first[0]]))
-        best_without.append(float(_fits(engine, scale, words, ~truth).max()))
+        told.append(own[first[0]] < line)
+        told_without.append(_is_nothing(engine, scale, words, ~truth))
         if progress:
             progress(done, len(queries))
     everything = np.ones(len(columns), np.bool_)
-    nothing = [float(_fits(engine, scale, words, everything).max()) for words in absent]
+    told_absent = [_is_nothing(engine, scale, words, everything) for words in absent]
     bins = reliability(np.concatenate(fits), np.concatenate(shown))
     return FitReport(
         bins=bins,
         calibration_error=calibration_error(bins),
-        told_with=_below(best, scale.nothing),
-        told_without=_below(best_without, scale.nothing),
-        told_absent=_below(nothing, scale.nothing) if nothing else None,
+        told_with=float(np.mean(told)),
+        told_without=float(np.mean(told_without)),
+        told_absent=float(np.mean(told_absent)) if told_absent else None,
         n_queries=len(queries),
-        n_absent=len(nothing),
+        n_absent=len(told_absent),
         n_images=len(columns),
         n_unmatched=len(wanted) - len(queries),
     )
 
 
-def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> Floats:
-    """[kept] fit of those images of the library that are kept, as if there were no others."""
+def _is_nothing(engine: Engine, scale: FitScale, words: str, kept: Flags) -> bool:
+    """Whether "nothing fits" is told of those images of the library that are kept."""
+    fits, line = _fits(engine, scale, words, kept)
+    return bool(fits.max() < line)
+
+
+def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> tuple[Floats, float]:
+    """[kept] fit of those images of the library that are kept, as if there were no others.
+
+    And the fit that the best must reach for anything to fit.
+    """
     vectors = engine.encoder.encode_texts([words])
     scores = engine.score_all(vectors)[:, kept]  # [1, kept]
     drawn = np.random.default_rng(0).permutation(scores.shape[1])[:_N_BACKGROUND]
     fits: Floats = scale.fits(vectors, scores, scores[:, drawn])[0]
-    return fits
+    return fits, scale.line(LookedFor.words(vectors), scores[:, drawn])
 
 
 def _words_of(captions: Sequence[Caption], columns: Mapping[str, int]) -> list[list[set[str]]]:
@@ -181,10 +190,6 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error of a reliability diagram."""
     n_hits = sum(interval.n for interval in bins)
     return sum(interval.n * abs(interval.fit - interval.shown) for interval in bins) / n_hits
-
-
-def _below(best: Sequence[float], line: float) -> float:
-    return float(np.mean(np.array(best) < line))
 
 
 def plot_fit(report: FitReport, file: Path) -> None:

@@ -77,7 +77,9 @@ class FitMap:
         expected: [d] with a text's vector: what a picture that shows it scores.
         expected_bias: Added to that.
         usual: Mean and deviation of scores in a library of photographs, for small libraries.
-        nothing: The best picture's fit below which nothing fits.
+        line: [6] of the same numbers, for whether anything fits: the best picture's weighted sum
+            is 0 or more.
+        line_bias: Added to that sum.
     """
 
     weights: Floats
@@ -85,7 +87,8 @@ class FitMap:
     expected: Floats
     expected_bias: float
     usual: tuple[float, float]
-    nothing: float
+    line: Floats
+    line_bias: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,15 @@ class Means:
         text: [d] mean unit vector of texts.
         phrasings: [p, d] unit vectors of how people describe pictures, or None.
         fit: What scores are worth, or None; needs phrasings.
+        spelling: How much the word that was surely meant counts beside a mistyped one, which
+            counts 1; 0 where the text tower reads mistyped words itself, or nobody measured it.
     """
 
     image: Floats
     text: Floats
     phrasings: Floats | None = None
     fit: FitMap | None = None
+    spelling: float = 0.0
 
 
 class Encoder(Protocol):

@@ -225,7 +225,8 @@ class BuiltinEncoder:
         if means is None:
             return None
         image, text = (np.array(means[side], np.float32) for side in ("image", "text"))
-        return Means(image, text, self._phrasings(), self._fit())
+        spelling = float(self._card.get("spelling", 0.0))
+        return Means(image, text, self._phrasings(), self._fit(), spelling)
 
     def _phrasings(self) -> Floats | None:
         """[p, d] of the model folder; None for a model without them."""
@@ -249,13 +250,18 @@ class BuiltinEncoder:
         sums = self._card["sha256"]
         if made["towers"] != [sums["image.onnx"], sums["text.onnx"]]:
             raise self._changed("fit in model.json")
+        line, line_bias = made.get("line"), made.get("line_bias", 0.0)
+        if line is None:  # of an older revision, which has one fit for all words
+            line = made["weights"]
+            line_bias = made["bias"] - float(np.log(made["nothing"] / (1 - made["nothing"])))
         return FitMap(
             np.array(made["weights"], np.float32),
             float(made["bias"]),
             np.array(made["expected"], np.float32),
             float(made["expected_bias"]),
             (float(made["usual"][0]), float(made["usual"][1])),
-            float(made["nothing"]),
+            np.array(line, np.float32),
+            float(line_bias),
         )
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:

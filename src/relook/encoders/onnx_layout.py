@@ -208,7 +208,7 @@ def _sized(there: set[str], model: str, size: str) -> _Kind | None:
         problem = f"has no size {size!r}" if size else "is there in several sizes"
         raise ModelError(
             "no_size", f"{model} {problem}",
-            f"there are: {', '.join(sizes)}; write onnx:{model}?size={sizes[0]}",
+            f"there are: {', '.join(sizes)}; write {_written(model)}?size={sizes[0]}",
         )  # fmt: skip
     return None
 
@@ -236,6 +236,11 @@ def _kind_of(there: set[str], model: str, again: str) -> _Kind:
     )
 
 
+def _written(model: str) -> str:
+    """How a model is named to a command: without the folder that messages add."""
+    return f"onnx:{model.partition(' (in ')[0]}"
+
+
 def _chosen(kind: _Kind, there: set[str], model: str, variant: str) -> str:
     """The variant that is meant; float32 where nothing says otherwise."""
     variants = kind.variants(there)
@@ -244,14 +249,14 @@ def _chosen(kind: _Kind, there: set[str], model: str, variant: str) -> str:
     if variant and variant not in variants and whole:
         raise ModelError(
             "no_variant", f"{model} has no variant {variant!r}",
-            f"there are: {', '.join(whole)}; write onnx:{model}?variant={whole[0]}",
+            f"there are: {', '.join(whole)}; write {_written(model)}?variant={whole[0]}",
         )  # fmt: skip
     if variant or _FLOAT32 in whole or not whole:
         return variant or _FLOAT32
     if len(whole) > 1:
         raise ModelError(
             "no_variant", f"{model} is not there in float32, and has several variants",
-            f"choose {', '.join(whole)}: onnx:{model}?variant={whole[0]}",
+            f"choose {', '.join(whole)}: {_written(model)}?variant={whole[0]}",
         )  # fmt: skip
     return whole[0]
 

@@ -150,13 +150,6 @@ class FitScale:
         """Whether a map learnt on captioned pictures reads scores, not the background alone."""
         return self.means is not None and self.means.fit is not None
 
-    @property
-    def nothing(self) -> float:
-        """The fit that the best picture must reach for anything to fit."""
-        if self.means is not None and self.means.fit is not None:
-            return self.means.fit.nothing
-        return _BY_SCORE_NOTHING
-
     def best(self, vectors: Floats, tiles: Floats) -> Floats:
         """[q, n] each picture's best weighted tile, of vectors [q, d] and tiles [n, t, d]."""
         scores = np.einsum("ntd,qd->qnt", tiles, vectors, optimize=True)  # [q, n, t]
@@ -164,9 +157,24 @@ class FitScale:
         best: Floats = scores.max(axis=2)
         return best
 
-    def line(self, wanted: LookedFor | None) -> float:
-        """The fit that the best picture must reach for anything to fit what is looked for."""
-        return _CONCEPT_NOTHING if wanted is not None and wanted.are_concepts else self.nothing
+    def line(self, wanted: LookedFor | None, against: Floats | None = None) -> float:
+        """The fit that the best picture must reach for anything to fit what is looked for.
+
+        Whether anything fits is another question than how likely the best picture does: with a
+        map each query has a line of its own, for several parts the lowest of theirs. `against` as
+        for `fits`.
+        """
+        if wanted is None:
+            return _BY_SCORE_NOTHING
+        if self.means is None or self.means.fit is None:
+            return _CONCEPT_NOTHING if wanted.are_concepts else _BY_SCORE_NOTHING
+        learnt = self.means.fit
+        mean, deviation = self._level(wanted.vectors, against)
+        at_zero = np.zeros((len(mean), 1), np.float32)
+        columns = features(wanted.vectors, at_zero, mean, deviation, self.means)[:, 0]  # [w, 6]
+        score = -(columns @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
+        of_words = _logistic(columns @ learnt.weights + score * learnt.weights[0] + learnt.bias)
+        return float(np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words).min())
 
     def stays(self, words: Floats | None, learnt: Floats | None) -> Mask | None:
         """[k] whether shown pictures fit so well that the next page keeps them.
@@ -219,7 +227,7 @@ class FitScale:
             expected = vectors @ learnt.expected + learnt.expected_bias  # [q]
             mean, _ = self._level(vectors, None)
             return np.asarray(scores >= (mean + _SHOWS * (expected - mean))[:, None])
-        return np.asarray(self.fits(vectors, scores) >= self.nothing)
+        return np.asarray(self.fits(vectors, scores) >= _BY_SCORE_NOTHING)
 
     def _level(self, vectors: Floats, against: Floats | None) -> tuple[Floats, Floats]:
         """Mean and deviation [q] of the background's scores; few pictures count as few."""

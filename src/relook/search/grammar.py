@@ -245,14 +245,19 @@ def _negated(text: str) -> tuple[int, int, list[str]] | None:
 
 _SOUNDS = (("f", "ph"), ("ph", "f"), ("k", "c"), ("c", "k"), ("y", "i"), ("i", "y"), ("z", "s"))
 _SHORTEST, _TWICE = 4, 7  # letters of a word that may be mistyped, and be so in two places
+_SURE = 5  # letters of a word of which it can be sure which was meant
 
 
-def suggestion(text: str, known: Callable[[], Collection[str]]) -> str | None:
+def suggestion(
+    text: str, known: Callable[[], Collection[str]], *, is_sure: bool = False
+) -> str | None:
     """The words with mistyped ones put right; None when each word is known or nothing is near.
 
     Args:
-        text: Words.
+        text: Words; those in double quotes are taken as they are.
         known: Gives further words that are right, as those of the library; asked when needed.
+        is_sure: Whether only words of five letters or more are put right, to which one word
+            that describes pictures is nearer than any other.
     """
     changed = False
     pieces = re.split(r"([A-Za-z]+)", text)
@@ -260,7 +265,9 @@ def suggestion(text: str, known: Callable[[], Collection[str]]) -> str | None:
         word = pieces[at]
         if not (word.islower() or word.istitle()) or _touches_more(pieces, at):
             continue
-        better = _better(word.lower(), known)
+        if "".join(pieces[:at]).count('"') % 2:
+            continue
+        better = _better(word.lower(), known, is_sure)
         if better:
             pieces[at], changed = better, True
     return "".join(pieces) if changed else None
@@ -273,10 +280,12 @@ def _touches_more(pieces: list[str], at: int) -> bool:
     return bool(before and before not in odd) or bool(after and after not in odd)
 
 
-def _better(word: str, more: Callable[[], Collection[str]]) -> str | None:
+def _better(word: str, more: Callable[[], Collection[str]], is_sure: bool) -> str | None:
     usual, seen = _vocabulary()
     forms = {word, word.removesuffix("s"), word.removesuffix("es")}
-    if len(word) < _SHORTEST or any(form in usual or form in seen for form in forms):
+    if len(word) < (_SURE if is_sure else _SHORTEST) or any(
+        form in usual or form in seen for form in forms
+    ):
         return None
     known = more()
     if any(form in known for form in forms):
@@ -287,6 +296,11 @@ def _better(word: str, more: Callable[[], Collection[str]]) -> str | None:
             for candidate in near
             if candidate in seen or candidate in known or candidate in usual
         ]
+        if right and is_sure:
+            described = [
+                candidate for candidate in right if candidate in seen or candidate in known
+            ]
+            return described[0] if len(described) == 1 else None
         if right:
             return min(
                 right, key=lambda word: (word not in seen, usual.get(word, len(usual)), word)

@@ -53,6 +53,13 @@ def _of_words(query: Query, at: int, text: str, files: LibraryFiles) -> Iterator
         yield Suggestion("did_you_mean", label, label, line_of(instead), instead)
 
 
+def surely_meant(text: str, files: LibraryFiles) -> str:
+    """The words with those put right of which it is sure what was meant; the same without any."""
+    if may_be_foreign(words_of(text)):
+        return text
+    return suggestion(text, lambda: _words_of(files), is_sure=True) or text
+
+
 def _with(query: Query, at: int, part: Part, *more: Part) -> Query:
     """A query with another part in the place of one, and further ones at the end."""
     return Query((*query.parts[:at], part, *query.parts[at + 1 :], *more))

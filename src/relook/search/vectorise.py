@@ -13,6 +13,12 @@ from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
 from relook.search.grammar import negation_of
 from relook.search.regions import crop_image
+from relook.search.suggestions import surely_meant
+
+_SPELLED = (
+    '"{typed}" looks mistyped: searched for "{meant}" beside it;'
+    " words in double quotes are taken as they are typed"
+)
 
 
 def query_vector(
@@ -77,18 +83,40 @@ def part_vectors(
 ) -> tuple[Floats, tuple[str, ...]]:
     """One unit vector a part [p, d], and notes; raises as `query_vector`."""
     texts = [read_words(part) for part in query.parts if part.text or part.written]
-    vectors = iter(encoder.encode_texts(texts))
     notes = _cut(texts, encoder)
+    meant, spelling = _meant(query, encoder, files), _spelling(encoder)
+    read = iter(encoder.encode_texts([*texts, *meant.values()]))
+    vectors = iter([next(read) for _ in texts])
+    notes += [_SPELLED.format(typed=query.parts[at].text, meant=meant[at]) for at in meant]
     rows = []
-    for part in query.parts:
+    for at, part in enumerate(query.parts):
         if part.concept is not None:
             ranker = ranker_of(part.concept, files, encoder)
             rows.append(ranker.vector)
             notes += ranker.notes
         else:
             is_text = part.text is not None or part.written is not None
-            rows.append(next(vectors) if is_text else _picture(part, encoder, files))
+            row = next(vectors) if is_text else _picture(part, encoder, files)
+            rows.append(unit(row + spelling * next(read)) if at in meant else row)
     return np.stack(rows), tuple(notes)
+
+
+def _meant(query: Query, encoder: Encoder, files: LibraryFiles) -> dict[int, str]:
+    """Of parts with a mistyped word of which it is sure what was meant, the words put right."""
+    if not _spelling(encoder):
+        return {}
+    meant = {}
+    for at, part in enumerate(query.parts):
+        if part.text is not None and part.weight > 0:
+            typed = _words(part)
+            words = surely_meant(typed, files)
+            if words != typed:
+                meant[at] = _unquoted(words)
+    return meant
+
+
+def _spelling(encoder: Encoder) -> float:
+    return 0.0 if encoder.means is None else encoder.means.spelling
 
 
 def read_words(part: Part) -> str:
@@ -97,8 +125,14 @@ def read_words(part: Part) -> str:
     Raises:
         QueryError: `only_negative` when nothing is left.
     """
-    if part.written is not None:
-        return part.written
+    return part.written if part.written is not None else _unquoted(_words(part))
+
+
+def _unquoted(words: str) -> str:
+    return " ".join(words.replace('"', " ").split()) or words
+
+
+def _words(part: Part) -> str:
     assert part.text is not None
     negation = negation_of(part.text) if part.weight > 0 else None
     if negation is None:
