@@ -105,13 +105,13 @@ def bench_fit(
             f"no picture of this library shows any of the {len(wanted)} queries",
             "pictures are matched by file name; index those that the queries are about",
         )
-    fits, shown, told, told_without = [], [], [], []
+    fits, shown, is_told, told_without = [], [], [], []
     for done, (words, truth) in enumerate(queries, start=1):
         own, line = _fits(engine, scale, words, np.ones_like(truth))
         first = np.argsort(-own, kind="stable")[:N_HITS]
         fits.append(own[first])
         shown.append(truth[first])
-        told.append(own[first[0]] < line)
+        is_told.append(own[first[0]] < line)
         told_without.append(_is_nothing(engine, scale, words, ~truth))
         if progress:
             progress(done, len(queries))
@@ -121,7 +121,7 @@ def bench_fit(
     return FitReport(
         bins=bins,
         calibration_error=calibration_error(bins),
-        told_with=float(np.mean(told)),
+        told_with=float(np.mean(is_told)),
         told_without=float(np.mean(told_without)),
         told_absent=float(np.mean(told_absent)) if told_absent else None,
         n_queries=len(queries),

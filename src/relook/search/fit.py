@@ -3,12 +3,11 @@
 A score orders one page; what it is worth differs from query to query and from library to
 library. Fit reads it by four things: where the library's pictures score for these words
 (the background), how near the words are to how people describe pictures, what a picture that
-shows such words usually scores, and a logistic map learnt on captioned pictures. An encoder
-without a map is read by the background alone, which is weaker.
+shows such words usually scores, and a logistic map learnt on captioned pictures; another such map
+says whether anything fits. An encoder without is read by the background alone, which is weaker.
 
 Sources: Platt, "Probabilistic outputs for support vector machines" (1999), the logistic map;
-Nuray and Can, "Automatic ranking of information retrieval systems" and Arampatzis and Robertson,
-"Modeling score distributions in information retrieval" (2011), scores read against a background.
+Arampatzis and Robertson, "Modeling score distributions in information retrieval" (2011).
 """
 
 from __future__ import annotations
@@ -160,20 +159,18 @@ class FitScale:
     def line(self, wanted: LookedFor | None, against: Floats | None = None) -> float:
         """The fit that the best picture must reach for anything to fit what is looked for.
 
-        Whether anything fits is another question than how likely the best picture does: with a
-        map each query has a line of its own, for several parts the lowest of theirs. `against` as
-        for `fits`.
+        With a map each query has its own, several parts the lowest of theirs; `against` as for
+        `fits`.
         """
-        if wanted is None:
-            return _BY_SCORE_NOTHING
-        if self.means is None or self.means.fit is None:
-            return _CONCEPT_NOTHING if wanted.are_concepts else _BY_SCORE_NOTHING
+        if wanted is None or self.means is None or self.means.fit is None:
+            only = wanted is not None and wanted.are_concepts
+            return _CONCEPT_NOTHING if only else _BY_SCORE_NOTHING
         learnt = self.means.fit
         mean, deviation = self._level(wanted.vectors, against)
         at_zero = np.zeros((len(mean), 1), np.float32)
-        columns = features(wanted.vectors, at_zero, mean, deviation, self.means)[:, 0]  # [w, 6]
-        score = -(columns @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
-        of_words = _logistic(columns @ learnt.weights + score * learnt.weights[0] + learnt.bias)
+        read = features(wanted.vectors, at_zero, mean, deviation, self.means)[:, 0]  # [w, 6]
+        score = -(read @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
+        of_words = _logistic(read @ learnt.weights + score * learnt.weights[0] + learnt.bias)
         return float(np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words).min())
 
     def stays(self, words: Floats | None, learnt: Floats | None) -> Mask | None:
@@ -393,12 +390,8 @@ def n_leading(hits: Sequence[Hit], line: float, saying: frozenset[int] = frozens
     """
     if not any(hit.fit is not None for hit in hits):
         return None
-    reached = [
-        at
-        for at, hit in enumerate(hits, start=1)
-        if (hit.fit or 0.0) >= line or hit.image_id in saying
-    ]
-    return max(reached, default=0)
+    fits = [(hit.fit or 0.0) >= line or hit.image_id in saying for hit in hits]
+    return max((at for at, does in enumerate(fits, start=1) if does), default=0)
 
 
 def _logistic(values: npt.NDArray[np.floating[Any]]) -> Floats:
