@@ -11,9 +11,12 @@ import typer
 
 import relook
 from relook.app.configured import config_of, shipped
+from relook.bench.answers import MEASURES
+from relook.bench.ask_runs import RUNS
 from relook.cli.main import command_line
 from relook.compat.visualref import translate
 from relook.datasets.catalogue import COCO, RETAIL
+from relook.feedback.strategies import STRATEGIES
 from relook.gateway.server_settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -137,3 +140,18 @@ def test_every_other_command_of_the_page_is_one(tmp_path: Path) -> None:
     for command in [*lines, *(one for one in spoken if "LIBRARY" not in one)]:
         parsed(command.replace("my.toml", str(tmp_path / "my.toml")))
     assert {"coco-clip-large", "retail-786k-clip-large"} <= shipped().keys()
+
+
+def test_the_papers_runs_and_measures_are_explained() -> None:
+    """`rir-api.md` sends whoever used the paper's branch there."""
+    ask = (ROOT / "docs" / "ask.md").read_text("utf-8").partition("## Measuring answers")[2]
+    assert {name for name in (*RUNS, *MEASURES) if f"`{name}`" not in ask} == set()
+    assert "ask.md" in (ROOT / "docs" / "rir-api.md").read_text("utf-8")
+
+
+def test_every_strategy_is_explained_and_measured() -> None:
+    page = (ROOT / "docs" / "look-again.md").read_text("utf-8")
+    _, explained, measured = re.split(r"^\| (?:name|strategy) \| .*\n", page, flags=re.M)[:3]
+    for name in STRATEGIES:
+        assert f"| `{name}` |" in explained.split("\n\n")[0]
+        assert name == "none" or f"| `{name}` |" in measured.split("\n\n")[0]

@@ -210,6 +210,9 @@ DRAWN = """() => new Promise((done) => {
 
 def test_a_thousand_hits_are_not_drawn_again_for_one_of_them(open_page: OpenPage) -> None:
     page = open_page("/?library=thousand")
+    page.evaluate("localStorage.setItem('relook.page-size', '1001')")
+    search(page, "blue")
+    assert len(session_of(page)["page"]["hits"]) == 20  # more than may be asked for: as configured
     page.evaluate("localStorage.setItem('relook.page-size', '1000')")
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url) if "/thumbnail" in one.url else None)

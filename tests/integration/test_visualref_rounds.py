@@ -26,6 +26,7 @@ from relook.compat.visualref import translate
 from relook.core.config_file import load_config
 from relook.core.types import WHOLE, Box
 from relook.core.vectors import Floats, unit
+from relook.feedback.strategies import strategy as strategy_called
 from relook.testing import ColourEncoder, noise
 
 DEMO = {
@@ -178,6 +179,22 @@ def test_the_fuse_setting_makes_a_difference(tmp_path: Path) -> None:
                 session.again(relevant_words="a red hat, snow", irrelevant_words="grey street")
             pages.append(session.fitted().scorer.vector)
     assert float(pages[0] @ pages[1]) < 0.999
+
+
+def test_a_box_as_a_picture_has_the_weights_of_their_server_without_captions(
+    tmp_path: Path,
+) -> None:
+    with imported(tmp_path) as library:
+        session = library.look(QUERY)
+        for at, fits in ((0, True), (1, True), (2, False)):
+            session.judge(session.page[at], fits, box=Box(0.1, 0.1, 0.6, 0.9))
+        parts = session.fitted("rocchio-visualref").scorer.parts
+        lengths = [float(np.linalg.norm(part.vector)) for part in parts]
+        # 0.6 of the query, 0.2 of the mean of two boxes, 0.2 of the other box.
+        assert [length / lengths[0] * 0.6 for length in lengths] == pytest.approx(
+            [0.6, 0.1, 0.1, 0.2], abs=1e-3
+        )
+        assert strategy_called("rocchio-visualref").options.rounds == "fused"
 
 
 def test_undo_takes_typed_words_back(tmp_path: Path) -> None:

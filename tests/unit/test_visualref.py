@@ -150,10 +150,66 @@ def test_a_translated_prompt_is_asked_with_the_query_and_the_label() -> None:
     assert prompt.ask(About("a {label}", relevant=False)) == "For a {label}: irrelevant?"
 
 
-def test_a_place_too_many_is_told() -> None:
-    told = translate({"PROMPT": "{} and {} and {}"})
-    assert told.settings["prompts.caption"] == "{query} and {label} and {}"
-    assert any("more places" in note for note in told.notes)
+@pytest.mark.parametrize(
+    ("theirs", "ours", "note"),
+    [
+        ("{} and {} and {}", "{query} and {label} and {}", "more places"),
+        ("For {2}: what?", "For {2}: what?", "more places"),
+        ("{!r} as {1:>9}", "{query} as {label}", "to be formatted"),
+        ("Write {{query}} here", "Write {query} here", "double braces"),
+        ("Bad { brace", "Bad { brace", "do not pair"),
+        ("For {}?", "For {query}?", "lower case"),
+        ("Describe", "Describe.", "gets a dot"),
+        ("short", "short.", "gets a dot"),
+        ("a.toml", "a.toml.", "gets a dot"),
+        ("What?", "What?", ""),
+        ("{}", "{query}", "lower case"),
+        (" ", "short", "there is none"),
+        (None, "short", "there is none"),
+        ("USER: <image> ASSISTANT:", "short", "there is none"),
+    ],
+)
+def test_any_prompt_is_asked_or_what_is_lost_is_told(
+    theirs: str | None, ours: str, note: str
+) -> None:
+    told = translate({"MODEL_ID": "x/y", "PROMPT": theirs})
+    assert told.settings["prompts.caption"] == ours
+    notes = [line for line in told.notes if line.startswith("PROMPT")]
+    assert any(note in line for line in notes) if note else not notes
+    prompt = find_prompt(ours)
+    assert prompt.text == (ours if ours != "short" else find_prompt("").text)
+
+
+def test_keys_without_a_value_are_as_if_they_were_not_there() -> None:
+    empty = dict.fromkeys(
+        ("TOP_K", "PROMPT", "DEVICE", "USE_8BIT", "IMAGE_CORPUS_PATH", "INDEX_PATH", "MODEL_FAMILY")
+    )
+    for nothing in (None, "", " "):
+        told = translate(
+            {"VLM_MODEL_NAME": "a/b", "MODEL_ID": "x/y"}, dict.fromkeys(empty, nothing)
+        )
+        assert told.settings == translate({"VLM_MODEL_NAME": "a/b", "MODEL_ID": "x/y"}).settings
+    # Theirs reads an empty one as false, and a missing one as true.
+    told = translate({"VLM_MODEL_NAME": "a/b", "FUSE_INITIAL_QUERY": None})
+    assert told.settings["feedback.rounds"] == "chained"
+
+
+def test_a_summarizer_is_one_note_and_paths_may_have_blanks() -> None:
+    told = translate(
+        {"pooler_config": {}, "text_dim_local": 1, "max_epochs": 2, "IMAGE_CORPUS_PATH": ["a", "b"],
+         "INDEX_PATH": "my faiss/image.faiss"}
+    )  # fmt: skip
+    assert [note.split(":")[0] for note in told.notes if "AFS" in note] == [
+        "pooler_config, text_dim_local, max_epochs"
+    ]
+    assert told.settings["library.pictures"] == ["a", "b"]
+    assert any("faiss 'my faiss' 'my faiss/library.relook' " in note for note in told.notes)
+
+
+def test_what_a_search_reads_otherwise_is_told() -> None:
+    notes = translate({"VLM_MODEL_NAME": "a/b"}).notes
+    assert any("grammar" in note for note in notes)
+    assert any("sRGB" in note for note in notes)
 
 
 def test_captions_are_not_cut_shorter_than_theirs() -> None:

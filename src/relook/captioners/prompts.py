@@ -82,7 +82,7 @@ def find_prompt(named: str) -> Prompt:
 
     Args:
         named: Name of a shipped prompt; a `.toml` file with one prompt, or `FILE.toml#NAME`;
-            or the question itself (anything with a blank in it). Empty: the default.
+            or the question itself (see `is_question`). Empty: the default.
 
     Raises:
         NotFoundError: `unknown_prompt`.
@@ -94,12 +94,18 @@ def find_prompt(named: str) -> Prompt:
     file, _, name = named.partition("#")
     if file.endswith(".toml"):
         return _from_file(Path(os.path.expanduser(file)), name)
-    if len(named.split()) > 1:
+    if is_question(named):
         return Prompt("your own", named, max_words=OWN_WORDS, max_tokens=OWN_TOKENS)
     near = difflib.get_close_matches(named, shipped_prompts(), n=1)
     there = ", ".join(shipped_prompts())
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}; or give a FILE.toml"
     raise NotFoundError("unknown_prompt", f"no prompt is called {named!r}", hint)
+
+
+def is_question(words: str) -> bool:
+    """Whether words are a question of their own: several, with a place, or with a full stop."""
+    stops = (".", "?", "!")
+    return len(words.split()) > 1 or words.endswith(stops) or bool(_PLACES.search(words))
 
 
 def _from_file(file: Path, name: str) -> Prompt:

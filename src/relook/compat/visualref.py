@@ -9,16 +9,18 @@ Source: the configuration files and README of VisualReF (github.com/bulatkh/retr
 import json
 import os
 import re
+import shlex
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from relook.captioners.prompts import is_question
 from relook.core.errors import InputError, MissingExtraError
 
 _MAX_BYTES = 1024**2
 _TURN = re.compile(r"\A\s*(?:USER|HUMAN)\s*:|<image>|ASSISTANT\s*:\s*\Z", re.IGNORECASE)
-_PLACE = re.compile(r"\{\{|\}\}|\{(\d?)\}")
 _PLACES = ("query", "label")
 _TOP_K = 5
 _LONGEST = 100  # tokens that VisualReF lets LLaVA write, so no caption has more words
@@ -34,7 +36,8 @@ _NEEDLESS = {
 }
 _SUMMARIZER = (
     "pooler_config", "global_embeddings_vision", "global_embeddings_text", "no_caption_loss",
-    "text_dim", "vision_dim", "learning_rate", "weight_decay", "batch_size", "max_epochs",
+    "text_dim", "text_dim_local", "text_dim_global", "vision_dim", "learning_rate",
+    "weight_decay", "batch_size", "max_epochs",
 )  # fmt: skip
 _FAMILIES = ("clip", "siglip", "siglip2", "llava")
 
@@ -85,26 +88,39 @@ def read_old(file: Path) -> dict[str, Any]:
 def translate(*olds: Mapping[str, Any]) -> Translation:
     """One configuration of several old ones; later ones win."""
     translation = Translation()
-    old = {key: value for values in olds for key, value in values.items()}
+    old = _without_empty({key: value for values in olds for key, value in values.items()})
     for key, value in old.items():
         if key in _SETTINGS:
             for name, text in _SETTINGS[key](value):
                 translation.settings[name] = text
         elif key in _NEEDLESS:
             translation.notes.append(f"{key}: {_NEEDLESS[key]}")
-        elif key in _SUMMARIZER:
-            translation.notes.append(
-                f"{key}: a summarizer (AFS) that VisualReF trained cannot be read, as its file is"
-                " a pickle; relook train afs trains one for this library, and feedback.strategy ="
-                " 'afs' uses it"
-            )
-        elif key not in _HANDLED:
+        elif key not in (*_HANDLED, *_SUMMARIZER):
             translation.unknown.append(key)
+    if summarizer := [key for key in _SUMMARIZER if key in old]:
+        translation.notes.append(
+            f"{', '.join(summarizer)}: a summarizer (AFS) that VisualReF trained cannot be read, as"
+            " its file is a pickle; relook train afs trains one for this library, and"
+            " feedback.strategy = 'afs' uses it"
+        )
     _families(old, translation)
     _way(old, translation)
     _captions(old, translation)
     _index(old, translation)
     return translation
+
+
+def _without_empty(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys that say nothing, which are as if they were not there.
+
+    Not so `FUSE_INITIAL_QUERY`: an empty one is false in VisualReF, a missing one true.
+    """
+    return {
+        key: value
+        for key, value in old.items()
+        if key == "FUSE_INITIAL_QUERY" or key not in (*_SETTINGS, *_HANDLED)
+        or str("" if value is None else value).strip()
+    }  # fmt: skip
 
 
 def _count(value: object) -> int:
@@ -118,29 +134,60 @@ def _model(value: object) -> str:
     return f"hf:{value}"
 
 
+def _paths(value: object) -> list[str]:
+    return [str(path) for path in value] if isinstance(value, list) else [str(value)]
+
+
 def _prompt(value: object) -> list[tuple[str, Any]]:
     """The question inside of LLaVA's turn: here the checkpoint's own files say the turn.
 
-    VisualReF formats it with the query and the label of the box, in this order.
+    VisualReF formats it with the query and the label of the box, in this order. A single word
+    names a prompt here, so one that is the whole question gets a dot.
     """
-    bare = _TURN.sub("", str(value)).strip() or str(value)
-    return [("prompts.caption", _with_names(bare))]
+    bare = _TURN.sub("", str(value)).strip()
+    if not bare:
+        return []
+    named = _with_names(bare)
+    return [("prompts.caption", named if is_question(named) else f"{named}.")]
 
 
 def _with_names(prompt: str) -> str:
     """A prompt for `str.format` with the query and the label as one of ours."""
-    named = iter(_PLACES)
+    numbers = iter(("0", "1"))
+    pieces = []
+    try:
+        for words, place, _, _ in string.Formatter().parse(prompt):
+            pieces.append(words)
+            if place is not None:
+                number = place or next(numbers, "")
+                pieces.append(f"{{{_PLACES[int(number)] if number in ('0', '1') else place}}}")
+    except ValueError:  # a brace that is not closed
+        return prompt
+    return "".join(pieces)
 
-    def name(place: re.Match[str]) -> str:
-        if place[0] in ("{{", "}}"):
-            return place[0][0]
-        if place[1]:
-            number = int(place[1])
-            return f"{{{_PLACES[number]}}}" if number < len(_PLACES) else place[0]
-        following = next(named, None)
-        return place[0] if following is None else f"{{{following}}}"
 
-    return _PLACE.sub(name, prompt)
+def _odd_places(prompt: str) -> list[str]:
+    """What is lost or read otherwise of the places in a prompt for `str.format`."""
+    try:
+        parsed = list(string.Formatter().parse(prompt))
+    except ValueError:
+        return ["its braces do not pair; it is kept as it stands, VisualReF fails there"]
+    places = [place for _, place, _, _ in parsed if place is not None]
+    odd = []
+    if places.count("") > len(_PLACES) or {*places} - {"", "0", "1", *_PLACES}:
+        odd.append(
+            "it has more places than the query and the label; the others are kept as they stand,"
+            " VisualReF fails there"
+        )
+    if any(form or conversion for _, _, form, conversion in parsed):
+        odd.append("how its places are to be formatted is left out")
+    # A doubled brace ends a piece, too.
+    words = "".join(words + ("" if place is None else "\n") for words, place, _, _ in parsed)
+    if any(f"{{{name}}}" in words for name in _PLACES):
+        odd.append("{query} and {label} are filled in, though its double braces keep them as words")
+    if {*places} & {"", "0"}:
+        odd.append("the query is filled in as it is typed, there in lower case")
+    return odd
 
 
 _SETTINGS: dict[str, Any] = {
@@ -149,7 +196,7 @@ _SETTINGS: dict[str, Any] = {
         ("encoder.tiles", "none"),
         ("encoder.dtype", "float32"),
     ],
-    "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", [str(v)])],
+    "IMAGE_CORPUS_PATH": lambda v: [("library.pictures", _paths(v))],
     "TOP_K": lambda v: [("search.limit", _count(v))],
     "MODEL_ID": lambda v: [("captioner.model", _model(v))],
     "USE_8BIT": lambda v: [("captioner.dtype", "int8-or-auto")] if _is_true(v) else [],
@@ -199,6 +246,10 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         "pictures are encoded in float32 and every vector is read in each search, as there;"
         " encoder.dtype and search.index_kind = 'auto' are faster on a GPU and in large libraries",
         "boxes are cut from the original picture, not from one squeezed to 224 pixels",
+        "pictures are seen upright and in sRGB, there as their files store them; relook import"
+        " faiss keeps the vectors that you have",
+        "a search has a grammar: '- snow' and 'no people' leave out; VisualReF reads every line as"
+        " it stands",
     ]
 
 
@@ -208,20 +259,16 @@ def _captions(old: Mapping[str, Any], translation: Translation) -> None:
         return
     translation.settings |= {"captioner.max_words": _LONGEST, "captioner.max_tokens": _LONGEST}
     translation.settings.setdefault("prompts.caption", "short")
-    prompt = translation.settings["prompts.caption"]
-    if "PROMPT" not in old:
+    question = _TURN.sub("", str(old.get("PROMPT", ""))).strip()
+    if not question:
         translation.notes.append(
             "PROMPT: there is none; VisualReF then asks for fewer than 5 words, as short does"
         )
-    if len(prompt.split()) == 1 and "PROMPT" in old:
+    elif translation.settings["prompts.caption"] == f"{question}.":
         translation.notes.append(
-            f"PROMPT: {prompt!r} is one word, which names a prompt here; write a whole question"
+            f"PROMPT: {question!r} gets a dot, since one word alone names a prompt here"
         )
-    if _PLACE.search(prompt):
-        translation.notes.append(
-            "PROMPT: it has more places than the query and the label; the others are kept as"
-            " they stand, VisualReF fails there"
-        )
+    translation.notes += [f"PROMPT: {odd}" for odd in _odd_places(question)]
     translation.notes.append(
         "captions are lower case here, and lose lead-ins such as 'The image shows'"
     )
@@ -235,7 +282,8 @@ def _index(old: Mapping[str, Any], translation: Translation) -> None:
         encoder = translation.settings.get("encoder.model", "SPEC")
         translation.notes.append(
             "INDEX_PATH: make a library of that index, without computing it again:"
-            f" relook import faiss {folder} {library} --encoder {encoder}"
+            f" relook import faiss {shlex.quote(str(folder))} {shlex.quote(str(library))}"
+            f" --encoder {encoder}"
         )
 
 

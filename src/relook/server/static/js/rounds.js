@@ -8,7 +8,7 @@ import * as marks from "./marks.js";
 import { capital, movesInWords, pageName, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { NOTHING_FITS, keepsShown, pageSize, remember, set, state, strategy } from "./state.js";
+import { NOTHING_FITS, keepsShown, pageLimit, remember, set, state, strategy } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -88,7 +88,7 @@ export async function search(parts) {
   forgetWaiting();
   try {
     const kept = { instruction: state.instruction, ...state.only };
-    const body = { query: { parts }, limit: pageSize(), name: describe(parts).slice(0, 80), ...kept };
+    const body = { query: { parts }, limit: pageLimit(), name: describe(parts).slice(0, 80), ...kept };
     const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
     adopt(session);
     noteSearch(parts);
@@ -150,7 +150,7 @@ export async function lookAgain() {
         const { relevant, irrelevant } = state.words;
         const body = {
           strategy: strategy(),
-          limit: pageSize(),
+          limit: pageLimit(),
           keep_shown: keepsShown(), // null: what fits stays
           relevant_words: relevant,
           irrelevant_words: irrelevant,

@@ -95,6 +95,9 @@ export function keepsShown() {
 /** @returns {number} pictures on a page: what a person chose here, or else what the server is configured for */
 export const pageSize = () => Number(recall("page-size", state.library?.limit ?? 20));
 
+/** @returns {number|null} the same for a request, which may ask for 1,000; null: as the server is configured, even for more */
+export const pageLimit = () => (pageSize() > 1000 ? null : pageSize());
+
 /** @returns {string} how marks are used */
 export const strategy = () => state.strategy ?? state.library?.strategy ?? "auto";
 
