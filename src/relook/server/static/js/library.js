@@ -137,7 +137,7 @@ function facts(library) {
     library.n_images
       ? h(
           "p",
-          {},
+          { class: "view-row" },
           button("Review copies", () => (closeLibrary(), openCopies()), "button small-button", "copies"),
           library.n_text_read < library.n_images
             ? button("Read words in pictures", () => start(() => api.index(libraryId(), { text: true })), "button small-button")
