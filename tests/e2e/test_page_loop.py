@@ -116,7 +116,7 @@ def test_a_captioner_that_fails_says_why_and_tries_again(open_page: OpenPage, si
         page.reload()  # it is still told to who comes later
         expect(told).to_contain_text("The model did not answer.")
         page.keyboard.press("Enter")  # and stays over a round
-        expect(page.locator(".history [aria-current]")).to_have_text("1")
+        expect(page.locator(".history [aria-current]")).to_have_text("2")
         expect(told).to_contain_text("The model did not answer.")
     finally:
         site.captioner.failure = None
@@ -157,7 +157,7 @@ def test_looking_again_changes_the_page_and_leaves_the_judged_out(open_page: Ope
     page.locator(".photo").nth(0).click()
     page.locator(".photo").nth(1).click(modifiers=["Shift"])
     page.locator("#side .primary").click()
-    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    expect(page.locator(".history [aria-current]")).to_have_text("2")
     now = shown(page)
     assert now != before
     assert not set(now) & set(before[:2])
@@ -183,14 +183,14 @@ def test_undo_takes_back_marks_and_then_pages(open_page: OpenPage) -> None:
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(1)
     page.keyboard.press("z")
-    expect(page.locator(".history [aria-current]")).to_have_text("0")
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
     expect(page.locator(".history button")).to_have_count(2)  # the page is kept
     assert shown(page)[:9] == first[:9]
     expect(page.locator(".mark")).to_have_count(1)
     page.keyboard.press("Shift+Z")
-    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    expect(page.locator(".history [aria-current]")).to_have_text("2")
     page.keyboard.press("z")
-    expect(page.locator(".history [aria-current]")).to_have_text("0")
+    expect(page.locator(".history [aria-current]")).to_have_text("1")
     page.keyboard.press("z")
     expect(page.locator(".mark")).to_have_count(0)
     page.keyboard.press("z")
@@ -208,7 +208,7 @@ def test_an_earlier_round_grows_a_branch(open_page: OpenPage) -> None:
     again.click()
     expect(rounds).to_have_count(3)
     rounds.nth(1).click()
-    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    expect(page.locator(".history [aria-current]")).to_have_text("2")
     page.locator(".photo").nth(3).click(modifiers=["Shift"])
     again.click()
     expect(rounds).to_have_count(4)
@@ -273,7 +273,7 @@ def test_a_strategy_is_chosen_and_words_count_without_a_box(open_page: OpenPage)
     page.get_by_label("What fits, in words").fill("blue")
     page.get_by_label("What does not fit, in words").fill("green")
     page.locator(".side-foot .primary").click()
-    expect(page.locator("#bar .history [aria-current]")).to_have_text("1")
+    expect(page.locator("#bar .history [aria-current]")).to_have_text("2")
     made = session_of(page)["rounds"][1]
     assert made["strategy"] == "rocchio-paper"
     expect(page.get_by_label("What fits, in words")).to_have_value("")

@@ -87,7 +87,7 @@ function node(round, way) {
     "aria-label": name,
     title: `${name}${round.choice?.reason ? `. ${round.choice.reason}` : ""}`,
     "aria-current": round.number === state.round ? "step" : null,
-    text: String(round.number),
+    text: String(round.number + 1),
     on: { click: () => goTo(round.number) },
   });
 }

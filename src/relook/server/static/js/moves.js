@@ -5,7 +5,7 @@ import { state } from "./state.js";
 /** @typedef {import("./state.js").Hit} Hit */
 
 /** A page as people call it. @param {number} number */
-export const pageName = (number) => (number ? `round ${number}` : "the first page");
+export const pageName = (number) => (number ? `page ${number + 1}` : "the first page");
 
 /** @param {string} words */
 export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
