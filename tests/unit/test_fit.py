@@ -67,8 +67,8 @@ def test_each_query_has_a_line_of_its_own(encoder: BuiltinEncoder) -> None:
     read = features(vectors, scores, against.mean(1), against.std(1), means)
     enough = read @ means.fit.line + means.fit.line_bias >= 0  # [3, 51]
     lines = [known.line(LookedFor.words(vectors[at : at + 1])) for at in range(3)]
-    reached = known.fits(vectors, scores) >= np.array(lines)[:, None]
-    np.testing.assert_array_equal(reached, enough)
+    fits = known.fits(vectors, scores)
+    np.testing.assert_array_equal(fits >= np.array(lines)[:, None], enough | (fits >= 0.5))
     assert 0 < enough.mean() < 1
     assert len(set(lines)) == 3
     lowest = pytest.approx(min(lines), rel=1e-4)

@@ -159,8 +159,8 @@ class FitScale:
     def line(self, wanted: LookedFor | None, against: Floats | None = None) -> float:
         """The fit that the best picture must reach for anything to fit what is looked for.
 
-        With a map each query has its own, several parts the lowest of theirs; `against` as for
-        `fits`.
+        With a map each query has its own, never above a half, several parts the lowest of theirs;
+        `against` as for `fits`.
         """
         if wanted is None or self.means is None or self.means.fit is None:
             only = wanted is not None and wanted.are_concepts
@@ -171,7 +171,8 @@ class FitScale:
         read = features(wanted.vectors, at_zero, mean, deviation, self.means)[:, 0]  # [w, 6]
         score = -(read @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
         of_words = _logistic(read @ learnt.weights + score * learnt.weights[0] + learnt.bias)
-        return float(np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words).min())
+        lines = np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words)
+        return float(lines.min(initial=0.5))
 
     def stays(self, words: Floats | None, learnt: Floats | None) -> Mask | None:
         """[k] whether shown pictures fit so well that the next page keeps them.
