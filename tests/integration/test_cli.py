@@ -66,7 +66,7 @@ def test_search_prints_the_documented_object(ask: Ask, pictures: Path) -> None:
     assert first == {
         "image_id": first["image_id"], "path": f"{pictures}/red.png", "score": 1.0,
         "tile": [0, 0, 1, 1], "title": "", "caption": "", "width_px": 60, "height_px": 40,
-        "folded": [],
+        "folded": [], "metadata": {},
     }  # fmt: skip
     assert len(page["hits"]) == 2
 
