@@ -89,7 +89,7 @@ def test_the_main_job_with_the_keyboard_alone(open_page: OpenPage) -> None:
     press("Escape")
     page.locator(".photo[tabindex='0']").focus()
     press("Enter")
-    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    expect(page.locator(".history [aria-current]")).to_have_text("2")
     expect(page.locator(".photo").first).to_be_focused()
     assert not set(before[:3]) & set(shown(page))
     press("x")
@@ -162,7 +162,7 @@ def test_a_phone_marks_by_touch(open_page: OpenPage) -> None:
     expect(page.locator("#side.up .mark")).to_have_count(3)
     expect(page.locator("#side .chip")).to_have_text(CAPTION)
     page.locator("#dock .primary").tap()
-    expect(page.locator(".history [aria-current]")).to_have_text("1")
+    expect(page.locator(".history [aria-current]")).to_have_text("2")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
