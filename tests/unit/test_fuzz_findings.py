@@ -70,7 +70,7 @@ def test_yaml_that_its_reader_trips_over(tmp_path: Path, text: str) -> None:
     assert raised.value.code == "bad_config"
 
 
-@pytest.mark.parametrize("count", ["\u00b2", "\u0663", "9" * 5000, "0", "-1", ""])
+@pytest.mark.parametrize("count", ["\u00b2", "\u0663", "9" * 5000, "0", "-1"])
 def test_a_count_that_is_no_number(count: str) -> None:
     with pytest.raises(InputError) as raised:
         translate({"TOP_K": count})
