@@ -1,6 +1,8 @@
-"""Help of all commands: in groups, with nothing lost; options that do not go together."""
+"""All commands: each alone as among all, help in groups, options and files that are refused."""
 
+import errno
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ import typer.main
 from rich.markup import render
 
 from relook.cli import command as module
+from relook.cli import main as entry
 from relook.cli.command import Command, group_options
-from relook.cli.main import command_line, main
+from relook.cli.main import _COMMANDS, command_line, main
 
 MOST = 9  # options under one heading
 
@@ -22,7 +25,54 @@ def commands(parent: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from commands(child, f"{path} {name}")
 
 
+ALL = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
 EVERY = dict(commands(typer.main.get_command(command_line())))
+
+
+def described(command: Any) -> object:
+    """Names, help and parameters of a command and of those below it."""
+    parameters = [
+        (each.name, each.opts, each.help) for each in command.params if hasattr(each, "help")
+    ]
+    children = getattr(command, "commands", {})
+    return parameters, {name: described(child) for name, child in children.items()}
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_a_command_alone_is_as_among_all(name: str) -> None:
+    """One imports its own module only."""
+    alone = typer.main.get_command(command_line(name)).commands  # type: ignore[attr-defined]
+    assert list(alone) == [name]
+    assert described(alone[name]) == described(ALL[name])
+
+
+def test_all_are_listed() -> None:
+    assert sorted(ALL) == sorted(_COMMANDS)
+
+
+@pytest.mark.parametrize("option", ["fit --queries", "identify --labels", "sets --queries"])
+def test_a_file_of_queries_that_cannot_be_read_is_told(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (tmp_path / "none", tmp_path):
+        assert main(["bench", *option.split(), str(file)]) == 1
+        assert f"error[bad_benchmark_file]: cannot read {file}" in capsys.readouterr().err
+
+
+def test_what_the_disk_refuses_is_told_whichever_file_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory", "/no/x.png")
+
+    def refused(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(entry, "command_line", lambda name: refused)
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err.startswith("error[disk_refused]: cannot use /no/x.png: No such")
+    error.filename = None  # of nothing that a person named: a fault of ours is shown whole
+    with pytest.raises(FileNotFoundError):
+        main(["info"])
 
 
 def test_long_helps_are_in_groups_that_can_be_read() -> None:

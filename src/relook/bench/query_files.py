@@ -205,10 +205,10 @@ def read_concepts(path: Path) -> list[Wanted]:
     """Multi-positive tasks from JSONL of `{"query": ..., "relevant": [file, ...]}`.
 
     Raises:
-        InputError: `bad_benchmark_file` with the line that cannot be read.
+        InputError: `bad_benchmark_file` when it cannot be read, with the line that cannot.
     """
     wanted = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines_of(path), start=1):
         if not line.strip():
             continue
         try:
@@ -229,13 +229,17 @@ def read_queries(path: Path) -> list[str]:
     Raises:
         InputError: `bad_benchmark_file` when there is none, or the file cannot be read.
     """
-    try:
-        queries = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("bad_benchmark_file", f"cannot read {path}: {error}") from error
+    queries = [line.strip() for line in _lines_of(path) if line.strip()]
     if not queries:
         raise InputError("bad_benchmark_file", f"{path} has no queries", "write one a line")
     return queries
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("bad_benchmark_file", f"cannot read {path}: {error}") from error
 
 
 def known_items(captions: Iterable[Caption]) -> list[Wanted]:

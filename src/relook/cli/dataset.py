@@ -208,7 +208,9 @@ def _copied(source: Path, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir()):
             if file.suffix in _SUFFIXES and not (folder / file.name).exists():
-                shutil.copyfile(file, folder / file.name)
+                new = folder / f"{file.name}.new"  # it has its name when it is whole
+                shutil.copyfile(file, new)
+                new.replace(folder / file.name)
     except OSError as error:
         raise StorageError(
             "not_written", f"{folder} cannot be written: {error.strerror or error}",

@@ -19,9 +19,11 @@ from relook.app.paths import library_folder
 from relook.cli.command import Commands
 from relook.cli.ending import TERMINATED, ending_on_sigterm
 from relook.cli.output import clean_lines, print_error
-from relook.core.errors import RelookError
+from relook.core.errors import RelookError, disk_error
+from relook.core.picture_paths import printable
 from relook.library.manifest import Manifest
 
+_LOG = logging.getLogger(__name__)
 _CTRL_C = 128 + signal.SIGINT
 _START = "Start here"
 _FIND = "Find, look again, ask"
@@ -168,6 +170,16 @@ def _run(arguments: list[str]) -> int:
         ended = end.code
     except RelookError as error:
         print_error(error, as_json="--json" in arguments)
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes):  # not of a file that has a name
+            raise
+        _LOG.info("where it was refused:", exc_info=True)
+        message = f"cannot use {printable(os.fsencode(error.filename))}"
+        refused = disk_error(message, error, "check the path, and who may read and write there")
+        print_error(refused, as_json="--json" in arguments)
         return 1
     except KeyboardInterrupt:  # before a command began, or after its end
         return _CTRL_C
