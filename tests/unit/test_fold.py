@@ -45,6 +45,13 @@ def test_near_in_one_way_only_is_two() -> None:
     assert groups((SAME, b"a", 0), (FAR, b"b", 0), (SAME, b"c", 0xFFF)) == [[0], [1], [2]]
 
 
+def test_known_images_are_not_compared_with_each_other_but_with_those_after_them() -> None:
+    vectors = MemorySource(np.array([SAME, NEAR, SAME, FAR], np.float32))
+    records = [image(row, b"%d" % row, 0) for row in range(4)]
+    assert fold(records, vectors, SETTINGS, n_known=2) == [[0, 2], [1], [3]]
+    assert fold(records, vectors, SETTINGS) == [[0, 1, 2], [3]]
+
+
 def test_hashes_below_zero_are_compared_as_64_bits() -> None:
     assert groups((SAME, b"a", -1), (SAME, b"b", -16), (SAME, b"c", -32)) == [[0, 1], [2]]
 

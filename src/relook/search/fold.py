@@ -69,8 +69,8 @@ def folded_ranking(
         ranking, records = _with_records(ranking, files)
         groups = [[at] for at in range(len(records))]
         if settings.fold:
-            together = fold([*before, *records], files.vectors, settings)
             n = len(before)
+            together = fold([*before, *records], files.vectors, settings, n)
             groups = [[at - n for at in group] for group in together if group[0] >= n]
         if len(groups) >= limit or n_ranked < ask:
             break
@@ -91,7 +91,7 @@ def _with_records(ranking: Ranking, files: LibraryFiles) -> tuple[Ranking, list[
 
 
 def fold(
-    records: list[ImageRecord], vectors: VectorSource, settings: SearchSettings
+    records: list[ImageRecord], vectors: VectorSource, settings: SearchSettings, n_known: int = 0
 ) -> list[list[int]]:
     """Groups records that show the same picture.
 
@@ -103,6 +103,8 @@ def fold(
         records: Images of a ranking, best first.
         vectors: The library's vectors.
         settings: How near is near.
+        n_known: So many of the first are known to show different pictures, and are not compared
+            with each other.
 
     Returns:
         Positions in `records`; each group is led by its best, groups in the order of leaders.
@@ -112,7 +114,7 @@ def fold(
     groups: dict[int, list[int]] = {}  # by the position of the leader
     leads = np.zeros(len(records), np.bool_)
     led_by: dict[bytes, int] = {}  # content of a leader, or video -> the leader
-    for at, earlier in enumerate(_near(records, vectors, settings)):
+    for at, earlier in enumerate(_near(records, vectors, settings, n_known)):
         leaders = earlier[leads[earlier]].tolist()[:1]
         scene, content = split_scene(records[at].facts.path), records[at].content
         video = scene[0] if scene else content
@@ -128,14 +130,14 @@ def fold(
 
 
 def _near(
-    records: list[ImageRecord], vectors: VectorSource, settings: SearchSettings
+    records: list[ImageRecord], vectors: VectorSource, settings: SearchSettings, n_known: int
 ) -> list[Ints]:
     """For each record, the positions before it that are near in both ways, ascending."""
     wholes = vectors.rows(np.array([record.first_row for record in records], np.int64))  # [n, d]
     hashes = np.array([record.dhash for record in records], np.int64).view(np.uint64)  # [n]
     spans = np.array([(r.first_row, r.n_tiles) for r in records], np.int64)  # [n, 2]
-    groups: list[Ints] = []
-    for start in range(0, len(records), _BLOCK):
+    groups: list[Ints] = [np.empty(0, np.int64)] * n_known
+    for start in range(n_known, len(records), _BLOCK):
         block = wholes[start : start + _BLOCK]  # [b, d]
         before = wholes[: start + len(block)]
         near = np.tril(
