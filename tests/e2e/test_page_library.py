@@ -175,9 +175,10 @@ WORK = """async (act) => {
   });
   const changed = new Set();
   const note = (all) => {
-    for (const { target } of all) {
+    for (const { target, addedNodes } of all) {
       if (target.nodeName === "IMG") continue; // a thumbnail that came only now
       changed.add(target.closest?.(".tile") ?? target);
+      for (const node of addedNodes) if (node.matches?.(".tile")) changed.add(node);
     }
   };
   const observer = new MutationObserver(note);
