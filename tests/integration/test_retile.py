@@ -13,9 +13,12 @@ import relook
 from relook.app.exchange import import_faiss, retile, whole_pictures
 from relook.core.errors import InputError
 from relook.core.progress import Progress
+from relook.core.types import Box, WrittenWord
 from relook.encoders.towers import TwoTowers
 from relook.exchange.export import tiles_of
 from relook.library.report import Stop
+from relook.library.text_table import TextTable
+from relook.readers import TextLine
 from relook.testing.checkpoints import tiny_clip
 
 N = 70
@@ -133,3 +136,17 @@ def test_files_as_visualref_computes_them(clip: Path, album: Path, tmp_path: Pat
         words = library.engine.encoder.encode_texts(["a photo"])
         order = np.argsort(-(half @ words[0]), kind="stable")[:3]
         assert [hit.path for hit in page] == [paths[at] for at in order]
+
+
+def test_words_in_pictures_come_along(
+    made: dict[str, relook.Library], clip: Path, tmp_path: Path
+) -> None:
+    catalog = made["none"].files.catalog
+    first = next(catalog.each_image()).content
+    lines = [TextLine((WrittenWord("FARM", Box(0.1, 0.2, 0.4, 0.4)),))]
+    TextTable(catalog).make()
+    TextTable(catalog).put([(first, lines)], "test")
+    report = retile(made["none"], tmp_path / "new", "grid")
+    assert "the words in 1 pictures came along" in report.notes
+    with relook.Library(tmp_path / "new") as new:
+        assert [hit.written[0].text for hit in new.search("text:farm")] == ["FARM"]

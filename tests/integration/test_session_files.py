@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from session_parts import (  # noqa: F401 -- fixtures
     CORNER,
     bars,
@@ -267,3 +268,19 @@ def test_two_pictures_that_are_one_here_are_one_hit(
     session, _ = library.import_session(file_of(values, tmp_path))
     shown = [image_id for image_id, _, _ in session.rounds[0].hits]
     assert len(shown) == len(set(shown)) == 2
+
+
+def test_copies_of_a_page_come_along(
+    library: relook.Library, pictures: Path, tmp_path: Path
+) -> None:
+    with Image.open(pictures / "6.png") as picture:
+        picture.save(pictures / "6-again.png", optimize=False, compress_level=1)
+    library.add(pictures)
+    file = file_of(export_session(library.look("red")), tmp_path)
+    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
+        for name in sorted(pictures.glob("*.png"), reverse=True):  # their ids are others here
+            other.add(name)
+        best, *more = other.import_session(file)[0].page
+        of = {record.image_id: record.path.stem for record in other.files.catalog.each_image()}
+        assert {of[best.image_id], *(of[copy] for copy in best.folded)} == {"6", "6-again"}
+        assert not any(hit.folded for hit in more)
