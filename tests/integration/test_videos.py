@@ -20,7 +20,7 @@ from relook.core.errors import ImageError
 from relook.core.images import load
 from relook.core.picture_paths import is_archive, member_path, scene_name, split_member, split_scene
 from relook.core.settings import ImageLimits, IndexSettings, SearchSettings
-from relook.core.videos import scene_picture, scenes_of, video_at
+from relook.core.videos import moving_beside, scene_picture, scenes_of, video_at
 from relook.library.build import Builder
 from relook.testing import ColourEncoder, noise, solid
 
@@ -387,6 +387,22 @@ def test_a_live_photo_is_its_still(library: relook.Library, folder: Path) -> Non
     noise(1).convert("RGB").save(folder / "IMG_1.JPG")  # the still comes after its video
     report = library.add(folder)
     assert (report.n_removed, report.n_away, report.n_images) == (2, 0, 5)
+
+
+def test_a_live_photo_whose_names_differ_in_case_is_its_still(
+    library: relook.Library, folder: Path
+) -> None:
+    noise(1).convert("RGB").save(folder / "img_1.jpg")
+    film(folder / "IMG_1.MOV", ("red", "blue"), scene_s=1.0)
+    for name in ("Img_2.jpg", "img_2.jpg"):  # nobody can say whose video it is
+        noise(2).convert("RGB").save(folder / name)
+    film(folder / "IMG_2.MOV", scene_s=1.0)
+
+    report = library.add(folder)
+
+    assert report.left_out == {"Live Photo": 1}
+    assert any(name.startswith("IMG_2.MOV") for name in ids(library))
+    assert moving_beside(os.fsencode(folder / "img_1.jpg")) == os.fsencode(folder / "IMG_1.MOV")
 
 
 def test_the_command_line_tells_the_moment(

@@ -101,6 +101,19 @@ def test_takeout_and_xmp_in_a_folder(library: relook.Library, folder: Path) -> N
     assert words["plain.png"] == Words()
 
 
+def test_xmp_of_another_case_in_an_archive(library: relook.Library, folder: Path) -> None:
+    members = {"a/Big.PNG": 1, "a/two.png": 2, "a/TWO.PNG": 3}
+    pictures = {name: picture(noise(number)) for name, number in members.items()}
+    xmp = {name: XMP.encode() for name in ("a/BIG.XMP", "a/Two.xmp", "b/big.xmp")}
+    write_zip(folder / "a.zip", pictures | xmp)
+
+    library.add(folder)
+
+    words = words_in(library)
+    assert words["Big.PNG"].metadata["rating"] == 4
+    assert words["two.png"] == words["TWO.PNG"] == Words()  # nobody can say whose file it is
+
+
 @pytest.mark.parametrize(
     ("name", "sidecar"),
     [

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from relook.core.beside import NamesBeside, takeout_beside
+from relook.core.beside import NamesBeside, takeout_beside, xmp_beside
 from relook.core.errors import ImageError
 from relook.core.picture_paths import SUFFIXES
 
@@ -237,7 +237,7 @@ def _group(archive: Archive) -> None:
         # Of several pictures with that key nobody can say whose it is.
         for name in own or (of_key if len(of_key) == 1 else []):
             beside.setdefault(name, set()).add(word)
-    _add_takeout(archive, beside)
+    _add_alike(archive, beside)
     for name, words in beside.items():
         entry, several = archive.pictures[name], tuple(sorted(words))
         stamps = [archive.words[word].stamp for word in several]
@@ -245,18 +245,21 @@ def _group(archive: Archive) -> None:
         archive.pictures[name] = replace(entry, stamp=stamp, beside=several)
 
 
-def _add_takeout(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
-    """Adds the files that Google Takeout wrote for pictures, whose names it changes."""
-    files = [word for word in archive.words if word.lower().endswith(b".json")]
+def _add_alike(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
+    """Adds Google Takeout's files, whose names it changes, and XMP files of another case."""
+    files = [word for word in archive.words if word.lower().endswith((b".json", b".xmp"))]
     by_folder: dict[bytes, set[bytes]] = {}
     for folder, base in map(posixpath.split, (*files, *archive.pictures) if files else ()):
         by_folder.setdefault(folder, set()).add(base)
     names = {folder: NamesBeside.of(bases) for folder, bases in by_folder.items()}
     for name in archive.pictures if files else ():
         folder, base = posixpath.split(name)
-        takeout = takeout_beside(base, names[folder])
-        if takeout is not None:
-            beside.setdefault(name, set()).add(posixpath.join(folder, takeout))
+        own = beside.get(name, ())
+        has_xmp = any(word.lower().endswith(b".xmp") for word in own)
+        xmp = None if has_xmp else xmp_beside(base, names[folder])
+        for word in (takeout_beside(base, names[folder]), xmp):
+            if word is not None:
+                beside.setdefault(name, set()).add(posixpath.join(folder, word))
 
 
 def _pictures_by(archive: Archive, part: Callable[[bytes], bytes]) -> dict[bytes, list[bytes]]:

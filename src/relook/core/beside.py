@@ -59,14 +59,14 @@ class NamesBeside:
         """What a rule finds for a picture by its very name, else by one that is like it."""
         if (exact := find(name, self.names)) is not None or not self.alike:
             return exact
-        like = _likeness(name)
+        like = likeness(name)
         if not self.rivals.isdisjoint((like, _stem(like))):
             return None
         second = find(like, self.alike)
         return None if second is None else self.alike[second]
 
 
-def _likeness(name: bytes) -> bytes:
+def likeness(name: bytes) -> bytes:
     """What is equal of names that differ in case or in the Unicode form only."""
     text = name.decode("utf-8", "surrogateescape")
     return unicodedata.normalize("NFC", text).casefold().encode("utf-8", "surrogateescape")
@@ -79,7 +79,7 @@ def _stem(name: bytes) -> bytes:
 def _grouped(names: Iterable[bytes]) -> dict[bytes, set[bytes]]:
     groups: dict[bytes, set[bytes]] = {}
     for name in names:
-        groups.setdefault(_likeness(name), set()).add(name)
+        groups.setdefault(likeness(name), set()).add(name)
     return groups
 
 
@@ -90,6 +90,30 @@ def names_beside(path: bytes) -> NamesBeside:
         return _names_in(folder, os.stat(folder).st_mtime_ns)
     except OSError:
         return NamesBeside()
+
+
+def stems_alike(folder: bytes, suffixes: tuple[bytes, ...]) -> Mapping[bytes, Collection[bytes]]:
+    """Names in a folder that end with a suffix, by what `likeness` makes of their stems.
+
+    Args:
+        folder: Its path.
+        suffixes: In lower case, with their dots.
+    """
+    try:
+        return _stems_in(folder, suffixes, os.stat(folder or b".").st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=16)
+def _stems_in(
+    folder: bytes, suffixes: tuple[bytes, ...], _stamp: int
+) -> Mapping[bytes, Collection[bytes]]:
+    stems: dict[bytes, set[bytes]] = {}
+    for name in os.listdir(folder or b"."):
+        if name.lower().endswith(suffixes):
+            stems.setdefault(likeness(_stem(name)), set()).add(name)
+    return stems
 
 
 @functools.lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ import stat
 from dataclasses import dataclass
 
 from relook.core.archives import Archive, Member
+from relook.core.beside import likeness, stems_alike
 from relook.core.decoders import has_decoder, no_decoder
 from relook.core.errors import ImageError
 from relook.core.isolation import scene_isolated, scenes_isolated
@@ -148,8 +149,11 @@ def moving_beside(path: bytes) -> bytes | None:
 
 
 def _beside(stem: bytes, suffixes: tuple[bytes, ...]) -> bytes | None:
+    """The file of that stem with one of the suffixes; else one whose stem differs in case only."""
     for suffix in suffixes:
         for spelled in (suffix.upper(), suffix):
             if os.path.isfile(stem + spelled):
                 return stem + spelled
-    return None
+    folder, name = os.path.split(stem)
+    alike = stems_alike(folder, suffixes).get(likeness(name), frozenset())
+    return os.path.join(folder, next(iter(alike))) if len(alike) == 1 else None
