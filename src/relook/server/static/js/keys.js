@@ -1,7 +1,7 @@
 /** Keyboard commands, and the overlay that lists them. */
 
 import { askAbout } from "./ask.js";
-import { dragged, focusBox, shownSize } from "./boxes.js";
+import { STEPS, boxKey, boxOn, nextBox } from "./boxkeys.js";
 import { byId, fill, h, iconButton } from "./dom.js";
 import { openFilters } from "./filters.js";
 import { stepRound } from "./history.js";
@@ -9,7 +9,7 @@ import { openLibrary } from "./library.js";
 import * as marks from "./marks.js";
 import { compare, lookAgain, redo, undo } from "./rounds.js";
 import { focusSearch, isCommandHere, typeHere } from "./search.js";
-import { boxesOf, current, keep, recall, selectedBox, set, state } from "./state.js";
+import { current, keep, recall, selectedBox, set, state } from "./state.js";
 import { edit, focusTray, lift } from "./tray.js";
 import { closeViewer, editHere, like, openAt, pan, playShown, shownHit, step, toggleHeat, toggleWhy, viewerOpen, zoomKey } from "./viewer.js";
 import { check } from "./share.js";
@@ -89,7 +89,12 @@ const ARROWS = {
   k: "up",
   j: "down",
 };
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** What keys of a box do beside it: the keyboard goes back to its picture, its caption is edited. */
+const ofBox = {
+  leave: () => !viewerOpen() && grid.focus(),
+  edit: (key) => (viewerOpen() ? editHere(key) : edit(key)),
+};
 
 const help = h("dialog", { class: "sheet", "aria-labelledby": "help-title" });
 /** @type {import("./grid.js").Grid} */
@@ -170,7 +175,7 @@ function pressed(event) {
   if (writes(event)) return typeHere();
   if (recall("keys", true) === false && event.key.length === 1 && event.key !== " ") return;
   const box = selectedBox();
-  const run = (box && boxKey(event, box)) || commandKey(event);
+  const run = (box && boxKey(event, box, ofBox)) || commandKey(event);
   if (!run) return;
   event.preventDefault();
   run();
@@ -185,35 +190,6 @@ function escape(event) {
   else if (!byId("side").contains(document.activeElement)) return;
   event.preventDefault();
   if (!viewerOpen()) grid.focus();
-}
-
-/** What a key does to the selected box. @returns {(() => void)|null} */
-function boxKey(event, box) {
-  const { key } = event;
-  if (STEPS[key]) return () => nudge(box, key, event.shiftKey ? 10 : 1, event.altKey);
-  if (event.altKey) return null;
-  if (key === "r" || key === "i") return () => marks.signBox(box, key === "r");
-  if (key === "d" || key === "Delete" || key === "Backspace")
-    return () => {
-      marks.removeBox(box);
-      if (!viewerOpen()) grid.focus();
-    };
-  if (key === "e" && "relevant" in box)
-    return () => {
-      if (viewerOpen()) editHere(box.key);
-      else edit(box.key);
-    };
-  return null;
-}
-
-function nudge(box, key, px, resize) {
-  const size = shownSize(box.image_id);
-  if (!size) return;
-  const [dx, dy] = STEPS[key];
-  marks.moveBox(
-    box.key,
-    dragged(box.box, resize ? "se" : "move", (dx * px) / size.width, (dy * px) / size.height),
-  );
 }
 
 /** @returns {(() => void)|null} */
@@ -261,8 +237,8 @@ function pictureKey({ key }) {
     {
       r: () => marks.toggle(hit.image_id, true),
       i: () => marks.toggle(hit.image_id, false),
-      b: () => boxOn(hit),
-      n: () => nextBox(hit),
+      b: () => boxOn(hit, within()),
+      n: () => nextBox(hit, within()),
       w: () => (viewerOpen() ? toggleWhy(true) : openAt(state.cursor, true)),
       t: () => {
         if (!viewerOpen()) openAt(state.cursor);
@@ -290,17 +266,3 @@ function arrow(where, event) {
 
 const within = () =>
   (viewerOpen() ? document.querySelector(".viewer") : document.querySelector(".grid")) ?? document.body;
-
-/** A box on the picture's middle: arrows put it where it belongs. */
-function boxOn(hit) {
-  focusBox(marks.draft(hit.image_id, [0.3, 0.3, 0.7, 0.7]), within());
-}
-
-function nextBox(hit) {
-  const all = [...boxesOf(hit.image_id), ...state.drafts.filter((draft) => draft.image_id === hit.image_id)];
-  if (!all.length) return;
-  const at = all.findIndex((box) => box.key === state.selected);
-  const next = all[(at + 1) % all.length];
-  marks.select(next.key);
-  focusBox(next.key, within());
-}
