@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ask_parts import own_config  # noqa: F401 -- a fixture
 from mcp.types import CallToolResult, TextContent
-from mcp_parts import call, calls, code, ids, pictures, serving, values
+from mcp_parts import SHOWS_APPS, call, calls, code, ids, pictures, serving, values
 
 import relook
 from relook.app.asking import Asking
@@ -79,6 +79,8 @@ def every_tool(server: RelookServer) -> list[tuple[str, dict[str, Any]]]:
     looked = values(call(server, "look_again", session_id=session_id, **marks))
     assert looked["round"] == 1
     first, judged = looked["hits"][0]["image_id"], looked["judgements"][0]["judgement_id"]
+    words = {"box": [0, 0, 0.5, 1], "caption": LONG[:2000]}
+    proposed = [{"image_id": n, **words, "reason": LONG[:300]} for n in range(1, 13)]
     saved = {"session_id": session_id, "replace": True}
     return [
         ("list_libraries", {}),
@@ -104,6 +106,11 @@ def every_tool(server: RelookServer) -> list[tuple[str, dict[str, Any]]]:
         ("list_concepts", {}),
         ("delete_concept", {"name": "d"}),
         ("ask", {"image_id": 1, "question": "What is it? " * 100}),
+        ("propose_marks", {"session_id": session_id, "marks": proposed}),
+        ("page_pictures", {"image_ids": list(range(1, 17)), "size_px": 1280}),
+        ("judge", {"session_id": session_id, "image_id": 1, "relevant": True, **words}),
+        ("change_judgement", {"session_id": session_id, "judgement_id": judged, **words}),
+        ("take_back", {"session_id": session_id, "judgement_id": judged}),
     ]
 
 
@@ -112,7 +119,7 @@ def test_every_answer_is_small_enough(server: RelookServer) -> None:
     asked = every_tool(server)
     tools = {tool.name for tool in server._tool_manager.list_tools()}
     assert {name for name, _ in asked} == tools
-    results = calls(server, *asked)
+    results = calls(server, *asked, extensions=SHOWS_APPS)
     for (name, _), result in zip(asked, results, strict=True):
         assert not result.is_error, (name, result.content)
         assert small_enough(result), (name, n_tokens(result), n_bytes(result))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import uvicorn
+from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
@@ -23,6 +24,7 @@ import relook
 from relook.core.errors import InputError, NotFoundError, RelookError
 from relook.gateway.guard import Guard
 from relook.gateway.listen import bind, uvicorn_config
+from relook.mcp.app_window import HIDDEN, apps, only_where_shown, tool_meta
 from relook.mcp.mcp_settings import McpSettings
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import (
@@ -35,6 +37,7 @@ from relook.mcp.replies import (
     small_jpeg,
 )
 from relook.mcp.short_replies import within_limits
+from relook.mcp.tools_app import AppTools
 from relook.mcp.tools_concepts import ConceptTools
 from relook.mcp.tools_search import AskTools, SearchTools
 from relook.mcp.tools_sessions import SessionTools
@@ -180,6 +183,8 @@ class RelookServer(MCPServer[Any]):
             instructions=INSTRUCTIONS,
             version=relook.__version__,
             tools=_tools(state),
+            extensions=[apps()],
+            middleware=[only_where_shown],
             log_level="WARNING",
         )
         Resources(state).add_to(self)
@@ -189,7 +194,7 @@ class RelookServer(MCPServer[Any]):
     ) -> Any:
         """As the SDK's; errors are answers with the error object, and no answer is too long."""
         try:
-            self._check_names(name, arguments)
+            self._check_names(name, arguments, context)
             result = await super().call_tool(name, arguments, context)
         except RelookError as error:
             result = error_reply(error)
@@ -199,11 +204,15 @@ class RelookServer(MCPServer[Any]):
             return result
         return within_limits(name, result, arguments.get("offset", 0))
 
-    def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
+    def _check_names(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None
+    ) -> None:
         """Refuses unknown tools and arguments; the SDK ignores a mistyped argument."""
-        named = self._tool_manager.get_tool(name)
+        hidden = HIDDEN if context is None or not client_supports_apps(context) else frozenset()
+        named = None if name in hidden else self._tool_manager.get_tool(name)
         if named is None:
-            known = ", ".join(tool.name for tool in self._tool_manager.list_tools())
+            tools = self._tool_manager.list_tools()
+            known = ", ".join(tool.name for tool in tools if tool.name not in hidden)
             raise NotFoundError("no_tool", f"there is no tool {name[:60]!r}", f"there are: {known}")
         known_arguments = named.parameters.get("properties", {})
         for argument in arguments:
@@ -222,7 +231,7 @@ def create_server(state: McpState) -> RelookServer:
 
 def _tools(state: McpState) -> list[Tool]:
     find, look, ask = SearchTools(state), SessionTools(state), AskTools(state)
-    concepts = ConceptTools(state)
+    concepts, window = ConceptTools(state), AppTools(state)
     rows: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
         (find.list_libraries, "List libraries", _READS),
         (find.library_info, "What a library holds", _READS),
@@ -244,11 +253,19 @@ def _tools(state: McpState) -> list[Tool]:
         (concepts.delete_concept, "Remove a concept", _UNDOES),
         (look.estimate, "Say whether that was all", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
+        (window.propose_marks, "Propose marks to the person", _READS),
+        (window.page_pictures, "Pictures for the window", _READS),
+        (window.judge, "Make the person's mark", _WRITES),
+        (window.change_judgement, "Change a mark", _WRITES),
+        (window.take_back, "Take a mark back", _UNDOES),
     ]
     tools = []
     for function, title, does in rows:
         summary = inspect.cleandoc(function.__doc__ or "")
-        tool = Tool.from_function(function, title=title, description=summary, annotations=does)
+        tool = Tool.from_function(
+            function, title=title, description=summary, annotations=does,
+            meta=tool_meta(function.__name__),
+        )  # fmt: skip
         tool.parameters["additionalProperties"] = False
         tools.append(tool)
     return tools

@@ -19,8 +19,10 @@ from relook.core.json_form import Digits
 from relook.core.types import Box, Hit
 from relook.core.vectors import Floats, Ints, unit
 from relook.encoders.base import encode_images
+from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
+from relook.search.judging import Prepared
 from relook.search.next_page import only_unseen
 from relook.search.regions import crop_image
 from relook.search.session import Session
@@ -212,16 +214,46 @@ def influence(
         raise InputError(
             "no_influence", f"judgement {judgement_id} does not count on the current branch"
         )
-    engine = session.engine
     scorer = session.fitted(strategy).scorer
-    with_it = engine.score_with(scorer)
-    without = engine.score_with(session.fitted(strategy, without=judgement_id).scorer)
+    without = session.fitted(strategy, without=judgement_id).scorer
+    return _difference(session, judgement_id, (scorer, without), limit)
+
+
+def influence_of_proposed(
+    session: Session, judging: Prepared, strategy: str | None = None, limit: int = 6
+) -> list[Influence]:
+    """What each of some judgements would move, were all of them made; nothing is written.
+
+    Args:
+        session: On whose current page they would be made.
+        judging: What `Session.prepare` made of them.
+        strategy: How judgements are used; as configured when None.
+        limit: Length of each list at most.
+
+    Returns:
+        One for each judgement, in their order, with the number that it has or would have.
+    """
+    scorer = session.fitted(strategy, judging=judging).scorer
+    influences = []
+    for judgement in session.numbered(judging):
+        number = judgement.judgement_id
+        without = session.fitted(strategy, without=number, judging=judging).scorer
+        influences.append(_difference(session, number, (scorer, without), limit))
+    return influences
+
+
+def _difference(
+    session: Session, judgement_id: int, scorers: tuple[Scorer, Scorer], limit: int
+) -> Influence:
+    """What a judgement moves, by the scorers with it and without it."""
+    engine = session.engine
+    with_it, without = (engine.score_with(scorer) for scorer in scorers)
     ids = engine.files.row_table[:, 2]
     if not session.only.is_open:
         chosen = engine.may_show(replace(session.only, away=True))
         ids, with_it, without = ids[chosen], with_it[chosen], without[chosen]
     change = with_it - without  # [n]
-    if scorer.vector is None:
+    if scorers[0].vector is None:
         change -= change.mean()  # such scores have no level of their own, only an order
     ranks, ranks_without = _ranks(with_it), _ranks(without)
     order = np.argsort(-change, kind="stable")

@@ -152,7 +152,11 @@ class SessionView:
         return list(self.rows.judgements)
 
     def fitted(
-        self, strategy: str | None = None, without: int | None = None, at: int | None = None
+        self,
+        strategy: str | None = None,
+        without: int | None = None,
+        at: int | None = None,
+        judging: Prepared | None = None,
     ) -> Fitted:
         """A strategy fitted as for the next page, for explanation.
 
@@ -160,14 +164,12 @@ class SessionView:
             strategy: Its name; the configured one when None.
             without: A judgement to leave out, as if it had never been made.
             at: The round whose next page is meant; the current one when None.
+            judging: Judgements that count as if they had been made.
         """
         self.engine.files.refresh()
         number = self.row.current_round if at is None else at
-        judgements = [
-            judgement
-            for judgement in self._judgements_at(number, by_round=self._is_chained(strategy))
-            if judgement.judgement_id != without
-        ]
+        known = self._judgements_at(number, judging, by_round=self._is_chained(strategy))
+        judgements = [judgement for judgement in known if judgement.judgement_id != without]
         return self.fit(strategy, judgements, self.typed_at(number))
 
     @property
@@ -294,6 +296,14 @@ class SessionView:
             for judgement in prepared.judgements
         ]
 
+    def numbered(self, judging: Prepared) -> list[Judgement]:
+        """Prepared judgements with the ids that they have, or would have, in their order."""
+        last = max((judgement.judgement_id for judgement in self.all_judgements), default=0)
+        return [
+            judgement if judgement.judgement_id else replace(judgement, judgement_id=last + n)
+            for n, judgement in enumerate(self._placed(judging), start=1)
+        ]
+
     def _is_chained(self, strategy: str | None) -> bool:
         return configured(self.feedback, strategy).is_chained
 
@@ -303,12 +313,7 @@ class SessionView:
         """What counts for a round's next page, with what is judged in the same step."""
         kept = self.all_judgements
         if judging is not None:
-            last = max((judgement.judgement_id for judgement in kept), default=0)
-            fresh = [
-                judgement if judgement.judgement_id else replace(judgement, judgement_id=last + n)
-                for n, judgement in enumerate(self._placed(judging), start=1)
-            ]
-            kept = list(with_judgements(kept, fresh))
+            kept = list(with_judgements(kept, self.numbered(judging)))
         return counting(path_to(self.rounds, number), kept, by_round=by_round)
 
     def _waiting(self) -> list[Judgement]:
