@@ -4,8 +4,6 @@ Pictures that are away wait until they are back; one that cannot be read now is 
 next run. What is read is kept every few seconds: a run may be stopped or killed at any time.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import time

@@ -10,8 +10,6 @@ up to 50 for time left, 10 less for each wrong submission; of a search for all o
 of right submissions (a wrong one counts half) times the share that was found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

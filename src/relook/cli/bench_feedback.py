@@ -1,7 +1,5 @@
 """`relook bench feedback`: simulated people, with and without feedback. Layer: cli."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping

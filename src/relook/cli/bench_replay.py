@@ -1,7 +1,5 @@
 """`relook bench replay`: logs of sessions, scored by time and wrong submissions. Layer: cli."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ SIGTERM ends a command in as good an order as Ctrl-C does, and within `STOP_S` i
 on disk is whole whenever a process ends.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """`relook search`, `similar`, `look` and `refine`. Layer: cli."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -12,8 +12,6 @@ Sources: T. Gonzalez, "Clustering to minimize the maximum intercluster distance"
 farthest next; PyAV's and FFmpeg's documentation.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

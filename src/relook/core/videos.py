@@ -8,8 +8,6 @@ A phone's Live Photo is a still with a short video of the same name: that video 
 own, as long as the still is there.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import os

@@ -4,8 +4,6 @@ Scenes are kept by the digest of their video: one that is moved, copied or touch
 through again, nor one whose scenes were found by a run that was stopped. Layer: library.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

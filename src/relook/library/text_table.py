@@ -7,8 +7,6 @@ words has a row, too, so that it is read once. The index (SQLite's FTS5) is deri
 Source: https://sqlite.org/fts5.html, external content tables.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence

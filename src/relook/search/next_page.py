@@ -1,7 +1,5 @@
 """A session's next page: what it is fitted on, and which images it may show. Layer: search."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ Every round is made again from the page that it grew from, with the marks and wo
 and held against the page that the session kept. Nothing is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

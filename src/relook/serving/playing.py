@@ -7,8 +7,6 @@ Sources: RFC 9110, 14 (ranges); Google's Motion Photo format 1.0 and Samsung's `
 (an MP4 behind the picture); Apple's Live Photos (a QuickTime file of the same name).
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re
