@@ -151,6 +151,7 @@ QUERIES = ("a cat", "a cup of coffee", "a man with a camera", "an elephant")
 
 
 def demo(
+    context: typer.Context,
     library: Annotated[
         Path, typer.Option("--library", "-l", metavar="DIR", help="Where to build the library.")
     ] = Path("demo-library"),
@@ -177,7 +178,7 @@ def demo(
             print_page(lib.search(words, limit=limit))
     if page and sys.stdout.isatty():
         sys.stdout.write("Opening the page; Ctrl-C ends it.\n")
-        serve.serve(library=[library])
+        serve.serve(context, library=[library])
         return
     command, named = _command(), shlex.quote(str(library))
     example = shlex.quote(str(folder / _EXAMPLE)) if (folder / _EXAMPLE).is_file() else "PICTURE"

@@ -51,6 +51,7 @@ _COMMANDS = {
     "compact": (_KEEP, "index", "compact"),
     "upgrade": (_KEEP, "model", "upgrade"),
     "serve": (_SERVE, "serve", "serve"),
+    "shortcut": (_SERVE, "shortcut", "shortcut"),
     "mcp": (_SERVE, "serve", "mcp"),
     "attach": (_SERVE, "index", "attach"),
     "config": (_OTHERS, "config", "app"),

@@ -28,6 +28,7 @@ from relook.cli.options import (
     MaxWordsOption,
     TokenOption,
 )
+from relook.core.errors import InputError
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, PromptSettings
 from relook.gateway.server_settings import ServerSettings, is_loopback
@@ -38,6 +39,7 @@ _DEFAULTS = ServerSettings()
 
 
 def serve(
+    context: typer.Context,
     library: LibrariesOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = _DEFAULTS.host,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = _DEFAULTS.port,
@@ -79,7 +81,7 @@ def serve(
     settings = server.ServerSettings(
         **{**(config or config_of(None)).section("serve"), **overrides}
     )
-    sock = server.bind(settings)
+    sock = _listening(server, settings, is_chosen=_is_chosen(context, "port"))
     try:
         captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
         folders = [open_captioned(folder, config, captions) for folder in library or ()]
@@ -90,6 +92,27 @@ def serve(
         _run(server.Server(app), sock, _address(settings, sock.getsockname()[1]), open_page)
     finally:
         sock.close()
+
+
+def _is_chosen(context: typer.Context, option: str) -> bool:
+    """Whether a flag or a configuration says it."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _listening(server: Any, settings: ServerSettings, *, is_chosen: bool) -> Any:
+    """The listening socket; on a free port where the usual one is taken and was not asked for.
+
+    Raises:
+        InputError: `port_taken` where the port was chosen.
+    """
+    try:
+        return server.bind(settings)
+    except InputError as error:
+        if error.code != "port_taken" or is_chosen:
+            raise
+        sys.stderr.write(f"note: {error.message}; this server takes another port\n")
+        return server.bind(replace(settings, port=0))
 
 
 def _announce_new(library: Library) -> None:
