@@ -1,6 +1,7 @@
 """Is a picture found again after what people do to pictures? Recall, verdicts, false ones, seconds.
 
     python benchmarks/again.py LIBRARY --pictures 200
+    python benchmarks/again.py LIBRARY --pictures 200 --seconds 3000   as many as that allows
 
 Takes pictures of the library at random (a seed fixes which), changes each in every way of
 `CHANGES`, and looks for it with `relook similar --verify`. A hit counts when the original stands
@@ -81,14 +82,17 @@ CHANGES = {
 }
 
 
-def measured(library, n_pictures, seed, only):
+def measured(library, n_pictures, seed, only, seconds):
     chance = random.Random(seed)
     ids = range(1, len(library) + 1)  # of a library that nothing was deleted from
     chosen = chance.sample(ids, min(n_pictures, len(ids)))
     rows = defaultdict(Counter)
     n_others = n_false = 0
+    end_s = time.monotonic() + seconds
     with TemporaryDirectory() as folder:
         for image_id in chosen:
+            if time.monotonic() > end_s:
+                break
             record = library.image(image_id)
             image = Image.open(record.path).convert("RGB")
             for name, change in CHANGES.items():
@@ -118,10 +122,13 @@ def main():
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of changes")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     with relook.Library(options.library) as library:
         n_images = len(library)
-        rows, n_others, n_false = measured(library, options.pictures, options.seed, options.only)
+        rows, n_others, n_false = measured(
+            library, options.pictures, options.seed, options.only, options.seconds
+        )
     for name, row in rows.items():
         verdicts = {k: v for k, v in row.items() if k not in ("n", "first", "ms")}
         per_query = row["ms"] / row["n"]

@@ -68,6 +68,16 @@ def test_it_is_made_of_its_json_alone() -> None:
     assert report_html(read_report(page)) == page
 
 
+def test_the_maps_of_its_pixels_are_shown_and_called_no_finding() -> None:
+    made = values()
+    page = report_html(made)
+    for name in ("error_level", "noise"):
+        assert f'<img src="data:image/jpeg;base64,{made["maps"][name]}"' in page
+    assert "To look at, not a finding" in page
+    del made["maps"]  # a report of an earlier version
+    assert "To look at" not in report_html(made)
+
+
 def test_strangers_text_stays_text_and_nothing_is_loaded() -> None:
     page = report_html(values())
     assert "<script>alert" not in page
