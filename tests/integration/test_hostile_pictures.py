@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from hostile_pictures import Corpus, corpus
+from patient_relook import PATIENCE_S
 from PIL import Image
 from server_parts import Running, serving, small_library
 
@@ -102,7 +103,7 @@ def _is_harmless(server: Running, picture_id: str, name: str) -> None:
 
 def test_uploads_into_the_library(server: Running, hostile: Corpus) -> None:
     files = [("files", (name, data, "image/png")) for name, (data, _) in hostile.items()]
-    answer = server.http.post(f"{server.base}/uploads", files=files, timeout=120)
+    answer = server.http.post(f"{server.base}/uploads", files=files, timeout=PATIENCE_S)
     assert answer.status_code == 202
     refused = {one["code"] for one in answer.json()["refused"]}
     assert refused == REFUSED

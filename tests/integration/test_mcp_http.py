@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from mcp_parts import code, ids, make_library, pictures, serving
+from patient_relook import PATIENCE_S
 from server_parts import TOKEN, wait_for
 
 from relook.core.errors import InputError
@@ -26,6 +28,8 @@ HELLO = {
                "clientInfo": {"name": "a test", "version": "1"}},
 }  # fmt: skip
 ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+post = partial(httpx.post, trust_env=False, timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -100,7 +104,9 @@ def test_an_agent_over_http(address: str, mode: str) -> None:
 def test_other_names_and_other_sites_are_turned_away(
     address: str, headers: dict[str, str], status: int, expected: str | None
 ) -> None:
-    answer = httpx.post(address, json=HELLO, headers={**ACCEPT, **headers}, trust_env=False)
+    answer = httpx.post(
+        address, json=HELLO, headers={**ACCEPT, **headers}, trust_env=False, timeout=PATIENCE_S
+    )
     assert answer.status_code == status
     assert "server" not in answer.headers
     if expected:
@@ -111,7 +117,7 @@ def test_other_names_and_other_sites_are_turned_away(
 def test_older_clients_are_served_in_their_version(address: str, version: str) -> None:
     named = {**HELLO["params"], "protocolVersion": version}
     hello = {**HELLO, "params": named}
-    answer = httpx.post(address, json=hello, headers=ACCEPT, trust_env=False)
+    answer = post(address, json=hello, headers=ACCEPT)
     spoken = version if version in HANDSHAKE_PROTOCOL_VERSIONS else HANDSHAKE_PROTOCOL_VERSIONS[-1]
     assert answer.status_code == 200
     assert f'"protocolVersion":"{spoken}"' in answer.text.replace(" ", "")
@@ -119,21 +125,21 @@ def test_older_clients_are_served_in_their_version(address: str, version: str) -
 
 def test_a_body_without_end_is_refused(address: str) -> None:
     body = {**HELLO, "padding": "x" * 2_000_000}
-    answer = httpx.post(address, json=body, headers=ACCEPT, trust_env=False)
+    answer = post(address, json=body, headers=ACCEPT)
     assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}"])
 def test_a_token_is_wanted_where_there_is_one(guarded: str, header: str | None) -> None:
     headers = {**ACCEPT, **({"Authorization": header} if header else {})}
-    answer = httpx.post(guarded, json=HELLO, headers=headers, trust_env=False)
+    answer = post(guarded, json=HELLO, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "bad_token")
 
 
 def test_with_the_token_an_agent_gets_in(guarded: str) -> None:
     async def run() -> None:
         shown = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx2.AsyncClient(headers=shown, trust_env=False) as http:
+        async with httpx2.AsyncClient(headers=shown, trust_env=False, timeout=PATIENCE_S) as http:
             transport = streamable_http_client(guarded, http_client=http)
             async with Client(transport) as client:
                 found = await client.call_tool("search", {"words": "red", "limit": 1})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patient_relook import PATIENCE_S
 from server_parts import TOKEN, Running, error_of, serving, small_library, wait_for
 
 import relook
@@ -31,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def raw(server: Running) -> socket.socket:
     host, port = server.address.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=120)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 def all_of(connection: socket.socket) -> bytes:

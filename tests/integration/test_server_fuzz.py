@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis import strategies
+from patient_relook import PATIENCE_S
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -62,7 +63,7 @@ def real(server: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def test_every_answer_is_as_documented_and_none_is_a_fault(
     server: Running, real: dict[str, str]
 ) -> None:
-    schema = schemathesis.openapi.from_url(server.address + "/openapi.json")
+    schema = schemathesis.openapi.from_url(server.address + "/openapi.json", timeout=PATIENCE_S)
     seen = 0
     wrong: list[Exception] = []
     for found in schema.get_all_operations():
@@ -89,7 +90,7 @@ def _fuzz(operation: Any, real: dict[str, str]) -> None:
         removes = case.method == "DELETE"  # what is real is needed again
         if not made_up and not removes:
             case.path_parameters = {**case.path_parameters, **_of(case.path_parameters, real)}
-        response = case.call(timeout=120)
+        response = case.call(timeout=PATIENCE_S)
         checks = list(CHECKS)
         if response.status_code == 503 and error_of(response)[1] == "too_busy":
             checks.remove(not_a_server_error)  # more jobs than wait: an answer, no fault

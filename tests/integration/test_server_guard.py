@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patient_relook import PATIENCE_S
 from server_parts import TOKEN, Running, error_of, serving, small_library
 
 import relook
@@ -166,7 +167,7 @@ def test_a_body_without_a_length_is_counted(server: Running) -> None:
 def test_a_body_that_trickles_is_cut_off(tmp_path: Path) -> None:
     with serving(small_library(tmp_path), cache=tmp_path / "cache", timeout_s=0.3) as server:
         host, port = server.address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=120) as raw:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as raw:
             raw.sendall(
                 b"POST /api/v1/libraries/library/search HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
@@ -176,7 +177,7 @@ def test_a_body_that_trickles_is_cut_off(tmp_path: Path) -> None:
 
 def _raw(server: Running) -> socket.socket:
     host, port = server.address.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=120)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 def _until_the_end(raw: socket.socket) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from library_parts import many
+from patient_relook import PATIENCE_S
 from process_parts import PATIENCE_S, RELOOK, started
 from server_parts import TOKEN, Running, serving, wait_for
 
@@ -367,7 +368,10 @@ def test_the_command_serves_until_it_is_told_to_stop(
 
 def _answers(base: str) -> bool:
     try:
-        return httpx.get(f"{base}/api/v1/health", trust_env=False).status_code == 200
+        return (
+            httpx.get(f"{base}/api/v1/health", trust_env=False, timeout=PATIENCE_S).status_code
+            == 200
+        )
     except httpx.TransportError:
         return False
 

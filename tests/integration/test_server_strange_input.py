@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from patient_relook import PATIENCE_S
 from server_parts import Running, serving, small_library
 
 ODD = [
@@ -46,7 +47,7 @@ def status_of(server: Running, method: str, target: str, header: str, value: str
         "Content-Length": str(len(body)), "Connection": "close", header: value,
     }  # fmt: skip
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         if header in ("Content-Length", "Transfer-Encoding", "Expect", "Connection", "Upgrade"):
             connection.shutdown(socket.SHUT_WR)  # the server may wait for more of a body
