@@ -68,10 +68,11 @@ class AgentHost:
 
         return dict(self._ask(run).model_dump(by_alias=True, exclude_none=True, mode="json"))
 
-    def open(self, tool: str, theme: str = "light", **given: Any) -> tuple[Page, FrameLocator]:
+    def open(
+        self, tool: str, theme: str = "light", width_px: int = 900, **given: Any
+    ) -> tuple[Page, FrameLocator]:
         """Has the agent call a tool, and shows its window; the page, and the window in it."""
-        width = given.pop("width_px", 900)
-        context = self.browser.new_context(viewport={"width": width, "height": 900})
+        context = self.browser.new_context(viewport={"width": width_px, "height": 900})
         self.contexts.append(context)
         context.add_init_script(WATCH)
         document, tools = self._ask(_declared)
@@ -85,7 +86,7 @@ class AgentHost:
         seen = [tool.name for tool in tools if "app" in _visibility(tool)]
         setting = {"given": given, "result": self.call(tool, **given), "theme": theme,
                    "appTools": seen, "address": WINDOW}  # fmt: skip
-        page.evaluate("(setting) => window.show(setting)", setting)
+        page.evaluate("(setting) => show(setting)", setting)
         return page, page.frame_locator("iframe")
 
     def close(self) -> None:

@@ -123,6 +123,17 @@ def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> 
     height = in_window(page).evaluate("Math.ceil(document.body.getBoundingClientRect().height)")
     until(page, f"() => log.sizes.at(-1) === {height}")
 
+    page.evaluate("forbid('look_again')")
+    window.get_by_role("button", name="Look again", exact=True).click()
+    expect(window.locator(".toast.bad")).to_contain_text("look_again is not for the window")
+    page.evaluate("again()")
+    later = window.locator(".window-later")
+    expect(later).to_contain_text("This session has gone on: page 2 is the current one.")
+    expect(window.get_by_role("heading", level=1)).to_contain_text("the first page")
+    later.get_by_role("button", name="Show it").click()
+    expect(window.get_by_role("heading", level=1)).to_contain_text("page 2")
+    expect(window.locator(".window-list .mark")).to_have_count(2)
+
 
 def test_a_search_is_marked_with_the_keyboard_on_a_narrow_window(host: AgentHost) -> None:
     page, window = host.open("search", theme="dark", width_px=375, words="blue", limit=FEW)
