@@ -1,13 +1,14 @@
 """The same vectors in our store and in other engines: build, latency, recall, memory, disk.
 
 Every engine is built in one process and asked in another, over one file of clustered unit
-vectors, with queries around the same centres. recall@20 is against brute force.
+vectors (as fp16), with queries around the same centres. recall@20 is against brute force. An engine
+that can look further is asked with growing depths, and timed with the first that finds .99.
 Memory is what the process took for itself (private, from /proc) after the queries, less what it
 had before the engine was opened; a mapped file does not count, what is copied out of it does.
 An engine that is not installed gets a line that says so: `pip install usearch hnswlib lancedb
-qdrant-edge-py pymilvus milvus-lite` brings all of them.
-Read it: parameters are each engine's documented defaults, except where a line names them, so
-recall differs; compare latencies only at like recall.
+qdrant-edge-py pymilvus milvus-lite turbovec scalable-vs` brings all of them.
+Read it: parameters are each engine's documented defaults, except where a line names them; compare
+latencies only at like recall. On a busy machine look at the CPU time, and at ratios within one run.
 """
 
 import argparse
@@ -22,7 +23,10 @@ import numpy as np
 from figures import Figure, parser, report, say
 from peer_engines import ENGINES
 
+from relook.core.vectors import singles
+
 K = 20
+RECALL = 0.99
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
         return
     figures = []
     for n in options.rows or ([10_000, 100_000, 1_000_000] if options.full else [10_000, 100_000]):
-        with tempfile.TemporaryDirectory(prefix="relook-peers-") as folder:
+        with tempfile.TemporaryDirectory(prefix="relook-peers-", dir=options.folder) as folder:
             say(f"making {n:,} vectors")
             make_data(Path(folder), n, options.dim, options.queries)
             for name in options.only or ENGINES:
@@ -50,6 +54,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--dim", type=int, default=512)
     made.add_argument("--queries", type=int, default=200)
     made.add_argument("--only", nargs="*", choices=list(ENGINES), help="these engines only")
+    made.add_argument("--folder", type=Path, help="where files go for a while; a temporary one")
     made.add_argument("--timeout-s", type=float, default=1800, help="of one engine")
     made.add_argument("--engine", help=argparse.SUPPRESS)
     made.add_argument("--phase", choices=("build", "ask"), help=argparse.SUPPRESS)
@@ -65,7 +70,7 @@ def make_data(folder: Path, n: int, dim: int, n_queries: int) -> None:
     """
     random = np.random.default_rng(17)
     centres = random.standard_normal((max(n // 100, 16), dim), np.float32)
-    rows = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (n, dim))
+    rows = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float16, (n, dim))
     for start in range(0, n, 50_000):
         stop = min(start + 50_000, n)
         rows[start:stop] = _around(centres, stop - start, random)
@@ -85,12 +90,13 @@ def _answers(rows: np.ndarray, queries: np.ndarray) -> np.ndarray:
     best = np.zeros((len(queries), 0), np.int64)
     scores = np.zeros((len(queries), 0), np.float32)
     for start in range(0, len(rows), 100_000):
-        block = queries @ rows[start : start + 100_000].T  # [q, b]
+        block = queries @ singles(rows[start : start + 100_000]).T  # [q, b]
         found = np.argpartition(-block, min(K, block.shape[1] - 1), axis=1)[:, :K]
         scores = np.hstack([scores, np.take_along_axis(block, found, axis=1)])
         best = np.hstack([best, found + start])
-    order = np.argsort(-scores, axis=1)[:, :K]
-    return np.take_along_axis(best, order, axis=1)
+        order = np.argsort(-scores, axis=1)[:, :K]
+        scores, best = (np.take_along_axis(kept, order, axis=1) for kept in (scores, best))
+    return best
 
 
 def _build(name: str, folder: Path) -> dict[str, float]:
@@ -98,10 +104,10 @@ def _build(name: str, folder: Path) -> dict[str, float]:
     place = folder / name
     place.mkdir()
     began = time.perf_counter()
-    ENGINES[name](place).build(np.load(folder / "vectors.npy", mmap_mode="r"))
+    ENGINES[name](place).build(np.load(folder / "vectors.npy", mmap_mode="r"))  # [n, d] halves
     build_s = time.perf_counter() - began
     n_bytes = sum(f.stat().st_size for f in place.rglob("*") if f.is_file())
-    return {"build_s": build_s, "disk_mib": n_bytes / 1024**2}
+    return {"build_s": build_s, "build_cpu_s": time.process_time(), "disk_mib": n_bytes / 1024**2}
 
 
 def _ask(name: str, folder: Path) -> dict[str, float]:
@@ -112,19 +118,25 @@ def _ask(name: str, folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     engine.open()
     open_s = time.perf_counter() - began
-    for query in queries[:10]:
-        engine.search(query, K)
-    taken, right = [], 0
-    for query, answer in zip(queries, answers, strict=True):
+    for depth in engine.depths:
+        engine.depth = depth
+        asked = [engine.search(query, K) for query in queries]
+        right = sum(len(np.intersect1d(*two)) for two in zip(asked, answers, strict=True))
+        if right / answers.size >= RECALL:
+            break
+    taken, cpu_began = [], time.process_time()
+    for query in queries:
         began = time.perf_counter()
-        found = engine.search(query, K)
+        engine.search(query, K)
         taken.append((time.perf_counter() - began) * 1e3)
-        right += len(np.intersect1d(found, answer))
     return {
         "open_s": open_s,
         "p50_ms": float(np.median(taken)),
         "p95_ms": float(np.quantile(taken, 0.95)),
+        "least_ms": float(np.min(taken)),
+        "cpu_ms": (time.process_time() - cpu_began) / len(queries) * 1e3,
         "recall": right / answers.size,
+        "depth": depth,
         "private_mib": _private_mib() - before,
     }
 
@@ -153,12 +165,14 @@ def _figures(name: str, n: int, folder: Path, timeout_s: float) -> list[Figure]:
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return [Figure(f"{label}: p50", None, note=f"{phase}: {said}"[:160])]
         got |= json.loads(done.stdout.splitlines()[-1])
-    settings = ENGINES[name].settings
+    settings = ENGINES[name].settings.format(depth=got["depth"])
     return [
         Figure(f"{label}: p50", got["p50_ms"], "ms", note=settings),
+        Figure(f"{label}: least", got["least_ms"], "ms"),
+        Figure(f"{label}: CPU a query", got["cpu_ms"], "ms", note="of all threads"),
         Figure(f"{label}: p95", got["p95_ms"], "ms"),
         Figure(f"{label}: recall@{K}", got["recall"]),
-        Figure(f"{label}: build", got["build_s"], "s"),
+        Figure(f"{label}: build", got["build_s"], "s", note=f"CPU {got['build_cpu_s']:.0f} s"),
         Figure(f"{label}: open", got["open_s"], "s"),
         Figure(f"{label}: private memory", got["private_mib"], "MiB"),
         Figure(f"{label}: disk", got["disk_mib"], "MiB"),

@@ -32,6 +32,7 @@ from relook.app.upkeep import measure_recall, sample_tiles
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
 from relook.search.filtering import Filter
+from relook.stores.ivf_files import open_centres, open_segment
 
 TILES = 6
 N_BEST = 20
@@ -155,7 +156,10 @@ def _raw(library: Library, words: np.ndarray) -> list[Figure]:
     """What our side costs beside FAISS with the same lists and shortlist."""
     store = library.files.store(library.search_settings)
     (segment,) = store.card.segments
-    raw = faiss.read_index(str(library.folder / "ann" / segment.name))
+    ann = library.folder / "ann"
+    raw, centres = open_segment(ann, segment), faiss.IndexFlatIP(store.card.dim)
+    centres.add(open_centres(ann, store.card).centres)
+    raw.own_fields, raw.quantizer = False, centres
     probes, vectors = store.card.probes, library.files.vectors
     n = min(len(vectors), raw.ntotal)
     halves = vectors.halves(slice(0, n))

@@ -133,14 +133,14 @@ def test_searching_goes_on_while_the_index_is_made(
 ) -> None:
     shutil.rmtree(folder / "ann")
     building, may_go_on = threading.Event(), threading.Event()
-    real = ivf_build._fill
+    real = ivf_build.Work.fill
 
     def fill(*given: object) -> object:
         building.set()
         assert may_go_on.wait(600)
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ivf_build, "_fill", fill)
+    monkeypatch.setattr(ivf_build.Work, "fill", fill)
     with relook.Library(folder, encoder=ENCODER, search=SETTINGS) as library:
         thread = threading.Thread(target=run, args=(folder, 10))
         thread.start()
@@ -200,11 +200,12 @@ def test_stages_that_went_by_during_the_run_are_told_after_it(
     with LibraryFiles.open(folder) as files, WriterLock(folder):
         run_with_index(files, ENCODER, SETTINGS, N_ROWS, add, told.append)
     stages = list(dict.fromkeys(now.stage for now in told))
-    assert stages == ["training the index", "filling the index", "measuring the index"]
+    named = ("training", "filling", "writing", "measuring")
+    assert stages == [f"{name} the index" for name in named]
     assert [now for now in told if now.stage == "filling the index"][-1].done == N_ROWS
 
 
-@pytest.mark.parametrize("stage", ["training", "filling", "measuring"])
+@pytest.mark.parametrize("stage", ["training", "filling", "writing", "measuring"])
 def test_a_stop_holds_at_the_stage_that_it_was_asked_for(
     folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +298,7 @@ def test_a_kill_leaves_the_old_index_and_the_next_run_makes_the_new(
         assert files.needs_index(SETTINGS) == (at != "sweep")
     run(folder, 3_000)
     card = Card.read(folder / "ann", 0)
-    names = {one.name for one in card.segments} | {"index-0.json"}
+    names = {one.file.name for one in card.segments} | {"index-0.json", card.centres.name}
     assert set(os.listdir(folder / "ann")) == names
 
 

@@ -135,8 +135,8 @@ class Progress:
     """Where a long run is.
 
     Args:
-        stage: `listing`, `indexing`, `reading words`; `training`, `filling` and
-            `measuring the index`; `freeing space`.
+        stage: `listing`, `indexing`, `reading words`; `training`, `filling`,
+            `writing` and `measuring the index`; `freeing space`.
         done, total: Files (rows, of an index) so far and in all; total 0: not known yet.
         rate_per_s: Files a second since the start of the stage.
         n_skipped: Files that could not be used so far.

@@ -20,7 +20,7 @@ from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask, VectorSource
 from relook.stores.exact import empty_result, exact_search
-from relook.stores.ivf_files import Card, open_segment, rows_crc32
+from relook.stores.ivf_files import Card, open_centres, open_segment, rows_crc32
 from relook.stores.plan import KINDS
 
 # Below this many allowed rows, comparing with each of them is faster than the index.
@@ -50,6 +50,7 @@ class FaissStore:
         fits = bool(ours) and card.dim == source.dim
         if not fits or any(rows_crc32(source, s.start, s.stop) != s.rows_crc32 for s in ours):
             raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
+        self._lists = open_centres(folder, card)
         self._segments = [open_segment(folder, segment) for segment in ours]
         if any(
             segment.d != source.dim or segment.nlist != card.n_lists for segment in self._segments
@@ -110,17 +111,14 @@ class FaissStore:
         probes, n_lists = self.card.probes, self.card.n_lists
         # The fewer rows are allowed, the further away are the best of them.
         wider = 1.0 if bits is None else len(self) / n_allowed
-        most = min(int(max(probes.near_lists, probes.far_lists) * wider) + 1, n_lists)
-        near, lists = self._segments[0].quantizer.search(query, most)
-        if near[0, 0] >= probes.edge:
-            n_probe, n_short = probes.near_lists, probes.near_short
-        else:
-            n_probe, n_short = probes.far_lists, probes.far_short
-        n_probe = min(int(n_probe * wider) + 1, n_lists)
+        n_short, n_probe = probes.near_short, min(int(probes.near_lists * wider) + 1, n_lists)
+        near, lists = self._lists.nearest(query, n_probe)
+        if near[0, 0] < probes.edge:
+            n_short, n_probe = probes.far_short, min(int(probes.far_lists * wider) + 1, n_lists)
+            near, lists = self._lists.nearest(query, n_probe)
         n_short = max(min(n_short * max(limit // _MEASURED_AT, 1), self._most), 3 * limit)
-        wanted = lists[:, :n_probe].copy(), near[:, :n_probe].copy()
         results = [
-            search_lists(segment, query, n_short, *wanted, bits) for segment in self._segments
+            search_lists(segment, query, n_short, lists, near, bits) for segment in self._segments
         ]
         rows, scores = (np.concatenate(part) for part in zip(*results, strict=True))
         if len(results) > 1:

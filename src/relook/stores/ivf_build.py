@@ -3,7 +3,8 @@
 Rows that came since are added as a segment of their own, and small segments are put together,
 so that a library that grows is never indexed anew: only when it has grown to four times of
 what the index was trained on, or its new rows fit the lists badly. Everything is written under
-new names and comes into use with the card, so a kill at any moment costs what was not done.
+new names and comes into use with the card, so searches go on with the old index meanwhile; a run
+that was killed is taken up by the next (`ivf_work`).
 
 How many lists a search has to read and how many rows to score again is found by trying. Queries
 of two sorts are compared with an exact search over all rows: rows of the library, which lie near
@@ -15,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import LibraryFormatError
-from relook.core.vectors import Floats, Ints, unit
+from relook.core.vectors import Floats, Ints
 from relook.stores.base import VectorSource
 from relook.stores.exact import exact_search
 from relook.stores.faiss_store import search_lists
@@ -31,18 +33,18 @@ from relook.stores.ivf_files import (
     Card,
     Probes,
     Segment,
+    new_file,
+    open_centres,
     open_segment,
     rows_crc32,
     sweep,
-    write_segment,
 )
+from relook.stores.ivf_lists import Lists, Report, train_lists
+from relook.stores.ivf_pack import Coded, Entries, Joined, Kept, write_lists
+from relook.stores.ivf_work import Base, Work, begun, remove_work, sort_codes
 from relook.stores.plan import KINDS, IndexPlan
 
 _LOG = logging.getLogger(__name__)
-Report = Callable[[str, int, int], None]
-"""Called with a stage and how much of it is done, of how much; may raise to stop."""
-_ROUNDS = 6  # of k-means; 25 take four times as long and find no more
-_BLOCK = 16_384
 _CODED = 16_384  # rows that the codes are learnt from
 _FEW = 2_000  # rows that are compared exactly rather than put into a segment
 _GROWN = 4  # times the rows it was trained on, and an index is trained anew
@@ -51,7 +53,10 @@ _PUT_TOGETHER = 2  # a segment joins the new one that is half as large
 
 
 def leave_cores() -> None:
-    """Has this thread build with half the cores: searches and encoding want the others."""
+    """Has FAISS train with half the cores: searches and encoding want the others.
+
+    numpy, which puts rows into lists, keeps the number of threads that it has.
+    """
     faiss.omp_set_num_threads(max((os.cpu_count() or 2) // 2, 1))
 
 
@@ -115,19 +120,75 @@ def build_index(
     Args and errors as for `update_index`.
     """
     report = report or (lambda _stage, _done, _total: None)
-    n = len(source)
-    index = _train(source, plan, report)
-    segment = _fill(index, source, folder, 0, n, report)
     try:
-        probes, recall = calibrate(source, index, plan, texts, report)
-    except BaseException:
-        (folder / segment.name).unlink(missing_ok=True)
+        work = _begun(source, folder, plan, number) or _begin(source, folder, plan, number, report)
+        rows, closeness = work.fill(source, report)
+        n, tell = len(source), partial(report, "writing the index")
+        segment = _segment(source, folder, work, rows, (0, n), closeness, tell)
+    except (OSError, RuntimeError):
+        remove_work(folder, number)  # a full disk needs the room
         raise
-    card = Card(plan.kind, plan.dim, plan.n_lists, n, segment.closeness, probes, recall, (segment,))
+    base = work.base
+    plan = replace(plan, n_lists=base.n_lists)
+    probes, recall = calibrate(
+        source, work.lists, open_segment(folder, segment), plan, texts, report
+    )
+    card = Card(
+        plan.kind, plan.dim, plan.n_lists, base.centres, base.trained_rows, closeness, probes,
+        recall, (segment,),
+    )  # fmt: skip
     card.write(folder, number)
     sweep(folder, number, card)
     _LOG.info("built an index of %d rows: %s, recall %s", n, plan.factory, recall)
     return card
+
+
+def _begun(source: VectorSource, folder: Path, plan: IndexPlan, number: int) -> Work | None:
+    """The work that a run left, when it is on what is wanted now."""
+    base = begun(folder, number)
+    if base is None or base.start or (base.kind, base.dim) != (plan.kind, plan.dim):
+        return None
+    if not base.trained_rows <= len(source) <= _GROWN * base.trained_rows:
+        return None
+    try:
+        return Work(folder, number, base)
+    except LibraryFormatError:
+        return None
+
+
+def _begin(
+    source: VectorSource, folder: Path, plan: IndexPlan, number: int, report: Report
+) -> Work:
+    """Learns lists and codes from a sample of the rows."""
+    lists = train_lists(source, plan, report)
+    index = faiss.index_factory(plan.dim, plan.factory, faiss.METRIC_INNER_PRODUCT)
+    index.own_fields, index.quantizer = False, lists.index
+    if hasattr(index, "pq"):
+        index.pq.cp.niter = 10
+    chosen = np.random.default_rng(7).choice(len(source), min(plan.n_sample, _CODED), replace=False)
+    index.train(source.rows(np.sort(chosen).astype(np.int64)))
+    sort_codes(index)
+    nothing = Coded(np.zeros(0, np.int32), np.zeros((0, index.code_size), np.uint8), 0)
+    trained = new_file(folder, partial(write_lists, index=index, entries=nothing))
+    centres = new_file(folder, lists.write, ".centres")
+    base = Base(plan.kind, plan.dim, plan.n_lists, 0, len(source), centres, trained)
+    work = Work(folder, number, base)
+    work.keep(source, 0, 0.0)
+    return work
+
+
+def _segment(
+    source: VectorSource,
+    folder: Path,
+    work: Work,
+    rows: Entries,
+    span: tuple[int, int],
+    closeness: float,
+    tell: Callable[[int, int], None],
+) -> Segment:
+    """Writes rows as a segment over a span of them."""
+    write = partial(write_lists, index=work.index, entries=rows, tell=tell)
+    return Segment(new_file(folder, write), *span, closeness, rows_crc32(source, *span))
 
 
 def _usable(source: VectorSource, folder: Path, number: int, plan: IndexPlan) -> Card | None:
@@ -137,6 +198,7 @@ def _usable(source: VectorSource, folder: Path, number: int, plan: IndexPlan) ->
         fits = card.dim == source.dim and card.segments and card.n_rows <= len(source)
         if not fits:
             return None
+        open_centres(folder, card)
         for segment in card.segments:
             open_segment(folder, segment)
             if rows_crc32(source, segment.start, segment.stop) != segment.rows_crc32:
@@ -170,74 +232,26 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
     while len(kept) > 1 and kept[-1].stop - kept[-1].start <= _PUT_TOGETHER * (n - start):
         joined.insert(0, kept.pop())
         start = joined[0].start
-    index = open_segment(folder, (joined or kept)[0], whole=True)
-    if not joined:
-        index.reset()
-    for segment in joined[1:]:
-        index.merge_from(open_segment(folder, segment, whole=True), 0)  # ids stay
-    new = _fill(index, source, folder, card.n_rows, n, report)
-    n_old = sum(old.stop - old.start for old in joined)
-    closeness = sum(old.closeness * (old.stop - old.start) for old in joined)
-    closeness = (closeness + new.closeness * (n - card.n_rows)) / (n_old + n - card.n_rows)
-    whole = replace(new, start=start, closeness=closeness, rows_crc32=rows_crc32(source, start, n))
+    base = Base(
+        card.kind, card.dim, card.n_lists, card.n_rows, card.trained_rows, card.centres,
+        card.segments[0].file,
+    )  # fmt: skip
+    try:
+        work = Work(folder, number, base)
+        rows, new_closeness = work.fill(source, report)
+        parts = Joined([*(Kept(open_segment(folder, old)) for old in joined), rows])
+        sizes = [old.stop - old.start for old in joined] + [n - card.n_rows]
+        closeness = np.average([*(old.closeness for old in joined), new_closeness], weights=sizes)
+        tell = partial(report, "writing the index")
+        whole = _segment(source, folder, work, parts, (start, n), float(closeness), tell)
+    except (OSError, RuntimeError):
+        remove_work(folder, number)
+        raise
     card = replace(card, segments=(*kept, whole))
     card.write(folder, number)
     sweep(folder, number, card)
     _LOG.info("the index covers %d rows more, in %d segments", n - start, len(card.segments))
     return card
-
-
-def _train(source: VectorSource, plan: IndexPlan, report: Report, seed: int = 7) -> Any:
-    """An empty index with its lists and codes learnt from a sample."""
-    chosen = np.random.default_rng(seed).choice(len(source), plan.n_sample, replace=False)
-    sample = source.rows(np.sort(chosen).astype(np.int64))  # [s, d]
-    centres = _centres(sample, plan.n_lists, report, seed)
-    index = faiss.index_factory(plan.dim, plan.factory, faiss.METRIC_INNER_PRODUCT)
-    index.quantizer.add(centres)
-    if hasattr(index, "pq"):
-        index.pq.cp.niter = 10
-    index.train(sample[:: max(len(sample) // _CODED, 1)])
-    return index
-
-
-def _centres(sample: Floats, n_lists: int, report: Report, seed: int) -> Floats:
-    """Centres [n_lists, d] of clusters: spherical k-means.
-
-    FAISS has it too, but cannot be stopped in the middle or say how far it is.
-    """
-    rng = np.random.default_rng(seed)
-    centres = sample[rng.permutation(len(sample))[:n_lists]]
-    for done in range(_ROUNDS):
-        flat = faiss.IndexFlatIP(sample.shape[1])
-        flat.add(centres)
-        sums = np.zeros_like(centres)
-        for at in range(0, len(sample), _BLOCK):
-            report("training the index", done * len(sample) + at, _ROUNDS * len(sample))
-            block = sample[at : at + _BLOCK]
-            lists = flat.search(block, 1)[1][:, 0]
-            order = np.argsort(lists, kind="stable")
-            which, firsts = np.unique(lists[order], return_index=True)
-            sums[which] += np.add.reduceat(block[order], firsts, axis=0)
-        empty = np.flatnonzero(~sums.any(axis=1))
-        sums[empty] = sample[rng.choice(len(sample), len(empty))]
-        centres = unit(sums)
-    report("training the index", _ROUNDS * len(sample), _ROUNDS * len(sample))
-    return centres
-
-
-def _fill(
-    index: Any, source: VectorSource, folder: Path, start: int, stop: int, report: Report
-) -> Segment:
-    """Adds rows to an index and writes it as a segment."""
-    near: list[Floats] = []
-    for at in range(start, stop, _BLOCK):
-        report("filling the index", at - start, stop - start)
-        end = min(at + _BLOCK, stop)
-        block = source.block(at, end)  # [b, d]
-        index.add_with_ids(block, np.arange(at, end, dtype=np.int64))
-        near.append(index.quantizer.search(np.ascontiguousarray(block[::16]), 1)[0][:, 0])
-    report("filling the index", stop - start, stop - start)
-    return write_segment(index, folder, source, start, stop, float(np.concatenate(near).mean()))
 
 
 _N_QUERIES = 96
@@ -246,22 +260,25 @@ _RECALL = 0.992  # a little above the .99 that is promised: other queries come
 _SHORTLISTS = (60, 100, 200, 400, 800)  # times what the kind of index needs
 # Microseconds that a row of the shortlist and a byte of codes cost; only their ratio counts.
 _SCORE_US, _SCAN_US = 1.5, 1 / 8000
+_FEWEST = 2  # lists that are tried
 _FAR_SHARE = 1 / 8  # of all lists, where no words were there to measure with
 
 
 def calibrate(
     source: VectorSource,
+    lists: Lists,
     index: Any,
     plan: IndexPlan,
     texts: Floats | None,
-    report: Callable[[str, int, int], None],
+    report: Report,
     seed: int = 5,
 ) -> tuple[Probes, dict[str, float]]:
     """Measures how far searches must look.
 
     Args:
         source: All rows.
-        index: The filled index over them.
+        lists: The centres.
+        index: The filled index over the rows.
         plan: Of it.
         texts: [n, d] queries by words, when there are some.
         report: Told how far it is; may raise to stop.
@@ -273,14 +290,15 @@ def calibrate(
     rng = np.random.default_rng(seed)
     n = len(source)
     rows = np.sort(rng.choice(n, min(_N_QUERIES, n), replace=False)).astype(np.int64)
-    near, nearest, near_recall = _measure(source, index, plan, source.rows(rows), rows, report)
+    measure = partial(_measure, source, lists, index, plan, report=report)
+    near, nearest, near_recall = measure(source.rows(rows), rows)
     edge, far, recall = -1.0, near, {"pictures": near_recall}
     if texts is None or not len(texts):
         far = (max(near[0], int(plan.n_lists * _FAR_SHARE)), _SHORTLISTS[-1])
         edge = float(np.quantile(nearest, 0.05))
     else:
         chosen = rng.permutation(len(texts))[:_N_QUERIES]
-        far, words, recall["words"] = _measure(source, index, plan, texts[chosen], None, report)
+        far, words, recall["words"] = measure(texts[chosen], None)
         far = (max(near[0], far[0]), max(near[1], far[1]))
         edge = float((np.quantile(nearest, 0.1) + np.quantile(words, 0.9)) / 2)
     return Probes(*near, *far, edge), recall
@@ -288,11 +306,13 @@ def calibrate(
 
 def _measure(
     source: VectorSource,
+    lists: Lists,
     index: Any,
     plan: IndexPlan,
     queries: Floats,
     itself: Ints | None,
-    report: Callable[[str, int, int], None],
+    *,
+    report: Report,
 ) -> tuple[tuple[int, int], Floats, float]:
     """The cheapest lists and shortlist, the queries' nearness to centres, and the recall."""
     queries = np.ascontiguousarray(queries, np.float32)
@@ -302,14 +322,14 @@ def _measure(
         others = [row[row != own][:_N_BEST] for row, own in zip(right, itself, strict=True)]
         right = np.stack(others)
     right = right[:, :_N_BEST]
-    nearness = np.asarray(index.quantizer.search(queries, 1)[0][:, 0], np.float32)
+    nearness = np.asarray(lists.nearest(queries, 1)[0][:, 0], np.float32)
     ways: list[tuple[float, int, int, float]] = []  # cost, lists, shortlist, recall
     per_list = len(source) / plan.n_lists * plan.dim * KINDS[plan.kind].bytes_per_number
     shortlists = [int(factor * KINDS[plan.kind].shortlist) for factor in _SHORTLISTS]
-    n_probe = max(plan.n_lists // 512, 1)
+    n_probe = _FEWEST
     while n_probe <= plan.n_lists:
         report("measuring the index", n_probe, plan.n_lists)
-        recalls = _recalls(index, queries, right, n_probe, shortlists)
+        recalls = _recalls(lists, index, queries, right, n_probe, shortlists)
         for n_short, recall in zip(shortlists, recalls, strict=True):
             cost = n_probe * per_list * _SCAN_US + n_short * _SCORE_US
             ways.append((cost, n_probe, n_short, float(recall)))
@@ -322,14 +342,14 @@ def _measure(
 
 
 def _recalls(
-    index: Any, queries: Floats, right: Ints, n_probe: int, shortlists: list[int]
+    lists: Lists, index: Any, queries: Floats, right: Ints, n_probe: int, shortlists: list[int]
 ) -> NDArray[np.float64]:
     """Share of the right rows [q, 20] that shortlists of each length hold, [s]."""
-    near, lists = index.quantizer.search(queries, n_probe)
+    near, probed = lists.nearest(queries, n_probe)
     places = np.full((len(queries), right.shape[1]), shortlists[-1])  # of right rows in shortlists
     for q in range(len(queries)):
         rows, _ = search_lists(
-            index, queries[q : q + 1], shortlists[-1], lists[q : q + 1], near[q : q + 1]
+            index, queries[q : q + 1], shortlists[-1], probed[q : q + 1], near[q : q + 1]
         )
         same = right[q][:, None] == rows  # [20, s]
         places[q] = np.where(same.any(axis=1), same.argmax(axis=1), shortlists[-1])

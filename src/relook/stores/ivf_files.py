@@ -2,7 +2,8 @@
 
 A segment covers consecutive rows and never changes. The card is replaced whole, so a reader
 sees the old segments or the new ones; files that no card names are what a kill left over.
-Segments are mapped, not read: opening one of a million rows takes milliseconds.
+Segments are mapped, not read: opening one of ten million rows takes milliseconds. The centres of
+the lists are in a file of their own, which all segments share.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import json
 import os
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +25,48 @@ from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints
 from relook.stores.base import Mask, VectorSource
 
-_FORMAT = 2
+if TYPE_CHECKING:
+    from relook.stores.ivf_lists import Lists
+
+_FORMAT = 3
 _N_SAMPLED = 32
+_OURS = (".faiss", ".centres", ".json", ".new", ".work")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file as it was written.
+
+    Args:
+        name, n_bytes, crc32, mtime_ns: Of it.
+    """
+
+    name: str
+    n_bytes: int
+    crc32: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        """Says what a file is now, which must not change any more."""
+        facts = path.stat()
+        return cls(path.name, facts.st_size, _crc32(path), facts.st_mtime_ns)
+
+    def checked(self, folder: Path) -> Path:
+        """Where it is; a file with the size and the time of then is taken as it is.
+
+        Another one (restored, copied, touched) is read and compared first.
+
+        Raises:
+            OSError, RuntimeError: when it is missing or another.
+        """
+        path = folder / self.name
+        facts = path.stat()
+        if facts.st_size != self.n_bytes or (
+            facts.st_mtime_ns != self.mtime_ns and _crc32(path) != self.crc32
+        ):
+            raise RuntimeError("the file is not as it was when it was written")
+        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +74,15 @@ class Segment:
     """One file of FAISS over the rows start..stop.
 
     Args:
-        name: Of the file.
+        file: As it was written.
         start, stop: Rows it covers.
-        n_bytes, crc32, mtime_ns: Of the file as it was written.
         closeness: Mean inner product of its rows with the centre of their list.
         rows_crc32: Stands for the vectors it was made of, see `rows_crc32`.
     """
 
-    name: str
+    file: Written
     start: int
     stop: int
-    n_bytes: int
-    crc32: int
-    mtime_ns: int
     closeness: float
     rows_crc32: int
 
@@ -75,6 +113,7 @@ class Card:
         kind: A name of `plan.KINDS`.
         dim: Length of a row.
         n_lists: Inverted lists.
+        centres: The file with the centres of the lists.
         trained_rows: Rows there were when it was trained.
         closeness: Mean inner product of a row with the centre of its list then.
         probes: How far to look.
@@ -85,6 +124,7 @@ class Card:
     kind: str
     dim: int
     n_lists: int
+    centres: Written
     trained_rows: int
     closeness: float
     probes: Probes
@@ -108,87 +148,93 @@ class Card:
             values = json.loads(path.read_text("utf-8"))
             if values.pop("format") != _FORMAT:
                 raise ValueError("another version of Relook made it")
-            segments = tuple(Segment(**segment) for segment in values.pop("segments"))
-            return cls(**{**values, "segments": segments, "probes": Probes(**values["probes"])})
+            values["segments"] = tuple(
+                Segment(**{**segment, "file": Written(**segment["file"])})
+                for segment in values["segments"]
+            )
+            values["centres"] = Written(**values["centres"])
+            return cls(**{**values, "probes": Probes(**values["probes"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryFormatError("bad_index", f"cannot read {path}: {error}") from error
 
     def write(self, folder: Path, number: int) -> None:
         """Puts the card in the place of the one before, in one step."""
-        path = _card_path(folder, number)
-        new = path.with_name(f"{path.name}.new")
-        try:
-            with open(new, "w", encoding="utf-8") as file:
-                json.dump({"format": _FORMAT, **asdict(self)}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        write_json(_card_path(folder, number), {"format": _FORMAT, **asdict(self)})
 
 
-def write_segment(
-    index: Any, folder: Path, source: VectorSource, start: int, stop: int, closeness: float
-) -> Segment:
-    """Writes an index over the rows start..stop of a source under a new name.
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Puts a file of JSON in the place of the one before, in one step."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with open(new, "w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def new_file(folder: Path, write: Callable[[Path], object], suffix: str = ".faiss") -> Written:
+    """Has a file of FAISS written under a name that no other has.
 
     Raises:
-        OSError, RuntimeError: when the disk refuses.
+        OSError, RuntimeError: when the disk refuses; nothing is left of it then.
     """
-    import faiss  # a tenth of a second, which who only asks for the stamp need not pay
-
     folder.mkdir(exist_ok=True)
-    path = folder / f"{uuid.uuid4().hex[:12]}.faiss"
+    path = folder / f"{uuid.uuid4().hex[:12]}{suffix}"
     try:
-        faiss.write_index(index, str(path))
+        write(path)
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-        facts = path.stat()
-        return Segment(
-            path.name, start, stop, facts.st_size, _crc32(path), facts.st_mtime_ns,
-            closeness, rows_crc32(source, start, stop),
-        )  # fmt: skip
+        return Written.of(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def open_segment(folder: Path, segment: Segment, *, whole: bool = False) -> Any:
-    """Maps a segment.
-
-    A file with the size and the time that it was written with is taken as it is; another one
-    (restored, copied, touched) is read and compared first.
-
-    Args:
-        folder: Where it is.
-        segment: As the card names it.
-        whole: Read it into memory, to add rows.
+def open_segment(folder: Path, segment: Segment) -> Any:
+    """Maps a segment; its lists have no centres.
 
     Raises:
         LibraryFormatError: `bad_index` when it is missing or damaged.
     """
-    import faiss
+    from relook.stores.ivf_pack import open_lists  # FAISS takes a tenth of a second
 
-    path = folder / segment.name
     try:
-        facts = path.stat()
-        if facts.st_size != segment.n_bytes or (
-            facts.st_mtime_ns != segment.mtime_ns and _crc32(path) != segment.crc32
-        ):
-            raise RuntimeError("the file is not as it was when it was written")
-        index = faiss.read_index(str(path), 0 if whole else faiss.IO_FLAG_MMAP_IFC)
+        index = open_lists(segment.file.checked(folder))
         if index.ntotal > segment.stop - segment.start:
             raise RuntimeError("it holds more rows than it should")
     except (OSError, RuntimeError) as error:
+        path = folder / segment.file.name
         raise LibraryFormatError("bad_index", f"cannot use {path}: {error}") from error
     return index
 
 
+def open_centres(folder: Path, card: Card) -> Lists:
+    """Maps the centres of the lists.
+
+    Raises:
+        LibraryFormatError: `bad_index` when the file is missing or damaged.
+    """
+    from relook.stores.ivf_lists import Lists
+
+    try:
+        lists = Lists.read(card.centres.checked(folder))
+        if len(lists) != card.n_lists:
+            raise RuntimeError("it has not as many centres as it should")
+    except (OSError, RuntimeError) as error:
+        path = folder / card.centres.name
+        raise LibraryFormatError("bad_index", f"cannot use {path}: {error}") from error
+    return lists
+
+
 def sweep(folder: Path, number: int, card: Card) -> None:
     """Removes what the card of vectors file `number` does not name. Writer's lock held."""
-    kept = {_card_path(folder, number).name, *(segment.name for segment in card.segments)}
+    kept = {_card_path(folder, number).name, card.centres.name}
+    kept |= {segment.file.name for segment in card.segments}
     for path in folder.iterdir():
-        if path.name not in kept and path.suffix in (".faiss", ".json", ".new"):
+        if path.name not in kept and path.suffix in _OURS:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
@@ -236,32 +282,21 @@ def renumber_index(
         LibraryFormatError: `bad_index` when the old index is missing or damaged.
         OSError, RuntimeError: when the disk refuses.
     """
+    from relook.stores.ivf_pack import Kept, write_lists
+
     card = Card.read(folder, number - 1)
     kept = np.flatnonzero(alive)
     segments: list[Segment] = []
     for segment in card.segments:
-        index = open_segment(folder, segment, whole=True)
+        index = open_segment(folder, segment)
         start, stop = (int(np.searchsorted(kept, row)) for row in (segment.start, segment.stop))
-        _renumber(index, alive, new_row)
         if stop > start:
-            new = _New(source, kept)
-            segments.append(write_segment(index, folder, new, start, stop, segment.closeness))
+            rows = Kept(index, alive, new_row)
+            file = new_file(folder, partial(write_lists, index=index, entries=rows))
+            stands_for = rows_crc32(_New(source, kept), start, stop)
+            segments.append(Segment(file, start, stop, segment.closeness, stands_for))
     trained = max(int(card.trained_rows * len(kept) / max(len(alive), 1)), 1)
     replace(card, segments=tuple(segments), trained_rows=trained).write(folder, number)
-
-
-def _renumber(index: Any, alive: Mask, new_row: Ints) -> None:
-    """Takes dead rows out of a segment and gives the others their new numbers."""
-    import faiss
-
-    dead = np.packbits(~alive, bitorder="little")
-    index.remove_ids(faiss.IDSelectorBitmap(dead))
-    lists = index.invlists
-    for number in range(index.nlist):
-        size = lists.list_size(number)
-        if size:
-            ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
-            ids[:] = new_row[ids]
 
 
 class _New:
