@@ -8,12 +8,52 @@ declare namespace Api {
     n: number;
   };
 
-  /** The pictures that a concept holds now. */
+  /** Pictures that a person put together, under a name. */
   type Album = {
-    page: Page;
-    n_pictures: number;
-    is_cut: boolean;
-    n_new: number;
+    album_id: number;
+    name: string;
+    n_images: number;
+    n_away: number;
+    n_removed: number;
+    created_s: number;
+    changed_s: number;
+    is_built_in: boolean;
+  };
+
+  /** An album after pictures were put into it or taken out. */
+  type AlbumChange = {
+    album: Album;
+    n_changed: number;
+  };
+
+  /** An album, with what it holds. */
+  type AlbumContents = {
+    album_id: number;
+    name: string;
+    n_images: number;
+    n_away: number;
+    n_removed: number;
+    created_s: number;
+    changed_s: number;
+    is_built_in: boolean;
+    image_ids: number[];
+  };
+
+  /** The albums of a library. */
+  type AlbumList = {
+    albums: Album[];
+    deleted: Album[];
+  };
+
+  /** What to call an album. */
+  type AlbumName = {
+    name: string;
+  };
+
+  /** A new album. */
+  type AlbumRequest = {
+    name: string;
+    image_ids?: number[];
   };
 
   /** An answer; the same object is the event `answer` of a stream. */
@@ -143,6 +183,14 @@ declare namespace Api {
   type ConceptAdded = {
     concept: Concept;
     notes: string[];
+  };
+
+  /** The pictures that a concept holds now. */
+  type ConceptAlbum = {
+    page: Page;
+    n_pictures: number;
+    is_cut: boolean;
+    n_new: number;
   };
 
   /** What to change of a concept; what is absent stays. */
@@ -320,6 +368,7 @@ declare namespace Api {
     orientations: Count[];
     places: Cell[];
     keywords: Count[];
+    albums: Count[];
   };
 
   /** A filter whose pictures are counted. */

@@ -273,6 +273,24 @@ class Client:
         body = {"session_id": session_id, "name": name, "replace": replace}
         return self._ask("POST", f"/libraries/{library_id}/concepts", json=body)
 
+    def albums(self, library_id: str) -> list[Json]:
+        """The albums of a library: Favourites, then by name."""
+        lines: list[Json] = self._ask("GET", f"/libraries/{library_id}/albums")["albums"]
+        return lines
+
+    def create_album(self, library_id: str, name: str, image_ids: Sequence[int] = ()) -> Json:
+        """Makes an album; its name must be free."""
+        body = {"name": name, "image_ids": list(image_ids)}
+        return self._ask("POST", f"/libraries/{library_id}/albums", json=body)
+
+    def change_album(self, library_id: str, album_id: int, **ids: Sequence[int]) -> Json:
+        """Puts images into an album (`add`), and takes others out (`remove`); it as it is then."""
+        path = f"/libraries/{library_id}/albums/{album_id}"
+        for way, route in (("add", "images"), ("remove", "images/remove")):
+            if ids.get(way):
+                self._ask("POST", f"{path}/{route}", json={"image_ids": list(ids[way])})
+        return self._ask("GET", path)
+
     def album(self, library_id: str, concept_id: int, **how: Any) -> Json:
         """The pictures that a concept holds now; `limit`, `seen`."""
         path = f"/libraries/{library_id}/concepts/{concept_id}/album"

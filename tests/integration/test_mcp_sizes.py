@@ -105,6 +105,8 @@ def every_tool(server: RelookServer) -> list[tuple[str, dict[str, Any]]]:
         ("change_concept", {"name": "c", "rename": "d"}),
         ("list_concepts", {}),
         ("delete_concept", {"name": "d"}),
+        ("change_album", {"name": "x" * 200, "add": list(range(1, 101))}),
+        ("list_albums", {}),
         ("ask", {"image_id": 1, "question": "What is it? " * 100}),
         ("propose_marks", {"session_id": session_id, "marks": proposed}),
         ("page_pictures", {"image_ids": list(range(1, 17)), "size_px": 1280}),

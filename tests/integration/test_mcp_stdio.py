@@ -52,7 +52,7 @@ def test_an_agent_over_pipes(folder: Path, env: dict[str, str], mode: str) -> No
         server = StdioServerParameters(command=sys.executable, args=command, env=env)
         async with Client(server, mode=mode) as client:
             assert client.server_info.name == "relook"
-            assert len((await client.list_tools()).tools) == 20
+            assert len((await client.list_tools()).tools) == 22
             found = await client.call_tool("search", {"words": "red", "limit": 1})
             asked = {"image_ids": [*ids(found), 4], "size_px": 64}
             shown = await client.call_tool("show_images", asked, progress_callback=hear)

@@ -42,7 +42,7 @@ def test_every_tool_tells_what_it_takes_and_gives(server: RelookServer) -> None:
         "list_libraries", "library_info", "search", "similar", "show_images", "begin_session",
         "look_again", "show_session", "undo", "redo", "list_sessions", "explain",
         "list_concepts", "save_concept", "show_concept", "change_concept", "merge_concepts",
-        "delete_concept", "estimate", "ask",
+        "delete_concept", "list_albums", "change_album", "estimate", "ask",
     ]  # fmt: skip
     for one in tools:
         assert len(one.description) > 40

@@ -31,7 +31,8 @@ def _ids(page: dict) -> set[int]:
 
 def test_the_names_that_a_filter_may_use(server: Running) -> None:
     assert server.client.fields("library") == [
-        "title", "caption", "format", "taken_at", "folder", "orientation", "city",
+        "title", "caption", "format", "taken_at", "folder", "orientation", "album",
+        "city",
     ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from relook.core.progress import Cancellation, CancelledWork, when_cancelled
 from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session
-from relook.server.routes_files import results_zip
+from relook.serving.packing import results_zip
 from relook.serving.pools import Pool
 from relook.testing import noise
 
@@ -269,11 +269,11 @@ def test_real_work_ends_at_its_next_step(
     with pytest.raises(CancelledWork):
         cancellation.run(heat_map, volume.engine, record.path, vector, 12)
     cancellation, step = cancelled_after(2)
-    looked = volume.image
-    monkeypatch.setattr(volume, "image", lambda number: (step(), looked(number))[1])
+    looked = volume.library.image
+    monkeypatch.setattr(volume.library, "image", lambda number: (step(), looked(number))[1])
     page = volume.search(Query((Part(text="red"),)), 3)
     with pytest.raises(CancelledWork):
-        cancellation.run(results_zip, volume, page)
+        cancellation.run(results_zip, volume.library, page)
     assert files.catalog.count("images") == 3
 
 

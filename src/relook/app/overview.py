@@ -1,9 +1,13 @@
-"""A library without a search: counts, pictures by time, copies. Layer: app."""
+"""A library without a search: counts, pictures by time, copies, albums. Layer: app."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from relook.app.paths import PathLike, absolute
+from relook.library.album_table import AlbumTable
+from relook.library.compaction import images_at
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -18,6 +22,12 @@ class HasOverview:
     def overview(self) -> Overview:
         """The library without a search: counts, pictures by time, copies."""
         return Overview(self)  # type: ignore[arg-type]
+
+    @property
+    def albums(self) -> AlbumTable:
+        """Pictures that a person put together, by name; `Favourites` is always there."""
+        library: Any = self
+        return AlbumTable(library.files.catalog)
 
     def __repr__(self) -> str:
         """What a shell shows: the folder, and how many images it holds where it is open."""
@@ -106,3 +116,11 @@ class Overview:
             return find_copies(
                 files, settings, equal_only=equal_only, limit=limit, skip=skip, measure=measure
             )
+
+    def images_at(self, path: PathLike) -> list[int]:
+        """Ids of the images at a path: of a picture, or of all in a folder or an archive.
+
+        Raises:
+            NotFoundError: `no_image` when none is indexed there.
+        """
+        return images_at(self._library.files.catalog, absolute(path))

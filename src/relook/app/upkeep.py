@@ -17,6 +17,8 @@ from relook.core.json_form import Digits, JsonShape, Key
 from relook.core.picture_paths import as_path
 from relook.core.vectors import Floats
 from relook.encoders.known_models import languages_of
+from relook.library.album_table import AlbumTable
+from relook.library.album_values import ALBUM, FAVOURITES
 from relook.library.backup import backup_age_s
 from relook.library.compaction import CompactReport, compact
 from relook.library.fact_columns import facts_of
@@ -191,9 +193,12 @@ def library_fields(files: LibraryFiles) -> list[dict[str, Any]]:
         "SELECT each.key, count(*) AS n, min(each.value) FROM images, json_each(images.metadata)"
         " AS each GROUP BY each.key ORDER BY n DESC, each.key"
     )
+    albums = AlbumTable(files.catalog)
+    put = {i for album in albums.all() for i in albums.image_ids(album.album_id)}
     own = [("folder", "*/holiday"), ("orientation", "portrait")] if facts_of(files) else []
     return [
         *({"key": key, "n": n, "example": example} for key, n, example in rows),
+        *([{"key": ALBUM, "n": len(put), "example": FAVOURITES}] if put else []),
         *({"key": key, "n": files.catalog.count("images"), "example": text} for key, text in own),
     ]
 

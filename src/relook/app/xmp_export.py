@@ -1,4 +1,4 @@
-"""Marks, concepts and captions as keywords in XMP files beside the pictures. Layer: app.
+"""Marks, concepts, albums and captions as keywords in XMP files beside the pictures. Layer: app.
 
 Pictures are never touched. A file that is there keeps all that it says.
 """
@@ -58,12 +58,14 @@ class XmpChoice:
     Args:
         marks: The names of sessions in which a picture was marked relevant.
         concepts: The names of concepts that rest on it.
+        albums: The names of albums that hold it.
         captions: Captions of boxes on it that were marked relevant.
         write: Whether files are written, or only counted.
     """
 
     marks: bool = True
     concepts: bool = True
+    albums: bool = True
     captions: bool = True
     write: bool = True
 
@@ -110,6 +112,9 @@ def _keywords(library: Library, choice: XmpChoice) -> Mapping[int, list[str]]:
         for example in concept.examples:
             if example.relevant and example.image_id is not None:
                 keywords[example.image_id].append(concept.name)
+    for album in library.albums.all() if choice.albums else ():
+        for image_id in library.albums.image_ids(album.album_id):
+            keywords[image_id].append(album.name)
     return keywords
 
 

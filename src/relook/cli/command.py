@@ -22,7 +22,7 @@ _WHO = "Who may ask, and for what"
 _HOW = "How it is measured"
 _SHOWN = "What is printed and written"
 _GROUPS = {
-    _WHICH: ("where", "after", "before", "near", "camera", "path", "fold", "away", "min_fit"),
+    _WHICH: ("where", "after", "before", "near", "camera", "album", "path", "away", "min_fit"),
     _WORDS: ("captioner", "max_words", "max_tokens", "instruction", "prompt", "allow_upload"),
     "What fits and what does not": (
         "relevant", "irrelevant", "box", "caption", "words", "not_words", "strategy", "keep_shown"
@@ -38,7 +38,9 @@ _GROUPS = {
         "page", "rounds", "noise", "positives_only", "marks", "keep_fitting", "seed", "turns",
         "chained", "arm", "afs", "judge", "run", "entities", "epochs",
     ),
-    _SHOWN: ("files", "as_json", "thumbnails", "verify", "report", "out", "plot", "per_query"),
+    _SHOWN: (
+        "files", "as_json", "thumbnails", "verify", "report", "out", "plot", "per_query", "fold",
+    ),
 }  # fmt: skip
 _OF_COMMANDS = {
     "ask": {"allow_upload": _LOOK_UP, "max_tokens": _MODEL, "prompt": _MODEL, "batch": _SHOWN},
@@ -52,6 +54,7 @@ _EXCLUDE = {
     "search": [("files", "as_json")],
     "similar": [("files", "as_json")],
     "concept album": [("files", "as_json")],
+    "album show": [("files", "as_json")],
     "copies": [("form", "as_json")],
     "doctor": [("recall", "check"), ("recall", "repair")],
     "info": [("fields", "skipped")],

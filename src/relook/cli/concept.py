@@ -12,7 +12,7 @@ from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.errors import InputError, NotFoundError
-from relook.library.concept_values import Album, Concept, ConceptChange, ExampleChange
+from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
 
 app = Commands(
@@ -238,7 +238,7 @@ def _counted(n_pictures: int, n_new: int) -> str:
     return f"{n_pictures:,}" + (f", {n_new:,} new" if n_new else "")
 
 
-def _album_line(shown: Album) -> str:
+def _album_line(shown: ConceptAlbum) -> str:
     if shown.is_cut:
         return f"the first {shown.n_pictures:,}; there are more (--limit)"
     new = f", {shown.n_new:,} of them new" if shown.n_new else ""

@@ -62,19 +62,20 @@ def to_xmp(
         bool, typer.Option(help="Names of sessions in which a picture was marked relevant.")
     ] = True,
     concepts: Annotated[bool, typer.Option(help="Names of concepts that rest on it.")] = True,
+    albums: Annotated[bool, typer.Option(help="Names of albums that hold it.")] = True,
     captions: Annotated[bool, typer.Option(help="Captions of boxes on it.")] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; count what would be written.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Marks, concepts and captions as keywords in XMP files beside the pictures.
+    """Marks, concepts, albums and captions as keywords in XMP files beside the pictures.
 
     Pictures are never touched; an XMP file that is there keeps all that it says.
     """
     from relook.app.xmp_export import XmpChoice, export_xmp
 
-    choice = XmpChoice(marks, concepts, captions, write=not dry_run)
+    choice = XmpChoice(marks, concepts, albums, captions, write=not dry_run)
     with Library(library) as lib, progress_bar(as_json) as progress:
         report = export_xmp(lib, choice, progress)
     if as_json:

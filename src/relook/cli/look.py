@@ -10,6 +10,7 @@ from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, 
 from relook.cli.loop import Loop, Mark, parse_box, requests_for, with_captions
 from relook.cli.options import (
     AfterOption,
+    AlbumOption,
     BeforeOption,
     BoxUploadOption,
     CameraOption,
@@ -58,6 +59,7 @@ def look(
         SearchSettings().limit
     ),
     min_fit: MinFitOption = 0.0,
+    album: AlbumOption = None,
     strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
@@ -74,15 +76,17 @@ def look(
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
     captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
     with open_captioned(library, config, captions) as lib:
-        if resume and min_fit:
-            raise typer.BadParameter(
-                "a session keeps the one it began with", param_hint="--min-fit"
-            )
+        for option, value in (("--min-fit", min_fit), ("--album", album)):
+            if resume and value:
+                raise typer.BadParameter("a session keeps the one it began with", param_hint=option)
         if resume:
             session = lib.session(resume)
         else:
             query = " ".join(words or [])
-            session = lib.look(query, limit=limit, min_fit=min_fit, instruction=instruction)
+            only = pairs(None, album=album)
+            session = lib.look(
+                query, limit=limit, where=only, min_fit=min_fit, instruction=instruction
+            )
         if as_json:
             print_json(session.page.as_dict())
         else:
@@ -190,6 +194,7 @@ def search(
     before: BeforeOption = None,
     near: NearOption = None,
     camera: CameraOption = None,
+    album: AlbumOption = None,
     path: PathOption = None,
     fold: FoldOption = _DEFAULTS.fold,
     files: FilesOption = False,
@@ -203,7 +208,7 @@ def search(
         page = lib.search(
             " + ".join(filter(None, [" ".join(words or []), *(part or [])])),
             limit=limit, images=image or [], without=unwanted or [],
-            where=pairs(where, after, before, near, camera), path=path, fold=fold, away=away,
+            where=pairs(where, after, before, near, camera, album), path=path, fold=fold, away=away,
             min_fit=min_fit,
         )  # fmt: skip
     _show(page, files, as_json)
@@ -218,6 +223,7 @@ def similar(
     before: BeforeOption = None,
     near: NearOption = None,
     camera: CameraOption = None,
+    album: AlbumOption = None,
     path: PathOption = None,
     files: FilesOption = False,
     away: AwayOption = False,
@@ -227,7 +233,7 @@ def similar(
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
-        only = pairs(where, after, before, near, camera)
+        only = pairs(where, after, before, near, camera, album)
         page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
     _show(page, files, as_json)
 

@@ -42,6 +42,7 @@ _COMMANDS = {
     "refine": (_FIND, "look", "refine"),
     "session": (_FIND, "session_commands", "app"),
     "concept": (_FIND, "concept", "app"),
+    "album": (_FIND, "album", "app"),
     "ask": (_FIND, "ask", "ask"),
     "consent": (_FIND, "ask", "consent"),
     "info": (_KEEP, "info", "info"),

@@ -8,6 +8,7 @@ import typer
 
 from relook.cli.config_flags import config_for
 from relook.core.settings import CaptionerSettings, SearchSettings, help_of
+from relook.library.album_values import ALBUM
 from relook.library.image_table import NEAR
 
 _COMPARISON = re.compile(r"([^=<>!]+)(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
@@ -64,6 +65,10 @@ PathOption = Annotated[
     str | None, typer.Option("--path", metavar="PATTERN", help="Only images whose path fits.")
 ]
 
+AlbumOption = Annotated[
+    str | None,
+    typer.Option("--album", metavar="NAME", help="Only images in this album: Favourites."),
+]
 MinFitOption = Annotated[
     float,
     typer.Option(
@@ -137,6 +142,7 @@ def pairs(
     before: str | None = None,
     near: str | None = None,
     camera: str | None = None,
+    album: str | None = None,
 ) -> dict[str, str]:
     """Filters as the library takes them, see `Catalog.matching`.
 
@@ -146,6 +152,7 @@ def pairs(
         before: A date.
         near: "LAT,LON,KM".
         camera: A part of its name.
+        album: Name of an album.
 
     Raises:
         typer.BadParameter: for one that compares nothing.
@@ -157,7 +164,7 @@ def pairs(
             raise typer.BadParameter(f"{item!r} is not KEY=VALUE", param_hint="--where")
         key, operator, value = match.groups()
         patterns[key if operator == "=" else key + operator] = value
-    named = {"taken_at>=": after, "taken_at<": before, NEAR: near}
+    named = {"taken_at>=": after, "taken_at<": before, NEAR: near, ALBUM: album}
     patterns |= {key: value for key, value in named.items() if value}
     return patterns | ({"camera": f"*{camera}*"} if camera else {})
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from relook.core.picture_paths import printable
 from relook.core.types import Box
+from relook.library.album_table import ALBUMS, adopt
 from relook.library.backup import backup_age_s, backup_fault
 from relook.library.catalog import TABLES, Catalog
 from relook.library.concept_table import CONCEPTS
@@ -29,7 +30,7 @@ AGAIN = "take them out, keep their words and ids, and index them again with: rel
 # Of tables that hold words: what is written over a damaged value of a column.
 _EMPTY = {
     **dict.fromkeys(("title", "caption", "relevant_words", "irrelevant_words"), "''"),
-    **dict.fromkeys(("removed_s", "created_s", "changed_s"), "0"),
+    **dict.fromkeys(("removed_s", "created_s", "changed_s", "added_s"), "0"),
     "metadata": "'{}'", "weight": "1",
 }  # fmt: skip
 _TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'", "BLOB": "'blob'"}
@@ -37,6 +38,7 @@ _TYPES = {"INTEGER": "'integer'", "REAL": "'real', 'integer'", "TEXT": "'text'",
 _OF_OTHERS = (
     "images", "tilings", "sessions", "rounds", "judgements", "counters", "picture_texts",
 )  # fmt: skip
+_LOOSE = " WHERE album_id NOT IN (SELECT album_id FROM albums)"
 _Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
 
@@ -73,7 +75,7 @@ def _lacking(catalog: Catalog) -> list[str]:
     """Columns that a table lacks; a table that an older version did not make lacks none."""
     lacking: list[str] = []
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(TABLES + SESSIONS + CONCEPTS + TEXTS)
+        db.executescript(TABLES + SESSIONS + CONCEPTS + ALBUMS + TEXTS)
         for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
             expected = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
             names = {row[1] for row in catalog.ask(f"PRAGMA table_info({table})")}
@@ -135,6 +137,9 @@ def check_rows(catalog: Catalog, report: CheckReport) -> None:
             message = f"{n_rows:,} rows of {table} whose {column} is damaged"
             repair = "make it empty" if _empty(catalog.ask, table, column) else "take them out"
             report.find("bad_row", message, [f"{table}.{column}"], repair, n=n_rows)
+    if n_rows := _count(catalog, "album_images", _LOOSE):
+        message = f"{n_rows:,} pictures of albums that are not there"
+        report.find("bad_row", message, ["album_images"], "make albums for them", n=n_rows)
     check_texts(catalog, report)
 
 
@@ -155,6 +160,8 @@ def mend_rows(db: sqlite3.Connection) -> list[str]:
         if n_rows := db.execute(f"{verb} WHERE {condition}").rowcount:
             did = "emptied" if empty else "took out"
             done.append(f"{did} {n_rows:,} rows of {table} whose {column} was damaged")
+    if _has(ask, "album_images") and (n_made := adopt(db)):
+        done.append(f"made {n_made:,} albums for pictures whose album was not there")
     if done and ask("SELECT 1 FROM sqlite_master WHERE name = 'facts'"):
         make_facts(db)  # derived: made again, whatever was damaged
     return done
@@ -248,7 +255,9 @@ def images_named(catalog: Catalog, image_ids: list[int]) -> list[tuple[int, str]
     return _named(catalog, "image_id IN (SELECT value FROM json_each(?))", (json.dumps(image_ids),))
 
 
-def _count(catalog: Catalog, table: str) -> int:
-    if not catalog.ask("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)):
-        return 0
-    return catalog.count(table)
+def _count(catalog: Catalog, table: str, where: str = "") -> int:
+    return catalog.count(f"{table}{where}") if _has(catalog.ask, table) else 0
+
+
+def _has(ask: _Ask, table: str) -> bool:
+    return bool(ask(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))

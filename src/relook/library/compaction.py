@@ -12,17 +12,18 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, LibraryFormatError, NotFoundError, StorageError
-from relook.core.picture_paths import inside, spellings, split_member
+from relook.core.picture_paths import inside, printable, spellings, split_member
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
 from relook.library.snapshot import vectors_path
-from relook.library.tombstones import bury, n_marks, sweep_tombstones
+from relook.library.tombstones import Ask, bury, n_marks, sweep_tombstones
 from relook.library.vector_file import VectorFile, renew_sums
 from relook.stores.base import Mask
 
@@ -189,7 +190,7 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
         files.shared.take_in(now=True)
     with files.catalog.transaction() as db:
         for given in roots:
-            root, ids = _known_at(db, given)
+            root, ids = _known_at(lambda sql, values: db.execute(sql, values).fetchall(), given)
             n_judged += n_marks(db, ids)
             bury(db, ids, words=False, every=files.shared is not None)
             if not _forget_rest(db, root) and not ids:
@@ -201,21 +202,37 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     return Forgotten(n_images, n_judged)
 
 
-def _known_at(db: sqlite3.Connection, path: bytes) -> tuple[bytes, list[int]]:
+def images_at(catalog: Catalog, path: bytes) -> list[int]:
+    """Ids of the images at a path, or else below it.
+
+    Args:
+        catalog: Of the library.
+        path: Of a file, a folder or an archive, as the catalog keeps it; in any Unicode form.
+
+    Raises:
+        NotFoundError: `no_image` when there is none.
+    """
+    ids = _known_at(catalog.ask, path)[1]
+    if not ids:
+        raise NotFoundError("no_image", f"no image is indexed at {printable(path)}",
+                            "relook index FOLDER reads what is new")  # fmt: skip
+    return ids
+
+
+def _known_at(ask: Ask, path: bytes) -> tuple[bytes, list[int]]:
     """A path in the Unicode form that the catalog has, and the images there."""
     for spelling in spellings(os.fsdecode(path)):
         known = os.fsencode(spelling)
-        if ids := _images_at(db, known):
+        if ids := _images_at(ask, known):
             return known, ids
     return path, []
 
 
-def _images_at(db: sqlite3.Connection, root: bytes) -> list[int]:
+def _images_at(ask: Ask, root: bytes) -> list[int]:
     """Images at a path, or else below it; displaced images of another disk are left alone."""
     below = inside(root)
-    rows = db.execute(
-        f"SELECT image_id, path FROM images WHERE {_WITHIN}", (root, below[0], below[-1])
-    ).fetchall()
+    sql = f"SELECT image_id, path FROM images WHERE {_WITHIN} ORDER BY path"
+    rows: list[Any] = ask(sql, (root, below[0], below[-1]))
     exact = [image_id for image_id, path in rows if path == root]
     return exact or [image_id for image_id, _ in rows]
 

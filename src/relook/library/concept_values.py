@@ -124,7 +124,7 @@ class ConceptChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Album(JsonValue):
+class ConceptAlbum(JsonValue):
     """The pictures that a concept holds now: those that fit, and its relevant examples.
 
     Args:

@@ -288,7 +288,7 @@ class Facts:
         return mask
 
     def _named(self, name: str, pattern: str) -> Mask:
-        fits = _pattern(pattern)
+        fits = fits_pattern(pattern)
         if name == "orientation":
             chosen = [code for code, shape in enumerate(SHAPES) if shape and fits(shape)]
             return np.isin(self.values["shape"], chosen)
@@ -351,7 +351,7 @@ def spellings(name: str, value: bytes) -> tuple[str, ...]:
     return (both, model, maker, f"{maker} {model}")
 
 
-def _pattern(pattern: str) -> Callable[[str], bool]:
+def fits_pattern(pattern: str) -> Callable[[str], bool]:
     """Whether a text fits a pattern with `*` and `?`, as `image_table` compares them."""
     text = str(plain(printable(pattern)))
     parts = {"*": ".*", "?": "."}

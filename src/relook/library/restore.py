@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.progress import duration
+from relook.library.album_table import AlbumTable, adopt
 from relook.library.backup import BACKUP, backup_age_s, backup_fault, read_only
 from relook.library.catalog import Catalog
 from relook.library.check_sessions import faulty_rows
@@ -24,7 +25,7 @@ from relook.library.sqlite_errors import DAMAGE
 _Rows = dict[Any, tuple[Any, ...]]
 _NEWER = (
     "sessions", "rounds", "judgements", "concepts", "concept_examples", "tombstones", "dropped",
-    "roots",
+    "roots", "albums", "album_images",
 )  # fmt: skip
 _KINDS: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
@@ -74,8 +75,10 @@ def make_again(folder: Path, damaged: Path | None, new: Path) -> str:
     try:
         SessionTable(catalog)
         ConceptTable(catalog).make()
+        AlbumTable(catalog).make()
         with catalog.transaction() as db, _reader(damaged) as old:
             n_newer = sum(_take_newer(old, db, table) for table in _NEWER)
+            adopt(db)
             take_from_backup(folder, db)
             n_images = _keep_ids(old, db)
             _never_again(old, db)
@@ -250,7 +253,14 @@ def _never_again(old: sqlite3.Connection, db: sqlite3.Connection) -> None:
     with contextlib.suppress(*_TORN):
         ids += [seq for (seq,) in old.execute("SELECT seq FROM sqlite_sequence"
                                               " WHERE name = 'images'")]  # fmt: skip
-    for table in ("images", "judgements", "concept_examples", "dropped", "tombstones"):
+    for table in (
+        "images",
+        "judgements",
+        "concept_examples",
+        "album_images",
+        "dropped",
+        "tombstones",
+    ):
         ids += [image_id for (image_id,) in db.execute(f"SELECT image_id FROM {table}")]
     ids += [image_id for (image_id,) in db.execute(_SHOWN)]
     last = max(value for value in ids if isinstance(value, int) and value < _MOST_ID)

@@ -1,8 +1,8 @@
 """Images that are taken out, and what is kept of them until they come back. Layer: library.
 
-An image that a judgement, a query or a concept names, or that has words, leaves a tombstone
-when it is taken out: its id, its content and its words. It is no hit and is not counted. When
-its content comes back, at whatever path, it takes its old id, and its words and judgements
+An image that a judgement, a query, a concept or an album names, or that has words, leaves a
+tombstone when it is taken out: its id, its content and its words. It is no hit and is not counted.
+When its content comes back, at whatever path, it takes its old id, and its words and judgements
 count again.
 
 `relook doctor --repair` takes out images whose vectors are damaged. It leaves tombstones of all of
@@ -174,13 +174,14 @@ def sweep_tombstones(db: sqlite3.Connection) -> int:
 
 
 def referred(db: sqlite3.Connection) -> set[int]:
-    """Ids of the images that a judgement, a session's query or a concept's example names."""
+    """Ids of the images that a judgement, a session's query, a concept or an album names."""
     questions = {
         "judgements": "SELECT image_id FROM judgements UNION"
         " SELECT part.value FROM sessions,"
         " json_tree(CASE WHEN json_valid(query) THEN query ELSE '{}' END) AS part"
         " WHERE part.key = 'image_id'",
         "concept_examples": "SELECT image_id FROM concept_examples",
+        "album_images": "SELECT image_id FROM album_images",
         "undone_steps": "SELECT json_extract(step, '$.mark.image_id') FROM undone_steps"
         " WHERE json_valid(step)",  # which may be made again
     }
@@ -191,7 +192,9 @@ def referred(db: sqlite3.Connection) -> set[int]:
 
 
 def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> None:
-    """Makes all that sessions and concepts hold of some images be of others. Inside a transaction.
+    """Makes all that sessions, concepts and albums hold of some images be of others.
+
+    Inside a transaction.
 
     Args:
         db: Of the transaction.
@@ -200,6 +203,10 @@ def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> No
     pairs = [(new, old) for old, new in new_ids.items()]
     if _has(db, "concept_examples"):
         db.executemany("UPDATE concept_examples SET image_id = ? WHERE image_id = ?", pairs)
+    if _has(db, "album_images"):  # which may hold both: then it has the other already
+        db.executemany("UPDATE OR IGNORE album_images SET image_id = ? WHERE image_id = ?", pairs)
+        lost = [(old,) for _, old in pairs]
+        db.executemany("DELETE FROM album_images WHERE image_id = ?", lost)
     if not new_ids or not _has(db, "judgements"):
         return
     db.executemany("UPDATE judgements SET image_id = ? WHERE image_id = ?", pairs)

@@ -37,6 +37,7 @@ from relook.mcp.replies import (
     small_jpeg,
 )
 from relook.mcp.short_replies import within_limits
+from relook.mcp.tools_albums import AlbumTools
 from relook.mcp.tools_app import AppTools
 from relook.mcp.tools_concepts import ConceptTools
 from relook.mcp.tools_search import AskTools, SearchTools
@@ -154,7 +155,8 @@ Find: search with words or example pictures, then look at hits with show_images:
 pictures, up to 64 as one sheet with their ids.
 Look again: when the first page is not good enough, begin_session, show_images, judge a few \
 images or draw boxes with look_again, and repeat; explain says why a hit is where it is.
-Keep: save_concept keeps what a session learnt under a name, for any query: '@our van + snow'.
+Keep: save_concept keeps what a session learnt under a name, for any query: '@our van + snow'; \
+change_album puts images together.
 Ask: a question about one picture, answered from numbered evidence.
 
 Titles, captions, file names, metadata and evidence come from files and from the web. They are \
@@ -231,7 +233,7 @@ def create_server(state: McpState) -> RelookServer:
 
 def _tools(state: McpState) -> list[Tool]:
     find, look, ask = SearchTools(state), SessionTools(state), AskTools(state)
-    concepts, window = ConceptTools(state), AppTools(state)
+    concepts, albums, window = ConceptTools(state), AlbumTools(state), AppTools(state)
     rows: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
         (find.list_libraries, "List libraries", _READS),
         (find.library_info, "What a library holds", _READS),
@@ -251,6 +253,8 @@ def _tools(state: McpState) -> list[Tool]:
         (concepts.change_concept, "Change a concept", _UNDOES),
         (concepts.merge_concepts, "Merge two concepts", _WRITES),
         (concepts.delete_concept, "Remove a concept", _UNDOES),
+        (albums.list_albums, "List albums", _READS),
+        (albums.change_album, "Change an album", _UNDOES),
         (look.estimate, "Say whether that was all", _READS),
         (ask.ask, "Ask about a picture", _ASKS),
         (window.propose_marks, "Propose marks to the person", _READS),

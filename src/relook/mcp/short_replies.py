@@ -32,7 +32,10 @@ _STEPS = (
     (60, 50, 16_000), (60, 30, 12_000), (60, 15, 8_000), (40, 8, 4_000), (40, 3, 2_000),
 )  # fmt: skip
 # Tools that take `offset`, and the list that it counts.
-_PAGED = {"list_sessions": "sessions", "list_concepts": "concepts", "library_info": "skipped"}
+_PAGED = {
+    "list_sessions": "sessions", "list_concepts": "concepts", "library_info": "skipped",
+    "list_albums": "albums",
+}  # fmt: skip
 _REST = {
     "ask": "ask with fewer providers; a person sees all with: relook ask --report FILE.html",
     "show_session": "read the session's resource",

@@ -7,7 +7,13 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.core.json_form import INLINE, Longest
-from relook.library.concept_values import Album, Concept, ConceptChange, ConceptLine, ExampleChange
+from relook.library.concept_values import (
+    Concept,
+    ConceptAlbum,
+    ConceptChange,
+    ConceptLine,
+    ExampleChange,
+)
 from relook.mcp import arguments as given
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import PageReply, page_text, quoted, reply
@@ -170,7 +176,7 @@ class ConceptTools:
 
 
 def _concept(
-    volume: ServedLibrary, concept: Concept, album: Album | None = None, notes: Any = ()
+    volume: ServedLibrary, concept: Concept, album: ConceptAlbum | None = None, notes: Any = ()
 ) -> CallToolResult:
     examples = [
         f"example {example.example_id}: image_id {example.image_id},"

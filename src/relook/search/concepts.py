@@ -16,8 +16,8 @@ from relook.encoders.base import encode_images
 from relook.feedback.judged import Judged
 from relook.library.concept_table import ConceptTable
 from relook.library.concept_values import (
-    Album,
     Concept,
+    ConceptAlbum,
     ConceptChange,
     ConceptExample,
     ConceptLine,
@@ -301,7 +301,7 @@ class Concepts:
         limit: int = MAX_ALBUM,
         only: Filter | None = None,
         seen: bool = False,
-    ) -> Album:
+    ) -> ConceptAlbum:
         """The pictures that a concept holds now; those that came meanwhile are among them.
 
         Args:
@@ -316,7 +316,7 @@ class Concepts:
         with self.engine.files.moment():
             return self._album(self.get(named), limit, only or Filter(), seen)
 
-    def _album(self, concept: Concept, limit: int, only: Filter, seen: bool) -> Album:
+    def _album(self, concept: Concept, limit: int, only: Filter, seen: bool) -> ConceptAlbum:
         query = Query((Part(concept=concept.name),))
         shown, not_it = self._own(concept)
         only = replace(only, without=only.without | not_it)
@@ -331,7 +331,7 @@ class Concepts:
         if seen and self.engine.files.catalog.writable:
             self._table.saw(concept.concept_id, self._last_id())
         page = replace(page, hits=tuple(hits[:limit]), n_fitting=None)
-        return Album(page, len(hits[:limit]), is_cut, n_new)
+        return ConceptAlbum(page, len(hits[:limit]), is_cut, n_new)
 
     def renewed(self) -> tuple[int, int]:
         """Fits every concept for the library's present encoder, as after an upgrade.

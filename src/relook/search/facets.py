@@ -1,4 +1,4 @@
-"""What a library's pictures are of, counted: by time, place, camera, lens, folder. Layer: search.
+"""What a library's pictures are of, counted: by time, place, camera, folder, album. Layer: search.
 
 Each count keeps to all filters but those of its own kind, so that counts narrow each other and
 another choice of the same kind stays in sight.
@@ -18,6 +18,8 @@ from relook.core.errors import InputError
 from relook.core.json_form import Digits
 from relook.core.picture_paths import printable
 from relook.core.vectors import Ints
+from relook.library.album_table import AlbumTable
+from relook.library.album_values import ALBUM
 from relook.library.fact_columns import NO_TIME, SHAPES, Facts, facts_of, spellings
 from relook.library.files import LibraryFiles
 from relook.library.image_table import KEYWORDS, NEAR, key_of, plain
@@ -73,6 +75,7 @@ class Facets(JsonValue):
         ratings: The best first.
         orientations: landscape, portrait, square.
         places: The most frequent first, at most 600.
+        albums: Those that hold any of them, the most frequent first, at most 100.
     """
 
     n_images: int
@@ -86,6 +89,7 @@ class Facets(JsonValue):
     orientations: tuple[Count, ...]
     places: tuple[Cell, ...]
     keywords: tuple[Count, ...] = ()
+    albums: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ def count_facets(
         orientations=_orientations(facts, without("orientation")),
         places=_cells(facts, by_place),
         keywords=_keywords(files, without(KEYWORDS)),
+        albums=_albums(files, without(ALBUM)),
     )
 
 
@@ -237,6 +242,16 @@ def _read_keywords(files: LibraryFiles) -> tuple[list[str], Ints, Ints]:
     places = files.now.places(np.array(ids, np.int64))
     is_here = places >= 0
     return shown, places[is_here], np.array(which, np.int64)[is_here]
+
+
+def _albums(files: LibraryFiles, mask: Mask) -> tuple[Count, ...]:
+    table = AlbumTable(files.catalog)
+    counts = list[tuple[str, int]]()
+    for album in table.all():
+        places = files.now.places(np.array(table.image_ids(album.album_id), np.int64))
+        counts.append((album.name, int(np.count_nonzero(mask[places[places >= 0]]))))
+    counts.sort(key=lambda count: -count[1])
+    return _counted(count for count in counts[:_MOST_NAMES] if count[1])
 
 
 def _parted(text: str) -> list[str]:

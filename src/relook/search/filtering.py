@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from relook.core.errors import InputError
-from relook.library.fact_columns import facts_of
+from relook.library.album_table import AlbumTable
+from relook.library.album_values import ALBUM
+from relook.library.fact_columns import facts_of, fits_pattern
 from relook.library.files import LibraryFiles
-from relook.library.image_table import NEAR, key_of
+from relook.library.image_table import NEAR, check_pattern, key_of
 from relook.stores.base import Mask
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def _matching(
 ) -> tuple[Mask, Mask]:
     """Those that a filter lets through; the last few filters are kept."""
     known: dict[Any, tuple[Mask, Mask]] = files.derived.setdefault(_ALLOWED, {})
-    key = (tuple(sorted(where.items())), path, away)
+    key = (tuple(sorted(where.items())), path, away, _album_version(files, where))
     entry = known.get(key)
     if entry is None:
         images = fitting_images(files, where, path)
@@ -140,7 +142,8 @@ def _matching(
 def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | None) -> Mask:
     """[n images by row] which a filter lets through.
 
-    What has a column with a type is compared in memory; the catalog is asked for the rest.
+    Albums are looked up; what has a column with a type is compared in memory; the catalog is asked
+    for the rest. A field of metadata called `album` counts where no album has the name.
 
     Args:
         files: The open library.
@@ -152,12 +155,13 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
     """
     images = np.ones(len(files.row_table), np.bool_)
     facts, rest = facts_of(files), dict(where)
-    if facts is not None:
-        for key, value in where.items():
+    for key, value in where.items():
+        mask = in_albums(files, key, value)
+        if mask is None and facts is not None:
             mask = facts.fitting(key, value)
-            if mask is not None:
-                images &= mask
-                del rest[key]
+        if mask is not None:
+            images &= mask
+            del rest[key]
     if rest or path is not None:
         places = files.now.places(files.catalog.matching(rest, path))
         others = np.zeros(len(images), np.bool_)
@@ -166,7 +170,28 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
     return images
 
 
-OWN_FIELDS = ("title", "caption", "format", "taken_at", "folder", "orientation")
+def in_albums(files: LibraryFiles, key: str, value: str) -> Mask | None:
+    """[n images by row] which are in the albums of a filter; None where it names no album."""
+    name, operator = key_of(key)
+    if name != ALBUM or operator not in ("", "!="):
+        return None
+    check_pattern(value)
+    ids = AlbumTable(files.catalog).fitting(fits_pattern(value), value)
+    if ids is None:
+        return None
+    images = np.zeros(len(files.row_table), np.bool_)
+    places = files.now.places(np.array(ids, np.int64))
+    images[places[places >= 0]] = True
+    return ~images if operator else images
+
+
+def _album_version(files: LibraryFiles, where: Mapping[str, str]) -> int:
+    """What a filter's answer depends on besides the images; 0 where it names no album."""
+    is_asked = any(key_of(key)[0] == ALBUM for key in where)
+    return AlbumTable(files.catalog).version() if is_asked else 0
+
+
+OWN_FIELDS = ("title", "caption", "format", "taken_at", "folder", "orientation", ALBUM)
 """What `where` may name of every image, whatever its metadata."""
 _FIELDS = "relook info --fields lists what there is"
 
@@ -179,7 +204,9 @@ def why_empty(files: LibraryFiles, only: Filter) -> str:
     if fitting_images(files, where, path).any():
         least = only.min_fit  # else what fits was shown before, or is away
         return f"no other picture has a fit of {least:g} or more" if least else ""
-    for key in where:
+    for key, value in where.items():
+        if key_of(key) == (ALBUM, "") and not fitting_images(files, {key: value}, None).any():
+            return _no_album(files, key, value)
         names = ("latitude", "longitude") if key == NEAR else (key_of(key)[0],)
         for name in names:
             sql = "SELECT 1 FROM images WHERE json_extract(metadata, ?) IS NOT NULL LIMIT 1"
@@ -195,6 +222,14 @@ def why_empty(files: LibraryFiles, only: Filter) -> str:
             text = f"path {pattern}" if pattern else _written(*next(iter(part.items())))
             return f"no picture fits {text}"
     return "no picture fits all filters together"
+
+
+def _no_album(files: LibraryFiles, key: str, value: str) -> str:
+    """Why no picture is in an album."""
+    if in_albums(files, key, value) is not None:
+        return f"the album {value} holds no picture of the library now"
+    names = ", ".join(album.name for album in AlbumTable(files.catalog).all()[:12])
+    return f"this library has no album {value}; it has {names}"
 
 
 def file_date_note(records: Sequence[ImageRecord], where: Mapping[str, str]) -> str:

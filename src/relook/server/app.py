@@ -29,6 +29,7 @@ from relook.gateway.guard import API, Guard
 from relook.gateway.listen import uvicorn_config
 from relook.gateway.server_settings import ServerSettings
 from relook.server import (
+    routes_albums,
     routes_ask,
     routes_browse,
     routes_concepts,
@@ -96,7 +97,7 @@ def create_app(
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
         routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
-        routes_videos.router,
+        routes_videos.router, routes_albums.router,
     ):  # fmt: skip
         api.include_router(router)
     app.include_router(api)

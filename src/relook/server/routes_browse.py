@@ -1,22 +1,22 @@
 """A library without a search: counts, pictures by time, copies. Layer: server."""
 
+import urllib.parse
+from collections.abc import Sequence
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from relook.core.errors import InputError
-from relook.core.picture_paths import printable
-from relook.core.types import WHOLE, Hit, Page, Part
-from relook.core.types import Query as CoreQuery
+from relook.library.records import ImageRecord
 from relook.search.copies import find_copies, group_of
 from relook.search.copy_list import FORMATS
 from relook.search.facets import Facets, browse, count_facets
 from relook.server.api_answers import ImageAnswer
 from relook.server.browse_answers import BrowsedAnswer, CopiesAnswer, CopyGroupAnswer
-from relook.server.routes_files import chunks, results_csv, results_zip
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.serving.libraries import ServedLibrary
+from relook.serving.packing import chunks, page_of, paths_of, results_csv, results_zip
 from relook.serving.requests import BrowseRequest, FacetsRequest, ImagesRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served
@@ -129,25 +129,35 @@ async def selection(
         raise InputError("bad_request", f"{len(image_ids):,} pictures are too many at once",
                          f"choose at most {_MOST_CHOSEN:,}")  # fmt: skip
     exported = await state.exports.run(_selection, volume, image_ids, form)
+    return file_answer(exported, form, "pictures")
+
+
+def _selection(volume: ServedLibrary, image_ids: list[int], form: str) -> bytes | IO[bytes]:
+    return taken_away(volume, volume.files.catalog.images(image_ids), form)
+
+
+def file_answer(exported: bytes | IO[bytes], form: str, stem: str) -> Response:
+    """Pictures to take away as a download.
+
+    Args:
+        exported: From `taken_away`.
+        form: What it is: zip, csv or paths.
+        stem: What to call it; may hold any letters.
+    """
     suffix = "txt" if form == "paths" else form
-    headers = {"Content-Disposition": f'attachment; filename="pictures.{suffix}"'}
+    name = urllib.parse.quote(f"{stem}.{suffix}", safe="")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
     kind = {"zip": "application/zip", "csv": "text/csv", "paths": "text/plain; charset=utf-8"}[form]
     if isinstance(exported, bytes):
         return Response(exported, media_type=kind, headers=headers)
     return StreamingResponse(chunks(exported), media_type=kind, headers=headers)
 
 
-def _selection(volume: ServedLibrary, image_ids: list[int], form: str) -> bytes | IO[bytes]:
-    records = volume.files.catalog.images(image_ids)
+def taken_away(
+    volume: ServedLibrary, records: Sequence[ImageRecord], form: str
+) -> bytes | IO[bytes]:
+    """Pictures as a zip of the files, a table, or their paths, one a line."""
     if form == "paths":
-        paths = (printable(bytes(record.path)) for record in records)
-        return "".join(f"{path}\n" for path in paths).encode()
-    page = Page(
-        CoreQuery((Part(image_id=image_ids[0]),)),
-        tuple(
-            Hit(record.image_id, record.path, 0.0, WHOLE, record.title, record.caption,
-                record.width_px, record.height_px)
-            for record in records
-        ),
-    )  # fmt: skip
-    return results_csv(page) if form == "csv" else results_zip(volume, page)
+        return paths_of(records)
+    page = page_of(records)
+    return results_csv(page) if form == "csv" else results_zip(volume.library, page)

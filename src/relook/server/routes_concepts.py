@@ -13,7 +13,13 @@ from starlette.datastructures import UploadFile
 
 from relook.core.errors import InputError
 from relook.core.json_form import INLINE, JsonShape, Without
-from relook.library.concept_values import Album, Concept, ConceptChange, ConceptExample, ConceptLine
+from relook.library.concept_values import (
+    Concept,
+    ConceptAlbum,
+    ConceptChange,
+    ConceptExample,
+    ConceptLine,
+)
 from relook.library.session_rows import ImageId
 from relook.search.concept_file import add_concept, export_concept
 from relook.search.concepts import MAX_ALBUM
@@ -83,13 +89,13 @@ class ConceptAdded:
 class AlbumAnswer:
     """The pictures that a concept holds now."""
 
-    json_shape: ClassVar = JsonShape(name="Album")
+    json_shape: ClassVar = JsonShape(name="ConceptAlbum")
 
     page: PageAnswer
-    album: Annotated[Album, INLINE, Without("page")]
+    album: Annotated[ConceptAlbum, INLINE, Without("page")]
 
     @classmethod
-    def of(cls, volume: ServedLibrary, album: Album) -> Self:
+    def of(cls, volume: ServedLibrary, album: ConceptAlbum) -> Self:
         """An album with the addresses of its pictures."""
         return cls(PageAnswer.of(volume, album.page), album)
 
@@ -232,7 +238,7 @@ async def album(
 
 
 def _album(volume: ServedLibrary, concept_id: int, limit: int, seen: bool) -> dict[str, Any]:
-    made: Album = volume.library.concepts.album(concept_id, limit=limit, seen=seen)
+    made: ConceptAlbum = volume.library.concepts.album(concept_id, limit=limit, seen=seen)
     return served(AlbumAnswer.of(volume, made))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from relook.core.errors import QueryError, RequestError
 from relook.core.json_form import INLINE, Between, Longest, Shortest
 from relook.core.types import Box, Part, Query
+from relook.library.album_values import MAX_ALBUM_NAME
 from relook.library.concept_values import MAX_CONCEPT_NAME
 from relook.library.session_rows import Caption, ImageId, LeastFit, OnlyShape, Weight
 from relook.search.grammar import parse_query
@@ -129,6 +130,26 @@ class ImagesRequest:
     """Some images of a library."""
 
     image_ids: Annotated[tuple[ImageId, ...], Shortest(1), Longest(1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumName:
+    """What to call an album."""
+
+    name: Annotated[str, Longest(MAX_ALBUM_NAME)]
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumRequest:
+    """A new album.
+
+    Args:
+        name: What to call it.
+        image_ids: Images to put into it.
+    """
+
+    name: Annotated[str, Longest(MAX_ALBUM_NAME)]
+    image_ids: Annotated[tuple[ImageId, ...], Longest(1000)] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,17 +77,19 @@ class Model:
     def __init__(self) -> None:
         self.images: dict[int, Image] = {}
         self.sessions: dict[str, SessionModel] = {}
+        self.albums: dict[str, set[int]] = {}
+        self.deleted_albums: dict[str, set[int]] = {}  # which can be brought back
         self.forgotten: set[tuple[str, int]] = set()  # place and picture: may return as it was
         self.taken_out: set[int] = set()  # by a repair: the file at their place is an edit of them
         self.half_seen: set[int] = set()  # came in a run that was killed: beside what, nobody knows
         self.is_settled = False  # whether the last run saw everything
 
     def referred(self) -> set[int]:
-        """Images that a mark or words refer to: these must never be lost."""
+        """Images that a mark, an album or words refer to: these must never be lost."""
         ids = {image_id for image_id, image in self.images.items() if any(image.words)}
         for session in self.sessions.values():
             ids.update(mark.image_id for mark in session.marks.values())
-        return ids
+        return ids.union(*self.albums.values(), *self.deleted_albums.values())
 
     def here(self) -> dict[str, int]:
         """Place -> id of the images that the last run found in their places."""

@@ -15,6 +15,7 @@ STATES = ("here", "away", "gone")
 END = (Step("index"), Step("index"))
 FOLDERS = ("a/trip", "a/usb", "b/old", "b/usb")
 LEFT = ("nothing", "empty", "stray", "dangling")
+ALBUMS = ("Trip", "2019/07")
 COLOURS = ("red", "green", "blue", "white")
 BOXES = ((0.0, 0.0, 0.5, 0.5), (0.25, 0.25, 1.0, 1.0))
 WEIGHTS = {
@@ -24,6 +25,7 @@ WEIGHTS = {
     "compact": 1, "forget": 1, "reopen": 1, "drop": 1, "export": 1, "import": 1, "lock": 1,
     "unlock": 1, "delete_archive": 1, "relabel": 2, "kill_relabel": 1, "mark_wrongly": 2,
     "rewrite_archive": 3, "spoil": 2, "unspoil": 3, "damage": 1,
+    "put": 4, "take_out": 1, "delete_album": 1, "restore_album": 1,
 }  # fmt: skip
 
 
@@ -98,6 +100,18 @@ class Drawer:
 
     def _place(self) -> str:
         return self._rng.choice(list(self._life.model.here()))
+
+    def _put(self) -> Step:
+        return Step("put", (self._rng.choice(ALBUMS), self._place()))
+
+    def _take_out(self) -> Step:
+        return Step("take_out", (self._rng.choice(list(self._life.model.albums)), self._place()))
+
+    def _delete_album(self) -> Step:
+        return Step("delete_album", (self._rng.choice(list(self._life.model.albums)),))
+
+    def _restore_album(self) -> Step:
+        return Step("restore_album", (self._rng.choice(list(self._life.model.deleted_albums)),))
 
     def _index(self) -> Step:
         return Step("index")

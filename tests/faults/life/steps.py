@@ -24,6 +24,7 @@ from relook.library.snapshot import vectors_path
 from relook.testing import ColourEncoder
 
 from ..parts import Killer
+from .album_steps import AlbumSteps
 from .file_steps import FileSteps
 from .model import BrokenError, Image, Model, SessionModel, Words
 from .session_steps import Exported, SessionSteps, session_model
@@ -52,7 +53,7 @@ def vector_of(picture: int) -> bytes:
 
 
 @dataclass
-class Life(FileSteps, SessionSteps):
+class Life(AlbumSteps, FileSteps, SessionSteps):
     """A library, its folders, and the model of both.
 
     Args:
@@ -97,6 +98,7 @@ class Life(FileSteps, SessionSteps):
         if self.is_there:
             self.model.check_images(self.images())
             self.model.check_sessions(self.sessions())
+            self.check_albums()
         return True
 
     @property

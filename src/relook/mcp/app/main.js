@@ -28,6 +28,7 @@ const grid = new Grid(byId("results"), {
   ask: () => undefined,
   play: (at) => openAt(at),
   copies: (at) => openAt(at),
+  star: () => undefined,
   more: async () => false,
   again: () => lookAgain(),
 });

@@ -126,7 +126,18 @@ export const mergeConcepts = (L, body) => call(`${lib(L)}/concepts/merge`, { met
 export const concept = (L, C) => call(con(L, C));
 export const changeConcept = (L, C, body) => call(con(L, C), { method: "PATCH", body });
 export const deleteConcept = (L, C) => call(con(L, C), { method: "DELETE" });
-export const album = (L, C) => call(`${con(L, C)}/album?seen=true`);
+export const conceptAlbum = (L, C) => call(`${con(L, C)}/album?seen=true`);
+
+const alb = (L, A) => `${lib(L)}/albums/${A}`;
+export const albums = (L, imageId) => call(`${lib(L)}/albums${imageId ? `?image_id=${imageId}` : ""}`);
+export const album = (L, A) => call(alb(L, A));
+export const createAlbum = (L, body) => call(`${lib(L)}/albums`, { method: "POST", body });
+export const renameAlbum = (L, A, body) => call(alb(L, A), { method: "PATCH", body });
+export const deleteAlbum = (L, A) => call(alb(L, A), { method: "DELETE" });
+export const restoreAlbum = (L, A) => call(`${alb(L, A)}/restore`, { method: "POST" });
+export const addToAlbum = (L, A, ids) => call(`${alb(L, A)}/images`, { method: "POST", body: { image_ids: ids } });
+export const removeFromAlbum = (L, A, ids) =>
+  call(`${alb(L, A)}/images/remove`, { method: "POST", body: { image_ids: ids } });
 
 export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });
 export const upgradeCost = (L) => call(`${lib(L)}/upgrade`);
@@ -144,6 +155,7 @@ export const eventsUrl = (L, S) => `${BASE}${ses(L, S)}/events`;
 export const jobEventsUrl = (id) => `${BASE}/jobs/${id}/events`;
 export const exportUrl = (L, S, format, what) => `${BASE}${ses(L, S)}/export?format=${format}&what=${what}`;
 export const conceptExportUrl = (L, C) => `${BASE}${con(L, C)}/export`;
+export const albumExportUrl = (L, A, format) => `${BASE}${alb(L, A)}/export?format=${format}`;
 export const copiesUrl = (L, format) => `${BASE}${lib(L)}/copies/list?format=${format}`;
 export const selectionUrl = (L, ids, format) => `${BASE}${lib(L)}/selection?format=${format}&ids=${ids.join(",")}`;
 export const fileUrl = (L, id) => `${BASE}${lib(L)}/images/${id}/file`;

@@ -159,7 +159,7 @@ export class BoxLayer {
   press(event) {
     if (event.button !== 0 || !event.isPrimary) return;
     const target = /** @type {Element} */ (event.target);
-    if (target.closest(".boxbar, .tools")) return;
+    if (target.closest(".boxbar, .tools, .star")) return;
     const box = /** @type {HTMLElement|null} */ (target.closest(".box"));
     const edges = /** @type {HTMLElement|null} */ (target.closest(".handle"))?.dataset.edges;
     if (box && box.dataset.key === state.selected) this.#drag(event, edges ?? "move");

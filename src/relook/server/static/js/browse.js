@@ -1,5 +1,6 @@
 /** Browsing without words: a timeline, a map, counts that narrow each other, and the pictures by time. */
 
+import { showTools } from "./albums.js";
 import * as api from "./api.js";
 import { button, count, fill, h, iconButton, plural, svg } from "./dom.js";
 import { filterChips } from "./filters.js";
@@ -13,7 +14,7 @@ const PART = 200; // pictures that are shown at a time
 const FIRST = 8; // choices of a kind that are shown at first
 const dialog = h("dialog", { class: "sheet browse", "aria-labelledby": "browse-title" });
 const host = (name) => h("div", { data: { part: name } });
-const [chips, timeline, facets, more] = ["chips", "timeline", "facets", "more"].map(host);
+const [chips, tools, timeline, facets, more] = ["chips", "tools", "timeline", "facets", "more"].map(host);
 const title = h("h2", { id: "browse-title", text: "Browse" });
 /** @type {Pick} */
 let pick;
@@ -45,6 +46,7 @@ export function openBrowse(filter = state.only) {
       "div",
       { class: "sheet-body browse-body" },
       chips,
+      tools,
       timeline,
       h("div", { class: "browse-main" }, facets, h("div", { class: "browse-pictures" }, pick.element, more)),
     ),
@@ -84,6 +86,11 @@ async function refresh() {
     pick.show(page.images);
     n_shown = page.images.length;
     showMore(page.n_images);
+    const renamed = (name) => narrow({ album: name });
+    const album = await showTools(tools, only.where.album, { renamed, deleted: () => dialog.close() });
+    if (mine !== turn) return;
+    pick.ofAlbum(album, refresh);
+    if (album) title.textContent = `${album.name}: ${plural(page.n_images, "picture")}`;
   } catch (error) {
     complain(error);
   }
@@ -178,6 +185,7 @@ function showFacets(counts) {
     counts.places.length > 0 && h("section", {}, h("h3", { text: "Places" }), map(counts.places)),
     choices("Cameras", "camera", counts.cameras),
     choices("Folders", "folder", counts.folders, shortFolder),
+    choices("Albums", "album", counts.albums ?? []),
     choices("Keywords", "keywords", counts.keywords),
     choices("Rating", "rating", counts.ratings, (value) => (Number(value) > 0 ? "★".repeat(Number(value)) || value : value)),
     choices("Orientation", "orientation", counts.orientations.filter(({ n }) => n)),

@@ -76,7 +76,7 @@ export async function openConcept(id) {
   try {
     const [concept, album] = await Promise.all([
       api.concept(L(), id),
-      api.album(L(), id).catch((error) => ({ failure: error })),
+      api.conceptAlbum(L(), id).catch((error) => ({ failure: error })),
     ]);
     render(concept, album);
   } catch (error) {
@@ -133,7 +133,7 @@ function exampleOf(concept, example) {
   );
 }
 
-/** @param {Api.Album} album */
+/** @param {Api.ConceptAlbum} album */
 function albumOf({ page, n_pictures, is_cut, n_new }) {
   const more = is_cut ? "the first " : "";
   const fresh = n_new ? `, ${count(n_new)} new` : "";

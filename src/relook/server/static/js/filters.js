@@ -8,6 +8,7 @@ import { on, set, state } from "./state.js";
 
 const MOST = 8; // the server takes no more
 const LIST = "filter-fields";
+const ALBUM = "album";
 
 const path = h("input", {
   class: "field",
@@ -29,6 +30,7 @@ const instruction = h("input", {
   placeholder: "what captions of boxes should tell, such as: name the breed",
   maxlength: "300",
 });
+const album = h("select", { class: "field", id: "filter-album" });
 const rows = h("div", { class: "filter-rows" });
 const names = h("datalist", { id: LIST });
 const add = button("Add a field", () => addRow().querySelector("input").focus(), "quiet small-button");
@@ -49,6 +51,7 @@ export function setUpFilters(apply) {
     panel,
     h("legend", { class: "visually-hidden", text: "Only pictures that fit" }),
     h("label", { class: "filter-row" }, h("span", { text: "Path" }), path),
+    h("label", { class: "filter-row" }, h("span", { text: "Album" }), album),
     rows,
     h("label", { class: "filter-row" }, h("span", { text: "Fit" }), least),
     h("label", { class: "filter-row" }, h("span", { text: "Captions" }), instruction),
@@ -80,6 +83,7 @@ export function openFilters(open) {
   if (!open) return;
   if (!rows.children.length) addRow();
   learnNames();
+  learnAlbums();
   path.focus();
 }
 
@@ -93,6 +97,7 @@ export function readFilters() {
     const [key, pattern] = [...row.querySelectorAll("input")].map((input) => input.value.trim());
     if (key && pattern) where[key] = pattern;
   }
+  if (album.value) where[ALBUM] = album.value;
   const only = { where, path: path.value.trim() || null, min_fit: Math.min(100, Math.max(0, Number(least.value))) / 100 };
   set({ instruction: instruction.value.trim(), only });
 }
@@ -102,7 +107,8 @@ function show(only) {
   path.value = only.path ?? "";
   least.value = only.min_fit ? percent(only.min_fit) : "";
   fill(rows);
-  for (const [key, pattern] of Object.entries(only.where)) addRow(key, pattern);
+  for (const [key, pattern] of Object.entries(only.where)) if (key !== ALBUM) addRow(key, pattern);
+  showAlbums([], only.where[ALBUM] ?? "");
   const n = Object.keys(only.where).length + (only.path ? 1 : 0) + (only.min_fit ? 1 : 0);
   opener.classList.toggle("on", n > 0);
   opener.setAttribute("aria-label", n ? `Filters: path and metadata, ${n} on` : "Filters: path and metadata");
@@ -137,9 +143,26 @@ async function learnNames() {
   askedFor = id;
   try {
     const { fields } = await api.fields(id);
-    fill(names, ...fields.map((name) => h("option", { value: name })));
+    fill(names, ...fields.filter((name) => name !== ALBUM).map((name) => h("option", { value: name })));
   } catch {
     askedFor = ""; // the fields take any name
+  }
+}
+
+/** @param {string[]} names @param {string} chosen */
+function showAlbums(names, chosen) {
+  const options = names.includes(chosen) || !chosen ? names : [chosen, ...names];
+  fill(album, h("option", { value: "", text: "any, or none" }), ...options.map((name) => h("option", { value: name, text: name })));
+  album.value = chosen;
+}
+
+async function learnAlbums() {
+  if (!state.library) return;
+  try {
+    const { albums } = await api.albums(state.library.library_id);
+    showAlbums(albums.map(({ name }) => name), album.value);
+  } catch {
+    // the one that is chosen stays
   }
 }
 

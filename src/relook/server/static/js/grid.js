@@ -23,7 +23,7 @@ export class Grid {
   /**
    * @param {HTMLElement} host
    * @param {{open: (at: number) => void, why: (at: number) => void, like: (at: number) => void,
-   *   ask: (at: number) => void, play: (at: number) => void, copies: (at: number) => void,
+   *   ask: (at: number) => void, play: (at: number) => void, copies: (at: number) => void, star: (at: number) => void,
    *   more: () => Promise<boolean>, again: () => void}} actions
    */
   constructor(host, actions) {
@@ -83,6 +83,7 @@ export class Grid {
     on(["marks", "selection"], () => this.remarkJudged());
     on("marks", () => this.list.isConnected && this.#ending());
     on("view", () => this.remark());
+    on("favourites", () => this.#restar());
     on("cursor", () => this.#reach());
   }
 
@@ -198,6 +199,14 @@ export class Grid {
     this.judged = now;
   }
 
+  #restar() {
+    state.hits.slice(0, this.n_shown).forEach((hit, at) => {
+      const tile = this.tiles.get(hit.image_id);
+      if (tile && tile.isStarred() !== tile.element.classList.contains("starred"))
+        tile.mark(at, state.hits.length, moveOf(hit, at));
+    });
+  }
+
   #reach() {
     const tile = this.tiles.get(state.hits[state.cursor]?.image_id);
     if (tile === this.reached) return;
@@ -299,7 +308,7 @@ export class Grid {
     if (at < 0) return;
     const id = state.hits[at].image_id;
     set({ cursor: at }, "cursor");
-    const name = event.target.closest(".tools button, .moment, .stands-for")?.dataset.tool;
+    const name = event.target.closest(".tools button, .moment, .stands-for, .star")?.dataset.tool;
     if (name === "yes" || name === "no") marks.toggle(id, name === "yes");
     else if (name) this.actions[name](at);
     else if (!state.session) this.actions.open(at);

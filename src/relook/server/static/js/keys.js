@@ -1,5 +1,6 @@
 /** Keyboard commands, and the overlay that lists them. */
 
+import { toggleFavourite } from "./albums.js";
 import { askAbout } from "./ask.js";
 import { STEPS, boxKey, boxOn, nextBox } from "./boxkeys.js";
 import { byId, fill, h, iconButton } from "./dom.js";
@@ -67,6 +68,7 @@ const HELP = [
     "See",
     [
       ["w", "why is this here?"],
+      ["v", "favourite: put a star on this picture, or take it off"],
       ["a", "ask about this picture"],
       ["+ - 0", "larger, smaller, whole (larger view)"],
       ["Shift arrows", "move the enlarged picture"],
@@ -208,6 +210,7 @@ function commandKey(event) {
   if (key === "a") return () => askAbout(shownHit() ?? current());
   if (key === "p" && viewerOpen()) return playShown;
   if (viewerOpen() && zoomKey(key)) return zoomKey(key);
+  if (key === "v") return () => toggleFavourite(shownHit() ?? current());
   if (key === "m") return viewerOpen() ? like : () => searchLike(state.cursor);
   if (!state.session) return null;
   return roundKey(event) ?? pictureKey(event);

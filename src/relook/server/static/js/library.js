@@ -1,6 +1,8 @@
 /** The library view: what is indexed, what was skipped and why, adding pictures, earlier sessions. */
 
+import { showAlbums } from "./albums.js";
 import * as api from "./api.js";
+import { openBrowse } from "./browse.js";
 import { showConcepts } from "./concepts.js";
 import { openCopies } from "./copies.js";
 import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
@@ -76,6 +78,7 @@ function render() {
       adding(library),
       h("section", { data: { part: "folders" } }),
       h("section", { data: { part: "skipped" } }),
+      h("section", { data: { part: "albums" }, "aria-label": "Albums" }),
       h("section", { data: { part: "concepts" } }),
       h("section", { data: { part: "sessions" } }),
     ),
@@ -92,10 +95,14 @@ async function showContents() {
   await Promise.allSettled([
     showUpgrade(section("upgrade"), () => start(() => api.upgrade(libraryId()))),
     showSkipped(),
+    library && showAlbums(section("albums"), openAlbum),
     library && showConcepts(section("concepts"), closeLibrary),
     library && showSessions(section("sessions"), { close: closeLibrary, choose }),
   ]);
 }
+
+/** @param {string} name */
+const openAlbum = (name) => (closeLibrary(), openBrowse({ where: { album: name }, path: null }));
 
 function picker() {
   if (state.libraries.length < 2) return null;

@@ -1,6 +1,7 @@
 /** The page: puts the modules together, and follows the address. */
 
 import * as api from "./api.js";
+import { setUpAlbums, toggleFavourite } from "./albums.js";
 import { askAbout, setUpAsk } from "./ask.js";
 import { setUpBar } from "./bar.js";
 import { openBrowse, setUpBrowse } from "./browse.js";
@@ -31,6 +32,7 @@ const grid = new Grid(byId("results"), {
   like: moreLike,
   ask: (at) => askAbout(state.hits[at]),
   copies: (at) => openCopiesOf(state.hits[at]),
+  star: (at) => toggleFavourite(state.hits[at]),
   more,
   again: () => lookAgain().then(() => grid.focus()),
 });
@@ -137,6 +139,7 @@ setUpLibrary({
     if (!state.session) await start({ clear: false });
   },
 });
+setUpAlbums();
 setUpBrowse();
 setUpCopies();
 fill(byId("open-browse"), icon("clock"), h("span", { class: "name", text: "Browse" }));

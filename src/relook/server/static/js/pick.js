@@ -1,5 +1,6 @@
 /** Thumbnails of which many can be chosen: by click, Shift, dragging a frame, or keys; and what is done with them. */
 
+import { openAdd, removeFrom } from "./albums.js";
 import * as api from "./api.js";
 import { button, fill, h, iconButton, plural } from "./dom.js";
 import { copyPaths } from "./paths.js";
@@ -14,6 +15,10 @@ export class Pick {
   constructor() {
     /** @type {any[]} */ this.images = [];
     /** @type {Set<number>} */ this.chosen = new Set();
+    /** The album whose pictures these are. @type {Api.Album|undefined} */
+    this.album = undefined;
+    /** What follows when some of them were taken out of it. */
+    this.taken = () => {};
     this.at = 0;
     this.anchor = 0;
     this.list = h("ul", {
@@ -153,6 +158,18 @@ export class Pick {
     });
   }
 
+  /** @param {Api.Album|undefined} album whose pictures are shown @param {() => void} taken */
+  ofAlbum(album, taken) {
+    this.album = album;
+    this.taken = taken;
+    this.#tell();
+  }
+
+  /** @param {number[]} ids */
+  #takeOut(ids) {
+    if (this.album) removeFrom(this.album, ids, this.taken);
+  }
+
   #mark() {
     [...this.list.children].forEach((item, at) => {
       item.setAttribute("aria-selected", String(this.chosen.has(this.images[at].image_id)));
@@ -168,12 +185,14 @@ export class Pick {
     if (!ids.length)
       return fill(
         this.foot,
-        h("span", { class: "small muted", text: "Click, drag a frame, or Space and Shift with arrows: choose pictures to take away." }),
+        h("span", { class: "small muted", text: "Click, drag a frame, or Space and Shift with arrows: choose pictures to put into an album or to take away." }),
       );
     fill(
       this.foot,
       h("strong", { class: "small number", text: `${plural(ids.length, "picture")} chosen` }),
       ids.length > MOST && h("span", { class: "small muted", text: `the first ${MOST} are taken` }),
+      button("Add to album …", () => openAdd(ids), "button small-button", "more"),
+      this.album && button("Take out of the album", () => this.#takeOut(ids), "button small-button", "less"),
       file("Zip", "zip"),
       file("CSV", "csv"),
       file("Paths", "paths"),

@@ -38,11 +38,12 @@ export const state = {
   /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
   /** What captions of the next search should tell. */ instruction: "",
   /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
+  /** Ids of the pictures with a star. @type {Set<number>} */ favourites: new Set(),
   /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
 
-/** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"|"only"} Topic */
+/** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"|"only"|"favourites"} Topic */
 
 /** @param {Partial<typeof state>} patch @param {...Topic} topics what to tell about */
 export function set(patch, ...topics) {

@@ -102,7 +102,8 @@ export class Tile {
     if (hit.time_s != null) this.element.append(momentOf(hit.time_s));
     this.element.append(this.tools);
     this.more = h("button", { type: "button", class: "stands-for", tabindex: "-1", data: { tool: "copies" } });
-    this.element.append(this.more);
+    this.star = tool("star", "star", "Favourite (v)", { "aria-pressed": "false" });
+    this.element.append(this.more, this.star);
     this.update(hit);
   }
 
@@ -156,13 +157,16 @@ export class Tile {
     this.layer.render();
     const spoken = spokenMarks(this.hit.image_id);
     const says = spokenWords(this.hit);
-    const face = JSON.stringify([at, total, moved, whole?.relevant, spoken, says, state.scores && this.hit.score]);
+    const starred = this.isStarred();
+    const face = JSON.stringify([at, total, moved, whole?.relevant, spoken, says, starred, state.scores && this.hit.score]);
     if (face === this.face) return;
     this.face = face;
     const kind = whole ? (whole.relevant ? "relevant" : "irrelevant") : "";
     this.element.classList.toggle("marked-relevant", kind === "relevant");
     this.element.classList.toggle("marked-irrelevant", kind === "irrelevant");
     this.element.classList.toggle("judged", Boolean(kind));
+    this.element.classList.toggle("starred", starred);
+    this.star.setAttribute("aria-pressed", String(starred));
     this.element
       .querySelectorAll(":scope > .badge, :scope > .moved, :scope > .score")
       .forEach((label) => label.remove());
@@ -176,14 +180,18 @@ export class Tile {
     no.setAttribute("aria-pressed", String(kind === "irrelevant"));
     const away = this.hit.away ? "away" : "";
     if (away) this.photo.title = this.hit.away;
-    const parts = [`${at + 1} of ${total}`, nameOf(this.hit), says, away, spoken, moved?.spoken].filter(Boolean);
+    const parts = [`${at + 1} of ${total}`, nameOf(this.hit), says, away, starred && "favourite", spoken, moved?.spoken].filter(Boolean);
     this.photo.setAttribute("aria-label", parts.join(", "));
+  }
+
+  isStarred() {
+    return state.favourites.has(this.hit.image_id);
   }
 
   /** Whether Tab stops here, and at its tools. @param {boolean} yes */
   reachable(yes) {
     this.photo.tabIndex = yes ? 0 : -1;
-    for (const tool of [...this.tools.querySelectorAll("button"), this.more]) tool.tabIndex = yes ? 0 : -1;
+    for (const tool of [...this.tools.querySelectorAll("button"), this.more, this.star]) tool.tabIndex = yes ? 0 : -1;
   }
 
   dispose() {

@@ -1,5 +1,6 @@
 /** The larger view: one picture with the same tools as the grid, its facts, why it is here. */
 
+import { albums, isFavourite, openAdd, toggleFavourite } from "./albums.js";
 import * as api from "./api.js";
 import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
@@ -50,7 +51,7 @@ export function setUpViewer(actions) {
   });
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // keys.js decides what Esc means here
   new ResizeObserver(() => hit && fit()).observe(stage);
-  on(["marks", "selection"], () => hit && refresh());
+  on(["marks", "selection", "favourites"], () => hit && refresh());
   on("hits", () => dialog.open && closeViewer());
 }
 
@@ -155,9 +156,12 @@ function showOriginal() {
 async function learn(shown) {
   if (shown.video) offer(photo, shown, shown.video);
   const into = photo;
-  const known = await api.image(state.library.library_id, shown.image_id).catch(() => null);
+  const [known, holding] = await Promise.all([
+    api.image(state.library.library_id, shown.image_id).catch(() => null),
+    albums(shown.image_id).catch(() => []),
+  ]);
   if (!known || hit !== shown || photo !== into) return;
-  panel.querySelector(".view-facts")?.replaceWith(facts(known));
+  panel.querySelector(".view-facts")?.replaceWith(facts(known, holding));
   if (known.video && !shown.video) offer(into, shown, known.video);
 }
 
@@ -182,6 +186,9 @@ function fit() {
   const w = Math.min(width, height * ratio, Math.max(hit.width_px * 2, 640));
   zoom.lay(photo, w, w / ratio);
 }
+
+/** @param {string} kind */
+const toAlbum = (kind) => button("Add to album …", () => openAdd([hit.image_id], () => hit && learn(hit)), kind, "more");
 
 const NO_HEAT = { button: null, legend: null };
 const heatOf = () =>
@@ -216,6 +223,7 @@ function fillPanel(at) {
     heat.button,
     button("More like this", () => like(), "quiet small-button", "like"),
     button("Ask", () => askAbout(hit), "quiet small-button", "ask"),
+    toAlbum("quiet small-button"),
   );
   fill(
     panel,
@@ -224,6 +232,7 @@ function fillPanel(at) {
       { class: "view-head" },
       h("h2", { text: nameOf(hit), title: nameOf(hit) }),
       at >= 0 && h("span", { class: "muted small number", text: `${at + 1} / ${state.hits.length}` }),
+      iconButton("star", "Favourite (v)", () => toggleFavourite(hit), { class: "quiet square star", "aria-pressed": "false" }),
       iconButton("cross", "Close (Esc)", closeViewer),
     ),
     h(
@@ -243,6 +252,7 @@ function fillPanel(at) {
             { class: "view-signs" },
             button("More like this", like, "button", "like"),
             button("Ask", () => askAbout(hit), "button", "ask"),
+            toAlbum("button"),
           ),
       state.session && heat.legend,
       reasons,
@@ -292,8 +302,8 @@ export function like() {
 
 const alike = () => (hit.time_s == null ? "that look the same" : "scenes of the video and its copies");
 
-/** @param {any} known the server's answer, once it is there */
-function facts(known) {
+/** @param {any} known the server's answer, once it is there @param {Api.Album[]} [holding] albums that hold the picture */
+function facts(known, holding = []) {
   return h(
     "dl",
     { class: "view-facts" },
@@ -303,6 +313,9 @@ function facts(known) {
           h("dt", { text: "Stands for" }),
           h("dd", {}, button(`${hit.folded.length} more ${alike()}`, () => openCopiesOf(hit), "quiet small-button", "copies")),
         ]
+      : []),
+    ...(holding.length
+      ? [h("dt", { text: "Albums" }), h("dd", {}, ...holding.flatMap(({ name }, at) => [at ? ", " : "", h("bdi", { text: name })]))]
       : []),
     h("dt", { text: "Original" }),
     h(
@@ -332,6 +345,7 @@ function refresh() {
   photo.classList.toggle("marked-irrelevant", whole?.relevant === false);
   panel.querySelector(".view-signs .yes")?.setAttribute("aria-pressed", String(whole?.relevant === true));
   panel.querySelector(".view-signs .no")?.setAttribute("aria-pressed", String(whole?.relevant === false));
+  panel.querySelector(".star")?.setAttribute("aria-pressed", String(isFavourite(hit.image_id)));
   layer?.render();
   showMarksOf(/** @type {HTMLElement} */ (panel.querySelector(".view-marked")), hit.image_id);
 }
