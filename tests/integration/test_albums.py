@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from library_parts import ids, names
+from upgrade_parts import OldEncoder
 
 import relook
 from relook.app.upkeep import compact_library
 from relook.core.errors import InputError, NotFoundError, RelookError, StorageError
+from relook.core.registry import Adapter
+from relook.encoders import ENCODERS
 from relook.library.album_table import KEPT_S
 from relook.library.check import check
 from relook.library.repair import repair
@@ -285,3 +288,17 @@ def test_images_at_a_path(filled: relook.Library, pictures: Path) -> None:
     with pytest.raises(InputError, match="cannot be the name"):
         filled.albums.add("a\nb\x01", [1])
     noise(3).save(pictures / "later.png")
+
+
+def test_an_upgrade_keeps_albums(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, kind in (("new", "NewEncoder"), ("old", "OldEncoder")):
+        adapter = Adapter(f"upgrade_parts:{kind}", "for tests")
+        monkeypatch.setitem(ENCODERS.builtin, name, adapter)
+    with relook.Library(tmp_path / "upgraded", encoder=OldEncoder()) as library:
+        library.add(pictures)
+        library.albums.add("Warm ones", [ids(library)["red.png"]])
+        library.upgrade("new")
+        assert held(library) == {"red.png"}
+        assert names(library.search("blue", where={"album": "Warm ones"})) == ["red.png"]
