@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +73,15 @@ GIVE = """async ([how, onto]) => {
 
 
 class SlowCaptioner:
-    """Words that arrive a moment after the box, as a real captioner's do; or a failure."""
+    """Words that arrive after the box, as a real captioner's do, once they may; or a failure."""
 
     def __init__(self) -> None:
         self.failure: RelookError | None = None
+        self.may_write = threading.Event()
+        self.may_write.set()
 
     def __call__(self, crop: Any, about: Any) -> str:
-        time.sleep(0.25)
+        self.may_write.wait(PATIENCE_MS / 1000)
         if self.failure is not None:
             raise self.failure
         return CAPTION
