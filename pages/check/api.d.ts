@@ -128,6 +128,7 @@ declare namespace Api {
     file: string;
     query?: string;
     limit?: number | null;
+    grammar?: boolean | null;
   };
 
   type Body_uploads_api_v1_libraries__library_id__uploads_post = {
@@ -392,6 +393,7 @@ declare namespace Api {
     concept?: string | null;
     place?: [number, number, number, number] | null;
     written?: string | null;
+    literal?: boolean | null;
     picture: null;
     name: string;
   };
@@ -589,6 +591,7 @@ declare namespace Api {
     limit: number;
     strategy: string;
     keep_shown: boolean;
+    grammar: boolean;
     folders: string[];
     job_id: string | null;
     shows_folders: boolean;
@@ -659,6 +662,7 @@ declare namespace Api {
     concept?: string | null;
     place?: [number, number, number, number] | null;
     written?: string | null;
+    literal?: boolean | null;
     picture?: string | null;
   };
 
@@ -672,6 +676,7 @@ declare namespace Api {
     concept?: string | null;
     place?: [number, number, number, number] | null;
     written?: string | null;
+    literal?: boolean | null;
   };
 
   /** A query of several parts. */
@@ -771,6 +776,7 @@ declare namespace Api {
     path?: string | null;
     limit?: number | null;
     fold?: boolean | null;
+    grammar?: boolean | null;
     away?: boolean;
     min_fit?: number;
   };
@@ -818,6 +824,7 @@ declare namespace Api {
     name?: string;
     min_fit?: number;
     instruction?: string;
+    grammar?: boolean | null;
   };
 
   /** A session's own line. */

@@ -22,7 +22,7 @@ from relook.testing.checkpoints import tiny_clip, tiny_llava
 from .conftest import PATIENCE_MS, drag, search, session_of, shown
 
 CLIP, LLAVA, COMMIT = "openai/clip-vit-base-patch32", "llava-hf/llava-1.5-7b-hf", "c" * 40
-QUERY = "a dog in the snow"
+QUERY = 'a dgo in 0.5:snow - no "cats" @night'  # words, to VisualReF
 # For each round: a caption and its sign by place on the page, and words without a box.
 ROUNDS: tuple[tuple[dict[int, tuple[bool, str]], tuple[str, str]], ...] = (
     ({0: (True, "a red hat, two dogs"), 3: (False, "grey street")}, ("", "")),
@@ -169,4 +169,34 @@ def test_the_page_of_an_imported_configuration_is_its_formulas(
     more.click()
     expect(page.locator(".grid .tile")).to_have_count(24)
     assert shown(page)[:6] != theirs.page(6)
+    left_out(page)
     context.close()
+
+
+def left_out(page: Page) -> None:
+    """What the bar leaves out stays a part of its own; the filters have the line read."""
+
+    def asked(act: Callable[[], None]) -> list[tuple[str, bool]]:
+        with page.expect_response(
+            lambda answer: answer.request.method == "POST" and answer.url.endswith("/sessions")
+        ) as made:
+            act()
+        parts = made.value.json()["query"]["parts"]
+        expect(page.locator("#bar .part")).to_have_count(len(parts))
+        return [(part["text"], part.get("literal", False)) for part in parts]
+
+    def apply(value: str) -> None:
+        page.get_by_role("button", name="Filters").click()
+        words = page.locator("select[name=words]")
+        expect(words).to_have_value("false")
+        words.select_option(value)
+        page.get_by_role("button", name="Apply").click()
+
+    without = page.get_by_label("Words for what to leave out")
+    without.fill("boats")
+    literal = [(QUERY, True), ("boats", False)]
+    assert asked(lambda: without.press("Enter")) == literal
+    expect(page.get_by_role("searchbox")).to_have_value(f"{QUERY} - boats")
+    assert asked(lambda: apply("false")) == literal
+    read = [("a dgo in 0.5:snow", False), ('no "cats" @night', False), ("boats", False)]
+    assert asked(lambda: apply("true")) == read

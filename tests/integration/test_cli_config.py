@@ -175,7 +175,9 @@ def test_import_writes_a_file_that_can_be_used(run: Run) -> None:
     code, out, err = run("config", "import", "old.yaml")
     assert code == 0
     assert "caption-rocchio" in err
-    assert tomllib.loads(out)["search"] == {"limit": 5, "fold": False, "index_kind": "exact"}
+    assert tomllib.loads(out)["search"] == {
+        "limit": 5, "fold": False, "grammar": False, "index_kind": "exact"
+    }  # fmt: skip
     assert run("config", "import", "old.yaml", "--to", "new.toml")[0] == 0
     shown = json.loads(run("config", "show", "--config", "new.toml", "--json")[1])["settings"]
     assert shown["encoder.tiles"] == {"value": "none", "source": "new.toml"}

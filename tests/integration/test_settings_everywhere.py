@@ -1,6 +1,7 @@
 """A setting of a configuration means the same in every surface: one test walks all of them."""
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,9 +18,12 @@ from server_parts import serving
 import relook
 from relook.app import asking
 from relook.app.configured import SECTIONS, config_of, library_of
+from relook.app.models import LibraryEncoders
+from relook.cli import look as look_command
 from relook.cli.main import main
 from relook.core.config_file import Config, Setting
 from relook.core.settings import FeedbackSettings, SearchSettings
+from relook.core.types import Box, Part
 from relook.mcp import McpState
 from relook.testing import ColourEncoder, solid
 
@@ -213,7 +217,9 @@ def test_a_section_reaches_a_command(
         got = getattr(reaching, setting.key.partition(".")[2])
         shown = tuple(map(str, got)) if isinstance(got, tuple) else got
         assert shown == expected(setting, another(setting)), setting.key
-    for flag in {"limit", "fold"} & (calls[0].keys() if section == "search" and calls else set()):
+    for flag in {"limit", "fold", "grammar"} & (
+        calls[0].keys() if section == "search" and calls else set()
+    ):
         assert calls[0][flag] in (None, getattr(reaching, flag))
 
 
@@ -257,6 +263,71 @@ def test_an_agent_looks_again_as_it_is_configured(library: relook.Library) -> No
     )  # fmt: skip
     assert len(begun["hits"]) == len(again["hits"]) == 5
     assert library.session(begun["session_id"]).round.strategy == "rocchio-paper"
+
+
+LINE = 'red - blue text:"stop" @night'
+
+
+@pytest.fixture
+def literal(library: relook.Library) -> relook.Library:
+    library.search_settings = dataclasses.replace(library.search_settings, grammar=False)
+    return library
+
+
+def test_a_line_is_literal_in_every_surface(literal: relook.Library, tmp_path: Path) -> None:
+    asked = (Part(LINE, literal=True),)
+    assert literal.search(LINE).query.parts == literal.look(LINE).query.parts == asked
+    with serving(literal, cache=tmp_path / "cache") as running:
+        answers = [
+            running.post("/search", {"query": LINE}),
+            running.post("/search/picture", data={"query": LINE}, files={"file": red()}),
+            running.post("/sessions", {"query": LINE}),
+        ]
+        words = [answer.json()["query"]["parts"][-1] for answer in answers]
+        read = running.post("/search", {"query": "red - blue", "grammar": True}).json()
+        begun = running.post("/sessions", {"query": "red - blue", "grammar": True}).json()
+        assert running.get("").json()["grammar"] is False
+    assert words == [{"text": LINE, "weight": 1.0, "literal": True}] * 3
+    assert [len(page["query"]["parts"]) for page in (read, begun)] == [2, 2]
+    from relook.mcp import create_server
+
+    server = create_server(McpState([literal], caption=mcp_parts.say_green))
+    found = values(call(server, "search", words=LINE))
+    begun = values(call(server, "begin_session", words=LINE))
+    assert found["query"]["parts"] == words[:1]
+    assert literal.session(begun["session_id"]).query.parts == asked
+
+
+def red() -> tuple[str, bytes]:
+    buffer = io.BytesIO()
+    solid("red").save(buffer, "PNG")
+    return "red.png", buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "parts"),
+    [
+        ("search", [], [LINE]), ("look", [], [LINE]), ("search", ["--grammar"], ["red", "blue"]),
+        ("look", ["--grammar"], ["red", "blue"]), ("search", ["--literal"], [LINE]),
+    ],
+)  # fmt: skip
+def test_a_line_is_literal_in_a_command(
+    library: relook.Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    command: str, flag: list[str], parts: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(LibraryEncoders, "of", lambda *_: ColourEncoder())
+    monkeypatch.setenv("RELOOK_SEARCH_GRAMMAR", "true" if flag == ["--literal"] else "false")
+    line = LINE if parts == [LINE] else "red - blue"
+    assert main([command, *flag, "--json", "--library", str(library.folder), "--", line]) == 0
+    asked = json.loads(capsys.readouterr().out)["query"]["parts"]
+    assert [part["text"] for part in asked] == parts
+
+
+def test_words_at_places_have_a_form_of_their_own(library: relook.Library) -> None:
+    query = look_command._asked("red - blue", ["green@0,0,0.5,1"], False)
+    placed = Part("green", place=Box(0, 0, 0.5, 1))
+    assert query.parts == (Part("red - blue", literal=True), placed)
+    assert library.search(query, grammar=True).query == query
 
 
 def test_weights_change_what_a_strategy_does(library: relook.Library) -> None:

@@ -12,6 +12,7 @@ from relook.cli.main import main
 from relook.core.types import Part, Query
 from relook.core.vectors import unit
 from relook.search.grammar import line_of, parse_query
+from relook.search.transfer import export_session
 from relook.search.vectorise import query_vector
 from relook.testing.fakes import solid
 
@@ -76,6 +77,34 @@ def test_words_in_quotes_and_those_that_may_be_several_are_taken_as_they_are(
     plain = own.engine.encoder.encode_texts([(query.text or "").replace('"', "")])[0]
     np.testing.assert_allclose(vector, plain, atol=1e-6)
     assert notes == ()
+
+
+LITERAL = 'a beach with no "pepole" - 0.5:snow @night text:stop'
+
+
+def test_words_as_they_stand_are_the_models_own(own: relook.Library) -> None:
+    plain = own.engine.encoder.encode_texts([LITERAL])[0]
+    query = parse_query(LITERAL, grammar=False)
+    vector, notes = query_vector(query, own.engine.encoder, own.files)
+    np.testing.assert_array_equal(vector, plain)
+    page = own.search(LITERAL, grammar=False)
+    assert (page.query, page.suggestions, notes) == (query, (), ())
+    with pytest.raises(relook.RelookError, match="text:"):
+        own.search(LITERAL.removesuffix("stop") + '"stop')
+
+
+def test_a_session_keeps_words_as_they_stand(own: relook.Library) -> None:
+    begun = own.look(parse_query(LITERAL, grammar=False))
+    plain = own.engine.encoder.encode_texts([LITERAL])[0]
+    begun.judge(begun.page[0], relevant=True)
+    begun.again()
+    with relook.Library(own.folder) as later:  # which reads lines in the one-line language
+        session = later.session(begun.session_id)
+        np.testing.assert_allclose(session.vector, plain, atol=1e-6)
+        file = own.folder.parent / "session.json"
+        file.write_text(json.dumps(export_session(begun)))
+        brought, _ = later.import_session(file)
+        assert brought.query == session.query == begun.query
 
 
 def test_another_language_names_the_command_for_models(own: relook.Library) -> None:

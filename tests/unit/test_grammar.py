@@ -54,6 +54,18 @@ def test_the_command_line_reads_what_the_page_reads(line: str, parts: list[dict[
     assert list(parse_query(line).parts) == read
 
 
+@pytest.mark.parametrize("line", [line for line, _ in LINES])
+def test_a_line_without_grammar_is_words_as_they_stand(line: str) -> None:
+    assert parse_query(line, grammar=False).parts == (Part(text=line, literal=True),)
+
+
+def test_only_words_are_literal() -> None:
+    with pytest.raises(RelookError, match="only words are literal"):
+        Part(image_id=1, literal=True)
+    with pytest.raises(RelookError, match="is empty"):
+        parse_query(" ", grammar=False)
+
+
 def _place(part: dict[str, Any]) -> Box | None:
     """Where the part must be, of what the page sends."""
     return Box(*part["place"]) if part.get("place") else None

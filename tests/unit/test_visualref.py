@@ -48,7 +48,7 @@ def test_both_files_become_one_configuration(tmp_path: Path) -> None:
         "encoder": {
             "model": "hf:openai/clip-vit-base-patch32", "tiles": "none", "dtype": "float32",
         },
-        "search": {"limit": 5, "fold": False, "index_kind": "exact"},
+        "search": {"limit": 5, "fold": False, "grammar": False, "index_kind": "exact"},
         "captioner": {
             "model": "hf:llava-hf/llava-1.5-7b-hf", "dtype": "int8-or-auto", "device": "cuda:1",
             "max_words": 100, "max_tokens": 100,
@@ -82,7 +82,7 @@ def test_an_env_file_with_quotes_and_comments(tmp_path: Path) -> None:
     assert {key: value for key, value in told.settings.items() if key not in feedback} == {
         "encoder.model": "hf:google/siglip-base-patch16-256", "encoder.tiles": "none",
         "encoder.dtype": "float32", "search.limit": 7, "search.fold": False,
-        "search.index_kind": "exact",
+        "search.grammar": False, "search.index_kind": "exact",
     }  # fmt: skip
     assert told.settings["feedback.rounds"] == "fused"
     assert told.notes[0] == "CONFIG_PATH: read that file too: relook config import FILE"
@@ -208,7 +208,7 @@ def test_a_summarizer_is_one_note_and_paths_may_have_blanks() -> None:
 
 def test_what_a_search_reads_otherwise_is_told() -> None:
     notes = translate({"VLM_MODEL_NAME": "a/b"}).notes
-    assert any("grammar" in note for note in notes)
+    assert any("search.grammar" in note for note in notes)
     assert any("sRGB" in note for note in notes)
 
 

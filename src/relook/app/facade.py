@@ -41,7 +41,7 @@ from relook.library.session_values import SessionRow
 from relook.search.concepts import Concepts
 from relook.search.engine import Engine
 from relook.search.filtering import Filter, FilterOptions
-from relook.search.grammar import parse_query, whole_query
+from relook.search.grammar import whole_query
 from relook.search.session import start
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ class Library(HasOverview):
         where: Mapping[str, str] | None = None,
         path: str | None = None,
         fold: bool | None = None,
+        grammar: bool | None = None,
         **more: Unpack[FilterOptions],
     ) -> Page:
         """Finds images by words, pictures, or both.
@@ -237,13 +238,14 @@ class Library(HasOverview):
             where: Metadata key -> pattern that an image must have.
             path: Pattern that an image's path must have.
             fold: Whether near-duplicates become one hit.
+            grammar: Whether words are in that language, or count as they stand.
             more: `away` and `min_fit`, see `FilterOptions`.
 
         Raises:
             QueryError, ImageError, NotFoundError: with what is wrong with the query.
             InputError: `bad_min_fit`; `no_fit` where fit is not known.
         """
-        parsed = whole_query(query, images, without)
+        parsed = whole_query(query, images, without, self.search_settings.reads(grammar))
         only = Filter(where or {}, path, **more)
         return self.engine.search(parsed, limit, only, fold)
 
@@ -288,7 +290,7 @@ class Library(HasOverview):
             min_fit: Least probability, 0 to 1, that it shows the words; on every page.
             instruction: What its captions should tell; the configured one when empty.
         """
-        parsed = query if isinstance(query, Query) else parse_query(query)
+        parsed = whole_query(query, (), (), self.search_settings.grammar)
         caption = self._captions.or_nothing if captions else None
         only = Filter(where or {}, path, min_fit=min_fit)
         how = (limit, caption, name, only, instruction)

@@ -32,9 +32,9 @@ _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "retry_skipped": "index.retry_skipped",
             "store": "library.store", "ray": "ray.address", "ray_workers": "ray.workers",
         },
-        "search": {"limit": "search.limit", "fold": "search.fold"},
+        "search": {"limit": "search.limit", "fold": "search.fold", "grammar": "search.grammar"},
         "similar": {"limit": "search.limit"},
-        "look": {"limit": "search.limit"},
+        "look": {"limit": "search.limit", "grammar": "search.grammar"},
         "serve": {
             "library": "library.folder", "host": "serve.host", "port": "serve.port",
             "token": "serve.token", "allow_host": "serve.allowed_hosts",

@@ -31,10 +31,19 @@ from relook.cli.options import (
 )
 from relook.cli.output import print_json, print_page
 from relook.core.settings import SearchSettings
-from relook.core.types import Page
+from relook.core.types import Page, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
+from relook.search.grammar import parse_query
 
+_DEFAULTS = SearchSettings()
+GrammarOption = Annotated[
+    bool,
+    typer.Option(
+        "--grammar/--literal",
+        help="Read signs, 'no people' and slips in the words, or take all as it stands.",
+    ),
+]
 StrategyOption = Annotated[
     str | None,
     typer.Option(
@@ -60,6 +69,7 @@ def look(
     ),
     min_fit: MinFitOption = 0.0,
     album: AlbumOption = None,
+    grammar: GrammarOption = _DEFAULTS.grammar,
     strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
@@ -82,7 +92,7 @@ def look(
         if resume:
             session = lib.session(resume)
         else:
-            query = " ".join(words or [])
+            query = parse_query(" ".join(words or []), grammar)
             only = pairs(None, album=album)
             session = lib.look(
                 query, limit=limit, where=only, min_fit=min_fit, instruction=instruction
@@ -153,7 +163,6 @@ def refine(
         print_page(page)
 
 
-_DEFAULTS = SearchSettings()
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
 ]
@@ -197,6 +206,7 @@ def search(
     album: AlbumOption = None,
     path: PathOption = None,
     fold: FoldOption = _DEFAULTS.fold,
+    grammar: GrammarOption = _DEFAULTS.grammar,
     files: FilesOption = False,
     away: AwayOption = False,
     min_fit: MinFitOption = 0.0,
@@ -206,12 +216,20 @@ def search(
     """Find images with words, pictures, or both."""
     with open_library(library, config) as lib:
         page = lib.search(
-            " + ".join(filter(None, [" ".join(words or []), *(part or [])])),
+            _asked(" ".join(words or []), part or [], grammar),
             limit=limit, images=image or [], without=unwanted or [],
             where=pairs(where, after, before, near, camera, album), path=path, fold=fold, away=away,
-            min_fit=min_fit,
+            min_fit=min_fit, grammar=grammar,
         )  # fmt: skip
     _show(page, files, as_json)
+
+
+def _asked(line: str, places: list[str], grammar: bool) -> str | Query:
+    """Words with those that must be shown at places, which have a form of their own."""
+    if grammar or not places:
+        return " + ".join(filter(None, [line, *places]))
+    placed = parse_query(" + ".join(places)).parts
+    return Query((*(parse_query(line, grammar).parts if line else ()), *placed))
 
 
 def similar(

@@ -232,6 +232,7 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         "feedback.keep_fitting": False,
         "feedback.keep_judged": True,
         "search.fold": False,
+        "search.grammar": False,
         "search.index_kind": "exact",  # its index is a flat one
     }
     translation.settings.setdefault("search.limit", _TOP_K)
@@ -248,8 +249,8 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         "boxes are cut from the original picture, not from one squeezed to 224 pixels",
         "pictures are seen upright and in sRGB, there as their files store them; relook import"
         " faiss keeps the vectors that you have",
-        "a search has a grammar: '- snow' and 'no people' leave out; VisualReF reads every line as"
-        " it stands",
+        "a search takes its line as it stands, as there; search.grammar = true reads '- snow', 'no"
+        " people', text: and @ in it, and slips of spelling",
     ]
 
 

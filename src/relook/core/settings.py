@@ -113,6 +113,9 @@ class SearchSettings:
 
     limit: int = setting(20, "how many images a page has", low=1)
     fold: bool = setting(True, "show near-duplicates as one hit")
+    grammar: bool = setting(
+        True, "read + - @, quotes, 'no people' and slips in a query; false: words as they stand"
+    )
     fold_cosine: float = setting(0.94, "whole-picture cosine from which two may be duplicates")
     fold_bits: int = setting(6, "largest difference of two duplicates' 64-bit picture hashes")
     exact_rows: int = setting(60_000, "tiles up to which a search is exact, without an index")
@@ -122,6 +125,10 @@ class SearchSettings:
         choices=("auto", "exact", "pq4", "sq8", "pq2"),
     )  # fmt: skip
     memory_mib: int = setting(0, "memory that building an index may take; 0: no limit", low=0)
+
+    def reads(self, grammar: bool | None) -> bool:
+        """Whether a query's line has a grammar: as a call says, or else as it is configured."""
+        return self.grammar if grammar is None else grammar
 
 
 @dataclass(frozen=True, slots=True)

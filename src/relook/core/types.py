@@ -135,6 +135,7 @@ class Part(JsonValue):
         concept: Name of what a session learnt (`relook concept save`).
         place: The region of a picture that is found where words or a concept must be shown.
         written: Words that must stand in the picture; with a weight below zero, must not.
+        literal: True where words count as they stand: nothing in them is left out or put right.
     """
 
     json_shape: ClassVar[JsonShape] = JsonShape(
@@ -149,6 +150,7 @@ class Part(JsonValue):
     concept: str | None = None
     place: Box | None = None
     written: str | None = None
+    literal: bool | None = None
 
     def __post_init__(self) -> None:
         kinds = (self.text, self.image, self.image_id, self.concept, self.written)
@@ -175,6 +177,8 @@ class Part(JsonValue):
                 f"a place is for words to look for, and {self.called} is none",
                 "leave the place out: pictures and words to leave out have none",
             )
+        if self.literal and self.text is None:
+            raise QueryError("bad_part", f"only words are literal, and {self.called} is none")
         if not math.isfinite(self.weight) or self.weight == 0.0:
             raise QueryError("bad_weight", f"weight {self.weight} of a query part is not usable")
 

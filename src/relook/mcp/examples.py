@@ -49,7 +49,7 @@ class Wanted:
     """What is looked for.
 
     Args:
-        words: In the one-line language; may be empty when there are examples.
+        words: What an agent wrote; may be empty when there are examples.
         image_ids: Images of the library to look like.
         images: Picture files to look like.
         without: Words for what should not be shown.
@@ -60,14 +60,18 @@ class Wanted:
     images: Sequence[str]
     without: Sequence[str]
 
-    def query(self, folders: Folders) -> Query:
+    def query(self, folders: Folders, grammar: bool) -> Query:
         """It as one query, with files by their real place: a link changed later leads nowhere.
+
+        Args:
+            folders: Below which files may be named.
+            grammar: Whether the words are in the one-line language, or count as they stand.
 
         Raises:
             QueryError: when it makes no query.
             AccessError, NotFoundError: for a file that may not be named, or is not there.
         """
-        parts = parse_query(self.words).parts if self.words.strip() else ()
+        parts = parse_query(self.words, grammar).parts if self.words.strip() else ()
         from_words = tuple(
             part if part.image is None else replace(part, image=folders.file(part.image))
             for part in parts

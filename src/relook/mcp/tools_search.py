@@ -140,7 +140,7 @@ class SearchTools:
         self, wanted: Wanted, only: Filter, limit: int, fold: bool | None, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
-        query = wanted.query(self._state.folders)
+        query = wanted.query(self._state.folders, volume.reads(None))
         page = volume.search(query, limit_of(volume, limit), only, fold)
         return reply(page_text(page), PageReply.of(volume, page))
 

@@ -70,7 +70,7 @@ class SessionTools:
         self, wanted: Wanted, only: Filter, limit: int, name: str, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
-        query = wanted.query(self._state.folders)
+        query = wanted.query(self._state.folders, volume.reads(None))
         session = volume.begin(query, limit_of(volume, limit), name.strip(), only)
         with volume.reading(session.session_id) as begun:
             return _session_reply(volume, begun, f"session {session.session_id}")

@@ -41,11 +41,12 @@ _WRITTEN = re.compile(
 )
 
 
-def parse_query(text: str) -> Query:
+def parse_query(text: str, grammar: bool = True) -> Query:
     """Reads a query written in one line.
 
     Args:
         text: See the module's description.
+        grammar: Whether it is in that language; otherwise all of it is words, as they stand.
 
     Raises:
         QueryError: `empty_query`, `bad_part`, `only_negative`.
@@ -53,6 +54,8 @@ def parse_query(text: str) -> Query:
     """
     if not text.strip():
         raise QueryError("empty_query", "the query is empty", "type what to look for")
+    if not grammar:
+        return Query((Part(text=text, literal=True),))
     text, written = _without_written(text)
     if written and not text.strip():
         return Query(written)
@@ -153,7 +156,10 @@ def _file(name: str) -> Path:
 
 
 def whole_query(
-    query: str | Query, images: Sequence[str | os.PathLike[str]], without: Sequence[str]
+    query: str | Query,
+    images: Sequence[str | os.PathLike[str]],
+    without: Sequence[str],
+    grammar: bool = True,
 ) -> Query:
     """One query of all that was asked for.
 
@@ -161,6 +167,7 @@ def whole_query(
         query: Words in the one-line language, or a query; may be empty when `images` are given.
         images: Picture files to look like.
         without: Words for what should not be shown.
+        grammar: As for `parse_query`.
 
     Raises:
         QueryError: when that makes no query.
@@ -168,7 +175,7 @@ def whole_query(
     if isinstance(query, Query):
         parts = query.parts
     elif query.strip() or not images:
-        parts = parse_query(query).parts
+        parts = parse_query(query, grammar).parts
     else:
         parts = ()
     # Path.expanduser raises for a user that is not there.

@@ -25,7 +25,7 @@ def suggestions(query: Query, files: LibraryFiles) -> tuple[Suggestion, ...]:
     made = [
         each
         for at, part in enumerate(query.parts)
-        if part.text is not None
+        if part.text is not None and not part.literal
         for each in _of_words(query, at, part.text, files)
     ]
     return tuple(dict.fromkeys((*_of_language(query, files), *made)))

@@ -107,7 +107,7 @@ def _meant(query: Query, encoder: Encoder, files: LibraryFiles) -> dict[int, str
         return {}
     meant = {}
     for at, part in enumerate(query.parts):
-        if part.text is not None and part.weight > 0:
+        if part.text is not None and part.weight > 0 and not part.literal:
             typed = _words(part)
             words = surely_meant(typed, files)
             if words != typed:
@@ -125,6 +125,8 @@ def read_words(part: Part) -> str:
     Raises:
         QueryError: `only_negative` when nothing is left.
     """
+    if part.literal and part.text is not None:
+        return part.text
     return part.written if part.written is not None else _unquoted(_words(part))
 
 

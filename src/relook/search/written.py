@@ -134,7 +134,7 @@ class Lift:
             expression = " AND ".join(f"({phrase(words)})" for words in query.written)
             return cls(*table.matching(expression), alone=True)
         sought = [part for part in query.parts if part.weight > 0 and part.written is None]
-        if any(part.text is None or part.place is not None for part in sought):
+        if any(part.text is None or part.place is not None or part.literal for part in sought):
             return None
         words = telling_words(" ".join(part.text or "" for part in sought))
         if not words or len(words) > _MOST_WORDS:

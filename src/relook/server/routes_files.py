@@ -172,7 +172,8 @@ def _heat_map(
                 vector = session.fitted(strategy).scorer.vector
                 vector = session.vector if vector is None else vector
         else:
-            query = CoreQuery((Part(text=text),))
+            literal = None if volume.reads(None) else True
+            query = CoreQuery((Part(text=text, literal=literal),))
             vector, _ = query_vector(query, volume.engine.encoder, volume.files)
         original(record, volume.library.limits)  # raises unless it is the file that was indexed
         cells = heat_map(volume.engine, record.path, vector, n_cells)

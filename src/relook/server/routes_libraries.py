@@ -122,7 +122,7 @@ async def search(
 
 
 def _search(volume: ServedLibrary, body: SearchRequest) -> dict[str, Any]:
-    query = to_query(body.query, volume.pictures)
+    query = to_query(body.query, volume.pictures, volume.reads(body.grammar))
     only = Filter(body.only.where, body.only.path, away=body.away, min_fit=body.min_fit)
     page = volume.search(query, body.limit, only, body.fold)
     return served(PageAnswer.of(volume, page))
@@ -135,15 +135,20 @@ async def search_picture(
     file: Annotated[UploadFile, File(description="The picture.")],
     query: Annotated[Words, Form(description="Words beside it.")] = "",
     limit: Annotated[Limit | None, Form()] = None,
+    grammar: Annotated[bool | None, Form()] = None,
 ) -> dict[str, Any]:
     """Finds images like a picture, with words beside it or without."""
-    page = await state.decoding.run(_search_picture, volume, file.file, query, limit)
+    wanted = (query, volume.reads(grammar))
+    page = await state.decoding.run(_search_picture, volume, file.file, wanted, limit)
     return served(await state.core.run(PageAnswer.of, volume, page))
 
 
-def _search_picture(volume: ServedLibrary, file: BinaryIO, words: str, limit: int | None) -> Page:
+def _search_picture(
+    volume: ServedLibrary, file: BinaryIO, wanted: tuple[str, bool], limit: int | None
+) -> Page:
     stored = volume.pictures.add(file.read())
-    beside = to_query(words, volume.pictures).parts if words.strip() else ()
+    words, grammar = wanted
+    beside = to_query(words, volume.pictures, grammar).parts if words.strip() else ()
     return volume.search(CoreQuery((Part(image=stored.path), *beside)), limit)
 
 

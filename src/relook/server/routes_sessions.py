@@ -67,7 +67,7 @@ async def begin(
 
 def _begin(volume: ServedLibrary, body: SessionRequest) -> dict[str, Any]:
     began = time.perf_counter()
-    query = to_query(body.query, volume.pictures)
+    query = to_query(body.query, volume.pictures, volume.reads(body.grammar))
     only = Filter(body.only.where, body.only.path, min_fit=body.min_fit)
     session = volume.begin(query, body.limit, body.name.strip(), only, body.instruction)
     return served(SessionAnswer.of(volume, session, _ms_since(began)))

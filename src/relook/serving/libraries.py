@@ -182,12 +182,17 @@ class ServedLibrary:
         self.engine.encoder.encode_texts(["a"])
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
+    def reads(self, grammar: bool | None) -> bool:
+        """Whether a line has a grammar: as a request says, or else as it is configured."""
+        return self.library.search_settings.reads(grammar)
+
     def facts(self) -> ServedFacts:
         """What it holds, and how it is configured."""
         library = self.library
         return ServedFacts(
             self.library_id, self.name, library_facts(self.files),
             library.search_settings.limit, library.feedback.strategy, library.feedback.keep_shown,
+            self.reads(None),
         )  # fmt: skip
 
     def close(self) -> None:

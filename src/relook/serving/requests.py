@@ -43,6 +43,7 @@ class PartRequest:
         concept: Name of what a session learnt.
         place: Where in a picture words must be shown, x0, y0, x1, y1 as shares of it.
         written: Words that must stand in the picture; with a weight below zero, must not.
+        literal: Whether words count as they stand: nothing in them is left out or put right.
 
     Raises:
         RequestError: `bad_request` when it is not exactly one of the five.
@@ -56,6 +57,7 @@ class PartRequest:
     concept: ConceptName | None = None
     place: Box | None = None
     written: Words | None = None
+    literal: bool | None = None
 
     def __post_init__(self) -> None:
         _exactly_one(
@@ -83,6 +85,8 @@ class SearchRequest:
         only: Which images may be found: those whose metadata (key -> pattern) and path fit.
         limit: How many hits at most; as configured when null.
         fold: Whether near-duplicates become one hit; as configured when null.
+        grammar: Whether a query of one line is in that language, or words as they stand; as
+            configured when null.
         away: Whether pictures whose file cannot be reached now are shown, too.
         min_fit: Least probability that a picture shows the words.
     """
@@ -91,6 +95,7 @@ class SearchRequest:
     only: Annotated[OnlyShape, INLINE]
     limit: Limit | None = None
     fold: bool | None = None
+    grammar: bool | None = None
     away: bool = False
     min_fit: LeastFit = 0.0
 
@@ -163,6 +168,7 @@ class SessionRequest:
         name: What to call it.
         min_fit: Least probability, on every page, that a picture shows the words.
         instruction: What captions of boxes should tell, in the person's own words.
+        grammar: As a search has it.
     """
 
     query: QueryRequest
@@ -171,6 +177,7 @@ class SessionRequest:
     name: SessionName = ""
     min_fit: LeastFit = 0.0
     instruction: Annotated[str, Longest(300)] = ""
+    grammar: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,20 +330,26 @@ def _exactly_one(**values: Any) -> None:
         raise RequestError("bad_request", f"give exactly one of {', '.join(names)} and {last}")
 
 
-def to_query(request: QueryRequest, pictures: QueryPictures) -> Query:
+def to_query(request: QueryRequest, pictures: QueryPictures, grammar: bool = True) -> Query:
     """The query of a request, which names pictures by the id of an upload or of an image.
+
+    Args:
+        request: As it was sent.
+        pictures: The uploads.
+        grammar: Whether a line is in the one-line language; otherwise it is words.
 
     Raises:
         QueryError: `no_server_files` when it names a file, and what `parse_query` raises.
         NotFoundError: `no_picture`.
     """
     if isinstance(request, str):
-        return no_files(parse_query(request))
+        return no_files(parse_query(request, grammar))
     return Query(
         tuple(
             Part(
                 part.text, None if part.picture is None else pictures.path(part.picture),
                 part.image_id, part.box, part.weight, part.concept, part.place, part.written,
+                part.literal,
             )
             for part in request.parts
         )

@@ -62,6 +62,7 @@ class ServedFacts(JsonValue):
         limit: Hits of a page, as it is configured.
         strategy: How judgements are used, as it is configured.
         keep_shown: Whether shown images may appear again, as it is configured.
+        grammar: Whether a query's line is read, or words as they stand, as it is configured.
     """
 
     library_id: str
@@ -70,6 +71,7 @@ class ServedFacts(JsonValue):
     limit: int
     strategy: str
     keep_shown: bool
+    grammar: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,11 @@ function renderParts() {
     maxlength: "80",
   });
   without.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !without.value.trim()) return;
+    const words = without.value.trim().replace(/^-\s*/, "");
+    if (event.key !== "Enter" || !words) return;
     event.preventDefault();
-    without.value = "";
-    find([...all, { text: without.value.trim().replace(/^-\s*/, ""), weight: -1 }]);
+    without.value = ""; // what is typed there keeps the bar from being drawn anew
+    find([...all, { text: words, weight: -1 }]);
   });
   const only = filterChips(state.only).map((filter) => filterChip(filter, all));
   fill(parts, ...all.map((part, at) => chip(part, at, all)), ...only, without);

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, fill, h, iconButton } from "./dom.js";
-import { on, set, state } from "./state.js";
+import { grammar, on, set, state } from "./state.js";
 
 /** @typedef {import("./state.js").Only} Only */
 
@@ -31,6 +31,12 @@ const instruction = h("input", {
   maxlength: "300",
 });
 const album = h("select", { class: "field", id: "filter-album" });
+const words = h(
+  "select",
+  { class: "field", name: "words" },
+  h("option", { value: "true", text: "read + - @ quotes, “no people” and slips of spelling" }),
+  h("option", { value: "false", text: "take the line as it stands" }),
+);
 const rows = h("div", { class: "filter-rows" });
 const names = h("datalist", { id: LIST });
 const add = button("Add a field", () => addRow().querySelector("input").focus(), "quiet small-button");
@@ -55,6 +61,7 @@ export function setUpFilters(apply) {
     rows,
     h("label", { class: "filter-row" }, h("span", { text: "Fit" }), least),
     h("label", { class: "filter-row" }, h("span", { text: "Captions" }), instruction),
+    h("label", { class: "filter-row" }, h("span", { text: "Words" }), words),
     names,
     h(
       "div",
@@ -72,7 +79,11 @@ export function setUpFilters(apply) {
     opener.focus();
   });
   on("only", () => show(state.only));
-  on("library", () => panel.hidden || learnNames());
+  words.addEventListener("change", () => set({ grammar: words.value === "true" }));
+  on("library", () => {
+    words.value = String(grammar());
+    if (!panel.hidden) learnNames();
+  });
   return { opener, panel };
 }
 

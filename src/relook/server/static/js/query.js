@@ -14,9 +14,11 @@ const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])/;
 
 /**
  * Reads words as signed parts. A minus that sticks to a word takes away just that word.
- * @param {string} text @returns {Part[]}
+ * @param {string} text @param {boolean} grammar whether it is in that language; otherwise all of it is words
+ * @returns {Part[]}
  */
-export function parse(text) {
+export function parse(text, grammar = true) {
+  if (!grammar) return text.trim() ? [{ text, literal: true, weight: 1 }] : [];
   /** @type {Part[]} */
   const minus = [];
   /** @type {Part[]} */

@@ -5,10 +5,10 @@ import { concepts } from "./concepts.js";
 import { byId, fill, h, icon, iconButton } from "./dom.js";
 import { filtersOpen, openFilters, readFilters, setUpFilters } from "./filters.js";
 import { complain, toast } from "./notices.js";
-import { parse, print } from "./query.js";
+import { parse, print, wordsOf } from "./query.js";
 import { forgetSearch, recentSearches } from "./recent.js";
 import { search } from "./rounds.js";
-import { librariesKnown, on, state } from "./state.js";
+import { grammar, librariesKnown, on, state } from "./state.js";
 
 /** Pictures in the box. @type {{picture: string|null, file: Blob, url: string, ready: Promise<any>}[]} */
 let pictures = [];
@@ -91,7 +91,7 @@ function agree() {
   agreed = id;
   if (id === null || (isTyping && document.activeElement === field)) return;
   const parts = state.session.query.parts ?? [];
-  if (print(parse(field.value)) !== print(parts)) showWords(print(parts));
+  if (print(parse(field.value, grammar())) !== print(parts)) showWords(print(parts));
   isTyping = false;
   pictures = pictures.filter((upload) => parts.some((part) => part.picture === upload.picture));
   showPictures();
@@ -137,7 +137,7 @@ async function submit(event) {
   } catch {
     return; // the upload has told why, and taken its picture away
   }
-  const typed = [...parse(words), ...pictures.map((upload) => ({ picture: upload.picture, weight: 1 }))];
+  const typed = [...partsOf(words), ...pictures.map((upload) => ({ picture: upload.picture, weight: 1 }))];
   const filtering = filtersOpen();
   readFilters();
   const parts = typed.length || !filtering ? typed : (state.session?.query.parts ?? []);
@@ -152,6 +152,17 @@ async function submit(event) {
   if (!(await search(parts))) return;
   openFilters(false);
   if (!isTyping) done();
+}
+
+/**
+ * Parts of what stands in the box. Words as they stand have no signs, so those of the search that is shown, as one that
+ * the bar left words out of, stay its own.
+ * @param {string} words
+ */
+function partsOf(words) {
+  const asked = (state.session?.query.parts ?? []).filter(wordsOf);
+  const isShown = !grammar() && asked.some((part) => part.literal) && print(asked) === words;
+  return isShown ? asked : parse(words, grammar());
 }
 
 function keys(event) {
@@ -172,13 +183,8 @@ function keys(event) {
 function suggest() {
   if (filtersOpen()) return;
   const words = recentSearches();
-  const tip = h(
-    "p",
-    { class: "tip small muted" },
-    h("code", { text: "dog + snow - people" }),
-    " adds and takes away; so does ",
-    h("code", { text: "dog -people" }),
-  );
+  const signs = [h("code", { text: "dog + snow - people" }), " adds and takes away; so does ", h("code", { text: "dog -people" })];
+  const tip = h("p", { class: "tip small muted" }, ...(grammar() ? signs : ["Words are searched as they stand."]));
   const rows = words.slice(0, 8).map((phrase) =>
     h(
       "li",

@@ -36,6 +36,7 @@ export const state = {
    * would run out of new ones, all. @type {boolean|null} */
   keepShown: null,
   /** How marks are used; null follows the library's configuration. @type {string|null} */ strategy: null,
+  /** Whether a line has a grammar; null follows the library's configuration. @type {boolean|null} */ grammar: null,
   /** What captions of the next search should tell. */ instruction: "",
   /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
   /** Ids of the pictures with a star. @type {Set<number>} */ favourites: new Set(),
@@ -101,6 +102,9 @@ export const pageLimit = () => (pageSize() > 1000 ? null : pageSize());
 
 /** @returns {string} how marks are used */
 export const strategy = () => state.strategy ?? state.library?.strategy ?? "auto";
+
+/** @returns {boolean} whether a line has a grammar, or is words as they stand */
+export const grammar = () => state.grammar ?? state.library?.grammar ?? true;
 
 /** @param {string} name @param {any} otherwise */
 export function recall(name, otherwise) {
