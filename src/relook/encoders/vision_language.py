@@ -6,6 +6,7 @@ For captioners and answerers alike; it stands here because loading is the encode
 import importlib.util
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from relook.core.errors import InputError, MissingExtraError, ModelError
@@ -136,9 +137,15 @@ def reachable_precision(device: str, dtype: str) -> str:
     except (InputError, MissingExtraError) as error:
         if error.code == "bad_device":
             raise
-        _LOG.warning("%s; it goes on in the precision that is fast here", error.message)
+        tell_once(f"{error.message}; it goes on in the precision that is fast here")
         return "auto"
     return "int8"
+
+
+@lru_cache(maxsize=8)
+def tell_once(words: str) -> None:
+    """Warns once a process: a captioner is opened to be checked, and again to be used."""
+    _LOG.warning("%s", words)
 
 
 def _quantised(place: Place, dtype: str) -> dict[str, Any]:
