@@ -226,6 +226,28 @@ def test_a_service_that_is_slow_or_gone(site: WebServer) -> None:
     assert "logs" not in result.message
 
 
+def test_what_no_request_left_for_is_noted_as_sent_to_nobody() -> None:
+    """The browser opens no such port; asking again, as after passing trouble, does not help."""
+    unsafe = LensBrowserProvider(base_url="http://127.0.0.1:1")
+    for subject in (public(), Subject.of(picture_bytes(1))):
+        result = unsafe.find(subject, LOOKUP)
+        assert "ERR_UNSAFE_PORT" in result.message
+        assert (result.outcome, result.passing, result.sent) == (Outcome.FAILED, False, ())
+        assert "RELOOK_LENS_URL" in result.hint
+
+
+def test_what_was_answered_was_sent_wherever_the_answer_leads(site: WebServer) -> None:
+    show(site, UNKNOWN)
+    with serving() as gone:
+        pass
+    for way in ("/uploadbyurl", "/v3/upload"):
+        site.replies[way] = Reply(status=302, headers={"Location": gone.address})
+    for subject in (public(), Subject.of(picture_bytes(1))):
+        result = ask(site, subject)
+        assert "ERR_CONNECTION_REFUSED" in result.message
+        assert len(result.sent) == 1
+
+
 def test_no_browser_is_told_with_what_to_do(site: WebServer) -> None:
     options = BrowserOptions(executable="/nowhere/chromium")
     result = LensBrowserProvider(options, site.address).find(public(), LOOKUP)

@@ -34,8 +34,28 @@ LENS_VARIABLE = "RELOOK_LENS_URL"
 _URL = "https://lens.google.com"
 _SHELL = "chromium-headless-shell"  # a third of the work where no window is shown
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The browser's names for "no connection was made".
-_UNREACHED = ("ERR_NAME_NOT_RESOLVED", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
+# The browser's names for what ends a request before any of it is sent, by kind. A connection that
+# is reset or closed, a time-out and ERR_SSL_PROTOCOL_ERROR are none: part of it may have left.
+_UNREACHED = {
+    "name": "NAME_NOT_RESOLVED|NAME_RESOLUTION_FAILED|HOST_RESOLVER_\\w+|DNS_\\w+"
+    "|ICANN_NAME_COLLISION",
+    "connection": "CONNECTION_(?:REFUSED|FAILED|TIMED_OUT)|INTERNET_DISCONNECTED"
+    "|ADDRESS_(?:UNREACHABLE|IN_USE)|NETWORK_ACCESS_DENIED",
+    "proxy": "PROXY_CONNECTION_FAILED|PROXY_CERTIFICATE_INVALID|NO_SUPPORTED_PROXIES|PAC_\\w+"
+    "|PROXY_UNABLE_TO_CONNECT_TO_DESTINATION|MANDATORY_PROXY_CONFIGURATION_FAILED"
+    "|(?:TUNNEL|SOCKS)_CONNECTION_\\w+",
+    "certificate": "CERT_\\w+|CERTIFICATE_\\w+|SSL_VERSION_OR_CIPHER_MISMATCH|SSL_OBSOLETE_\\w+"
+    "|SSL_CLIENT_AUTH_\\w+|BAD_SSL_CLIENT_AUTH_CERT|SSL_PINNED_KEY_NOT_IN_CERT_CHAIN"
+    "|SSL_UNRECOGNIZED_NAME_ALERT|SSL_BAD_PEER_PUBLIC_KEY|SSL_KEY_USAGE_INCOMPATIBLE"
+    "|TLS13_DOWNGRADE_DETECTED|ECH_\\w+|ALPN_NEGOTIATION_FAILED",
+    "address": "UNSAFE_PORT|ADDRESS_INVALID|INVALID_URL|DISALLOWED_URL_SCHEME|UNKNOWN_URL_SCHEME"
+    "|BLOCKED_BY_(?:CLIENT|ADMINISTRATOR|CSP|(?:LOCAL|PRIVATE)_NETWORK_ACCESS_CHECKS)",
+}
+_HINT_OF = {
+    "proxy": "check the proxy of this machine",
+    "certificate": f"check ${LENS_VARIABLE}, and this machine's clock and certificates",
+    "address": f"check ${LENS_VARIABLE}: the browser opens no such address",
+}
 _POLL_S, _LEAST_S, _LONGEST_PX = 0.25, 1.0, 1_280
 _HINTS = {
     Outcome.BLOCKED: "wait a while, or run it visible (headless=False) and pass the check",
@@ -109,8 +129,6 @@ class LensBrowserProvider:
             result = self._trouble(Outcome.TIMED_OUT, "the page took too long", "raise the limit")
         except BrowserError as error:
             result = self._broken(error)
-            if any(mark in error.message for mark in _UNREACHED):
-                sent.clear()
         return replace(result, sent=tuple(sent), took_s=time.perf_counter() - began)
 
     def close(self) -> None:
@@ -164,10 +182,22 @@ class LensBrowserProvider:
         )
 
     def _ask(self, page: Page, subject: Subject, sent: list[Sent]) -> None:
-        """Opens the search with the picture's address, or with the picture when it has none.
+        """Opens the search, and notes what is sent.
 
-        It notes what is sent before sending it, so that a page that breaks cannot hide it.
+        It is noted before it is sent, so that a page that breaks cannot hide it, and taken back
+        where nobody was reached. An answer may lead to where nobody is: then it was sent.
         """
+        answers: list[str] = []
+        page.on("response", lambda answer: answers.append(answer.url))
+        try:
+            self._send(page, subject, sent)
+        except BrowserError as error:
+            if why_unreached(error.message) and not answers:
+                sent.clear()
+            raise
+
+    def _send(self, page: Page, subject: Subject, sent: list[Sent]) -> None:
+        """Sends the picture's address, or the picture when it has none."""
         host = host_of(self._base)
         if subject.url is not None:
             query = urlencode({"url": subject.url, "hl": "en"})
@@ -233,13 +263,25 @@ class LensBrowserProvider:
         if "Executable doesn't exist" in error.message or "Failed to launch" in error.message:
             hint = f"playwright install chromium, or set ${BROWSER_VARIABLE} to a browser"
             return self._trouble(Outcome.FAILED, text, hint)
-        passing = "net::ERR_" in error.message
-        return self._trouble(Outcome.FAILED, text, "check the network connection", passing)
+        kind = why_unreached(error.message)
+        hint = _HINT_OF.get(kind or "", "check the network connection")
+        # An address that no browser opens and a certificate that is wrong stay so.
+        passing = "net::ERR_" in error.message and kind not in ("address", "certificate")
+        return self._trouble(Outcome.FAILED, text, hint, passing)
 
     def _trouble(
         self, outcome: Outcome, message: str, hint: str, passing: bool = False
     ) -> ProviderResult:
         return ProviderResult(self.name, outcome, (), message, hint, passing=passing)
+
+
+def why_unreached(message: str) -> str | None:
+    """The kind of a browser's error that came before anything was sent; None for any other."""
+    names = re.findall(r"\bERR_(\w+)", message)
+    for kind, pattern in _UNREACHED.items():
+        if any(re.fullmatch(pattern, name) for name in names):
+            return kind
+    return None
 
 
 def _left_ms(deadline: float) -> float:
