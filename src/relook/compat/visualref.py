@@ -249,6 +249,8 @@ def _way(old: Mapping[str, Any], translation: Translation) -> None:
         "boxes are cut from the original picture, not from one squeezed to 224 pixels",
         "pictures are seen upright and in sRGB, there as their files store them; relook import"
         " faiss keeps the vectors that you have",
+        "an empty field of words is nothing, as for its server; its demo/app.py takes .2 of the"
+        " vector of the empty text away in a round without irrelevant words",
         "a search takes its line as it stands, as there; search.grammar = true reads '- snow', 'no"
         " people', text: and @ in it, and slips of spelling",
     ]
