@@ -70,7 +70,7 @@ def test_any_other_client_hears_of_no_window(
         async with client_of(server, mode, extensions) as client:
             tools, resources = await listing(client)
             assert not HIDDEN & {tool["name"] for tool in tools}
-            assert len(tools) == 20
+            assert len(tools) == 22
             assert not any(tool["_meta"] for tool in tools)
             assert resources == ["relook://libraries"]
             for name in HIDDEN:

@@ -13,9 +13,9 @@ from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.api_answers import QueryAnswer
-from relook.server.routes_files import _cell
 from relook.server.state import ThumbnailCache
 from relook.serving.libraries import RememberingEncoder, _slug
+from relook.serving.packing import _cell
 from relook.serving.pictures import QueryPictures, safe_stem
 from relook.serving.pools import Pool
 from relook.serving.requests import no_files

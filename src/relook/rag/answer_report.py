@@ -342,9 +342,8 @@ def _error_levels(image: Image.Image) -> Image.Image:
 
     Source: Krawetz, "A Picture's Worth" (2007), error level analysis.
     """
-    again = io.BytesIO()
-    image.save(again, "JPEG", quality=_QUALITY)
-    bands = ImageChops.difference(image, Image.open(again).convert("RGB")).split()
+    again = Image.open(io.BytesIO(reencoded(image, quality=_QUALITY))).convert("RGB")
+    bands = ImageChops.difference(image, again).split()
     return ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
 
 
