@@ -14,6 +14,13 @@ from relook.core.errors import AnswerError
 from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown
 
 OpenPage = Callable[..., Page]
+MARKS_ARE_LATE = """() => {
+  const send = window.fetch;
+  window.fetch = async (at, how) => {
+    if (String(at).endsWith("/judgements")) await new Promise((go) => setTimeout(go, 1000));
+    return send(at, how);
+  };
+}"""
 
 
 def test_words_find_pictures_and_a_minus_term_takes_away(open_page: OpenPage) -> None:
@@ -293,6 +300,7 @@ def test_what_a_search_learnt_is_kept_used_and_changed(open_page: OpenPage) -> N
     search(page, "green")
     keep = page.get_by_role("button", name="Keep what it learnt")
     expect(keep).to_be_hidden()
+    page.evaluate(MARKS_ARE_LATE)  # those on their way count
     page.locator(".photo").nth(0).click()
     page.locator(".photo").nth(2).click(modifiers=["Shift"])
     expect(page.locator(".found-list li")).to_have_count(1)

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, count, fileName, fill, h, iconButton, plural } from "./dom.js";
+import { settled } from "./marks.js";
 import { complain, toast } from "./notices.js";
 import { search } from "./rounds.js";
 import { state } from "./state.js";
@@ -42,6 +43,7 @@ export function openSave() {
   replace.hidden = true;
   const keep = async (replacing) => {
     try {
+      await settled(); // a mark that is on its way counts
       const made = await api.saveConcept(L(), {
         session_id: state.session.session_id,
         name: name.value,
