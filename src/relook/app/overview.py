@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from relook.app.paths import PathLike, absolute
 from relook.library.album_table import AlbumTable
-from relook.library.compaction import images_at
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -123,4 +122,6 @@ class Overview:
         Raises:
             NotFoundError: `no_image` when none is indexed there.
         """
+        from relook.library.compaction import images_at
+
         return images_at(self._library.files.catalog, absolute(path))

@@ -105,7 +105,7 @@ def stems_alike(folder: bytes, suffixes: tuple[bytes, ...]) -> Mapping[bytes, Co
         return {}
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=256)  # a page has hits of many folders
 def _stems_in(
     folder: bytes, suffixes: tuple[bytes, ...], _stamp: int
 ) -> Mapping[bytes, Collection[bytes]]:

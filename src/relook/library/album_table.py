@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from relook.core.errors import InputError, NotFoundError
@@ -87,7 +88,7 @@ class AlbumTable:
             holding: Only those that hold this image.
         """
         with self._catalog.reading():
-            albums = self._read("deleted_s IS NULL")
+            albums = self._counted(self._listed())
             if holding is None:
                 return albums
             return [album for album in albums if holding in self.image_ids(album.album_id)]
@@ -95,7 +96,7 @@ class AlbumTable:
     def deleted(self) -> list[Album]:
         """Albums that were deleted and can be brought back, the last one first."""
         with self._catalog.reading():
-            return self._read(f"deleted_s > {time.time() - KEPT_S}", "deleted_s DESC")
+            return self._counted(self._deleted())
 
     def get(self, named: str | int) -> Album:
         """An album by its name or id.
@@ -103,7 +104,8 @@ class AlbumTable:
         Raises:
             NotFoundError: `no_album`, with the names there are.
         """
-        return _chosen(self.all(), named)
+        with self._catalog.reading():
+            return self._counted([_chosen(self._listed(), named)])[0]
 
     def image_ids(self, named: str | int) -> list[int]:
         """Ids of the images that an album holds, in the order in which they were put there.
@@ -113,7 +115,7 @@ class AlbumTable:
         """
         if not self._is_there():
             return [] if _is_favourites(named) else _chosen([], named)  # type: ignore[return-value]
-        album_id = named if isinstance(named, int) else self.get(named).album_id
+        album_id = named if isinstance(named, int) else _chosen(self._listed(), named).album_id
         sql = f"{_HELD} WHERE album_id = ? ORDER BY entry_id"
         rows = self._catalog.ask(sql, (_bounded(album_id),))
         return list(dict.fromkeys(whole_number(row[2]) for row in rows if row[2] is not None))
@@ -125,7 +127,7 @@ class AlbumTable:
             fits: Whether a name fits its pattern.
             name: The pattern: an album of exactly this name is meant alone.
         """
-        albums = self.all()
+        albums = self._listed()
         named = [album for album in albums if name_key(album.name) == name_key(name)]
         chosen = named or [album for album in albums if fits(album.name)]
         if not chosen:
@@ -160,11 +162,12 @@ class AlbumTable:
         wanted = list(dict.fromkeys(image_ids))
         with self._writing() as db:
             records = self._catalog.images(wanted)
-            names = {name_key(album.name) for album in self.all()}
+            albums = self._listed()
+            names = {name_key(album.name) for album in albums}
             if isinstance(named, str) and name_key(named) not in names:
                 album_id = self._insert(db, album_name(named))
             else:
-                album_id = self.get(named).album_id
+                album_id = _chosen(albums, named).album_id
             held = set(self.image_ids(album_id))
             rows = [
                 (album_id, record.image_id, record.content, time.time())
@@ -184,7 +187,7 @@ class AlbumTable:
         """
         gone = set(image_ids)
         with self._writing() as db:
-            album_id = self.get(named).album_id
+            album_id = _chosen(self._listed(), named).album_id
             rows = db.execute(f"{_HELD} WHERE album_id = ?", (album_id,)).fetchall()
             entries = [(entry_id, image_id) for _, entry_id, image_id in rows if image_id in gone]
             sql = "DELETE FROM album_images WHERE entry_id = ?"
@@ -202,7 +205,7 @@ class AlbumTable:
         """
         new = album_name(name)
         with self._writing() as db:
-            album = _changeable(self.get(named), "called something else")
+            album = _changeable(_chosen(self._listed(), named), "called something else")
             self._refuse_taken(new, album.album_id)
             db.execute("UPDATE albums SET title = ? WHERE album_id = ?", (new, album.album_id))
             _rename_in_filters(db, album.name, new)
@@ -231,7 +234,7 @@ class AlbumTable:
             NotFoundError: `no_album`. InputError: `name_taken`: rename the other one first.
         """
         with self._writing() as db:
-            album = _chosen(self.deleted(), named, "deleted album")
+            album = _chosen(self._deleted(), named, "deleted album")
             self._refuse_taken(album.name, album.album_id)
             sql = "UPDATE albums SET deleted_s = NULL WHERE album_id = ?"
             db.execute(sql, (album.album_id,))
@@ -264,7 +267,7 @@ class AlbumTable:
         return int(db.execute(sql, (name, now_s, now_s)).lastrowid or 0)
 
     def _refuse_taken(self, name: str, album_id: int = 0) -> None:
-        for album in self.all():
+        for album in self._listed():
             if name_key(album.name) == name_key(name) and album.album_id != album_id:
                 raise InputError(
                     "name_taken", f"there is an album {album.name!r} already", "give another name"
@@ -275,27 +278,43 @@ class AlbumTable:
         db.execute(sql, (time.time(), album_id))
         db.execute(_CHANGED)
 
-    def _read(self, condition: str, order: str = "album_id") -> list[Album]:
-        """Albums with their counts; Favourites first where they are sorted by name."""
+    def _deleted(self) -> list[Album]:
+        """Albums that can be brought back, without counts."""
+        return self._listed(f"deleted_s > {time.time() - KEPT_S}", "deleted_s DESC")
+
+    def _listed(
+        self, condition: str = "deleted_s IS NULL", order: str | None = None
+    ) -> list[Album]:
+        """Albums without counts; Favourites first, then by name, where no order is given."""
         if not self._is_there():
-            is_listed = "IS NULL" in condition
+            is_listed = order is None
             return [Album(FAVOURITES_ID, FAVOURITES, is_built_in=True)] if is_listed else []
         columns = "album_id, CAST(title AS BLOB), created_s, changed_s"
-        rows = self._catalog.ask(f"SELECT {columns} FROM albums WHERE {condition} ORDER BY {order}")
+        sql = f"SELECT {columns} FROM albums WHERE {condition} ORDER BY {order or 'album_id'}"
+        albums = [_album(row) for row in self._catalog.ask(sql)]
+        if order is None:
+            albums.sort(key=lambda album: (not album.is_built_in, name_key(album.name)))
+        return albums
+
+    def _counted(self, albums: Sequence[Album]) -> list[Album]:
+        """Albums with what they hold."""
+        if not self._is_there():
+            return list(albums)
+        only = f" WHERE album_id = {albums[0].album_id:d}" if len(albums) == 1 else ""
         held: dict[object, set[int]] = {}
         n_removed: dict[object, int] = {}
-        for album_id, _, image_id in self._catalog.ask(_HELD):
+        for album_id, _, image_id in self._catalog.ask(f"{_HELD}{only}"):
             if isinstance(image_id, int):
                 held.setdefault(album_id, set()).add(image_id)
             else:
                 n_removed[album_id] = n_removed.get(album_id, 0) + 1
-        away = self._catalog.reasons({i for ids in held.values() for i in ids})
-        albums = [
-            _album(row, held.get(row[0], set()), away, n_removed.get(row[0], 0)) for row in rows
-        ]
-        if order == "album_id":
-            albums.sort(key=lambda album: (not album.is_built_in, name_key(album.name)))
-        return albums
+        away = set(self._catalog.reasons({i for ids in held.values() for i in ids}))
+        counted = []
+        for album in albums:
+            ids = held.get(album.album_id, set())
+            n_away, n_gone = len(ids & away), n_removed.get(album.album_id, 0)
+            counted.append(replace(album, n_images=len(ids), n_away=n_away, n_removed=n_gone))
+        return counted
 
 
 def adopt(db: sqlite3.Connection) -> int:
@@ -306,13 +325,13 @@ def adopt(db: sqlite3.Connection) -> int:
     return db.execute(_ADOPT).rowcount
 
 
-def _album(row: Sequence[Any], held: set[int], away: Iterable[int], n_removed: int) -> Album:
+def _album(row: Sequence[Any]) -> Album:
     album_id, title, created_s, changed_s = row
     is_built_in = album_id == FAVOURITES_ID
     name = FAVOURITES if is_built_in else _text(title) or f"Album {album_id}"
     return Album(
-        int(album_id), name, len(held), len(held.intersection(away)), n_removed,
-        _number(created_s), _number(changed_s), is_built_in,
+        int(album_id), name, created_s=_number(created_s), changed_s=_number(changed_s),
+        is_built_in=is_built_in,
     )  # fmt: skip
 
 
