@@ -283,12 +283,14 @@ class Client:
         body = {"name": name, "image_ids": list(image_ids)}
         return self._ask("POST", f"/libraries/{library_id}/albums", json=body)
 
-    def change_album(self, library_id: str, album_id: int, **ids: Sequence[int]) -> Json:
-        """Puts images into an album (`add`), and takes others out (`remove`); it as it is then."""
+    def change_album(
+        self, library_id: str, album_id: int, add: Sequence[int] = (), remove: Sequence[int] = ()
+    ) -> Json:
+        """Puts images into an album, and takes others out; it as it is then."""
         path = f"/libraries/{library_id}/albums/{album_id}"
-        for way, route in (("add", "images"), ("remove", "images/remove")):
-            if ids.get(way):
-                self._ask("POST", f"{path}/{route}", json={"image_ids": list(ids[way])})
+        for image_ids, route in ((add, "images"), (remove, "images/remove")):
+            if image_ids:
+                self._ask("POST", f"{path}/{route}", json={"image_ids": list(image_ids)})
         return self._ask("GET", path)
 
     def album(self, library_id: str, concept_id: int, **how: Any) -> Json:
