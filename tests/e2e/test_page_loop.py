@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from relook.core.errors import AnswerError
 
@@ -138,6 +138,28 @@ def test_a_captioner_that_fails_says_why_and_tries_again(open_page: OpenPage, si
     expect(told).to_have_count(0)
     (one,) = session_of(page)["judgements"]
     assert (one["caption"], one["caption_by"]) == (CAPTION, "captioner")
+
+
+def test_a_reason_that_comes_after_the_empty_caption_is_told(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    search(page, "green")
+
+    def without_its_reason(route: Route) -> None:
+        answered = route.fetch()
+        route.fulfill(response=answered, json={**answered.json(), "caption": ""})
+
+    page.route("**/judgements", without_its_reason)
+    site.captioner.may_write.clear()
+    site.captioner.failure = AnswerError("no_answer", "the model did not answer", "start it")
+    try:
+        drag(page, ".photo", (0.2, 0.2, 0.7, 0.8))
+        page.locator(".boxbar .yes").click()
+        expect(page.locator(".mark-body .chip")).to_have_text("Add words")
+        site.captioner.may_write.set()
+        expect(page.locator(".mark-failure")).to_contain_text("The model did not answer.")
+    finally:
+        site.captioner.may_write.set()
+        site.captioner.failure = None
 
 
 def test_a_box_is_moved_resized_and_deleted(open_page: OpenPage) -> None:

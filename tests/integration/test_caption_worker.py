@@ -67,3 +67,26 @@ def test_a_failure_is_told_with_its_reason_and_nobody_waits(library: relook.Libr
         )
     ]
     assert session.judgements[0].caption == ""
+
+
+def test_whoever_reads_the_empty_caption_finds_its_reason(
+    library: relook.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = library.look("red", captions=False)
+    one = session.judge(session.page[0], True, box=Box(0, 0, 0.5, 0.5))
+    worker, shelved = CaptionWorker(Heard()), Shelved(library)  # type: ignore[arg-type]
+    write = Session.suggest_caption
+    read_at_once = []
+
+    def written(self: Session, judgement_id: int, caption: object) -> object:
+        captioned = write(self, judgement_id, caption)  # type: ignore[arg-type]
+        read_at_once.append(worker.answer(shelved, session.session_id, captioned))  # type: ignore[arg-type]
+        return captioned
+
+    monkeypatch.setattr(Session, "suggest_caption", written)
+    worker._caption(shelved, session.session_id, one.judgement_id)  # type: ignore[arg-type]
+    worker.close()
+    (answer,) = read_at_once
+    assert answer.judgement.caption == ""
+    assert answer.failure is not None
+    assert answer.failure.code == "other_language"

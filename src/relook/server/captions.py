@@ -91,8 +91,7 @@ class CaptionWorker:
     def _caption(self, volume: ServedLibrary, session_id: str, judgement_id: int) -> None:
         try:
             with volume.reading(session_id) as session:
-                captioned, failure = self._suggest(volume, session, judgement_id)
-                self._note((volume.library_id, session_id, judgement_id), failure)
+                captioned = self._suggest(volume, session, judgement_id)
         except NotFoundError:
             return  # it was taken back meanwhile
         except Exception:  # this is an edge: one caption must not end the others
@@ -101,12 +100,13 @@ class CaptionWorker:
         event = served(self.answer(volume, session_id, captioned))
         self._hub.send(caption_topic(volume, session_id), "caption", event)
 
-    def _suggest(
-        self, volume: ServedLibrary, session: Session, judgement_id: int
-    ) -> tuple[Judgement, ErrorBody | None]:
-        """The judgement with its words, or without any and with the reason."""
+    def _suggest(self, volume: ServedLibrary, session: Session, judgement_id: int) -> Judgement:
+        """The judgement with its words, or without any; the reason is then noted."""
+        key = (volume.library_id, session.session_id, judgement_id)
         try:
-            return session.suggest_caption(judgement_id, volume.caption), None
+            captioned = session.suggest_caption(judgement_id, volume.caption)
+            self._note(key, None)
+            return captioned
         except NotFoundError:
             raise
         except (RelookError, OSError) as error:
@@ -115,7 +115,9 @@ class CaptionWorker:
             failure = ErrorBody("unreadable", str(error), "")
             if isinstance(error, RelookError):
                 failure = ErrorBody.of(error)
-            return session.suggest_caption(judgement_id, ""), failure
+            # The reason comes first: whoever reads the empty caption finds it.
+            self._note(key, failure)
+            return session.suggest_caption(judgement_id, "")
 
     def close(self) -> None:
         """Waits for the caption in flight and drops the others; closing twice is fine."""

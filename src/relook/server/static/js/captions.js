@@ -63,8 +63,9 @@ function arrived(captioned) {
 
 function apply(known, captioned) {
   if (known.caption_by === "person" && known.caption !== null) return; // the person's words stand
-  if (known.caption === captioned.caption) return;
-  learnFailures([captioned]);
+  const isNews = captioned.failure && !failureOf(known);
+  learnFailures([captioned]); // also where the empty caption came before its reason
+  if (known.caption === captioned.caption && !isNews) return;
   const judgements = state.judgements.map((row) =>
     row === known ? { ...row, caption: captioned.caption, caption_by: captioned.caption_by, arrived: true } : row,
   );
