@@ -140,7 +140,9 @@ def test_a_captioner_that_fails_says_why_and_tries_again(open_page: OpenPage, si
     assert (one["caption"], one["caption_by"]) == (CAPTION, "captioner")
 
 
-def test_a_reason_that_comes_after_the_empty_caption_is_told(open_page: OpenPage, site: Site) -> None:
+def test_a_reason_that_comes_after_the_empty_caption_is_told(
+    open_page: OpenPage, site: Site
+) -> None:
     page = open_page()
     search(page, "green")
 

@@ -110,7 +110,10 @@ def test_info_forget_and_doctor(ask: Ask, pictures: Path, tmp_path: Path) -> Non
         "fingerprint": ColourEncoder().fingerprint.digest, "format_version": 1,
         "roots": [str(pictures)],
     }  # fmt: skip
-    assert ask("forget", pictures / "sub") == (0, {"n_forgotten": 1, "n_marks": 0})
+    assert ask("forget", pictures / "sub") == (
+        0,
+        {"n_forgotten": 1, "n_marks": 0, "n_in_albums": 0},
+    )
     code, told = ask("doctor")
     assert code == 0
     assert told["leaves_the_machine"].startswith("nothing")

@@ -139,12 +139,16 @@ def test_forget_deletes_for_good_and_says_what_was_marked(
     session = marked(library, "chelsea.png", "horse.png")
     back = take_away(usb, "gone")
     library.add()
+    in_two = [library.image(before[f"usb/{name}.png"]).image_id for name in ("chelsea", "horse")]
+    library.albums.add("Animals", in_two)
+    library.albums.add("Cats", in_two[:1])
     taken = library.take_out(usb)
-    assert (taken.n_images, taken.n_marks) == (2, 2)
+    assert (taken.n_images, taken.n_marks, taken.n_in_albums) == (2, 2, 2)
     assert library.info()["n_away"] == 0
     back()
     assert library.add().n_added == 2  # the sessions are still there, so their marks hold again
     assert_marks_hold(library, session, "chelsea.png", "horse.png")
+    assert library.albums.get("Animals").n_images == 2
     assert library.image(before["usb/chelsea.png"]).caption == ""
 
 

@@ -209,13 +209,19 @@ def forget(
     with Library(library) as lib:
         taken = lib.take_out(*paths)
     if as_json:
-        print_json({"n_forgotten": taken.n_images, "n_marks": taken.n_marks})
+        counts = {"n_marks": taken.n_marks, "n_in_albums": taken.n_in_albums}
+        print_json({"n_forgotten": taken.n_images, **counts})
         return
     sys.stdout.write(f"forgot {taken.n_images:,} images; the files are where they were\n")
     if taken.n_marks:
         sys.stderr.write(
             f"note: {taken.n_marks:,} marks in sessions are of them; they do not count any more,"
             " and hold again if the same pictures are indexed again\n"
+        )
+    if taken.n_in_albums:
+        sys.stderr.write(
+            f"note: {taken.n_in_albums:,} of them are in albums, and are there again if the same"
+            " pictures are indexed again\n"
         )
 
 

@@ -23,7 +23,7 @@ from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
 from relook.library.snapshot import vectors_path
-from relook.library.tombstones import Ask, bury, n_marks, sweep_tombstones
+from relook.library.tombstones import Ask, bury, n_in_albums, n_marks, sweep_tombstones
 from relook.library.vector_file import VectorFile, renew_sums
 from relook.stores.base import Mask
 
@@ -166,10 +166,12 @@ class Forgotten:
     Args:
         n_images: How many images.
         n_marks: How many judgements are of them; sessions keep these judgements.
+        n_in_albums: How many of them albums hold; albums keep their places.
     """
 
     n_images: int
     n_marks: int
+    n_in_albums: int = 0
 
 
 def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
@@ -185,13 +187,14 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     Raises:
         NotFoundError: `no_image` when nothing is known of a path.
     """
-    n_images = n_judged = 0
+    n_images = n_judged = n_collected = 0
     if files.shared is not None:
         files.shared.take_in(now=True)
     with files.catalog.transaction() as db:
         for given in roots:
             root, ids = _known_at(lambda sql, values: db.execute(sql, values).fetchall(), given)
             n_judged += n_marks(db, ids)
+            n_collected += n_in_albums(db, ids)
             bury(db, ids, words=False, every=files.shared is not None)
             if not _forget_rest(db, root) and not ids:
                 raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
@@ -199,7 +202,7 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
         sweep_tombstones(db)
         files.catalog.bump(db)
     files.backup.follow()  # the one before still has their words
-    return Forgotten(n_images, n_judged)
+    return Forgotten(n_images, n_judged, n_collected)
 
 
 def images_at(catalog: Catalog, path: bytes) -> list[int]:

@@ -233,12 +233,21 @@ def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> No
 
 def n_marks(db: sqlite3.Connection, image_ids: Sequence[int]) -> int:
     """How many judgements are of some images."""
-    if not _has(db, "judgements"):
+    return _n_rows(db, "judgements", "count(*)", image_ids)
+
+
+def n_in_albums(db: sqlite3.Connection, image_ids: Sequence[int]) -> int:
+    """How many of some images albums hold."""
+    return _n_rows(db, "album_images", "count(DISTINCT image_id)", image_ids)
+
+
+def _n_rows(db: sqlite3.Connection, table: str, count: str, image_ids: Sequence[int]) -> int:
+    if not _has(db, table):
         return 0
     total = 0
     for at in range(0, len(image_ids), _AT_ONCE):
         some = image_ids[at : at + _AT_ONCE]
-        sql = f"SELECT count(*) FROM judgements WHERE image_id IN ({','.join('?' * len(some))})"
+        sql = f"SELECT {count} FROM {table} WHERE image_id IN ({','.join('?' * len(some))})"
         total += int(db.execute(sql, list(some)).fetchone()[0])
     return total
 
