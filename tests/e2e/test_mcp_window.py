@@ -77,6 +77,17 @@ def pictures_came(page: Page, window: FrameLocator, n: int) -> None:
     until(in_window(page), "() => document.querySelector('.grid img').naturalWidth > 8")
 
 
+def rewritten(host: AgentHost, page: Page, window: FrameLocator, session_id: str) -> list[str]:
+    """The words of boxes that the library has, after the person has changed some."""
+    window.get_by_role("button", name="Caption: the edge. Edit").click()
+    window.get_by_label("Caption of this box").fill("a red edge")
+    window.get_by_label("Caption of this box").press("Enter")
+    expect(window.locator(".window-list .mark .chip")).to_have_text("a red edge")
+    until(page, "() => log.called.at(-1)[0] === 'change_judgement'")
+    session = host.call("show_session", session_id=session_id)["structuredContent"]
+    return [mark["caption"] for mark in session["judgements"] if mark["box"]]
+
+
 def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> None:
     session_id, ids = begin(host)
     marks = [
@@ -114,6 +125,8 @@ def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> 
     told = page.evaluate("log.contexts.at(-1)")
     assert f"image {ids[4]} box 0.10 0.10 0.60 0.60 irrelevant: vetoed" in told
 
+    assert rewritten(host, page, window, session_id) == ["a red edge"]
+
     window.get_by_role("button", name="Take this mark back").last.click()
     expect(window.locator(".window-list .mark")).to_have_count(2)
     until(page, "() => log.called.at(-1)[0] === 'take_back'")
@@ -145,7 +158,10 @@ def test_a_search_is_marked_with_the_keyboard_on_a_narrow_window(host: AgentHost
     page.keyboard.press("ArrowRight")
     page.keyboard.press("r")
     expect(second.locator(".badge.relevant")).to_be_visible()
-    for key in ("b", "ArrowRight", "Alt+ArrowDown", "i", "Escape"):
+    for key in ("b", "ArrowRight", "Alt+ArrowDown", "i", "e"):
+        page.keyboard.press(key)
+    expect(window.get_by_label("Caption of this box")).to_be_focused()
+    for key in ("Escape", "Escape"):
         page.keyboard.press(key)
     expect(second.locator(".box.irrelevant")).to_be_visible()
     page.keyboard.press("w")

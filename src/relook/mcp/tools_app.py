@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult, ImageContent
 from pydantic import Field
 
-from relook.core.errors import ImageError, NotFoundError
+from relook.core.errors import ImageError, NotFoundError, RelookError
 from relook.core.json_form import INLINE, PATH, Longest, Shortest
 from relook.core.types import Box
 from relook.library.session_rows import Caption, ImageId
@@ -252,8 +252,13 @@ class AppTools:
     def _change(
         self, session_id: str, judgement_id: int, change: dict[str, Any], library_id: str
     ) -> CallToolResult:
-        with self._state.volume(library_id).session(session_id) as session:
-            return _judged(session.revise(judgement_id, **change))
+        volume = self._state.volume(library_id)
+        with volume.session(session_id) as session:
+            session.revise(judgement_id, **change)
+            try:  # a box that moved has lost the words that a captioner gave it
+                return _judged(session.suggest_caption(judgement_id, volume.caption))
+            except RelookError as error:
+                return _judged(session.suggest_caption(judgement_id, ""), (error.message,))
 
     async def take_back(
         self,

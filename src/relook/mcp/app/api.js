@@ -58,6 +58,8 @@ export const judge = (L, S, body) =>
 
 /** Words of boxes come with the answer here, and are not written anew. */
 export const captionsExpected = () => undefined;
+export const failureOf = () => undefined;
+export const isWaiting = (judgement) => judgement.judgement_id === null && judgement.caption === null;
 export const captionAgain = () => Promise.reject(new ApiError({ code: "not_here", message: "Write the words yourself." }));
 export const image = () => Promise.reject(new ApiError({ code: "not_here", message: "It is on no page of this window." }));
 

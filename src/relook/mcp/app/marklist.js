@@ -1,13 +1,16 @@
-/** Every mark that counts, the person's and the agent's: what it did, and a way to take it back. */
+/** Every mark that counts, the person's and the agent's: its words, what it did, a way to take it back. */
 
+import { captionChip, captionField } from "../../server/static/js/captionchip.js";
 import { byId, fileName, fill, h, icon, iconButton, place, plural } from "../../server/static/js/dom.js";
 import * as marks from "../../server/static/js/marks.js";
 import { on, state } from "../../server/static/js/state.js";
 import { showInfluence } from "../../server/static/js/why.js";
 import { thumbnail } from "./api.js";
 
-/** Key of the mark whose influence is shown. */
-let explained = "";
+/** Keys of the mark whose influence is shown, and of the one whose words are being written. */
+let [explained, editing] = ["", ""];
+/** The field for those words: it outlives what else changes. @type {HTMLElement|null} */
+let field = null;
 
 export const setUpMarks = () => on(["marks", "session"], render);
 
@@ -23,6 +26,24 @@ function render() {
   );
 }
 
+/** Opens the words of a box for writing. @param {string} key */
+export function editWords(key) {
+  const mark = state.judgements.find((known) => known.key === key);
+  if (!mark) return;
+  editing = key;
+  field = captionField(mark, () => {
+    editing = "";
+    const hadKeyboard = field === document.activeElement;
+    render();
+    const chip = byId("marks").querySelector(`.mark[data-key="${key}"] .chip`);
+    if (hadKeyboard) /** @type {HTMLElement|null} */ (chip)?.focus({ preventScroll: true });
+  });
+  render();
+  field?.focus();
+}
+
+const words = (mark) => (editing === mark.key && field ? field : captionChip(mark, () => editWords(mark.key)));
+
 function entry(mark) {
   const sign = mark.relevant ? "relevant" : "irrelevant";
   const known = state.pictures.get(mark.image_id);
@@ -36,13 +57,14 @@ function entry(mark) {
   const more = h("div", { class: "mark-more" });
   const row = h(
     "li",
-    { class: `mark ${sign}` },
+    { class: `mark ${sign}`, data: { key: mark.key } },
     photo,
     h(
       "div",
       { class: "mark-body" },
       h("span", { class: "mark-sign" }, icon(mark.relevant ? "tick" : "cross"), ` ${mark.box ? "Part" : "Picture"} ${sign}`),
-      h("span", { class: "mark-name", text: mark.caption ? `“${mark.caption}”` : name }),
+      mark.box ? words(mark) : null,
+      h("span", { class: "mark-name", text: name }),
     ),
     h(
       "div",

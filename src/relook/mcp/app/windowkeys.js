@@ -5,6 +5,7 @@ import { byId, h } from "../../server/static/js/dom.js";
 import * as marks from "../../server/static/js/marks.js";
 import { current, selectedBox, state } from "../../server/static/js/state.js";
 import { closeDetail, isOpen } from "./detail.js";
+import { editWords } from "./marklist.js";
 
 /** @typedef {{grid: import("../../server/static/js/grid.js").Grid, open: (at: number, why?: boolean) => void, again: () => void}} Actions */
 
@@ -15,6 +16,7 @@ const HELP = [
   ["i", "irrelevant"],
   ["b", "a box, arrows move it, Alt resizes"],
   ["n", "next box"],
+  ["e", "its words"],
   ["o", "larger"],
   ["w", "why"],
   ["Enter", "look again"],
@@ -30,7 +32,7 @@ export function setUpKeys(actions) {
 function pressed(event, actions) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey) return;
   const box = selectedBox();
-  const ofBox = { leave: () => !isOpen() && actions.grid.focus(), edit: () => undefined };
+  const ofBox = { leave: () => !isOpen() && actions.grid.focus(), edit: editWords };
   const run = event.key === "Escape" ? escape(box, actions) : (box && boxKey(event, box, ofBox)) || command(event, actions);
   if (!run) return;
   event.preventDefault();

@@ -1,6 +1,6 @@
 /** The words of a box: a chip that becomes a field. */
 
-import { failureOf } from "./captions.js";
+import { failureOf, isWaiting } from "./captions.js";
 import { h, icon } from "./dom.js";
 import * as marks from "./marks.js";
 
@@ -8,7 +8,7 @@ import * as marks from "./marks.js";
 
 /** @param {Judgement & {arrived?: boolean}} judgement @param {() => void} edit */
 export function captionChip(judgement, edit) {
-  const writing = judgement.caption === null && judgement.caption_by === "captioner";
+  const writing = isWaiting(judgement);
   const text = writing ? "Finding words" : judgement.caption || "Add words";
   const failure = failureOf(judgement);
   return h(

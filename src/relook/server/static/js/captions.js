@@ -24,8 +24,8 @@ export function learnFailures(judgements, session) {
   for (const judgement of judgements) if (judgement.failure) failures.set(nameOf(judgement, session), judgement.failure);
 }
 
-/** @param {any} judgement */
-const isWaiting = (judgement) => judgement.box && judgement.caption === null && judgement.caption_by === "captioner";
+/** Whether the words of a box are still being written. @param {any} judgement */
+export const isWaiting = (judgement) => judgement.box && judgement.caption === null && judgement.caption_by === "captioner";
 
 /** Call before a box goes to the server: opens the event stream if it is not open. */
 export function captionsExpected() {
