@@ -1,8 +1,9 @@
 #!/bin/sh
 # Sees to a Chromium for the browser tests. Without arguments: installs Debian's when it may
 # (root and apt-get), and says so when it may not. With --ignore: prints the pytest option that
-# leaves the browser tests out, on a machine without a browser that is not CI. Pages are driven in
-# the one that has no windows, which does a third of the work; any other will do.
+# leaves the browser tests out, on a machine without a browser that is not CI; those in Firefox,
+# wherever there is none. Pages are driven in the one that has no windows, which does a third of the
+# work; any other will do.
 have() {
   for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
     command -v "$name" >/dev/null 2>&1 && return 0
@@ -11,6 +12,8 @@ have() {
 }
 if [ "$1" = --ignore ]; then
   have || [ -n "$CI" ] || echo "--ignore=tests/e2e"
+  command -v firefox-esr >/dev/null 2>&1 || command -v firefox >/dev/null 2>&1 ||
+    echo "--ignore=tests/e2e/test_page_firefox.py"
   exit 0
 fi
 command -v chromium-headless-shell >/dev/null 2>&1 && command -v chromium >/dev/null 2>&1 && exit 0
