@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from relook.captioners.cleaning import clean
+from relook.captioners.wording import clean
 from relook.compat.visualref import read_old, translate
 from relook.core.config_file import load_config
 from relook.core.errors import RelookError

@@ -10,7 +10,7 @@ from PIL import Image
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase
 from relook.captioners.hf_captioner import HfCaptioner
 from relook.captioners.phrases import PhraseCaptioner
-from relook.captioners.prompts import find_prompt
+from relook.captioners.wording import find_prompt
 from relook.core.errors import AnswerError
 from relook.testing import ColourCaptioner, ContractError, check_captioner
 from relook.testing.checkpoints import tiny_blip, tiny_llava

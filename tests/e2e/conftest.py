@@ -20,7 +20,7 @@ from relook.core.types import Box, WrittenWord
 from relook.library.text_table import TextTable
 from relook.readers import TextLine
 from relook.server import Server, ServerSettings, bind, create_app
-from relook.server.file_manager import FileManager
+from relook.server.folders import FileManager
 from relook.testing import COLOURS, ColourEncoder, noise, patched, solid
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))

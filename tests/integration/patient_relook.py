@@ -17,9 +17,9 @@ PATIENCE_S = 600.0
 
 def be_patient(arguments: list[str]) -> None:
     """Lets a command, and a server's requests under way, take their time to end."""
-    from relook.cli import ending
+    from relook.cli import main
 
-    ending.STOP_S = float(os.environ.get("STOP_S", PATIENCE_S))
+    main.STOP_S = float(os.environ.get("STOP_S", PATIENCE_S))
     if "serve" in arguments:
         from relook.gateway import listen
         from relook.server import app

@@ -14,13 +14,12 @@ from afs_parts import (  # noqa: F401  (some are fixtures)
 )
 
 import relook
-from relook.app.training import train_afs
+from relook.app.training import PageCaptions, train_afs
 from relook.bench.paper import PaperOptions, bench_paper
 from relook.bench.query_files import Caption, read_captions
 from relook.cli.main import main
 from relook.core.errors import InputError, NotFoundError
 from relook.core.vectors import unit
-from relook.search.page_captions import PageCaptions
 from relook.search.summariser import summariser_of
 from relook.testing import ColourCaptioner, ColourEncoder
 

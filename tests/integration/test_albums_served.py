@@ -13,7 +13,7 @@ from mcp_parts import serving as serving_mcp
 from server_parts import Running, error_of, serving, small_library
 
 import relook
-from relook.app.xmp_export import export_xmp
+from relook.app.exchange import export_xmp
 
 BLUE, GREEN, RED = 1, 2, 3
 

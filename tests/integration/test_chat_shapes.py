@@ -8,7 +8,7 @@ import pytest
 from relook.answerers import Finish, Prompt, Reply, Shown
 from relook.answerers.chat import ChatAnswerer
 from relook.answerers.thinking import parted, repeats_itself
-from relook.captioners.cleaning import clean
+from relook.captioners.wording import clean
 from relook.core.errors import AnswerError, InputError
 from relook.core.secret import Secret
 from relook.core.settings import ModelSettings

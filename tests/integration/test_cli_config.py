@@ -11,7 +11,7 @@ from library_parts import many
 
 import relook
 from relook.app.configured import SECTIONS, config_of, shipped, user_file
-from relook.captioners.prompts import shipped_prompts
+from relook.captioners.wording import shipped_prompts
 from relook.cli.main import main
 from relook.core.config_file import Setting
 from relook.core.errors import StorageError
@@ -19,8 +19,8 @@ from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSetti
 from relook.encoders.spec import ModelSpec
 from relook.feedback.strategies import strategy
 from relook.gateway.server_settings import ServerSettings
-from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
+from relook.rag.provider_call import ResultCache
 from relook.testing import ColourEncoder, solid
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,7 +11,7 @@ import pytest
 from library_parts import many
 from process_parts import HELD, PATIENCE_S, RELOOK, STUBBORN, held_midway, plugin_env
 
-from relook.cli import ending
+from relook.cli import main
 from relook.server import app
 from relook.testing import solid
 
@@ -141,8 +141,8 @@ def test_what_takes_too_long_after_sigterm_is_ended_and_what_is_done_is_kept(
 
 
 def test_sigterm_is_bounded_to_the_five_seconds_that_the_docs_say() -> None:
-    assert ending.STOP_S == 5.0
-    assert app._STOP_S < ending.STOP_S  # a server's own end, with a word in its log, comes first
+    assert main.STOP_S == 5.0
+    assert app._STOP_S < main.STOP_S  # a server's own end, with a word in its log, comes first
 
 
 JOBS = {

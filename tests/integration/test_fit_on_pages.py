@@ -17,7 +17,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
-from relook.search.next_page import ALL_SEEN
+from relook.search.session_steps import ALL_SEEN
 from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
 

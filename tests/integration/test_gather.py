@@ -17,10 +17,10 @@ from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
 from relook.core.verdicts import Verdict
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind, Sent
-from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer
+from relook.rag.provider_call import ResultCache
 from relook.testing.web_server import Reply, picture_bytes, serving
 
 LONG_S = 120.0  # what comes so late is what nobody waited for

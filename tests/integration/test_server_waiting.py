@@ -24,7 +24,7 @@ from relook.core.progress import Cancellation, CancelledWork, when_cancelled
 from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session
-from relook.serving.packing import results_zip
+from relook.serving.pictures import results_zip
 from relook.serving.pools import Pool
 from relook.testing import noise
 

@@ -11,7 +11,7 @@ import pytest
 from server_parts import Running, error_of, serving, small_library, wait_for
 
 from relook.core.errors import AccessError, NotFoundError
-from relook.server.file_manager import FileManager, ShownFolder
+from relook.server.folders import FileManager, ShownFolder
 
 SCREEN = {"DISPLAY": ":0"}
 

@@ -256,7 +256,7 @@ def test_unchanged_touched_moved_changed_deleted_and_back(
     session.judge(before[f"clip.mp4#t={times(clip)[2]:g}"], relevant=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr("relook.library.archive_table.scenes_of", again)
+        patch.setattr("relook.library.known.scenes_of", again)
         patch.setattr("relook.library.reading.scene_picture", again)
         assert library.add(folder).n_unchanged == 4
         os.utime(clip, (1, 1))
@@ -332,7 +332,7 @@ def test_a_run_that_was_stopped_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(Builder, "_encode", interrupted)
         assert library.add(folder).interrupted
-    monkeypatch.setattr("relook.library.archive_table.scenes_of", again)
+    monkeypatch.setattr("relook.library.known.scenes_of", again)
 
     assert library.add(folder).n_added == 5
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import relook
-from relook.app.xmp_export import XmpChoice, export_xmp
+from relook.app.exchange import XmpChoice, export_xmp
 from relook.core.errors import InputError
 from relook.exchange.xmp_sidecar import with_keywords
 from relook.library.picture_facts import read_xmp

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from relook.captioners.base import About
-from relook.captioners.cleaning import clean
-from relook.captioners.prompts import find_prompt, shipped_prompts
+from relook.captioners.wording import clean, find_prompt, shipped_prompts
 from relook.core.errors import AnswerError, InputError, NotFoundError
 
 

@@ -9,10 +9,10 @@ import pytest
 import typer.main
 from rich.markup import render
 
-from relook.cli import command as module
 from relook.cli import main as entry
-from relook.cli.command import Command, group_options
+from relook.cli import options as module
 from relook.cli.main import _COMMANDS, command_line, main
+from relook.cli.options import Command, group_options
 
 MOST = 9  # options under one heading
 

@@ -5,7 +5,6 @@ import pytest
 
 from relook.core.errors import NotFoundError
 from relook.core.vectors import Floats, unit
-from relook.feedback.bayes import BayesOptions, bayes
 from relook.feedback.directions import covariance, whiten
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.probe import ProbeOptions, minimise, probe
@@ -18,6 +17,7 @@ from relook.feedback.rocchio import (
     rocchio,
 )
 from relook.feedback.scorer import LinearScorer
+from relook.feedback.strategies import BayesOptions, bayes
 from relook.feedback.summaries import AfsOptions, afs, grf, prf
 
 X, Y, Z = np.eye(3, dtype=np.float32)

@@ -10,7 +10,7 @@ from relook.core.images import dhash
 from relook.core.settings import SearchSettings
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
-from relook.search.fold import fold
+from relook.search.ranking import fold
 from relook.testing import MemorySource
 
 SETTINGS = SearchSettings(fold_cosine=0.9, fold_bits=4)

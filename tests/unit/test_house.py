@@ -104,8 +104,7 @@ def test_the_script_prints_a_table_or_json(tiny: Path) -> None:
 SHARED = {"base", "copies"}
 # Short modules with one importer that stand apart for a reason that their docstrings give.
 APART = {
-    "relook/app/sessions.py", "relook/cli/ending.py", "relook/core/deep_tiff.py",
-    "relook/server/routes_videos.py",
+    "relook/app/sessions.py",
 }  # fmt: skip
 
 

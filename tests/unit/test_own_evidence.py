@@ -14,9 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import ExifTags, Image
 
 from relook.providers.base import Subject
-from relook.rag.credentials import credentials_of
 from relook.rag.evidence import Evidence, evidence_text
-from relook.rag.own_evidence import WARNING, embedded_thumbnail, own_evidence
+from relook.rag.own_evidence import WARNING, credentials_of, embedded_thumbnail, own_evidence
 
 _DATA = f"{skimage.__path__[0]}/data"
 

@@ -15,8 +15,7 @@ from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.api_answers import QueryAnswer
 from relook.server.state import ThumbnailCache
 from relook.serving.libraries import RememberingEncoder, _slug
-from relook.serving.packing import _cell
-from relook.serving.pictures import QueryPictures, safe_stem
+from relook.serving.pictures import QueryPictures, _cell, safe_stem
 from relook.serving.pools import Pool
 from relook.serving.requests import no_files
 from relook.serving.served_values import served

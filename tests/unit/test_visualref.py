@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from relook.captioners.base import About
-from relook.captioners.cleaning import clean
-from relook.captioners.prompts import find_prompt, sized_prompt
+from relook.captioners.wording import clean, find_prompt, sized_prompt
 from relook.compat.visualref import read_old, translate
 from relook.core.errors import InputError
 from relook.core.settings import CaptionerSettings

@@ -35,11 +35,11 @@ from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_
 from relook.providers.saved import SavedProvider
 from relook.rag.answer import Answer
 from relook.rag.asker import Asker, Hear
-from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
+from relook.rag.provider_call import ResultCache
 from relook.rag.web_pictures import subject_at
 from relook.search.engine import Engine
 

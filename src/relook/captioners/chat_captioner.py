@@ -16,8 +16,7 @@ from relook.answerers.base import Finish, Shown
 from relook.answerers.base import Prompt as ModelPrompt
 from relook.answerers.chat import ChatAnswerer
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
-from relook.captioners.cleaning import clean
-from relook.captioners.prompts import Prompt, find_prompt, sized_prompt
+from relook.captioners.wording import Prompt, clean, find_prompt, sized_prompt
 from relook.core.errors import AccessError, AnswerError, InputError
 from relook.core.settings import CaptionerSettings, ModelSettings
 

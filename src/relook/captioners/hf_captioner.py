@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relook.captioners.base import NOTHING_KNOWN, About, Cancelled, Captioned, Phrase, cancelled
-from relook.captioners.cleaning import clean
-from relook.captioners.prompts import Prompt, find_prompt, sized_prompt
+from relook.captioners.wording import Prompt, clean, find_prompt, sized_prompt
 from relook.core.errors import AnswerError
 from relook.core.settings import CaptionerSettings
 from relook.encoders.checkpoint import Checkpoint, find

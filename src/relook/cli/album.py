@@ -10,9 +10,8 @@ from typing import IO, Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
@@ -197,7 +196,7 @@ def export(
 
 
 def _write(file: IO[bytes], lib: Library, records: list[ImageRecord], form: Form) -> None:
-    from relook.serving.packing import page_of, paths_of, results_csv, write_zip
+    from relook.serving.pictures import page_of, paths_of, results_csv, write_zip
 
     if form is Form.PATHS:
         file.write(paths_of(records))

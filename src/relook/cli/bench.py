@@ -13,16 +13,14 @@ from relook.bench.paper import ARMS, PaperOptions, PaperReport, bench_paper
 from relook.bench.query_files import read_captions, read_concepts, read_queries
 from relook.bench.retrieval import bench_retrieval
 from relook.cli.bench_answers import answers, ask
-from relook.cli.bench_feedback import feedback, playable
-from relook.cli.bench_replay import replay
-from relook.cli.bench_sets import sets
-from relook.cli.command import Commands
+from relook.cli.bench_feedback import feedback, playable, replay, sets
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions
 from relook.cli.options import (
     CONCEPTS_HELP,
     BoxUploadOption,
     CaptionerOption,
     CaptionPromptOption,
+    Commands,
     JsonOption,
     LibraryOption,
     SplitOption,

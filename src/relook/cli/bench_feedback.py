@@ -1,4 +1,8 @@
-"""`relook bench feedback`: simulated people, with and without feedback. Layer: cli."""
+"""Simulated people and logs of real ones, measured. Layer: cli.
+
+`relook bench feedback` plays searches with and without feedback, `bench sets` looks for all of a
+kind until it is enough, `bench replay` scores logs by time and wrong submissions.
+"""
 
 import json
 import sys
@@ -12,11 +16,21 @@ import typer
 from relook.app.facade import Library
 from relook.bench.arms import ArmReport, PlayedQuery, compare, plot_found
 from relook.bench.provenance import MeasuredOn
-from relook.bench.query_files import known_items, read_captions, read_concepts
+from relook.bench.query_files import Wanted, known_items, read_captions, read_concepts
+from relook.bench.sets_report import SetsReport, bench_sets
+from relook.bench.showdown import LIMIT_S, Score, logs_in, score_logs, score_simulated, standings
 from relook.bench.simulate import Protocol, gallery_of, tasks_of
 from relook.cli.options import CONCEPTS_HELP, JsonOption, LibraryOption, SplitOption
-from relook.cli.output import clean_lines, counter, print_json, print_table, progress_bar
+from relook.cli.output import (
+    clean_lines,
+    counter,
+    print_json,
+    print_notes,
+    print_table,
+    progress_bar,
+)
 from relook.core.json_writer import to_json
+from relook.core.progress import Progress
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.summariser import OnnxSummariser, summariser_of
@@ -155,3 +169,140 @@ def _print_measured(
         ("versions", ", ".join(f"{name} {number}" for name, number in measured.versions.items())),
     ]
     print_table(["measured on", ""], rows)
+
+
+def sets(
+    queries: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
+    library: LibraryOption = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", "-s", help="How marks are used on the first pages.")
+    ] = DEFAULT,
+    page: Annotated[int, typer.Option(min=1, help="Images a page.")] = _PROTOCOL.page,
+    rounds: Annotated[int, typer.Option(min=1, help="Pages before estimates lead.")] = (
+        _PROTOCOL.rounds
+    ),
+    noise: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of wrong labels.")
+    ] = _PROTOCOL.noise,
+    seed: Annotated[int, typer.Option(min=0, help="Of the wrong labels.")] = _PROTOCOL.seed,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulated people look for all of a kind until they are told that it was enough."""
+    protocol = Protocol(page, rounds, noise, seed=seed)
+    wanted, fit = read_concepts(queries), named_strategy(strategy)
+    with Library(library) as lib, progress_bar() as progress:
+        gallery, index = gallery_of(lib.engine)
+        tasks = tasks_of(lib.engine, wanted, index)
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(Progress("looking", done, total))
+
+        made = bench_sets(gallery, tasks, fit, protocol, progress=report)
+    if as_json:
+        print_json(made.as_dict())
+    else:
+        _print_sets(made)
+
+
+def _print_sets(report: SetsReport) -> None:
+    rows = [
+        (
+            str(at.looked),
+            str(at.n_queries),
+            f"{at.coverage:.3f}",
+            f"{at.below:.3f}",
+            f"{at.above:.3f}",
+            f"{at.width:.1f}",
+        )
+        for at in report.at
+    ]
+    print_table(["looked at", "searches", "in the range", "below it", "above it", "width"], rows)
+    measures = [
+        ("in the likely range after the pages", f"{report.coverage:.3f}"),
+        ("the same over all estimates until the signal", f"{report.coverage_until:.3f}"),
+        ("nine of ten found at the signal", f"{report.promise:.3f}"),
+        ("share found at the signal, mean", f"{report.recall:.3f}"),
+        ("signal before everything was looked at", f"{report.signalled:.3f}"),
+        ("looked at until the signal, mean", f"{report.looked:.0f} of {report.everything}"),
+        ("the same, median", f"{report.looked_median:.0f}"),
+        ("nine of ten take, if one knew", f"{report.looked_for_recall:.0f}"),
+        ("searches", str(report.n_queries)),
+    ]
+    print_table(["measure", "value"], measures)
+
+
+def replay(
+    queries: Annotated[Path, typer.Option(help=CONCEPTS_HELP)],
+    logs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Exported sessions, or folders of them: a folder for each person."),
+    ] = None,
+    simulate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--simulate",
+            help=f"Simulated people beside them, who look again with: {', '.join(STRATEGIES)}."
+            " Repeatable.",
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    limit_s: Annotated[float, typer.Option(min=1, help="Seconds that a search may take.")] = (
+        LIMIT_S
+    ),
+    page: Annotated[int, typer.Option(min=1, help="Images a page.")] = _PROTOCOL.page,
+    rounds: Annotated[int, typer.Option(min=1, help="Pages looked at.")] = _PROTOCOL.rounds,
+    noise: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of wrong labels of simulated people.")
+    ] = _PROTOCOL.noise,
+    as_json: JsonOption = False,
+) -> None:
+    """Score logs as the Video Browser Showdown does: time, and wrong submissions.
+
+    People, agents and simulated people compare. What is marked relevant counts as submitted.
+    """
+    if not logs and not simulate:
+        raise typer.BadParameter("give logs, or --simulate")
+    wanted = read_concepts(queries)
+    scores, notes = score_logs(logs_in(logs or []), wanted, limit_s=limit_s)
+    if simulate:
+        scores += _simulated(library, wanted, simulate, Protocol(page, rounds, noise), limit_s)
+    table = standings(scores)
+    if as_json:
+        values = {"limit_s": limit_s, "notes": list(notes)}
+        print_json(
+            values
+            | {"standings": [each.as_dict() for each in table]}
+            | {"searches": [each.as_dict() for each in scores]}
+        )
+        return
+    rows = [
+        (
+            each.who,
+            str(each.n_searches),
+            f"{each.score:.1f}",
+            f"{each.solved:.0%}",
+            f"{each.seconds:.0f} s",
+            f"{each.n_right:.1f}",
+            f"{each.n_wrong:.1f}",
+        )
+        for each in table
+    ]
+    columns = ["who", "searches", "score", "solved", "until the first", "right", "wrong"]
+    print_table(columns, rows)
+    print_notes(notes)
+
+
+def _simulated(
+    library: Path | None, wanted: list[Wanted], names: list[str], protocol: Protocol, limit_s: float
+) -> list[Score]:
+    with Library(library) as lib:
+        gallery, index = gallery_of(lib.engine)
+        tasks = tasks_of(lib.engine, wanted, index)
+    return [
+        each
+        for name in names
+        for each in score_simulated(
+            f"simulated, {name}", gallery, tasks, named_strategy(name), protocol, limit_s
+        )
+    ]

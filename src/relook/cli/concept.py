@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from relook.app.configured import SECTIONS, config_of, shipped, user_file
-from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption
-from relook.cli.options import JsonOption
+from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_notes, print_table
 from relook.compat.visualref import read_old, translate
 from relook.core.config_file import Setting, Value, load_config

@@ -21,8 +21,8 @@ from relook.core.config_file import Config
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 
 if TYPE_CHECKING:
+    from relook.app.training import PageCaptions
     from relook.core.progress import ProgressCallback
-    from relook.search.page_captions import PageCaptions
 # Command -> flag -> the key that gives it another default.
 _FLAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -14,9 +14,8 @@ import typer
 
 from relook.app.facade import Library
 from relook.cli import serve
-from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
-from relook.cli.options import JsonOption
+from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_page, print_report, progress_bar
 from relook.core.errors import InputError, MissingExtraError, NotFoundError, StorageError
 from relook.core.registry import import_extra

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from relook.app.facade import Library
-from relook.cli.command import Commands
 from relook.cli.config_flags import open_library
-from relook.cli.options import JsonOption
+from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
 from relook.core.picture_paths import printable
 from relook.library.report import IndexReport
@@ -73,7 +72,7 @@ def to_xmp(
 
     Pictures are never touched; an XMP file that is there keeps all that it says.
     """
-    from relook.app.xmp_export import XmpChoice, export_xmp
+    from relook.app.exchange import XmpChoice, export_xmp
 
     choice = XmpChoice(marks, concepts, albums, captions, write=not dry_run)
     with Library(library) as lib, progress_bar(as_json) as progress:

@@ -11,10 +11,9 @@ from relook.app.configured import config_of
 from relook.app.facade import Library
 from relook.app.upgrading import UpgradeCost, upgrade_cost
 from relook.app.upgrading import upgrade as upgrade_library
-from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
 from relook.core.errors import MissingExtraError, NotFoundError
 from relook.core.picture_paths import printable

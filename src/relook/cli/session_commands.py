@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relook.cli.command import Commands
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.look import HitsOption, SessionArgument
-from relook.cli.options import JsonOption, LibraryOption
+from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table
 from relook.search.judging import JudgementRequest
 

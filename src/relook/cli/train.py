@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relook.cli.command import Commands
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions
 from relook.cli.options import (
     BoxUploadOption,
     CaptionerOption,
     CaptionPromptOption,
+    Commands,
     JsonOption,
     LibraryOption,
     SplitOption,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from relook.captioners.prompts import is_question
+from relook.captioners.wording import is_question
 from relook.core.errors import InputError, MissingExtraError
 
 _MAX_BYTES = 1024**2

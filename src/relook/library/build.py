@@ -20,13 +20,12 @@ from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
-from relook.library.archive_table import remember_archives
 from relook.library.commit import PASSING, WORKER_FAILED, Committer, Entry
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes
 from relook.library.image_table import UNENCODED
 from relook.library.image_words import Sidecars
-from relook.library.known import load_known
+from relook.library.known import load_known, remember_archives
 from relook.library.missing import places_of, sort_missing
 from relook.library.reading import (
     Duplicates,

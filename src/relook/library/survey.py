@@ -24,16 +24,16 @@ from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.sources import archive_at
 from relook.core.vectors import Ints
 from relook.core.videos import as_archive, is_live, still_beside, video_at
-from relook.library.archive_table import (
+from relook.library.catalog import Catalog
+from relook.library.commit import PASSING
+from relook.library.image_words import Sidecars
+from relook.library.known import (
+    KnownFiles,
     images_inside,
     is_unchanged,
     known_scenes,
     skipped_inside,
 )
-from relook.library.catalog import Catalog
-from relook.library.commit import PASSING
-from relook.library.image_words import Sidecars
-from relook.library.known import KnownFiles
 from relook.library.left_out import LIVE, Rules, missed_member
 from relook.library.records import FileFacts, SkippedFile, with_words
 from relook.library.report import Clock

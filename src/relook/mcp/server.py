@@ -37,9 +37,8 @@ from relook.mcp.replies import (
     small_jpeg,
 )
 from relook.mcp.short_replies import within_limits
-from relook.mcp.tools_albums import AlbumTools
 from relook.mcp.tools_app import AppTools
-from relook.mcp.tools_concepts import ConceptTools
+from relook.mcp.tools_kept import AlbumTools, ConceptTools
 from relook.mcp.tools_search import AskTools, SearchTools
 from relook.mcp.tools_sessions import SessionTools
 from relook.serving.served_values import served

@@ -19,13 +19,12 @@ from relook.core.retry import Deadline
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
 from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Subject, is_remote
 from relook.providers.match import Match, Sent
-from relook.rag.cache import ResultCache
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
 from relook.rag.merge import merge
 from relook.rag.own_evidence import own_evidence
 from relook.rag.pages import PageReader, check_reader
-from relook.rag.provider_call import Budget, Turn, Waits, ask, over_budget, refusal
+from relook.rag.provider_call import Budget, ResultCache, Turn, Waits, ask, over_budget, refusal
 from relook.rag.web_pictures import compared, fetch_thumbnails, with_thumbnail
 
 OnResult = Callable[[ProviderResult], None]

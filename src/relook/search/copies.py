@@ -1,6 +1,6 @@
 """Groups of equal and near-equal pictures, and which of each to keep. Nothing is deleted here.
 
-Two pictures are copies as `search.fold` folds them. Candidates are found by parts of their hashes:
+Two pictures are copies as `search.ranking` folds them. Candidates are found by parts of hashes:
 hashes that differ in few bits have a part in common. Layer: search.
 """
 
@@ -23,7 +23,7 @@ from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
-from relook.search.fold import same_pictures
+from relook.search.ranking import same_pictures
 
 _MANY = 200_000  # images from which hashes must have a longer part in common
 _WINDOW = 3_000  # neighbours in a list of equal parts that a hash is compared with

@@ -24,7 +24,7 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.concept_fit import ranker_of
-from relook.search.filtering import Filter, allowed_rows, file_date_note, why_empty
+from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
 from relook.search.fit import (
     LookedFor,
     fit_scale,
@@ -34,10 +34,8 @@ from relook.search.fit import (
     shows,
     with_fits,
 )
-from relook.search.fold import folded_ranking
-from relook.search.least_fit import only_fitting
 from relook.search.places import Placed, placed_scores, standard
-from relook.search.ranking import Ranking
+from relook.search.ranking import Ranking, folded_ranking
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, part_vectors
 from relook.search.written import Lift, Sought, check_read, places_of_written, with_written

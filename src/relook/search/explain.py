@@ -23,9 +23,9 @@ from relook.feedback.scorer import Scorer
 from relook.feedback.strategies import STRATEGIES
 from relook.search.engine import Engine
 from relook.search.judging import Prepared
-from relook.search.next_page import only_unseen
 from relook.search.regions import crop_image
 from relook.search.session import Session
+from relook.search.session_steps import only_unseen
 from relook.search.vectorise import part_vectors, part_weights
 
 _DEPTH = 1000  # places of the ranking before that are looked at

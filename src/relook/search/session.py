@@ -18,7 +18,6 @@ from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
 from relook.search.filtering import Filter
-from relook.search.fold import copies_record
 from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
@@ -32,10 +31,10 @@ from relook.search.judging import (
     checked_words,
     prepare,
 )
-from relook.search.next_page import Step, next_page
+from relook.search.ranking import copies_record
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
+from relook.search.session_steps import Step, next_page, redo, undo
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
-from relook.search.undoing import redo, undo
 
 _MAX_NAME = 10_000
 

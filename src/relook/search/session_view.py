@@ -21,13 +21,12 @@ from relook.library.session_values import Judgement, RoundRow, SessionRow, Sessi
 from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
-from relook.search.filtering import Filter
+from relook.search.filtering import Filter, only_fitting
 from relook.search.fit import LookedFor
-from relook.search.fold import kept_copies
 from relook.search.history import counting, path_to, place_of, waiting, with_judgements
 from relook.search.judging import Captioning, Prepared
-from relook.search.least_fit import only_fitting
 from relook.search.places import Placed
+from relook.search.ranking import kept_copies
 from relook.search.regions import check_current, crop_vectors
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import part_vectors, query_length, query_vector

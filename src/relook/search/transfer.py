@@ -20,7 +20,7 @@ from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import buried_with, kept_contents, pairs
 from relook.search.engine import Engine
-from relook.search.fold import copies_record, kept_copies
+from relook.search.ranking import copies_record, kept_copies
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
 from relook.search.session_file import (

@@ -36,7 +36,6 @@ from relook.server import (
     routes_files,
     routes_libraries,
     routes_sessions,
-    routes_videos,
 )
 from relook.server.api_answers import ErrorAnswer
 from relook.server.state import ServerState
@@ -97,7 +96,7 @@ def create_app(
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
         routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
-        routes_videos.router, routes_albums.router,
+        routes_albums.router,
     ):  # fmt: skip
         api.include_router(router)
     app.include_router(api)

@@ -2,26 +2,100 @@
 
 import urllib.parse
 from collections.abc import Sequence
-from typing import IO, Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import IO, Annotated, Any, ClassVar, Literal, Self
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from relook.core.errors import InputError
+from relook.core.json_form import INLINE, JsonShape
 from relook.library.records import ImageRecord
-from relook.search.copies import find_copies, group_of
+from relook.search.copies import Copy, CopyGroup, find_copies, group_of
 from relook.search.copy_list import FORMATS
 from relook.search.facets import Facets, browse, count_facets
-from relook.server.api_answers import ImageAnswer
-from relook.server.browse_answers import BrowsedAnswer, CopiesAnswer, CopyGroupAnswer
+from relook.server.api_answers import Addresses, ImageAnswer
 from relook.server.state import AnswerRoute, ServedLibraryOf, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.packing import chunks, page_of, paths_of, results_csv, results_zip
+from relook.serving.pictures import chunks, page_of, paths_of, results_csv, results_zip
 from relook.serving.requests import BrowseRequest, FacetsRequest, ImagesRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served
 
 router = APIRouter(tags=["browsing"], route_class=AnswerRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class BrowsedAnswer:
+    """Images that fit a filter, newest first.
+
+    Args:
+        n_images: How many fit.
+        images: Those of the wanted part.
+    """
+
+    json_shape: ClassVar = JsonShape(name="Browsed")
+
+    n_images: int
+    images: tuple[ImageAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyAnswer:
+    """One picture of a group of copies, and where it is."""
+
+    json_shape: ClassVar = JsonShape(name="Copy")
+
+    copy: Annotated[Copy, INLINE]
+    addresses: Annotated[Addresses, INLINE]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyGroupAnswer:
+    """Pictures that are copies of each other, the one to keep first.
+
+    Args:
+        copies: At least one.
+        why: Why the first is suggested; empty when they are alike in everything.
+        differs: In what they differ.
+        n_bytes: What the others take.
+    """
+
+    json_shape: ClassVar = JsonShape(name="CopyGroup")
+
+    copies: tuple[CopyAnswer, ...]
+    why: str
+    differs: tuple[str, ...]
+    n_bytes: int
+
+    @classmethod
+    def of(cls, volume: ServedLibrary, group: CopyGroup) -> Self:
+        """A group with the addresses of its pictures."""
+        contents = volume.contents([copy.image_id for copy in group.copies])
+        copies = tuple(
+            CopyAnswer(copy, Addresses.of(volume, copy.image_id, contents.get(copy.image_id, b"")))
+            for copy in group.copies
+        )
+        return cls(copies, group.why, group.differs, group.n_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesAnswer:
+    """The groups of copies of a library, those that take most first.
+
+    Args:
+        n_groups: How many there are.
+        n_others: How many pictures are not the one to keep of their group.
+        n_bytes: What these take.
+        groups: The wanted part.
+    """
+
+    json_shape: ClassVar = JsonShape(name="Copies")
+
+    n_groups: int
+    n_others: int
+    n_bytes: int
+    groups: tuple[CopyGroupAnswer, ...]
 
 
 @router.post("/libraries/{library_id}/facets", response_model=answer_model(Facets))

@@ -1,4 +1,4 @@
-"""Pictures of a library, thumbnails, heat maps; sessions and results as files. Layer: server."""
+"""Pictures, thumbnails, heat maps, videos; sessions and results as files. Layer: server."""
 
 import json
 from typing import IO, Annotated, Any, Literal
@@ -19,11 +19,18 @@ from relook.search.explain import heat_map
 from relook.search.transfer import export_session
 from relook.search.vectorise import query_vector
 from relook.server.api_answers import HeatMap, ImageAnswer, Imported, PageAnswer
-from relook.server.file_manager import ShownFolder
+from relook.server.folders import ShownFolder
 from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
 from relook.serving.libraries import ServedLibrary
-from relook.serving.packing import chunks, results_csv, results_zip
-from relook.serving.pictures import browser_picture, original, shrunk
+from relook.serving.pictures import (
+    browser_picture,
+    chunks,
+    original,
+    results_csv,
+    results_zip,
+    shrunk,
+)
+from relook.serving.playing import is_range, playable
 from relook.serving.requests import SessionId, Words, no_files
 from relook.serving.schemas import answer_model
 from relook.serving.served_values import served
@@ -34,6 +41,12 @@ IfNoneMatch = Annotated[str | None, Header()]
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "As you have it."},
+}
+_ANY_VIDEO = {"video/*": {"schema": {"type": "string", "format": "binary"}}}
+_VIDEO: dict[int | str, dict[str, Any]] = {
+    200: {"content": _ANY_VIDEO},
+    206: {"description": "The bytes that were asked for.", "content": _ANY_VIDEO},
+    416: {"description": "The video has no such bytes."},
 }
 
 
@@ -256,3 +269,33 @@ def _export(volume: ServedLibrary, session_id: str, form: Format, what: What) ->
 
 def _document(values: dict[str, Any]) -> bytes:
     return json.dumps(values, indent=2).encode()
+
+
+@images.get(
+    "/libraries/{library_id}/images/{image_id}/video",
+    response_class=StreamingResponse,
+    responses=_VIDEO,
+)
+async def image_video(
+    volume: ServedLibraryOf,
+    image_id: ImageId,
+    state: State,
+    byte_range: Annotated[str | None, Header(alias="Range")] = None,
+) -> Response:
+    """The video that shows the picture, or moves in it; a range of its bytes where one is asked."""
+    record = await state.core.run(volume.image, image_id)
+    video = await state.pictures.run(playable, record, volume.library.limits)
+    headers = {
+        "ETag": f'"{video.tag}"', "Cache-Control": "private, no-cache", "Accept-Ranges": "bytes",
+    }  # fmt: skip
+    part = video.part(byte_range)
+    if part is None:
+        video.file.close()
+        headers["Content-Range"] = f"bytes */{video.n_bytes}"
+        return Response(status_code=416, headers=headers)
+    headers["Content-Length"] = str(len(part))
+    is_part = is_range(byte_range)
+    if is_part:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{video.n_bytes}"
+    status = 206 if is_part else 200
+    return StreamingResponse(video.chunks(part), status, headers, video.media_type)

@@ -27,8 +27,7 @@ from relook.gateway.guard import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
-from relook.server.file_manager import FileManager
-from relook.server.folders import Folders
+from relook.server.folders import FileManager, Folders
 from relook.server.jobs import Job, Jobs
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
