@@ -36,10 +36,10 @@ from relook.providers.google_vision import GoogleVisionProvider
 from relook.providers.library import LibraryProvider
 from relook.providers.match import Match, MatchKind
 from relook.rag.evidence import evidence_text
+from relook.rag.fetching import small_picture
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import contact_sheet
 from relook.rag.provider_call import ResultCache
-from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import Reply, serving
 
 LIMIT = GatherSettings(limit=10)

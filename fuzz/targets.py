@@ -45,7 +45,7 @@ from relook.providers.serpapi import (
     YandexProvider,
 )
 from relook.rag.answer_text import cite
-from relook.rag.pages import readable
+from relook.rag.fetching import readable
 from relook.search.grammar import parse_query
 from relook.search.session_file import FORMAT, read_file
 

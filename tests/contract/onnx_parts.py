@@ -242,7 +242,7 @@ def _ids(length: int) -> Any:
 def _model(checkpoint: Path) -> Any:
     from transformers import AutoModel
 
-    from relook.encoders.loading import quiet
+    from relook.encoders.torch_models import quiet
 
     with quiet():
         return AutoModel.from_pretrained(checkpoint, attn_implementation="eager").eval()

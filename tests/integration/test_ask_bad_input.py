@@ -15,8 +15,8 @@ from relook.core.settings import EvidenceSettings, WebLimits
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind
 from relook.rag.asker import Asker
+from relook.rag.fetching import subject_at
 from relook.rag.lookup import Gatherer
-from relook.rag.web_pictures import subject_at
 from relook.testing import ColourEncoder, noise, solid
 from relook.testing.web_server import Reply, WebServer, serving
 

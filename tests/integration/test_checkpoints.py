@@ -96,7 +96,7 @@ def test_a_vision_model_as_it_is_saved_has_no_text_tower(folder: Path) -> None:
     """It brings no tokenizer, and that is not what the person has to hear."""
     from transformers import CLIPVisionModelWithProjection
 
-    from relook.encoders.loading import quiet
+    from relook.encoders.torch_models import quiet
 
     with quiet():
         model = CLIPVisionModelWithProjection.from_pretrained(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import relook
-from relook.core.english import is_foreign, words_of
+from relook.core.words import is_foreign, words_of
 from relook.testing import ColourEncoder
 
 

@@ -18,7 +18,7 @@ import relook
 from relook.core.errors import ImageError
 from relook.core.images import decode
 from relook.core.settings import ImageLimits, WebLimits
-from relook.rag.web_pictures import subject_at
+from relook.rag.fetching import subject_at
 from relook.search.explain import heat_map
 from relook.testing import ColourEncoder, noise
 from relook.testing.web_server import Reply

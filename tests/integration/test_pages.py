@@ -11,8 +11,8 @@ from relook.core.errors import InputError, MissingExtraError
 from relook.core.settings import EvidenceSettings, WebLimits
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind, Sent
+from relook.rag.fetching import PageReader, readable
 from relook.rag.lookup import Gatherer
-from relook.rag.pages import PageReader, readable
 from relook.testing.web_server import Reply, WebServer, serving
 
 HERE = WebLimits(timeout_s=120.0, private_ok=True)

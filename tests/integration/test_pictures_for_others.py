@@ -25,8 +25,8 @@ from relook.notebook.page_view import thumbnail_uri
 from relook.providers.base import Subject
 from relook.providers.match import Match, MatchKind
 from relook.rag.evidence import Evidence, Item
+from relook.rag.fetching import small_picture
 from relook.rag.prompt import build_prompt, contact_sheet
-from relook.rag.web_pictures import small_picture
 from relook.serving.pictures import browser_picture, shrunk
 from relook.testing import ColourEncoder, solid
 

@@ -15,7 +15,7 @@ from milvus_parts import free_port
 from relook.core.errors import AccessError, FetchError, ImageError, InputError, TooLargeError
 from relook.core.settings import WebLimits
 from relook.core.web import check_public, fetch, host_of
-from relook.rag.web_pictures import subject_at
+from relook.rag.fetching import subject_at
 from relook.testing.web_server import Reply, WebServer, picture_bytes, serving
 
 LONG_S = 120.0  # an answer that comes so late is one that nobody waited for
@@ -314,7 +314,7 @@ def test_a_picture_in_a_private_network_has_no_public_address(
     address = f"{site.address}/a.png"
     subject = subject_at(address, HERE)
     assert (subject.local, subject.url, subject.name) == (True, None, address)
-    monkeypatch.setattr("relook.rag.web_pictures.check_public", lambda peer, host: None)
+    monkeypatch.setattr("relook.rag.fetching.check_public", lambda peer, host: None)
     assert subject_at(address, HERE).url == address
     with pytest.raises(AccessError):
         subject_at(address, OUTSIDE)

@@ -11,8 +11,8 @@ from relook.core.settings import EvidenceSettings
 from relook.providers.base import Outcome, ProviderResult
 from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.evidence import Evidence, Item, evidence_text
+from relook.rag.fetching import small_picture
 from relook.rag.prompt import contact_sheet
-from relook.rag.web_pictures import small_picture
 from relook.testing.web_server import picture_bytes
 
 INJECTION = (

@@ -22,7 +22,7 @@ from relook.core.images import decode, load
 from relook.core.isolation import Workers, _Worker
 from relook.core.progress import Cancellation, CancelledWork
 from relook.core.settings import ImageLimits
-from relook.core.untrusted import MARK, limits_at, mark
+from relook.core.sources import MARK, limits_at, mark
 from relook.library.picture_facts import embedded_words
 from relook.testing import noise, solid
 

@@ -13,8 +13,7 @@ from relook.library.report import Stop
 from relook.stores import ivf_build, ivf_work
 from relook.stores.faiss_store import FaissStore
 from relook.stores.ivf_files import Card, open_segment
-from relook.stores.ivf_lists import Lists
-from relook.stores.ivf_pack import Coded, Joined, Kept, open_lists, write_lists
+from relook.stores.ivf_lists import Coded, Joined, Kept, Lists, open_lists, write_lists
 from relook.stores.plan import KINDS, plan_index
 from relook.testing import MemorySource
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relook.core.english import may_be_foreign, words_of
+from relook.core.words import may_be_foreign, words_of
 from relook.search.grammar import negation_of, suggestion
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relook.core.errors import QueryError, RequestError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
-from relook.core.word_tokens import telling_words, tokens
+from relook.core.words import telling_words, tokens
 from relook.search.grammar import line_of, parse_query
 from relook.search.written import phrase
 from relook.serving.pictures import QueryPictures

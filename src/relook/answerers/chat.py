@@ -34,8 +34,7 @@ from relook.answerers.chat_errors import (
     what_failed,
 )
 from relook.answerers.chat_reply import Collected, read_reply
-from relook.core.errors import AnswerError, InputError
-from relook.core.proxies import proxies_understood
+from relook.core.errors import AnswerError, InputError, proxies_understood
 from relook.core.retry import Deadline, Retries
 from relook.core.secret import Secret, find_secret
 from relook.core.settings import ModelSettings

@@ -28,8 +28,7 @@ from relook.core.settings import (
     ModelSettings,
     WebLimits,
 )
-from relook.core.sources import read_file
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_file
 from relook.library.records import ImageRecord
 from relook.providers import PROVIDERS, Provider, ProviderSettings, Subject, is_remote
 from relook.providers.saved import SavedProvider
@@ -37,10 +36,10 @@ from relook.rag.answer import Answer
 from relook.rag.asker import Asker, Hear
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence
+from relook.rag.fetching import subject_at
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows
 from relook.rag.provider_call import ResultCache
-from relook.rag.web_pictures import subject_at
 from relook.search.engine import Engine
 
 Picture = str | os.PathLike[str] | bytes | int

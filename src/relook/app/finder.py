@@ -11,13 +11,12 @@ import numpy as np
 
 from relook.core.errors import ImageError
 from relook.core.same_picture import SIDE_PX
-from relook.core.sources import read_bytes
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_bytes
 from relook.core.vectors import Floats
 from relook.core.verdicts import Verified
 from relook.encoders.base import encode_images
 from relook.providers.base import Finder, Near, Subject
-from relook.rag.web_pictures import small_picture
+from relook.rag.fetching import small_picture
 from relook.search.engine import Engine
 from relook.search.filtering import Filter
 from relook.search.verifying import find_again

@@ -18,8 +18,7 @@ from relook.core.images import content_of, decode
 from relook.core.picture_paths import printable
 from relook.core.progress import READING_TEXT, Progress, ProgressCallback
 from relook.core.settings import ImageLimits, IndexSettings
-from relook.core.sources import read_bytes
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_bytes
 from relook.core.vectors import Ints
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord

@@ -15,9 +15,9 @@ from typing import Any
 
 from relook.answerers.thinking import parted
 from relook.captioners.base import About
-from relook.core.english import SMALL_WORDS, is_foreign
 from relook.core.errors import AnswerError, InputError, NotFoundError
 from relook.core.settings import CaptionerSettings
+from relook.core.words import SMALL_WORDS, is_foreign
 
 DEFAULT = "short"
 OWN_WORDS, OWN_TOKENS = 20, 64

@@ -21,7 +21,7 @@ from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.core.errors import InputError, RelookError
 from relook.core.leftovers import ended_folders, sweep_folders
 from relook.core.progress import duration
-from relook.core.untrusted import TEMPORARY
+from relook.core.sources import TEMPORARY
 from relook.encoders import ENCODERS
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.backup import backup_age_s

@@ -16,9 +16,8 @@ from typing import Protocol
 import httpx
 
 from relook.core.checksum import Checksum
-from relook.core.errors import FetchError, disk_error
+from relook.core.errors import FetchError, disk_error, proxies_understood
 from relook.core.progress import Progress, ProgressCallback
-from relook.core.proxies import proxies_understood
 from relook.core.retry import Retries, retry_after_s
 
 _CHUNK = 1 << 20

@@ -29,6 +29,8 @@ refuses.
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class RelookError(Exception):
@@ -168,3 +170,27 @@ def disk_error(message: str, error: OSError, hint: str = "") -> StorageError:
         code = "disk_failed"
     hint = hint if hint and code == "disk_refused" else _HINTS[code]
     return StorageError(code, f"{message}: {error.strerror or error}", hint)
+
+
+@contextmanager
+def proxies_understood() -> Iterator[None]:
+    """Around the making of an HTTP client, which reads ALL_PROXY and its kin then.
+    Raises:
+        InputError: `bad_proxy` when a proxy of the environment is of a kind that cannot be used.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if "socks" not in str(error).lower():
+            raise
+        raise InputError(
+            "bad_proxy",
+            "the environment names a SOCKS proxy (ALL_PROXY or its kin): that needs a package more",
+            "pip install socksio, or unset the variable, or name the host in NO_PROXY",
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            "bad_proxy",
+            f"a proxy that the environment names cannot be used: {error}",
+            "it looks like http://HOST:PORT; check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
+        ) from error

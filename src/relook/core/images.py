@@ -29,7 +29,7 @@ from relook.core.picture import Picture, decode_plain, eight_bits, in_srgb, too_
 from relook.core.picture_tags import exif_in
 from relook.core.progress import check_cancelled
 from relook.core.settings import ImageLimits
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at
 
 _USEFUL_PX = 512  # the longer side of a preview that stands for the picture
 # What undoes each of LibRaw's flips (libraw_image_sizes_t.flip).

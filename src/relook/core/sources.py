@@ -5,6 +5,10 @@ For paths that a catalog or a listing holds. What a person or a request names go
 
 Gzip knows no places in a packed tar; indexed_gzip (in the extra `formats`) keeps some while it
 unpacks the file once, from which any member is reached.
+
+What strangers sent lies in folders that the server marks. Whoever reads a picture from such a
+folder, in this process or another, today or next year, decodes it in a process with bounds
+(`core.isolation`); pictures in a person's own folders are decoded at full speed.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relook.core.archives import ArchiveError
@@ -35,6 +41,12 @@ _MOST_WORDS = 1024**2
 _O_BINARY = getattr(os, "O_BINARY", 0)
 # Threads that ask for the same list make it once; a slow one holds up few others.
 _listing_locks = tuple(threading.Lock() for _ in range(16))
+MARK = ".relook-untrusted"
+TEMPORARY = "relook-pictures-"
+"""What the names of a server's temporary folders begin with; one holds what people search with."""
+STRANGERS = ("uploads", "query-pictures")
+"""Folders of a library that hold what strangers sent."""
+_TEXT = "Strangers sent the pictures in this folder: Relook decodes them apart. Leave this file.\n"
 
 
 def read_bytes(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None) -> bytes:
@@ -281,3 +293,34 @@ class PackedTar:
 def packed_tar(path: bytes, n_bytes: int, _stamp: int) -> PackedTar:
     """The open file of a path; another one when it has changed."""
     return PackedTar(path, n_bytes)
+
+
+def mark(folder: Path) -> None:
+    """Marks a folder, which must be there; marking twice is fine.
+
+    Raises:
+        OSError: when the disk refuses.
+    """
+    if not (folder / MARK).exists():
+        (folder / MARK).write_text(_TEXT)
+
+
+def limits_at(
+    path: str | os.PathLike[str] | bytes, limits: ImageLimits | None = None
+) -> ImageLimits:
+    """What a picture file may cost where it lies: isolated in a folder that is marked.
+
+    Args:
+        path: The file; a link counts where it stands and where it leads.
+        limits: What it may cost elsewhere.
+    """
+    limits = limits or ImageLimits()
+    if limits.isolate:
+        return limits
+    name = os.fsencode(path)
+    try:
+        places = {os.path.dirname(name), os.path.dirname(os.path.realpath(name))}
+        marked = any(os.path.exists(os.path.join(place, MARK.encode())) for place in places)
+    except ValueError:  # a path with a NUL in it: reading it says so
+        return limits
+    return replace(limits, isolate=True) if marked else limits

@@ -17,7 +17,7 @@ from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.picture_paths import printable
 from relook.core.registry import Adapter, Registry
 from relook.core.verdicts import Verified
-from relook.core.word_tokens import tokens
+from relook.core.words import tokens
 
 NOTHING_FITS = "No close match. Nearest below."
 """The note of a page on which nothing fits."""

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
 from relook.encoders.checkpoint import Checkpoint
-from relook.encoders.loading import load_config, load_model, load_tokenizer
 from relook.encoders.pixels import Pixels
-from relook.encoders.torch_towers import TorchTowers
+from relook.encoders.torch_models import TorchTowers, load_config, load_model, load_tokenizer
 
 if TYPE_CHECKING:
     from PIL import Image

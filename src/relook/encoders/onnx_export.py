@@ -25,8 +25,8 @@ from relook.core.registry import import_extra
 from relook.core.vectors import Floats
 from relook.encoders.devices import runtime
 from relook.encoders.hf import HfEncoder
-from relook.encoders.loading import quiet
 from relook.encoders.onnx import OnnxEncoder
+from relook.encoders.torch_models import quiet
 
 if TYPE_CHECKING:
     from PIL import Image

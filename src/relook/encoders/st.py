@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.errors import ModelError
-from relook.encoders.loading import quiet, reporting, set_precision
-from relook.encoders.torch_towers import TorchTowers
+from relook.encoders.torch_models import TorchTowers, quiet, reporting, set_precision
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,7 +12,7 @@ from typing import Any
 from relook.core.errors import InputError, MissingExtraError, ModelError
 from relook.encoders.checkpoint import Checkpoint
 from relook.encoders.devices import Place, place
-from relook.encoders.loading import check_loaded, load_config, needs_package, quiet, reporting
+from relook.encoders.torch_models import check_loaded, load_config, needs_package, quiet, reporting
 
 _LOG = logging.getLogger(__name__)
 QUANTISED = ("int8", "int4")

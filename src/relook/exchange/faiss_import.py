@@ -22,9 +22,8 @@ from relook.core.images import content_hash, decode, dhash, load
 from relook.core.picture_paths import printable
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
-from relook.core.sources import read_bytes, read_file
+from relook.core.sources import limits_at, read_bytes, read_file
 from relook.core.types import WHOLE
-from relook.core.untrusted import limits_at
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.exchange.export import INDEX, PATHS, NewImages, batches

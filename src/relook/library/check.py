@@ -23,7 +23,7 @@ from relook.core.errors import LibraryError, LibraryFormatError, RelookError
 from relook.core.leftovers import ended_files
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
-from relook.core.untrusted import STRANGERS
+from relook.core.sources import STRANGERS
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
 from relook.library.check_catalog import (

@@ -23,8 +23,7 @@ from relook.core.errors import ImageError
 from relook.core.images import content_hash, decode, dhash
 from relook.core.picture_paths import is_misnamed, is_url, split_scene
 from relook.core.settings import ImageLimits
-from relook.core.sources import read_bytes, scene_content
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_bytes, scene_content
 from relook.core.vectors import Floats
 from relook.core.videos import scene_picture
 from relook.encoders.base import Encoder

@@ -24,7 +24,7 @@ from relook.core.errors import (
 from relook.core.leftovers import sweep_files
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
-from relook.core.untrusted import STRANGERS
+from relook.core.sources import STRANGERS
 from relook.library.backup import Backup
 from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover

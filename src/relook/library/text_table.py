@@ -16,7 +16,7 @@ import numpy as np
 from relook.core.errors import StorageError
 from relook.core.types import Box, WrittenWord
 from relook.core.vectors import Floats, Ints
-from relook.core.word_tokens import tokens
+from relook.core.words import tokens
 from relook.library.catalog import Catalog
 from relook.library.findings import CheckReport
 from relook.library.sqlite_errors import whole_number

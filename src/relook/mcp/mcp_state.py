@@ -7,7 +7,7 @@ from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError
 from relook.core.picture_paths import printable
-from relook.mcp.examples import Folders
+from relook.mcp.arguments import Folders
 from relook.mcp.mcp_settings import McpSettings
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool

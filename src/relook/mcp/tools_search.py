@@ -15,7 +15,7 @@ from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.library.records import ImageRecord
 from relook.mcp import arguments as given
-from relook.mcp.examples import Example, Wanted
+from relook.mcp.arguments import ExamplePicture, Wanted
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import (
     ImageReply,
@@ -158,12 +158,12 @@ class SearchTools:
 
         Name an image of the library (which is then left out) or a picture file.
         """
-        example = Example(image_id, image, box)
+        example = ExamplePicture(image_id, image, box)
         only = Filter(where, path or None, frozenset([image_id] if image_id else []))
         return await self._state.pool.run(self._similar, example, only, limit, library_id)
 
     def _similar(
-        self, example: Example, only: Filter, limit: int, library_id: str
+        self, example: ExamplePicture, only: Filter, limit: int, library_id: str
     ) -> CallToolResult:
         volume = self._state.volume(library_id)
         query = Query((example.part(self._state.folders),))
@@ -317,7 +317,7 @@ class AskTools:
             question, providers, model or None, when or None, compare=compare or None,
             strike=strike, pin=pin,
         )  # fmt: skip
-        reports, picture = ProgressReports(ctx), Example(image_id, image)
+        reports, picture = ProgressReports(ctx), ExamplePicture(image_id, image)
         answer = await self._state.asking.run(self._answer, picture, library_id, request, reports)
         await reports.settled()
         items = [item.match.image_id for item in answer.evidence]
@@ -326,7 +326,7 @@ class AskTools:
         return reply(_text(answer), answer, *links)
 
     def _answer(
-        self, picture: Example, library_id: str, question: Question, reports: ProgressReports
+        self, picture: ExamplePicture, library_id: str, question: Question, reports: ProgressReports
     ) -> Answer:
         volume = self._state.volume(library_id)
         subject = self._subject(volume, picture)
@@ -345,7 +345,7 @@ class AskTools:
             hint = "only a person can agree, by starting it with: relook mcp --allow-upload"
             raise AccessError(error.code, error.message, hint) from error
 
-    def _subject(self, volume: ServedLibrary, picture: Example) -> Subject:
+    def _subject(self, volume: ServedLibrary, picture: ExamplePicture) -> Subject:
         """The picture: never an address, in which an agent could hide a message to somebody."""
         web = self._state.questions.asking.web
         if picture.image_id is not None:

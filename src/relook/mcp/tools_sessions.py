@@ -10,7 +10,7 @@ from pydantic import Field
 from relook.core.errors import InputError
 from relook.feedback.strategies import strategy as named_strategy
 from relook.mcp import arguments as given
-from relook.mcp.examples import Wanted
+from relook.mcp.arguments import Wanted
 from relook.mcp.mcp_state import McpState
 from relook.mcp.replies import (
     Explanation,

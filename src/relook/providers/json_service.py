@@ -17,9 +17,8 @@ from typing import Any
 
 import httpx
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, proxies_understood
 from relook.core.plain_text import plain
-from relook.core.proxies import proxies_understood
 from relook.core.retry import retry_after_s
 from relook.core.secret import Secret
 from relook.core.web import host_of, user_agent

@@ -24,8 +24,7 @@ from relook.core.images import decode
 from relook.core.picture import reencoded
 from relook.core.picture_paths import SUFFIXES
 from relook.core.plain_text import plain
-from relook.core.sources import read_file
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_file
 from relook.providers.base import Lookup, Outcome, ProviderResult, ProviderSettings, Subject
 from relook.providers.match import Match, MatchKind
 

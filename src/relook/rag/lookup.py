@@ -21,11 +21,10 @@ from relook.providers.base import Lookup, Outcome, Provider, ProviderResult, Sub
 from relook.providers.match import Match, Sent
 from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
+from relook.rag.fetching import PageReader, check_reader, compared, fetch_thumbnails, with_thumbnail
 from relook.rag.merge import merge
 from relook.rag.own_evidence import own_evidence
-from relook.rag.pages import PageReader, check_reader
 from relook.rag.provider_call import Budget, ResultCache, Turn, Waits, ask, over_budget, refusal
-from relook.rag.web_pictures import compared, fetch_thumbnails, with_thumbnail
 
 OnResult = Callable[[ProviderResult], None]
 _GRACE_S = 0.25  # a provider that keeps to its time limit answers a little after it

@@ -1,11 +1,16 @@
-"""Judgements made ready: everything that can fail, before anything is written. Layer: search."""
+"""Judgements: made ready before they are written, and which count at a round. Layer: search.
+
+Everything that can fail does so before anything is written. A session is a tree of pages;
+judgements belong to the round that they led to, see docs/decisions/0003. A tree that an older
+import left without a root is followed as far as it goes.
+"""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relook.captioners.base import About
@@ -14,19 +19,89 @@ from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
 from relook.library.session_rows import MAX_TEXT, MAX_WEIGHT, Caption, ImageId, Weight
-from relook.library.session_values import Judgement, RoundRow
+from relook.library.session_values import Judgement, RoundRow, SessionRows
 from relook.search.engine import Engine
-from relook.search.history import Place
 from relook.search.regions import BoxPlace, crop_vectors
 
 if TYPE_CHECKING:
     from PIL import Image
 
+Place = tuple[int, Box | None]
+"""An image, or a region of it: what one judgement is about."""
 Captioning = Callable[["Image.Image", About], str]
 """Puts words to a crop, knowing what the person looks for."""
 
 INSTRUCTION = "instruction"
 """Key of the first round's record under which a session keeps its instruction."""
+
+
+def place_of(judgement: Judgement) -> Place:
+    """What a judgement is about."""
+    return judgement.image_id, judgement.box
+
+
+def path_to(rounds: Iterable[RoundRow], number: int) -> list[RoundRow]:
+    """The rounds from the first page to the given one."""
+    rows = {row.number: row for row in rounds}
+    path = [rows.pop(number)]
+    while path[-1].parent in rows:
+        path.append(rows.pop(path[-1].parent))
+    return path[::-1]
+
+
+def counting(
+    path: Sequence[RoundRow], judgements: Iterable[Judgement], *, by_round: bool = False
+) -> list[Judgement]:
+    """Judgements that a path's last round was made from or that wait on it, oldest first.
+
+    Args:
+        path: From the first page to the round.
+        judgements: All of the session, oldest first; the latest on a place counts.
+        by_round: Whether an earlier round keeps its own judgement on a place that is judged
+            again later, as rounds that are chained need.
+    """
+    on_the_way = {row.number for row in path}
+    latest: dict[tuple[Place, int | None], Judgement] = {}
+    for judgement in judgements:
+        waits = judgement.led_to is None and judgement.round == path[-1].number
+        if judgement.led_to in on_the_way or waits:
+            latest[place_of(judgement), judgement.led_to if by_round else None] = judgement
+    return sorted(latest.values(), key=lambda judgement: judgement.judgement_id)
+
+
+def waiting(judgements: Iterable[Judgement], number: int) -> list[Judgement]:
+    """Judgements made on a round's page that no round was fitted with yet, oldest first."""
+    return [
+        judgement
+        for judgement in judgements
+        if judgement.round == number and judgement.led_to is None
+    ]
+
+
+def with_judgements(
+    known: Iterable[Judgement], fresh: Iterable[Judgement]
+) -> tuple[Judgement, ...]:
+    """Judgements with further ones, oldest first; one of the same id is replaced."""
+    by_id = {judgement.judgement_id: judgement for judgement in (*known, *fresh)}
+    return tuple(by_id[judgement_id] for judgement_id in sorted(by_id))
+
+
+def with_round(rows: SessionRows, row: RoundRow, judged: Iterable[Judgement]) -> SessionRows:
+    """A session after a round was added to it, as `SessionTable.add_round` leaves it.
+
+    Args:
+        rows: The session before.
+        row: The new round.
+        judged: What was judged on its parent's page in the same step.
+    """
+    judgements = tuple(
+        replace(judgement, led_to=row.number)
+        if judgement.round == row.parent and judgement.led_to is None
+        else judgement
+        for judgement in with_judgements(rows.judgements, judged)
+    )
+    line = replace(rows.row, current_round=row.number)
+    return replace(rows, row=line, rounds=(*rows.rounds, row), judgements=judgements)
 
 
 @dataclass(frozen=True, slots=True)

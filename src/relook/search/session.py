@@ -18,7 +18,6 @@ from relook.library.session_values import Judgement, RoundRow
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
 from relook.search.filtering import Filter
-from relook.search.history import with_round
 from relook.search.judging import (
     INSTRUCTION,
     BoxWords,
@@ -30,6 +29,7 @@ from relook.search.judging import (
     checked_weight,
     checked_words,
     prepare,
+    with_round,
 )
 from relook.search.ranking import copies_record
 from relook.search.regions import check_current, crop_vectors, region, see_boxes

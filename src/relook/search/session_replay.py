@@ -17,7 +17,7 @@ from relook.core.settings import FeedbackSettings, SessionLimits
 from relook.feedback.strategies import configured
 from relook.library.session_values import RoundRow, SessionRows
 from relook.search.engine import Engine
-from relook.search.history import counting, path_to
+from relook.search.judging import counting, path_to
 from relook.search.session_steps import Step, next_page
 from relook.search.session_view import SessionView
 from relook.search.transfer import placed, read_bytes

@@ -22,7 +22,7 @@ from relook.library.session_values import Judgement
 from relook.search.feedback_evidence import Fitted, TypedWords
 from relook.search.filtering import Filter, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of
-from relook.search.history import path_to, place_of, waiting
+from relook.search.judging import path_to, place_of, waiting
 from relook.search.ranking import Folded, Ranking, folded_ranking
 from relook.search.session_view import SessionView
 

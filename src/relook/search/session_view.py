@@ -23,8 +23,15 @@ from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
 from relook.search.filtering import Filter, only_fitting
 from relook.search.fit import LookedFor
-from relook.search.history import counting, path_to, place_of, waiting, with_judgements
-from relook.search.judging import Captioning, Prepared
+from relook.search.judging import (
+    Captioning,
+    Prepared,
+    counting,
+    path_to,
+    place_of,
+    waiting,
+    with_judgements,
+)
 from relook.search.places import Placed
 from relook.search.ranking import kept_copies
 from relook.search.regions import check_current, crop_vectors

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from relook.core.english import may_be_foreign, words_of
 from relook.core.types import Part, Query, Suggestion
+from relook.core.words import may_be_foreign, words_of
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.grammar import line_of, negation_of, suggestion

@@ -16,8 +16,8 @@ from PIL import ImageOps
 from relook.core.errors import ImageError
 from relook.core.images import load
 from relook.core.same_picture import SIDE_PX, Asked
+from relook.core.sources import limits_at
 from relook.core.types import Hit, Page, Part, Query
-from relook.core.untrusted import limits_at
 from relook.core.verdicts import Verified
 from relook.encoders.base import encode_images
 from relook.search.engine import Engine

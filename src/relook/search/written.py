@@ -17,7 +17,7 @@ import numpy as np
 from relook.core.errors import InputError
 from relook.core.types import Hit, Part, Query, WrittenWord
 from relook.core.vectors import Floats, Ints
-from relook.core.word_tokens import telling_words, tokens
+from relook.core.words import telling_words, tokens
 from relook.library.files import LibraryFiles
 from relook.library.text_table import TextTable
 from relook.search.fit import LookedFor

@@ -18,8 +18,7 @@ from relook.app.asking import subject_of
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.json_form import INLINE
-from relook.core.sources import read_file
-from relook.core.untrusted import limits_at
+from relook.core.sources import limits_at, read_file
 from relook.gateway.error_answers import internal
 from relook.providers import Subject
 from relook.rag.answer import Answer

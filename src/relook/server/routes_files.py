@@ -9,10 +9,9 @@ from starlette.datastructures import UploadFile
 
 from relook.core.errors import InputError
 from relook.core.images import content_hash
-from relook.core.sources import read_file
+from relook.core.sources import limits_at, read_file
 from relook.core.types import Part
 from relook.core.types import Query as CoreQuery
-from relook.core.untrusted import limits_at
 from relook.library.records import ImageRecord
 from relook.library.session_rows import ImageId
 from relook.search.explain import heat_map

@@ -16,9 +16,9 @@ from relook.core.errors import ImageError, QueryError, disk_error
 from relook.core.images import decode
 from relook.core.json_form import INLINE
 from relook.core.leftovers import new_file
+from relook.core.sources import mark
 from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery
-from relook.core.untrusted import mark
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.library.records import FileFacts, SkippedFile
 from relook.search.filtering import Filter

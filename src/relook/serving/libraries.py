@@ -18,8 +18,8 @@ from relook.captioners.base import About
 from relook.core.errors import NotFoundError
 from relook.core.leftovers import sweep_files
 from relook.core.picture_paths import printable
+from relook.core.sources import STRANGERS, mark
 from relook.core.types import Page, Query
-from relook.core.untrusted import STRANGERS, mark
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.library.manifest import Manifest

@@ -34,9 +34,8 @@ from relook.core.picture import Picture, reencoded
 from relook.core.picture_paths import printable, split_scene
 from relook.core.progress import check_cancelled
 from relook.core.settings import ImageLimits
-from relook.core.sources import read_bytes
+from relook.core.sources import TEMPORARY, limits_at, mark, read_bytes
 from relook.core.types import WHOLE, Hit, Page, Part, Query
-from relook.core.untrusted import TEMPORARY, limits_at, mark
 from relook.library.records import ImageRecord
 
 EXTENSIONS = {

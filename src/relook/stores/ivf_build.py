@@ -39,8 +39,16 @@ from relook.stores.ivf_files import (
     rows_crc32,
     sweep,
 )
-from relook.stores.ivf_lists import Lists, Report, train_lists
-from relook.stores.ivf_pack import Coded, Entries, Joined, Kept, write_lists
+from relook.stores.ivf_lists import (
+    Coded,
+    Entries,
+    Joined,
+    Kept,
+    Lists,
+    Report,
+    train_lists,
+    write_lists,
+)
 from relook.stores.ivf_work import Base, Work, begun, remove_work, sort_codes
 from relook.stores.plan import KINDS, IndexPlan
 

@@ -199,7 +199,7 @@ def open_segment(folder: Path, segment: Segment) -> Any:
     Raises:
         LibraryFormatError: `bad_index` when it is missing or damaged.
     """
-    from relook.stores.ivf_pack import open_lists  # FAISS takes a tenth of a second
+    from relook.stores.ivf_lists import open_lists  # FAISS takes a tenth of a second
 
     try:
         index = open_lists(segment.file.checked(folder))
@@ -282,7 +282,7 @@ def renumber_index(
         LibraryFormatError: `bad_index` when the old index is missing or damaged.
         OSError, RuntimeError: when the disk refuses.
     """
-    from relook.stores.ivf_pack import Kept, write_lists
+    from relook.stores.ivf_lists import Kept, write_lists
 
     card = Card.read(folder, number - 1)
     kept = np.flatnonzero(alive)

@@ -245,7 +245,7 @@ def tiny_st(folder: Path, seed: int = 0) -> Path:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.transformer import Transformer
 
-    from relook.encoders.loading import quiet
+    from relook.encoders.torch_models import quiet
 
     with quiet():
         tower = Transformer(str(tiny_clip(folder / "clip", seed)))
@@ -254,7 +254,7 @@ def tiny_st(folder: Path, seed: int = 0) -> Path:
 
 
 def _saved(folder: Path, model: Any, *parts: Any) -> Path:
-    from relook.encoders.loading import quiet
+    from relook.encoders.torch_models import quiet
 
     with quiet():
         model.save_pretrained(folder)
