@@ -103,9 +103,7 @@ def test_the_script_prints_a_table_or_json(tiny: Path) -> None:
 # Module names that more than one room may use: each seam's `base`, a command beside what it calls.
 SHARED = {"base", "copies"}
 # Short modules with one importer that stand apart for a reason that their docstrings give.
-APART = {
-    "relook/app/sessions.py",
-}  # fmt: skip
+APART = {"relook/app/sessions.py"}
 
 
 def test_the_package_keeps_the_rules_of_the_house() -> None:
@@ -116,9 +114,9 @@ def test_the_package_keeps_the_rules_of_the_house() -> None:
     assert figures["file_lines"][-1] <= 400
     assert figures["function_lines"][-1] <= 60
     assert set(names["one_importer_short"]) <= APART
-    assert figures["import_share"] < 8.5
+    assert figures["import_share"] < 8
     assert set(names["shared_names"]) <= SHARED
     vague = dict(zip(house.DIALECT, figures["dialect"], strict=True))
     assert [vague[word] for word in ("one", "told", "said")] == [0, 0, 0]
-    assert vague["found"] <= 4  # a JSON key of `relook bench`, and an argument of `require`
-    assert vague["asked"] <= 6  # the picture that was asked about, beside `other`
+    assert vague["found"] <= 3  # a JSON key of `relook bench`
+    assert vague["asked"] <= 1  # what a fake web server was asked, which tests of plugins read

@@ -1,4 +1,7 @@
-"""A session as `relook.Library` gives it: with a widget for notebooks. Layer: app."""
+"""A session as `relook.Library` gives it: with a widget for notebooks. Layer: app.
+
+Apart from both: `search.session` stands below notebooks, and `app.facade` is full.
+"""
 
 from __future__ import annotations
 

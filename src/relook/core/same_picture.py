@@ -96,7 +96,7 @@ class Asked:
         self._mirrored = Features.of(ImageOps.mirror(image.convert("RGB")))
 
     def compared(self, other: Image.Image) -> Verified:
-        """How the asked picture relates to another one, upright and of any size."""
+        """How this picture relates to another one, upright and of any size."""
         features = Features.of(other)
         straight = _related(self._straight, features)
         if straight.is_same_picture and straight.agreement >= 0.8:
@@ -112,16 +112,16 @@ class Asked:
         return straight
 
 
-def _related(asked: Features, other: Features) -> Verified:
+def _related(reference: Features, other: Features) -> Verified:
     """How one picture relates to another, without a thought of mirrors."""
-    fitted = _homography(asked, other)
+    fitted = _homography(reference, other)
     if fitted is None:
         return ONLY_SIMILAR
     homography, n_points = fitted
-    corners = _moved(_corners(asked.size), homography)  # [4, 2]
-    if not _is_sane(corners, asked.size):
+    corners = _moved(_corners(reference.size), homography)  # [4, 2]
+    if not _is_sane(corners, reference.size):
         return ONLY_SIMILAR
-    seen = _seen(asked, other, homography)
+    seen = _seen(reference, other, homography)
     if seen.n_blocks < _LEAST_BLOCKS or seen.agreement < _ALIKE:
         return ONLY_SIMILAR
     outline = tuple((float(x), float(y)) for x, y in corners / np.array(other.size, np.float32))
@@ -129,16 +129,16 @@ def _related(asked: Features, other: Features) -> Verified:
     return Verified(verdict, outline, seen.shows, seen.shown, seen.agreement, n_points)
 
 
-def _homography(asked: Features, other: Features) -> tuple[Floats, int] | None:
-    """What moves the asked picture's points [3, 3] onto the other's, and how many agree."""
+def _homography(reference: Features, other: Features) -> tuple[Floats, int] | None:
+    """What moves the reference's points [3, 3] onto the other's, and how many agree."""
     cv2 = check_installed()
-    if min(len(asked.points), len(other.points)) < _LEAST_POINTS:
+    if min(len(reference.points), len(other.points)) < _LEAST_POINTS:
         return None
-    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(asked.descriptors, other.descriptors, k=2)
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(reference.descriptors, other.descriptors, k=2)
     good = [best for best, second in pairs if best.distance < _RATIO * second.distance]
     if len(good) < _LEAST_POINTS:
         return None
-    source = asked.points[[match.queryIdx for match in good]]
+    source = reference.points[[match.queryIdx for match in good]]
     target = other.points[[match.trainIdx for match in good]]
     cv2.setRNGSeed(0)  # the same two pictures give the same verdict
     homography, inliers = cv2.findHomography(
@@ -190,23 +190,23 @@ class _Seen:
     margin_varies: float
 
 
-def _seen(asked: Features, other: Features, homography: Floats) -> _Seen:
-    """Lays the asked picture over the other one and compares them block by block."""
+def _seen(reference: Features, other: Features, homography: Floats) -> _Seen:
+    """Lays the reference over the other one and compares them block by block."""
     cv2 = check_installed()
     scale = min(_LOOK_PX / max(other.size), 1.0)
     size = (max(round(other.size[0] * scale), 1), max(round(other.size[1] * scale), 1))
     to_small = np.diag([size[0] / other.size[0], size[1] / other.size[1], 1.0]) @ homography
-    laid = cv2.warpPerspective(asked.rgb, to_small, size, flags=cv2.INTER_AREA)
-    ones = np.ones(asked.rgb.shape[:2], np.uint8)
+    laid = cv2.warpPerspective(reference.rgb, to_small, size, flags=cv2.INTER_AREA)
+    ones = np.ones(reference.rgb.shape[:2], np.uint8)
     mask = cv2.warpPerspective(ones, to_small, size, flags=cv2.INTER_NEAREST) > 0
     beneath = cv2.resize(other.rgb, size, interpolation=cv2.INTER_AREA)
     back = cv2.warpPerspective(
-        np.ones(other.rgb.shape[:2], np.uint8), np.linalg.inv(homography), asked.size,
+        np.ones(other.rgb.shape[:2], np.uint8), np.linalg.inv(homography), reference.size,
         flags=cv2.INTER_NEAREST,
     ) > 0  # fmt: skip
     agreement, n_blocks = _agreement(laid, beneath, mask)
     off = np.abs(laid.astype(np.float32) - beneath)[mask]
-    margin = asked.rgb[~back]
+    margin = reference.rgb[~back]
     varies = float(np.median(np.abs(margin - np.median(margin, 0)))) if len(margin) > 50 else 0.0
     colours = float(off.mean()) if len(off) else 255.0
     return _Seen(float(mask.mean()), float(back.mean()), agreement, n_blocks, colours, varies)

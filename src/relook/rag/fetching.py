@@ -1,8 +1,9 @@
 """What is fetched from the web: pages of matches, as text, and pictures. Layer: rag.
 
-Pictures are the one that is asked about, and small ones of matches. A page is read only when its site's robots.txt lets `relook` (or everybody) read it, and only as
-text: scripts, styles and markup are removed. The package `readability-lxml` (Arc90's algorithm)
-finds the article among menus; everything after that is ours.
+Pictures are the one that is asked about, and small ones of matches. A page is read only when its
+site's robots.txt lets `relook` (or everybody) read it, and only as text: scripts, styles and markup
+are removed. The package `readability-lxml` (Arc90's algorithm) finds the article among menus;
+everything after that is ours.
 """
 
 import codecs

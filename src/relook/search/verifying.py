@@ -45,13 +45,13 @@ def find_again(
     Raises:
         MissingExtraError: when OpenCV is not installed.
     """
-    asked = Asked(image)
+    reference = Asked(image)
     vectors = encode_images(engine.encoder, [image, ImageOps.mirror(image)])  # [2, d]
     orders = [engine.rank(vector, depth, only).image_ids.tolist() for vector in vectors]
     verified: dict[int, Verified] = {}
     turns = _in_turn(orders)
     for at in range(0, len(turns), _AT_ONCE):
-        verified |= compared(engine, asked, turns[at : at + _AT_ONCE])
+        verified |= compared(engine, reference, turns[at : at + _AT_ONCE])
         if any(verdict.is_same_picture for verdict in verified.values()):
             break
     return verified
@@ -63,7 +63,7 @@ def _in_turn(orders: Sequence[Sequence[int]]) -> list[int]:
     return list(dict.fromkeys(image_id for image_id in turns if image_id is not None))
 
 
-def compared(engine: Engine, asked: Asked, image_ids: Sequence[int]) -> dict[int, Verified]:
+def compared(engine: Engine, reference: Asked, image_ids: Sequence[int]) -> dict[int, Verified]:
     """What comparing a picture with some images shows; without those that cannot be read now."""
     verified = {}
     for record in engine.files.records(list(image_ids)):
@@ -71,7 +71,7 @@ def compared(engine: Engine, asked: Asked, image_ids: Sequence[int]) -> dict[int
             other = load(record.path, SIDE_PX, engine.files.limits).image
         except ImageError:
             continue
-        verified[record.image_id] = asked.compared(other)
+        verified[record.image_id] = reference.compared(other)
     return verified
 
 

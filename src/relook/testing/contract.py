@@ -45,19 +45,19 @@ def check_adapter(adapter: type) -> None:
     require(texts, "`needs` is a tuple of words", needs)
 
 
-def require(kept: bool | np.bool_, promise: str, found: object = None) -> None:
+def require(kept: bool | np.bool_, promise: str, instead: object = None) -> None:
     """Raises unless a promise is kept.
 
     Args:
         kept: Whether it is.
         promise: What the seam promises, as a sentence.
-        found: What the adapter gave instead; shown when it is not None.
+        instead: What the adapter gave; shown when it is not None.
 
     Raises:
         ContractError: when it is not.
     """
     if not kept:
-        raise ContractError(promise if found is None else f"{promise}; found: {found!r}")
+        raise ContractError(promise if instead is None else f"{promise}; found: {instead!r}")
 
 
 def unit_rows(vectors: NDArray[np.float32], what: str) -> None:
