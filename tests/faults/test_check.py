@@ -10,17 +10,7 @@ from relook.library.check import check
 from relook.library.repair import repair
 from relook.testing import ColourEncoder, noise
 
-from .check_parts import (  # noqa: F401  (some are fixtures)
-    BATCH,
-    ROW_BYTES,
-    N,
-    album,
-    codes,
-    flip,
-    library,
-    opened,
-    sql,
-)
+from .check_parts import BATCH, ROW_BYTES, N, album, codes, flip, library, opened, sql  # noqa: F401  (some are fixtures)
 from .parts import assert_sound, stored, told
 
 

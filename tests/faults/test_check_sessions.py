@@ -15,16 +15,7 @@ from relook.library.repair import repair
 from relook.library.session_table import SessionTable
 from relook.search.transfer import export_session
 
-from .check_parts import (  # noqa: F401  (some are fixtures)
-    ROW_BYTES,
-    N,
-    album,
-    codes,
-    flip,
-    library,
-    opened,
-    sql,
-)
+from .check_parts import ROW_BYTES, N, album, codes, flip, library, opened, sql  # noqa: F401  (some are fixtures)
 from .parts import assert_sound, stored, told
 
 KEPT = "(77, x'00', x'01', 'title', '', '%s', 0)"  # a row of `tombstones`, with some metadata

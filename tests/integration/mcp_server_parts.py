@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 from ask_parts import own_config  # noqa: F401 -- a fixture
-from mcp_parts import (
-    make_library,
-    serving,
-)
+from mcp_parts import make_library, serving
 
 from relook.mcp.server import RelookServer
 

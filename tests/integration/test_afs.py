@@ -10,13 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from afs_parts import (  # noqa: F401  (some are fixtures)
-    SMALL,
-    by_command,
-    captions,
-    library,
-    pictures,
-)
+from afs_parts import SMALL, by_command, captions, library, pictures  # noqa: F401  (some are fixtures)
 from mcp_parts import call
 from server_parts import serving
 

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from afs_parts import (  # noqa: F401  (some are fixtures)
-    SMALL,
-    by_command,
-    captions,
-    library,
-    pictures,
-)
+from afs_parts import SMALL, by_command, captions, library, pictures  # noqa: F401  (some are fixtures)
 
 import relook
 from relook.app.training import PageCaptions, train_afs

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 from archive_parts import picture, write_zip
-from away_parts import (  # noqa: F401  (some are fixtures)
-    assert_marks_hold,
-    marked,
-    never_decoded,
-    take_away,
-    usb,
-)
+from away_parts import assert_marks_hold, marked, never_decoded, take_away, usb  # noqa: F401  (some are fixtures)
 from library_parts import ids, many, names
 from test_incremental import counts
 

@@ -12,12 +12,7 @@ from library_parts import ids, many, names
 from PIL import Image
 
 import relook
-from relook.core.errors import (
-    EncoderMismatchError,
-    InputError,
-    LibraryFormatError,
-    NotFoundError,
-)
+from relook.core.errors import EncoderMismatchError, InputError, LibraryFormatError, NotFoundError
 from relook.core.settings import ImageLimits, IndexSettings
 from relook.library import reading
 from relook.library.scan import Scan

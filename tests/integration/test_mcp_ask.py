@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from ask_parts import own_config  # noqa: F401 -- a fixture
 from mcp import Client, MCPError
-from mcp_parts import (
-    call,
-    calls,
-    code,
-    serving,
-    values,
-)
+from mcp_parts import call, calls, code, serving, values
 from mcp_server_parts import GREEN, RED, folder, server  # noqa: F401  (some are fixtures)
 
 import relook

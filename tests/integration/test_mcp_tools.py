@@ -10,17 +10,7 @@ from typing import Any
 import pytest
 from ask_parts import own_config  # noqa: F401 -- a fixture
 from mcp import Client
-from mcp_parts import (
-    ORDER,
-    call,
-    calls,
-    code,
-    ids,
-    make_library,
-    pictures,
-    serving,
-    values,
-)
+from mcp_parts import ORDER, call, calls, code, ids, make_library, pictures, serving, values
 from mcp_server_parts import GREEN, RED, folder, server  # noqa: F401  (some are fixtures)
 
 import relook

@@ -8,13 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive_parts import picture, write_tar
-from away_parts import (  # noqa: F401  (some are fixtures)
-    assert_marks_hold,
-    marked,
-    never_decoded,
-    take_away,
-    usb,
-)
+from away_parts import assert_marks_hold, marked, never_decoded, take_away, usb  # noqa: F401  (some are fixtures)
 from library_parts import ids, many
 from test_incremental import counts
 

@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from session_parts import (  # noqa: F401 -- fixtures
-    bars,
-    ids,
-    library_of_bars,
-)
+from session_parts import bars, ids, library_of_bars  # noqa: F401 -- fixtures
 
 import relook
 from relook.core.errors import MissingExtraError, NotFoundError

@@ -18,13 +18,7 @@ from test_incremental import counts
 
 import relook
 from relook.core import remote, sources
-from relook.core.errors import (
-    FetchError,
-    ImageError,
-    InputError,
-    MissingExtraError,
-    NotFoundError,
-)
+from relook.core.errors import FetchError, ImageError, InputError, MissingExtraError, NotFoundError
 from relook.core.images import load
 from relook.core.picture_paths import Address
 from relook.core.settings import ImageLimits

@@ -5,13 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from session_parts import (  # noqa: F401  (two are fixtures)
-    CORNER,
-    bars,
-    id_of,
-    ids,
-    library_of_bars,
-)
+from session_parts import CORNER, bars, id_of, ids, library_of_bars  # noqa: F401  (two are fixtures)
 
 import relook
 import relook.captioners.base

@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from session_parts import (  # noqa: F401 -- fixtures
-    CORNER,
-    bars,
-    library_of_bars,
-    make_session,
-)
+from session_parts import CORNER, bars, library_of_bars, make_session  # noqa: F401 -- fixtures
 
 import relook
 from relook.core.errors import RelookError

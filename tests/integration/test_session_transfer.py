@@ -5,13 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from session_parts import (  # noqa: F401  (two are fixtures)
-    CORNER,
-    bars,
-    id_of,
-    library_of_bars,
-    make_session,
-)
+from session_parts import CORNER, bars, id_of, library_of_bars, make_session  # noqa: F401  (two are fixtures)
 
 import relook
 import relook.captioners.base

@@ -4,11 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from session_parts import (  # noqa: F401  (two are fixtures)
-    bars,
-    id_of,
-    library_of_bars,
-)
+from session_parts import bars, id_of, library_of_bars  # noqa: F401  (two are fixtures)
 
 import relook
 import relook.captioners.base

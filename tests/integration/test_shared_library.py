@@ -11,27 +11,14 @@ import pytest
 from library_parts import ids, many, names
 from milvus_parts import MilvusProcess
 from PIL import Image
-from shared_parts import (  # noqa: F401  (some are fixtures)
-    SMALL,
-    N,
-    Opener,
-    address,
-    album,
-    milvus,
-    opened,
-    raw,
-    vectors,
-)
+from shared_parts import SMALL, N, Opener, address, album, milvus, opened, raw, vectors  # noqa: F401  (some are fixtures)
 
 import relook
 from relook.app.clusters import attach
 from relook.app.upkeep import compact_library, index_recall
 from relook.cli.main import main
 from relook.cluster.milvus_log import Journal
-from relook.core.errors import (
-    InputError,
-    LibraryBusyError,
-)
+from relook.core.errors import InputError, LibraryBusyError
 from relook.core.settings import SearchSettings
 from relook.library.catalog import Catalog
 from relook.library.check import check

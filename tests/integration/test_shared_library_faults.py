@@ -10,17 +10,7 @@ from pathlib import Path
 import pytest
 from library_parts import names
 from milvus_parts import MilvusProcess, free_port
-from shared_parts import (  # noqa: F401  (some are fixtures)
-    SMALL,
-    N,
-    Opener,
-    address,
-    album,
-    milvus,
-    opened,
-    raw,
-    vectors,
-)
+from shared_parts import SMALL, N, Opener, address, album, milvus, opened, raw, vectors  # noqa: F401  (some are fixtures)
 
 import relook
 from relook.app.clusters import attach

@@ -7,19 +7,9 @@ import numpy as np
 import pytest
 from library_parts import ids, names
 from upgrade_parts import NewEncoder
-from upgraded_parts import (  # noqa: F401  (some are fixtures)
-    CORNER,
-    _named,
-    begun,
-    crop_of,
-    folder,
-    made,
-    opened,
-)
+from upgraded_parts import CORNER, _named, begun, crop_of, folder, made, opened  # noqa: F401  (some are fixtures)
 
-from relook.core.errors import (
-    NotFoundError,
-)
+from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.encoders.base import encode_images
 from relook.library.check import check

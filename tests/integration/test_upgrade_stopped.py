@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 from library_parts import ids, many, names
 from upgrade_parts import HeldEncoder, NewEncoder, OldEncoder
-from upgraded_parts import (  # noqa: F401  (some are fixtures)
-    CORNER,
-    _named,
-    begun,
-    crop_of,
-    folder,
-    made,
-    opened,
-)
+from upgraded_parts import CORNER, _named, begun, crop_of, folder, made, opened  # noqa: F401  (some are fixtures)
 
 import relook
 from relook.app.upgrading import upgrade_cost

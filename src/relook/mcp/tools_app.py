@@ -18,13 +18,7 @@ from relook.library.session_rows import Caption, ImageId
 from relook.library.session_values import Judgement
 from relook.mcp import arguments as given
 from relook.mcp.mcp_state import McpState
-from relook.mcp.replies import (
-    SessionReply,
-    content_of,
-    quoted,
-    reply,
-    small_jpeg,
-)
+from relook.mcp.replies import SessionReply, content_of, quoted, reply, small_jpeg
 from relook.mcp.short_replies import picture_bounds
 from relook.search.explain import Influence, Moved, influence_of_proposed
 from relook.search.judging import JudgementRequest

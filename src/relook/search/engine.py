@@ -25,15 +25,7 @@ from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
-from relook.search.fit import (
-    LookedFor,
-    fit_scale,
-    fits_of,
-    looked_for,
-    n_leading,
-    shows,
-    with_fits,
-)
+from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking, folded_ranking
 from relook.search.suggestions import suggestions
