@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 import relook
-from relook.bench.metrics import Interval, bootstrap, found_share, sequence_ap
+from relook.bench.measures import Interval, bootstrap, found_share, sequence_ap
 from relook.bench.query_files import read_concepts
 from relook.core.converter import JsonValue
 from relook.core.types import Box, Hit

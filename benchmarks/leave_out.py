@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import relook
+from relook.bench.measures import columns_by_name
 from relook.bench.query_files import read_captions
-from relook.bench.retrieval import columns_by_name
 from relook.search.fit import shows
 
 SAID_AS = {

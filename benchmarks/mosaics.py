@@ -18,9 +18,8 @@ from figures import Figure, parser, report, say
 from PIL import Image
 
 from relook import Library
-from relook.bench.metrics import bootstrap
+from relook.bench.measures import bootstrap, ranks_of
 from relook.bench.query_files import Caption, read_captions
-from relook.bench.retrieval import ranks_of
 from relook.search.engine import Engine
 
 CELL_PX = 224

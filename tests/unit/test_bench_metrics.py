@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relook.bench.metrics import bootstrap, found_share, ndcg, sequence_ap
+from relook.bench.measures import bootstrap, found_share, ndcg, sequence_ap
 
 
 def flags(text: str) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.bench.retrieval import ranks_of
+from relook.bench.measures import ranks_of
 from relook.core.vectors import top, unit
 
 # Few different values, so that ties are the rule.

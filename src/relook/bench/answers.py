@@ -17,7 +17,7 @@ import numpy as np
 
 from relook.answerers.base import Answerer, Prompt
 from relook.bench.answer_log import AnswerRecord
-from relook.bench.metrics import Interval, bootstrap
+from relook.bench.measures import Interval, bootstrap
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import HIDDEN, INLINE, SHOWN, Digits

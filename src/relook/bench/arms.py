@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.bench.metrics import Interval, bootstrap, found_share, ndcg, sequence_ap
+from relook.bench.measures import Interval, bootstrap, found_share, ndcg, sequence_ap
 from relook.bench.simulate import Fit, Gallery, Mark, Protocol, Task, Trace, play
 from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError

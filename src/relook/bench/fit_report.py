@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.bench.arms import drawing
+from relook.bench.measures import columns_by_name
 from relook.bench.query_files import Caption, Wanted
-from relook.bench.retrieval import columns_by_name
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, ModelError
 from relook.core.json_form import Digits

@@ -11,10 +11,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from relook.bench.metrics import Interval, bootstrap
-from relook.bench.provenance import versions
+from relook.bench.measures import Interval, bootstrap, columns_by_name, ranks_of, versions
 from relook.bench.query_files import Caption
-from relook.bench.retrieval import columns_by_name, ranks_of
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import Digits

@@ -9,9 +9,9 @@ import typer
 
 from relook.app.facade import Library
 from relook.bench.fit_report import FitReport, bench_fit, plot_fit
+from relook.bench.measures import bench_retrieval
 from relook.bench.paper import ARMS, PaperOptions, PaperReport, bench_paper
 from relook.bench.query_files import read_captions, read_concepts, read_queries
-from relook.bench.retrieval import bench_retrieval
 from relook.cli.bench_answers import answers, ask
 from relook.cli.bench_feedback import feedback, playable, replay, sets
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_library, page_captions

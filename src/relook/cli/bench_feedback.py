@@ -15,7 +15,7 @@ import typer
 
 from relook.app.facade import Library
 from relook.bench.arms import ArmReport, PlayedQuery, compare, plot_found
-from relook.bench.provenance import MeasuredOn
+from relook.bench.measures import MeasuredOn
 from relook.bench.query_files import Wanted, known_items, read_captions, read_concepts
 from relook.bench.sets_report import SetsReport, bench_sets
 from relook.bench.showdown import LIMIT_S, Score, logs_in, score_logs, score_simulated, standings

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.bench.measures import columns_by_name
 from relook.bench.query_files import Caption
-from relook.bench.retrieval import columns_by_name
 from relook.core.errors import InputError, disk_error
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.vectors import Floats, Ints, unit
