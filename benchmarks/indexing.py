@@ -30,7 +30,7 @@ from relook.core.picture import Picture
 from relook.core.sources import read_file
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.files import LibraryFiles
-from relook.library.image_words import embedded_words
+from relook.library.picture_facts import embedded_words
 from relook.library.records import FileFacts, ImageRecord
 
 T, R = TypeVar("T"), TypeVar("R")

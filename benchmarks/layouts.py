@@ -27,7 +27,7 @@ from photographs import make_pictures
 from relook.core.images import content_hash, decode, dhash
 from relook.core.sources import read_file
 from relook.encoders.builtin import BuiltinEncoder
-from relook.library.image_words import embedded_words
+from relook.library.picture_facts import embedded_words
 
 T, R = TypeVar("T"), TypeVar("R")
 
