@@ -41,7 +41,7 @@ found["memory"] = rss() - before
 what = sys.argv[2]
 if what == "filters":
     timed("path", lambda: files.catalog.matching({}, "picture-0012"))
-    timed("metadata", lambda: files.catalog.matching({"keywords": "*lake*"}, None))
+    timed("metadata", lambda: files.catalog.matching({"title": "*lake*"}, None))
 elif what == "typed":
     month = {"taken_at>=": "2019-07", "taken_at<": "2019-08"}
     timed("cold", lambda: allowed_rows(files, month, None))
@@ -56,6 +56,14 @@ elif what == "typed":
         found["warm"] = max(found["warm"], found["now"])
         found["warm cpu"] = max(found["warm cpu"], found["now cpu"])
     found["memory"] = rss() - before
+elif what == "keywords":
+    timed("cold", lambda: allowed_rows(files, {"keywords": "boat*"}, None))
+    timed("warm", lambda: allowed_rows(files, {"keywords": "lake 7*"}, None))
+elif what == "facets":
+    from relook.search.facets import count_facets
+    timed("cold", lambda: count_facets(files, {}, None))
+    narrowed = {"keywords": "boat 3", "taken_at>=": "2010"}
+    timed("warm", lambda: count_facets(files, narrowed, None))
 elif what == "indexing":
     from relook.library.known import load_known
     timed("facts", lambda: load_known(files.catalog))
@@ -114,7 +122,8 @@ def _row(number: int, n_tiles: int, tiling: int) -> tuple[object, ...]:
     path = b"/pictures/folder-%04d/picture-%07d.jpg" % (number // 1000, number)
     month, day, hour = 1 + number % 12, 1 + number % 28, number % 24
     known: dict[str, object] = {
-        "camera_make": "Nikon", "camera": f"Nikon D{number % 50}", "keywords": "lake, boat",
+        "camera_make": "Nikon", "camera": f"Nikon D{number % 50}",
+        "keywords": f"lake {number % 997}, boat {number % 31}, {number % 7919}",
         "taken_at": f"{2000 + number % 25}-{month:02}-{day:02}T{hour:02}:30:00+02:00",
     }  # fmt: skip
     if number % 3 == 0:
@@ -133,8 +142,10 @@ def measure(library: Path, n_images: int) -> list[Figure]:
     """All figures."""
     first, kept = _probe(library, "open"), _probe(library, "open")
     filters, indexing = _probe(library, "filters"), _probe(library, "indexing")
-    _probe(library, "typed")  # makes the file of the columns
-    typed = _probe(library, "typed")
+    for what in ("typed", "keywords"):
+        _probe(library, what)  # makes the files of the columns
+    typed, keywords = _probe(library, "typed"), _probe(library, "keywords")
+    facets = _probe(library, "facets")
     tuples, backup = _probe(library, "tuples"), _probe(library, "backup")
     cpu = "{:.0f} ms of processor time"
     return [
@@ -148,8 +159,16 @@ def measure(library: Path, n_images: int) -> list[Figure]:
                note=cpu.format(tuples["tuples cpu"])),
         Figure("filter by path, the first time", filters["path"], "ms",
                note=cpu.format(filters["path cpu"])),
-        Figure("filter by keywords, the first time", filters["metadata"], "ms",
+        Figure("filter by a field without a column, the first time", filters["metadata"], "ms",
                note=cpu.format(filters["metadata cpu"])),
+        Figure("filter by keywords, the first of a process", keywords["cold"], "ms", at_most=200,
+               note=cpu.format(keywords["cold cpu"])),
+        Figure("  a later one", keywords["warm"], "ms", at_most=50,
+               note=cpu.format(keywords["warm cpu"])),
+        Figure("what there is, counted for the page, the first of a process", facets["cold"], "ms",
+               note=cpu.format(facets["cold cpu"])),
+        Figure("  later, narrowed by a keyword and a year", facets["warm"], "ms", at_most=200,
+               note=cpu.format(facets["warm cpu"])),
         Figure("filter by time, place, camera, rating or folder, the first of a process",
                typed["cold"], "ms", at_most=200, note=cpu.format(typed["cold cpu"])),
         Figure("  the slowest of seven later ones, each asked for the first time",

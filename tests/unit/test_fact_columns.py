@@ -131,7 +131,7 @@ def test_what_only_columns_know(
 
 def test_columns_follow_the_catalog(files: LibraryFiles) -> None:
     assert ids(files, {"rating": "5"}) == [1]
-    before = files.fact_columns
+    before = files.columns.get("facts")
     with files.catalog.transaction() as db:
         db.execute("UPDATE images SET metadata = '{\"rating\": 5}' WHERE image_id = 8")
         db.execute("DELETE FROM images WHERE image_id = 1")

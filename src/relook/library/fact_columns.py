@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from relook.library.files import LibraryFiles
 
 _LOG = logging.getLogger(__name__)
-FACTS_FILE = "facts.cache"
+FACTS_FILE, KEYWORDS_FILE = COLUMN_FILES = ("facts.cache", "keywords.cache")
 _HEADER_BYTES = 512
 _PART = 500_000  # images whose values are one text
 NO_TIME = -(2**62)
@@ -52,6 +52,7 @@ _EARTH_KM = 6371.0
 _DERIVED = "facts"
 
 Values = NDArray[Any]
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,40 +129,58 @@ def keep_columns(folder: Path, columns: FactColumns) -> None:
     """Writes columns beside the catalog. Where the disk refuses, the first filter takes longer."""
     data = b"".join(columns.values[key].tobytes() for key in _KINDS)
     names = json.dumps({str(i): name.decode("latin-1") for i, name in columns.names.items()})
-    data += names.encode()
-    facts = {"change": columns.change, "n": len(columns), "crc32": zlib.crc32(data)}
-    new = folder / f"{FACTS_FILE}.{os.getpid()}"
+    facts = {"change": columns.change, "n": len(columns)}
+    keep_file(folder / FACTS_FILE, facts, data + names.encode())
+
+
+def keep_file(path: Path, facts: Mapping[str, int], data: bytes) -> None:
+    """Writes a file of columns whole, with a checksum; where the disk refuses, none is there."""
+    card = {**facts, "crc32": zlib.crc32(data)}
+    new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(new, "wb") as file:
-            file.write(json.dumps(facts).encode().ljust(_HEADER_BYTES))
+            file.write(json.dumps(card).encode().ljust(_HEADER_BYTES))
             file.write(data)
-        new.replace(folder / FACTS_FILE)
+        new.replace(path)
     except OSError as error:
-        _LOG.info("the facts are not kept: %s", error)
+        _LOG.info("%s is not kept: %s", path.name, error)
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
 
 
-def kept_columns(folder: Path) -> FactColumns | None:
-    """The columns that were written last; None when there are none or the file is damaged."""
-    path = folder / FACTS_FILE
+def kept_file(path: Path, columns: Callable[[dict[str, Any], bytes], Kept]) -> Kept | None:
+    """What a file of columns gives; None when there is none or it is damaged.
+
+    Args:
+        path: Where `keep_file` wrote it.
+        columns: Makes them of the facts and the data; may raise what a damaged file leads to.
+    """
     try:
         with open(path, "rb") as file:
             facts = json.loads(file.read(_HEADER_BYTES))
             data = file.read()
         if zlib.crc32(data) != facts["crc32"]:
             raise ValueError("it is not as it was written")
-        n, at, values = int(facts["n"]), 0, {}
-        for key, kind in _KINDS.items():
-            values[key] = np.frombuffer(data, kind, n, at)
-            at += values[key].nbytes
-        names = {int(i): name.encode("latin-1") for i, name in json.loads(data[at:]).items()}
-        return FactColumns(int(facts["change"]), values, names)
+        return columns(facts, data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _LOG.warning("%s is left aside: %s", path, error)
         return None
+
+
+def kept_columns(folder: Path) -> FactColumns | None:
+    """The columns that were written last; None when there are none or the file is damaged."""
+    return kept_file(folder / FACTS_FILE, _columns)
+
+
+def _columns(facts: dict[str, Any], data: bytes) -> FactColumns:
+    n, at, values = int(facts["n"]), 0, {}
+    for key, kind in _KINDS.items():
+        values[key] = np.frombuffer(data, kind, n, at)
+        at += values[key].nbytes
+    names = {int(i): name.encode("latin-1") for i, name in json.loads(data[at:]).items()}
+    return FactColumns(int(facts["change"]), values, names)
 
 
 def facts_of(files: LibraryFiles) -> Facts | None:
@@ -174,12 +193,12 @@ def facts_of(files: LibraryFiles) -> Facts | None:
         with files.catalog.reading():
             if not has_facts(files.catalog.counter):
                 return None
-            known = files.fact_columns or kept_columns(files.folder)
+            known = files.columns.get(_DERIVED) or kept_columns(files.folder)
             columns = read_columns(files.catalog, known)
         n_new = len(columns) if known is None else columns.change - known.change
         if n_new * 10 > len(columns) > KEPT_FROM and files.catalog.writable:
             keep_columns(files.folder, columns)
-        files.fact_columns = columns
+        files.columns[_DERIVED] = columns
         facts = files.derived[_DERIVED] = Facts.of(columns, files.row_table[:, 2])
     return facts
 

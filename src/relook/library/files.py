@@ -28,7 +28,7 @@ from relook.library.collection import (
     make_folder,
     open_collection,
 )
-from relook.library.fact_columns import FACTS_FILE, FactColumns
+from relook.library.fact_columns import COLUMN_FILES
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest, check_encoder
 from relook.library.records import ImageRecord
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"
 _OURS = (
-    _CATALOG, _VECTORS, ROWS_FILE, FACTS_FILE, "manifest.json", "writer.", "upgrade", "backup.",
+    _CATALOG, _VECTORS, ROWS_FILE, *COLUMN_FILES, "manifest.json", "writer.", "upgrade", "backup.",
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ class LibraryFiles:
     def __init__(self, folder: Path, manifest: Manifest, catalog: Catalog) -> None:
         self.folder, self.catalog = folder, catalog
         self.limits = ImageLimits()  # for decoding one of its pictures again
-        self.fact_columns: FactColumns | None = None
+        self.columns: dict[str, Any] = {}  # by kind, of an earlier moment
         self._tilings: dict[int, tuple[Box, ...]] = {}
         self._lock = threading.RLock()
         self._pinned = threading.local()

@@ -30,7 +30,7 @@ from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_catalog import mend_rows
 from relook.library.check_sessions import mend_sessions
-from relook.library.fact_columns import FACTS_FILE
+from relook.library.fact_columns import COLUMN_FILES
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
@@ -164,7 +164,7 @@ class _Mending:
                 log.unlink()
         for log in _logs(path):  # of the damaged one: the new one has none
             log.unlink(missing_ok=True)
-        for name in (ROWS_FILE, FACTS_FILE):
+        for name in (ROWS_FILE, *COLUMN_FILES):
             (self._folder / name).unlink(missing_ok=True)
         new.replace(path)
         self.done.append(message)

@@ -4,8 +4,6 @@ Each count keeps to all filters but those of its own kind, so that counts narrow
 another choice of the same kind stays in sight.
 """
 
-import contextlib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,15 +14,14 @@ import numpy as np
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
 from relook.core.json_form import Digits
-from relook.core.picture_paths import printable
 from relook.core.vectors import Ints
 from relook.library.album_table import AlbumTable
 from relook.library.album_values import ALBUM
 from relook.library.fact_columns import NO_TIME, SHAPES, Facts, facts_of, spellings
 from relook.library.files import LibraryFiles
-from relook.library.image_table import KEYWORDS, NEAR, key_of, plain
+from relook.library.image_table import KEYWORDS, NEAR, key_of
+from relook.library.keyword_columns import keywords_of
 from relook.library.records import ImageRecord
-from relook.library.sqlite_errors import whole_number
 from relook.search.filtering import fitting_images
 from relook.stores.base import Mask
 
@@ -214,34 +211,11 @@ def _names(facts: Facts, column: str, mask: Mask) -> tuple[Count, ...]:
 
 def _keywords(files: LibraryFiles, mask: Mask) -> tuple[Count, ...]:
     """Keywords that differ in capitals only are one, as filters take them; the first is shown."""
-    known: tuple[list[str], Ints, Ints] | None = files.derived.get(KEYWORDS)
-    if known is None:
-        known = files.derived[KEYWORDS] = _read_keywords(files)
-    names, places, which = known
-    counts = np.bincount(which[mask[places]], minlength=len(names))
+    keywords = keywords_of(files)
+    assert keywords is not None, "`_facts` refused such a catalog"
+    counts = keywords.counts(mask)
     order = np.argsort(-counts, kind="stable")[:_MOST_NAMES]
-    return _counted((names[i], counts[i]) for i in order.tolist() if counts[i])
-
-
-def _read_keywords(files: LibraryFiles) -> tuple[list[str], Ints, Ints]:
-    """Keywords; [k] lines in the row table and [k] numbers of keywords, once for each image."""
-    field = f"json_extract(metadata, '$.{KEYWORDS}')"
-    sql = f"SELECT image_id, {field} FROM images WHERE {field} IS NOT NULL ORDER BY image_id"
-    names: dict[str, int] = {}
-    shown, ids, which = list[str](), list[int](), list[int]()
-    for image_id, text in files.catalog.ask(sql):
-        own = dict[str, str]()
-        for keyword in _parted(str(text)):
-            own.setdefault(str(plain(keyword)), keyword)
-        for key, keyword in own.items():
-            if key not in names:
-                names[key] = len(shown)
-                shown.append(keyword)
-            ids.append(whole_number(image_id))
-            which.append(names[key])
-    places = files.now.places(np.array(ids, np.int64))
-    is_here = places >= 0
-    return shown, places[is_here], np.array(which, np.int64)[is_here]
+    return _counted((keywords.names[i], counts[i]) for i in order.tolist() if counts[i])
 
 
 def _albums(files: LibraryFiles, mask: Mask) -> tuple[Count, ...]:
@@ -252,14 +226,6 @@ def _albums(files: LibraryFiles, mask: Mask) -> tuple[Count, ...]:
         counts.append((album.name, int(np.count_nonzero(mask[places[places >= 0]]))))
     counts.sort(key=lambda count: -count[1])
     return _counted(count for count in counts[:_MOST_NAMES] if count[1])
-
-
-def _parted(text: str) -> list[str]:
-    """Keywords of a field: parted by commas, or a JSON list as a sidecar may give them."""
-    if text.startswith("["):
-        with contextlib.suppress(ValueError):
-            return [printable(str(keyword)) for keyword in json.loads(text) if keyword]
-    return [printable(keyword) for keyword in text.split(", ") if keyword]
 
 
 def _ratings(facts: Facts, mask: Mask) -> tuple[Count, ...]:

@@ -19,7 +19,8 @@ from relook.library.album_table import AlbumTable
 from relook.library.album_values import ALBUM
 from relook.library.fact_columns import facts_of, fits_pattern
 from relook.library.files import LibraryFiles
-from relook.library.image_table import NEAR, check_pattern, key_of
+from relook.library.image_table import KEYWORDS, NEAR, check_pattern, key_of
+from relook.library.keyword_columns import keywords_of
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.stores.base import Mask
 
@@ -170,6 +171,8 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
         mask = in_albums(files, key, value)
         if mask is None and facts is not None:
             mask = facts.fitting(key, value)
+        if mask is None:
+            mask = with_keywords(files, key, value)
         if mask is not None:
             images &= mask
             del rest[key]
@@ -179,6 +182,18 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
         others[places[places >= 0]] = True
         images &= others
     return images
+
+
+def with_keywords(files: LibraryFiles, key: str, value: str) -> Mask | None:
+    """[n images by row] which have the keywords of a filter; None where the catalog must tell."""
+    name, operator = key_of(key)
+    if name != KEYWORDS or operator not in ("", "!="):
+        return None
+    keywords = keywords_of(files)
+    if keywords is None:
+        return None
+    images = keywords.fitting(value.strip() if operator else value, len(files.row_table))
+    return ~images if operator and images is not None else images
 
 
 def in_albums(files: LibraryFiles, key: str, value: str) -> Mask | None:
