@@ -222,7 +222,7 @@ def add(
         files.check_encoder(encoder)  # another process may just have changed that
         settle_upgrade(files)
         remember(files, encoder)
-        scan = _scan(library, files, given, options, settings)
+        scan = scan_of(library.folder, given, options, files.catalog.roots())
         for root in given:
             files.catalog.add_root(root)
         builder = Builder(
@@ -244,24 +244,27 @@ def add(
         return report
 
 
-def _scan(
-    library: IndexedLibrary,
-    files: LibraryFiles,
-    given: Sequence[bytes],
-    options: AddOptions,
-    settings: IndexSettings,
+def scan_of(
+    library: Path, given: Sequence[bytes], options: AddOptions, before: Sequence[bytes] = ()
 ) -> Scan:
     """The listing of a run.
 
+    Args:
+        library: Its folder, which is not entered.
+        given: What is listed.
+        options: Of the run.
+        before: What was added before, which is listed when nothing is given.
+
     Raises:
-        NotFoundError: `no_path` when no path is given and none was before.
+        NotFoundError: `no_path` when there is nothing to list.
     """
-    roots = given or files.catalog.roots()
+    roots = given or before
     if not roots:
         raise NotFoundError("no_path", "nothing has been indexed yet", "name a folder of pictures")
+    settings = options.settings or IndexSettings()
     return Scan(
         roots,
-        avoid=os.fsencode(os.path.realpath(library.folder)),
+        avoid=os.fsencode(os.path.realpath(library)),
         hidden=settings.hidden,
         must_exist=bool(given) and not options.missing_ok,
         within=None if options.within is None else _local(options.within),

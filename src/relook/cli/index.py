@@ -15,6 +15,7 @@ from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library
 from relook.cli.config_flags import ConfigOption, open_library
+from relook.cli.forecast import AsIfOption, HourlyOption, PlanOption, tell_forecast
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, progress_bar
 from relook.core.progress import READING_TEXT, Progress, ProgressCallback
@@ -132,6 +133,9 @@ def index(
     ray_workers: RayWorkersOption = None,
     watch: WatchOption = False,
     poll: PollOption = None,
+    plan: PlanOption = False,
+    as_if: AsIfOption = None,
+    hourly: HourlyOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -149,6 +153,11 @@ def index(
         library, config, store=store, model=encoder, revision=revision, device=device,
         dtype=dtype, tiles=tiles, decode=decode,
     )  # fmt: skip
+    if plan:
+        with opened as lib, progress_bar(as_json) as progress:
+            options = AddOptions(settings=settings, progress=progress)
+            tell_forecast(lib, paths or [], options, as_if, hourly, as_json=as_json)
+        return
     _write_labels(paths or [], metadata or [])
     with opened as lib, progress_bar(as_json) as progress:
         report_to = progress if as_json else telling_cost(lambda: lib.engine.encoder, progress)

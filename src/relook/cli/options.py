@@ -41,7 +41,9 @@ _GROUPS = {
     _MODEL: ("model", "base_url", "model_timeout", "stream", "thinking"),
     _ENCODER: ("encoder", "revision", "device", "dtype", "tiles", "decode"),
     _FILES: ("metadata", "hidden", "exclude", "default_excludes", "retry_skipped", "text"),
-    "Other machines, and later": ("store", "ray", "ray_workers", "watch", "poll"),
+    "Other machines, and later": (
+        "store", "ray", "ray_workers", "watch", "poll", "plan", "as_if", "hourly"
+    ),
     _WHO: ("token", "allow_host", "allow_folder", "ask_model", "ask_provider"),
     _HOW: (
         "page", "rounds", "noise", "positives_only", "marks", "keep_fitting", "seed", "turns",
@@ -66,6 +68,7 @@ _EXCLUDE = {
     "album show": [("files", "as_json")],
     "copies": [("form", "as_json")],
     "doctor": [("recall", "check"), ("recall", "repair")],
+    "index": [("plan", other) for other in ("metadata", "text", "ray", "watch", "poll")],
     "info": [("fields", "skipped")],
     "look": [
         ("resume", "words"), ("resume", "limit"), ("resume", "instruction"),
@@ -80,7 +83,7 @@ _EXCLUDE = {
 """Command -> pairs of which only the one is heard."""
 
 _NEED = {
-    "index": {"ray_workers": "ray"},
+    "index": {"ray_workers": "ray", "as_if": "plan", "hourly": "plan"},
     "mcp": dict.fromkeys(("host", "port", "token", "allow_host"), "http"),
     "copies": {"out": "form"},
     "bench fit": {"split": "captions"},

@@ -1,0 +1,304 @@
+"""What indexing will take, before anything of it starts: time, disk, memory. Layer: app.
+
+A few pictures, drawn by chance from those that are new, are indexed into a library that is thrown
+away; what they take, on this machine and with this encoder, is what the others take. The index of
+the vectors is counted in multiplications, and a short one tells what this machine does of them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from relook.app.indexing import AddOptions, add, scan_of
+from relook.app.paths import PathLike, absolute
+from relook.core.converter import JsonValue
+from relook.core.errors import ImageError, InputError
+from relook.core.json_form import SHOWN, Digits
+from relook.core.picture_paths import is_archive, is_video
+from relook.core.progress import Progress, ProgressCallback
+from relook.core.sources import archive_at
+from relook.encoders import Encoder
+from relook.library.catalog import Catalog
+from relook.library.known import is_unchanged, load_known
+from relook.library.manifest import Manifest
+from relook.library.records import FileFacts
+from relook.library.report import IndexReport, Stop
+from relook.library.sqlite_errors import whole_number
+from relook.stores.plan import IndexPlan, plan_index
+
+if TYPE_CHECKING:
+    from relook.app.facade import Library
+
+_MEASURED = 400  # pictures
+_MEASURED_S = 20.0
+_FIRST = 16  # pictures until every stage is busy
+_ROUNDS = 6  # of k-means, as the index is trained
+_CODING_S = 7e-9  # a number of a row, on one core; see decisions/0013
+_ROW_BYTES = 24  # of an image, in memory while a library is open
+_FACT_BYTES = 43  # of an image, once a filter or a count was asked for
+_BACKUPS = 2  # the catalog, and its copy
+_PRODUCTS_S = 0.3
+_BLOCK = 4096  # rows that are compared with the centres at once
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast(JsonValue):
+    """What a run of indexing will take.
+
+    Args:
+        n_listed: Files that may be pictures, below the paths; an archive counts once.
+        n_new: Of them, those that the library does not have as they are, or what was supposed.
+        n_images: Images of the library afterwards.
+        n_measured: Pictures that were indexed to know.
+        n_unreadable: Of the files that were drawn, those that could not be read.
+        images_per_s: How many this machine indexes in a second.
+        encoding_s: Seconds until all are encoded.
+        index_s: Seconds that the index of the vectors takes, as far as nothing else runs.
+        index_kind: Its kind; `exact` is none.
+        vectors_bytes, catalog_bytes, index_bytes: What they take on disk.
+        searching_bytes: Memory that the library takes to itself while it is searched.
+        building_bytes: Memory that building the index takes for a while.
+    """
+
+    n_listed: int
+    n_new: int
+    n_images: int
+    n_measured: int
+    n_unreadable: int
+    images_per_s: Annotated[float, Digits(2)]
+    encoding_s: Annotated[float, Digits(1)]
+    index_s: Annotated[float, Digits(1)]
+    index_kind: str
+    vectors_bytes: int
+    catalog_bytes: int
+    index_bytes: int
+    searching_bytes: int
+    building_bytes: int
+
+    @property
+    def seconds(self) -> Annotated[float, SHOWN, Digits(1)]:
+        """Of the whole run."""
+        return self.encoding_s + self.index_s
+
+    @property
+    def disk_bytes(self) -> Annotated[int, SHOWN]:
+        """What the library takes afterwards."""
+        return self.vectors_bytes + self.catalog_bytes + self.index_bytes
+
+
+def forecast(
+    library: Library,
+    paths: Sequence[PathLike],
+    options: AddOptions,
+    n_new: int | None = None,
+    seed: int = 7,
+) -> Forecast:
+    """Says what indexing some paths takes; changes nothing, and makes no library.
+
+    Args:
+        library: The library that they would be added to; it need not be there.
+        paths: As for `Library.add`.
+        options: How they would be added.
+        n_new: As if so many new pictures were there, like those; None: those that there are.
+        seed: Draws the pictures that are measured.
+
+    Raises:
+        NotFoundError: `no_path`.
+        InputError: `nothing_to_measure` when none of the pictures can be read.
+        MissingExtraError, FetchError: as `Library.add`.
+    """
+    files = library.files if Manifest.exists(library.folder) else None
+    before = [] if files is None else files.catalog.roots()
+    given = [absolute(path) for path in paths]
+    scan = scan_of(library.folder, given, options, before)
+    listed = [file for part in scan for file in part]
+    new = listed if files is None else _unknown(files.catalog, listed)
+    wanted = sum(map(_n_inside, new)) if n_new is None else n_new
+    chosen = library.encoders
+    encoder = chosen.for_new() if files is None else chosen.of(files.manifest)
+    drawn = _drawn(new or listed, seed)
+    measured = _measure(library, encoder, drawn, options) if wanted else _NOTHING
+    n_added = round(wanted * measured.images_per_file)
+    n_before, n_rows = (0, 0) if files is None else (len(files.row_table), len(files.vectors))
+    n_images, n_rows = n_before + n_added, n_rows + round(n_added * measured.rows_per_image)
+    settings = library.search_settings
+    plan = plan_index(n_rows, encoder.dim, kind=settings.index_kind, exact_rows=settings.exact_rows)
+    return Forecast(
+        n_listed=len(listed),
+        n_new=wanted,
+        n_images=n_images,
+        n_measured=measured.n_images,
+        n_unreadable=measured.n_unreadable,
+        images_per_s=measured.images_per_s,
+        encoding_s=n_added / measured.images_per_s if n_added else 0.0,
+        index_s=_index_s(plan),
+        index_kind=plan.kind,
+        vectors_bytes=n_rows * encoder.dim * 2,
+        catalog_bytes=round(_BACKUPS * n_images * measured.catalog_bytes),
+        index_bytes=plan.n_bytes,
+        searching_bytes=n_images * (_ROW_BYTES + _FACT_BYTES),
+        building_bytes=_building_bytes(plan),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What indexing some pictures took.
+
+    Args:
+        n_images, n_unreadable: Images that were made, and files that could not be used.
+        images_per_file: Less than 1 where files cannot be read, more with scenes of videos.
+        images_per_s: From when every stage was busy.
+        rows_per_image: Vectors.
+        catalog_bytes: Of an image.
+    """
+
+    n_images: int
+    n_unreadable: int
+    images_per_file: float
+    images_per_s: float
+    rows_per_image: float
+    catalog_bytes: float
+
+
+_NOTHING = _Measured(0, 0, 1.0, 0.0, 0.0, 0.0)
+
+
+def _unknown(catalog: Catalog, listed: Sequence[FileFacts]) -> list[FileFacts]:
+    """Files that the library does not have as they are."""
+    known, _ = load_known(catalog)
+    skipped = {file.facts.path: file.facts for file in catalog.skipped()}
+    same = known.compare(listed)[0] if listed else np.zeros(0, np.bool_)
+    return [
+        file
+        for file, is_known in zip(listed, same, strict=True)
+        if not is_known
+        and skipped.get(file.path) != file
+        and not (is_archive(file.path) and is_unchanged(catalog, file))
+    ]
+
+
+def _n_inside(file: FileFacts) -> int:
+    """How many pictures a file is; a video counts as one."""
+    if is_video(file.path) or not is_archive(file.path):
+        return 1
+    try:
+        return len(archive_at(file.path).pictures)
+    except ImageError:
+        return 0
+
+
+def _drawn(new: Sequence[FileFacts], seed: int) -> list[FileFacts]:
+    """Files to measure with; an archive or a video only where there is nothing else."""
+    single = [file for file in new if not is_archive(file.path)]
+    random = Random(seed)
+    if single:
+        return random.sample(single, min(len(single), _MEASURED))
+    return random.sample(list(new), min(len(new), 1))
+
+
+def _measure(
+    library: Library, encoder: Encoder, files: Sequence[FileFacts], options: AddOptions
+) -> _Measured:
+    """Indexes some files into a library that is thrown away, for some seconds at most.
+
+    Raises:
+        InputError: `nothing_to_measure`.
+    """
+    watch = _Stopwatch(options.progress or (lambda _: None))
+    settings = replace(options.settings or library.index_settings, batch=_FIRST, text=False)
+    how = AddOptions(settings=settings, progress=watch)
+    limits, search = library.limits, library.search_settings
+    with (
+        tempfile.TemporaryDirectory(prefix="relook-forecast-") as folder,
+        type(library)(Path(folder, "kept"), encoder=encoder, limits=limits, search=search) as kept,
+    ):
+        catalog = kept.open_or_create().catalog
+        empty_bytes = _n_bytes(catalog)
+        paths = [os.fsdecode(file.path) for file in files]
+        report = add(kept, encoder, paths, how) if paths else IndexReport()
+        n_images, n_rows = report.n_images, len(kept.files.vectors)
+        grown_bytes = _n_bytes(catalog) - empty_bytes
+    if not n_images:
+        raise InputError(
+            "nothing_to_measure",
+            f"none of {len(files):,} pictures that were tried can be read",
+            "name a folder with pictures; relook index says why a file is left out",
+        )
+    share = n_images / (n_images + report.n_skipped)
+    files_per_s = watch.rate_per_s or (n_images + report.n_skipped) / max(report.seconds, 1e-9)
+    return _Measured(
+        n_images,
+        report.n_skipped,
+        share,
+        files_per_s * share,
+        n_rows / n_images,
+        grown_bytes / n_images,
+    )
+
+
+def _n_bytes(catalog: Catalog) -> int:
+    [(n_pages, page_bytes)] = catalog.ask("SELECT * FROM pragma_page_count, pragma_page_size")
+    return whole_number(n_pages) * whole_number(page_bytes)
+
+
+class _Stopwatch:
+    """Hears how far a run is, and ends it when enough is known.
+
+    Args:
+        tell: Told the same.
+    """
+
+    def __init__(self, tell: ProgressCallback) -> None:
+        self._tell, self._began_s = tell, time.monotonic()
+        self._first: tuple[float, int] | None = None
+        self.rate_per_s = 0.0
+
+    def __call__(self, now: Progress) -> None:
+        self._tell(replace(now, stage="measuring") if now.stage == "indexing" else now)
+        if now.stage != "indexing" or now.done < _FIRST:
+            return
+        at_s = time.monotonic()
+        if self._first is None:
+            self._first = at_s, now.done
+        first_s, first = self._first
+        if now.done > first:
+            self.rate_per_s = (now.done - first) / max(at_s - first_s, 1e-9)
+        if at_s - self._began_s > _MEASURED_S and self.rate_per_s:
+            raise Stop
+
+
+def _index_s(plan: IndexPlan) -> float:
+    """Seconds that building an index takes here; nothing for none."""
+    if plan.kind == "exact":
+        return 0.0
+    products = (_ROUNDS * plan.n_sample + plan.n_rows) * plan.n_lists * plan.dim
+    return products / _products_per_s(plan) + plan.n_rows * plan.dim * _CODING_S
+
+
+def _products_per_s(plan: IndexPlan) -> float:
+    """Multiplications of rows and centres that this machine does in a second."""
+    rows = np.ones((2048, plan.dim), np.float32)
+    centres = np.ones((min(plan.n_lists, 4096), plan.dim), np.float32)
+    rows @ centres.T  # the first one is slower
+    began, n = time.perf_counter(), 0
+    while time.perf_counter() - began < _PRODUCTS_S:
+        rows @ centres.T
+        n += 1
+    return n * len(rows) * len(centres) * plan.dim / (time.perf_counter() - began)
+
+
+def _building_bytes(plan: IndexPlan) -> int:
+    """Memory while an index is built: the sample, centres and their sums, a block of products."""
+    if plan.kind == "exact":
+        return 0
+    return 4 * (plan.dim * (plan.n_sample + 3 * plan.n_lists) + _BLOCK * plan.n_lists)
