@@ -93,12 +93,8 @@ class Box:
     def padded(self, share: float) -> Box:
         """The box grown by `share` of its width and height on every side, cut at the edges."""
         pad_x, pad_y = share * (self.x1 - self.x0), share * (self.y1 - self.y0)
-        return Box(
-            max(self.x0 - pad_x, 0.0),
-            max(self.y0 - pad_y, 0.0),
-            min(self.x1 + pad_x, 1.0),
-            min(self.y1 + pad_y, 1.0),
-        )
+        x0, y0 = max(self.x0 - pad_x, 0.0), max(self.y0 - pad_y, 0.0)
+        return Box(x0, y0, min(self.x1 + pad_x, 1.0), min(self.y1 + pad_y, 1.0))
 
     def as_list(self) -> list[float]:
         """`[x0, y0, x1, y1]`, for JSON."""
@@ -159,8 +155,13 @@ class Part(JsonValue):
                 "bad_part",
                 "a query part is words, a picture file, an image id, a concept or written words",
             )
-        if self.written is not None:
-            _check_written(self)
+        if self.written is not None and not tokens(self.written):
+            raise QueryError(
+                "empty_query", f"text:{self.written!r} has no letter and no digit",
+                'write words that stand in the picture: text:"invoice 2021"',
+            )  # fmt: skip
+        if self.written is not None and self.box is not None:
+            raise QueryError("bad_part", f"written words have no region: {self.written!r}")
         if self.concept is not None and not self.concept.strip("@ "):
             raise QueryError("bad_part", "@ names no concept", "relook concept list names them")
         if self.box is not None and self.concept is not None:
@@ -202,17 +203,6 @@ class Part(JsonValue):
     def leaves_out(self) -> bool:
         """Whether it is words for what must not be shown."""
         return self.text is not None and self.weight < 0
-
-
-def _check_written(part: Part) -> None:
-    """Refuses written words that are none, or that have a region."""
-    if not tokens(part.written or ""):
-        raise QueryError(
-            "empty_query", f"text:{part.written!r} has no letter and no digit",
-            'write words that stand in the picture: text:"invoice 2021"',
-        )  # fmt: skip
-    if part.box is not None:
-        raise QueryError("bad_part", f"written words have no region: {part.written!r}")
 
 
 @dataclass(frozen=True, slots=True)
