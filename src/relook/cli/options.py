@@ -189,11 +189,7 @@ AskProviderOption = Annotated[
 
 # Of commands in which boxes are drawn, which a captioner puts words to.
 CaptionerOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="MODEL",
-        help="What puts words to boxes: builtin, hf:ORG/NAME, hf:FOLDER or openai:MODEL@URL.",
-    ),
+    str | None, typer.Option(metavar="MODEL", help=help_sentence(CaptionerSettings, "model"))
 ]
 CaptionPromptOption = Annotated[
     str | None,

@@ -255,7 +255,9 @@ class CaptionerSettings:
     """What puts words to boxes."""
 
     model: str = setting(
-        "", "builtin, hf:ORG/NAME, hf:FOLDER or openai:MODEL@URL; the built-in one when empty"
+        "",
+        "what puts words to boxes: builtin, hf:ORG/NAME, hf:FOLDER or openai:MODEL@URL;"
+        " the built-in one when empty",
     )
     revision: str = setting("", "branch, tag or commit of the model on the hub")
     device: str = setting("auto", "auto (the fastest there is), cpu, cuda, cuda:1 or mps")
