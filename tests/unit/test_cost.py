@@ -2,7 +2,7 @@
 
 import pytest
 
-from relook.cli import index
+from relook.cli import index_cost
 from relook.core.progress import Progress
 
 
@@ -14,9 +14,9 @@ def test_passes_are_said_first_and_the_time_when_the_rate_is_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(index.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(index_cost.time, "monotonic", lambda: now[0])
     seen: list[Progress] = []
-    tell = index.telling_cost(Tiled, seen.append)
+    tell = index_cost.telling_cost(Tiled, seen.append)
     tell(Progress("listing"))
     for now[0] in (0.0, 4.0, 9.0, 14.0):
         tell(Progress("indexing", done=100, total=100_100, rate_per_s=2.0))
@@ -32,8 +32,8 @@ def test_short_work_and_fixed_tiles_cost_no_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(index.time, "monotonic", lambda: now[0])
-    tell = index.telling_cost(object, None)
+    monkeypatch.setattr(index_cost.time, "monotonic", lambda: now[0])
+    tell = index_cost.telling_cost(object, None)
     for now[0] in (0.0, 9.0):
         tell(Progress("indexing", done=1, total=50, rate_per_s=1.0))
     assert capsys.readouterr().err == ""
@@ -43,8 +43,8 @@ def test_a_rate_that_is_not_known_gives_no_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(index.time, "monotonic", lambda: now[0])
-    tell = index.telling_cost(object, None)
+    monkeypatch.setattr(index_cost.time, "monotonic", lambda: now[0])
+    tell = index_cost.telling_cost(object, None)
     for now[0] in (0.0, 9.0):
         tell(Progress("indexing", done=1, total=50))
     assert capsys.readouterr().err == ""

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,11 @@ from relook.app.facade import Library
 from relook.app.indexing import AddOptions
 from relook.app.upkeep import compact_library
 from relook.cli.config_flags import ConfigOption, open_library
-from relook.cli.forecast import AsIfOption, HourlyOption, PlanOption, tell_forecast
+from relook.cli.index_cost import AsIfOption, HourlyOption, PlanOption, tell_forecast, telling_cost
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, progress_bar
-from relook.core.progress import READING_TEXT, Progress, ProgressCallback
+from relook.core.progress import Progress
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
-from relook.encoders.pixels import TILINGS
 from relook.library.report import IndexReport
 
 _INDEX = IndexSettings()
@@ -108,8 +107,6 @@ PollOption = Annotated[
         help="With --watch: look every so often, for drives that tell of no changes.",
     ),
 ]
-_AFTER_S = 5.0  # of indexing, when its rate is known
-_LONG_S = 60.0  # what a run takes at least for the time to be worth a note
 
 
 def index(
@@ -171,6 +168,11 @@ def index(
             *(paths or []), metadata=metadata or [], settings=settings, progress=report_to,
             ray=cluster,
         )  # fmt: skip
+    _tell(report, as_json=as_json)
+
+
+def _tell(report: IndexReport, *, as_json: bool) -> None:
+    """Prints what a run did, and ends the command with its exit code."""
     if as_json:
         print_json(report.as_dict())
     else:
@@ -310,80 +312,3 @@ def _keep_watching(
     except KeyboardInterrupt:
         sys.stderr.write("stopped watching; everything indexed is kept\n")
     return report
-
-
-def telling_cost(encoder: Callable[[], Any], progress: ProgressCallback | None) -> ProgressCallback:
-    """A progress callback that also prints what a run will cost, as notes on stderr, once each.
-
-    The first says how often a picture goes through the model, the second how long the run takes;
-    a third, where the words in pictures are read, how long that takes.
-
-    Args:
-        encoder: Gives the encoder that runs.
-        progress: Called as before.
-    """
-    began_s: float | None = None
-    has_passes = has_time = has_words = False
-
-    def tell(now: Progress) -> None:
-        nonlocal began_s, has_passes, has_time, has_words
-        if not has_passes:
-            has_passes = True
-            _note(_passes(encoder()))
-        if now.stage == "indexing" and not has_time:
-            began_s = time.monotonic() if began_s is None else began_s
-            # Before the listing is over nobody knows how much there is.
-            if now.total and time.monotonic() - began_s >= _AFTER_S:
-                has_time = True
-                _note(_time_left(now))
-        if now.stage == READING_TEXT and now.rate_per_s and not has_words:
-            has_words = True
-            _note(_words_cost(now))
-        if progress is not None:
-            progress(now)
-
-    return tell
-
-
-def _note(text: str) -> None:
-    if text:
-        sys.stderr.write(f"note: {text}\n")
-
-
-def _passes(encoder: Any) -> str:
-    """How often a picture goes through the model, where that can be chosen; else nothing."""
-    n_passes, tiles = getattr(encoder, "n_passes", 0), getattr(encoder, "tiles", "")
-    if not n_passes:
-        return ""
-    others = ", ".join(f"{name} {len(boxes)}" for name, boxes in TILINGS.items() if name != tiles)
-    several = "pass" if n_passes == 1 else "passes"
-    cost = f"{n_passes} forward {several} a picture (--tiles {tiles}; {others})"
-    model = getattr(encoder, "spec", "").partition("?")[0]
-    return f"{cost}, on {encoder.place}" + (f", with {model}" if model else "")
-
-
-def _time_left(now: Progress) -> str:
-    """How long the rest takes at this rate; nothing for a short one."""
-    left_s = now.left_s
-    if left_s is None or left_s < _LONG_S:
-        return ""
-    rate = f"{now.rate_per_s:.1f} a second"
-    left = f"about {_in_minutes(left_s)} for {now.total - now.done:,} more pictures at {rate}"
-    return f"{left}; Ctrl-C keeps what is done"
-
-
-def _words_cost(now: Progress) -> str:
-    """How long reading words takes, from the first pictures; nothing where they are all."""
-    if now.left_s is None or now.done >= now.total:
-        return ""
-    what = f"reading the words of {now.total:,} pictures takes about {_in_minutes(now.left_s)}"
-    return (
-        f"{what} (the first {now.done}: {1 / now.rate_per_s:.2f} s each); Ctrl-C keeps what is done"
-    )
-
-
-def _in_minutes(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{max(round(seconds), 1)} s"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
