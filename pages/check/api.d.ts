@@ -8,6 +8,13 @@ declare namespace Api {
     n: number;
   };
 
+  /** Who accepts an invitation. */
+  type AcceptRequest = {
+    invitation: string;
+    name: string;
+    password: string;
+  };
+
   /** Pictures that a person put together, under a name. */
   type Album = {
     album_id: number;
@@ -595,6 +602,7 @@ declare namespace Api {
     folders: string[];
     job_id: string | null;
     shows_folders: boolean;
+    right: "none" | "view" | "mark" | "index";
   };
 
   /** One thing a provider returned. All text is plain and short: no HTML, no control characters. */
@@ -615,6 +623,13 @@ declare namespace Api {
     metadata: Record<string, string>;
     thumbnail: string | null;
     verified: Verified | null;
+  };
+
+  /** Who asks. */
+  type Me = {
+    kind: "everyone" | "token" | "person" | "link" | "nobody";
+    name: string;
+    rights: Record<string, string>;
   };
 
   /** An image that a judgement moved. */
@@ -839,6 +854,12 @@ declare namespace Api {
   type ShownFolder = {
     folder: string;
     name: string;
+  };
+
+  /** Who wants in. */
+  type SignInRequest = {
+    name: string;
+    password: string;
   };
 
   /** A file that could not be indexed, with the reason. */

@@ -37,6 +37,7 @@ _CLASSES: Mapping[int, type[RelookError]] = {
     409: errors.LibraryBusyError,
     413: errors.TooLargeError,
     422: errors.InputError,
+    429: errors.TriesError,
     501: errors.MissingExtraError,
     503: errors.OverloadError,
     507: errors.StorageError,

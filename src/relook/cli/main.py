@@ -56,6 +56,7 @@ _COMMANDS = {
     "compact": (_KEEP, "index", "compact"),
     "upgrade": (_KEEP, "model", "upgrade"),
     "serve": (_SERVE, "serve", "serve"),
+    "user": (_SERVE, "user", "app"),
     "shortcut": (_SERVE, "shortcut", "shortcut"),
     "mcp": (_SERVE, "serve", "mcp"),
     "attach": (_SERVE, "index", "attach"),

@@ -126,7 +126,10 @@ def _announce_new(library: Library) -> None:
 
 def _run(server: Any, sock: Any, address: str, open_page: bool) -> None:
     """Serves until Ctrl-C, then closes the libraries."""
-    sys.stdout.write(f"Relook is at {address}\nPress Ctrl-C to stop.\n")
+    sys.stdout.write(f"Relook is at {address}\n")
+    if server.config.app.state.relook.people.may_be_there():
+        sys.stdout.write(f"People sign in at {address.partition('?')[0]} (relook user list)\n")
+    sys.stdout.write("Press Ctrl-C to stop.\n")
     sys.stdout.flush()
     if open_page:
         webbrowser.open(address)

@@ -20,7 +20,9 @@
     |- AnswerError                      the model that was asked gave no answer
     |- ClusterError                     the workers on other machines cannot be reached
     |- AccessError                      this caller may not do this
-    |  `- TokenError                    no token, or a wrong one
+    |  |- TokenError                    no token, or a wrong one
+    |  |- SignInError                   nobody signed in, or with a wrong name or password
+    |  `- TriesError                    too many wrong passwords for now
     `- OverloadError                    too much to do just now; the same again later may work
 
 Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that says what to
@@ -134,6 +136,14 @@ class AccessError(RelookError):
 
 class TokenError(AccessError):
     """The request carries no token, or a wrong one."""
+
+
+class SignInError(AccessError):
+    """Nobody is signed in, or the name or the password is wrong."""
+
+
+class TriesError(AccessError):
+    """There were too many wrong passwords; the same request may work later."""
 
 
 class OverloadError(RelookError):

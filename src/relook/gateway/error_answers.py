@@ -31,10 +31,12 @@ from relook.core.errors import (
     QueryError,
     RelookError,
     RequestError,
+    SignInError,
     StorageError,
     StoreError,
     TokenError,
     TooLargeError,
+    TriesError,
 )
 from relook.core.picture_paths import printable
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 RETRY_AFTER_S = 2
+RETRY_TRIES_S = 900
 
 STATUS: Mapping[type[RelookError], int] = MappingProxyType(
     {
@@ -68,6 +71,8 @@ STATUS: Mapping[type[RelookError], int] = MappingProxyType(
         AnswerError: 502,
         AccessError: 403,
         TokenError: 401,
+        SignInError: 401,
+        TriesError: 429,
         OverloadError: 503,
     }
 )
@@ -84,6 +89,8 @@ def answer(error: RelookError) -> JSONResponse:
     headers = {}
     if status in (409, 503):
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 429:
+        headers["Retry-After"] = str(RETRY_TRIES_S)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="relook"'
     return _shaped(status, error.code, error.message, error.hint, headers)

@@ -9,18 +9,16 @@ Source: OWASP cheat sheets on CSRF and on HTTP headers; W3C Fetch Metadata.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relook.core.errors import (
@@ -28,20 +26,22 @@ from relook.core.errors import (
     InputError,
     OverloadError,
     RelookError,
-    TokenError,
     TooLargeError,
 )
+from relook.gateway.admission import API, WHO, Admission, NeedOf, ended_session
 from relook.gateway.error_answers import answer, internal
 from relook.gateway.server_settings import ServerSettings
+from relook.people.rights import NOBODY
 from relook.serving.pools import busy
 
+if TYPE_CHECKING:
+    from relook.people.people import People
+
 _LOG = logging.getLogger(__name__)
-API = "/api/v1"
 _LEFT = 499  # for the log only, as nginx has it: nobody is there to read it
 _MIN_RATE = 16_384  # bytes a second that a body must come with
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SAYS_BODY = (b"content-length", b"transfer-encoding")
-_OPEN_PATHS = (f"{API}/health",)
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " media-src 'self';"
@@ -66,12 +66,21 @@ class Guard:
         app: What answers the requests that pass.
         settings: Who and how much.
         gives_up: Whether a request ends when its client leaves.
+        people, need_of: As for `Admission`.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, *, gives_up: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        *,
+        gives_up: bool = False,
+        people: People | None = None,
+        need_of: NeedOf = lambda scope: None,
+    ) -> None:
         self.app, self._settings, self._gives_up = app, settings, gives_up
+        self._admission = Admission(settings, people, need_of)
         self._n_large = 0  # counted on the event loop
-        self._cookie, self._cookie_value = _cookie_of(settings.token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; the only place where an unforeseen error becomes an answer."""
@@ -83,11 +92,18 @@ class Guard:
         has_body = any(name in _SAYS_BODY for name, _ in scope["headers"])
         body = _Body(receive, self._limit(scope), self._settings.timeout_s, is_whole=not has_body)
         sender = _Sender(send, body)
+        scope[WHO] = NOBODY
         try:
-            refusal = self._check(scope)
+            refusal = self._check(scope) or await self._admission.admit(scope)
             with self._slot(scope):
                 answering = (refusal or self.app)(scope, body, sender)
-                await (_while_wanted(answering, body, sender) if self._gives_up else answering)
+                if not self._gives_up:
+                    await answering
+                elif (
+                    await _while_wanted(answering, body, sender, self._admission.ended(scope))
+                    and not sender.status
+                ):
+                    raise ended_session()
         except ClientDisconnect:  # in the middle of its body: nobody is there to answer
             sender.status = sender.status or _LEFT
         except Exception as error:
@@ -96,6 +112,7 @@ class Guard:
             failed, sender.replaced = body.refused or error, True
             response = answer(failed) if isinstance(failed, RelookError) else internal(failed)
             await response(scope, receive, sender)
+        await self._admission.note(scope, sender.status)
         # The query is not logged: it may hold a token, and it is nobody's business.
         took_ms = (time.perf_counter() - began) * 1e3
         path = scope["path"].encode("unicode_escape").decode("ascii")
@@ -105,43 +122,14 @@ class Guard:
         """Refuses a request, answers it here, or lets it pass (None).
 
         Raises:
-            AccessError, TokenError: when it is refused.
+            AccessError: when it is refused.
         """
         headers = Headers(scope=scope)
         if "transfer-encoding" in headers and "content-length" in headers:
             return _two_lengths()
         _check_host(headers, self._settings)
         _check_site(scope, headers)
-        if self._settings.token is None or scope["path"] in _OPEN_PATHS:
-            return None
-        return self._check_token(scope, headers, self._settings.token)
-
-    def _check_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _same(shown.strip(), token):
-            return None
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            cookies = SimpleCookie()
-        if self._cookie in cookies and _same(cookies[self._cookie].value, self._cookie_value):
-            return _without_token(scope)
-        parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if scope["method"] == "GET" and _same(parameters.get("token", ""), token):
-            response = _without_token(scope) or RedirectResponse("/", 303)
-            response.set_cookie(
-                self._cookie,
-                self._cookie_value,
-                httponly=True,
-                samesite="strict",
-                secure=scope.get("scheme") == "https",
-            )
-            return response
-        raise TokenError(
-            "bad_token",
-            "this server wants its token, and the request shows none or a wrong one",
-            "open the link that relook serve printed, or send Authorization: Bearer TOKEN",
-        )
+        return None
 
     @contextmanager
     def _slot(self, scope: Scope) -> Iterator[None]:
@@ -170,22 +158,30 @@ class Guard:
         return settings.body_bytes
 
 
-async def _while_wanted(answering: Awaitable[None], body: _Body, sender: _Sender) -> None:
-    """Answers a request, and gives that up when its client leaves before it has the answer."""
+async def _while_wanted(
+    answering: Awaitable[None], body: _Body, sender: _Sender, ended: Awaitable[None] | None
+) -> bool:
+    """Answers a request, and gives that up when its client leaves before it has the answer.
+
+    Returns:
+        Whether it was given up because `ended` came first: the right to the answer has ended.
+    """
     answer = asyncio.ensure_future(answering)
-    leaving = asyncio.ensure_future(body.left())
+    ends = [asyncio.ensure_future(end) for end in (body.left(), ended) if end is not None]
     try:
-        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answer, *ends), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done() and not sender.is_whole:
             answer.cancel()
             await asyncio.wait((answer,))
             if answer.cancelled():
-                sender.status = _LEFT
-                return
+                sender.status = sender.status if ends[-1].done() and ended else _LEFT
+                return ended is not None and ends[-1].done()
         await answer
     finally:
-        leaving.cancel()
+        for end in ends:
+            end.cancel()
         answer.cancel()
+    return False
 
 
 class _CutOffError(Exception):
@@ -330,26 +326,3 @@ def _netloc(origin: str) -> str:
         return urlsplit(origin).netloc.lower()
     except ValueError:  # such as http://[
         return ""
-
-
-def _without_token(scope: Scope) -> Response | None:
-    """A redirect to the same page with the token taken out of its address."""
-    parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    rest = [(name, value) for name, value in parameters if name != "token"]
-    if len(rest) == len(parameters) or scope["method"] != "GET":
-        return None
-    path = "/" + scope["path"].lstrip("/\\")  # never another host
-    return RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)
-
-
-def _cookie_of(token: str | None) -> tuple[str, str]:
-    """Name and value of the cookie that stands for the token, without holding it."""
-    key = (token or "").encode()
-    value = hmac.new(key, b"relook cookie", hashlib.sha256).hexdigest()
-    name = hmac.new(key, b"relook cookie name", hashlib.sha256).hexdigest()
-    return f"relook_{name[:8]}", value
-
-
-def _same(shown: str, wanted: str) -> bool:
-    """Compares in constant time."""
-    return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), wanted.encode())

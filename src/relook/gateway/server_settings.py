@@ -9,7 +9,7 @@ from pathlib import Path
 
 from relook.core.errors import InputError
 from relook.core.settings import setting
-from relook.core.user_folders import cache_folder
+from relook.core.user_folders import cache_folder, config_folder
 
 _MEGABYTE = 1024**2
 _MIN_TOKEN = 16
@@ -28,6 +28,10 @@ class ServerSettings:
     token: str | None = setting(
         None, "what every request must show; needed beyond this machine", secret=True
     )
+    people: Path = setting(
+        lambda: config_folder() / "people.sqlite3",
+        "file of the people who may sign in (relook user)", shown="in the user's settings folder",
+    )  # fmt: skip
     allowed_hosts: tuple[str, ...] = setting((), "further names that this server is called")
     tls_cert: Path | None = setting(None, "certificate (PEM) to serve https with")
     tls_key: Path | None = setting(None, "its private key (PEM), when the certificate has none")

@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from relook.core.json_form import INLINE, Digits, JsonShape, Key, Without
 from relook.core.types import Hit, Page, Part, Query, Suggestion
-from relook.gateway.guard import API
+from relook.gateway.admission import API
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.session_values import Judgement, RoundRow, SessionRow
+from relook.people.rights import RightWord
 from relook.search.explain import Change
 from relook.search.session import Session
 from relook.serving.libraries import ServedLibrary
@@ -68,6 +69,7 @@ class LibraryAnswer:
         folders: Folders below which more may be indexed.
         job_id: The job that is changing it now, if there is one.
         shows_folders: Whether a picture's folder can be shown in a file manager here.
+        right: What whoever asks may do with it: `view`, `mark` or `index`.
     """
 
     json_shape: ClassVar = JsonShape(name="Library")
@@ -76,6 +78,7 @@ class LibraryAnswer:
     folders: tuple[Path, ...]
     job_id: str | None
     shows_folders: bool
+    right: RightWord
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,13 @@ from uvicorn.server import HANDLED_SIGNALS
 import relook
 from relook.app.asking import Asking
 from relook.app.facade import Library
+from relook.core.errors import InputError
+from relook.gateway.admission import API
 from relook.gateway.error_answers import install
-from relook.gateway.guard import API, Guard
+from relook.gateway.guard import Guard
 from relook.gateway.listen import uvicorn_config
 from relook.gateway.server_settings import ServerSettings
+from relook.people.people import People
 from relook.server import (
     routes_albums,
     routes_ask,
@@ -35,15 +38,17 @@ from relook.server import (
     routes_concepts,
     routes_files,
     routes_libraries,
+    routes_people,
     routes_sessions,
 )
 from relook.server.api_answers import ErrorAnswer
+from relook.server.route_rights import need_of
 from relook.server.state import ServerState
-from relook.serving.libraries import Captioning
+from relook.serving.libraries import Captioning, ServedLibraries
 from relook.serving.schemas import answer_model
 
 _STATIC = Path(__file__).with_name("static")
-_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 501, 502, 503, 507)
+_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 501, 502, 503, 507)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": answer_model(ErrorAnswer), "description": "Error"} for status in _STATUSES
 }
@@ -55,6 +60,7 @@ def create_app(
     *,
     caption: Captioning | None = None,
     asking: Asking | None = None,
+    people: People | None = None,
 ) -> FastAPI:
     """Makes the server's application. It closes the libraries when it shuts down.
 
@@ -63,11 +69,15 @@ def create_app(
         settings: How.
         caption: Puts words to crops; each library's own captioner when None.
         asking: Defaults of a question.
+        people: Who may sign in; those of the file that the settings name when None.
 
     Raises:
         LibraryError: when a library cannot be opened.
+        InputError: `same_names` where rights could be those of another library.
     """
-    state = ServerState(libraries, settings or ServerSettings(), caption, asking)
+    settings = settings or ServerSettings()
+    people = _people_for(libraries, people or People(settings.people))
+    state = ServerState(libraries, settings, people, caption, asking)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -90,13 +100,33 @@ def create_app(
     )
     app.state.relook = state
     install(app)
-    app.add_middleware(Guard, settings=state.settings, gives_up=True)
+    app.add_middleware(
+        Guard, settings=state.settings, gives_up=True, people=state.people, need_of=need_of
+    )
+    _serve_api(app)
+    _serve_page(app)
+    return app
+
+
+def _people_for(libraries: Sequence[Library], people: People) -> People:
+    """The people, when their rights cannot be those of another library."""
+    if people.may_be_there() and (names := ServedLibraries.same_names(libraries)):
+        raise InputError(
+            "same_names",
+            f"several libraries are called {names[0]!r}, and rights of people go by that name",
+            "rename a folder, or serve one of them by itself",
+        )
+    return people
+
+
+def _serve_api(app: FastAPI) -> None:
+    """The routes, and a page that lists them."""
     api = APIRouter(prefix=API)
     for router in (
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
         routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
-        routes_albums.router,
+        routes_albums.router, routes_people.router,
     ):  # fmt: skip
         api.include_router(router)
     app.include_router(api)
@@ -104,9 +134,6 @@ def create_app(
     @app.get(f"{API}/docs", include_in_schema=False, response_class=HTMLResponse)
     async def docs() -> str:
         return reference_page(app.openapi())
-
-    _serve_page(app)
-    return app
 
 
 def _serve_page(app: FastAPI) -> None:

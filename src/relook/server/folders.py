@@ -5,6 +5,7 @@ others reach refuses. What is opened is always a folder, never the file, which m
 nothing goes through a shell.
 """
 
+import copy
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from relook.core.errors import AccessError, NotFoundError, disk_error
 from relook.core.picture_paths import SUFFIXES, as_path, is_below, is_url, printable, split_member
@@ -68,6 +70,12 @@ class Folders:
     def __init__(self, volumes: Iterable[ServedLibrary], settings: ServerSettings) -> None:
         self._of = {volume.library_id: _started_with(volume, settings) for volume in volumes}
         self._home = _home() if settings.home and is_loopback(settings.host) else None
+
+    def without_home(self) -> Self:
+        """The same without those below home: for people, who may sit at another machine."""
+        others = copy.copy(self)
+        others._home = None
+        return others
 
     def of(self, volume: ServedLibrary) -> list[Path]:
         """Folders below which a request may have pictures indexed; not those below home."""

@@ -39,6 +39,11 @@ def job_topic(job_id: str) -> str:
     return f"job {job_id}"
 
 
+def no_job(job_id: str) -> NotFoundError:
+    """Of a job that there is not, or not for whoever asks."""
+    return NotFoundError("no_job", f"there is no job {job_id!r}", "it may be long over")
+
+
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
     """A run of indexing, or an upgrade to another encoder.
@@ -286,7 +291,7 @@ class Jobs:
         """
         with self._lock:
             if job_id not in self._jobs:
-                raise NotFoundError("no_job", f"there is no job {job_id!r}", "it may be long over")
+                raise no_job(job_id)
             return self._jobs[job_id]
 
     def current(self, library_id: str) -> str | None:

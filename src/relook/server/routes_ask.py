@@ -8,7 +8,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -19,16 +19,18 @@ from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.json_form import INLINE
 from relook.core.sources import limits_at, read_file
+from relook.gateway.admission import address_of
 from relook.gateway.error_answers import internal
+from relook.people.rights import Right, Who
 from relook.providers import Subject
 from relook.rag.answer import Answer
 from relook.rag.answer_report import report_now
 from relook.rag.asker import Hear
 from relook.rag.evidence import Evidence
 from relook.server.events import event_response
-from relook.server.state import AnswerRoute, ServerState, State
+from relook.server.state import AnswerRoute, ServerState, State, WhoOf, volume_for
 from relook.serving.libraries import ServedLibrary
-from relook.serving.questions import Choices
+from relook.serving.questions import Choices, no_consent_here
 from relook.serving.requests import AskRequest
 from relook.serving.schemas import Checked, answer_model
 from relook.serving.served_values import served
@@ -71,19 +73,26 @@ _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # its name is it
 
 
 @router.get("/ask", response_model=answer_model(Choices))
-async def choices(state: State) -> dict[str, Any]:
+async def choices(state: State, who: WhoOf) -> dict[str, Any]:
     """Which models and providers this server offers, and who may get pictures."""
     # In a thread: it opens the models' clients.
-    return served(await state.pictures.run(state.questions.choices))
+    offered = await state.pictures.run(state.questions.choices)
+    may_allow = offered.may_allow_upload and not who.is_limited
+    return served(replace(offered, may_allow_upload=may_allow))
 
 
 @router.post("/ask", response_class=Response, responses=_STREAM)
-async def ask(body: Annotated[AskRequest, Checked()], state: State, request: Request) -> Response:
+async def ask(
+    body: Annotated[AskRequest, Checked()], state: State, request: Request, who: WhoOf
+) -> Response:
     """Answers a question about a picture with evidence about it; it ends when the reader leaves."""
+    if body.question.allow_upload and who.is_limited:
+        raise no_consent_here()
     state.questions.configured(body.question)  # what may not be asked is refused at once
-    picture = await state.asking.run(_picture_of, state, body)
+    inquiry = _Inquiry(state, body, who, address_of(request.scope))
+    picture = await state.asking.run(inquiry.picture)
     if not body.stream:
-        return await _whole(request, state, lambda hear: _answer(state, body, picture, hear))
+        return await _whole(request, state, lambda hear: inquiry.answer(picture, hear))
     topic = f"ask {uuid.uuid4().hex}"
     channel = state.hub.listen(topic)
 
@@ -98,7 +107,7 @@ async def ask(body: Annotated[AskRequest, Checked()], state: State, request: Req
         if channel.left:  # while it waited for a thread
             return
         try:
-            event, facts = _last_event(lambda: _answer(state, body, picture, hear))
+            event, facts = _last_event(lambda: inquiry.answer(picture, hear))
         except _NobodyListensError:
             _LOG.info("a question was given up: its reader left")
             return
@@ -119,9 +128,9 @@ async def screenshot(name: str, state: State) -> Response:
 
 
 @router.get("/ask/{ask_id}/report", response_class=Response, responses=_HTML)
-async def report(ask_id: str, state: State) -> Response:
+async def report(ask_id: str, state: State, who: WhoOf) -> Response:
     """Everything that an answer rests on, as one page to keep; for a while after the question."""
-    kept = state.questions.kept(ask_id)
+    kept = state.questions.kept(ask_id, who.name)
     page = await state.pictures.run(report_now, kept.answer, kept.subject)
     headers = {"Content-Disposition": 'attachment; filename="relook-report.html"'}
     return Response(page, media_type="text/html", headers=headers)
@@ -135,40 +144,76 @@ class _Picture:
     evidence: Evidence | None = None
 
 
-def _picture_of(state: ServerState, body: AskRequest) -> _Picture:
-    """The picture that a request asks about; an address is fetched as for a stranger.
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """A question of somebody.
 
-    Raises:
-        NotFoundError, InputError, AccessError, FetchError, ImageError: when it cannot be had.
+    Args:
+        state: Of the server.
+        body: The question.
+        who, address: Of whom, and where they are.
     """
-    if body.ask_id is not None:
-        kept = state.questions.kept(body.ask_id)
-        return _Picture(kept.subject, kept.evidence)
-    web = state.questions.asking.web
-    if body.url is not None:
-        return _Picture(subject_of(_address(body.url), None, web))
-    volume = _volume_of(state, body)
-    if body.image_id is not None:
-        return _Picture(subject_of(body.image_id, volume.library, web))
-    path = volume.pictures.path(str(body.picture))
-    return _Picture(Subject.of(read_file(path), name="an upload", limits=limits_at(path)))
 
+    state: ServerState
+    body: AskRequest
+    who: Who
+    address: str
 
-def _answer(state: ServerState, body: AskRequest, picture: _Picture, hear: Hear) -> dict[str, Any]:
-    question = body.question
-    needs_library = picture.evidence is None and state.questions.configured(question).needs_library
-    library = _volume_of(state, body).library if needs_library else None
-    answer = state.questions.answer(question, picture.subject, library, picture.evidence, hear)
-    ask_id = state.questions.keep(picture.subject, answer)
-    payload = AskAnswer(ask_id, answer).as_dict(pictures=True)
-    return {**payload, "evidence": state.screenshots.addressed(payload["evidence"])}
+    def picture(self) -> _Picture:
+        """The picture that is asked about; an address is fetched as for a stranger.
 
+        Raises:
+            NotFoundError, InputError, AccessError, FetchError, ImageError: when it cannot be had.
+        """
+        state, body = self.state, self.body
+        if body.ask_id is not None:
+            kept = state.questions.kept(body.ask_id, self.who.name)
+            return _Picture(kept.subject, kept.evidence)
+        web = state.questions.asking.web
+        if body.url is not None:
+            return _Picture(subject_of(_address(body.url), None, web))
+        volume = self.volume()
+        if body.image_id is not None:
+            return _Picture(subject_of(body.image_id, volume.library, web))
+        path = volume.pictures.path(str(body.picture))
+        return _Picture(Subject.of(read_file(path), name="an upload", limits=limits_at(path)))
 
-def _volume_of(state: ServerState, body: AskRequest) -> ServedLibrary:
-    """The library that a request names, or the first one."""
-    if body.library_id is None:
-        return next(iter(state.libraries))
-    return state.libraries.get(body.library_id)
+    def answer(self, picture: _Picture, hear: Hear) -> dict[str, Any]:
+        """The answer as JSON; what it sent elsewhere is in the log of people."""
+        state, question = self.state, self.body.question
+        asks_again = picture.evidence is not None
+        needs_library = not asks_again and state.questions.configured(question).needs_library
+        library = self.volume().library if needs_library else None
+        try:
+            answer = state.questions.answer(
+                question, picture.subject, library, picture.evidence, hear
+            )
+        except RelookError:
+            if state.questions.asks_elsewhere(question):
+                self._note("failed, and something may have been sent")
+            raise
+        if answer.sent:
+            self._note(f"sent to {', '.join(sorted({sent.host for sent in answer.sent}))}")
+        ask_id = state.questions.keep(picture.subject, answer, self.who.name)
+        payload = AskAnswer(ask_id, answer).as_dict(pictures=True)
+        return {**payload, "evidence": state.screenshots.addressed(payload["evidence"])}
+
+    def volume(self) -> ServedLibrary:
+        """The library that a request names, or the first in which whoever asks may mark."""
+        library_id = self.body.library_id
+        if library_id is None:
+            allowed = (
+                volume.library_id
+                for volume in self.state.libraries
+                if self.who.right(volume.library_id) >= Right.MARK
+            )
+            library_id = next(allowed, "")
+        return volume_for(self.who, self.state, library_id, Right.MARK)
+
+    def _note(self, outcome: str) -> None:
+        if self.state.people.may_be_there():
+            name, library_id = self.who.name or self.who.kind, self.body.library_id or ""
+            self.state.people.note(name, self.address, "ask elsewhere", library_id, outcome)
 
 
 def _address(url: str) -> str:

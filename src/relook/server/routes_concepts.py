@@ -21,10 +21,11 @@ from relook.library.concept_values import (
     ConceptLine,
 )
 from relook.library.session_rows import ImageId
+from relook.people.rights import Right
 from relook.search.concept_file import add_concept, export_concept
 from relook.search.concepts import MAX_ALBUM
 from relook.server.api_answers import Addresses, PageAnswer, QueryAnswer
-from relook.server.state import AnswerRoute, ServedLibraryOf, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, State, WhoOf
 from relook.serving.libraries import ServedLibrary
 from relook.serving.requests import ConceptMerge, ConceptRequest
 from relook.serving.schemas import Checked, answer_model
@@ -228,12 +229,14 @@ async def album(
     volume: ServedLibraryOf,
     concept_id: ImageId,
     state: State,
+    who: WhoOf,
     limit: Annotated[int, Query(ge=1, le=MAX_ALBUM)] = 200,
     seen: Annotated[
         bool, Query(description="Whether what is there now is not new the next time.")
     ] = False,
 ) -> dict[str, Any]:
     """The pictures that a concept holds now, those that came in meanwhile among them."""
+    seen = seen and who.right(volume.library_id) >= Right.MARK
     return await state.core.run(_album, volume, concept_id, limit, seen)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
-from relook.core.errors import InputError
+from relook.core.errors import AccessError, InputError
 from relook.core.images import content_hash
 from relook.core.sources import limits_at, read_file
 from relook.core.types import Part
@@ -19,7 +19,7 @@ from relook.search.transfer import export_session
 from relook.search.vectorise import query_vector
 from relook.server.api_answers import HeatMap, ImageAnswer, Imported, PageAnswer
 from relook.server.folders import ShownFolder
-from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State, WhoOf
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import (
     browser_picture,
@@ -61,9 +61,13 @@ async def image(volume: ServedLibraryOf, image_id: ImageId, state: State) -> dic
     response_model=answer_model(ShownFolder),
 )
 async def show_in_folder(
-    volume: ServedLibraryOf, image_id: ImageId, state: State
+    volume: ServedLibraryOf, image_id: ImageId, state: State, who: WhoOf
 ) -> dict[str, Any]:
     """Shows the folder of an image in the file manager of the server's machine, on loopback."""
+    if who.is_limited:
+        raise AccessError(
+            "not_here", "people who sign in may sit at another machine", "copy the path instead"
+        )
     record = await state.core.run(volume.image, image_id)
     return served(await state.pictures.run(state.file_manager.show, record.facts.path))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 import relook
@@ -21,6 +21,7 @@ from relook.core.types import Page, Part
 from relook.core.types import Query as CoreQuery
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.library.records import FileFacts, SkippedFile
+from relook.people.rights import Right, Who
 from relook.search.filtering import Filter
 from relook.server.api_answers import (
     Embeddings,
@@ -36,8 +37,8 @@ from relook.server.api_answers import (
 )
 from relook.server.events import event_response
 from relook.server.folders import FolderList
-from relook.server.jobs import JobAnswer, job_topic
-from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State
+from relook.server.jobs import Job, JobAnswer, job_topic, no_job
+from relook.server.state import AnswerRoute, ServedLibraryOf, ServerState, State, WhoOf
 from relook.serving.libraries import ServedLibrary
 from relook.serving.pictures import EXTENSIONS, Stored, safe_stem
 from relook.serving.requests import (
@@ -82,22 +83,25 @@ async def strategies() -> dict[str, Any]:
 
 
 @router.get("/libraries", response_model=answer_model(Libraries))
-async def libraries(state: State) -> dict[str, Any]:
-    """Every library of this server."""
-    answers = [await state.core.run(_library, state, volume) for volume in state.libraries]
+async def libraries(state: State, who: WhoOf) -> dict[str, Any]:
+    """Every library of this server that whoever asks may see."""
+    seen = [volume for volume in state.libraries if who.right(volume.library_id)]
+    answers = [await state.core.run(_library, state, volume, who) for volume in seen]
     return served(Libraries(tuple(answers)))
 
 
 @router.get("/libraries/{library_id}", response_model=answer_model(LibraryAnswer))
-async def library(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
+async def library(volume: ServedLibraryOf, state: State, who: WhoOf) -> dict[str, Any]:
     """One library and what it holds."""
-    return served(await state.core.run(_library, state, volume))
+    return served(await state.core.run(_library, state, volume, who))
 
 
-def _library(state: ServerState, volume: ServedLibrary) -> LibraryAnswer:
-    job_id = state.jobs.current(volume.library_id)
-    folders = tuple(state.folders.of(volume))
-    return LibraryAnswer(volume.facts(), folders, job_id, state.file_manager.is_here)
+def _library(state: ServerState, volume: ServedLibrary, who: Who) -> LibraryAnswer:
+    job_id, right = state.jobs.current(volume.library_id), who.right(volume.library_id)
+    may_index = right is Right.INDEX
+    folders = tuple(state.folders.of(volume)) if may_index else ()
+    shows_folders = state.file_manager.is_here and not who.is_limited
+    return LibraryAnswer(volume.facts(), folders, job_id, shows_folders, right.word)
 
 
 @router.get("/libraries/{library_id}/skipped", response_model=answer_model(SkippedFiles))
@@ -186,12 +190,13 @@ jobs_router = APIRouter(tags=["indexing"], route_class=AnswerRoute)
 async def folders(
     volume: ServedLibraryOf,
     state: State,
+    who: WhoOf,
     path: Annotated[
         str, Query(max_length=4096, description="A folder; the top when it is empty.")
     ] = "",
 ) -> dict[str, Any]:
     """Folders that may be indexed: only those below the allowed ones, and no hidden ones."""
-    return served(await state.pictures.run(state.folders.listing, volume, path))
+    return served(await state.pictures.run(state.folders_for(who).listing, volume, path))
 
 
 @jobs_router.post(
@@ -200,11 +205,12 @@ async def folders(
 async def index(
     volume: ServedLibraryOf,
     state: State,
+    who: WhoOf,
     body: Annotated[IndexRequest, Checked()] | None = None,
 ) -> dict[str, Any]:
     """Indexes folders, or brings the library up to date; answers with a job at once."""
     named = body.paths if body else ()
-    paths = [await state.core.run(state.folders.allowed, volume, path) for path in named]
+    paths = [await state.core.run(state.folders_for(who).allowed, volume, path) for path in named]
     return served(state.index(volume, paths, text=body is not None and body.text).answer())
 
 
@@ -289,17 +295,26 @@ async def upgrade(volume: ServedLibraryOf, state: State) -> dict[str, Any]:
     return served(state.jobs.upgrade(volume).answer())
 
 
+async def _job(job_id: str, state: State, who: WhoOf) -> Job:
+    job = state.jobs.get(job_id)
+    if not who.right(job.volume.library_id):
+        raise no_job(job_id)
+    return job
+
+
+JobOf = Annotated[Job, Depends(_job)]
+
+
 @jobs_router.get("/jobs/{job_id}", response_model=answer_model(JobAnswer))
-async def show(job_id: str, state: State) -> dict[str, Any]:
+async def show(job: JobOf) -> dict[str, Any]:
     """A job as it is now."""
-    return served(state.jobs.get(job_id).answer())
+    return served(job.answer())
 
 
 @jobs_router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
-async def job_events(job_id: str, state: State) -> StreamingResponse:
+async def job_events(job: JobOf, state: State) -> StreamingResponse:
     """Server-sent events: `progress`, with the job; the stream ends with the job."""
-    job = state.jobs.get(job_id)
-    channel = state.hub.listen(job_topic(job_id))
+    channel = state.hub.listen(job_topic(job.job_id))
     first = [("progress", served(job.answer()))]
     if job.is_over:
         channel.put(None)
@@ -307,10 +322,8 @@ async def job_events(job_id: str, state: State) -> StreamingResponse:
 
 
 @jobs_router.post("/jobs/{job_id}/{action}", response_model=answer_model(JobAnswer))
-async def act(
-    job_id: str, action: Literal["pause", "resume", "stop"], state: State
-) -> dict[str, Any]:
+async def act(job: JobOf, action: Literal["pause", "resume", "stop"], who: WhoOf) -> dict[str, Any]:
     """Pauses a job, lets it go on, or stops it at the next batch; what is done is kept."""
-    job = state.jobs.get(job_id)
+    who.check(job.volume.library_id, Right.INDEX)
     {"pause": job.pause, "resume": job.resume, "stop": job.stop}[action]()
     return served(job.answer())

@@ -23,8 +23,10 @@ from fastapi.routing import APIRoute
 from relook.app.asking import Asking
 from relook.app.facade import Library
 from relook.core.errors import NotFoundError
-from relook.gateway.guard import API
+from relook.gateway.admission import API, WHO
 from relook.gateway.server_settings import ServerSettings, is_loopback
+from relook.people.people import People
+from relook.people.rights import Right, Who, hidden_library
 from relook.server.captions import CaptionWorker
 from relook.server.events import Hub
 from relook.server.folders import FileManager, Folders
@@ -173,6 +175,7 @@ class ServerState:
     Args:
         libraries: What it serves.
         settings: How.
+        people: Who may sign in.
         caption: Puts words to crops; each library's own captioner when None.
         asking: Defaults of a question.
     """
@@ -181,10 +184,11 @@ class ServerState:
         self,
         libraries: Sequence[Library],
         settings: ServerSettings,
+        people: People,
         caption: Captioning | None = None,
         asking: Asking | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self.people = settings, people
         self.libraries = ServedLibraries(libraries, caption)
         self.hub = Hub(settings.n_events)
         self.jobs = Jobs(self.hub)
@@ -204,6 +208,7 @@ class ServerState:
         self.exports = Pool("export", 2, 16, _SLOW_S)
         self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
+        self.signing = Pool("sign-in", 2, 32, settings.timeout_s)  # each takes 64 MiB and a core
         self.folders = Folders(self.libraries, settings)
         self.file_manager = FileManager(settings.host)
 
@@ -217,6 +222,10 @@ class ServerState:
         """
         uploads = volume.library.folder / "uploads"
         return self.jobs.index(volume, paths, [*self.folders.of(volume), uploads], text=text)
+
+    def folders_for(self, who: Who) -> Folders:
+        """The folders that somebody may have indexed."""
+        return self.folders.without_home() if who.is_limited else self.folders
 
     def pool_for(self, query: QueryRequest) -> Pool:
         """Where a query is worked on: beside the searches when it has pictures to decode."""
@@ -243,8 +252,9 @@ class ServerState:
         self.questions.close()
         self.captions.close()
         for pool in (self.core, self.pictures, self.decoding, self.explaining, self.imports,
-                     self.exports, self.warming):  # fmt: skip
+                     self.exports, self.warming, self.signing):  # fmt: skip
             pool.close()
+        self.people.close()
         self.libraries.close()
 
 
@@ -265,8 +275,32 @@ async def _state(request: Request) -> ServerState:
 State = Annotated[ServerState, Depends(_state)]
 
 
-async def _volume(library_id: str, state: State) -> ServedLibrary:
-    return state.libraries.get(library_id)
+async def _who(request: Request) -> Who:
+    who: Who = request.scope[WHO]
+    return who
+
+
+WhoOf = Annotated[Who, Depends(_who)]
+
+
+async def _volume(library_id: str, state: State, who: WhoOf) -> ServedLibrary:
+    return volume_for(who, state, library_id, Right.VIEW)
 
 
 ServedLibraryOf = Annotated[ServedLibrary, Depends(_volume)]
+
+
+def volume_for(who: Who, state: ServerState, library_id: str, needed: Right) -> ServedLibrary:
+    """A library that a request names, for somebody who may use it so.
+
+    Raises:
+        NotFoundError: `no_library`; it names the others only to who may see them all.
+        AccessError: `right_needed`.
+    """
+    who.check(library_id, needed)
+    try:
+        return state.libraries.get(library_id)
+    except NotFoundError:
+        if who.is_limited:
+            raise hidden_library(library_id) from None
+        raise

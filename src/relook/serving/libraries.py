@@ -279,6 +279,12 @@ class ServedLibraries:
             library_id = _slug(library.folder, self._volumes)
             self._volumes[library_id] = ServedLibrary(library_id, library, caption)
 
+    @staticmethod
+    def same_names(libraries: Sequence[Library]) -> list[str]:
+        """Names that several libraries share: which of them has a number depends on their order."""
+        names = collections.Counter(_slug(library.folder, {}) for library in libraries)
+        return [name for name, n in names.items() if n > 1]
+
     def __iter__(self) -> Iterator[ServedLibrary]:
         return iter(self._volumes.values())
 

@@ -121,10 +121,11 @@ class Choices(JsonValue):
 
 @dataclass(frozen=True, slots=True)
 class KeptQuestion:
-    """The picture of an answered question, and its answer."""
+    """The picture of an answered question, its answer, and whose it is."""
 
     subject: Subject
     answer: Answer
+    owner: str = ""
 
     @property
     def evidence(self) -> Evidence:
@@ -157,6 +158,11 @@ class Questions:
         self._answerers: dict[str, Answerer] = {}
         self._kept: collections.OrderedDict[str, KeptQuestion] = collections.OrderedDict()
         self._lock = threading.Lock()
+
+    def asks_elsewhere(self, question: Question) -> bool:
+        """Whether a question may be answered by more than the person's own library."""
+        asking = self.configured(question).ask
+        return asking.model != NO_MODEL or any(name != OWN_LIBRARY for name in asking.providers)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -191,11 +197,7 @@ class Questions:
             for name in names:
                 self._check_offered(kind, name)
         if question.allow_upload and self.uploads is not Uploads.QUESTION:
-            raise AccessError(
-                "no_consent_here",
-                "this server can be reached by others, so a request cannot agree to uploads",
-                "on the server's machine run: relook ask PICTURE --provider NAME --allow-upload",
-            )
+            raise no_consent_here()
         named = None if question.providers is None else tuple(question.providers)
         ask = {
             "model": question.model, "providers": named, "when": question.when,
@@ -261,23 +263,23 @@ class Questions:
         ) as asker:
             yield asker
 
-    def keep(self, subject: Subject, answer: Answer) -> str:
-        """Remembers an answered question for a while; returns its id."""
+    def keep(self, subject: Subject, answer: Answer, owner: str = "") -> str:
+        """Remembers an answered question for a while, for its owner alone; returns its id."""
         ask_id = uuid.uuid4().hex
         with self._lock:
-            self._kept[ask_id] = KeptQuestion(subject, answer)
+            self._kept[ask_id] = KeptQuestion(subject, answer, owner)
             while len(self._kept) > 1 and self._keeps_too_much():
                 self._kept.popitem(last=False)
         return ask_id
 
-    def kept(self, ask_id: str) -> KeptQuestion:
-        """A remembered question.
+    def kept(self, ask_id: str, owner: str = "") -> KeptQuestion:
+        """A remembered question of its owner.
 
         Raises:
             NotFoundError: `no_ask`.
         """
         with self._lock:
-            if ask_id not in self._kept:
+            if ask_id not in self._kept or self._kept[ask_id].owner != owner:
                 raise NotFoundError(
                     "no_ask", f"no answer {ask_id!r} is remembered", "ask about the picture again"
                 )
@@ -321,6 +323,15 @@ class Questions:
         except RelookError:  # asking with it raises the same and sends nothing
             return ""
         return answerer.host if answerer.third_party else ""
+
+
+def no_consent_here() -> AccessError:
+    """Of a question that agrees to an upload, from somebody who may sit at another machine."""
+    return AccessError(
+        "no_consent_here",
+        "this server can be reached by others, so a request cannot agree to uploads",
+        "on the server's machine run: relook ask PICTURE --provider NAME --allow-upload",
+    )
 
 
 class _NoConsent(Consent):

@@ -1,7 +1,7 @@
 /** Albums that a person fills, and Favourites, the one that is always there: star, put together, rename, take away. */
 
 import * as api from "./api.js";
-import { button, count, fill, h, iconButton, plural } from "./dom.js";
+import { button, count, fill, h, iconButton, needs, plural } from "./dom.js";
 import { announce, complain, toast } from "./notices.js";
 import { on, set, state } from "./state.js";
 
@@ -191,8 +191,8 @@ export async function showTools(host, name, actions) {
     file("Zip", "zip"),
     file("CSV", "csv"),
     file("Paths", "paths"),
-    album.is_built_in ? null : button("Rename", () => renameField(host, album, actions), "button small-button", "pencil"),
-    album.is_built_in ? null : button("Delete", () => remove(album, actions), "button small-button", "bin"),
+    album.is_built_in ? null : needs("mark", button("Rename", () => renameField(host, album, actions), "button small-button", "pencil")),
+    album.is_built_in ? null : needs("index", button("Delete", () => remove(album, actions), "button small-button", "bin")),
   );
   return album;
 }
@@ -243,13 +243,13 @@ export async function showAlbums(host, open) {
     h("ul", { class: "album-list" }, ...known.map((album) => h("li", {}, choice(album, () => open(album.name))))),
     known.length > 1
       ? null
-      : h("p", { class: "note", text: "v puts a star on a picture. Share, “Choose pictures …” puts many into an album." }),
+      : needs("mark", h("p", { class: "note", text: "v puts a star on a picture. Share, “Choose pictures …” puts many into an album." })),
     ...deleted.map((album) =>
       h(
         "p",
         { class: "note job-row" },
         h("span", {}, "“", h("bdi", { text: album.name }), "” is deleted."),
-        button("Bring it back", () => bringBack(album).then(again, complain), "quiet small-button"),
+        needs("mark", button("Bring it back", () => bringBack(album).then(again, complain), "quiet small-button")),
       ),
     ),
   );

@@ -50,7 +50,8 @@ export async function send(path, { method = "GET", body, signal }) {
   }
   if (answer.ok) return answer;
   const error = new ApiError(answer.status, errorOf(answer, await answer.json().catch(() => null)));
-  if (answer.status === 401) window.dispatchEvent(new Event("relook:token"));
+  const asks = { bad_token: "relook:token", sign_in_needed: "relook:sign-in" }[error.code];
+  if (asks && path !== "/me") window.dispatchEvent(new Event(asks));
   throw error;
 }
 
@@ -78,6 +79,10 @@ const form = (entries) => {
 const lib = (L) => `/libraries/${encodeURIComponent(L)}`;
 const ses = (L, S) => `${lib(L)}/sessions/${encodeURIComponent(S)}`;
 
+export const me = () => call("/me");
+export const signIn = (body) => call("/sign-in", { method: "POST", body });
+export const signOut = () => call("/sign-out", { method: "POST" });
+export const acceptInvitation = (body) => call("/invitations/accept", { method: "POST", body });
 export const health = () => call("/health");
 export const version = () => call("/version");
 export const strategies = () => call("/strategies");

@@ -1,11 +1,11 @@
 /** Concepts: save what a search learnt, look at what it rests on, its album, merge, share. */
 
 import * as api from "./api.js";
-import { button, count, fileName, fill, h, iconButton, plural } from "./dom.js";
+import { button, count, fileName, fill, h, iconButton, needs, plural } from "./dom.js";
 import { settled } from "./marks.js";
 import { complain, toast } from "./notices.js";
 import { search } from "./rounds.js";
-import { state } from "./state.js";
+import { may, state } from "./state.js";
 
 /** @typedef {Api.ConceptLine} Line */
 
@@ -95,10 +95,10 @@ function render(concept, album) {
       "div",
       { class: "job-row" },
       button("Search with it", () => searchWith(concept.name), "primary", "search"),
-      button("Rename", () => renameField(concept), "button", "pencil"),
+      needs("mark", button("Rename", () => renameField(concept), "button", "pencil")),
       h("a", { class: "button", href: api.conceptExportUrl(L(), concept.concept_id), download: "", text: "Export" }),
-      button("Merge with …", () => mergeField(concept)),
-      button("Delete", () => remove(concept), "button", "bin"),
+      needs("mark", button("Merge with …", () => mergeField(concept))),
+      needs("index", button("Delete", () => remove(concept), "button", "bin")),
     ),
     h("div", { data: { part: "form" } }),
     words ? h("p", {}, h("span", { class: "muted", text: "Began from " }), `“${words}”`) : null,
@@ -124,7 +124,7 @@ function exampleOf(concept, example) {
     src ? h("img", { src, alt: name }) : h("span", { class: "note", text: `${name} is not here` }),
     h(
       "div",
-      { class: "mark-tools" },
+      { class: "mark-tools", data: { needs: "mark" } },
       iconButton(
         example.relevant ? "cross" : "tick",
         example.relevant ? `“${name}” does not show it` : `“${name}” shows it`,
@@ -259,11 +259,11 @@ export async function showConcepts(host, close) {
       { class: "job-row" },
       h("h3", { text: "Concepts" }),
       file,
-      button("Import a concept", () => file.click(), "button small-button"),
+      needs("mark", button("Import a concept", () => file.click(), "button small-button")),
     ),
     lines.length
       ? null
-      : h("p", { class: "note", text: "None yet. Mark pictures in a search, then keep what it learnt under a name." }),
+      : h("p", { class: "note", text: may("mark") ? "None yet. Mark pictures in a search, then keep what it learnt under a name." : "None yet." }),
     h(
       "ul",
       { class: "concept-list" },

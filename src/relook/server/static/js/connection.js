@@ -23,7 +23,7 @@ export function watchConnection() {
 }
 
 /** Hears at once when the server goes. A page that nobody sees leaves: a browser has few connections to one server. */
-function listen() {
+export function listen() {
   leave();
   source = new EventSource(api.serverEventsUrl);
   source.addEventListener("hello", isBack);

@@ -113,6 +113,15 @@ export function button(label, run, kind = "button", picture = "") {
   );
 }
 
+/**
+ * Shows an element only to those who have a right to the library.
+ * @template {HTMLElement} T @param {"mark"|"index"} right @param {T} element @returns {T}
+ */
+export function needs(right, element) {
+  element.dataset.needs = right;
+  return element;
+}
+
 /** Replaces what an element holds. @param {Element} host @param {...(Node|string|null|false)} children */
 export function fill(host, ...children) {
   host.replaceChildren(...children.filter((child) => child !== null && child !== false && child !== undefined));

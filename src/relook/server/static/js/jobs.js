@@ -1,7 +1,7 @@
 /** An index run: progress as it comes, time left, pause, resume, stop. */
 
 import * as api from "./api.js";
-import { button, count, fill, h, plural } from "./dom.js";
+import { button, count, fill, h, needs, plural } from "./dom.js";
 import { announce, complain, toast } from "./notices.js";
 import { on, set, state } from "./state.js";
 
@@ -107,7 +107,7 @@ function card() {
     trouble.hidden = !job.error;
     trouble.textContent = job.error ? `${job.error.message} ${job.error.hint ?? ""}` : "";
   };
-  const row = h("div", { class: "job-row" }, named, pause, resume, stop);
+  const row = h("div", { class: "job-row" }, named, ...[pause, resume, stop].map((steered) => needs("index", steered)));
   return { element: h("div", { class: "job" }, row, barHost, numbers, trouble), show };
 }
 

@@ -5,11 +5,12 @@ import * as api from "./api.js";
 import { openBrowse } from "./browse.js";
 import { showConcepts } from "./concepts.js";
 import { openCopies } from "./copies.js";
-import { button, byId, count, fill, h, iconButton, plural } from "./dom.js";
+import { button, byId, count, fill, h, iconButton, needs, plural } from "./dom.js";
 import { bytes } from "./facts.js";
 import { openFolders } from "./folderpicker.js";
 import { follow, showJob } from "./jobs.js";
 import { complain, toast } from "./notices.js";
+import { showMe } from "./people.js";
 import { showSessions } from "./sessions.js";
 import { on, state } from "./state.js";
 import { showUpgrade } from "./upgrade.js";
@@ -72,6 +73,7 @@ function render() {
     h(
       "div",
       { class: "sheet-body" },
+      h("div", { data: { part: "me" } }),
       h("div", { data: { part: "facts" } }),
       jobHost,
       h("section", { data: { part: "upgrade" }, "aria-label": "Upgrade" }),
@@ -89,6 +91,7 @@ function render() {
 /** What the library holds now; fields and the keyboard's place stay as they are. */
 async function showContents() {
   const { library } = state;
+  showMe(section("me"));
   fill(section("facts"), library ? facts(library) : null);
   fill(section("folders"), ...folders(library));
   section("changes").hidden = !library?.n_images;
@@ -147,7 +150,7 @@ function facts(library) {
           { class: "view-row" },
           button("Review copies", () => (closeLibrary(), openCopies()), "button small-button", "copies"),
           library.n_text_read < library.n_images
-            ? button("Read words in pictures", () => start(() => api.index(libraryId(), { text: true })), "button small-button")
+            ? needs("index", button("Read words in pictures", () => start(() => api.index(libraryId(), { text: true })), "button small-button"))
             : null,
         )
       : null,
@@ -230,7 +233,7 @@ function adding(library) {
   });
   return h(
     "section",
-    { "aria-label": "Add pictures" },
+    { "aria-label": "Add pictures", data: { needs: "index" } },
     h("h3", { text: "Add pictures" }),
     h(
       "form",

@@ -14,6 +14,7 @@ import { setUpInstead } from "./instead.js";
 import { setUpKeys } from "./keys.js";
 import { followJob, openLibrary, setUpLibrary } from "./library.js";
 import { complain, toast } from "./notices.js";
+import { learnMe, openCarried, setUpPeople } from "./people.js";
 import { print } from "./query.js";
 import { lookAgain, more, openSession, search } from "./rounds.js";
 import { addPicture, clearPictures, readyToType, setUpSearch, showWords } from "./search.js";
@@ -93,9 +94,11 @@ async function start({ clear = true } = {}) {
 
 async function boot() {
   showSkeleton();
+  if (openCarried()) return fill(byId("results"));
   try {
-    await readLibraries();
+    await Promise.all([learnMe(), readLibraries()]);
   } catch (error) {
+    if (error.code === "sign_in_needed") return fill(byId("results")); // it is asked for
     failed(error);
     return;
   }
@@ -139,6 +142,7 @@ setUpLibrary({
     if (!state.session) await start({ clear: false });
   },
 });
+setUpPeople(boot);
 setUpAlbums();
 setUpBrowse();
 setUpCopies();

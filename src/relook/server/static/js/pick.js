@@ -2,7 +2,7 @@
 
 import { openAdd, removeFrom } from "./albums.js";
 import * as api from "./api.js";
-import { button, fill, h, iconButton, plural } from "./dom.js";
+import { button, fill, h, iconButton, needs, plural } from "./dom.js";
 import { copyPaths } from "./paths.js";
 import { remember, state } from "./state.js";
 import { nameOf } from "./tile.js";
@@ -191,8 +191,8 @@ export class Pick {
       this.foot,
       h("strong", { class: "small number", text: `${plural(ids.length, "picture")} chosen` }),
       ids.length > MOST && h("span", { class: "small muted", text: `the first ${MOST} are taken` }),
-      button("Add to album …", () => openAdd(ids), "button small-button", "more"),
-      this.album && button("Take out of the album", () => this.#takeOut(ids), "button small-button", "less"),
+      needs("mark", button("Add to album …", () => openAdd(ids), "button small-button", "more")),
+      this.album && needs("mark", button("Take out of the album", () => this.#takeOut(ids), "button small-button", "less")),
       file("Zip", "zip"),
       file("CSV", "csv"),
       file("Paths", "paths"),

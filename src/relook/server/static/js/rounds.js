@@ -3,12 +3,12 @@
 import * as api from "./api.js";
 import { captionsExpected, closeStream, learnFailures } from "./captions.js";
 import { forgetWaiting, whenBack } from "./connection.js";
-import { plural } from "./dom.js";
+import { byId, fill, h, plural } from "./dom.js";
 import * as marks from "./marks.js";
 import { capital, movesInWords, pageName, parentOf } from "./moves.js";
 import { announce, busy, complain, toast } from "./notices.js";
 import { describe } from "./query.js";
-import { NOTHING_FITS, keepsShown, pageLimit, remember, set, state, strategy } from "./state.js";
+import { NOTHING_FITS, keepsShown, may, pageLimit, remember, set, state, strategy } from "./state.js";
 import { noteSearch } from "./recent.js";
 
 /** @typedef {import("./state.js").Part} Part */
@@ -81,16 +81,40 @@ async function pageOf(number) {
   return page;
 }
 
+/** @param {Part[]} parts @param {AbortSignal} signal */
+async function begin(parts, signal) {
+  const body = { query: { parts }, limit: pageLimit(), ...state.only };
+  if (!may("mark")) return showOnly(await busy(api.search(state.library.library_id, body, signal)), describe(parts));
+  const more = { name: describe(parts).slice(0, 80), instruction: state.instruction };
+  adopt(await busy(api.startSession(state.library.library_id, { ...body, ...more }, signal)));
+}
+
+/**
+ * Shows a page to somebody who may only look: there is no session, and nothing to mark.
+ * @param {any} page @param {string} name
+ */
+function showOnly(page, name) {
+  closeStream();
+  fill(byId("results"));
+  set(
+    { session: null, rounds: [], round: 0, judgements: [], drafts: [], selected: null, cursor: 0, showing: "after" },
+    "session",
+    "marks",
+    "selection",
+  );
+  set({ hits: page.hits, pages: new Map([[0, page]]), changes: new Map(), pictures: new Map() }, "hits", "view", "cursor");
+  remember(page.hits);
+  const found = `${plural(page.hits.length, "picture")} for “${name}”. You may look at this library, not mark.`;
+  byId("results").prepend(h("p", { class: "note looks-only", text: found }));
+}
+
 /** Begins a session. @param {Part[]} parts @returns {Promise<boolean>} whether there is a page */
 export async function search(parts) {
   searching?.abort();
   searching = new AbortController();
   forgetWaiting();
   try {
-    const kept = { instruction: state.instruction, ...state.only };
-    const body = { query: { parts }, limit: pageLimit(), name: describe(parts).slice(0, 80), ...kept };
-    const session = await busy(api.startSession(state.library.library_id, body, searching.signal));
-    adopt(session);
+    await begin(parts, searching.signal);
     noteSearch(parts);
     remind();
     history.pushState({}, "", address());
@@ -130,6 +154,7 @@ export function address() {
 /** @param {string} sessionId @param {boolean} [push] whether Back returns here */
 export async function openSession(sessionId, push = true) {
   const session = await busy(api.session(state.library.library_id, sessionId));
+  if (!may("mark")) return showOnly(session.page, session.name);
   adopt(session);
   if (push) history.pushState({}, "", address());
   scrollTo({ top: 0 });

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { concepts } from "./concepts.js";
-import { byId, fill, h, icon, iconButton } from "./dom.js";
+import { byId, fill, h, icon, iconButton, needs } from "./dom.js";
 import { filtersOpen, openFilters, readFilters, setUpFilters } from "./filters.js";
 import { complain, toast } from "./notices.js";
 import { parse, print, wordsOf } from "./query.js";
@@ -268,9 +268,9 @@ function showPictures() {
         "span",
         { class: "search-picture" },
         h("img", { src: upload.url, alt: "The picture to search with" }),
-        iconButton("ask", "Ask about this picture", () =>
+        needs("mark", iconButton("ask", "Ask about this picture", () =>
           window.dispatchEvent(new CustomEvent("relook:ask", { detail: upload.file })),
-        ),
+        )),
         iconButton("cross", "Search without this picture", () => drop(upload)),
       ),
     ),

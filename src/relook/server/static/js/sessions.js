@@ -1,11 +1,11 @@
 /** Earlier searches: open, rename, delete, import. */
 
 import * as api from "./api.js";
-import { button, fill, h, iconButton } from "./dom.js";
+import { button, fill, h, iconButton, needs } from "./dom.js";
 import { pageName } from "./moves.js";
 import { complain, toast } from "./notices.js";
 import { openSession } from "./rounds.js";
-import { set, state } from "./state.js";
+import { may, set, state } from "./state.js";
 
 const SHOWN = 30;
 
@@ -32,9 +32,9 @@ export async function showSessions(host, actions) {
       { class: "job-row" },
       h("h3", { text: "Earlier searches" }),
       file,
-      button("Import a session", () => file.click(), "button small-button"),
+      needs("mark", button("Import a session", () => file.click(), "button small-button")),
     ),
-    sessions.length ? null : h("p", { class: "note", text: "None yet. Each search is kept here." }),
+    sessions.length ? null : h("p", { class: "note", text: may("mark") ? "None yet. Each search is kept here." : "None yet." }),
     h("ul", { class: "session-list" }, ...sessions.slice(0, SHOWN).map((session) => row(session, again, actions))),
   );
 }
@@ -48,12 +48,12 @@ function row(session, again, actions) {
     title: session.name,
     on: { click: () => (actions.close(), openSession(session.session_id).catch(complain)) },
   });
-  const rename = iconButton("pencil", `Rename the search “${session.name}”`, () => {
+  const rename = needs("mark", iconButton("pencil", `Rename the search “${session.name}”`, () => {
     const field = nameField(session, (renamed) => (renamed ? again() : (field.replaceWith(open), rename.focus())));
     open.replaceWith(field);
     field.focus();
     field.select();
-  });
+  }));
   return h(
     "li",
     {},
@@ -63,7 +63,7 @@ function row(session, again, actions) {
       text: `${pageName(session.current_round)} · ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`,
     }),
     rename,
-    iconButton("bin", `Delete the search “${session.name}”`, async () => {
+    needs("index", iconButton("bin", `Delete the search “${session.name}”`, async () => {
       try {
         await api.deleteSession(state.library.library_id, session.session_id);
         if (state.session?.session_id === session.session_id) actions.choose(state.library.library_id);
@@ -71,7 +71,7 @@ function row(session, again, actions) {
       } catch (error) {
         complain(error);
       }
-    }),
+    })),
   );
 }
 

@@ -2,12 +2,12 @@
 
 import * as api from "./api.js";
 import { concepts, holds, openConcept } from "./concepts.js";
-import { button, byId, count, fill, h, plural } from "./dom.js";
+import { button, byId, count, fill, h, needs, plural } from "./dom.js";
 import { complain } from "./notices.js";
 import { again } from "./search.js";
 import { recentSearches } from "./recent.js";
 import { openSession } from "./rounds.js";
-import { remember, set, state } from "./state.js";
+import { may, remember, set, state } from "./state.js";
 
 /** A page without a session. @param {import("./grid.js").Grid} grid @param {() => void} openLibrary */
 export async function showStart(grid, openLibrary) {
@@ -27,7 +27,7 @@ export async function showStart(grid, openLibrary) {
     "view",
   );
   const host = byId("results");
-  if (!state.library) return fill(host, noLibrary(openLibrary));
+  if (!state.library) return fill(host, state.me?.kind === "person" ? nothingToSee() : noLibrary(openLibrary));
   if (!state.library.n_images) return fill(host, emptyLibrary(openLibrary));
   const intro = h(
     "div",
@@ -35,7 +35,7 @@ export async function showStart(grid, openLibrary) {
     h("h1", { text: "What are you looking for?" }),
     h("p", {
       class: "muted",
-      text: `${count(state.library.n_images)} pictures in ${state.library.name}. Describe one in your own words, or paste, drop or pick a picture. Then mark what fits and look again.`,
+      text: `${count(state.library.n_images)} pictures in ${state.library.name}. Describe one in your own words, or paste, drop or pick a picture.${may("mark") ? " Then mark what fits and look again." : ""}`,
     }),
     recentSearches().length ? recent() : null,
   );
@@ -95,16 +95,25 @@ async function known(intro) {
 
 /** Some pictures of the library, to look at and to begin from. */
 async function wall(host, grid) {
+  const intro = host.firstChild;
   const { hits } = await api.search(state.library.library_id, {
     query: { parts: [{ text: "a photograph", weight: 1 }] },
     limit: 24,
   });
-  if (state.session) return;
+  if (state.session || !intro.isConnected) return;
   remember(hits);
-  const intro = host.firstChild;
   set({ hits: hits.map((hit) => ({ ...hit, tile: [0, 0, 1, 1] })), cursor: 0 }, "hits");
   host.prepend(intro);
   fill(grid.end);
+}
+
+function nothingToSee() {
+  return h(
+    "div",
+    { class: "state" },
+    h("h1", { text: "There is no library for you yet" }),
+    h("p", { text: "Whoever runs this server can give you the right to one; then reload this page." }),
+  );
 }
 
 function noLibrary(openLibrary) {
@@ -132,7 +141,7 @@ function emptyLibrary(openLibrary) {
         ? `${plural(library.n_skipped, "file")} could not be read; the library view says why.`
         : "Add a folder of pictures, or drop some files.",
     }),
-    h("div", { class: "actions" }, button("Add pictures", openLibrary, "primary")),
+    needs("index", h("div", { class: "actions" }, button("Add pictures", openLibrary, "primary"))),
     h("p", { class: "small muted" }, "It is kept in ", h("code", { text: library.library }), "."),
     h("p", { class: "small muted", text: "If you expected pictures here, the name that the server was started with may have a typing error." }),
   );

@@ -40,11 +40,17 @@ export const state = {
   /** What captions of the next search should tell. */ instruction: "",
   /** Words about what fits and what does not, for the next page. */ words: { relevant: "", irrelevant: "" },
   /** Ids of the pictures with a star. @type {Set<number>} */ favourites: new Set(),
+  /** Who asks; null before that is known. @type {Api.Me|null} */ me: null,
   /** @type {Api.Job|null} */ job: null,
   /** Every picture seen, by id. @type {Map<number, Hit>} */ pictures: new Map(),
 };
 
 /** @typedef {"library"|"session"|"hits"|"marks"|"selection"|"view"|"job"|"cursor"|"only"|"favourites"} Topic */
+
+const RIGHTS = ["none", "view", "mark", "index"];
+
+/** Whether somebody may do what needs a right, in the library that is shown. @param {"view"|"mark"|"index"} right */
+export const may = (right) => RIGHTS.indexOf(state.library?.right ?? "index") >= RIGHTS.indexOf(right);
 
 /** @param {Partial<typeof state>} patch @param {...Topic} topics what to tell about */
 export function set(patch, ...topics) {

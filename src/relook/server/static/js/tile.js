@@ -2,7 +2,7 @@
 
 import { thumbnail } from "./api.js";
 import { BoxLayer } from "./boxes.js";
-import { fileName, h, icon, place } from "./dom.js";
+import { fileName, h, icon, needs, place } from "./dom.js";
 import { spokenMarks } from "./marks.js";
 import { clock, sceneName } from "./play.js";
 import { markOf, state } from "./state.js";
@@ -40,7 +40,7 @@ function toolbar() {
     tool("no", "cross", "Irrelevant (i)"),
     tool("why", "why", "Why is this here? (w)"),
     tool("like", "like", "More like this (m)"),
-    tool("ask", "ask", "Ask about this picture (a)"),
+    needs("mark", tool("ask", "ask", "Ask about this picture (a)")),
     tool("open", "open", "Larger view (o)"),
   );
   return /** @type {HTMLElement} */ (made);
@@ -102,7 +102,7 @@ export class Tile {
     if (hit.time_s != null) this.element.append(momentOf(hit.time_s));
     this.element.append(this.tools);
     this.more = h("button", { type: "button", class: "stands-for", tabindex: "-1", data: { tool: "copies" } });
-    this.star = tool("star", "star", "Favourite (v)", { "aria-pressed": "false" });
+    this.star = needs("mark", tool("star", "star", "Favourite (v)", { "aria-pressed": "false" }));
     this.element.append(this.more, this.star);
     this.update(hit);
   }

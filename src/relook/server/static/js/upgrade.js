@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { button, count, fill, h } from "./dom.js";
 import { duration } from "./jobs.js";
-import { state } from "./state.js";
+import { may, state } from "./state.js";
 
 /**
  * Shows the offer in a place; nothing where there is none. It never begins by itself.
@@ -12,7 +12,7 @@ import { state } from "./state.js";
  */
 export async function showUpgrade(host, begin) {
   const { library } = state;
-  if (!library?.upgrade) return fill(host);
+  if (!library?.upgrade || !may("index")) return fill(host);
   const takes = h("p", { class: "note", text: "Finding out how long it takes…" });
   const start = button(library.upgrade.begun ? "Go on with the upgrade" : "Upgrade", begin);
   fill(

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
 import { openCopiesOf } from "./copies.js";
-import { button, fileName, fill, h, iconButton, icon, place } from "./dom.js";
+import { button, fileName, fill, h, icon, iconButton, needs, place } from "./dom.js";
 import { factsOf } from "./facts.js";
 import { heatButton } from "./heat.js";
 import * as marks from "./marks.js";
@@ -188,7 +188,7 @@ function fit() {
 }
 
 /** @param {string} kind */
-const toAlbum = (kind) => button("Add to album …", () => openAdd([hit.image_id], () => hit && learn(hit)), kind, "more");
+const toAlbum = (kind) => needs("mark", button("Add to album …", () => openAdd([hit.image_id], () => hit && learn(hit)), kind, "more"));
 
 const NO_HEAT = { button: null, legend: null };
 const heatOf = () =>
@@ -222,7 +222,7 @@ function fillPanel(at) {
     button("Why?", () => toggleWhy(true), "quiet small-button", "why"),
     heat.button,
     button("More like this", () => like(), "quiet small-button", "like"),
-    button("Ask", () => askAbout(hit), "quiet small-button", "ask"),
+    needs("mark", button("Ask", () => askAbout(hit), "quiet small-button", "ask")),
     toAlbum("quiet small-button"),
   );
   fill(
@@ -232,7 +232,7 @@ function fillPanel(at) {
       { class: "view-head" },
       h("h2", { text: nameOf(hit), title: nameOf(hit) }),
       at >= 0 && h("span", { class: "muted small number", text: `${at + 1} / ${state.hits.length}` }),
-      iconButton("star", "Favourite (v)", () => toggleFavourite(hit), { class: "quiet square star", "aria-pressed": "false" }),
+      needs("mark", iconButton("star", "Favourite (v)", () => toggleFavourite(hit), { class: "quiet square star", "aria-pressed": "false" })),
       iconButton("cross", "Close (Esc)", closeViewer),
     ),
     h(
@@ -251,7 +251,7 @@ function fillPanel(at) {
             "div",
             { class: "view-signs" },
             button("More like this", like, "button", "like"),
-            button("Ask", () => askAbout(hit), "button", "ask"),
+            needs("mark", button("Ask", () => askAbout(hit), "button", "ask")),
             toAlbum("button"),
           ),
       state.session && heat.legend,

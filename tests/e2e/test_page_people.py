@@ -1,0 +1,164 @@
+"""People at the page: signing in, what each may do, the end of a session, an invitation, a link."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from people_parts import PASSWORD, Clock, library_of, people_of
+from playwright.sync_api import Browser, Page, expect
+
+from relook.people.people import People
+from relook.people.rights import Right
+from relook.server import Server, ServerSettings, bind, create_app
+
+from .conftest import PATIENCE_MS, WATCH
+
+PHONE = {"viewport": {"width": 375, "height": 720}, "color_scheme": "dark"}
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    return people_of(tmp_path_factory.mktemp("people"), Clock())
+
+
+@pytest.fixture(scope="module")
+def address(people: People) -> Iterator[str]:
+    folder = people.file.path.parent
+    people.accounts.add("Vera", PASSWORD, {"*": Right.VIEW})
+    settings = ServerSettings(
+        port=0, cache=folder / "cache", people=people.file.path, home=False, timeout_s=600
+    )
+    app = create_app([library_of(folder, "photos")], settings, people=people)
+    with bind(settings) as sock:
+        server = Server(app)
+        thread = threading.Thread(target=server.run, args=([sock],), name="people")
+        thread.start()
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(600)
+
+
+@pytest.fixture
+def visit(address: str, browser: Browser) -> Iterator[Open]:
+    """Opens the page in a browser of its own; afterwards nothing may have gone wrong in it."""
+    contexts, troubles = [], []
+
+    def opened(path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(WATCH)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(f"exception: {error}"))
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        for page in context.pages:
+            troubles += page.evaluate("window.violations")
+        context.close()
+    assert troubles == []
+
+
+def sign_in(page: Page, name: str, password: str) -> None:
+    dialog = page.get_by_role("dialog", name="Sign in")
+    dialog.get_by_label("Name").fill(name)
+    dialog.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+
+
+def fits(page: Page) -> bool:
+    width: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return width
+
+
+def test_a_viewer_signs_in_looks_and_goes_on_after_the_session_has_ended(
+    visit: Open, people: People
+) -> None:
+    page = visit(viewport={"width": 1280, "height": 800})
+    dialog = page.get_by_role("dialog", name="Sign in")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    sign_in(page, "vera", "wrong password")
+    expect(dialog.get_by_role("alert")).to_contain_text("nobody of this name with this password")
+    sign_in(page, "vera", PASSWORD)
+    expect(dialog).to_be_hidden()
+    page.locator(".tile img.ready").first.wait_for()
+    expect(page.locator("#open-ask")).to_be_hidden()
+    box = page.get_by_role("searchbox", name="What to look for")
+    box.fill("green")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What are you looking for?")).to_have_count(0)
+    first = page.locator(".tile").first
+    first.locator("img.ready").wait_for()
+    first.hover()
+    expect(first.locator(".tools .like")).to_be_visible()
+    for tool in (".yes", ".no", ".ask"):
+        expect(first.locator(f".tools {tool}")).to_be_hidden()
+    expect(page.locator("#side")).to_be_hidden()
+    page.locator("#open-library").click()
+    library = page.get_by_role("dialog", name="photos")
+    expect(library.locator("[data-part=me]")).to_contain_text(
+        "Signed in as Vera. You may look at this library."
+    )
+    for words in ("Add folder", "Import a session", "Import a concept"):
+        expect(library.get_by_role("button", name=words)).to_have_count(0)
+    page.keyboard.press("Escape")
+    # Her session ends, by another password for instance, while she types.
+    box.fill("red, as it was typed")
+    people.accounts.set_password("vera", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("What you typed here stays")
+    sign_in(page, "Vera", PASSWORD)
+    expect(dialog).to_be_hidden()
+    expect(box).to_have_value("red, as it was typed")
+    page.locator("#open-library").click()
+    library.get_by_role("button", name="Sign out").click()
+    expect(dialog.get_by_label("Name")).to_be_focused()
+
+
+def test_an_invitation_makes_somebody_who_marks_and_a_link_shows_on_a_phone(
+    visit: Open, people: People
+) -> None:
+    _, invitation = people.passes.invite({"photos": Right.MARK}, 86_400)
+    page = visit(f"/#{urlencode({'invitation': invitation})}", **PHONE)
+    dialog = page.get_by_role("dialog", name="You are invited")
+    name, word, again = (dialog.locator("input").nth(at) for at in range(3))
+    name.fill("Mia")
+    word.fill("a long sentence")
+    again.fill("another sentence")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("differ")
+    assert fits(page)
+    again.fill("a long sentence")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    assert invitation not in page.url
+    page.locator(".tile img.ready").first.wait_for()
+    page.get_by_role("searchbox", name="What to look for").fill("green")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "session=" in url)
+    page.locator("#open-library").click()
+    library = page.get_by_role("dialog", name="photos")
+    expect(library).to_contain_text("Signed in as Mia. You may look at this library and mark.")
+    expect(library.get_by_role("button", name="Import a session")).to_be_visible()
+    for words in ("Add folder", "Delete the search “green”"):
+        expect(library.get_by_role("button", name=words)).to_have_count(0)
+    assert fits(page)
+
+    made, link = people.passes.share("photos", 86_400)
+    page = visit(f"/?{urlencode({'link': link})}", **PHONE)
+    page.locator(".tile img.ready").first.wait_for()
+    assert link not in page.url
+    page.locator("#open-library").click()
+    expect(page.get_by_role("dialog", name="photos")).to_contain_text(
+        "You came by a link. You may look at this library."
+    )
+    people.passes.revoke(made.name)
+    page = visit(f"/?{urlencode({'link': link})}", **PHONE)
+    expect(page.get_by_role("dialog", name="Sign in")).to_contain_text("This link has ended.")
