@@ -16,6 +16,7 @@ from relook.people.rights import Right
 from relook.server import Server, ServerSettings, bind, create_app
 
 from .conftest import PATIENCE_MS, WATCH
+from .test_page_axe import axe, violations  # noqa: F401  (fixtures)
 
 PHONE = {"viewport": {"width": 375, "height": 720}, "color_scheme": "dark"}
 Open = Callable[..., Page]
@@ -79,13 +80,14 @@ def fits(page: Page) -> bool:
 
 
 def test_a_viewer_signs_in_looks_and_goes_on_after_the_session_has_ended(
-    visit: Open, people: People
+    visit: Open, people: People, violations: Callable[[Page], list[Any]]
 ) -> None:
     page = visit(viewport={"width": 1280, "height": 800})
     dialog = page.get_by_role("dialog", name="Sign in")
     expect(dialog.get_by_label("Name")).to_be_focused()
     sign_in(page, "vera", "wrong password")
     expect(dialog.get_by_role("alert")).to_contain_text("nobody of this name with this password")
+    assert violations(page) == []
     sign_in(page, "vera", PASSWORD)
     expect(dialog).to_be_hidden()
     page.locator(".tile img.ready").first.wait_for()
@@ -123,7 +125,7 @@ def test_a_viewer_signs_in_looks_and_goes_on_after_the_session_has_ended(
 
 
 def test_an_invitation_makes_somebody_who_marks_and_a_link_shows_on_a_phone(
-    visit: Open, people: People
+    visit: Open, people: People, violations: Callable[[Page], list[Any]]
 ) -> None:
     _, invitation = people.passes.invite({"photos": Right.MARK}, 86_400)
     page = visit(f"/#{urlencode({'invitation': invitation})}", **PHONE)
@@ -134,6 +136,7 @@ def test_an_invitation_makes_somebody_who_marks_and_a_link_shows_on_a_phone(
     again.fill("another sentence")
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text("differ")
+    assert violations(page) == []
     assert fits(page)
     again.fill("a long sentence")
     page.keyboard.press("Enter")

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -345,3 +346,9 @@ def test_keys_of_names_are_stable() -> None:
     for name in ("Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ﬁ"):
         assert name_key(name_key(name)) == name_key(name)
     assert cheap().matches(PASSWORD, None) is False
+
+
+def test_what_agents_are_served_by_does_without_the_package_of_passwords() -> None:
+    modules = "relook.gateway.guard, relook.gateway.listen, relook.cli.user"
+    look = f"import sys, {modules}; sys.exit('argon2' in sys.modules or 'fastapi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -21,7 +21,6 @@ from starlette.types import Scope
 
 from relook.core.errors import AccessError, NotFoundError, RelookError, SignInError, TokenError
 from relook.gateway.server_settings import ServerSettings
-from relook.people.passes import SESSION_S
 from relook.people.rights import EVERYONE, NOBODY, TOKEN, Right, Who
 
 if TYPE_CHECKING:
@@ -143,6 +142,8 @@ class Admission:
         # On the event loop it is only looked whether there is a file.
         if people is None or not people.may_be_there():
             return None
+        if people.have_been_seen:
+            return people
         return people if await asyncio.to_thread(people.are_there) else None
 
     async def _who(self, scope: Scope, people: People, cookies: Mapping[str, str]) -> Who | None:
@@ -219,11 +220,13 @@ def set_cookie(
     )  # fmt: skip
 
 
-def set_session(response: Response, scope: Scope, settings: ServerSettings, token: str) -> None:
+def set_session(
+    response: Response, scope: Scope, settings: ServerSettings, token: str, lasts_s: float
+) -> None:
     """Gives a browser the token of its session."""
     is_tls = scope.get("scheme") == "https"
     name = cookie_names(settings).session(is_tls)
-    set_cookie(response, name, token, is_tls=is_tls, lasts_s=SESSION_S)
+    set_cookie(response, name, token, is_tls=is_tls, lasts_s=lasts_s)
 
 
 def forget_cookies(response: Response, scope: Scope, settings: ServerSettings) -> None:

@@ -87,6 +87,8 @@ class People:
         clock: Seconds since 1970.
         monotonic: Seconds, for the counting of tries.
         passwords: Makes and checks hashes.
+
+    `have_been_seen` tells whether `are_there` was ever true.
     """
 
     def __init__(
@@ -101,11 +103,11 @@ class People:
         self.accounts = Accounts(self.file, passwords)
         self.passes = Passes(self.file, passwords)
         self.tries = Tries(monotonic)
-        self._has_seen = False
+        self.have_been_seen = False
 
     def may_be_there(self) -> bool:
         """Whether it is worth asking `are_there`; looks only whether there is a file."""
-        return self._has_seen or self.file.exists()
+        return self.have_been_seen or self.file.exists()
 
     def are_there(self) -> bool:
         """Whether somebody has to sign in.
@@ -113,8 +115,8 @@ class People:
         Raises:
             StorageError: `people_unreadable`.
         """
-        self._has_seen = self._has_seen or self.accounts.any()
-        return self._has_seen
+        self.have_been_seen = self.have_been_seen or self.accounts.any()
+        return self.have_been_seen
 
     def who(self, session: str | None, link: str | None) -> Who | None:
         """Who shows these tokens; None for nobody. A person with a link sees what it shows, too."""

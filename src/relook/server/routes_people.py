@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from relook.core.errors import InputError
 from relook.core.json_form import Longest, Shortest
 from relook.gateway.admission import WHO, address_of, forget_cookies, set_session
+from relook.people.passes import SESSION_S
 from relook.people.rights import Kind, Who
 from relook.server.state import AnswerRoute, State, WhoOf
 from relook.serving.schemas import Checked, answer_model
@@ -120,5 +121,5 @@ async def _with_session(request: Request, state: State, token: str) -> Response:
     if before.session is not None:
         await state.signing.run_to_end(state.people.passes.end, before.session)
     response = Response(status_code=204)
-    set_session(response, request.scope, state.settings, token)
+    set_session(response, request.scope, state.settings, token, SESSION_S)
     return response
