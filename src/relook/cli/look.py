@@ -6,29 +6,9 @@ from typing import Annotated
 
 import typer
 
+from relook.cli import options as given
 from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, open_library
 from relook.cli.loop import Loop, Mark, parse_box, requests_for, with_captions
-from relook.cli.options import (
-    AfterOption,
-    AlbumOption,
-    BeforeOption,
-    BoxUploadOption,
-    CameraOption,
-    CaptionerOption,
-    CaptionPromptOption,
-    InstructionOption,
-    JsonOption,
-    LibraryOption,
-    LimitOption,
-    MaxTokensOption,
-    MaxWordsOption,
-    MinFitOption,
-    NearOption,
-    PathOption,
-    VerifyOption,
-    WhereOption,
-    pairs,
-)
 from relook.cli.output import print_json, print_page
 from relook.core.settings import SearchSettings
 from relook.core.types import Page, Query
@@ -60,28 +40,28 @@ def look(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="WORDS...", help="What to look for.")
     ] = None,
-    library: LibraryOption = None,
+    library: given.LibraryOption = None,
     resume: Annotated[
         str | None, typer.Option(metavar="SESSION", help="Go on with an earlier session.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Hits on a page.")] = (
         SearchSettings().limit
     ),
-    min_fit: MinFitOption = 0.0,
-    album: AlbumOption = None,
+    min_fit: given.MinFitOption = 0.0,
+    album: given.AlbumOption = None,
     grammar: GrammarOption = _DEFAULTS.grammar,
     strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
     ] = True,
-    captioner: CaptionerOption = None,
-    prompt: CaptionPromptOption = None,
-    max_words: MaxWordsOption = None,
-    max_tokens: MaxTokensOption = None,
-    instruction: InstructionOption = "",
-    allow_upload: BoxUploadOption = False,
+    captioner: given.CaptionerOption = None,
+    prompt: given.CaptionPromptOption = None,
+    max_words: given.MaxWordsOption = None,
+    max_tokens: given.MaxTokensOption = None,
+    instruction: given.InstructionOption = "",
+    allow_upload: given.BoxUploadOption = False,
     config: ConfigOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Search, mark what fits and what does not, and look again. --json only begins a session."""
     captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
@@ -93,7 +73,7 @@ def look(
             session = lib.session(resume)
         else:
             query = parse_query(" ".join(words or []), grammar)
-            only = pairs(None, album=album)
+            only = given.pairs(None, album=album)
             session = lib.look(
                 query, limit=limit, where=only, min_fit=min_fit, instruction=instruction
             )
@@ -105,7 +85,7 @@ def look(
 
 def refine(
     session_id: SessionArgument,
-    library: LibraryOption = None,
+    library: given.LibraryOption = None,
     relevant: Annotated[
         HitsOption, typer.Option(help="Number of a hit on the page that fits. Repeatable.")
     ] = None,
@@ -127,11 +107,11 @@ def refine(
     not_words: Annotated[str, typer.Option(help="The same for what does not fit.")] = "",
     strategy: StrategyOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1)] = None,
-    captioner: CaptionerOption = None,
-    prompt: CaptionPromptOption = None,
-    max_words: MaxWordsOption = None,
-    max_tokens: MaxTokensOption = None,
-    allow_upload: BoxUploadOption = False,
+    captioner: given.CaptionerOption = None,
+    prompt: given.CaptionPromptOption = None,
+    max_words: given.MaxWordsOption = None,
+    max_tokens: given.MaxTokensOption = None,
+    allow_upload: given.BoxUploadOption = False,
     keep_shown: Annotated[
         bool | None,
         typer.Option(
@@ -140,7 +120,7 @@ def refine(
         ),
     ] = None,
     config: ConfigOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Mark hits of a session's current page and show the next page."""
     captions = CaptionFlags(captioner, prompt, allow_upload, max_words, max_tokens)
@@ -184,7 +164,7 @@ def search(
             " 'dog@0,0,0.5,1' for a dog on the left.",
         ),
     ] = None,
-    library: LibraryOption = None,
+    library: given.LibraryOption = None,
     image: Annotated[
         list[Path] | None, typer.Option(help="A picture to look like. Repeatable.")
     ] = None,
@@ -197,29 +177,29 @@ def search(
             metavar="WORDS@X0,Y0,X1,Y1", help="Words that must be shown at a place. Repeatable."
         ),
     ] = None,
-    limit: LimitOption = _DEFAULTS.limit,
-    where: WhereOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
-    near: NearOption = None,
-    camera: CameraOption = None,
-    album: AlbumOption = None,
-    path: PathOption = None,
+    limit: given.LimitOption = _DEFAULTS.limit,
+    where: given.WhereOption = None,
+    after: given.AfterOption = None,
+    before: given.BeforeOption = None,
+    near: given.NearOption = None,
+    camera: given.CameraOption = None,
+    album: given.AlbumOption = None,
+    path: given.PathOption = None,
     fold: FoldOption = _DEFAULTS.fold,
     grammar: GrammarOption = _DEFAULTS.grammar,
     files: FilesOption = False,
     away: AwayOption = False,
-    min_fit: MinFitOption = 0.0,
+    min_fit: given.MinFitOption = 0.0,
     config: ConfigOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Find images with words, pictures, or both."""
     with open_library(library, config) as lib:
         page = lib.search(
             _asked(" ".join(words or []), part or [], grammar),
             limit=limit, images=image or [], without=unwanted or [],
-            where=pairs(where, after, before, near, camera, album), path=path, fold=fold, away=away,
-            min_fit=min_fit, grammar=grammar,
+            where=given.pairs(where, after, before, near, camera, album), path=path, fold=fold,
+            away=away, min_fit=min_fit, grammar=grammar,
         )  # fmt: skip
     _show(page, files, as_json)
 
@@ -234,24 +214,24 @@ def _asked(line: str, places: list[str], grammar: bool) -> str | Query:
 
 def similar(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
-    library: LibraryOption = None,
-    limit: LimitOption = _DEFAULTS.limit,
-    where: WhereOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
-    near: NearOption = None,
-    camera: CameraOption = None,
-    album: AlbumOption = None,
-    path: PathOption = None,
+    library: given.LibraryOption = None,
+    limit: given.LimitOption = _DEFAULTS.limit,
+    where: given.WhereOption = None,
+    after: given.AfterOption = None,
+    before: given.BeforeOption = None,
+    near: given.NearOption = None,
+    camera: given.CameraOption = None,
+    album: given.AlbumOption = None,
+    path: given.PathOption = None,
     files: FilesOption = False,
     away: AwayOption = False,
-    verify: VerifyOption = False,
+    verify: given.VerifyOption = False,
     config: ConfigOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
     with open_library(library, config) as lib:
-        only = pairs(where, after, before, near, camera, album)
+        only = given.pairs(where, after, before, near, camera, album)
         page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
     _show(page, files, as_json)
 
