@@ -26,8 +26,8 @@ KEYWORDS: list[object] = [
 ]  # fmt: skip
 PATTERNS = (
     "lake", "LAKE", "lake*", "*lake", "*lake*", "boat", "boat house", "*house", "café", "caf*",
-    "a [b]", "50%", "c_d", "7", "*", "", "?ake", "l*e", "lake, boat", "lake,*", "*, boat",
-    "*star*", "what?", "*lake\"", "back\\slash", " lake", "lake ", "ake", "nothing",
+    "a [b]", "50%", "c_d", "7", "*", "", "?oat", "l*e", "lake, boat", "lake,*", "*, boat",
+    "*star*", "what?", "*lake\"", "back\\slash", " lake", "lake ", "oat", "nothing",
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_most_patterns_do_not_read_the_catalog(files: LibraryFiles) -> None:
     in_memory = [p for p in PATTERNS if keywords.fitting(p, len(KEYWORDS)) is not None]
     assert in_memory == [
         "lake", "LAKE", "lake*", "*lake", "*lake*", "boat", "boat house", "*house", "café", "caf*",
-        "50%", "c_d", "7", "*star*", "ake", "nothing",
+        "50%", "c_d", "7", "*star*", "oat", "nothing",
     ]  # fmt: skip
     with pytest.raises(InputError, match="NUL"):
         keywords.fitting("a\0", len(KEYWORDS))
