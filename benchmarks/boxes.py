@@ -225,12 +225,17 @@ def coco_tasks(instances: Path, pictures: Path) -> Iterator[BoxTask]:
 
 
 def report(
-    name: str, tasks: list[BoxTask], library: relook.Library, page: int, rounds: int
+    name: str,
+    tasks: list[BoxTask],
+    library: relook.Library,
+    arms: Mapping[str, Arm],
+    page: int,
+    rounds: int,
 ) -> dict:
-    """Plays all arms and prints a table."""
+    """Plays the arms and prints a table."""
     reports = compare_boxes(
         lambda words, limit: library.look(words, limit=limit),
-        tasks, ARMS, page, rounds,
+        tasks, arms, page, rounds,
         lambda done, total: done % 100 or print(f"{name}: {done}/{total}", file=sys.stderr),
     )  # fmt: skip
     print(f"\n{name}: {len(tasks)} queries, {len(library)} pictures, {rounds} pages of {page}")
@@ -253,6 +258,7 @@ def main() -> None:
     parser.add_argument("--concepts", type=Path)
     parser.add_argument("--instances", type=Path)
     parser.add_argument("--queries", type=int, default=0, help="use the first N tasks; 0: all")
+    parser.add_argument("--strategy", help="only the arms of this one, beside no feedback")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -267,9 +273,11 @@ def main() -> None:
             tasks = list(coco_tasks(options.instances, options.pictures))
             page, rounds = 5, 4
         tasks = tasks[: options.queries or None]
+        kept = {options.strategy or arm.strategy for arm in ARMS.values()} | {"none"}
+        arms = {arm_name: arm for arm_name, arm in ARMS.items() if arm.strategy in kept}
         with relook.Library(Path(temporary) / "library") as library:
             library.add(*([folder] if options.data == "mosaics" else annotated(options)))
-            figures = report(options.data, tasks, library, page, rounds)
+            figures = report(options.data, tasks, library, arms, page, rounds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 

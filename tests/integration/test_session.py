@@ -13,8 +13,10 @@ import relook.feedback.strategies
 from relook.app.models import Captions
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.types import Box
+from relook.encoders.base import encode_images
 from relook.learning.attentive import Attentive, Size, write_afs
 from relook.search.explain import influence
+from relook.search.regions import crop_vectors
 from relook.testing.fakes import ColourEncoder, patched
 
 
@@ -197,6 +199,22 @@ def test_a_box_counts_as_its_crop_and_the_rest_as_context(
     by_click = session.fitted("region").scorer.vector
     blue = ColourEncoder().encode_texts(["blue"])[0]
     assert by_box @ blue < by_click @ blue
+
+
+def test_a_box_smaller_than_every_tile_counts_as_what_a_tile_shows(
+    tmp_path: Path, library: relook.Library
+) -> None:
+    """Tiles are half as wide as the picture; who puts words to it sees what was drawn."""
+    patched("blue", "red", Box(0.4, 0.4, 0.6, 0.6), 100, 100).save(tmp_path / "spot.png")
+    library.add(tmp_path / "spot.png")
+    places = [(id_of(library, "spot.png"), Box(0.4, 0.4, 0.6, 0.6))]
+    seen = []
+    vectors = crop_vectors(library.engine, places, lambda place, crop: seen.append(crop.size))
+    tile = patched("blue", "red", Box(0.3, 0.3, 0.7, 0.7), 50, 50)
+    np.testing.assert_allclose(
+        vectors[places[0]], encode_images(ColourEncoder(), [tile])[0], atol=0.01
+    )
+    assert seen == [(22, 22)]
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,17 @@ def test_one_click_is_a_careful_step_and_one_box_a_full_one() -> None:
     assert clicked.query @ target[0] < small.score(target)[0] < full.score(target)[0]
 
 
+def test_a_box_counts_for_two_clicks_that_show_the_same() -> None:
+    """Beside a click for something else, so that their shares tell."""
+    clicks = judged(clustered(3, 1, 0), clustered(2, 2, 1))
+    first, *others = clicks.items
+    as_box = auto(replace(clicks, items=(replace(first, boxed=True), *others)))
+    as_weight = auto(replace(clicks, items=(replace(first, weight=OPTIONS.boxed), *others)))
+    assert OPTIONS.boxed == 2.0
+    np.testing.assert_array_equal(as_box.vector, as_weight.vector)
+    assert not np.array_equal(as_box.vector, auto(clicks).vector)
+
+
 def test_one_wrong_label_in_ten_hardly_turns_the_answer() -> None:
     liked = clustered(9, 1, 2)
     wrong = clustered(1, 2, 7)

@@ -28,6 +28,7 @@ class AutoOptions:
         steps: Shares of a full step that are tried.
         first: Share of a full step that a single relevant click is worth; it cannot be
             held out. A box says what is meant and is worth a full one.
+        boxed: How many clicks a box counts for.
         irrelevant: Weight of the irrelevant side of a mean.
         shrinkage: Of the whitening; larger is nearer to plain Rocchio.
         caption: Weight of captions beside pictures, where there are any.
@@ -40,6 +41,7 @@ class AutoOptions:
     caution: float = 20.0
     steps: tuple[float, ...] = (0.5, 1.0)
     first: float = 0.25
+    boxed: float = 2.0
     irrelevant: float = 0.25
     shrinkage: float = 2.0
     caption: float = 0.33
@@ -79,6 +81,7 @@ def auto(evidence: Evidence, options: AutoOptions = STANDARD) -> LinearScorer:
     query = Contribution("query", evidence.query.astype(np.float64))
     if not evidence.relevant:
         return linear([query], record=GateRecord("none", 0.0, _alone(evidence)))
+    evidence = _weighed(evidence, options.boxed)
     ways = list(_ways(evidence, options))
     if len(evidence.relevant) == 1:
         step = 1.0 if evidence.relevant[0].boxed else options.first
@@ -96,6 +99,12 @@ def auto(evidence: Evidence, options: AutoOptions = STANDARD) -> LinearScorer:
     if best is None:
         return linear([query], record=GateRecord("none", 0.0, _DISAGREE, tuple(trials)))
     return _apply(query, best, step, _VOUCHED, tuple(trials))
+
+
+def _weighed(evidence: Evidence, boxed: float) -> Evidence:
+    """The evidence with boxes counting so many times what they are given."""
+    items = (replace(i, weight=i.weight * boxed) if i.boxed else i for i in evidence.items)
+    return replace(evidence, items=tuple(items))
 
 
 _FIRST = "one relevant picture is worth a careful step"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,12 +65,12 @@ def crop_vectors(
 ) -> dict[BoxPlace, Floats]:
     """The vectors [d] of what boxes show, cut a little wider from the original pixels.
 
-    A picture is decoded once for all its boxes, and equal boxes are encoded once.
+    A box that is smaller than every tile is widened to the size of the smallest. A picture is decoded once for all its boxes, and equal boxes are encoded once.
 
     Args:
         engine: Of the library.
         places: Images of the library, each with a box.
-        see: Called with each crop as it is cut; what it raises ends the work.
+        see: Called with what each box shows as it is cut, not widened; what it raises ends the work.
         unreadable: Called for each picture file that cannot be decoded, whose boxes are left out
             of the answer then; such a file is an error when None.
 
@@ -103,15 +103,40 @@ def encoded_boxes(
                 raise
             unreadable(error)
             continue
+        tiles = encoder.tiles_for(*picture.image.size)
         for box in boxes[record.image_id]:
             place = (record.image_id, box)
-            batch.append((place, picture.crop(box.padded(_PADDING))))
+            drawn = box.padded(_PADDING)
+            batch.append((place, picture.crop(_comparable(drawn, tiles))))
             if see is not None:
-                see(*batch[-1])
+                see(place, picture.crop(drawn))
             if len(batch) == _BATCH:
                 vectors |= _encoded(encoder, batch)
                 batch = []
     return vectors | _encoded(encoder, batch)
+
+
+def _comparable(box: Box, tiles: Sequence[Box]) -> Box:
+    """The box, widened about its centre until it is as wide and as high as the smallest tile.
+
+    A thing that is smaller than every tile shows in other pictures only within what surrounds it;
+    the vector of it alone is near to none of theirs.
+    """
+    windows = tiles[1:]
+    if not windows:
+        return box
+    smallest = min(windows, key=lambda tile: tile.area)
+    x0, x1 = _widened(box.x0, box.x1, smallest.x1 - smallest.x0)
+    y0, y1 = _widened(box.y0, box.y1, smallest.y1 - smallest.y0)
+    return Box(x0, y0, x1, y1)
+
+
+def _widened(low: float, high: float, least: float) -> tuple[float, float]:
+    """Both ends of an interval of at least this length about the same middle, within 0..1."""
+    if high - low >= least:
+        return low, high
+    start = min(max((low + high - least) / 2, 0.0), 1.0 - least)
+    return start, min(start + least, 1.0)
 
 
 def see_boxes(
