@@ -65,12 +65,13 @@ def crop_vectors(
 ) -> dict[BoxPlace, Floats]:
     """The vectors [d] of what boxes show, cut a little wider from the original pixels.
 
-    A box that is smaller than every tile is widened to the size of the smallest. A picture is decoded once for all its boxes, and equal boxes are encoded once.
+    A box that is smaller than every tile is widened to the size of the smallest. A picture is
+    decoded once for all its boxes, and equal boxes are encoded once.
 
     Args:
         engine: Of the library.
         places: Images of the library, each with a box.
-        see: Called with what each box shows as it is cut, not widened; what it raises ends the work.
+        see: Called with what each box shows, not widened; what it raises ends the work.
         unreadable: Called for each picture file that cannot be decoded, whose boxes are left out
             of the answer then; such a file is an error when None.
 
