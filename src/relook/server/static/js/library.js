@@ -17,6 +17,7 @@ import { showUpgrade } from "./upgrade.js";
 
 const dialog = h("dialog", { class: "sheet library", "aria-labelledby": "library-title" });
 const jobHost = h("div", { "aria-live": "off" });
+let hadLibrary = false;
 /** @type {() => void} */
 let changed = () => undefined;
 /** @type {(id: string) => void} */
@@ -31,6 +32,7 @@ export function setUpLibrary(actions) {
   renderJob = showJob(jobHost);
   byId("open-library").addEventListener("click", openLibrary);
   on(["library", "job"], label);
+  on("library", () => dialog.open && !hadLibrary && state.library && openLibrary()); // opened before it was known
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }
 
@@ -61,6 +63,7 @@ export const closeLibrary = () => dialog.close();
 
 function render() {
   const { library } = state;
+  hadLibrary = library !== null;
   fill(
     dialog,
     h(
