@@ -19,11 +19,13 @@ function render() {
   host.hidden = !state.session || !state.judgements.length;
   if (host.hidden) return;
   const n = state.judgements.length;
+  const held = /** @type {HTMLElement} */ (document.activeElement);
   fill(
     host,
     h("h2", { text: `${plural(n, "mark")} ${n === 1 ? "counts" : "count"}` }),
     h("ul", { class: "tray-list window-list" }, ...state.judgements.slice().reverse().map(entry)),
   );
+  if (held !== document.activeElement && held?.isConnected) held.focus(); // words that are being written
 }
 
 /** Opens the words of a box for writing. @param {string} key */
