@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from relook.core.errors import AnswerError
 
-from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown
+from .conftest import CAPTION, Site, drag, edges_of, search, session_of, settle, shown
 
 OpenPage = Callable[..., Page]
 MARKS_ARE_LATE = """() => {
@@ -162,6 +162,31 @@ def test_a_reason_that_comes_after_the_empty_caption_is_told(
     finally:
         site.captioner.may_write.set()
         site.captioner.failure = None
+
+
+def test_words_are_written_on_while_those_of_another_box_arrive(
+    open_page: OpenPage, site: Site
+) -> None:
+    page = open_page()
+    search(page, "red")
+    drag(page, ".photo", (0.1, 0.1, 0.4, 0.4))
+    page.locator(".boxbar .yes").click()
+    expect(page.locator(".mark .chip")).to_have_text(CAPTION)
+    site.captioner.may_write.clear()
+    try:
+        drag(page, ".tile:nth-child(2) .photo", (0.2, 0.2, 0.7, 0.8))
+        page.locator(".boxbar .no").click()
+        expect(page.locator(".tray-group.irrelevant .chip.writing")).to_be_visible()
+        page.locator(".tray-group.relevant .chip").click()
+        page.keyboard.type("my own ")
+    finally:
+        site.captioner.may_write.set()
+    expect(page.locator(".tray-group.irrelevant .chip")).to_have_text(CAPTION)
+    field = page.get_by_label("Caption of this box")
+    settle(page, 50)  # what leaving the field does comes a turn later
+    expect(field).to_be_focused()
+    page.keyboard.type("words")
+    assert field.input_value().endswith("my own words")
 
 
 def test_a_box_is_moved_resized_and_deleted(open_page: OpenPage) -> None:

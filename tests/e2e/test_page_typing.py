@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from .conftest import search, session_of, until
+from .conftest import search, session_of, settle, until
 
 OpenPage = Callable[..., Page]
 BOX = "What to look for"
@@ -92,6 +92,26 @@ def test_a_server_that_goes_is_told_at_once_and_the_search_is_sent_again(
     expect(page.locator("#bar .part")).to_have_text("green")
     expect(box).to_have_value("green")
     assert [part["text"] for part in session_of(page)["query"]["parts"]] == ["green"]
+
+
+def test_a_search_waits_until_it_is_known_who_asks(open_page: OpenPage) -> None:
+    """What the page shows once it knows would take the search away again."""
+    page = open_page()
+    sent: list[str] = []
+    held: list[Route] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.route("**/api/v1/me", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    with page.expect_request("**/api/v1/me"):
+        page.reload()
+    page.get_by_role("searchbox", name=BOX).fill("red")
+    page.keyboard.press("Enter")
+    settle(page, 50)
+    sent.append("known")
+    held[0].continue_()
+    expect(page.locator("#bar .part")).to_have_text("red")
+    begun = [at for at, address in enumerate(sent) if address.endswith("/sessions")]
+    assert begun
+    assert begun[0] > sent.index("known")
 
 
 def test_a_page_that_could_not_be_loaded_loads_when_the_server_is_back(open_page: OpenPage) -> None:

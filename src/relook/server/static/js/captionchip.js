@@ -53,6 +53,7 @@ export function captionField(judgement, done) {
     event.stopPropagation();
     finish(event.key === "Enter");
   });
-  field.addEventListener("blur", () => setTimeout(() => finish(true), 0));
+  // A list that is made again around the field takes the keyboard from it, and gives it back at once.
+  field.addEventListener("blur", () => setTimeout(() => document.activeElement !== field && finish(true), 0));
   return field;
 }

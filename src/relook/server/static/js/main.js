@@ -96,9 +96,13 @@ async function boot() {
   showSkeleton();
   if (openCarried()) return fill(byId("results"));
   try {
-    await Promise.all([learnMe(), readLibraries()]);
+    await learnMe();
+    await readLibraries(); // last: a search can begin once they are known, and `route` follows at once
   } catch (error) {
-    if (error.code === "sign_in_needed") return fill(byId("results")); // it is asked for
+    if (error.code === "sign_in_needed") {
+      window.dispatchEvent(new Event("relook:sign-in"));
+      return fill(byId("results"));
+    }
     failed(error);
     return;
   }
