@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint types house docs smoke bench fuzz soak audit release clean
+.PHONY: help setup demo test faults looks lint types house docs smoke bench fuzz soak audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ $(VENV)/node.stamp: pages/check/package.json | $(BIN)/python
 	@cd $(VENV)/node && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@
 
+looks: $(VENV)/dev.stamp ## Picture every state of the page, and show what changed since `make looks KEEP=1`
+	@$(BIN)/python pages/looks.py $(if $(KEEP),--keep)
+
 lint: $(VENV)/dev.stamp $(VENV)/node.stamp ## Check style, layers, dependencies, spelling, JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -94,4 +97,4 @@ audit: $(VENV)/dev.stamp ## Write bill of materials and licences to dist/; fail 
 	@$(BIN)/python release/audit.py
 
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) demo-library demo-photos dist site bench-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-library demo-photos dist site bench-out looks .pytest_cache .mypy_cache .ruff_cache

@@ -10,7 +10,9 @@ import pytest
 
 KINDS = ("DATA", "CACHE", "CONFIG", "STATE")
 # What the suite itself reads; every other RELOOK_* variable is the person's.
-OURS = ("RELOOK_KILLS", "RELOOK_LIVES", "RELOOK_SEED", "RELOOK_TEST_MILVUS")
+OURS = (
+    "RELOOK_KILLS", "RELOOK_LIVES", "RELOOK_LOOKS", "RELOOK_SEED", "RELOOK_TEST_MILVUS",
+)  # fmt: skip
 _homes = pytest.StashKey[tempfile.TemporaryDirectory]()
 _numbers = itertools.count()
 

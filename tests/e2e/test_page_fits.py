@@ -1,11 +1,14 @@
 """Nothing runs out of its box, is covered or too small to touch: states of the page times widths.
 
 Pictures that are kept would differ by machine, as fonts do; what is asserted here does not.
+`pages/looks.py` has this walk take them, too, for a person to look at.
 320 px is 1280 at 400% zoom, 640 is it at 200%.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,6 +51,41 @@ def flaws_of(page: Page) -> dict[str, list[str]]:
     return wrong
 
 
+# Times, ports and names of sessions are of one run.
+STILL = """async () => {
+  const isSeen = ({ top, bottom }) => bottom > 0 && top < innerHeight;
+  const coming = [...document.images]
+    .filter((image) => !image.complete && isSeen(image.getBoundingClientRect()));
+  await Promise.all(coming.map((image) => image.decode().catch(() => undefined)));
+  const still = (text) => text
+    .replace(/\\b\\d+(\\.\\d+)? m?s\\b/g, "0 ms")
+    .replace(/\\b\\d{1,2}:\\d\\d\\b/g, "0:00")
+    .replace(/127\\.0\\.0\\.1:\\d+/g, "host")
+    .replace(/session=[\\w-]+/g, "session=it");
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const text = still(walk.currentNode.data);
+    if (text !== walk.currentNode.data) walk.currentNode.data = text;
+  }
+  for (const field of document.querySelectorAll("input[readonly]"))
+    field.value = still(field.value);
+}"""
+
+
+def take_pictures(page: Page, state: str, folder: Path) -> None:
+    """The state in both themes and four widths."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        for width in (375, 768, 1360, 2560):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.evaluate(RESTED)
+            page.evaluate(STILL)
+            name = re.sub(r"\W+", "-", f"{state}-{width}-{theme}")
+            page.screenshot(path=folder / f"{name}.png", animations="disabled", caret="hide")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1360, "height": 800})
+
+
 @pytest.fixture
 def fits() -> Iterator[Fits]:
     """Looks at the page as it is now, in each width, from left to right and from right.
@@ -57,6 +95,8 @@ def fits() -> Iterator[Fits]:
     told: list[str] = []
 
     def look(page: Page, state: str) -> None:
+        if folder := os.environ.get("RELOOK_LOOKS"):
+            take_pictures(page, state, Path(folder))
         for at, flaws in flaws_of(page).items():
             told.extend(f"{state}, {at}: {flaw}" for flaw in flaws)
 
