@@ -100,13 +100,15 @@ def test_a_filter_that_is_typed_while_the_page_loads_holds(
     open_page: OpenPage, applied: bool
 ) -> None:
     page = open_page()
+    page.locator(".tile img.ready").first.wait_for()  # it has asked for all that it asks for
     held: list[Route] = []
 
     def hold(route: Route) -> None:
         held.append(route)
 
     page.route("**/api/v1/libraries", hold)
-    page.reload()
+    with page.expect_request("**/api/v1/libraries"):
+        page.reload()
     page.get_by_role("searchbox").fill("red")
     page.get_by_role("button", name="Filters").click()
     page.get_by_label("Path", exact=True).fill("nowhere")
