@@ -133,3 +133,42 @@ def test_the_command_says_it(
     assert not (tmp_path / "library").exists()
     assert main([*place, "--watch"]) == 2
     assert main(["index", str(pictures), "--as-if", "3"]) == 2
+
+
+def test_an_index_that_is_there_only_grows(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_products_per_s", lambda plan: 1e6)
+    small = SearchSettings(exact_rows=20)
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder(), search=small) as library:
+        whole = asked(library, pictures)
+        library.add(pictures)
+        nothing = asked(library)
+        noise(99).save(pictures / "new.png")
+        grown = asked(library)
+    assert whole.index_kind == grown.index_kind != "exact"
+    assert (nothing.index_s, nothing.seconds) == (0.0, 0.0)
+    assert 0 < grown.index_s < whole.index_s / 10
+    assert nothing.catalog_bytes > 0
+
+
+def test_ctrl_c_ends_it(tmp_path: Path, pictures: Path) -> None:
+    def interrupt(now: Progress) -> None:
+        if now.stage == "measuring":
+            raise KeyboardInterrupt
+
+    with (
+        relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        asked(library, pictures, progress=interrupt)
+
+
+def test_a_limit_of_memory_is_told_before(tmp_path: Path, pictures: Path) -> None:
+    limit = SearchSettings(memory_mib=1)
+    with (
+        relook.Library(tmp_path / "library", encoder=ColourEncoder(), search=limit) as library,
+        pytest.raises(InputError) as caught,
+    ):
+        asked(library, pictures, n_new=10**8)
+    assert caught.value.code == "memory_limit"

@@ -25,15 +25,17 @@ from relook.core.errors import ImageError, InputError
 from relook.core.json_form import SHOWN, Digits
 from relook.core.picture_paths import is_archive, is_video
 from relook.core.progress import Progress, ProgressCallback
+from relook.core.settings import SearchSettings
 from relook.core.sources import archive_at
 from relook.encoders import Encoder
 from relook.library.catalog import Catalog
+from relook.library.files import LibraryFiles
 from relook.library.known import is_unchanged, load_known
 from relook.library.manifest import Manifest
 from relook.library.records import FileFacts
 from relook.library.report import IndexReport, Stop
 from relook.library.sqlite_errors import whole_number
-from relook.stores.plan import IndexPlan, plan_index
+from relook.stores.plan import BLOCK, ROUNDS, IndexPlan, plan_index
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -41,13 +43,11 @@ if TYPE_CHECKING:
 _MEASURED = 400  # pictures
 _MEASURED_S = 20.0
 _FIRST = 16  # pictures until every stage is busy
-_ROUNDS = 6  # of k-means, as the index is trained
 _CODING_S = 7e-9  # a number of a row, on one core; see decisions/0013
 _ROW_BYTES = 24  # of an image, in memory while a library is open
 _FACT_BYTES = 43  # of an image, once a filter or a count was asked for
 _BACKUPS = 2  # the catalog, and its copy
 _PRODUCTS_S = 0.3
-_BLOCK = 4096  # rows that are compared with the centres at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,19 @@ def forecast(
 
     Raises:
         NotFoundError: `no_path`.
-        InputError: `nothing_to_measure` when none of the pictures can be read.
+        InputError: `nothing_to_measure` when none of the pictures can be read; `memory_limit` as
+            the run would.
+        KeyboardInterrupt: Ctrl-C; nothing was changed.
         MissingExtraError, FetchError: as `Library.add`.
     """
     files = library.files if Manifest.exists(library.folder) else None
     before = [] if files is None else files.catalog.roots()
     given = [absolute(path) for path in paths]
-    scan = scan_of(library.folder, given, options, before)
-    listed = [file for part in scan for file in part]
+    tell = options.progress or (lambda _: None)
+    listed = list[FileFacts]()
+    for part in scan_of(library.folder, given, options, before):
+        listed += part
+        tell(Progress("listing", len(listed)))
     new = listed if files is None else _unknown(files.catalog, listed)
     wanted = sum(map(_n_inside, new)) if n_new is None else n_new
     chosen = library.encoders
@@ -129,9 +134,16 @@ def forecast(
     measured = _measure(library, encoder, drawn, options) if wanted else _NOTHING
     n_added = round(wanted * measured.images_per_file)
     n_before, n_rows = (0, 0) if files is None else (len(files.row_table), len(files.vectors))
+    n_bytes = 0 if files is None else _n_bytes(files.catalog)
     n_images, n_rows = n_before + n_added, n_rows + round(n_added * measured.rows_per_image)
     settings = library.search_settings
-    plan = plan_index(n_rows, encoder.dim, kind=settings.index_kind, exact_rows=settings.exact_rows)
+    plan = plan_index(
+        n_rows,
+        encoder.dim,
+        kind=settings.index_kind,
+        exact_rows=settings.exact_rows,
+        memory_bytes=settings.memory_mib * 1024**2,
+    )
     return Forecast(
         n_listed=len(listed),
         n_new=wanted,
@@ -140,10 +152,10 @@ def forecast(
         n_unreadable=measured.n_unreadable,
         images_per_s=measured.images_per_s,
         encoding_s=n_added / measured.images_per_s if n_added else 0.0,
-        index_s=_index_s(plan),
+        index_s=_index_s(plan, 0 if files is None else _n_indexed(files, settings)),
         index_kind=plan.kind,
         vectors_bytes=n_rows * encoder.dim * 2,
-        catalog_bytes=round(_BACKUPS * n_images * measured.catalog_bytes),
+        catalog_bytes=round(_BACKUPS * (n_bytes + n_added * measured.catalog_bytes)),
         index_bytes=plan.n_bytes,
         searching_bytes=n_images * (_ROW_BYTES + _FACT_BYTES),
         building_bytes=_building_bytes(plan),
@@ -228,6 +240,8 @@ def _measure(
         report = add(kept, encoder, paths, how) if paths else IndexReport()
         n_images, n_rows = report.n_images, len(kept.files.vectors)
         grown_bytes = _n_bytes(catalog) - empty_bytes
+    if report.interrupted and not watch.is_enough:
+        raise KeyboardInterrupt
     if not n_images:
         raise InputError(
             "nothing_to_measure",
@@ -261,7 +275,7 @@ class _Stopwatch:
     def __init__(self, tell: ProgressCallback) -> None:
         self._tell, self._began_s = tell, time.monotonic()
         self._first: tuple[float, int] | None = None
-        self.rate_per_s = 0.0
+        self.rate_per_s, self.is_enough = 0.0, False
 
     def __call__(self, now: Progress) -> None:
         self._tell(replace(now, stage="measuring") if now.stage == "indexing" else now)
@@ -274,15 +288,31 @@ class _Stopwatch:
         if now.done > first:
             self.rate_per_s = (now.done - first) / max(at_s - first_s, 1e-9)
         if at_s - self._began_s > _MEASURED_S and self.rate_per_s:
+            self.is_enough = True
             raise Stop
 
 
-def _index_s(plan: IndexPlan) -> float:
-    """Seconds that building an index takes here; nothing for none."""
-    if plan.kind == "exact":
+def _n_indexed(files: LibraryFiles, settings: SearchSettings) -> int:
+    """How many rows an index has already."""
+    if files.index_plan(settings).kind == "exact":
+        return 0
+    return len(files.vectors) - files.rows_without_index(settings)
+
+
+def _index_s(plan: IndexPlan, n_indexed: int) -> float:
+    """Seconds that an index takes here until it has every row; nothing for none.
+
+    Args:
+        plan: Of all rows.
+        n_indexed: Rows that an index has already: it grows, and is made anew once they are few.
+    """
+    n_rows, n_trained = plan.n_rows - n_indexed, 0
+    if plan.kind == "exact" or not n_rows:
         return 0.0
-    products = (_ROUNDS * plan.n_sample + plan.n_rows) * plan.n_lists * plan.dim
-    return products / _products_per_s(plan) + plan.n_rows * plan.dim * _CODING_S
+    if n_rows > n_indexed:
+        n_rows, n_trained = plan.n_rows, plan.n_sample
+    products = (ROUNDS * n_trained + n_rows) * plan.n_lists * plan.dim
+    return products / _products_per_s(plan) + n_rows * plan.dim * _CODING_S
 
 
 def _products_per_s(plan: IndexPlan) -> float:
@@ -301,4 +331,4 @@ def _building_bytes(plan: IndexPlan) -> int:
     """Memory while an index is built: the sample, centres and their sums, a block of products."""
     if plan.kind == "exact":
         return 0
-    return 4 * (plan.dim * (plan.n_sample + 3 * plan.n_lists) + _BLOCK * plan.n_lists)
+    return 4 * (plan.dim * (plan.n_sample + 3 * plan.n_lists) + BLOCK * plan.n_lists)

@@ -26,12 +26,10 @@ from numpy.typing import NDArray
 
 from relook.core.vectors import Floats, Ints, unit
 from relook.stores.base import Mask, VectorSource
-from relook.stores.plan import IndexPlan
+from relook.stores.plan import BLOCK, ROUNDS, IndexPlan
 
 Report = Callable[[str, int, int], None]
 """Called with a stage and how much of it is done, of how much; may raise to stop."""
-_ROUNDS = 6  # of k-means; 25 take four times as long and find no more
-_BLOCK = 4_096
 _CODED = 1_024  # lists from which their centres have codes
 _COMPARED = 3  # times the lists that are wanted: centres that are compared exactly
 _FEWEST = 96
@@ -114,8 +112,8 @@ def _nearest(rows: Floats, centres: Floats) -> tuple[Floats, Ints]:
     numpy's multiplication takes a quarter of the time of FAISS's.
     """
     near, at = np.empty(len(rows), np.float32), np.empty(len(rows), np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        some = slice(start, start + _BLOCK)
+    for start in range(0, len(rows), BLOCK):
+        some = slice(start, start + BLOCK)
         products = rows[some] @ centres.T  # [b, c]
         at[some] = products.argmax(axis=1)
         near[some] = np.take_along_axis(products, at[some, None], axis=1)[:, 0]
@@ -136,12 +134,12 @@ def train_lists(source: VectorSource, plan: IndexPlan, report: Report, seed: int
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(source), plan.n_sample, replace=False)
     sample = source.rows(np.sort(chosen).astype(np.int64))  # [s, d]
-    centres, total = sample[rng.permutation(len(sample))[: plan.n_lists]], _ROUNDS * len(sample)
+    centres, total = sample[rng.permutation(len(sample))[: plan.n_lists]], ROUNDS * len(sample)
     for done in range(0, total, len(sample)):
         sums = np.zeros_like(centres)
-        for at in range(0, len(sample), _BLOCK):
+        for at in range(0, len(sample), BLOCK):
             report("training the index", done + at, total)
-            block = sample[at : at + _BLOCK]
+            block = sample[at : at + BLOCK]
             lists = _nearest(block, centres)[1]
             order = np.argsort(lists, kind="stable")
             which, firsts = np.unique(lists[order], return_index=True)

@@ -16,6 +16,10 @@ _MIB = 1024**2
 _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
 _LEAST_PER_LIST = 12
+ROUNDS = 6
+"""Of k-means; 25 take four times as long and find no more."""
+BLOCK = 4_096
+"""Rows that are compared with the centres of lists at once."""
 
 
 @dataclass(frozen=True, slots=True)
