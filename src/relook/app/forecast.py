@@ -119,13 +119,7 @@ def forecast(
         MissingExtraError, FetchError: as `Library.add`.
     """
     files = library.files if Manifest.exists(library.folder) else None
-    before = [] if files is None else files.catalog.roots()
-    given = [absolute(path) for path in paths]
-    tell = options.progress or (lambda _: None)
-    listed = list[FileFacts]()
-    for part in scan_of(library.folder, given, options, before):
-        listed += part
-        tell(Progress("listing", len(listed)))
+    listed = _listed(library, files, paths, options)
     new = listed if files is None else _unknown(files.catalog, listed)
     wanted = sum(map(_n_inside, new)) if n_new is None else n_new
     chosen = library.encoders
@@ -183,6 +177,20 @@ class _Measured:
 
 
 _NOTHING = _Measured(0, 0, 1.0, 0.0, 0.0, 0.0)
+
+
+def _listed(
+    library: Library, files: LibraryFiles | None, paths: Sequence[PathLike], options: AddOptions
+) -> list[FileFacts]:
+    """All files below the paths, or below what was added before."""
+    before = [] if files is None else files.catalog.roots()
+    given = [absolute(path) for path in paths]
+    tell = options.progress or (lambda _: None)
+    listed = list[FileFacts]()
+    for part in scan_of(library.folder, given, options, before):
+        listed += part
+        tell(Progress("listing", len(listed)))
+    return listed
 
 
 def _unknown(catalog: Catalog, listed: Sequence[FileFacts]) -> list[FileFacts]:
