@@ -31,6 +31,7 @@ from synthetic import PLACES, SUBJECTS, make_library, real_tiles, text_queries
 
 from relook import Library
 from relook.encoders.builtin import BuiltinEncoder
+from relook.server.state import ThumbnailCache
 
 N_PEOPLE = 50
 THUMBNAIL_PX = 320
@@ -131,9 +132,9 @@ def _fill_cache(cache: Path, n_images: int) -> None:
         models.append(cache / f"{number}.jpg")
         cache.mkdir(exist_ok=True)
         image.save(models[-1], "JPEG", quality=82)
+    thumbnails = ThumbnailCache(cache, sys.maxsize)
     for number in range(n_images):
-        name = number.to_bytes(16, "big").hex()
-        place = cache / name[:2] / f"{name}-{THUMBNAIL_PX}.jpg"
+        place = thumbnails.path(number.to_bytes(16, "big"), THUMBNAIL_PX)
         if number == 0:
             place.parent.mkdir(exist_ok=True)
         os.link(models[number % len(models)], place)

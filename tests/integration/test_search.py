@@ -242,7 +242,7 @@ def test_words_never_load_the_image_tower(
     encoder = BuiltinEncoder()
     with open_library(encoder=encoder) as library:
         assert len(library.search("a dog", limit=2)) == 2
-    assert "_text_tower" in vars(encoder)
+    assert "_plain_text_tower" in vars(encoder)
     assert "_image_tower" not in vars(encoder)
 
 

@@ -19,7 +19,7 @@ import relook
 from relook.app import asking
 from relook.app.configured import SECTIONS, config_of, library_of
 from relook.app.models import LibraryEncoders
-from relook.cli import look as look_command
+from relook.cli import search as search_command
 from relook.cli.main import main
 from relook.core.config_file import Config, Setting
 from relook.core.settings import FeedbackSettings, SearchSettings
@@ -324,7 +324,7 @@ def test_a_line_is_literal_in_a_command(
 
 
 def test_words_at_places_have_a_form_of_their_own(library: relook.Library) -> None:
-    query = look_command._asked("red - blue", ["green@0,0,0.5,1"], False)
+    query = search_command._asked("red - blue", ["green@0,0,0.5,1"], False)
     placed = Part("green", place=Box(0, 0, 0.5, 1))
     assert query.parts == (Part("red - blue", literal=True), placed)
     assert library.search(query, grammar=True).query == query

@@ -150,6 +150,24 @@ def test_words_never_load_the_image_tower(copied: Path) -> None:
     assert "_image_tower" not in vars(encoder)
 
 
+def test_a_few_texts_are_read_by_the_tower_that_opens_quickly(copied: Path) -> None:
+    encoder = BuiltinEncoder(copied)
+    texts = [f"dog number {n}" for n in range(builtin.FEW_TEXTS)]
+    plain = np.concatenate([encoder.encode_texts([text]) for text in texts])
+    assert ("_plain_text_tower" in vars(encoder), "_text_tower" in vars(encoder)) == (True, False)
+    again = encoder.encode_texts(texts)
+    assert ("_plain_text_tower" in vars(encoder), "_text_tower" in vars(encoder)) == (False, True)
+    assert np.abs(plain - again).max() < 1e-5
+    encoder.encode_texts(["a dog"])
+    assert "_plain_text_tower" not in vars(encoder)
+
+
+def test_many_texts_are_never_read_by_the_tower_that_reads_slowly(copied: Path) -> None:
+    encoder = BuiltinEncoder(copied)
+    encoder.encode_texts(["a dog"] * (builtin.FEW_TEXTS + 1))
+    assert "_plain_text_tower" not in vars(encoder)
+
+
 def test_pictures_never_load_the_text_tower(copied: Path) -> None:
     (copied / "text.onnx").unlink()
     encoder = BuiltinEncoder(copied)

@@ -20,9 +20,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_a_search_loads_no_index_no_server_and_no_model() -> None:
     """Each of these takes a tenth of a second or more; whoever needs one imports it then."""
-    heavy = ("faiss", "torch", "PIL", "pydantic", "fastapi", "httpx", "pymilvus", "ray", "IPython")
+    heavy = (
+        "faiss", "torch", "PIL", "pydantic", "fastapi", "httpx", "pymilvus", "ray", "IPython",
+        "relook.feedback.strategies", "relook.search.session", "relook.library.compaction",
+    )  # fmt: skip
     program = (
-        "import relook.cli.look, relook.app.facade, relook.library.files, sys;"
+        "import relook.cli.search, relook.app.facade, relook.library.files, sys;"
         f" print([m for m in {heavy} if m in sys.modules])"
     )
     loaded = subprocess.run(

@@ -11,10 +11,8 @@ from relook.app.clusters import check_store
 from relook.app.models import Captions, Chosen, LibraryEncoders, spec_of
 from relook.app.overview import HasOverview
 from relook.app.paths import PathLike, absolute, expanded, library_folder, several
-from relook.app.sessions import LibrarySession
 from relook.captioners.base import NOTHING_KNOWN, About, Captioner
 from relook.core.config_file import Config
-from relook.core.progress import ProgressCallback
 from relook.core.settings import (
     CaptionerSettings,
     EncoderSettings,
@@ -28,26 +26,25 @@ from relook.core.settings import (
 )  # fmt: skip
 from relook.core.types import Page, Query
 from relook.encoders import Encoder
-from relook.feedback.strategies import configured
-from relook.library.compaction import Forgotten, forget
 from relook.library.files import LibraryFiles
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest
 from relook.library.moving import MoveReport, follow_library, move
 from relook.library.records import ImageRecord
-from relook.library.report import IndexReport
-from relook.library.session_table import SessionTable
-from relook.library.session_values import SessionRow
-from relook.search.concepts import Concepts
 from relook.search.engine import Engine
 from relook.search.filtering import Filter, FilterOptions
 from relook.search.grammar import whole_query
-from relook.search.session import start
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from relook.app.asking import AskOptions, Picture
+    from relook.app.sessions import LibrarySession
+    from relook.core.progress import ProgressCallback
+    from relook.library.compaction import Forgotten
+    from relook.library.report import IndexReport
+    from relook.library.session_table import SessionTable
+    from relook.library.session_values import SessionRow
     from relook.library.upgrade import UpgradeReport
     from relook.rag.answer import Answer
 
@@ -99,7 +96,10 @@ class Library(HasOverview):
         self.session_limits = sessions or SessionLimits()
         self.index_settings, self.asking = index or IndexSettings(), asking
         self.feedback = feedback or FeedbackSettings()
-        configured(self.feedback)
+        if self.feedback != FeedbackSettings():
+            from relook.feedback.strategies import configured  # a search does without feedback
+
+            configured(self.feedback)
         self._captions = Captions(captioner, prompts)
         self._files: LibraryFiles | None = None
         if Manifest.exists(self.folder):
@@ -196,9 +196,10 @@ class Library(HasOverview):
 
     def take_out(self, *paths: PathLike) -> Forgotten:
         """As `forget`; also counts the judgements of what was taken out."""
-        files = self.files
-        with WriterLock(self.folder):
-            return forget(files, [absolute(path) for path in paths])
+        from relook.library.compaction import forget
+
+        with WriterLock(self.files.folder):
+            return forget(self.files, [absolute(path) for path in paths])
 
     def move(self, old: PathLike, new: PathLike) -> MoveReport:
         """Says that a folder, an archive or a picture is somewhere else now.
@@ -208,10 +209,9 @@ class Library(HasOverview):
         Raises:
             NotFoundError: `no_image`, `no_path`; InputError: `bad_move`; LibraryBusyError.
         """
-        files = self.files
-        with WriterLock(self.folder):
-            report = move(files, absolute(old), absolute(new))
-        files.refresh()
+        with WriterLock(self.files.folder):
+            report = move(self.files, absolute(old), absolute(new))
+        self.files.refresh()
         return report
 
     def search(
@@ -290,15 +290,18 @@ class Library(HasOverview):
             min_fit: Least probability, 0 to 1, that it shows the words; on every page.
             instruction: What its captions should tell; the configured one when empty.
         """
+        from relook.search.session import start  # a search does without sessions
+
         parsed = whole_query(query, (), (), self.search_settings.grammar)
         caption = self._captions.or_nothing if captions else None
-        only = Filter(where or {}, path, min_fit=min_fit)
-        how = (limit, caption, name, only, instruction)
+        how = (limit, caption, name, Filter(where or {}, path, min_fit=min_fit), instruction)
         begun = start(self.engine, self._session_table, parsed, *how)
         return self.session(begun.session_id, captions=captions)
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
         """A session begun before; boxes get captions if `captions`; NotFoundError `no_session`."""
+        from relook.app.sessions import LibrarySession
+
         caption = self._captions.or_nothing if captions else None
         return LibrarySession(self.engine, self._session_table, session_id, caption, self.feedback)
 
@@ -310,24 +313,19 @@ class Library(HasOverview):
         """A session that was exported here or from a library with the same pictures, and notes.
 
         Raises:
-            InputError: `bad_session_file` or `other_library`; TooLargeError: `session_too_large`,
-                see `SessionLimits`; ImageError: when the picture of a box cannot be read.
-                Nothing has been added then.
+            InputError: `bad_session_file`, `other_library`; TooLargeError: `session_too_large`
+                (`SessionLimits`); ImageError: of a box. Nothing has been added then.
         """
         from relook.search.transfer import import_session  # brings the converter
 
-        session_id, notes = import_session(
-            self.engine, self._session_table, expanded(file), self.session_limits
-        )
+        how = (expanded(file), self.session_limits)
+        session_id, notes = import_session(self.engine, self._session_table, *how)
         return self.session(session_id), notes
 
     @property
-    def concepts(self) -> Concepts:
-        """What sessions learnt, under names, for any query (`@name + snow`)."""
-        return Concepts(self.engine)
-
-    @property
     def _session_table(self) -> SessionTable:
+        from relook.library.session_table import SessionTable
+
         return SessionTable(self.files.catalog)
 
     def suggest(self, crop: Image.Image, about: About = NOTHING_KNOWN) -> str:

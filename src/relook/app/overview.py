@@ -1,4 +1,4 @@
-"""A library without a search: counts, pictures by time, copies, albums. Layer: app."""
+"""A library without a search: counts, pictures by time, copies, albums, concepts. Layer: app."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from relook.library.album_table import AlbumTable
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
+    from relook.search.concepts import Concepts
     from relook.search.copies import Copies
     from relook.search.facets import Browsed, Facets
 
@@ -27,6 +28,14 @@ class HasOverview:
         """Pictures that a person put together, by name; `Favourites` is always there."""
         library: Any = self
         return AlbumTable(library.files.catalog)
+
+    @property
+    def concepts(self) -> Concepts:
+        """What sessions learnt, under names, for any query (`@name + snow`)."""
+        from relook.search.concepts import Concepts  # a search without one does without
+
+        library: Any = self
+        return Concepts(library.engine)
 
     def __repr__(self) -> str:
         """What a shell shows: the folder, and how many images it holds where it is open."""

@@ -1,7 +1,5 @@
-"""`relook search`, `similar`, `look` and `refine`. Layer: cli."""
+"""`relook look` and `refine`: sessions of looking again. Layer: cli."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,19 +9,11 @@ from relook.cli.config_flags import CaptionFlags, ConfigOption, open_captioned, 
 from relook.cli.loop import Loop, Mark, parse_box, requests_for, with_captions
 from relook.cli.output import print_json, print_page
 from relook.core.settings import SearchSettings
-from relook.core.types import Page, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.grammar import parse_query
 
 _DEFAULTS = SearchSettings()
-GrammarOption = Annotated[
-    bool,
-    typer.Option(
-        "--grammar/--literal",
-        help="Read signs, 'no people' and slips in the words, or take all as it stands.",
-    ),
-]
 StrategyOption = Annotated[
     str | None,
     typer.Option(
@@ -49,7 +39,7 @@ def look(
     ),
     min_fit: given.MinFitOption = 0.0,
     album: given.AlbumOption = None,
-    grammar: GrammarOption = _DEFAULTS.grammar,
+    grammar: given.GrammarOption = _DEFAULTS.grammar,
     strategy: StrategyOption = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Draw pictures in the terminal.")
@@ -139,108 +129,5 @@ def refine(
         judgements = [judgement.as_dict() for judgement in session.judgements]
     if as_json:
         print_json({**page.as_dict(), "judgements": judgements, "choice": choice})
-    else:
-        print_page(page)
-
-
-FoldOption = Annotated[
-    bool, typer.Option("--fold/--no-fold", help="Show near-duplicates as one hit.")
-]
-FilesOption = Annotated[
-    bool, typer.Option("--files", "-f", help="Print paths only, for pipes.")
-]  # fmt: skip
-
-AwayOption = Annotated[
-    bool, typer.Option("--away", help="Show pictures whose file cannot be reached now, too.")
-]
-
-
-def search(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="WORDS...",
-            help="What to look for: 'dog + snow - people', '0.5:red', 'image:FILE@x0,y0,x1,y1',"
-            " 'dog@0,0,0.5,1' for a dog on the left.",
-        ),
-    ] = None,
-    library: given.LibraryOption = None,
-    image: Annotated[
-        list[Path] | None, typer.Option(help="A picture to look like. Repeatable.")
-    ] = None,
-    unwanted: Annotated[
-        list[str] | None, typer.Option("--not", help="Words for what not to show. Repeatable.")
-    ] = None,
-    part: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORDS@X0,Y0,X1,Y1", help="Words that must be shown at a place. Repeatable."
-        ),
-    ] = None,
-    limit: given.LimitOption = _DEFAULTS.limit,
-    where: given.WhereOption = None,
-    after: given.AfterOption = None,
-    before: given.BeforeOption = None,
-    near: given.NearOption = None,
-    camera: given.CameraOption = None,
-    album: given.AlbumOption = None,
-    path: given.PathOption = None,
-    fold: FoldOption = _DEFAULTS.fold,
-    grammar: GrammarOption = _DEFAULTS.grammar,
-    files: FilesOption = False,
-    away: AwayOption = False,
-    min_fit: given.MinFitOption = 0.0,
-    config: ConfigOption = None,
-    as_json: given.JsonOption = False,
-) -> None:
-    """Find images with words, pictures, or both."""
-    with open_library(library, config) as lib:
-        page = lib.search(
-            _asked(" ".join(words or []), part or [], grammar),
-            limit=limit, images=image or [], without=unwanted or [],
-            where=given.pairs(where, after, before, near, camera, album), path=path, fold=fold,
-            away=away, min_fit=min_fit, grammar=grammar,
-        )  # fmt: skip
-    _show(page, files, as_json)
-
-
-def _asked(line: str, places: list[str], grammar: bool) -> str | Query:
-    """Words with those that must be shown at places, which have a form of their own."""
-    if grammar or not places:
-        return " + ".join(filter(None, [line, *places]))
-    placed = parse_query(" + ".join(places)).parts
-    return Query((*(parse_query(line, grammar).parts if line else ()), *placed))
-
-
-def similar(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, indexed or not.")],
-    library: given.LibraryOption = None,
-    limit: given.LimitOption = _DEFAULTS.limit,
-    where: given.WhereOption = None,
-    after: given.AfterOption = None,
-    before: given.BeforeOption = None,
-    near: given.NearOption = None,
-    camera: given.CameraOption = None,
-    album: given.AlbumOption = None,
-    path: given.PathOption = None,
-    files: FilesOption = False,
-    away: AwayOption = False,
-    verify: given.VerifyOption = False,
-    config: ConfigOption = None,
-    as_json: given.JsonOption = False,
-) -> None:
-    """Find images that look like a picture."""
-    with open_library(library, config) as lib:
-        only = given.pairs(where, after, before, near, camera, album)
-        page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)
-    _show(page, files, as_json)
-
-
-def _show(page: Page, files: bool, as_json: bool) -> None:
-    if as_json:
-        print_json(page.as_dict())
-    elif files:
-        for hit in page:
-            sys.stdout.buffer.write(bytes(hit.path) + b"\n")
     else:
         print_page(page)

@@ -39,9 +39,9 @@ _OTHERS = "Models, data, measuring, other programs"
 _COMMANDS = {
     "demo": (_START, "dataset", "demo"),
     "index": (_START, "index", "index"),
-    "search": (_START, "look", "search"),
+    "search": (_START, "search", "search"),
     "doctor": (_START, "doctor", "doctor"),
-    "similar": (_FIND, "look", "similar"),
+    "similar": (_FIND, "search", "similar"),
     "look": (_FIND, "look", "look"),
     "refine": (_FIND, "look", "refine"),
     "session": (_FIND, "session_commands", "app"),

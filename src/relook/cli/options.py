@@ -114,6 +114,13 @@ LibraryOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object to stdout instead of a table.")
 ]
+GrammarOption = Annotated[
+    bool,
+    typer.Option(
+        "--grammar/--literal",
+        help="Read signs, 'no people' and slips in the words, or take all as it stands.",
+    ),
+]
 LimitOption = Annotated[
     int,
     typer.Option("--limit", "-n", min=1, help=help_sentence(SearchSettings, "limit")),

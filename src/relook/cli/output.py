@@ -23,10 +23,11 @@ from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Hit, Page
-from relook.library.report import IndexReport
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from relook.library.report import IndexReport
 
 _LOG = logging.getLogger(__name__)
 _FIT_LINE = "-- these may not fit --"

@@ -276,7 +276,7 @@ def _parts(device: str) -> tuple[str, str]:
 
 
 def open_session(
-    path: Path, device: str = "cpu", n_threads: int = 0
+    path: Path, device: str = "cpu", n_threads: int = 0, *, optimised: bool = True
 ) -> onnxruntime.InferenceSession:
     """Loads a graph.
 
@@ -284,6 +284,8 @@ def open_session(
         path: Its file.
         device: As `choose_device` returns it.
         n_threads: Threads on the processor; 0 means one a core.
+        optimised: Whether the graph is put into the form that runs fastest, which takes longer
+            than a run or two.
 
     Raises:
         InputError: `bad_device` when the device does not take it; what ONNX Runtime raises for
@@ -293,6 +295,8 @@ def open_session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Idle threads would otherwise spin and take the core from the decoding threads.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Processors with AVX2 or AVX-512 but without VNNI add pairs of 8-bit products in 16 bits,

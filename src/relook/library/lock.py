@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-import filelock
-
 from relook.core.errors import LibraryBusyError, disk_error
 
 
@@ -26,10 +24,14 @@ class WriterLock:
     """
 
     def __init__(self, folder: Path) -> None:
+        import filelock  # reading takes no lock
+
         self._lock = filelock.FileLock(folder / "writer.lock", timeout=0)
         self._owner = folder / "writer.pid"
 
     def __enter__(self) -> WriterLock:
+        import filelock
+
         try:
             self._lock.acquire()
             self._owner.write_text(str(os.getpid()), "utf-8")

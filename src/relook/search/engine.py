@@ -23,13 +23,12 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
-from relook.search.concept_fit import ranker_of
 from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking, folded_ranking
 from relook.search.suggestions import suggestions
-from relook.search.vectorise import combined, part_vectors
+from relook.search.vectorise import combined, concept_ranker, part_vectors
 from relook.search.written import Lift, Sought, check_read, places_of_written, with_written
 from relook.stores.base import Mask
 
@@ -106,7 +105,7 @@ class Engine:
         """What fit is told of, from a query's parts [p, d]; None where it is not known."""
 
         def usual_of(name: str) -> float | None:
-            return ranker_of(name, self.files, self.encoder).usual
+            return concept_ranker(name, self.files, self.encoder).usual
 
         return looked_for(query, vectors, usual_of)
 
@@ -118,7 +117,7 @@ class Engine:
         for part in query.parts:
             if part.concept is not None and part.weight > 0:
                 with contextlib.suppress(NotFoundError):  # a page of one that is gone is shown
-                    unwanted += ranker_of(part.concept, self.files, self.encoder).unwanted
+                    unwanted += concept_ranker(part.concept, self.files, self.encoder).unwanted
         return tuple(dict.fromkeys(unwanted))
 
     def keeping_to(self, query: Query, only: Filter) -> Filter:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from relook.core.types import Box
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, Means, text_features
 from relook.feedback.directions import covariance
 from relook.feedback.judged import Evidence, Judged, Words
@@ -16,11 +16,10 @@ from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
 from relook.library.session_values import Judgement
+from relook.search.background import background, sample
 from relook.search.summariser import summariser_of
 
-_N_BACKGROUND = 200
 _N_COVARIANCE = 5000
-_SEED = 20_260_101
 _PARTING = re.compile(r",(?!\d)|(?<!\d),")  # commas, but not that of 1,000
 
 
@@ -130,39 +129,22 @@ def template(files: LibraryFiles, encoder: Encoder) -> Evidence:
 
 
 def _template(files: LibraryFiles, encoder: Encoder) -> Evidence:
-    sample = background(files)
+    pictures = background(files)
     means = encoder.means
     return Evidence(
         query=np.zeros(files.vectors.dim, np.float32),
-        image_mean=means.image if means else _mean(sample[:, 0]),
+        image_mean=means.image if means else _mean(pictures[:, 0]),
         text_mean=means.text if means else None,
         phrasings=_phrasings(means, files.vectors.dim),
         tile_weight=encoder.tile_weight,
-        background=sample,
-        covariance=covariance(files.vectors.rows(_sample(files.row_table[:, 0], _N_COVARIANCE))),
+        background=pictures,
+        covariance=covariance(files.vectors.rows(sample(files.row_table[:, 0], _N_COVARIANCE))),
     )
 
 
 def _phrasings(means: Means | None, dim: int) -> Floats:
     known = means.phrasings if means else None
     return np.zeros((0, dim), np.float32) if known is None else known
-
-
-def _sample(values: Ints, n: int) -> Ints:
-    """Up to n of the values, in their order, the same ones every time."""
-    chosen = np.random.default_rng(_SEED).permutation(len(values))[:n]
-    return values[np.sort(chosen)]
-
-
-def background(files: LibraryFiles) -> Floats:
-    """[b, t, d] vectors of up to 200 images drawn at random, the same ones every time."""
-    table = files.row_table
-    if not len(table):
-        return np.zeros((0, 1, files.vectors.dim), np.float32)
-    n_tiles = int(np.bincount(table[:, 1]).argmax())  # images with the usual number of tiles
-    usual = table[table[:, 1] == n_tiles]
-    rows = _sample(usual[:, 0], _N_BACKGROUND)[:, None] + np.arange(n_tiles)  # [b, t]
-    return files.vectors.rows(rows.reshape(-1)).reshape(len(rows), n_tiles, -1)
 
 
 def _present(

@@ -23,7 +23,7 @@ from relook.core.types import Box, Hit, Query
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
-from relook.search.feedback_evidence import background
+from relook.search.background import background
 from relook.search.places import inside, tilings
 from relook.stores.base import Mask
 

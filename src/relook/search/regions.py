@@ -12,12 +12,12 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.library.files import LibraryFiles
-from relook.library.session_table import SessionTable
-from relook.library.session_values import Judgement
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from relook.library.session_table import SessionTable
+    from relook.library.session_values import Judgement
     from relook.search.engine import Engine
 
 # Share of a box that is added on each side before it is cut out: people draw tightly.

@@ -1,5 +1,9 @@
 """From a query's parts to one vector. Layer: search."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from relook.core.errors import ImageError, QueryError
@@ -9,11 +13,13 @@ from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images, text_features
 from relook.library.files import LibraryFiles
-from relook.search.concept_fit import ranker_of
 from relook.search.fit import fit_scale
 from relook.search.grammar import negation_of
 from relook.search.regions import crop_image
 from relook.search.suggestions import surely_meant
+
+if TYPE_CHECKING:
+    from relook.search.concept_fit import Ranker
 
 _SPELLED = (
     '"{typed}" looks mistyped: searched for "{meant}" beside it;'
@@ -91,7 +97,7 @@ def part_vectors(
     rows = []
     for at, part in enumerate(query.parts):
         if part.concept is not None:
-            ranker = ranker_of(part.concept, files, encoder)
+            ranker = concept_ranker(part.concept, files, encoder)
             rows.append(ranker.vector)
             notes += ranker.notes
         else:
@@ -99,6 +105,13 @@ def part_vectors(
             row = next(vectors) if is_text else _picture(part, encoder, files)
             rows.append(unit(row + spelling * next(read)) if at in meant else row)
     return np.stack(rows), tuple(notes)
+
+
+def concept_ranker(name: str, files: LibraryFiles, encoder: Encoder) -> Ranker:
+    """What a concept ranks by: as `relook.search.concept_fit.ranker_of`, and it raises the same."""
+    from relook.search.concept_fit import ranker_of  # it needs feedback, which words do not
+
+    return ranker_of(name, files, encoder)
 
 
 def _meant(query: Query, encoder: Encoder, files: LibraryFiles) -> dict[int, str]:

@@ -55,8 +55,7 @@ class ThumbnailCache:
 
     def get(self, content: bytes, size_px: int, make: Callable[[], bytes]) -> bytes:
         """The thumbnail of a content, made when it is not there; raises what `make` raises."""
-        name = content.hex()
-        path = self.folder / name[:2] / f"{name}-{size_px}-{_VERSION}.jpg"
+        path = self.path(content, size_px)
         try:
             data = path.read_bytes()
         except OSError:
@@ -65,6 +64,11 @@ class ThumbnailCache:
             data = make()
             self._put(path, data)
         return data
+
+    def path(self, content: bytes, size_px: int) -> Path:
+        """Where the thumbnail of a content is, or would be."""
+        name = content.hex()
+        return self.folder / name[:2] / f"{name}-{size_px}-{_VERSION}.jpg"
 
     def _put(self, path: Path, data: bytes) -> None:
         new = path.with_name(f"{uuid.uuid4().hex}.new")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
 _N_LOCKS = 64
+_MANY_TEXTS = 16  # so many have an encoder open what reads them fastest
 _LOCK_S = 10.0
 _N_SAMPLED, _N_KEYS = 5000, 200  # images whose metadata is read; names that are listed
 
@@ -179,7 +180,7 @@ class ServedLibrary:
         """
         from PIL import Image
 
-        self.engine.encoder.encode_texts(["a"])
+        self.engine.encoder.encode_texts(["a"] * _MANY_TEXTS)
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
     def reads(self, grammar: bool | None) -> bool:
