@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 import relook.encoders.builtin
-from relook.encoders.builtin import WordPiece
+from relook.encoders.wordpiece import WordPiece
 
 FILE = Path(relook.encoders.builtin.__file__).with_name("builtin_model") / "tokenizer.json"
 MAX_TOKENS = 16

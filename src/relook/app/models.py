@@ -133,7 +133,7 @@ def make_captioner(
 def _captioner_of(model: str) -> tuple[str, str]:
     """Which captioner a person means, and what stands behind its name."""
     name, colon, rest = model.partition(":")
-    if colon and name in CAPTIONERS.adapters():  # what follows is the adapter's to read
+    if colon and name in CAPTIONERS:  # what follows is the adapter's to read
         return name, rest
     spec = ModelSpec.parse(model)
     return spec.kind, str(replace(spec, kind="")).removeprefix(":")

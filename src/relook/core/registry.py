@@ -51,6 +51,10 @@ class Registry:
             adapters.setdefault(point.name, Adapter(point.value, f"from {point.value}"))
         return adapters
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such an adapter; other packages are asked only for a name not ours."""
+        return name in self.builtin or name in self.adapters()
+
     def open(self, name: str, spec: Any, *settings: Any, **more: Any) -> Any:
         """Opens an adapter: `open(spec, settings)` of its class.
 

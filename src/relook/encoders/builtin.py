@@ -4,13 +4,6 @@ The towers ship inside the package (`training/` makes them, `docs/model-card.md`
 them); `builtin:FOLDER` is another pair of the same form, which `training/train.py --quick` makes of
 a person's own pictures. Nothing here downloads, and nothing in its path knows a network. Each
 tower is loaded when it is first used, so a search by words never loads the image tower.
-
-`WordPiece` reads the tower's `tokenizer.json` and gives the ids that the `tokenizers` package gives
-(a test compares the two on any text). Why it is ours: docs/decisions/0001-wordpiece.md.
-
-Source: Devlin et al., "BERT" (arXiv 1810.04805), section 3; the uncased normaliser and
-splitter of google-research/bert: control characters dropped, CJK characters apart, accents
-stripped, lower case, words split at punctuation, then greedy longest match.
 """
 
 from __future__ import annotations
@@ -19,9 +12,8 @@ import hashlib
 import json
 import logging
 import os
-import unicodedata
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,85 +27,11 @@ from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, FitMap, Means
 from relook.encoders.devices import open_session
 from relook.encoders.spec import ModelSpec, kind_of_folder
+from relook.encoders.wordpiece import WordPiece
 
 if TYPE_CHECKING:
     import onnxruntime
     from PIL import Image
-
-_MAX_WORD_CHARS = 100
-_CONTROL = ("Cc", "Cf", "Co", "Cs")
-# CJK blocks, as BERT's splitter lists them.
-_CJK = (
-    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
-)  # fmt: skip
-
-
-class WordPiece:
-    """Text to token ids.
-
-    Args:
-        file: A `tokenizer.json` with a WordPiece model.
-        max_tokens: Longest result, the two marks at the ends included.
-    """
-
-    def __init__(self, file: Path, max_tokens: int) -> None:
-        vocabulary: dict[str, int] = json.loads(file.read_text("utf-8"))["model"]["vocab"]
-        self._ids = vocabulary
-        self._unknown = vocabulary["[UNK]"]
-        self._start, self._end = vocabulary["[CLS]"], vocabulary["[SEP]"]
-        self._max_tokens = max_tokens
-
-    def encode(self, text: str) -> tuple[list[int], int]:
-        """The ids of a text, and how many tokens at its end were cut."""
-        ids = [token for word in split_words(text) for token in self._pieces(word)]
-        n_cut = max(len(ids) - (self._max_tokens - 2), 0)
-        kept = ids[: len(ids) - n_cut]
-        return [self._start, *kept, self._end], n_cut
-
-    def _pieces(self, word: str) -> list[int]:
-        """Greedy longest match from the left; a word that cannot be covered is unknown."""
-        if len(word) > _MAX_WORD_CHARS:
-            return [self._unknown]
-        ids, start = [], 0
-        while start < len(word):
-            for stop in range(len(word), start, -1):
-                piece = word[start:stop] if start == 0 else f"##{word[start:stop]}"
-                if piece in self._ids:
-                    ids.append(self._ids[piece])
-                    start = stop
-                    break
-            else:
-                return [self._unknown]
-        return ids
-
-
-def split_words(text: str) -> list[str]:
-    """Normalised words and punctuation marks of a text."""
-    spaced = "".join(map(_cleaned, text))
-    apart = unicodedata.normalize("NFD", spaced)
-    plain = "".join(c for c in apart if unicodedata.category(c) != "Mn")  # without accents
-    return "".join(f" {c} " if _is_punctuation(c) else c for c in plain.lower()).split()
-
-
-@lru_cache(maxsize=4096)
-def _cleaned(char: str) -> str:
-    """A character as BERT's normaliser leaves it: gone, a space, or (CJK) set apart."""
-    if char in "\t\n\r":
-        return " "
-    if char in "\0\ufffd" or unicodedata.category(char) in _CONTROL:
-        return ""
-    if char.isspace():
-        return " "
-    code = ord(char)
-    return f" {char} " if any(low <= code <= high for low, high in _CJK) else char
-
-
-@lru_cache(maxsize=4096)
-def _is_punctuation(char: str) -> bool:
-    ascii_mark = char.isascii() and char.isprintable() and not char.isalnum() and char != " "
-    return ascii_mark or unicodedata.category(char).startswith("P")
-
 
 _LOG = logging.getLogger(__name__)
 # Texts that are read by a tower as it lies in its file: it opens in a third of the time, and reads

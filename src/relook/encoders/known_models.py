@@ -137,7 +137,7 @@ def resolve(spec: ModelSpec, kept: ModelSpec | None = None) -> ModelSpec:
         MissingExtraError: when no form can be run with what is installed.
     """
     known = KNOWN.get(spec.kind)
-    if known is None and not spec.model and spec.kind not in ENCODERS.adapters():
+    if known is None and not spec.model and spec.kind not in ENCODERS:
         raise _unknown(spec.kind)
     if known is None or spec.model:
         return spec

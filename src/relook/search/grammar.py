@@ -27,6 +27,7 @@ from pathlib import Path
 
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
+from relook.encoders.wordpiece import SHIPPED, read_vocabulary
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 _STICKING = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\s\d"-]\S*))')
@@ -352,8 +353,7 @@ def _edits(word: str) -> set[str]:
 @lru_cache(maxsize=1)
 def _vocabulary() -> tuple[dict[str, int], frozenset[str]]:
     """The tokenizer's whole words, with their place (the usual first), and words of pictures."""
-    tokenizer = resources("relook.encoders") / "builtin_model" / "tokenizer.json"
-    tokens: dict[str, int] = json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"]
+    tokens = read_vocabulary(SHIPPED)
     usual = {token: at for token, at in tokens.items() if len(token) > 2 and token.isalpha()}
     bank = resources("relook.captioners") / "phrase_bank" / "phrases.json"
     phrases: list[str] = json.loads(bank.read_text("utf-8"))["phrases"]

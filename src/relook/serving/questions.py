@@ -349,7 +349,7 @@ def _offered(defaults: Sequence[str], more: Sequence[str] | None) -> tuple[str, 
 
 
 def _is_known(provider: str) -> bool:
-    return provider.partition(":")[0] in PROVIDERS.adapters()
+    return provider.partition(":")[0] in PROVIDERS
 
 
 def _choice(provider: str) -> Choice:
