@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import importlib
 import os
-import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +178,8 @@ def _entries(file: Path, sections: Mapping[str, str]) -> Iterator[tuple[str, str
 
 
 def _parsed(file: Path) -> dict[str, Any]:
+    import tomllib  # most have no file
+
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise InputError("bad_config", f"{file} is larger than 1 MiB", "name a settings file")

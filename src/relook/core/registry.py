@@ -7,7 +7,6 @@ opened (`open`), whether it sends something elsewhere (`remote`), what it needs 
 
 import difflib
 import importlib
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -46,8 +45,10 @@ class Registry:
 
     def adapters(self) -> dict[str, Adapter]:
         """All adapters by name; a third party's never replaces one of ours."""
+        from importlib import metadata  # a name of ours does without
+
         adapters = dict(self.builtin)
-        for point in importlib.metadata.entry_points(group=f"relook.{self.family}s"):
+        for point in metadata.entry_points(group=f"relook.{self.family}s"):
             adapters.setdefault(point.name, Adapter(point.value, f"from {point.value}"))
         return adapters
 

@@ -15,8 +15,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import filelock
-
 from relook.library.sqlite_errors import DAMAGE
 
 _LOG = logging.getLogger(__name__)
@@ -125,6 +123,8 @@ class Backup:
         Returns:
             Why there is no new one; empty when there is.
         """
+        import filelock  # reading makes none
+
         with self._lock:
             self._changed = False  # what is changed from here on may not be in it
         try:

@@ -22,9 +22,9 @@ import string
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files as resources
 from pathlib import Path
 
+from relook import captioners
 from relook.core.errors import QueryError
 from relook.core.types import Box, Part, Query
 from relook.encoders.wordpiece import SHIPPED, read_vocabulary
@@ -355,6 +355,6 @@ def _vocabulary() -> tuple[dict[str, int], frozenset[str]]:
     """The tokenizer's whole words, with their place (the usual first), and words of pictures."""
     tokens = read_vocabulary(SHIPPED)
     usual = {token: at for token, at in tokens.items() if len(token) > 2 and token.isalpha()}
-    bank = resources("relook.captioners") / "phrase_bank" / "phrases.json"
+    bank = Path(captioners.__file__).with_name("phrase_bank") / "phrases.json"
     phrases: list[str] = json.loads(bank.read_text("utf-8"))["phrases"]
     return usual, frozenset(word for phrase in phrases for word in phrase.split())
