@@ -61,10 +61,38 @@ def test_the_word_that_was_surely_meant_is_searched_for_beside_a_mistyped_one(
     typed, meant = own.engine.encoder.encode_texts(["red bycicle", "red bicycle"])
     vector, notes = query_vector(parse_query("red bycicle"), own.engine.encoder, own.files)
     np.testing.assert_allclose(vector, unit(typed + 2 * meant), atol=1e-6)
-    (note,) = notes
-    assert note in own.search("red bycicle").notes, "never silently"
-    assert '"red bycicle" looks mistyped: searched for "red bicycle" beside it' in note
+    assert notes == ()
     assert own.look("red bycicle", limit=1).vector == pytest.approx(vector, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "label", "asks"),
+    [
+        ("red bycicle", 'Search only for "red bicycle"', ""),
+        ("red bycicle, no cars", 'Search only for "red bicycle, no cars"', ""),
+        (
+            "bycicle by a brige",
+            'Did you mean "bicycle by a bridge"?',
+            '. Did you mean "bicycle by a bridge"?',
+        ),
+    ],
+)
+def test_that_a_word_was_put_right_is_told_once(
+    own: relook.Library, words: str, label: str, asks: str
+) -> None:
+    """Neither silently nor as a question whose answer the page already is."""
+    begun = own.look(words, limit=1)
+    for page in (own.search(words), begun.page, own.session(begun.session_id).page):
+        (offered,) = [each for each in page.suggestions if each.kind == "did_you_mean"]
+        assert offered.label == label
+        assert f'beside "{words.removesuffix(", no cars")}", which looks mistyped' in offered.note
+        assert offered.note.endswith(f"are taken as they are typed{asks}")
+        assert [note for note in page.notes if "bicycle" in note] == [offered.note]
+
+
+def test_what_is_not_searched_for_beside_is_a_question(own: relook.Library) -> None:
+    (offered,) = own.search("red brige").suggestions
+    assert offered.label == offered.note == 'Did you mean "red bridge"?'
 
 
 @pytest.mark.parametrize("words", ['red "bycicle"', "red brige", "dgo", "- bycicle"])

@@ -15,7 +15,7 @@ import numpy as np
 from relook.core.errors import InputError, NotFoundError
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
-from relook.core.types import NOTHING_FITS, Hit, Page, Query
+from relook.core.types import NOTHING_FITS, Hit, Page, Query, Suggestion
 from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
 from relook.feedback.scorer import Scorer
@@ -91,10 +91,14 @@ class Engine:
             only = self.keeping_to(query, only or Filter())
             only = only_fitting(only, sought.wanted, self.files, self.encoder)
             page = self.page(query, vector, limit, only, fold_duplicates, sought)
-            offered = suggestions(query, self.files)
+            offered = self.suggestions(query)
         notes = (*page.notes, *unread, *notes, *(each.note for each in offered))
         took_ms = (time.perf_counter() - began) * 1e3
         return replace(page, notes=notes, suggestions=offered, took_ms=took_ms)
+
+    def suggestions(self, query: Query) -> tuple[Suggestion, ...]:
+        """What else to ask than a query, for words that are not read as they are."""
+        return suggestions(query, self.encoder, self.files)
 
     @property
     def acts_by_fit(self) -> bool:

@@ -236,6 +236,30 @@ def negation_of(text: str) -> Negation | None:
     return Negation(wanted, tuple(dict.fromkeys(unwanted))) if unwanted else None
 
 
+def wanted_words(part: Part) -> str:
+    """The words of a part without "no people", which would find people.
+
+    Raises:
+        QueryError: `only_negative` when nothing is left.
+    """
+    text = part.text or ""
+    negation = negation_of(text) if part.weight > 0 else None
+    if negation is None:
+        return text
+    if not negation.wanted:
+        raise QueryError(
+            "only_negative",
+            f"{text!r} only says what not to show",
+            f"say what to look for, too: {negation.line}",
+        )
+    return negation.wanted
+
+
+def unquoted(words: str) -> str:
+    """Words without double quotes; the same where nothing else is there."""
+    return " ".join(words.replace('"', " ").split()) or words
+
+
 def _negated(text: str) -> tuple[int, int, list[str]] | None:
     """Where a negated phrase begins and ends, and its terms."""
     for match in _NEGATOR.finditer(text):

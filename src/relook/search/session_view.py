@@ -35,7 +35,6 @@ from relook.search.judging import (
 from relook.search.places import Placed
 from relook.search.ranking import kept_copies
 from relook.search.regions import check_current, crop_vectors
-from relook.search.suggestions import suggestions
 from relook.search.vectorise import part_vectors, query_length, query_vector
 
 WORD_KEYS = ("relevant_words", "irrelevant_words")
@@ -360,7 +359,7 @@ class SessionView:
         if n_gone:
             notes = (*notes, f"{n_gone} images of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
-        offered = suggestions(self.query, self.engine.files) if row.parent is None else ()
+        offered = self.engine.suggestions(self.query) if row.parent is None else ()
         page = Page(self.query, hits, notes, self.session_id, suggestions=offered)
         return self.engine.fitted(page, self.wanted)
 

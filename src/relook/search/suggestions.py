@@ -1,7 +1,8 @@
 """What else to ask where words are negated, mistyped or foreign. Layer: search.
 
 Nothing is replaced silently: "without people" is searched without these words, which a note tells,
-and leaving people out is one click, line or call away.
+and leaving people out is one click, line or call away. What happened and what else to ask are one
+sentence.
 """
 
 import itertools
@@ -11,27 +12,33 @@ from dataclasses import replace
 
 from relook.core.types import Part, Query, Suggestion
 from relook.core.words import may_be_foreign, words_of
+from relook.encoders.base import Encoder
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
-from relook.search.grammar import line_of, negation_of, suggestion
+from relook.search.grammar import line_of, negation_of, suggestion, unquoted, wanted_words
 
 _WORDS = "words of the library"
 _N_READ = 20_000  # images whose words are read: a second's work at most
 _MODELS = "relook model list"
+_QUOTED = "words in double quotes are taken as they are typed"
 
 
-def suggestions(query: Query, files: LibraryFiles) -> tuple[Suggestion, ...]:
+def suggestions(query: Query, encoder: Encoder, files: LibraryFiles) -> tuple[Suggestion, ...]:
     """What else to ask than a query, each with the whole query to ask instead."""
+    beside = put_right(query, encoder, files)
     made = [
         each
         for at, part in enumerate(query.parts)
         if part.text is not None and not part.literal
-        for each in _of_words(query, at, part.text, files)
+        for each in _of_words(query, at, part.text, beside.get(at), files)
     ]
     return tuple(dict.fromkeys((*_of_language(query, files), *made)))
 
 
-def _of_words(query: Query, at: int, text: str, files: LibraryFiles) -> Iterator[Suggestion]:
+def _of_words(
+    query: Query, at: int, text: str, beside: str | None, files: LibraryFiles
+) -> Iterator[Suggestion]:
+    """Of one part; `beside` are the words that are searched for beside it already."""
     part = query.parts[at]
     if part.weight > 0 and (negation := negation_of(text)) and negation.wanted:
         terms = " and ".join(f'"{term}"' for term in negation.unwanted)
@@ -47,10 +54,41 @@ def _of_words(query: Query, at: int, text: str, files: LibraryFiles) -> Iterator
         )
     if may_be_foreign(words_of(text)):
         return
-    if better := suggestion(text, lambda: _words_of(files)):
-        instead = _with(query, at, replace(part, text=better))
-        label = f'Did you mean "{better}"?'
-        yield Suggestion("did_you_mean", label, label, line_of(instead), instead)
+    likely = surely_meant(text, files) if beside else text
+    likely = suggestion(likely, lambda: _words_of(files)) or likely
+    if likely == text:
+        return
+    instead = _with(query, at, replace(part, text=likely))
+    label = note = f'Did you mean "{likely}"?'
+    if beside:
+        typed = unquoted(wanted_words(part))
+        note = f'searched for "{beside}" beside "{typed}", which looks mistyped; {_QUOTED}'
+        if unquoted(wanted_words(replace(part, text=likely))) == beside:
+            label = f'Search only for "{likely}"'
+        else:
+            note = f"{note}. {label}"
+    yield Suggestion("did_you_mean", label, note, line_of(instead), instead)
+
+
+def put_right(query: Query, encoder: Encoder, files: LibraryFiles) -> dict[int, str]:
+    """What is searched for beside parts with a mistyped word of which it is sure what was meant.
+
+    Returns:
+        Number of the part to its words put right; empty for encoders that do not need it.
+    """
+    meant: dict[int, str] = {}
+    for at, part in enumerate(query.parts if spelling_weight(encoder) else ()):
+        if part.text is not None and part.weight > 0 and not part.literal:
+            typed = wanted_words(part)
+            words = surely_meant(typed, files)
+            if words != typed:
+                meant[at] = unquoted(words)
+    return meant
+
+
+def spelling_weight(encoder: Encoder) -> float:
+    """How much words put right count beside the typed ones, which count 1."""
+    return 0.0 if encoder.means is None else encoder.means.spelling
 
 
 def surely_meant(text: str, files: LibraryFiles) -> str:

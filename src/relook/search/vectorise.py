@@ -14,17 +14,12 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images, text_features
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
-from relook.search.grammar import negation_of
+from relook.search.grammar import unquoted, wanted_words
 from relook.search.regions import crop_image
-from relook.search.suggestions import surely_meant
+from relook.search.suggestions import put_right, spelling_weight
 
 if TYPE_CHECKING:
     from relook.search.concept_fit import Ranker
-
-_SPELLED = (
-    '"{typed}" looks mistyped: searched for "{meant}" beside it;'
-    " words in double quotes are taken as they are typed"
-)
 
 
 def query_vector(
@@ -87,13 +82,15 @@ def _weight(part: Part, query: Query, acts_by_fit: bool) -> float:
 def part_vectors(
     query: Query, encoder: Encoder, files: LibraryFiles
 ) -> tuple[Floats, tuple[str, ...]]:
-    """One unit vector a part [p, d], and notes; raises as `query_vector`."""
+    """One unit vector a part [p, d], and notes; raises as `query_vector`.
+
+    That a mistyped word was searched for as it was meant is told by `suggestions`.
+    """
     texts = [read_words(part) for part in query.parts if part.text or part.written]
     notes = _cut(texts, encoder)
-    meant, spelling = _meant(query, encoder, files), _spelling(encoder)
+    meant, spelling = put_right(query, encoder, files), spelling_weight(encoder)
     read = iter(encoder.encode_texts([*texts, *meant.values()]))
     vectors = iter([next(read) for _ in texts])
-    notes += [_SPELLED.format(typed=query.parts[at].text, meant=meant[at]) for at in meant]
     rows = []
     for at, part in enumerate(query.parts):
         if part.concept is not None:
@@ -114,24 +111,6 @@ def concept_ranker(name: str, files: LibraryFiles, encoder: Encoder) -> Ranker:
     return ranker_of(name, files, encoder)
 
 
-def _meant(query: Query, encoder: Encoder, files: LibraryFiles) -> dict[int, str]:
-    """Of parts with a mistyped word of which it is sure what was meant, the words put right."""
-    if not _spelling(encoder):
-        return {}
-    meant = {}
-    for at, part in enumerate(query.parts):
-        if part.text is not None and part.weight > 0 and not part.literal:
-            typed = _words(part)
-            words = surely_meant(typed, files)
-            if words != typed:
-                meant[at] = _unquoted(words)
-    return meant
-
-
-def _spelling(encoder: Encoder) -> float:
-    return 0.0 if encoder.means is None else encoder.means.spelling
-
-
 def read_words(part: Part) -> str:
     """The words of a part that are encoded: without "no people", which would find people.
 
@@ -140,25 +119,7 @@ def read_words(part: Part) -> str:
     """
     if part.literal and part.text is not None:
         return part.text
-    return part.written if part.written is not None else _unquoted(_words(part))
-
-
-def _unquoted(words: str) -> str:
-    return " ".join(words.replace('"', " ").split()) or words
-
-
-def _words(part: Part) -> str:
-    assert part.text is not None
-    negation = negation_of(part.text) if part.weight > 0 else None
-    if negation is None:
-        return part.text
-    if not negation.wanted:
-        raise QueryError(
-            "only_negative",
-            f"{part.text!r} only says what not to show",
-            f"say what to look for, too: {negation.line}",
-        )
-    return negation.wanted
+    return part.written if part.written is not None else unquoted(wanted_words(part))
 
 
 def _cut(texts: list[str], encoder: Encoder) -> list[str]:

@@ -23,12 +23,12 @@ function render(actions) {
       return button(suggestion.label, act);
     }),
     ...suggestions
-      .filter((suggestion) => suggestion.kind !== "did_you_mean")
+      .filter((suggestion) => suggestion.note !== suggestion.label)
       .map((suggestion) => h("p", { class: "small muted", text: said(suggestion) })),
   );
 }
 
-/** A sentence beside the button, which says itself what to type. @param {Api.Suggestion} suggestion */
+/** A sentence beside the button, which says itself what to do. @param {Api.Suggestion} suggestion */
 function said(suggestion) {
   const [lead] = suggestion.note.split(/[:;] /);
   return `${lead[0].toUpperCase()}${lead.slice(1)}.`;
