@@ -112,7 +112,7 @@ def test_the_keys_of_the_page_are_there(
     with relook.Library(place / "library") as library:
         assert repr(library) == f"<Library '{place}/library': 4 images>"
         shown = repr(library.session(session))
-        assert re.fullmatch(rf"<\w+ {session} 'red': round 2, 2 marks>", shown)
+        assert re.fullmatch(rf"<\w+ {session} 'red': page 3, 2 marks>", shown)
     assert repr(library) == f"<Library '{place}/library': not open>"
 
 

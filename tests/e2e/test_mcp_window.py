@@ -121,7 +121,7 @@ def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> 
     assert marks_of(host, session_id) == made
     asked = page.evaluate("log.called.filter(([name]) => name === 'look_again')")
     assert asked == [["look_again", {"session_id": session_id, "library_id": "library"}]]
-    until(page, "() => log.contexts.at(-1).includes('round 1')")
+    until(page, "() => log.contexts.at(-1).includes('page 2')")
     told = page.evaluate("log.contexts.at(-1)")
     assert f"image {ids[4]} box 0.10 0.10 0.60 0.60 irrelevant: vetoed" in told
 

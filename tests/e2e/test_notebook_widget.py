@@ -165,10 +165,10 @@ def test_clicks_boxes_captions_undo_and_a_new_page(notebook: Notebook) -> None:
     assert drawn.as_list() == pytest.approx([0.1, 0.2, 0.6, 0.7], abs=0.02)
 
     page.get_by_role("button", name="Look again").click()
-    expect(page.locator(".relook-title")).to_have_text("red · round 1")
+    expect(page.locator(".relook-title")).to_have_text("red · page 2")
     assert notebook.ids() == [hit.image_id for hit in notebook.widget.session.page] != first
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator(".relook-title")).to_have_text("red · round 0")
+    expect(page.locator(".relook-title")).to_have_text("red · page 1")
     assert notebook.ids() == first
     expect(page.locator(".relook-boxes .relook-box")).to_have_count(2)
     page.locator(f"{notebook.card(3)} .relook-remove").click()

@@ -140,7 +140,7 @@ def test_a_round_that_another_process_was_faster_with(
             return together()
 
         monkeypatch.setattr(slow._table, "together", late)
-        with pytest.raises(LibraryBusyError, match="has just added round 1") as raised:
+        with pytest.raises(LibraryBusyError, match="has just added page 2") as raised:
             slow.again("rocchio")
         assert raised.value.code == "session_busy"
         monkeypatch.undo()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,8 @@ def test_the_loop(
 ) -> None:
     """Marks, pages, reasons and mistakes, as typed at the prompt."""
     lines = (
-        "+2 -1", "again", "why 1", "influence 1", "judged", "rounds", "nonsense", "why 99",
-        "caption 1 a green field", "strategy rocchio", "undo", "go 0", "?", "quit", "+1",
+        "+2 -1", "again", "why 1", "influence 1", "judged", "pages", "nonsense", "why 99",
+        "caption 1 a green field", "strategy rocchio", "undo", "go 1", "go 0", "?", "quit", "+1",
     )  # fmt: skip
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines) + "\n"))
     code, told, errors = run(capsys, "look", "red", "-l", library, "-n", "2", "--no-thumbnails")
@@ -119,7 +120,13 @@ def test_the_loop(
     assert "mark 1: hit 2 relevant" in text
     assert "mark 2: hit 1 irrelevant" in text
     assert '"a green field"' in text
-    assert "back on round 0" in text
+    assert "back on page 1" in text
+    shown = re.findall("^(?:look> )?page ([0-9]+)$", text, re.MULTILINE)
+    assert shown == ["1", "2", "1", "1"], "of the search, `again`, `undo` and `go 1`"
+    assert re.findall(r"^ ([12])(?: <-)?  +(1?) +(\w+) +2 *$", text, re.MULTILINE) == [
+        ("1", "", "none"), ("2", "1", "auto"),
+    ]  # fmt: skip
+    assert "error[no_round]: this session has no page 0\nhint: pages count from 1" in errors
     assert "strategy rocchio" in text
     assert "error[bad_mark]: 'nonsense' is no mark" in errors
     assert "error[no_hit]: there is no hit 99" in errors

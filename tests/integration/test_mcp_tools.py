@@ -244,6 +244,7 @@ def test_a_session_from_its_first_page_to_why(folder: Path) -> None:
         )  # fmt: skip
         told = values(looked)
         assert (told["round"], told["session_id"]) == (1, session_id)
+        assert f"session {session_id}, page 2" in looked.content[0].text
         judged = [(one["image_id"], one["relevant"], one["caption"]) for one in told["judgements"]]
         assert judged == [
             (WILD, True, None), (RED, False, None), (GREEN, False, "something green"),
@@ -257,7 +258,7 @@ def test_a_session_from_its_first_page_to_why(folder: Path) -> None:
         _explained(server, begun, told)
         undone = call(server, "undo", session_id=session_id)
         assert values(undone)["round"] == 0
-        assert "back on round 0" in undone.content[0].text
+        assert "back on page 1" in undone.content[0].text
         assert values(call(server, "redo", session_id=session_id))["round"] == 1
         call(server, "undo", session_id=session_id)
         resource = json.loads(

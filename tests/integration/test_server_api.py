@@ -163,10 +163,10 @@ def test_judge_look_again_undo_branch(server: Running) -> None:
     branch = client.again("library", session_id, strategy="none")
     assert (branch["round"]["number"], branch["round"]["parent"]) == (2, 0)
     undone = client.undo("library", session_id)
-    assert undone["told"] == "back on round 0; round 2 is kept"
+    assert undone["told"] == "back on page 1; page 3 is kept"
     assert [row["number"] for row in undone["session"]["rounds"]] == [0, 1, 2]
     redone = client.redo("library", session_id)
-    assert (redone["told"], redone["session"]["current_round"]) == ("on round 2 again", 2)
+    assert (redone["told"], redone["session"]["current_round"]) == ("on page 3 again", 2)
     refused = server.post(f"/sessions/{session_id}/redo")
     assert refused.json()["error"]["code"] == "nothing_to_redo"
     client.delete_session("library", session_id)

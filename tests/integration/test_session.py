@@ -50,7 +50,7 @@ def test_undo_takes_marks_then_the_page(library: relook.Library) -> None:
     session.judge(before[0], relevant=False)
     session.undo()
     assert len(session.judgements) == 1
-    assert session.undo() == "back on round 0; round 1 is kept"
+    assert session.undo() == "back on page 1; page 2 is kept"
     assert session.page == first
     assert [one.image_id for one in session.judgements] == [first[0].image_id], "it waits again"
     assert ids(session.again("rocchio")) == before
@@ -111,7 +111,7 @@ def test_undo_never_removes_a_round(library: relook.Library) -> None:
     session.again("none", limit=1)
     session.again("none", limit=1)
     session.go(1)
-    assert session.undo() == "back on round 0; round 1 is kept"
+    assert session.undo() == "back on page 1; page 2 is kept"
     assert [row.number for row in session.rounds] == [0, 1, 2]
     session.judge(2, relevant=False)  # the mark that waits again, and not the round's own
     session.go(1)

@@ -10,6 +10,7 @@ from relook.cli.output import print_error, print_notes, print_page, print_table,
 from relook.core.errors import InputError, RelookError
 from relook.core.types import Box, Hit, Page
 from relook.feedback.strategies import strategy
+from relook.library.session_values import page_name
 from relook.search.explain import influence, why
 from relook.search.judging import JudgementRequest
 from relook.search.session import Session
@@ -127,7 +128,7 @@ why 4            what raised and lowered hit 4
 influence 7      what mark 7 did to which pictures
 judged           everything marked so far
 estimate         how many of the kind there are, and what is worth judging next
-rounds, go 1     the pages so far; back to one of them
+pages, go 1      the pages so far; back to one of them
 strategy NAME    how marks are used (auto, rocchio, probe, ...)
 open 3           hit 3 in the system's viewer
 quit             leaves; the session stays: relook look --resume ID
@@ -156,7 +157,7 @@ class Loop:
             "again": self._again, "": self._again, "more": self._more,
             "undo": self._undo, "redo": self._redo,
             "why": self._why, "influence": self._influence, "judged": self._judged,
-            "estimate": self._estimate, "rounds": self._rounds, "go": self._go,
+            "estimate": self._estimate, "pages": self._pages, "go": self._go,
             "strategy": self._set_strategy, "caption": self._caption,
             "words": lambda words: self._words("words", words),
             "-words": lambda words: self._words("-words", words), "open": self._open,
@@ -302,21 +303,21 @@ class Loop:
             self.page = self.session.engine.fitted(page, self.session.wanted)
             self._show_hits()
 
-    def _rounds(self, words: list[str]) -> None:
+    def _pages(self, words: list[str]) -> None:
         now = self.session.row.current_round
         rows = [
             (
-                f"{row.number}{' <-' if row.number == now else ''}",
-                "" if row.parent is None else str(row.parent),
+                f"{row.number + 1}{' <-' if row.number == now else ''}",
+                "" if row.parent is None else str(row.parent + 1),
                 row.strategy,
                 str(len(row.hits)),
             )
             for row in self.session.rounds
         ]
-        print_table(["round", "from", "strategy", "hits"], rows)
+        print_table(["page", "from", "strategy", "hits"], rows)
 
     def _go(self, words: list[str]) -> None:
-        self._show(self.session.go(_number(words)))
+        self._show(self.session.go(_number(words) - 1))
 
     def _set_strategy(self, words: list[str]) -> None:
         self.strategy = strategy(words[0] if words else self.session.feedback.strategy).name
@@ -345,7 +346,7 @@ class Loop:
 
     def _show(self, page: Page) -> None:
         self.page = page
-        sys.stdout.write(f"round {self.session.row.current_round}\n")
+        sys.stdout.write(f"{page_name(self.session.row.current_round)}\n")
         self._show_hits()
 
     def _show_hits(self) -> None:

@@ -118,8 +118,8 @@ def replay(
     if as_json:
         print_json(made.as_dict())
     else:
-        rows = [(str(each.number), str(each.n_hits), _outcome(each)) for each in made.rounds]
-        print_table(["round", "hits", "made again"], rows)
+        rows = [(str(each.number + 1), str(each.n_hits), _outcome(each)) for each in made.rounds]
+        print_table(["page", "hits", "made again"], rows)
         print_notes(made.notes)
     if not made.same:
         raise typer.Exit(1)

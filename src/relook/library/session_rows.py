@@ -20,7 +20,7 @@ from relook.core.json_form import Between, FewStars, Longest, OneOf, Shortest
 from relook.core.json_writer import to_json
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
-from relook.library.session_values import Judgement, RoundRow, SessionRow
+from relook.library.session_values import Judgement, RoundRow, SessionRow, page_name
 
 MAX_TEXT = 10_000
 MAX_WEIGHT = 1000.0
@@ -132,7 +132,7 @@ def read_session(row: tuple[Any, ...]) -> SessionRow:
         values = {"parts": [{"text": title, "weight": 1.0}]}
     is_whole = not problems
     if current_round is None:
-        problems.append("its current round cannot be read")
+        problems.append("its current page cannot be read")
     created = float(created_s) if _is_finite(created_s) else 0.0
     return SessionRow(
         _words(session_id, None), title, values, current_round or 0, created, tuple(problems),
@@ -178,12 +178,12 @@ def read_round(row: tuple[Any, ...]) -> RoundRow | None:
         return None
     problems: list[str] = []
     if parent is None and not is_first:
-        problems.append(f"round {number} does not say which round it grew from")
+        problems.append(f"{page_name(number)} does not say which page it grew from")
     kept_hits, n_bad = _hits(read_json(hits))
     if n_bad:
-        problems.append(f"{n_bad} hits of round {number} cannot be read")
+        problems.append(f"{n_bad} hits of {page_name(number)} cannot be read")
     kept, wrong = _record(read_json(record))
-    problems += [f"round {number}: {problem}" for problem in wrong]
+    problems += [f"{page_name(number)}: {problem}" for problem in wrong]
     made = float(made_s) if _is_finite(made_s) else None
     return RoundRow(number, parent, _words(strategy, 200), kept_hits, kept, tuple(problems), made)
 

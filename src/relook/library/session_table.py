@@ -16,7 +16,13 @@ from relook.core.errors import LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.library import session_rows
 from relook.library.catalog import Catalog
-from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.library.session_values import (
+    Judgement,
+    RoundRow,
+    SessionRow,
+    SessionRows,
+    page_name,
+)
 from relook.library.tombstones import sweep_tombstones
 
 SESSIONS = """
@@ -173,7 +179,7 @@ class SessionTable:
             ).fetchone():
                 raise LibraryBusyError(
                     "session_busy",
-                    f"another process has just added round {row.number} to this session",
+                    f"another process has just added {page_name(row.number)} to this session",
                     "look at the session as it is now, and do it again",
                 )
             db.execute("INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -325,9 +331,8 @@ def _on_a_round(row: SessionRow, numbers: Sequence[int]) -> SessionRow:
     number = row.current_round
     if numbers and number not in numbers:
         number = numbers[-1]
-        problems.append(
-            f"its current round {row.current_round} is not there; this is round {number}"
-        )
+        lost = page_name(row.current_round)
+        problems.append(f"its current page, {lost}, is not there; this is {page_name(number)}")
     if not problems:
         return row
     return replace(

@@ -9,6 +9,11 @@ from relook.core.types import Box
 from relook.core.vectors import Floats
 
 
+def page_name(number: int) -> str:
+    """What people read for a round: pages count from 1, and round 0 is `page 1`."""
+    return f"page {number + 1}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement(JsonValue):
     """Relevant or irrelevant, on an image or on a region of it.

@@ -108,7 +108,7 @@ class SessionReply:
 
     Args:
         page: The page.
-        round: Its number.
+        round: Its number, from 0; texts count pages from 1.
         judgements: What counts for the next page, oldest first.
         choice: What the strategy `auto` chose, and why.
     """

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from relook.core.errors import InputError
 from relook.feedback.strategies import strategy as named_strategy
+from relook.library.session_values import page_name
 from relook.mcp import arguments as given
 from relook.mcp.arguments import Wanted
 from relook.mcp.mcp_state import McpState
@@ -131,7 +132,7 @@ class SessionTools:
             reports(total - 1, total, "looking again")
             session.again(judging=judging, **how)
             notes = [f"note: {note}" for note in judging.notes]
-            lead = "\n".join([f"session {session_id}, round {session.round.number}", *notes])
+            lead = "\n".join([f"session {session_id}, {page_name(session.round.number)}", *notes])
             return _session_reply(volume, session, lead)
 
     async def show_session(

@@ -14,7 +14,7 @@ from relook.core.errors import InputError, LibraryBusyError
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
 from relook.library.session_table import SessionTable
-from relook.library.session_values import Judgement, RoundRow
+from relook.library.session_values import Judgement, RoundRow, page_name
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import TypedWords
 from relook.search.filtering import Filter
@@ -129,7 +129,7 @@ class Session(SessionView):
         if self.row.current_round != prepared.round:
             raise LibraryBusyError(
                 "session_busy",
-                f"the session has left round {prepared.round} meanwhile",
+                f"the session has left {page_name(prepared.round)} meanwhile",
                 "look at the session as it is now, and do it again",
             )
         # One may have left the library since: `no_image` then, and nothing is written.

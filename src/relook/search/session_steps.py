@@ -18,7 +18,7 @@ from relook.core.converter import from_json
 from relook.core.errors import InputError
 from relook.core.types import Box
 from relook.library.session_table import SessionTable
-from relook.library.session_values import Judgement
+from relook.library.session_values import Judgement, page_name
 from relook.search.feedback_evidence import Fitted, TypedWords
 from relook.search.filtering import Filter, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of
@@ -160,7 +160,7 @@ def undo(session: SessionView, table: SessionTable) -> str:
     else:
         step = _wait_again(session, table, now.number, now.parent)
         table.go(session.session_id, now.parent)
-        undone = f"back on round {now.parent}; round {now.number} is kept"
+        undone = f"back on {page_name(now.parent)}; {page_name(now.number)} is kept"
     table.put_undone(session.session_id, {**step, "state": _state(session)})
     return undone
 
@@ -202,7 +202,7 @@ def redo(session: SessionView, table: SessionTable) -> str:
         for judgement_id in step["marks"]:
             table.change(session.session_id, judgement_id, {"led_to": step["round"]})
         table.go(session.session_id, step["round"])
-        return f"on round {step['round']} again"
+        return f"on {page_name(step['round'])} again"
     judgement = _unpacked(step["mark"])
     table.put(session.session_id, [judgement])
     return f"image {judgement.image_id} is {_sign(judgement)} again"

@@ -17,7 +17,7 @@ from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
 from relook.feedback.strategies import configured, unused
 from relook.library.session_rows import KeptFilter
-from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
+from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows, page_name
 from relook.search.completeness import Estimate, Seen, estimate
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import Fitted, TypedWords, gather
@@ -90,12 +90,12 @@ class SessionView:
         self._wanted: tuple[int, LookedFor | None] | None = None  # the same of what is looked for
 
     def __repr__(self) -> str:
-        """What a shell shows: id, name, round and marks."""
+        """What a shell shows: id, name, page and marks."""
         row = self.row
         n_marks = len(self.judgements)
         return (
             f"<{type(self).__name__} {self.session_id} {printable(row.name)!r}:"
-            f" round {row.current_round}, {n_marks} mark{'s' * (n_marks != 1)}>"
+            f" {page_name(row.current_round)}, {n_marks} mark{'s' * (n_marks != 1)}>"
         )
 
     @property
@@ -350,7 +350,8 @@ class SessionView:
         for row in self.rounds:
             if row.number == number:
                 return row
-        raise NotFoundError("no_round", f"this session has no round {number}")
+        hint = "pages count from 1; in JSON, `number` and `current_round` are one less"
+        raise NotFoundError("no_round", f"this session has no {page_name(number)}", hint)
 
     def _page(self, row: RoundRow) -> Page:
         hits = self.engine.hits(row.hits, kept_copies(row.record))

@@ -80,7 +80,7 @@ class Marks {
     const waiting = this.done < this.sent;
     this.again.disabled = waiting;
     this.back.disabled = waiting;
-    this.title.textContent = `${about.query} · round ${about.round}`;
+    this.title.textContent = `${about.query} · page ${about.round + 1}`;
     this.status.textContent = waiting ? "working …" : [about.told, ...(about.notes ?? [])].filter(Boolean).join("; ");
   }
 

@@ -12,7 +12,7 @@ import { openMenu, shareItems, viewItems } from "./share.js";
 import { on, set, state } from "./state.js";
 
 const parts = h("div", { class: "parts" });
-const line = h("nav", { class: "history", "aria-label": "Rounds" });
+const line = h("nav", { class: "history", "aria-label": "Pages" });
 const toggle = h("div", { class: "segmented", role: "group", "aria-label": "Before and after" });
 const summary = h("p", { class: "summary number" });
 const heading = h("h1", { class: "visually-hidden" });

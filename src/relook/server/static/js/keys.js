@@ -61,7 +61,7 @@ const HELP = [
       ["Enter", "look again"],
       ["z, Shift+Z", "undo, make it again"],
       ["x", "before and after"],
-      ["[ ]", "round before, round after"],
+      ["[ ]", "page before, page after"],
     ],
   ],
   [

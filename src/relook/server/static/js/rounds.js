@@ -192,7 +192,7 @@ export async function lookAgain() {
       toast(`${plural(n_unsigned, "box", "boxes")} without a sign did not count.`, {
         hint: "Select a box, then press r or i.",
       });
-    announce(`Round ${state.round}. ${plural(state.hits.length, "picture")}. ${movesInWords()}`);
+    announce(`${capital(pageName(state.round))}. ${plural(state.hits.length, "picture")}. ${movesInWords()}`);
   } catch (error) {
     failed(error, "The next page is asked for again then.", lookAgain);
   } finally {

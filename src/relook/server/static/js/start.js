@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { concepts, holds, openConcept } from "./concepts.js";
 import { button, byId, count, fill, h, needs, plural } from "./dom.js";
+import { pageName } from "./moves.js";
 import { complain } from "./notices.js";
 import { again } from "./search.js";
 import { recentSearches } from "./recent.js";
@@ -69,7 +70,7 @@ async function earlier(intro) {
       { class: "start-lists" },
       ...worked.map((session) =>
         button(
-          `${session.name} · round ${session.current_round}`,
+          `${session.name} · ${pageName(session.current_round)}`,
           () => openSession(session.session_id).catch(complain),
           "button",
           "again",
