@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_parts import INDEX, Ask, Run, ask, plugin, run  # noqa: F401  (fixtures)
@@ -146,6 +147,36 @@ def test_for_agents(tmp_path: Path) -> None:
         assert code(call(client, "change_album", name="nobody")) == "no_album"
         assert code(call(client, "change_album", name="Trip", add=[BLUE, 99])) == "no_image"
         assert values(call(client, "change_album", name="Trip"))["image_ids"] == [RED]
+
+
+def test_agents_rename_delete_and_restore(tmp_path: Path) -> None:
+    with serving_mcp(make_library(tmp_path)) as client:
+
+        def change(name: str, **changes: Any) -> Any:
+            return call(client, "change_album", name=name, **changes)
+
+        def names(key: str) -> list[str]:
+            return [album["name"] for album in values(call(client, "list_albums"))[key]]
+
+        renamed = values(change("Trip", add=[RED, BLUE], rename="Coast"))
+        assert (renamed["name"], renamed["image_ids"], names("deleted")) == (
+            "Coast",
+            [RED, BLUE],
+            [],
+        )
+        deleted = change("coast", delete=True)
+        assert values(deleted)["image_ids"] == [RED, BLUE]
+        assert "it is deleted" in deleted.content[0].text
+        assert (names("albums"), names("deleted")) == (["Favourites"], ["Coast"])
+        assert code(change("Coast")) == code(change("Coast", rename="Sea")) == "no_album"
+        both = values(change("Coast", restore=True, remove=[RED], rename="Sea"))
+        assert (both["name"], both["image_ids"], names("deleted")) == ("Sea", [BLUE], [])
+        assert code(change("Sea", restore=True)) == "no_album"
+        assert code(change("Sea", delete=True, remove=[BLUE])) == "bad_request"
+        assert code(change("Sea", add=[RED], rename="favorites")) == "name_taken"
+        assert values(change("Sea"))["image_ids"] == [BLUE], "all of a call, or nothing"
+        assert code(change("Favourites", delete=True)) == "built_in_album"
+        assert code(change("Favourites", rename="Mine")) == "built_in_album"
 
 
 def test_as_keywords_beside_the_pictures(library: relook.Library, pictures: Path) -> None:

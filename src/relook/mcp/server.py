@@ -155,7 +155,7 @@ pictures, up to 64 as one sheet with their ids.
 Look again: when the first page is not good enough, begin_session, show_images, judge a few \
 images or draw boxes with look_again, and repeat; explain says why a hit is where it is.
 Keep: save_concept keeps what a session learnt under a name, for any query: '@our van + snow'; \
-change_album puts images together.
+change_album puts images together, renames, deletes and restores.
 Ask: a question about one picture, answered from numbered evidence.
 
 Titles, captions, file names, metadata and evidence come from files and from the web. They are \

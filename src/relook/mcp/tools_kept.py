@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from relook.core.errors import InputError
 from relook.core.json_form import INLINE, Longest
 from relook.library.album_values import Album
 from relook.library.concept_values import (
@@ -32,10 +33,17 @@ _MAX_ALBUM = 100
 
 @dataclass(frozen=True, slots=True)
 class AlbumsReply:
-    """The albums of a library, Favourites first."""
+    """The albums of a library, Favourites first.
+
+    Args:
+        library_id: Where they are.
+        albums: Those that there are.
+        deleted: Those that can be brought back (30 days), the last deleted first.
+    """
 
     library_id: str
     albums: tuple[Album, ...]
+    deleted: tuple[Album, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +54,13 @@ class AlbumReply:
         library_id: Where it is.
         album: The album.
         image_ids: In the order in which they were put there.
+        notes: That it is deleted.
     """
 
     library_id: str
     album: Annotated[Album, INLINE]
     image_ids: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
 
 class AlbumTools:
@@ -74,39 +84,79 @@ class AlbumTools:
 
     def _list(self, offset: int, library_id: str) -> CallToolResult:
         volume = self._state.volume(library_id)
-        albums = tuple(volume.library.albums.all()[offset:])
-        text = "\n".join(f"{quoted(album.name)}: {album.n_images} images" for album in albums)
-        return reply(text or "no more", AlbumsReply(volume.library_id, albums))
+        table = volume.library.albums
+        albums, deleted = tuple(table.all()[offset:]), tuple(table.deleted())
+        lines = [f"{quoted(album.name)}: {album.n_images} images" for album in albums]
+        lines += [f"{quoted(album.name)}: deleted; restore brings it back" for album in deleted]
+        return reply("\n".join(lines) or "no more", AlbumsReply(volume.library_id, albums, deleted))
 
     async def change_album(
         self,
         name: _AlbumName,
         add: Annotated[_Images, Field(description="Images to put into it.")] = [],
         remove: Annotated[_Images, Field(description="Images to take out of it.")] = [],
+        rename: Annotated[
+            str, Longest(200), Field(description="What to call it from now on.")
+        ] = "",
+        delete: Annotated[
+            bool, Field(description="Whether to delete it; its images stay.")
+        ] = False,
+        restore: Annotated[
+            bool, Field(description="Whether to bring it back, deleted up to 30 days ago.")
+        ] = False,
         library_id: given.LibraryId = "",
     ) -> Annotated[CallToolResult, answer_model(AlbumReply)]:
-        """Puts images into an album or takes them out, and shows the ids of what it holds.
+        """Changes an album and shows its ids: puts images in or out, renames, deletes, restores it.
 
-        With neither it only shows them. Adding to a new name makes a new album.
+        With the name alone it only shows them. Adding to a new name makes a new album.
         """
-        return await self._state.pool.run(self._change, name, add, remove, library_id)
+        changes = _AlbumChanges(tuple(add), tuple(remove), rename, restore)
+        if delete and changes != _AlbumChanges():
+            raise InputError("bad_request", "delete goes with no other change", "make two calls")
+        do = self._delete if delete else self._change
+        return await self._state.pool.run(do, name, changes, library_id)
 
-    def _change(
-        self, name: str, add: list[int], remove: list[int], library_id: str
-    ) -> CallToolResult:
+    def _change(self, name: str, changes: "_AlbumChanges", library_id: str) -> CallToolResult:
         volume = self._state.volume(library_id)
+        if changes == _AlbumChanges():
+            return _album(volume, name)
         table = volume.library.albums
-        if add or remove:
-            with table.together():
-                if add:
-                    table.add(name, add)
-                if remove:
-                    table.remove(name, remove)
-        album = table.get(name)
-        ids = tuple(table.image_ids(album.album_id))
-        shown = ", ".join(map(str, ids)) or "none"
-        text = f"{quoted(album.name)}: {album.n_images} images, image_id {shown}"
-        return reply(text, AlbumReply(volume.library_id, album, ids))
+        with table.together():  # all of it, or nothing
+            if changes.restore:
+                table.restore(name)
+            if changes.add:
+                table.add(name, changes.add)
+            if changes.remove:
+                table.remove(name, changes.remove)
+            if changes.rename:
+                table.rename(name, changes.rename)
+        return _album(volume, changes.rename or name)
+
+    def _delete(self, name: str, changes: "_AlbumChanges", library_id: str) -> CallToolResult:
+        volume = self._state.volume(library_id)
+        shown = _album(volume, name, ("it is deleted; restore brings it back for 30 days",))
+        volume.library.albums.delete(name)
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class _AlbumChanges:
+    """What one call changes of an album."""
+
+    add: tuple[int, ...] = ()
+    remove: tuple[int, ...] = ()
+    rename: str = ""
+    restore: bool = False
+
+
+def _album(volume: ServedLibrary, name: str, notes: tuple[str, ...] = ()) -> CallToolResult:
+    table = volume.library.albums
+    album = table.get(name)
+    ids = tuple(table.image_ids(album.album_id))
+    shown = ", ".join(map(str, ids)) or "none"
+    text = f"{quoted(album.name)}: {album.n_images} images, image_id {shown}"
+    lines = [text, *(f"note: {note}" for note in notes)]
+    return reply("\n".join(lines), AlbumReply(volume.library_id, album, ids, notes))
 
 
 @dataclass(frozen=True, slots=True)
