@@ -4,8 +4,10 @@ import collections
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,22 @@ def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
 def _lacking(catalog: Catalog) -> list[str]:
     """Columns that a table lacks; a table that an older version did not make lacks none."""
     lacking: list[str] = []
+    for table, expected in _columns_made().items():
+        names = {str(row[1]) for row in catalog.ask(f"PRAGMA table_info({table})")}
+        lacking += [f"{table}.{name}" for name in sorted(expected - names) if names]
+    return lacking
+
+
+@cache
+def _columns_made() -> Mapping[str, AbstractSet[str]]:
+    """Table -> columns, as this version makes them."""
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(TABLES + SESSIONS + CONCEPTS + ALBUMS + TEXTS)
-        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-            expected = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-            names = {row[1] for row in catalog.ask(f"PRAGMA table_info({table})")}
-            lacking += [f"{table}.{name}" for name in sorted(expected - names) if names]
-    return lacking
+        tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            table: {str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")}
+            for (table,) in tables
+        }
 
 
 def check_backup(folder: Path, report: CheckReport) -> None:

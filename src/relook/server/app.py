@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from html import escape
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import BaseRoute
 from threadpoolctl import threadpool_limits
 from uvicorn.server import HANDLED_SIGNALS
 
@@ -96,14 +98,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses=_ERRORS,
+        routes=list(_api_routes()),
     )
     app.state.relook = state
     install(app)
     app.add_middleware(
         Guard, settings=state.settings, gives_up=True, people=state.people, need_of=need_of
     )
-    _serve_api(app)
     _serve_page(app)
     return app
 
@@ -119,9 +120,10 @@ def _people_for(libraries: Sequence[Library], people: People) -> People:
     return people
 
 
-def _serve_api(app: FastAPI) -> None:
-    """The routes, and a page that lists them."""
-    api = APIRouter(prefix=API)
+@cache
+def _api_routes() -> Sequence[BaseRoute]:
+    """The routes of the API. They hold no state: all applications of a process share them."""
+    api = APIRouter(prefix=API, responses=_ERRORS)
     for router in (
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
@@ -129,15 +131,18 @@ def _serve_api(app: FastAPI) -> None:
         routes_albums.router, routes_people.router,
     ):  # fmt: skip
         api.include_router(router)
-    app.include_router(api)
+    return api.routes
+
+
+def _serve_page(app: FastAPI) -> None:
+    """A page that lists the API, and the page's own files.
+
+    They are revalidated, so that an upgrade shows at once.
+    """
 
     @app.get(f"{API}/docs", include_in_schema=False, response_class=HTMLResponse)
     async def docs() -> str:
         return reference_page(app.openapi())
-
-
-def _serve_page(app: FastAPI) -> None:
-    """The page's own files; they are revalidated, so that an upgrade shows at once."""
 
     @app.get("/", include_in_schema=False)
     async def index() -> FileResponse:
