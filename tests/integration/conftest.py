@@ -1,6 +1,5 @@
 """Folders of pictures and libraries of the colour encoder."""
 
-import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +11,6 @@ import relook
 from relook.cli.main import main
 from relook.core.settings import SearchSettings
 from relook.testing import ColourEncoder, patched, solid
-
-
-def pytest_collection_finish() -> None:
-    """What the tests have imported stays: collections of garbage need not walk it each time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture
