@@ -850,6 +850,20 @@ declare namespace Api {
     created_s: number;
   };
 
+  /** What a link to an album shows. */
+  type SharedAlbum = {
+    name: string;
+    ends_s: number;
+    images: SharedImage[];
+  };
+
+  /** A picture of the album. */
+  type SharedImage = {
+    image_id: number;
+    width_px: number;
+    height_px: number;
+  };
+
   /** A folder that the file manager was asked to show. */
   type ShownFolder = {
     folder: string;

@@ -1,7 +1,8 @@
-"""People at the page: signing in, what each may do, the end of a session, an invitation, a link."""
+"""People at the page: signing in, what each may do, sessions that end, an invitation, links."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from people_parts import PASSWORD, Clock, library_of, people_of
 from playwright.sync_api import Browser, Page, expect
 
+import relook
 from relook.people.people import People
 from relook.people.rights import Right
 from relook.server import Server, ServerSettings, bind, create_app
 
-from .conftest import PATIENCE_MS, WATCH
+from .conftest import PATIENCE_MS, WATCH, until
 from .test_page_axe import axe, violations  # noqa: F401  (fixtures)
 
 PHONE = {"viewport": {"width": 375, "height": 720}, "color_scheme": "dark"}
@@ -28,13 +30,18 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
 
 
 @pytest.fixture(scope="module")
-def address(people: People) -> Iterator[str]:
+def photos(people: People) -> relook.Library:
+    return library_of(people.file.path.parent, "photos")
+
+
+@pytest.fixture(scope="module")
+def address(people: People, photos: relook.Library) -> Iterator[str]:
     folder = people.file.path.parent
     people.accounts.add("Vera", PASSWORD, {"*": Right.VIEW})
     settings = ServerSettings(
         port=0, cache=folder / "cache", people=people.file.path, home=False, timeout_s=600
     )
-    app = create_app([library_of(folder, "photos")], settings, people=people)
+    app = create_app([photos], settings, people=people)
     with bind(settings) as sock:
         server = Server(app)
         thread = threading.Thread(target=server.run, args=([sock],), name="people")
@@ -165,3 +172,31 @@ def test_an_invitation_makes_somebody_who_marks_and_a_link_shows_on_a_phone(
     people.passes.revoke(made.name)
     page = visit(f"/?{urlencode({'link': link})}", **PHONE)
     expect(page.get_by_role("dialog", name="Sign in")).to_contain_text("This link has ended.")
+
+
+def test_a_link_to_an_album_shows_its_pictures_and_says_when_it_has_ended(
+    visit: Open, people: People, photos: relook.Library, violations: Callable[[Page], list[Any]]
+) -> None:
+    photos.albums.add("Küste", [3, 1])
+    made, link = people.passes.share_album("photos", "Küste", 86_400)
+    page = visit(f"/?{urlencode({'link': link})}", **PHONE)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Küste")
+    assert link not in page.url
+    expect(page.get_by_role("status")).to_contain_text("2 pictures, to look at until")
+    pictures = page.locator("#pictures img")
+    expect(pictures).to_have_count(2)
+    until(page, "() => [...document.images].filter((image) => image.naturalWidth).length === 2")
+    assert violations(page) == []
+    assert fits(page)
+    pictures.first.click()
+    large = page.get_by_role("dialog")
+    expect(large.get_by_text("Picture 1 of 2", exact=True)).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(large.locator("img")).to_have_attribute("src", re.compile("/images/1/.*size=1280"))
+    expect(large.get_by_role("button", name="Next")).to_be_disabled()
+    until(page, "() => document.querySelector('#picture').naturalWidth > 0")
+    assert violations(page) == []
+    assert fits(page)
+    people.passes.revoke(made.name)
+    page.reload()
+    expect(page.get_by_role("status")).to_contain_text("This link has ended.")

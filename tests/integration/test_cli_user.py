@@ -88,6 +88,14 @@ def test_addresses_carry_what_ends(run: Run, people: People) -> None:
     assert "link-1" in run("list")[1]
     assert run("revoke", "link-1") == (0, "link-1 has ended\n", "")
     assert people.who(None, token) is None
+    code, out, err = run("share", "photos", "--album", "  Our  coast", *at)
+    _, _, token = out.strip().partition("?link=")
+    assert "album-1 ends" in err
+    assert "photos, album Our coast: view" in run("list")[1]
+    assert people.passes.of_album_link(token) is not None
+    assert people.who(None, token) is None, "it is no link to the library"
+    assert run("revoke", "album-1") == (0, "album-1 has ended\n", "")
+    assert people.passes.of_album_link(token) is None
     code, out, err = run("share", "photos")
     assert out.startswith("http://127.0.0.1:8765/?link=")
     assert "--at URL" in err

@@ -1,6 +1,7 @@
 """People over HTTP: signing in, rights for every route, libraries of others, links, the log."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 import re
@@ -24,7 +25,7 @@ from people_parts import (
     sign_in,
 )
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, NotFoundError
 from relook.gateway import admission
 from relook.gateway.admission import cookie_names
 from relook.gateway.guard import Guard
@@ -40,13 +41,14 @@ from relook.server import (
     routes_libraries,
     routes_people,
     routes_sessions,
+    routes_shared,
 )
 from relook.server.route_rights import RIGHTS, need_of
 
 DAY_S = 86_400.0
 MODULES = (
     routes_albums, routes_ask, routes_browse, routes_concepts, routes_files, routes_libraries,
-    routes_people, routes_sessions,
+    routes_people, routes_sessions, routes_shared,
 )  # fmt: skip
 FILLED = {
     "image_id": "1", "session_id": "none", "judgement_id": "1", "number": "0", "album_id": "1",
@@ -134,9 +136,10 @@ def test_what_is_not_listed_is_closed_to_people(served: Place) -> None:
     for path in (
         f"{API}/nothing", f"{API}/libraries/photos/nothing", f"{API}/libraries/",
         f"{API}/libraries/photos/index\n", "//api/v1/libraries", f"{API}/libraries/photos/../x",
+        f"{API}/shared/", f"{API}/shared/../libraries", f"{API}/shared/images/1/2/thumbnail",
     ):  # fmt: skip
-        scope = {"path": path, "method": "POST"}
-        assert need_of(scope) is None, path
+        for method in ("POST", "GET"):
+            assert need_of({"path": path, "method": method}) is None, path
     assert code_of(served.vera.post(f"{API}/nothing")) == (404, "no_route")
     assert code_of(served.vera.post(f"{API}/libraries/photos/index%0A")) == (404, "no_route")
     assert code_of(served.browser().get(f"{API}/nothing")) == (401, "sign_in_needed")
@@ -387,6 +390,89 @@ def test_a_link_becomes_a_cookie_and_ends(served: Place) -> None:
     # It shows the page, too, when a page of somewhere else leads to it.
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert served.browser().get("/", params={"link": served.link}, headers=headers).is_redirect
+
+
+@pytest.fixture(name="by_album")
+def who_came_by_an_album(served: Place) -> Iterator[Any]:
+    """Somebody with a link to an album that holds the first picture of three."""
+    albums = served.app.state.relook.libraries.get("photos").library.albums
+    albums.add("Coast", [1])
+    made, link = served.people.passes.share_album("photos", "coast", DAY_S)
+    browser = served.browser()
+    opened = browser.get("/", params={"link": link})
+    assert (opened.status_code, opened.headers["location"]) == (303, "/static/shared.html")
+    assert "HttpOnly" in opened.headers["set-cookie"]
+    yield made, browser, albums
+    with contextlib.suppress(NotFoundError):
+        served.people.passes.revoke(made.name)
+    albums.delete("Coast")
+
+
+def test_a_link_to_an_album_shows_its_pictures_alone_until_it_ends(
+    served: Place, by_album: Any
+) -> None:
+    made, browser, albums = by_album
+
+    def shown(image_id: int) -> tuple[int, str]:
+        answer = browser.get(f"{API}/shared/images/{image_id}/thumbnail")
+        return (200, answer.headers["cache-control"]) if answer.is_success else code_of(answer)
+
+    there, hidden = (200, "private, no-cache"), (404, "no_image")
+    album = browser.get(f"{API}/shared").json()
+    assert (album["name"], album["ends_s"]) == ("Coast", made.ends_s)
+    assert [set(image) for image in album["images"]] == [{"image_id", "width_px", "height_px"}]
+    assert [shown(image_id) for image_id in (1, 2, 3, 99)] == [there, hidden, hidden, hidden]
+    albums.add("Coast", [2])
+    albums.remove("Coast", [1])
+    assert (shown(1), shown(2)) == (hidden, there)
+    albums.rename("Coast", "Sea")
+    assert shown(2) == code_of(browser.get(f"{API}/shared")) == (404, "no_album")
+    albums.rename("Sea", "Coast")
+    albums.delete("Coast")
+    assert shown(2) == (404, "no_album")
+    albums.restore("Coast")
+    assert shown(2) == there
+    served.clock.now_s += 2 * DAY_S
+    assert shown(2) == code_of(browser.get(f"{API}/shared")) == (401, "sign_in_needed")
+    served.clock.now_s -= 2 * DAY_S
+    assert shown(2) == there
+    served.people.passes.revoke(made.name)
+    assert shown(2) == (401, "sign_in_needed")
+    again, link = served.people.passes.share_album("photos", "Coast", DAY_S)
+    assert again in served.people.passes.all()
+    served.people.passes.revoke(again.name)
+    assert browser.get("/", params={"link": link}).headers["location"] == "/#link-ended"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method, path)
+        for path, rows in RIGHTS.items()
+        for method, (right, _) in rows.items()
+        if right is not None and not path.startswith(f"{API}/shared")
+    ],
+)
+def test_a_link_to_an_album_opens_nothing_else(by_album: Any, method: str, path: str) -> None:
+    _, browser, _ = by_album
+    assert code_of(browser.request(method, address(path))) == (401, "sign_in_needed")
+
+
+def test_nobody_else_is_shown_the_album_of_a_link(served: Place, by_album: Any) -> None:
+    """Rights open what they opened; a link opens its album and adds to no right."""
+    _, browser, _ = by_album
+    for other in (served.ida, served.vera, served.guest, served.browser()):
+        assert code_of(other.get(f"{API}/shared")) == (401, "sign_in_needed")
+        thumbnail = other.get(f"{API}/shared/images/1/thumbnail")
+        assert code_of(thumbnail) == (401, "sign_in_needed")
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert code_of(served.browser().get(f"{API}/shared", headers=token)) == (404, "no_album")
+    before = served.vera.get(f"{API}/me").json()
+    served.vera.cookies.update(browser.cookies)
+    assert served.vera.get(f"{API}/shared").json()["name"] == "Coast"
+    assert served.vera.get(f"{API}/me").json() == before
+    for name in dict(browser.cookies):
+        served.vera.cookies.delete(name)
 
 
 def test_the_page_itself_and_health_are_open_and_nothing_else(served: Place) -> None:

@@ -274,6 +274,34 @@ def test_a_link_shows_one_library_until_it_ends(people: People, clock: Clock) ->
             people.passes.revoke(wrong)
 
 
+def test_a_link_to_an_album_gives_no_right(people: People, clock: Clock) -> None:
+    people.file.make()
+    made, token = people.passes.share_album("photos", "Coast", DAY_S)
+    assert (made.name, made.kind, made.rights) == ("album-1", "album", {})
+    guest = people.passes.of_album_link(token)
+    assert (guest.album.library_id, guest.album.name, guest.rights) == ("photos", "Coast", {})
+    assert guest.is_limited
+    assert guest.right("photos") is guest.most is Right.NONE
+    assert people.who(token, token) is None
+    _, link = people.passes.share("photos", DAY_S)
+    assert people.passes.of_album_link(link) is None
+    clock.now_s += DAY_S
+    assert people.passes.of_album_link(token) is None
+
+
+def test_a_file_from_before_there_were_links_to_albums_is_taken_on(people: People) -> None:
+    people.file.make()
+    _, link = people.passes.share("photos", DAY_S)
+    people.close()
+    with sqlite3.connect(people.file.path) as connection:
+        connection.execute("DROP TABLE album_links")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    _, token = people.passes.share_album("photos", "Coast", DAY_S)
+    assert people.passes.of_album_link(token) is not None
+    assert people.who(None, link) is not None
+
+
 def test_somebody_who_is_signed_in_sees_what_a_link_shows_as_well(people: People) -> None:
     people.accounts.add("Anna", PASSWORD, {"own": Right.INDEX, "photos": Right.NONE})
     session = people.sign_in("anna", PASSWORD, "here")

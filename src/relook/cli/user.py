@@ -19,6 +19,7 @@ from relook.cli.output import clean_lines, print_json, print_notes, print_table
 from relook.core.config_file import Config
 from relook.core.errors import InputError, NotFoundError
 from relook.core.registry import import_extra
+from relook.library.album_values import album_name
 from relook.people.rights import Right, parse_right
 
 if TYPE_CHECKING:
@@ -102,10 +103,9 @@ def list_people(config: ConfigOption = None, as_json: JsonOption = False) -> Non
         ]  # fmt: skip
         print_table(["name", "rights", "last seen", "browsers"], rows)
     if passes:
-        print_table(
-            ["not yet ended", "gives", "ends"],
-            [(each.name, _words(each.rights), _minute(each.ends_s)) for each in passes],
-        )
+        gives = [f"{p.shows}: view" if p.shows else _words(p.rights) for p in passes]
+        lines = [(p.name, words, _minute(p.ends_s)) for p, words in zip(passes, gives, strict=True)]
+        print_table(["not yet ended", "gives", "ends"], lines)
 
 
 @app.command("rights")
@@ -194,18 +194,29 @@ def share(
     library: Annotated[
         str, typer.Argument(metavar="LIBRARY", help="Its name in the page's address.")
     ],
+    album: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Show the pictures of this album alone, small and without words."
+        ),
+    ] = None,
     ends: EndsOption = "24h",
     at: AtOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print an address that shows a library to whoever has it, and changes nothing."""
+    """Print an address that shows a library, or an album of it, to whoever has it."""
     lasts_s = _lasts_s(ends)
     library_id, _ = parse_right(f"{library}=view")
+    name = None if album is None else album_name(album)
     with _people(config) as people:
         _must_have_somebody(people)
-        made, token = people.passes.share(library_id, lasts_s)
-        _log(people, f"make {made.name}", {library_id: Right.VIEW})
+        if name is None:
+            made, token = people.passes.share(library_id, lasts_s)
+            _log(people, f"make {made.name}", {library_id: Right.VIEW})
+        else:
+            made, token = people.passes.share_album(library_id, name, lasts_s)
+            _log(people, f"make {made.name} of {made.shows}")
     _tell_pass(made.as_dict(), f"{_server(config, at)}/?{urlencode({'link': token})}", as_json)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 API = "/api/v1"
 WHO = "relook.who"
 """Key of a scope: the `Who` that asks."""
+ALBUM_PAGE = "/static/shared.html"
+"""The page that shows the album of a link."""
 _OPEN_PATHS = (f"{API}/health",)
 _RECHECK_S = 20.0  # how long a stream may outlive the right to it
 
@@ -42,11 +44,14 @@ class Need:
             nobody has to say who they are.
         library_id: The library in the request's address.
         what: How the log calls it; nothing is logged when it is empty.
+        of_album_link: Whether a link to an album opens it, and nothing else does. Such a link is
+            looked at for no other route: there, who has one is nobody.
     """
 
     right: Right | None
     library_id: str | None = None
     what: str = ""
+    of_album_link: bool = False
 
 
 NeedOf = Callable[[Scope], Need | None]
@@ -148,6 +153,9 @@ class Admission:
 
     async def _who(self, scope: Scope, people: People, cookies: Mapping[str, str]) -> Who | None:
         is_tls = scope.get("scheme") == "https"
+        if (need := self._need_of(scope)) is not None and need.of_album_link:
+            album = cookies.get(self._names.album(is_tls))
+            return await asyncio.to_thread(people.passes.of_album_link, album) if album else None
         session = cookies.get(self._names.session(is_tls))
         link = cookies.get(self._names.link(is_tls))
         if not session and not link:
@@ -155,18 +163,22 @@ class Admission:
         return await asyncio.to_thread(people.who, session, link)
 
     async def _opened_link(self, scope: Scope, people: People) -> Response | None:
-        """The answer to a link that shows a library: its token goes into a cookie."""
+        """The answer to a link to a library or an album: its token goes into a cookie."""
         if scope["method"] != "GET" or scope["path"] != "/":
             return None
         token = _parameters(scope).get("link")
         if token is None:
             return None
+        is_tls = scope.get("scheme") == "https"
         who = await asyncio.to_thread(people.who, None, token)
         if who is None:
-            return RedirectResponse("/#link-ended", 303)
+            if await asyncio.to_thread(people.passes.of_album_link, token) is None:
+                return RedirectResponse("/#link-ended", 303)
+            response = RedirectResponse(ALBUM_PAGE, 303)
+            set_cookie(response, self._names.album(is_tls), token, is_tls=is_tls)
+            return response
         library_id = next(iter(who.rights))
         response = RedirectResponse(f"/?{urlencode({'library': library_id})}", 303)
-        is_tls = scope.get("scheme") == "https"
         set_cookie(response, self._names.link(is_tls), token, is_tls=is_tls)
         return response
 
@@ -203,6 +215,10 @@ class CookieNames:
         """As `session`."""
         return f"{'__Host-' if is_tls else ''}relook_link_{self.ending}"
 
+    def album(self, is_tls: bool) -> str:
+        """Of a link to an album; as `session`."""
+        return f"{'__Host-' if is_tls else ''}relook_album_{self.ending}"
+
 
 def cookie_names(settings: ServerSettings) -> CookieNames:
     """The names of a server's cookies."""
@@ -233,7 +249,9 @@ def forget_cookies(response: Response, scope: Scope, settings: ServerSettings) -
     """Takes every cookie of this server from a browser."""
     is_tls = scope.get("scheme") == "https"
     names = cookie_names(settings)
-    for name in (names.session(is_tls), names.link(is_tls), names.token):
+    for name in (
+        names.session(is_tls), names.link(is_tls), names.album(is_tls), names.token,
+    ):  # fmt: skip
         response.delete_cookie(name, path="/", secure=is_tls, httponly=True, samesite="strict")
 
 
@@ -255,9 +273,10 @@ def address_of(scope: Scope) -> str:
 def _authorise(who: Who, need: Need | None) -> None:
     if need is not None and need.right is None:
         return
-    if who is NOBODY:
+    by_album_link = need is not None and need.of_album_link
+    if who is NOBODY or (who.is_limited and (who.album is not None) != by_album_link):
         raise ended_session()
-    if not who.is_limited:
+    if not who.is_limited or by_album_link:
         return
     if need is None or need.right is None:  # not listed: no right is enough for it
         raise NotFoundError(

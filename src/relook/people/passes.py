@@ -1,4 +1,4 @@
-"""Sessions of people who signed in, invitations, and links that show a library. Layer: people.
+"""Sessions of people who signed in, invitations, links to a library or an album. Layer: people.
 
 Each is a random token of which only a digest is kept, and each ends.
 """
@@ -16,11 +16,12 @@ from relook.core.errors import InputError, NotFoundError
 from relook.people.accounts import add_user, rights_of
 from relook.people.passwords import Passwords, digest, new_token
 from relook.people.people_file import PeopleFile
-from relook.people.rights import Right, Who
+from relook.people.rights import LinkedAlbum, Right, Who
 
 SESSION_S = 30 * 86_400.0
 IDLE_S = 14 * 86_400.0
 _SEEN_S = 300.0  # how exactly is known when a session was used last
+_TABLES = {"invitation": "invitations", "link": "links", "album": "album_links"}
 _SESSIONS = 50  # of one person; the oldest go
 
 
@@ -29,17 +30,19 @@ class Pass(JsonValue):
     """An invitation or a link that has not ended.
 
     Args:
-        name: To end it by: `invitation-3`, `link-2`.
+        name: To end it by: `invitation-3`, `link-2`, `album-1`.
         kind: Which of them.
-        rights: What it gives: library or `*` to right.
+        rights: What it gives: library or `*` to right; of a link to an album, nothing.
         created_s, ends_s: Seconds since 1970.
+        shows: `LIBRARY, album NAME`, of a link to an album.
     """
 
     name: str
-    kind: Literal["invitation", "link"]
+    kind: Literal["invitation", "link", "album"]
     rights: Mapping[str, str]
     created_s: float
     ends_s: float
+    shows: str = ""
 
 
 class Passes:
@@ -91,6 +94,18 @@ class Passes:
             ).fetchone()
         return None if row is None else Who("link", f"link {row[0]}", {row[1]: Right.VIEW})
 
+    def of_album_link(self, token: str) -> Who | None:
+        """What a link to an album shows; None when it has ended. It gives no right to a library."""
+        with self._file.read() as connection:
+            row = connection.execute(
+                "SELECT pass_id, library_id, album, ends_s FROM album_links"
+                " WHERE digest = ? AND ends_s > ?",
+                (digest(token), self._file.clock()),
+            ).fetchone()
+        if row is None:
+            return None
+        return Who("link", f"album {row[0]}", album=LinkedAlbum(row[1], row[2], row[3]))
+
     def invite(self, rights: Mapping[str, Right], lasts_s: float) -> tuple[Pass, str]:
         """An invitation for one person, and its token."""
         words = {library_id: right.word for library_id, right in rights.items()}
@@ -133,6 +148,18 @@ class Passes:
         rights = {library_id: Right.VIEW.word}
         return Pass(name, "link", rights, now, now + lasts_s), token
 
+    def share_album(self, library_id: str, album: str, lasts_s: float) -> tuple[Pass, str]:
+        """A link that shows the pictures of one album to whoever has it, and its token."""
+        token, now = new_token(), self._file.clock()
+        with self._file.change() as connection:
+            cursor = connection.execute(
+                "INSERT INTO album_links (digest, library_id, album, created_s, ends_s)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (digest(token), library_id, album, now, now + lasts_s),
+            )
+        row = (cursor.lastrowid, library_id, album, now, now + lasts_s)
+        return _of_album(*row), token
+
     def all(self) -> list[Pass]:
         """The invitations and links that have not ended, the next to end first."""
         now = self._file.clock()
@@ -144,6 +171,11 @@ class Passes:
             links = connection.execute(
                 "SELECT pass_id, library_id, created_s, ends_s FROM links WHERE ends_s > ?", (now,)
             ).fetchall()
+            albums = connection.execute(
+                "SELECT pass_id, library_id, album, created_s, ends_s FROM album_links"
+                " WHERE ends_s > ?",
+                (now,),
+            ).fetchall()
         passes = [
             Pass(f"invitation-{number}", "invitation", json.loads(rights), created_s, ends_s)
             for number, rights, created_s, ends_s in invitations
@@ -152,6 +184,7 @@ class Passes:
             Pass(f"link-{number}", "link", {library_id: Right.VIEW.word}, created_s, ends_s)
             for number, library_id, created_s, ends_s in links
         ]
+        passes += [_of_album(*row) for row in albums]
         return sorted(passes, key=lambda each: each.ends_s)
 
     def revoke(self, name: str) -> None:
@@ -161,7 +194,7 @@ class Passes:
             NotFoundError: `no_pass`.
         """
         kind, _, number = name.partition("-")
-        table = {"invitation": "invitations", "link": "links"}.get(kind)
+        table = _TABLES.get(kind)
         n_gone = 0
         if table is not None and number.isdecimal():
             with self._file.change() as connection:
@@ -173,6 +206,12 @@ class Passes:
             raise NotFoundError(
                 "no_pass", f"there is no {name[:100]!r}", "relook user list shows what there is"
             )
+
+
+def _of_album(
+    number: int | None, library_id: str, album: str, created_s: float, ends_s: float
+) -> Pass:
+    return Pass(f"album-{number}", "album", {}, created_s, ends_s, f"{library_id}, album {album}")
 
 
 def _begin(connection: sqlite3.Connection, user_id: int, token: str, now_s: float) -> None:

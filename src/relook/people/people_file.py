@@ -17,11 +17,16 @@ from pathlib import Path
 from relook.core.converter import JsonValue
 from relook.core.errors import StorageError, disk_error
 
-_VERSION = 1
+_VERSION = 2  # 1 had no links to albums
 _WAIT_S = 10.0  # for another process that writes
 _LOGGED = 10_000  # lines that are kept
 _MOST = 200  # letters of each word of a line
-_TABLES = """
+_ALBUM_LINKS = """
+CREATE TABLE album_links (
+    pass_id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE,
+    library_id TEXT NOT NULL, album TEXT NOT NULL, created_s REAL NOT NULL, ends_s REAL NOT NULL
+) STRICT"""
+_TABLES = f"""
 CREATE TABLE users (
     user_id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
     hash TEXT NOT NULL, created_s REAL NOT NULL, is_disabled INTEGER NOT NULL DEFAULT 0
@@ -42,6 +47,7 @@ CREATE TABLE links (
     pass_id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE,
     library_id TEXT NOT NULL, created_s REAL NOT NULL, ends_s REAL NOT NULL
 ) STRICT;
+{_ALBUM_LINKS.strip()};
 CREATE TABLE log (
     line_id INTEGER PRIMARY KEY AUTOINCREMENT, at_s REAL NOT NULL, who TEXT NOT NULL,
     address TEXT NOT NULL, what TEXT NOT NULL, library_id TEXT NOT NULL, outcome TEXT NOT NULL
@@ -191,8 +197,19 @@ class PeopleFile:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > _VERSION:
                 raise sqlite3.DatabaseError("a newer Relook made it")
+            if version == 1:
+                _add_album_links(connection)
         except sqlite3.Error:
             connection.close()
             raise
         self._open = (file, connection)
         return connection
+
+
+def _add_album_links(connection: sqlite3.Connection) -> None:
+    """Makes a file of version 1 one of 2; another process may do the same at this moment."""
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+        connection.execute(_ALBUM_LINKS)
+        connection.execute("PRAGMA user_version = 2")
+    connection.execute("COMMIT")

@@ -50,6 +50,21 @@ def parse_right(text: str) -> tuple[str, Right]:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedAlbum:
+    """What a link to one album shows.
+
+    Args:
+        library_id: Where it is.
+        name: What the album is called there.
+        ends_s: Until when, in seconds since 1970.
+    """
+
+    library_id: str
+    name: str
+    ends_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Who:
     """Somebody who asks.
 
@@ -59,12 +74,14 @@ class Who:
         name: For the log.
         rights: Library or `*` to right; the library's own counts before that of all.
         session: Digest of the session's token, of somebody who signed in.
+        album: Of somebody who came by a link to one album, which gives no right to its library.
     """
 
     kind: Kind
     name: str = ""
     rights: Mapping[str, Right] = field(default_factory=lambda: MappingProxyType({}))
     session: bytes | None = None
+    album: LinkedAlbum | None = None
 
     @property
     def is_limited(self) -> bool:

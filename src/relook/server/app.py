@@ -42,6 +42,7 @@ from relook.server import (
     routes_libraries,
     routes_people,
     routes_sessions,
+    routes_shared,
 )
 from relook.server.api_answers import ErrorAnswer
 from relook.server.route_rights import need_of
@@ -128,7 +129,7 @@ def _api_routes() -> Sequence[BaseRoute]:
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
         routes_files.router, routes_sessions.router, routes_concepts.router,
         routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
-        routes_albums.router, routes_people.router,
+        routes_albums.router, routes_people.router, routes_shared.router,
     ):  # fmt: skip
         api.include_router(router)
     return api.routes

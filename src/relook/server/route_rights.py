@@ -40,6 +40,9 @@ RIGHTS: Mapping[str, Mapping[str, Row]] = {
     f"{API}/events": {"GET": _row(_SIGNED)},
     f"{API}/strategies": {"GET": _row(_SIGNED)},
     f"{API}/libraries": {"GET": _row(_SIGNED)},  # lists those that may be seen
+    # By a link to an album alone, whatever else somebody may.
+    f"{API}/shared": {"GET": _row(_VIEW)},
+    f"{API}/shared/images/{{image_id}}/thumbnail": {"GET": _row(_VIEW)},
     # To look.
     _LIBRARY: {"GET": _row(_VIEW)},
     _LIBRARY + "/skipped": {"GET": _row(_VIEW)},
@@ -112,8 +115,9 @@ RIGHTS: Mapping[str, Mapping[str, Row]] = {
 }  # fmt: skip
 """Path -> method -> the right that it needs (None: open to everybody), and its name in the log."""
 
+_OF_ALBUM_LINKS = (f"{API}/shared", f"{API}/shared/images/{{image_id}}/thumbnail")
 _PATTERNS = [
-    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), rows)
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), rows, path in _OF_ALBUM_LINKS)
     for path, rows in RIGHTS.items()
 ]
 _STATIC = re.compile(r"/static/.*", re.DOTALL)
@@ -127,8 +131,8 @@ def need_of(scope: Scope) -> Need | None:
     path = "/static" if _STATIC.fullmatch(scope["path"]) else scope["path"]
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     needs = [
-        Need(rows[method][0], match.groupdict().get("library_id"), rows[method][1])
-        for pattern, rows in _PATTERNS
+        Need(rows[method][0], match.groupdict().get("library_id"), rows[method][1], of_album_link)
+        for pattern, rows, of_album_link in _PATTERNS
         if method in rows and (match := pattern.fullmatch(path))
     ]
     return max(needs, key=lambda need: -1 if need.right is None else need.right, default=None)

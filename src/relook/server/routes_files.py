@@ -37,7 +37,7 @@ from relook.serving.served_values import served
 images = APIRouter(tags=["images"], route_class=AnswerRoute)
 SizePx = Literal["160", "320", "640", "1280"]
 IfNoneMatch = Annotated[str | None, Header()]
-_PICTURE: dict[int | str, dict[str, Any]] = {
+PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "As you have it."},
 }
@@ -73,7 +73,7 @@ async def show_in_folder(
 
 
 @images.get(
-    "/libraries/{library_id}/images/{image_id}/file", response_class=Response, responses=_PICTURE
+    "/libraries/{library_id}/images/{image_id}/file", response_class=Response, responses=PICTURE
 )
 async def image_file(
     volume: ServedLibraryOf,
@@ -94,7 +94,7 @@ async def image_file(
 @images.get(
     "/libraries/{library_id}/images/{image_id}/thumbnail",
     response_class=Response,
-    responses=_PICTURE,
+    responses=PICTURE,
 )
 async def thumbnail(
     volume: ServedLibraryOf,
@@ -107,7 +107,7 @@ async def thumbnail(
     """A small JPEG. With `v` of a hit's address a browser may keep it for good."""
     # One trip to a thread, not two: a page asks for thirty of these at once.
     record, tag, data = await state.pictures.run(
-        _thumbnail, state, volume, image_id, int(size), if_none_match
+        thumbnail_of, state, volume, image_id, int(size), if_none_match
     )
     headers = _caching(record, tag, v)
     if data is None:
@@ -115,7 +115,7 @@ async def thumbnail(
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
-def _thumbnail(
+def thumbnail_of(
     state: ServerState, volume: ServedLibrary, image_id: int, size_px: int, known_tag: str | None
 ) -> tuple[ImageRecord, str, bytes | None]:
     """The record, the thumbnail's tag, and the thumbnail unless its tag is known."""
@@ -140,7 +140,7 @@ def _caching(record: ImageRecord, tag: str, version: str) -> dict[str, str]:
 @images.get(
     "/libraries/{library_id}/pictures/{picture_id}/thumbnail",
     response_class=Response,
-    responses=_PICTURE,
+    responses=PICTURE,
 )
 async def picture_thumbnail(
     volume: ServedLibraryOf, picture_id: str, state: State, size: SizePx = "320"
