@@ -4,7 +4,8 @@
     python pages/looks.py --keep     # keeps the new ones, once a person has looked
 
 They lie in `looks/`, outside of git: fonts and browsers draw differently from machine to machine,
-so pictures are compared on one. The states are those of `tests/e2e/test_page_fits.py`.
+so pictures are compared on one. The states are those of `tests/e2e/test_page_fits.py`
+and, of signing in and of shared albums, `tests/e2e/test_page_people.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1]
-SUITE = "tests/e2e/test_page_fits.py"
+SUITES = ("tests/e2e/test_page_fits.py", "tests/e2e/test_page_people.py")
 STRONG = 24  # levels of 255 by which a pixel differs to the eye; antialiasing stays below
 SHARE = 0.001  # of the pixels that may differ so: a clock, a caret
 
@@ -40,7 +41,7 @@ def main() -> int:
         return 0
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    command = [sys.executable, "-m", "pytest", "-q", SUITE]
+    command = [sys.executable, "-m", "pytest", "-q", *SUITES]
     environment = {**os.environ, "RELOOK_LOOKS": str(new)}
     if code := subprocess.run(command, cwd=HERE, env=environment, check=False).returncode:
         return code

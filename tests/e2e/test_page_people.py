@@ -19,6 +19,8 @@ from relook.server import Server, ServerSettings, bind, create_app
 
 from .conftest import PATIENCE_MS, WATCH, until
 from .test_page_axe import axe, violations  # noqa: F401  (fixtures)
+from .test_page_fits import LONG, LONGER, Fits
+from .test_page_fits import fits as fits_everywhere  # noqa: F401  (a fixture)
 
 PHONE = {"viewport": {"width": 375, "height": 720}, "color_scheme": "dark"}
 Open = Callable[..., Page]
@@ -175,8 +177,9 @@ def test_an_invitation_makes_somebody_who_marks_and_a_link_shows_on_a_phone(
 
 
 def test_a_link_to_an_album_shows_its_pictures_and_says_when_it_has_ended(
-    visit: Open, people: People, photos: relook.Library, violations: Callable[[Page], list[Any]]
-) -> None:
+    visit: Open, people: People, photos: relook.Library, violations: Callable[[Page], list[Any]],
+    fits_everywhere: Fits,
+) -> None:  # fmt: skip
     photos.albums.add("Küste", [3, 1])
     made, link = people.passes.share_album("photos", "Küste", 86_400)
     page = visit(f"/?{urlencode({'link': link})}", **PHONE)
@@ -187,7 +190,7 @@ def test_a_link_to_an_album_shows_its_pictures_and_says_when_it_has_ended(
     expect(pictures).to_have_count(2)
     until(page, "() => [...document.images].filter((image) => image.naturalWidth).length === 2")
     assert violations(page) == []
-    assert fits(page)
+    fits_everywhere(page, "a shared album")
     pictures.first.click()
     large = page.get_by_role("dialog")
     expect(large.get_by_text("Picture 1 of 2", exact=True)).to_be_visible()
@@ -196,7 +199,31 @@ def test_a_link_to_an_album_shows_its_pictures_and_says_when_it_has_ended(
     expect(large.get_by_role("button", name="Next")).to_be_disabled()
     until(page, "() => document.querySelector('#picture').naturalWidth > 0")
     assert violations(page) == []
-    assert fits(page)
+    page.evaluate(LONGER)
+    fits_everywhere(page, "a picture of a shared album in longer words")
     people.passes.revoke(made.name)
     page.reload()
     expect(page.get_by_role("status")).to_contain_text("This link has ended.")
+
+
+def test_what_signs_in_and_out_fits_everywhere(
+    visit: Open, people: People, fits_everywhere: Fits
+) -> None:
+    people.accounts.add(LONG[:40], PASSWORD, {"*": Right.MARK})
+    page = visit(reduced_motion="reduce")
+    sign_in(page, LONG[:40], "a wrong sentence")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    page.evaluate(LONGER)
+    fits_everywhere(page, "sign-in that failed, in longer words")
+    page = visit(reduced_motion="reduce")
+    sign_in(page, LONG[:40], PASSWORD)
+    page.locator(".tile img.ready").first.wait_for()
+    page.locator("#open-library").click()
+    page.locator("[data-part=me]").scroll_into_view_if_needed()
+    page.evaluate(LONGER)
+    fits_everywhere(page, "account in longer words")
+    _, invitation = people.passes.invite({"photos": Right.MARK}, 86_400)
+    page = visit(f"/#{urlencode({'invitation': invitation})}", reduced_motion="reduce")
+    expect(page.get_by_role("dialog", name="You are invited")).to_be_visible()
+    page.evaluate(LONGER)
+    fits_everywhere(page, "invitation in longer words")
