@@ -223,10 +223,13 @@ def test_the_second_writer_is_told_and_a_search_is_not_disturbed(
 
 
 SEARCH = """
-import importlib.resources, json, mmap, os, sys, relook, relook.library.build
-from relook.testing import ColourEncoder
-relook.Library  # imported while we may still read the interpreter's folders
-importlib.resources.files(relook)
+import json, os, sys, tempfile, relook
+from relook.testing import ColourEncoder, solid
+with tempfile.TemporaryDirectory() as name:  # imports all while we may read Python's folders
+    solid("red").save(os.path.join(name, "red.png"))
+    with relook.Library(os.path.join(name, "library"), encoder=ColourEncoder()) as library:
+        library.add(name)
+        library.search("red")
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

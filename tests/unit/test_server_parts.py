@@ -1,17 +1,22 @@
 """The server's smaller parts, without a server."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from relook.core.errors import NotFoundError, OverloadError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
+from relook.gateway.admission import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
+from relook.server import create_app
 from relook.server.api_answers import QueryAnswer
 from relook.server.state import ThumbnailCache
 from relook.serving.libraries import RememberingEncoder, _slug
@@ -180,3 +185,15 @@ def test_words_are_encoded_once_while_they_are_remembered() -> None:
     found = encoder.encode_texts(["red"])
     found[:] = 0  # an answer is the caller's own
     assert np.array_equal(encoder.encode_texts(["red"]), plain.encode_texts(["red"]))
+
+
+def test_an_application_that_has_ended_is_let_go(tmp_path: Path) -> None:
+    """The routes are shared by all of a process, so none of them may hold an application."""
+    app = create_app([], ServerSettings(cache=tmp_path))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.get(f"{API}/docs").status_code == 200
+        assert client.get("/").status_code == 200
+    state = weakref.ref(app.state.relook)
+    del app, client
+    gc.collect()
+    assert state() is None

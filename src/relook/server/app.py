@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import BaseRoute
@@ -99,14 +99,15 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        routes=list(_api_routes()),
+        routes=list(_routes()),
     )
     app.state.relook = state
     install(app)
     app.add_middleware(
         Guard, settings=state.settings, gives_up=True, people=state.people, need_of=need_of
     )
-    _serve_page(app)
+    if _STATIC.is_dir():
+        app.mount("/static", _Revalidated(directory=_STATIC), name="static")
     return app
 
 
@@ -122,8 +123,8 @@ def _people_for(libraries: Sequence[Library], people: People) -> People:
 
 
 @cache
-def _api_routes() -> Sequence[BaseRoute]:
-    """The routes of the API. They hold no state: all applications of a process share them."""
+def _routes() -> Sequence[BaseRoute]:
+    """The routes. They hold no state: all applications of a process share them."""
     api = APIRouter(prefix=API, responses=_ERRORS)
     for router in (
         routes_libraries.server_router, routes_libraries.router, routes_files.images,
@@ -132,28 +133,26 @@ def _api_routes() -> Sequence[BaseRoute]:
         routes_albums.router, routes_people.router, routes_shared.router,
     ):  # fmt: skip
         api.include_router(router)
-    return api.routes
+    return [*api.routes, *_pages.routes]
 
 
-def _serve_page(app: FastAPI) -> None:
-    """A page that lists the API, and the page's own files.
+_pages = APIRouter(include_in_schema=False)
 
-    They are revalidated, so that an upgrade shows at once.
-    """
 
-    @app.get(f"{API}/docs", include_in_schema=False, response_class=HTMLResponse)
-    async def docs() -> str:
-        return reference_page(app.openapi())
+@_pages.get(f"{API}/docs", response_class=HTMLResponse)
+async def _docs(request: Request) -> str:
+    """A page that lists the API."""
+    return reference_page(request.app.openapi())
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    if _STATIC.is_dir():
-        app.mount("/static", _Revalidated(directory=_STATIC), name="static")
+@_pages.get("/")
+async def _index() -> FileResponse:
+    return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 class _Revalidated(StaticFiles):
+    """The page's own files: browsers ask each time, so that an upgrade shows at once."""
+
     def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().file_response(full_path, *args, **kwargs)
         if Path(full_path).suffix == ".webmanifest":
