@@ -29,6 +29,7 @@
     element.getBoundingClientRect().width > 0;
   const scrolls = (element) => /auto|scroll/.test(style(element).overflowX) || /auto|scroll/.test(style(element).overflowY);
   const clips = (element) => /hidden|clip|auto|scroll/.test(style(element).overflowX);
+  const clipsBelow = (element, top) => up(element).some((above) => top.contains(above) && above !== top && clips(above));
   const linesOf = (element) => {
     const range = document.createRange();
     range.selectNodeContents(element);
@@ -38,6 +39,14 @@
 
   const { scrollWidth } = document.documentElement;
   if (scrollWidth > innerWidth + 1) flaws.add(`the page is ${scrollWidth - innerWidth} px too wide`);
+  if (modal && modal.scrollWidth > modal.clientWidth + 1) {
+    const edge = modal.getBoundingClientRect();
+    const out = [...modal.querySelectorAll("*")].filter((element) => {
+      const { left, right, width } = element.getBoundingClientRect();
+      return width > 0 && (right > edge.right + SLACK_PX || left < edge.left - SLACK_PX) && !clipsBelow(element, modal);
+    });
+    flaws.add(`the sheet is ${modal.scrollWidth - modal.clientWidth} px too wide inside: ${out.slice(-2).map(name).join("; ")}`);
+  }
   for (const element of root.querySelectorAll("*")) {
     if (!isShown(element)) continue;
     const box = element.getBoundingClientRect();
