@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from relook.library.files import LibraryFiles
 
 _LOG = logging.getLogger(__name__)
-FACTS_FILE, KEYWORDS_FILE = COLUMN_FILES = ("facts.cache", "keywords.cache")
+COLUMN_FILES = ("facts.cache", "keywords.cache", "paths.cache")
+FACTS_FILE, KEYWORDS_FILE, PATHS_FILE = COLUMN_FILES
 _HEADER_BYTES = 512
 _PART = 500_000  # images whose values are one text
 NO_TIME = -(2**62)

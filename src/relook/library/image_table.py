@@ -137,7 +137,7 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
             clauses.append(_fits(field, value, values, one_of=name == KEYWORDS))
     if path is not None:
         check_pattern(path)
-        clauses.append(_fits("path", path if "*" in path else f"*{path}*", values))
+        clauses.append(_fits("path", whole_path(path), values))
     return f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id", values
 
 
@@ -231,6 +231,11 @@ def check_pattern(pattern: str) -> None:
     """Refuses a NUL: SQLite ignores whatever stands behind it."""
     if "\0" in pattern:
         raise InputError("bad_filter", f"{pattern!r} has a NUL in it", "no name or path has one")
+
+
+def whole_path(pattern: str) -> str:
+    """A pattern of the whole path: without a `*` it may stand anywhere in it."""
+    return pattern if "*" in pattern else f"*{pattern}*"
 
 
 def plain(value: object) -> str | None:

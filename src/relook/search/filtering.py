@@ -21,6 +21,7 @@ from relook.library.fact_columns import facts_of, fits_pattern
 from relook.library.files import LibraryFiles
 from relook.library.image_table import KEYWORDS, NEAR, check_pattern, key_of
 from relook.library.keyword_columns import keywords_of
+from relook.library.path_columns import paths_of
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.stores.base import Mask
 
@@ -166,7 +167,7 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
         InputError: `bad_filter`.
     """
     images = np.ones(len(files.row_table), np.bool_)
-    facts, rest = facts_of(files), dict(where)
+    facts, rest = facts_of(files) if where else None, dict(where)
     for key, value in where.items():
         mask = in_albums(files, key, value)
         if mask is None and facts is not None:
@@ -176,6 +177,11 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
         if mask is not None:
             images &= mask
             del rest[key]
+    paths = None if path is None else paths_of(files)
+    mask = None if path is None or paths is None else paths.fitting(path)
+    if mask is not None:
+        images &= mask
+        path = None
     if rest or path is not None:
         places = files.now.places(files.catalog.matching(rest, path))
         others = np.zeros(len(images), np.bool_)
