@@ -77,6 +77,7 @@ def test_addresses_carry_what_ends(run: Run, people: People) -> None:
     base, _, token = out.strip().partition("#invitation=")
     assert (code, base) == (0, "https://pictures.example/")
     assert "invitation-1 ends" in err
+    assert "relook user revoke invitation-1 ends it now" in err
     assert people.accept(token, "Bert", PASSWORD, "here")
     code, out, _ = run("share", "photos", "--json", *at)
     made = json.loads(out)

@@ -225,16 +225,16 @@ def forget(
         counts = {"n_marks": taken.n_marks, "n_in_albums": taken.n_in_albums}
         print_json({"n_forgotten": taken.n_images, **counts})
         return
-    sys.stdout.write(f"forgot {taken.n_images:,} images; the files are where they were\n")
+    sys.stdout.write(f"forgot {_images(taken.n_images)}; the files are where they were\n")
     if taken.n_marks:
         sys.stderr.write(
-            f"note: {taken.n_marks:,} marks in sessions are of them; they do not count any more,"
-            " and hold again if the same pictures are indexed again\n"
+            f"note: marks in sessions that do not count any more: {taken.n_marks:,}; they hold"
+            " again if the same pictures are indexed again\n"
         )
     if taken.n_in_albums:
         sys.stderr.write(
-            f"note: {taken.n_in_albums:,} of them are in albums, and are there again if the same"
-            " pictures are indexed again\n"
+            f"note: taken out of albums: {taken.n_in_albums:,}; back there if the same pictures"
+            " are indexed again\n"
         )
 
 
@@ -253,7 +253,7 @@ def move(
     if as_json:
         print_json(report.as_dict())
     else:
-        sys.stdout.write(f"moved {report.n_moved:,} images; they keep their words and marks\n")
+        sys.stdout.write(f"moved {_images(report.n_moved)} with words and marks\n")
         if report.n_missing or report.n_other:
             sys.stderr.write(
                 f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
@@ -312,3 +312,7 @@ def _keep_watching(
     except KeyboardInterrupt:
         sys.stderr.write("stopped watching; everything indexed is kept\n")
     return report
+
+
+def _images(number: int) -> str:
+    return f"{number:,} image{'s' * (number != 1)}"

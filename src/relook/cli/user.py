@@ -359,7 +359,8 @@ def _tell_pass(made: dict[str, Any], address: str, as_json: bool) -> None:
         print_json({**made, "address": address})
     else:
         sys.stdout.write(f"{address}\n")
-        print_notes([f"{made['name']} ends {_minute(made['ends_s'])}; relook user revoke ends it"])
+        name, ends = made["name"], _minute(made["ends_s"])
+        print_notes([f"{name} ends {ends}; relook user revoke {name} ends it now"])
 
 
 def _words(rights: Mapping[str, str]) -> str:
