@@ -85,7 +85,7 @@ KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "relook.server.routes_libraries.store_uploads", "POST", "/uploads",
         {"files": {"files": ("a.png", png())}},
     ),
-    "thumbnail": ("relook.server.routes_files._thumbnail", "GET", "/images/1/thumbnail", {}),
+    "thumbnail": ("relook.server.routes_files.thumbnail_of", "GET", "/images/1/thumbnail", {}),
     "picture thumbnail": (
         "relook.server.routes_files._picture_thumbnail", "GET",
         f"/pictures/{'f' * 32}/thumbnail", {},
