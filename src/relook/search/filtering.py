@@ -20,8 +20,6 @@ from relook.library.album_values import ALBUM
 from relook.library.fact_columns import facts_of, fits_pattern
 from relook.library.files import LibraryFiles
 from relook.library.image_table import KEYWORDS, NEAR, check_pattern, key_of
-from relook.library.keyword_columns import keywords_of
-from relook.library.path_columns import paths_of
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.stores.base import Mask
 
@@ -177,8 +175,7 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
         if mask is not None:
             images &= mask
             del rest[key]
-    paths = None if path is None else paths_of(files)
-    mask = None if path is None or paths is None else paths.fitting(path)
+    mask = None if path is None else with_path(files, path)
     if mask is not None:
         images &= mask
         path = None
@@ -190,11 +187,21 @@ def fitting_images(files: LibraryFiles, where: Mapping[str, str], path: str | No
     return images
 
 
+def with_path(files: LibraryFiles, pattern: str) -> Mask | None:
+    """[n images by row] whose path fits a pattern; None where the catalog must tell."""
+    from relook.library.path_columns import paths_of  # other filters do without
+
+    paths = paths_of(files)
+    return None if paths is None else paths.fitting(pattern)
+
+
 def with_keywords(files: LibraryFiles, key: str, value: str) -> Mask | None:
     """[n images by row] which have the keywords of a filter; None where the catalog must tell."""
     name, operator = key_of(key)
     if name != KEYWORDS or operator not in ("", "!="):
         return None
+    from relook.library.keyword_columns import keywords_of  # other filters do without
+
     keywords = keywords_of(files)
     if keywords is None:
         return None
