@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 from threadpoolctl import threadpool_limits
 from uvicorn.server import HANDLED_SIGNALS
 
@@ -106,8 +106,6 @@ def create_app(
     app.add_middleware(
         Guard, settings=state.settings, gives_up=True, people=state.people, need_of=need_of
     )
-    if _STATIC.is_dir():
-        app.mount("/static", _Revalidated(directory=_STATIC), name="static")
     return app
 
 
@@ -133,7 +131,9 @@ def _routes() -> Sequence[BaseRoute]:
         routes_albums.router, routes_people.router, routes_shared.router,
     ):  # fmt: skip
         api.include_router(router)
-    return [*api.routes, *_pages.routes]
+    # A page loads fifty files at once, so they are looked for first.
+    files = [Mount("/static", _Revalidated(directory=_STATIC))] if _STATIC.is_dir() else []
+    return [*files, *_pages.routes, *api.routes]
 
 
 _pages = APIRouter(include_in_schema=False)
