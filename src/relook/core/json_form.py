@@ -204,6 +204,9 @@ class JsonShape:
     name: str = ""
 
 
+_PLAIN = JsonShape()
+
+
 @dataclass(frozen=True, slots=True)
 class JsonEntry:
     """One key of a class, or the keys of an inline field.
@@ -281,5 +284,5 @@ def split_marks(kind: Any) -> tuple[Any, tuple[object, ...]]:
 
 def shape_of(cls: Any) -> JsonShape:
     """How a class as a whole looks."""
-    shape: JsonShape = getattr(cls, "json_shape", JsonShape())
+    shape: JsonShape = getattr(cls, "json_shape", _PLAIN)
     return shape

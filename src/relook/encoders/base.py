@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -52,8 +53,7 @@ class Fingerprint(JsonValue):
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that stand for all fields."""
-        fields = json.dumps(asdict(self), sort_keys=True).encode()
-        return hashlib.sha256(fields).hexdigest()[:16]
+        return _digest(self)
 
     @property
     def number(self) -> int:
@@ -64,6 +64,13 @@ class Fingerprint(JsonValue):
     def told(self) -> str:
         """The encoder as messages name it."""
         return f"{self.name} {self.revision} ({self.digest})"
+
+
+@lru_cache(maxsize=64)
+def _digest(fingerprint: Fingerprint) -> str:
+    """As `Fingerprint.digest`, which every step of a search asks for."""
+    fields = json.dumps(asdict(fingerprint), sort_keys=True).encode()
+    return hashlib.sha256(fields).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
