@@ -449,7 +449,7 @@ def test_a_link_to_an_album_shows_its_pictures_alone_until_it_ends(
     [
         (method, path)
         for path, rows in RIGHTS.items()
-        for method, (right, _) in rows.items()
+        for method, (right, *_) in rows.items()
         if right is not None and not path.startswith(f"{API}/shared")
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import relook
 from relook.cli.main import main
 from relook.core.types import Part, Query
 from relook.core.vectors import unit
-from relook.search.grammar import line_of, parse_query
+from relook.search.grammar import line_of, parse_query, suggestion
 from relook.search.transfer import export_session
 from relook.search.vectorise import query_vector
 from relook.testing.fakes import solid
@@ -88,6 +89,23 @@ def test_that_a_word_was_put_right_is_told_once(
         assert f'beside "{words.removesuffix(", no cars")}", which looks mistyped' in offered.note
         assert offered.note.endswith(f"are taken as they are typed{asks}")
         assert [note for note in page.notes if "bicycle" in note] == [offered.note]
+
+
+def test_a_mistyped_word_is_looked_up_once(
+    own: relook.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as the rest of a search, and a search and its pages ask several times."""
+    looked_up: list[tuple[str, bool]] = []
+
+    def counted(text: str, known: Any, *, is_sure: bool = False) -> str | None:
+        looked_up.append((text, is_sure))
+        return suggestion(text, known, is_sure=is_sure)
+
+    monkeypatch.setattr("relook.search.suggestions.suggestion", counted)
+    for _ in range(2):
+        (offered,) = own.search("a kittne").suggestions
+        assert offered.line == "a kitten"
+    assert len(looked_up) == len(set(looked_up)) > 0
 
 
 def test_what_is_not_searched_for_beside_is_a_question(own: relook.Library) -> None:

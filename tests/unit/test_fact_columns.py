@@ -12,8 +12,8 @@ import pytest
 from relook.core.errors import InputError
 from relook.core.types import WHOLE
 from relook.encoders.base import Fingerprint
+from relook.library.column_files import FACTS_FILE
 from relook.library.fact_columns import (
-    FACTS_FILE,
     Facts,
     facts_of,
     keep_columns,

@@ -11,8 +11,8 @@ import pytest
 from relook.core.errors import InputError
 from relook.core.types import WHOLE
 from relook.encoders.base import Fingerprint
-from relook.library import fact_columns, keyword_columns
-from relook.library.fact_columns import KEYWORDS_FILE
+from relook.library import column_files, fact_columns, keyword_columns
+from relook.library.column_files import KEYWORDS_FILE
 from relook.library.files import LibraryFiles
 from relook.library.keyword_columns import keywords_of, read_keywords
 from relook.library.records import FileFacts, ImageRecord
@@ -109,7 +109,7 @@ def test_damaged_metadata_has_no_keywords(files: LibraryFiles) -> None:
 def test_what_is_kept_is_read_again_and_damage_is_seen(
     files: LibraryFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyword_columns, "KEPT_FROM", 2)
+    monkeypatch.setattr(column_files, "KEPT_FROM", 2)
     expected = ids(files, {"keywords": "lake"})
     path = files.folder / KEYWORDS_FILE
     assert path.is_file()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from relook.core.errors import InputError
 from relook.core.types import WHOLE
 from relook.encoders.base import Fingerprint
-from relook.library import fact_columns, path_columns
+from relook.library import column_files, fact_columns, path_columns
 from relook.library.catalog import Catalog
-from relook.library.fact_columns import PATHS_FILE
+from relook.library.column_files import PATHS_FILE
 from relook.library.files import LibraryFiles
 from relook.library.path_columns import PathColumns, Paths, read_paths
 from relook.library.records import FileFacts, ImageRecord
@@ -64,6 +64,7 @@ def put(catalog: Catalog, db: sqlite3.Connection, number: int, path: bytes) -> N
 def _small_parts() -> Iterator[None]:
     """Few texts are many."""
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(column_files, "KEPT_FROM", 2)
         for name, number in (("KEPT_FROM", 2), ("_PART", 3), ("_BLOCK", 4)):
             patched.setattr(path_columns, name, number)
         yield

@@ -241,7 +241,7 @@ class BuiltinEncoder:
             self.__dict__.pop(name, None)
 
     def _tower_for(self, n_texts: int) -> onnxruntime.InferenceSession:
-        """What reads the next texts; their vectors are the same within 1e-6."""
+        """What reads the next texts; their vectors are the same within 1e-5."""
         self._n_texts_read += n_texts
         if self._n_texts_read <= FEW_TEXTS and "_text_tower" not in vars(self):
             return self._plain_text_tower

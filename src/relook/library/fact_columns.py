@@ -7,18 +7,14 @@ checksum for large libraries. Layer: library.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import math
-import os
 import re
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +22,14 @@ from numpy.typing import NDArray
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
 from relook.core.vectors import Ints
-from relook.library.fact_table import has_facts
+from relook.library.column_files import FACTS_FILE, columns_now, keep_file, kept_file
 from relook.library.image_table import NEAR, check_pattern, key_of, place_of_filter, plain
-from relook.library.row_table import KEPT_FROM
 from relook.stores.base import Mask
 
 if TYPE_CHECKING:
     from relook.library.catalog import Catalog
     from relook.library.files import LibraryFiles
 
-_LOG = logging.getLogger(__name__)
-COLUMN_FILES = ("facts.cache", "keywords.cache", "paths.cache")
-FACTS_FILE, KEYWORDS_FILE, PATHS_FILE = COLUMN_FILES
-_HEADER_BYTES = 512
 _PART = 500_000  # images whose values are one text
 NO_TIME = -(2**62)
 _KINDS = {
@@ -53,7 +44,6 @@ _EARTH_KM = 6371.0
 _DERIVED = "facts"
 
 Values = NDArray[Any]
-Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,42 +124,6 @@ def keep_columns(folder: Path, columns: FactColumns) -> None:
     keep_file(folder / FACTS_FILE, facts, data + names.encode())
 
 
-def keep_file(path: Path, facts: Mapping[str, int], data: bytes) -> None:
-    """Writes a file of columns whole, with a checksum; where the disk refuses, none is there."""
-    card = {**facts, "crc32": zlib.crc32(data)}
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with open(new, "wb") as file:
-            file.write(json.dumps(card).encode().ljust(_HEADER_BYTES))
-            file.write(data)
-        new.replace(path)
-    except OSError as error:
-        _LOG.info("%s is not kept: %s", path.name, error)
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-
-
-def kept_file(path: Path, columns: Callable[[dict[str, Any], bytes], Kept]) -> Kept | None:
-    """What a file of columns gives; None when there is none or it is damaged.
-
-    Args:
-        path: Where `keep_file` wrote it.
-        columns: Makes them of the facts and the data; may raise what a damaged file leads to.
-    """
-    try:
-        with open(path, "rb") as file:
-            facts = json.loads(file.read(_HEADER_BYTES))
-            data = file.read()
-        if zlib.crc32(data) != facts["crc32"]:
-            raise ValueError("it is not as it was written")
-        return columns(facts, data)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _LOG.warning("%s is left aside: %s", path, error)
-        return None
-
-
 def kept_columns(folder: Path) -> FactColumns | None:
     """The columns that were written last; None when there are none or the file is damaged."""
     return kept_file(folder / FACTS_FILE, _columns)
@@ -191,15 +145,9 @@ def facts_of(files: LibraryFiles) -> Facts | None:
     """
     facts: Facts | None = files.derived.get(_DERIVED)
     if facts is None:
-        with files.catalog.reading():
-            if not has_facts(files.catalog.counter):
-                return None
-            known = files.columns.get(_DERIVED) or kept_columns(files.folder)
-            columns = read_columns(files.catalog, known)
-        n_new = len(columns) if known is None else columns.change - known.change
-        if n_new * 10 > len(columns) > KEPT_FROM and files.catalog.writable:
-            keep_columns(files.folder, columns)
-        files.columns[_DERIVED] = columns
+        columns = columns_now(files, _DERIVED, kept_columns, read_columns, keep_columns)
+        if columns is None:
+            return None
         facts = files.derived[_DERIVED] = Facts.of(columns, files.row_table[:, 2])
     return facts
 

@@ -28,7 +28,7 @@ from relook.library.collection import (
     make_folder,
     open_collection,
 )
-from relook.library.fact_columns import COLUMN_FILES
+from relook.library.column_files import COLUMN_FILES
 from relook.library.lock import WriterLock
 from relook.library.manifest import Manifest, check_encoder
 from relook.library.records import ImageRecord

@@ -2,7 +2,7 @@
 milliseconds.
 
 They are read once, taken in where they changed, and kept between processes in a file with a
-checksum for large libraries, as the other columns are (`library.fact_columns`). Layer: library.
+checksum for large libraries, as the other columns are (`library.column_files`). Layer: library.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from relook.core.picture_paths import printable
 from relook.core.vectors import Ints
-from relook.library.fact_columns import KEYWORDS_FILE, fits_pattern, keep_file, kept_file
-from relook.library.fact_table import has_facts
+from relook.library.column_files import KEYWORDS_FILE, columns_now, keep_file, kept_file
+from relook.library.fact_columns import fits_pattern
 from relook.library.image_table import KEYWORDS, check_pattern, plain
-from relook.library.row_table import KEPT_FROM
 from relook.library.sqlite_errors import whole_number
 from relook.library.tombstones import OBJECT
 from relook.stores.base import Mask
@@ -104,16 +103,9 @@ def keywords_of(files: LibraryFiles) -> Keywords | None:
     """The keywords of the images of this moment; None in a catalog of an older version."""
     keywords: Keywords | None = files.derived.get(KEYWORDS)
     if keywords is None:
-        with files.catalog.reading():
-            if not has_facts(files.catalog.counter):
-                return None
-            known = files.columns.get(KEYWORDS) or _kept(files.folder)
-            columns = read_keywords(files.catalog, known)
-        n_images = len(files.row_table)
-        n_new = n_images if known is None else columns.change - known.change
-        if n_new * 10 > n_images > KEPT_FROM and files.catalog.writable:
-            _keep(files.folder, columns)
-        files.columns[KEYWORDS] = columns
+        columns = columns_now(files, KEYWORDS, _kept, read_keywords, _keep)
+        if columns is None:
+            return None
         places = files.now.places(columns.image_ids).astype(np.int32)
         each = np.repeat(places, columns.counts)
         here = each >= 0

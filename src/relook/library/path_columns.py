@@ -2,7 +2,7 @@
 
 Of each path there is the number of its folder, and its last part in one buffer, as filters compare
 them. They are read once, taken in where they changed, and kept between processes as the other
-columns are (`library.fact_columns`). In small libraries the catalog is as fast. Layer: library.
+columns are (`library.column_files`). In small libraries the catalog is as fast. Layer: library.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from relook.core.picture_paths import printable
 from relook.core.vectors import Ints
-from relook.library.fact_columns import PATHS_FILE, keep_file, kept_file
-from relook.library.fact_table import has_facts
+from relook.library.column_files import PATHS_FILE, columns_now, keep_file, kept_file
 from relook.library.image_table import check_pattern, plain, whole_path
 from relook.library.row_table import KEPT_FROM
 from relook.library.sqlite_errors import whole_number
@@ -252,15 +251,9 @@ def paths_of(files: LibraryFiles) -> Paths | None:
     paths: Paths | None = files.derived.get(_DERIVED)
     n_images = len(files.row_table)
     if paths is None and n_images > KEPT_FROM:
-        with files.catalog.reading():
-            if not has_facts(files.catalog.counter):
-                return None
-            known = files.columns.get(_DERIVED) or _kept(files.folder)
-            columns = read_paths(files.catalog, known)
-        n_new = n_images if known is None else columns.change - known.change
-        if n_new * 10 > n_images and files.catalog.writable:
-            _keep(files.folder, columns)
-        files.columns[_DERIVED] = columns
+        columns = columns_now(files, _DERIVED, _kept, read_paths, _keep)
+        if columns is None:
+            return None
         places = np.arange(n_images, dtype=np.int32)
         if not np.array_equal(columns.image_ids, files.row_table[:, 2]):
             places = files.now.places(columns.image_ids).astype(np.int32)

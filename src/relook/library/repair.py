@@ -30,7 +30,7 @@ from relook.library.catalog import Catalog
 from relook.library.check import CATALOG, check, is_leftover
 from relook.library.check_catalog import mend_rows
 from relook.library.check_sessions import mend_sessions
-from relook.library.fact_columns import COLUMN_FILES
+from relook.library.column_files import COLUMN_FILES
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock

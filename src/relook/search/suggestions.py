@@ -17,7 +17,8 @@ from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
 from relook.search.grammar import line_of, negation_of, suggestion, unquoted, wanted_words
 
-_WORDS = "words of the library"
+_WORDS, _RIGHT = "words of the library", "words put right"
+_REMEMBERED = 64  # texts that were put right
 _N_READ = 20_000  # images whose words are read: a second's work at most
 _MODELS = "relook model list"
 _QUOTED = "words in double quotes are taken as they are typed"
@@ -55,7 +56,7 @@ def _of_words(
     if may_be_foreign(words_of(text)):
         return
     likely = surely_meant(text, files) if beside else text
-    likely = suggestion(likely, lambda: _words_of(files)) or likely
+    likely = _put_right(likely, files)
     if likely == text:
         return
     instead = _with(query, at, replace(part, text=likely))
@@ -95,7 +96,22 @@ def surely_meant(text: str, files: LibraryFiles) -> str:
     """The words with those put right of which it is sure what was meant; the same without any."""
     if may_be_foreign(words_of(text)):
         return text
-    return suggestion(text, lambda: _words_of(files), is_sure=True) or text
+    return _put_right(text, files, is_sure=True)
+
+
+def _put_right(text: str, files: LibraryFiles, *, is_sure: bool = False) -> str:
+    """As `suggestion`, or the text itself; a search asks several times, its pages once more each.
+
+    A mistyped word takes 30 ms of looking at what is near.
+    """
+    known: dict[tuple[str, bool], str] = files.derived.setdefault(_RIGHT, {})
+    right = known.get((text, is_sure))
+    if right is None:
+        right = suggestion(text, lambda: _words_of(files), is_sure=is_sure) or text
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[text, is_sure] = right
+    return right
 
 
 def _with(query: Query, at: int, part: Part, *more: Part) -> Query:

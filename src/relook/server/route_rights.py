@@ -17,11 +17,11 @@ _LIBRARY = f"{API}/libraries/{{library_id}}"
 _SESSION, _CONCEPT = _LIBRARY + "/sessions/{session_id}", _LIBRARY + "/concepts/{concept_id}"
 _ALBUM, _IMAGE = _LIBRARY + "/albums/{album_id}", _LIBRARY + "/images/{image_id}"
 _JUDGEMENT = _SESSION + "/judgements/{judgement_id}"
-Row = tuple[Right | None, str]
+Row = tuple[Right | None, str, bool]
 
 
-def _row(right: Right | None, what: str = "") -> Row:
-    return right, what
+def _row(right: Right | None, what: str = "", *, of_album_link: bool = False) -> Row:
+    return right, what, of_album_link
 
 
 RIGHTS: Mapping[str, Mapping[str, Row]] = {
@@ -41,8 +41,8 @@ RIGHTS: Mapping[str, Mapping[str, Row]] = {
     f"{API}/strategies": {"GET": _row(_SIGNED)},
     f"{API}/libraries": {"GET": _row(_SIGNED)},  # lists those that may be seen
     # By a link to an album alone, whatever else somebody may.
-    f"{API}/shared": {"GET": _row(_VIEW)},
-    f"{API}/shared/images/{{image_id}}/thumbnail": {"GET": _row(_VIEW)},
+    f"{API}/shared": {"GET": _row(_VIEW, of_album_link=True)},
+    f"{API}/shared/images/{{image_id}}/thumbnail": {"GET": _row(_VIEW, of_album_link=True)},
     # To look.
     _LIBRARY: {"GET": _row(_VIEW)},
     _LIBRARY + "/skipped": {"GET": _row(_VIEW)},
@@ -113,11 +113,11 @@ RIGHTS: Mapping[str, Mapping[str, Row]] = {
     f"{API}/jobs/{{job_id}}/events": {"GET": _row(_VIEW)},
     f"{API}/jobs/{{job_id}}/{{action}}": {"POST": _row(_INDEX, "job")},
 }  # fmt: skip
-"""Path -> method -> the right that it needs (None: open to everybody), and its name in the log."""
+"""Path -> method -> the right that it needs (None: open to everybody), its name in the log, and
+whether a link to an album opens it, and nothing else does."""
 
-_OF_ALBUM_LINKS = (f"{API}/shared", f"{API}/shared/images/{{image_id}}/thumbnail")
 _PATTERNS = [
-    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), rows, path in _OF_ALBUM_LINKS)
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), rows)
     for path, rows in RIGHTS.items()
 ]
 _STATIC = re.compile(r"/static/.*", re.DOTALL)
@@ -131,8 +131,9 @@ def need_of(scope: Scope) -> Need | None:
     path = "/static" if _STATIC.fullmatch(scope["path"]) else scope["path"]
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     needs = [
-        Need(rows[method][0], match.groupdict().get("library_id"), rows[method][1], of_album_link)
-        for pattern, rows, of_album_link in _PATTERNS
+        Need(right, match.groupdict().get("library_id"), what, of_album_link)
+        for pattern, rows in _PATTERNS
         if method in rows and (match := pattern.fullmatch(path))
+        for right, what, of_album_link in [rows[method]]
     ]
     return max(needs, key=lambda need: -1 if need.right is None else need.right, default=None)

@@ -22,6 +22,7 @@ from relook.core.sources import STRANGERS, mark
 from relook.core.types import Page, Query
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
+from relook.encoders.builtin import FEW_TEXTS
 from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.session_table import SessionTable
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 Captioning = Callable[["Image.Image", About], str]
 _N_LOCKS = 64
-_MANY_TEXTS = 16  # so many have an encoder open what reads them fastest
 _LOCK_S = 10.0
 _N_SAMPLED, _N_KEYS = 5000, 200  # images whose metadata is read; names that are listed
 
@@ -180,7 +180,7 @@ class ServedLibrary:
         """
         from PIL import Image
 
-        self.engine.encoder.encode_texts(["a"] * _MANY_TEXTS)
+        self.engine.encoder.encode_texts(["a"] * (FEW_TEXTS + 1))  # more than a command reads
         encode_images(self.engine.encoder, [Image.new("RGB", (64, 64), "grey")])
 
     def reads(self, grammar: bool | None) -> bool:
