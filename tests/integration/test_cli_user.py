@@ -92,6 +92,7 @@ def test_addresses_carry_what_ends(run: Run, people: People) -> None:
     code, out, err = run("share", "photos", "--album", "  Our  coast", *at)
     _, _, token = out.strip().partition("?link=")
     assert "album-1 ends" in err
+    assert "shows nothing while there is none: photos, album Our coast" in err
     assert "photos, album Our coast: view" in run("list")[1]
     assert people.passes.of_album_link(token) is not None
     assert people.who(None, token) is None, "it is no link to the library"

@@ -361,6 +361,8 @@ def _tell_pass(made: dict[str, Any], address: str, as_json: bool) -> None:
         sys.stdout.write(f"{address}\n")
         name, ends = made["name"], _minute(made["ends_s"])
         print_notes([f"{name} ends {ends}; relook user revoke {name} ends it now"])
+        if made.get("shows"):
+            print_notes([f"it shows nothing while there is none: {made['shows']}"])
 
 
 def _words(rights: Mapping[str, str]) -> str:
