@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from relook import Library
 from relook.core.errors import NotFoundError, OverloadError, QueryError
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
+from relook.encoders.builtin import BuiltinEncoder
 from relook.gateway.admission import API
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server import create_app
 from relook.server.api_answers import QueryAnswer
 from relook.server.state import ThumbnailCache
-from relook.serving.libraries import RememberingEncoder, _slug
+from relook.serving.libraries import RememberingEncoder, ServedLibraries, _slug
 from relook.serving.pictures import QueryPictures, _cell, safe_stem
 from relook.serving.pools import Pool
 from relook.serving.requests import no_files
 from relook.serving.served_values import served
-from relook.testing import ColourEncoder
+from relook.testing import ColourEncoder, solid
 
 
 @pytest.mark.parametrize(
@@ -197,3 +199,13 @@ def test_an_application_that_has_ended_is_let_go(tmp_path: Path) -> None:
     del app, client
     gc.collect()
     assert state() is None
+
+
+def test_what_reads_many_texts_is_open_before_the_first_person_asks(tmp_path: Path) -> None:
+    solid("red").save(tmp_path / "red.png")
+    encoder = BuiltinEncoder()
+    with Library(tmp_path / "library", encoder=encoder) as library:
+        library.add(tmp_path / "red.png")
+        encoder.close()
+        ServedLibraries([library]).get("library").warm_up()
+        assert {"_text_tower", "_image_tower"} <= set(vars(encoder))
