@@ -72,7 +72,10 @@ class AgentHost:
         self, tool: str, theme: str = "light", width_px: int = 900, **given: Any
     ) -> tuple[Page, FrameLocator]:
         """Has the agent call a tool, and shows its window; the page, and the window in it."""
-        context = self.browser.new_context(viewport={"width": width_px, "height": 900})
+        # Colours that fade to another theme are not those that are to be read.
+        context = self.browser.new_context(
+            viewport={"width": width_px, "height": 900}, reduced_motion="reduce"
+        )
         self.contexts.append(context)
         context.add_init_script(WATCH)
         document, tools = self._ask(_declared)
