@@ -64,6 +64,22 @@ def test_no_path_leads_out(server: Running, path: str) -> None:
     connection.close()
 
 
+def test_a_file_of_the_page_is_sent_once(server: Running) -> None:
+    address = "/static/js/main.js"
+    whole = server.http.get(address)
+    tag = whole.headers["etag"]
+    assert whole.headers["content-type"] == "text/javascript; charset=utf-8"
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = server.http.get(address, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert server.http.get(address, headers={"If-None-Match": '"other"'}).content == whole.content
+    head = server.http.head(address)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+    assert error_of(server.http.post(address)) == (405, "bad_method")
+    assert error_of(server.http.get("/static/js")) == (404, "no_route")
+
+
 @pytest.mark.parametrize(
     "query",
     ["image:/etc/passwd", "image:~/x.jpg", "dog - image:/etc/passwd@0.1,0.1,0.5,0.5"],

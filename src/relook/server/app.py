@@ -16,9 +16,8 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
 from starlette.routing import BaseRoute, Mount
 from threadpoolctl import threadpool_limits
 from uvicorn.server import HANDLED_SIGNALS
@@ -45,12 +44,13 @@ from relook.server import (
     routes_shared,
 )
 from relook.server.api_answers import ErrorAnswer
+from relook.server.page_files import PageFiles
 from relook.server.route_rights import need_of
 from relook.server.state import ServerState
 from relook.serving.libraries import Captioning, ServedLibraries
 from relook.serving.schemas import answer_model
 
-_STATIC = Path(__file__).with_name("static")
+_PAGE_FILES = PageFiles(Path(__file__).with_name("static"), "/static")
 _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 501, 502, 503, 507)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": answer_model(ErrorAnswer), "description": "Error"} for status in _STATUSES
@@ -131,9 +131,8 @@ def _routes() -> Sequence[BaseRoute]:
         routes_albums.router, routes_people.router, routes_shared.router,
     ):  # fmt: skip
         api.include_router(router)
-    # A page loads fifty files at once, so they are looked for first.
-    files = [Mount("/static", _Revalidated(directory=_STATIC))] if _STATIC.is_dir() else []
-    return [*files, *_pages.routes, *api.routes]
+    # A page loads seventy files at once, so they are looked for first.
+    return [Mount("/static", _PAGE_FILES), *_pages.routes, *api.routes]
 
 
 _pages = APIRouter(include_in_schema=False)
@@ -146,21 +145,8 @@ async def _docs(request: Request) -> str:
 
 
 @_pages.get("/")
-async def _index() -> FileResponse:
-    return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-class _Revalidated(StaticFiles):
-    """The page's own files: browsers ask each time, so that an upgrade shows at once."""
-
-    def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().file_response(full_path, *args, **kwargs)
-        if Path(full_path).suffix == ".webmanifest":
-            response.headers["Content-Type"] = "application/manifest+json"
-        # A browser asks for the icon again with every address, so with every search.
-        is_icon = Path(full_path).name == "favicon.svg"
-        response.headers["Cache-Control"] = "max-age=86400" if is_icon else "no-cache"
-        return response
+async def _index(request: Request) -> Response:
+    return _PAGE_FILES.index(request)
 
 
 _HEAD = """<!doctype html>
