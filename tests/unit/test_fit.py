@@ -13,7 +13,8 @@ from relook.core.types import WHOLE, Hit
 from relook.core.vectors import unit
 from relook.encoders.base import FitMap, Means
 from relook.encoders.builtin import BuiltinEncoder
-from relook.search.fit import FitScale, LookedFor, distinct, features, n_leading, shows
+from relook.search.background import distinct
+from relook.search.fit import FitScale, LookedFor, features, n_leading, shows
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,7 @@ def test_each_query_has_a_line_of_its_own(encoder: BuiltinEncoder) -> None:
     assert means.fit is not None
     vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl", "harp"])
     scores = np.tile(np.linspace(0, 1, 51, dtype=np.float32), (3, 1))
-    against = known.best(vectors, known.background)
-    read = features(vectors, scores, against.mean(1), against.std(1), means)
+    read = features(scores, known.level(vectors))
     enough = read @ means.fit.line + means.fit.line_bias >= 0  # [3, 51]
     lines = [known.line(LookedFor.words(vectors[at : at + 1])) for at in range(3)]
     fits = known.fits(vectors, scores)
@@ -74,6 +74,18 @@ def test_each_query_has_a_line_of_its_own(encoder: BuiltinEncoder) -> None:
     lowest = pytest.approx(min(lines), rel=1e-4)
     assert known.line(LookedFor.words(vectors)) == lowest, "the lowest of several parts"
     assert known.line(LookedFor(vectors[:1], np.ones(1, np.float32))) == pytest.approx(0.15)
+
+
+def test_a_level_that_is_known_changes_nothing(encoder: BuiltinEncoder) -> None:
+    known, scores = scale(encoder, 200), np.linspace(0, 1, 12, dtype=np.float32).reshape(2, 6)
+    vectors = encoder.encode_texts(["a dog on a beach", "harp"])
+    learnt = LookedFor(vectors, np.array([np.nan, 0.6], np.float32))
+    for wanted in (LookedFor.words(vectors), learnt):
+        level = known.level(vectors)
+        assert known.line(wanted, level) == known.line(wanted)
+        np.testing.assert_array_equal(
+            known.fits_wanted(wanted, scores, level), known.fits_wanted(wanted, scores)
+        )
 
 
 def test_the_map_of_an_older_model_has_one_line_for_all_words(

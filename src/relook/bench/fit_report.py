@@ -145,8 +145,9 @@ def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> tuple[Flo
     vectors = engine.encoder.encode_texts([words])
     scores = engine.score_all(vectors)[:, kept]  # [1, kept]
     drawn = np.random.default_rng(0).permutation(scores.shape[1])[:_N_BACKGROUND]
-    fits: Floats = scale.fits(vectors, scores, scores[:, drawn])[0]
-    return fits, scale.line(LookedFor.words(vectors), scores[:, drawn])
+    level = scale.level(vectors, scores[:, drawn])
+    fits: Floats = scale.fits(vectors, scores, level)[0]
+    return fits, scale.line(LookedFor.words(vectors), level)
 
 
 def _words_of(captions: Sequence[Caption], columns: Mapping[str, int]) -> list[list[set[str]]]:

@@ -17,9 +17,10 @@ from relook.core.errors import InputError
 from relook.core.vectors import Floats, Ints, top
 from relook.feedback.judged import Evidence, Judged
 from relook.feedback.scorer import Scorer
+from relook.search.background import distinct
 from relook.search.engine import Engine
 from relook.search.feedback_evidence import template
-from relook.search.fit import FitScale, LookedFor, distinct, fit_scale
+from relook.search.fit import FitScale, LookedFor, fit_scale
 from relook.search.summariser import summariser_of
 
 

@@ -27,3 +27,11 @@ def background(files: LibraryFiles) -> Floats:
     usual = table[table[:, 1] == n_tiles]
     rows = sample(usual[:, 0], _N_IMAGES)[:, None] + np.arange(n_tiles)  # [b, t]
     return files.vectors.rows(rows.reshape(-1)).reshape(len(rows), n_tiles, -1)
+
+
+def distinct(background: Floats) -> Floats:
+    """Pictures [b, t, d] without copies: a million copies are one picture."""
+    if not len(background):
+        return background
+    _, firsts = np.unique(np.round(background[:, 0], 3), axis=0, return_index=True)
+    return background[np.sort(firsts)]

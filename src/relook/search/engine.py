@@ -170,8 +170,10 @@ class Engine:
         """A page with the fit of its hits, what stands in them, and a note when nothing fits."""
         ids = [hit.image_id for hit in page.hits]
         outlined, saying = with_written(page.hits, page.query, self.files)
-        hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder))
-        n_fitting = n_leading(hits, fit_scale(self.files, self.encoder).line(wanted), saying)
+        scale = fit_scale(self.files, self.encoder)
+        level = None if wanted is None else scale.level(wanted.vectors)
+        hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder, level))
+        n_fitting = n_leading(hits, scale.line(wanted, level), saying)
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
         return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
 

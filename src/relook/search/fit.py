@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relook.core.types import Box, Hit, Query
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, Means
 from relook.library.files import LibraryFiles
-from relook.search.background import background
-from relook.search.places import inside, tilings
+from relook.search.background import background, distinct
+from relook.search.places import tilings, within
 from relook.stores.base import Mask
 
 _SCALE, _SHOWN = "fit scale", "images that show words"
@@ -126,6 +126,21 @@ def usual_score(
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """What is known of words or concepts before any picture is scored.
+
+    Args:
+        mean, deviation: [q] of the library's scores.
+        words: What the map reads of each, [q] each: how near the nearest phrasings are, at most
+            and in the mean, and what a picture usually scores; empty without a map.
+    """
+
+    mean: Floats
+    deviation: Floats
+    words: tuple[Floats, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FitScale:
     """Reads scores of one library, for one encoder.
 
@@ -156,19 +171,18 @@ class FitScale:
         best: Floats = scores.max(axis=2)
         return best
 
-    def line(self, wanted: LookedFor | None, against: Floats | None = None) -> float:
+    def line(self, wanted: LookedFor | None, level: Level | None = None) -> float:
         """The fit that the best picture must reach for anything to fit what is looked for.
 
         With a map each query has its own, never above a half, several parts the lowest of theirs;
-        `against` as for `fits`.
+        `level` as for `fits`.
         """
         if wanted is None or self.means is None or self.means.fit is None:
             only = wanted is not None and wanted.are_concepts
             return _CONCEPT_NOTHING if only else _BY_SCORE_NOTHING
         learnt = self.means.fit
-        mean, deviation = self._level(wanted.vectors, against)
-        at_zero = np.zeros((len(mean), 1), np.float32)
-        read = features(wanted.vectors, at_zero, mean, deviation, self.means)[:, 0]  # [w, 6]
+        level = level or self.level(wanted.vectors)
+        read = features(np.zeros((len(level.mean), 1), np.float32), level)[:, 0]  # [w, 6]
         score = -(read @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
         of_words = _logistic(read @ learnt.weights + score * learnt.weights[0] + learnt.bias)
         lines = np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words)
@@ -191,27 +205,27 @@ class FitScale:
             return np.asarray(learnt >= _STAYS_LEARNT_ALONE)
         return np.asarray((words >= line) & (learnt >= _STAYS_LEARNT))
 
-    def fits_wanted(self, wanted: LookedFor, scores: Floats) -> Floats:
-        """Probabilities [w, k] for the scores [w, k] of words and concepts."""
+    def fits_wanted(self, wanted: LookedFor, scores: Floats, level: Level | None = None) -> Floats:
+        """Probabilities [w, k] for the scores [w, k] of words and concepts; `level` as `fits`."""
+        level = level or self.level(wanted.vectors)
         if not np.isfinite(wanted.usual).any():
-            return self.fits(wanted.vectors, scores)
-        fits = scores if wanted.are_concepts else self.fits(wanted.vectors, scores)
-        mean, _ = self._level(wanted.vectors, None)
+            return self.fits(wanted.vectors, scores, level)
+        fits = scores if wanted.are_concepts else self.fits(wanted.vectors, scores, level)
+        mean = level.mean
         above = (scores - mean[:, None]) / np.maximum(wanted.usual - mean, 1e-6)[:, None]
         learnt = _logistic(_CONCEPT_SLOPE * above + _CONCEPT_BIAS)
         return np.where(np.isfinite(wanted.usual)[:, None], learnt, fits)
 
-    def fits(self, vectors: Floats, scores: Floats, against: Floats | None = None) -> Floats:
+    def fits(self, vectors: Floats, scores: Floats, level: Level | None = None) -> Floats:
         """Probabilities [q, k] for the scores [q, k] of words with the vectors [q, d].
 
-        `against` [q, b] are the scores of the background where they are known already.
+        `level` is theirs, where it is known already.
         """
-        mean, deviation = self._level(vectors, against)
+        level = level or self.level(vectors)
         if self.means is not None and self.means.fit is not None:
             learnt = self.means.fit
-            columns = features(vectors, scores, mean, deviation, self.means)  # [q, k, f]
-            return _logistic(columns @ learnt.weights + learnt.bias)
-        above = (scores - mean[:, None]) / np.maximum(deviation, 1e-6)[:, None]
+            return _logistic(features(scores, level) @ learnt.weights + learnt.bias)
+        above = (scores - level.mean[:, None]) / np.maximum(level.deviation, 1e-6)[:, None]
         return _logistic(_BY_SCORE_SLOPE * (above - _BY_SCORE_MIDDLE))
 
     def shown(self, vectors: Floats, scores: Floats) -> Mask:
@@ -223,11 +237,23 @@ class FitScale:
         if self.means is not None and self.means.fit is not None:
             learnt = self.means.fit
             expected = vectors @ learnt.expected + learnt.expected_bias  # [q]
-            mean, _ = self._level(vectors, None)
+            mean, _ = self._scores(vectors)
             return np.asarray(scores >= (mean + _SHOWS * (expected - mean))[:, None])
         return np.asarray(self.fits(vectors, scores) >= _BY_SCORE_NOTHING)
 
-    def _level(self, vectors: Floats, against: Floats | None) -> tuple[Floats, Floats]:
+    def level(self, vectors: Floats, against: Floats | None = None) -> Level:
+        """Of words [q, d]; `against` [q, b] are the background's scores where they are known."""
+        mean, deviation = self._scores(vectors, against)
+        if self.means is None or self.means.fit is None:
+            return Level(mean, deviation)
+        learnt = self.means.fit
+        assert self.means.phrasings is not None
+        described = vectors @ self.means.phrasings.T  # [q, p]
+        near = np.partition(described, -_NEAR, axis=1)[:, -_NEAR:]  # [q, 10]
+        expected = vectors @ learnt.expected + learnt.expected_bias
+        return Level(mean, deviation, (near.max(axis=1), near.mean(axis=1), expected))
+
+    def _scores(self, vectors: Floats, against: Floats | None = None) -> tuple[Floats, Floats]:
         """Mean and deviation [q] of the background's scores; few pictures count as few."""
         if against is None:
             against = self.best(vectors, self.background)
@@ -237,32 +263,16 @@ class FitScale:
         mean, deviation = against.mean(axis=1), against.std(axis=1)
         if self.means is None or self.means.fit is None:
             return mean, deviation
-        usual_mean, usual_deviation = self.means.fit.usual
-        share = n / (n + _PRIOR)
+        usual, share = self.means.fit.usual, n / (n + _PRIOR)
         return (
-            np.asarray(share * mean + (1 - share) * usual_mean, np.float32),
-            np.asarray(share * deviation + (1 - share) * usual_deviation, np.float32),
+            np.asarray(share * mean + (1 - share) * usual[0], np.float32),
+            np.asarray(share * deviation + (1 - share) * usual[1], np.float32),
         )
 
 
-def features(
-    vectors: Floats, scores: Floats, mean: Floats, deviation: Floats, means: Means
-) -> Floats:
-    """What the map reads, [q, k, 6]: see `FitMap.weights` for the columns.
-
-    Args:
-        vectors: [q, d] of words.
-        scores: [q, k] of pictures.
-        mean: [q] of the library's scores.
-        deviation: [q] of them.
-        means: With phrasings and a map.
-    """
-    assert means.phrasings is not None
-    assert means.fit is not None
-    described = vectors @ means.phrasings.T  # [q, p]
-    near = np.partition(described, -_NEAR, axis=1)[:, -_NEAR:]  # [q, 10]
-    expected = vectors @ means.fit.expected + means.fit.expected_bias
-    per_query = (mean, deviation, near.max(axis=1), near.mean(axis=1), expected)
+def features(scores: Floats, level: Level) -> Floats:
+    """What the map reads of scores [q, k], as [q, k, 6]: see `FitMap.weights` for the columns."""
+    per_query = (level.mean, level.deviation, *level.words)
     columns = [scores, *(np.broadcast_to(values[:, None], scores.shape) for values in per_query)]
     stacked: Floats = np.stack(columns, axis=-1).astype(np.float32)
     return stacked
@@ -299,7 +309,11 @@ def looked_for(
 
 
 def fits_of(
-    wanted: LookedFor | None, image_ids: Sequence[int], files: LibraryFiles, encoder: Encoder
+    wanted: LookedFor | None,
+    image_ids: Sequence[int],
+    files: LibraryFiles,
+    encoder: Encoder,
+    level: Level | None = None,
 ) -> list[float | None]:
     """Of images, the probability that each shows all that is wanted; None where it is not known.
 
@@ -308,6 +322,7 @@ def fits_of(
         image_ids: Images of the library.
         files: The library.
         encoder: Its encoder.
+        level: Of what is wanted, where it is known already.
     """
     scale = fit_scale(files, encoder)
     if wanted is None or not scale.is_known or not image_ids:
@@ -326,19 +341,12 @@ def fits_of(
     for number, place in enumerate(wanted.places):
         if place is not None:
             kinds = tilings(files)[places[there]]
-            scores[number, ~_within(place, kinds, table[:, 1], files)] = -1.0
+            scores[number, ~within(place, kinds, table[:, 1], files)] = -1.0
     best = np.maximum.reduceat(scores, starts, axis=1)  # [w, n]
-    worst = scale.fits_wanted(wanted, best).min(axis=0)
+    worst = scale.fits_wanted(wanted, best, level).min(axis=0)
     for at, fit in zip(there.tolist(), worst.tolist(), strict=True):
         fits[at] = fit
     return fits
-
-
-def _within(place: Box, kinds: Ints, n_tiles: Ints, files: LibraryFiles) -> Mask:
-    """[r] of images' tiles, one image after the other, those that are at a place."""
-    masks = {kind: inside(files.tiling(kind), place) for kind in set(kinds.tolist())}
-    each = [masks[kind][:n] for kind, n in zip(kinds.tolist(), n_tiles.tolist(), strict=True)]
-    return np.concatenate(each)
 
 
 def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
@@ -374,14 +382,6 @@ def _kinds_of(text: str) -> tuple[str, ...]:
 def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
     """The hits, each with its fit."""
     return tuple(replace(hit, fit=fit) for hit, fit in zip(hits, fits, strict=True))
-
-
-def distinct(background: Floats) -> Floats:
-    """Pictures [b, t, d] without copies: a million copies are one picture."""
-    if not len(background):
-        return background
-    _, firsts = np.unique(np.round(background[:, 0], 3), axis=0, return_index=True)
-    return background[np.sort(firsts)]
 
 
 def n_leading(hits: Sequence[Hit], line: float, saying: frozenset[int] = frozenset()) -> int | None:

@@ -114,3 +114,10 @@ def standard(scores: Floats) -> Floats:
         return scores
     mean, deviation = (f(scores, axis=-1, keepdims=True) for f in (np.mean, np.std))
     return np.asarray((scores - mean) / np.maximum(deviation, 1e-6), np.float32)
+
+
+def within(place: Box, kinds: Ints, n_tiles: Ints, files: LibraryFiles) -> Mask:
+    """[r] of images' tiles, one image after the other, those that are at a place."""
+    masks = {kind: inside(files.tiling(kind), place) for kind in set(kinds.tolist())}
+    each = [masks[kind][:n] for kind, n in zip(kinds.tolist(), n_tiles.tolist(), strict=True)]
+    return np.concatenate(each)
