@@ -17,7 +17,7 @@ from relook.core.errors import (
     NotFoundError,
     StorageError,
 )
-from relook.core.picture_paths import printable
+from relook.core.picture_paths import displaced_path, printable
 from relook.core.types import WHOLE, Box
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
@@ -356,6 +356,8 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_odd_bytes_of_a_path_become_one_mark_each() -> None:
     assert printable(b"a\xff\xfe.jpg") == "a\ufffd\ufffd.jpg" == printable("a\udcff\udcfe.jpg")
+    away = displaced_path(b"/p/a.jpg", 12)
+    assert printable(away) == "/p/a.jpg" == printable(away.decode())
 
 
 def test_text_is_printable_in_an_old_locale() -> None:

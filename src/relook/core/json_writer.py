@@ -2,6 +2,7 @@
 
 import base64
 import enum
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from relook.core.json_form import json_entries, shape_of
+from relook.core.json_form import JsonEntry, json_entries, shape_of
 from relook.core.picture_paths import printable
 
 Text = Callable[[bytes | str], str]
@@ -36,7 +37,7 @@ def to_json(
     Raises:
         TypeError: the value has no JSON form.
     """
-    return _json(value, _Form(pictures, text), without)
+    return _json(value, _Form(pictures, text), frozenset(without))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,22 @@ class _Form:
         """A text, a number, a truth value, nothing, or what an enum stands for."""
         if isinstance(value, enum.Enum):
             return value.value
-        if self.text is not None and isinstance(value, str):
+        if self.text is None:
+            return value
+        if isinstance(value, str):
             return self.text(value)
-        has_no_end = isinstance(value, float) and not math.isfinite(value)
-        return None if has_no_end and self.text is not None else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _EVERY_KEY: frozenset[str] = frozenset()
 # What most values are, known by their type alone: asking for kinds of it takes three times as long.
-_WRITTEN_AS_THEY_ARE = frozenset((str, bool, int, float, type(None)))
+_AS_THEY_ARE = frozenset((bool, int, type(None)))
 
 
-def _json(value: object, form: _Form, without: AbstractSet[str] = _EVERY_KEY) -> Any:
-    if type(value) in _WRITTEN_AS_THEY_ARE and form.text is None:
+def _json(value: object, form: _Form, without: frozenset[str] = _EVERY_KEY) -> Any:
+    if type(value) in _AS_THEY_ARE:
         return value
-    if value is None or isinstance(value, str | bool | int | float | enum.Enum):
+    if isinstance(value, str | float | bool | int | enum.Enum):
         return form.plain(value)
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value, form, without)
@@ -86,28 +88,47 @@ def _leaf(value: object, form: _Form) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
 
 
-def _object(value: Any, form: _Form, without: AbstractSet[str]) -> Any:
+@functools.cache
+def _written(cls: Any, without: frozenset[str]) -> tuple[tuple[str, str, JsonEntry, bool], ...]:
+    """Of each key of a class its field, the key, all of the entry, whether a value is only put."""
+    return tuple(
+        (
+            entry.name, entry.key, entry,
+            not (entry.inline or entry.hex or entry.path or entry.digits is not None),
+        )
+        for entry in json_entries(cls)
+        if entry.key not in without
+    )  # fmt: skip
+
+
+def _object(value: Any, form: _Form, without: frozenset[str]) -> Any:
     """A dataclass as an object, or as a list where its shape says so."""
     cls: Any = type(value)
     shape = shape_of(cls)
     if shape.as_list:
         return [_json(getattr(value, field.name), form) for field in fields(value)]
     result: dict[str, Any] = {}
-    for entry in json_entries(cls):
-        if entry.key in without:
-            continue
-        item = getattr(value, entry.name)
-        if item is None and shape.leave_out_none:
-            continue
-        if entry.hex:
-            item = item if item is None else item.hex()
-        if entry.path:
-            item = _paths(item)
-        shown = _json(item, form, entry.without)
-        if entry.digits is not None:
-            shown = _rounded(shown, entry.digits)
-        result |= shown if entry.inline else {entry.key: shown}
+    for name, key, entry, is_put in _written(cls, without):
+        item = getattr(value, name)
+        if item is None:
+            if not shape.leave_out_none:
+                result[key] = None
+        elif is_put:
+            result[key] = _json(item, form, entry.without)
+        else:
+            shown = _marked(item, entry, form)
+            result |= shown if entry.inline else {key: shown}
     return result
+
+
+def _marked(item: Any, entry: JsonEntry, form: _Form) -> Any:
+    """What is written of a field whose marks change it."""
+    if entry.hex:
+        item = item.hex()
+    if entry.path:
+        item = _paths(item)
+    shown = _json(item, form, entry.without)
+    return shown if entry.digits is None else _rounded(shown, entry.digits)
 
 
 def _paths(value: Any) -> Any:

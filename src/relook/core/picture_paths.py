@@ -28,6 +28,7 @@ from typing import Literal
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
+_MARK = _DISPLACED.decode()
 _ARCHIVES = (b".tar", b".zip", b".tgz", b".tar.gz")
 _VIDEOS = (b".mp4", b".m4v", b".mov", b".mkv", b".webm", b".avi")
 _AT = b"#t="
@@ -206,5 +207,7 @@ def printable(path: bytes | str) -> str:
     It works in every locale: in some `os.fsencode` refuses letters.
     """
     if isinstance(path, str):
+        if path.isascii() and _MARK not in path:  # as nearly every text of an answer is
+            return path
         path = _NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape")
     return original_path(path).decode("utf-8", "replace")

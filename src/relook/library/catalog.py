@@ -219,6 +219,12 @@ class Catalog:
             )
         return [records[image_id] for image_id in wanted if image_id in records]
 
+    def contents(self, image_ids: Iterable[int]) -> dict[int, bytes]:
+        """Image id -> digest of its file, for those of the given images that are there."""
+        some = "SELECT value FROM json_each(?)"
+        sql = f"SELECT image_id, content FROM images WHERE image_id IN ({some})"
+        return dict(self.ask(sql, (json.dumps(list(image_ids)),)))  # type: ignore[arg-type]
+
     def each_image(self) -> Iterator[ImageRecord]:
         """Every image, by id; a thousand in memory at once."""
         sql = f"SELECT image_id, {COLUMNS} FROM images WHERE image_id > ? ORDER BY image_id"

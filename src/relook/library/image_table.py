@@ -76,7 +76,7 @@ def read_columns(row: Sequence[object]) -> ImageRecord:
     """The record made of a row: the image's id, then the columns."""
     image_id, path, size_bytes, mtime_ns, *fields, metadata = row
     facts = FileFacts(path, size_bytes, mtime_ns)  # type: ignore[arg-type]
-    extra = json.loads(str(metadata))
+    extra = {} if metadata == "{}" else json.loads(str(metadata))
     assert isinstance(image_id, int)
     return ImageRecord(facts, *fields, extra, image_id)  # type: ignore[arg-type, call-arg]
 

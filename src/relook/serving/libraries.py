@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from relook.app.facade import Library
+from relook.app.sessions import LibrarySession
 from relook.app.upkeep import library_facts
 from relook.captioners.base import About
 from relook.core.errors import NotFoundError
@@ -100,7 +101,7 @@ class ServedLibrary:
 
     def begin(
         self, query: Query, limit: int | None, name: str, only: Filter, instruction: str = ""
-    ) -> Session:
+    ) -> LibrarySession:
         """A new session; uploaded pictures of its query are kept as long as it is."""
         with self.pictures.kept(query) as kept_query, self.files.moment():
             return self.library.look(
@@ -165,8 +166,7 @@ class ServedLibrary:
 
     def contents(self, image_ids: Sequence[int]) -> dict[int, bytes]:
         """Content digests of images."""
-        records = self.files.catalog.images(image_ids, missing_ok=True)
-        return {record.image_id: record.content for record in records}
+        return self.files.catalog.contents(image_ids)
 
     def fields(self) -> list[str]:
         """Names that a filter may use; those of the metadata as some images have them."""
