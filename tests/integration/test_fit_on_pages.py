@@ -74,6 +74,18 @@ def test_what_fits_stands_before_the_line(colours: relook.Library) -> None:
     assert set(names(colours.search("red", min_fit=enough))) == {"red.png", "crimson.png"}
 
 
+@pytest.mark.parametrize("words", ["red", "red - blue", "red without people", "rot am Strand"])
+def test_the_page_that_begins_a_session_is_the_one_that_is_read_back(
+    colours: relook.Library, words: str
+) -> None:
+    """A server answers with the first one."""
+    session = colours.look(words, limit=10)
+    page = session.first_page
+    assert page is not None
+    assert page == session.page
+    assert colours.session(session.session_id).first_page is None
+
+
 def test_a_session_says_the_same_on_each_page(colours: relook.Library) -> None:
     session = colours.look("red", limit=10)
     assert session.page.n_fitting == 2

@@ -293,10 +293,11 @@ class Library(HasOverview):
         from relook.search.session import start  # a search does without sessions
 
         parsed = whole_query(query, (), (), self.search_settings.grammar)
-        caption = self._captions.or_nothing if captions else None
-        how = (limit, caption, name, Filter(where or {}, path, min_fit=min_fit), instruction)
-        begun = start(self.engine, self._session_table, parsed, *how)
-        return self.session(begun.session_id, captions=captions)
+        how = (limit, name, Filter(where or {}, path, min_fit=min_fit), instruction)
+        session_id, page = start(self.engine, self._session_table, parsed, *how)
+        session = self.session(session_id, captions=captions)
+        session.first_page = page
+        return session
 
     def session(self, session_id: str, *, captions: bool = True) -> LibrarySession:
         """A session begun before; boxes get captions if `captions`; NotFoundError `no_session`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relook.core.registry import import_extra
+from relook.core.types import Page
 from relook.feedback.strategies import strategy as named_strategy
 from relook.search.session import Session
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class LibrarySession(Session):
     """A session that can be marked by clicking."""
+
+    first_page: Page | None = None
+    """What `page` was when it began, where it was begun by this object: found and not read back."""
 
     def replay(self) -> Replayed:
         """Runs the session's log again: every round from what led to it; nothing is written."""

@@ -353,12 +353,11 @@ def start(
     table: SessionTable,
     query: Query,
     limit: int | None = None,
-    caption: Captioning | None = None,
     name: str = "",
     only: Filter | None = None,
     instruction: str = "",
-) -> Session:
-    """Begins a session: asks the first query and keeps its page as round 0.
+) -> tuple[str, Page]:
+    """Begins a session: asks the first query and keeps its page as round 0; its id and its page.
 
     Every later page keeps to `only`, too; `instruction` is what its captioner is told.
     """
@@ -374,7 +373,7 @@ def start(
     with table.together():  # a session without a page is never there
         table.create(session_id, name or query.called, query.as_dict())
         table.add_round(session_id, RoundRow(0, None, "none", hits, record))
-    return Session(engine, table, session_id, caption)
+    return session_id, replace(page, session_id=session_id)
 
 
 def _choice_of(scorer: Scorer) -> dict[str, object]:

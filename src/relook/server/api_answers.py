@@ -342,9 +342,12 @@ class SessionAnswer:
     page: PageAnswer
 
     @classmethod
-    def of(cls, volume: ServedLibrary, session: Session, took_ms: float = 0.0) -> Self:
-        """A whole session; `took_ms` is how long its page took, where that is known."""
-        page, only = replace(session.page, took_ms=took_ms), session.keeps_to
+    def of(
+        cls, volume: ServedLibrary, session: Session, took_ms: float = 0.0, page: Page | None = None
+    ) -> Self:
+        """A whole session; `took_ms` is how long its page took, `page` itself where it is known."""
+        page = replace(session.page if page is None else page, took_ms=took_ms)
+        only = session.keeps_to
         return cls(
             session.row, volume.library_id, QueryAnswer.of(session.query, volume.pictures),
             only.where, only.path, only.min_fit, tuple(session.rounds),

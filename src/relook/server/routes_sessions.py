@@ -70,7 +70,8 @@ def _begin(volume: ServedLibrary, body: SessionRequest) -> dict[str, Any]:
     query = to_query(body.query, volume.pictures, volume.reads(body.grammar))
     only = Filter(body.only.where, body.only.path, min_fit=body.min_fit)
     session = volume.begin(query, body.limit, body.name.strip(), only, body.instruction)
-    return served(SessionAnswer.of(volume, session, _ms_since(began)))
+    took_ms = _ms_since(began)
+    return served(SessionAnswer.of(volume, session, took_ms, session.first_page))
 
 
 @router.get("/{session_id}", response_model=answer_model(SessionAnswer))
