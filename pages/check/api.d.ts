@@ -605,6 +605,32 @@ declare namespace Api {
     right: "none" | "view" | "mark" | "index";
   };
 
+  /** A link that has not ended. */
+  type Link = {
+    name: string;
+    album: string | null;
+    is_there: boolean;
+    made_by: string;
+    created_s: number;
+    ends_s: number;
+  };
+
+  /** The links of a library. */
+  type LinkList = {
+    links: Link[];
+  };
+
+  /** A new link. */
+  type LinkRequest = {
+    lasts_s: number;
+  };
+
+  /** A link, and the only time that its address is told. */
+  type MadeLink = {
+    link: Link;
+    path: string;
+  };
+
   /** One thing a provider returned. All text is plain and short: no HTML, no control characters. */
   type Match = {
     provider: string;
@@ -630,6 +656,7 @@ declare namespace Api {
     kind: "everyone" | "token" | "person" | "link" | "nobody";
     name: string;
     rights: Record<string, string>;
+    links_open: boolean;
   };
 
   /** An image that a judgement moved. */

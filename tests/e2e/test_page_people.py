@@ -206,6 +206,60 @@ def test_a_link_to_an_album_shows_its_pictures_and_says_when_it_has_ended(
     expect(page.get_by_role("status")).to_contain_text("This link has ended.")
 
 
+def test_who_may_change_a_library_makes_and_ends_links_to_its_albums(
+    visit: Open, people: People, photos: relook.Library, violations: Callable[[Page], list[Any]],
+    fits_everywhere: Fits,
+) -> None:  # fmt: skip
+    photos.albums.add("Harbour", [1, 2])
+    people.accounts.add("Ida", PASSWORD, {"photos": Right.INDEX})
+    page = visit(**PHONE)
+    sign_in(page, "Vera", PASSWORD)
+    share = open_album(page, "Harbour").get_by_role("button", name="Share this album")
+    expect(page.get_by_role("link", name="Zip")).to_be_visible()
+    expect(share).to_be_hidden()  # who may look only
+    page = visit(**PHONE)
+    sign_in(page, "Ida", PASSWORD)
+    share = open_album(page, "Harbour").get_by_role("button", name="Share this album")
+    share.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Share “Harbour”")
+    expect(dialog.get_by_label("Days until it ends")).to_be_focused()
+    expect(dialog.get_by_role("listitem")).to_have_text("There is none now.")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("button", name="Copy link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("status")).to_contain_text(re.compile("^(Copied|Copy it)"))
+    link = dialog.get_by_label("The link", exact=True).input_value()
+    expect(dialog.get_by_role("listitem")).to_contain_text("by Ida, until")
+    assert violations(page) == []
+    fits_everywhere(page, "sharing an album")
+    guest = visit(link.removeprefix(re.match("https?://[^/]+", link)[0]))
+    expect(guest.get_by_role("heading", level=1)).to_have_text("Harbour")
+    photos.albums.rename("Harbour", "Port " + LONG[:40])
+    people.passes.share("photos", 3 * 86_400, LONG[:40])
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    open_album(page, "Port").get_by_role("button", name="Share this album").click()
+    lines = page.locator("dialog.links").get_by_role("listitem")
+    expect(lines.nth(0)).to_contain_text("The whole library")
+    expect(lines.nth(1)).to_contain_text("It shows nothing: there is no album of this name now.")
+    page.evaluate(LONGER)
+    fits_everywhere(page, "links of a library in longer words")
+    lines.nth(1).get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    expect(lines).to_have_count(1)
+    guest.reload()
+    expect(guest.get_by_role("status")).to_contain_text("This link has ended.")
+
+
+def open_album(page: Page, name: str) -> Page:
+    """Shows the pictures of an album."""
+    page.locator(".tile img.ready").first.wait_for()
+    page.locator("#open-library").click()
+    page.locator(".album-list button").filter(has_text=name).click()
+    return page
+
+
 def test_what_signs_in_and_out_fits_everywhere(
     visit: Open, people: People, fits_everywhere: Fits
 ) -> None:

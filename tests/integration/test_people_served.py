@@ -39,6 +39,7 @@ from relook.server import (
     routes_concepts,
     routes_files,
     routes_libraries,
+    routes_links,
     routes_people,
     routes_sessions,
     routes_shared,
@@ -48,7 +49,7 @@ from relook.server.route_rights import RIGHTS, need_of
 DAY_S = 86_400.0
 MODULES = (
     routes_albums, routes_ask, routes_browse, routes_concepts, routes_files, routes_libraries,
-    routes_people, routes_sessions, routes_shared,
+    routes_links, routes_people, routes_sessions, routes_shared,
 )  # fmt: skip
 FILLED = {
     "image_id": "1", "session_id": "none", "judgement_id": "1", "number": "0", "album_id": "1",
@@ -158,9 +159,14 @@ def test_somebody_sees_only_their_libraries(served: Place) -> None:
         ("photos", "view", [])
     ]
     me = served.vera.get(f"{API}/me").json()
-    assert me == {"kind": "person", "name": "Vera", "rights": {"photos": "view"}}
+    assert me == {
+        "kind": "person",
+        "name": "Vera",
+        "rights": {"photos": "view"},
+        "links_open": True,
+    }
     assert served.guest.get(f"{API}/me").json() == {
-        "kind": "link", "name": "", "rights": {"photos": "view"},
+        "kind": "link", "name": "", "rights": {"photos": "view"}, "links_open": True,
     }  # fmt: skip
     token = served.browser(headers={"Authorization": f"Bearer {TOKEN}"})
     assert len(token.get(f"{API}/libraries").json()["libraries"]) == 2
@@ -503,7 +509,12 @@ def test_without_people_all_is_as_before_and_the_first_one_closes_it(tmp_path: P
     with place(tmp_path, "photos") as made:
         browser = made.browser()
         me = browser.get(f"{API}/me").json()
-        assert me == {"kind": "everyone", "name": "", "rights": {"photos": "index"}}
+        assert me == {
+            "kind": "everyone",
+            "name": "",
+            "rights": {"photos": "index"},
+            "links_open": False,
+        }
         assert browser.post(f"{API}/libraries/photos/index").status_code == 202
         assert code_of(sign_in(browser, "anna")) == (400, "no_people")
         assert not made.people.file.exists()

@@ -289,17 +289,27 @@ def test_a_link_to_an_album_gives_no_right(people: People, clock: Clock) -> None
     assert people.passes.of_album_link(token) is None
 
 
-def test_a_file_from_before_there_were_links_to_albums_is_taken_on(people: People) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_file_is_taken_on(people: People, version: int) -> None:
+    """1 had no links to albums, 2 did not say who made a link: the console made all of them."""
     people.file.make()
-    _, link = people.passes.share("photos", DAY_S)
+    _, link = people.passes.share("photos", DAY_S, "Anna")
     people.close()
     with sqlite3.connect(people.file.path) as connection:
-        connection.execute("DROP TABLE album_links")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("ALTER TABLE links DROP COLUMN made_by")
+        connection.execute("ALTER TABLE album_links DROP COLUMN made_by")
+        if version == 1:
+            connection.execute("DROP TABLE album_links")
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    _, token = people.passes.share_album("photos", "Coast", DAY_S)
+    _, token = people.passes.share_album("photos", "Coast", DAY_S, "Anna")
     assert people.passes.of_album_link(token) is not None
     assert people.who(None, link) is not None
+    links = people.passes.links("photos")
+    assert {(made.made_by, album) for made, album in links} == {("console", ""), ("Anna", "Coast")}
+    assert people.passes.links("others") == []
+    people.close()
+    assert len(people.passes.all()) == 2  # the second time it is of this version
 
 
 def test_somebody_who_is_signed_in_sees_what_a_link_shows_as_well(people: People) -> None:

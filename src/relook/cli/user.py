@@ -20,15 +20,14 @@ from relook.core.config_file import Config
 from relook.core.errors import InputError, NotFoundError
 from relook.core.registry import import_extra
 from relook.library.album_values import album_name
+from relook.people.people_file import CONSOLE, LONGEST_S
 from relook.people.rights import Right, parse_right
 
 if TYPE_CHECKING:
     from relook.people.people import People
 
-_CONSOLE = "console"  # in the log: whoever runs these commands
 _AGO = re.compile(r"(\d{1,6})([mhdw])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_LONGEST_S = 366 * 86_400
 
 app = Commands(
     help="Who may use relook serve, and for what. Without anybody here it is open to whoever"
@@ -104,8 +103,11 @@ def list_people(config: ConfigOption = None, as_json: JsonOption = False) -> Non
         print_table(["name", "rights", "last seen", "browsers"], rows)
     if passes:
         gives = [f"{p.shows}: view" if p.shows else _words(p.rights) for p in passes]
-        lines = [(p.name, words, _minute(p.ends_s)) for p, words in zip(passes, gives, strict=True)]
-        print_table(["not yet ended", "gives", "ends"], lines)
+        lines = [
+            (p.name, words, _minute(p.ends_s), p.made_by)
+            for p, words in zip(passes, gives, strict=True)
+        ]
+        print_table(["not yet ended", "gives", "ends", "made by"], lines)
 
 
 @app.command("rights")
@@ -308,7 +310,7 @@ def _password(from_stdin: bool) -> str:
 def _lasts_s(text: str) -> float:
     match = _AGO.fullmatch(text)
     seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
-    if not 0 < seconds <= _LONGEST_S:
+    if not 0 < seconds <= LONGEST_S:
         raise typer.BadParameter(
             f"{text!r} is no time of up to a year: 30m, 24h, 7d, 4w", param_hint="--ends"
         )
@@ -342,7 +344,7 @@ def _must_have_somebody(people: "People") -> None:
 
 def _log(people: "People", what: str, rights: Mapping[str, Right] | None = None) -> None:
     outcome = f"done: {_words({k: right.word for k, right in rights.items()})}" if rights else ""
-    people.file.write_line(_CONSOLE, "", what, "", outcome or "done")
+    people.file.write_line(CONSOLE, "", what, "", outcome or "done")
 
 
 def _tell(people: "People", name: str, as_json: bool) -> None:

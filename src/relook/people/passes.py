@@ -15,7 +15,7 @@ from relook.core.converter import JsonValue
 from relook.core.errors import InputError, NotFoundError
 from relook.people.accounts import add_user, rights_of
 from relook.people.passwords import Passwords, digest, new_token
-from relook.people.people_file import PeopleFile
+from relook.people.people_file import CONSOLE, PeopleFile
 from relook.people.rights import LinkedAlbum, Right, Who
 
 SESSION_S = 30 * 86_400.0
@@ -35,6 +35,7 @@ class Pass(JsonValue):
         rights: What it gives: library or `*` to right; of a link to an album, nothing.
         created_s, ends_s: Seconds since 1970.
         shows: `LIBRARY, album NAME`, of a link to an album.
+        made_by: Name of a person, `token`, or `console` for the command line.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Pass(JsonValue):
     created_s: float
     ends_s: float
     shows: str = ""
+    made_by: str = CONSOLE
 
 
 class Passes:
@@ -136,56 +138,70 @@ class Passes:
             _begin(connection, add_user(connection, name, kept, rights, now), session, now)
         return session
 
-    def share(self, library_id: str, lasts_s: float) -> tuple[Pass, str]:
+    def share(self, library_id: str, lasts_s: float, made_by: str = CONSOLE) -> tuple[Pass, str]:
         """A link that shows a library to whoever has it, and its token."""
         token, now = new_token(), self._file.clock()
         with self._file.change() as connection:
             cursor = connection.execute(
-                "INSERT INTO links (digest, library_id, created_s, ends_s) VALUES (?, ?, ?, ?)",
-                (digest(token), library_id, now, now + lasts_s),
+                "INSERT INTO links (digest, library_id, created_s, ends_s, made_by)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (digest(token), library_id, now, now + lasts_s, made_by),
             )
-        name = f"link-{cursor.lastrowid}"
-        rights = {library_id: Right.VIEW.word}
-        return Pass(name, "link", rights, now, now + lasts_s), token
+        return _of_library(cursor.lastrowid, library_id, now, now + lasts_s, made_by), token
 
-    def share_album(self, library_id: str, album: str, lasts_s: float) -> tuple[Pass, str]:
+    def share_album(
+        self, library_id: str, album: str, lasts_s: float, made_by: str = CONSOLE
+    ) -> tuple[Pass, str]:
         """A link that shows the pictures of one album to whoever has it, and its token."""
         token, now = new_token(), self._file.clock()
         with self._file.change() as connection:
             cursor = connection.execute(
-                "INSERT INTO album_links (digest, library_id, album, created_s, ends_s)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (digest(token), library_id, album, now, now + lasts_s),
+                "INSERT INTO album_links (digest, library_id, album, created_s, ends_s, made_by)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (digest(token), library_id, album, now, now + lasts_s, made_by),
             )
-        row = (cursor.lastrowid, library_id, album, now, now + lasts_s)
+        row = (cursor.lastrowid, library_id, album, now, now + lasts_s, made_by)
         return _of_album(*row), token
 
     def all(self) -> list[Pass]:
         """The invitations and links that have not ended, the next to end first."""
-        now = self._file.clock()
         with self._file.read() as connection:
             invitations = connection.execute(
                 "SELECT pass_id, rights, created_s, ends_s FROM invitations WHERE ends_s > ?",
-                (now,),
+                (self._file.clock(),),
             ).fetchall()
-            links = connection.execute(
-                "SELECT pass_id, library_id, created_s, ends_s FROM links WHERE ends_s > ?", (now,)
-            ).fetchall()
-            albums = connection.execute(
-                "SELECT pass_id, library_id, album, created_s, ends_s FROM album_links"
-                " WHERE ends_s > ?",
-                (now,),
-            ).fetchall()
+            links = self._links(connection)
         passes = [
             Pass(f"invitation-{number}", "invitation", json.loads(rights), created_s, ends_s)
             for number, rights, created_s, ends_s in invitations
         ]
-        passes += [
-            Pass(f"link-{number}", "link", {library_id: Right.VIEW.word}, created_s, ends_s)
-            for number, library_id, created_s, ends_s in links
-        ]
-        passes += [_of_album(*row) for row in albums]
+        passes += [made for _, made, _ in links]
         return sorted(passes, key=lambda each: each.ends_s)
+
+    def links(self, library_id: str) -> list[tuple[Pass, str]]:
+        """The links of one library that have not ended, the next to end first.
+
+        Beside each stands the name of its album; empty for the whole library.
+        """
+        with self._file.read() as connection:
+            links = self._links(connection)
+        of_it = [(made, album) for shown, made, album in links if shown == library_id]
+        return sorted(of_it, key=lambda link: link[0].ends_s)
+
+    def _links(self, connection: sqlite3.Connection) -> list[tuple[str, Pass, str]]:
+        """Library, link, and name of the album, of each link that has not ended."""
+        now = self._file.clock()
+        whole = connection.execute(
+            "SELECT pass_id, library_id, created_s, ends_s, made_by FROM links WHERE ends_s > ?",
+            (now,),
+        ).fetchall()
+        albums = connection.execute(
+            "SELECT pass_id, library_id, album, created_s, ends_s, made_by FROM album_links"
+            " WHERE ends_s > ?",
+            (now,),
+        ).fetchall()
+        links = [(row[1], _of_library(*row), "") for row in whole]
+        return links + [(row[1], _of_album(*row), row[2]) for row in albums]
 
     def revoke(self, name: str) -> None:
         """Ends an invitation or a link now.
@@ -208,10 +224,18 @@ class Passes:
             )
 
 
-def _of_album(
-    number: int | None, library_id: str, album: str, created_s: float, ends_s: float
+def _of_library(
+    number: int | None, library_id: str, created_s: float, ends_s: float, made_by: str
 ) -> Pass:
-    return Pass(f"album-{number}", "album", {}, created_s, ends_s, f"{library_id}, album {album}")
+    rights = {library_id: Right.VIEW.word}
+    return Pass(f"link-{number}", "link", rights, created_s, ends_s, made_by=made_by)
+
+
+def _of_album(
+    number: int | None, library_id: str, album: str, created_s: float, ends_s: float, made_by: str
+) -> Pass:
+    shows = f"{library_id}, album {album}"
+    return Pass(f"album-{number}", "album", {}, created_s, ends_s, shows, made_by)
 
 
 def _begin(connection: sqlite3.Connection, user_id: int, token: str, now_s: float) -> None:

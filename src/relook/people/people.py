@@ -118,6 +118,14 @@ class People:
         self.have_been_seen = self.have_been_seen or self.accounts.any()
         return self.have_been_seen
 
+    def links_open(self) -> bool:
+        """Whether a link opens anything: where nobody has to sign in, none is looked at.
+
+        Raises:
+            StorageError: `people_unreadable`.
+        """
+        return self.may_be_there() and self.are_there()
+
     def who(self, session: str | None, link: str | None) -> Who | None:
         """Who shows these tokens; None for nobody. A person with a link sees what it shows, too."""
         person = self.passes.of_session(session) if session else None

@@ -17,7 +17,11 @@ from pathlib import Path
 from relook.core.converter import JsonValue
 from relook.core.errors import StorageError, disk_error
 
-_VERSION = 2  # 1 had no links to albums
+CONSOLE = "console"
+"""Who runs `relook user`, in the log and as the maker of links."""
+LONGEST_S = 366 * 86_400
+"""How long an invitation or a link may last."""
+_VERSION = 3  # 1 had no links to albums, 2 did not say who made links
 _WAIT_S = 10.0  # for another process that writes
 _LOGGED = 10_000  # lines that are kept
 _MOST = 200  # letters of each word of a line
@@ -26,6 +30,10 @@ CREATE TABLE album_links (
     pass_id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE,
     library_id TEXT NOT NULL, album TEXT NOT NULL, created_s REAL NOT NULL, ends_s REAL NOT NULL
 ) STRICT"""
+_MADE_BY = tuple(  # until then the console alone made links
+    f"ALTER TABLE {table} ADD COLUMN made_by TEXT NOT NULL DEFAULT '{CONSOLE}'"
+    for table in ("links", "album_links")
+)
 _TABLES = f"""
 CREATE TABLE users (
     user_id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
@@ -48,6 +56,8 @@ CREATE TABLE links (
     library_id TEXT NOT NULL, created_s REAL NOT NULL, ends_s REAL NOT NULL
 ) STRICT;
 {_ALBUM_LINKS.strip()};
+{_MADE_BY[0]};
+{_MADE_BY[1]};
 CREATE TABLE log (
     line_id INTEGER PRIMARY KEY AUTOINCREMENT, at_s REAL NOT NULL, who TEXT NOT NULL,
     address TEXT NOT NULL, what TEXT NOT NULL, library_id TEXT NOT NULL, outcome TEXT NOT NULL
@@ -197,8 +207,8 @@ class PeopleFile:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > _VERSION:
                 raise sqlite3.DatabaseError("a newer Relook made it")
-            if version == 1:
-                _add_album_links(connection)
+            if 0 < version < _VERSION:
+                _bring_up_to_date(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -206,10 +216,13 @@ class PeopleFile:
         return connection
 
 
-def _add_album_links(connection: sqlite3.Connection) -> None:
-    """Makes a file of version 1 one of 2; another process may do the same at this moment."""
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Makes an older file one of this version; another process may do the same at this moment."""
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
-        connection.execute(_ALBUM_LINKS)
-        connection.execute("PRAGMA user_version = 2")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    steps = [] if version >= _VERSION else [*_MADE_BY, f"PRAGMA user_version = {_VERSION}"]
+    if version == 1:
+        steps.insert(0, _ALBUM_LINKS)
+    for step in steps:
+        connection.execute(step)
     connection.execute("COMMIT")

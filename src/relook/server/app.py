@@ -39,6 +39,7 @@ from relook.server import (
     routes_concepts,
     routes_files,
     routes_libraries,
+    routes_links,
     routes_people,
     routes_sessions,
     routes_shared,
@@ -129,6 +130,7 @@ def _routes() -> Sequence[BaseRoute]:
         routes_files.router, routes_sessions.router, routes_concepts.router,
         routes_libraries.jobs_router, routes_ask.router, routes_browse.router,
         routes_albums.router, routes_people.router, routes_shared.router,
+        routes_links.router,
     ):  # fmt: skip
         api.include_router(router)
     # A page loads seventy files at once, so they are looked for first.

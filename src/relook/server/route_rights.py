@@ -94,6 +94,10 @@ RIGHTS: Mapping[str, Mapping[str, Row]] = {
     _ALBUM: {
         "GET": _row(_VIEW), "PATCH": _row(_MARK), "DELETE": _row(_INDEX, "delete album"),
     },
+    # What others may see without signing in is said by who may change the library.
+    _LIBRARY + "/links": {"GET": _row(_INDEX)},
+    _LIBRARY + "/links/{name}": {"DELETE": _row(_INDEX, "end link")},
+    _ALBUM + "/links": {"POST": _row(_INDEX, "make link")},
     _ALBUM + "/images": {"POST": _row(_MARK)},
     _ALBUM + "/images/remove": {"POST": _row(_MARK)},
     _ALBUM + "/restore": {"POST": _row(_MARK)},

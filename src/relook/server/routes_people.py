@@ -57,11 +57,13 @@ class Me:
             sign in.
         name: Of the person.
         rights: Library to `view`, `mark` or `index`.
+        links_open: Whether links can be made for others here: where people sign in.
     """
 
     kind: Kind
     name: str
     rights: Mapping[str, str]
+    links_open: bool
 
 
 @router.post("/sign-in", status_code=204)
@@ -103,7 +105,10 @@ async def me(state: State, who: WhoOf) -> dict[str, Any]:
     """Who asks, and what they may do with each library that they may see."""
     rights = {volume.library_id: who.right(volume.library_id) for volume in state.libraries}
     shown = {library_id: right.word for library_id, right in rights.items() if right}
-    return served(Me(who.kind, who.name if who.kind == "person" else "", shown))
+    # Only where there is a file it is read, and that once.
+    links_open = state.people.may_be_there() and await state.core.run(state.people.links_open)
+    name = who.name if who.kind == "person" else ""
+    return served(Me(who.kind, name, shown, links_open))
 
 
 def _check_needed(state: State) -> None:

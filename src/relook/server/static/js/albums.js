@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, count, fill, h, iconButton, needs, plural } from "./dom.js";
+import { shareButton } from "./links.js";
 import { announce, complain, toast } from "./notices.js";
 import { on, set, state } from "./state.js";
 
@@ -191,6 +192,7 @@ export async function showTools(host, name, actions) {
     file("Zip", "zip"),
     file("CSV", "csv"),
     file("Paths", "paths"),
+    shareButton(album),
     album.is_built_in ? null : needs("mark", button("Rename", () => renameField(host, album, actions), "button small-button", "pencil")),
     album.is_built_in ? null : needs("index", button("Delete", () => remove(album, actions), "button small-button", "bin")),
   );

@@ -144,6 +144,10 @@ export const addToAlbum = (L, A, ids) => call(`${alb(L, A)}/images`, { method: "
 export const removeFromAlbum = (L, A, ids) =>
   call(`${alb(L, A)}/images/remove`, { method: "POST", body: { image_ids: ids } });
 
+export const links = (L) => call(`${lib(L)}/links`);
+export const shareAlbum = (L, A, body) => call(`${alb(L, A)}/links`, { method: "POST", body });
+export const endLink = (L, name) => call(`${lib(L)}/links/${name}`, { method: "DELETE" });
+
 export const index = (L, body) => call(`${lib(L)}/index`, { method: "POST", body });
 export const upgradeCost = (L) => call(`${lib(L)}/upgrade`);
 export const upgrade = (L) => call(`${lib(L)}/upgrade`, { method: "POST" });
