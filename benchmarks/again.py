@@ -2,10 +2,11 @@
 
     python benchmarks/again.py LIBRARY --pictures 200
     python benchmarks/again.py LIBRARY --pictures 200 --seconds 3000   as many as that allows
+    python benchmarks/again.py LIBRARY --pictures 200 --log again.jsonl   goes on where it stopped
 
 Takes pictures of the library at random (a seed fixes which), changes each in every way of
 `CHANGES`, and looks for it with `relook similar --verify`. A hit counts when the original stands
-first and is verified. Every other image that is called the same picture is false.
+first and is verified. Every other image that is called the same picture is false, and is listed.
 """
 
 import argparse
@@ -82,38 +83,64 @@ CHANGES = {
 }
 
 
-def measured(library, n_pictures, seed, only, seconds):
-    chance = random.Random(seed)
-    ids = range(1, len(library) + 1)  # of a library that nothing was deleted from
-    chosen = chance.sample(ids, min(n_pictures, len(ids)))
-    rows = defaultdict(Counter)
-    n_others = n_false = 0
-    end_s = time.monotonic() + seconds
+def looked_for(library, image_id, change, chance, file):
+    """What came of one changed picture, as plain values for the log."""
+    image = Image.open(library.image(image_id).path).convert("RGB")
+    change(image, chance).save(file)
+    began_s = time.process_time()
+    page = library.similar(file, limit=200, verify=True)
+    took_ms = round((time.process_time() - began_s) * 1000)
+    first = page[0].verified if page[0].image_id == image_id else None
+    others = [hit for hit in page if hit.verified and hit.image_id != image_id]
+    return {
+        "ms": took_ms,
+        "verdict": first.verdict.value if first and first.is_same_picture else "missed",
+        "others": len(others),
+        "false": [hit.image_id for hit in others if hit.verified.is_same_picture],
+    }
+
+
+def measured(library, chosen, options):
+    """A dict a picture: its number and, for each change, what came of it."""
+    changes = {k: v for k, v in CHANGES.items() if not options.only or k in options.only}
+    end_s = time.monotonic() + options.seconds
+    lines = []
+    if options.log and options.log.exists():
+        lines = [json.loads(line) for line in options.log.read_text("utf-8").splitlines()]
+    done = {line["image_id"] for line in lines}
     with TemporaryDirectory() as folder:
         for image_id in chosen:
-            if time.monotonic() > end_s:
-                break
-            record = library.image(image_id)
-            image = Image.open(record.path).convert("RGB")
-            for name, change in CHANGES.items():
-                if only and name not in only:
-                    continue
-                file = Path(folder) / "asked.png"
-                change(image, chance).save(file)
-                began = time.process_time()
-                page = library.similar(file, limit=200, verify=True)
-                row = rows[name]
-                row["ms"] += round((time.process_time() - began) * 1000)
-                row["n"] += 1
-                first = page[0]
-                is_right = first.image_id == image_id and first.verified is not None
-                is_right = is_right and first.verified.is_same_picture
-                row["first"] += is_right
-                row[first.verified.verdict.value if is_right else "missed"] += 1
-                others = [hit for hit in page if hit.verified and hit.image_id != image_id]
-                n_others += len(others)
-                n_false += sum(hit.verified.is_same_picture for hit in others)
-    return rows, n_others, n_false
+            if image_id in done or time.monotonic() > end_s:
+                continue
+            # Its own numbers, so that a run that goes on draws what one in a piece would.
+            chance = random.Random(f"{options.seed} {image_id}")
+            file = Path(folder) / "asked.png"
+            line = {"image_id": image_id, "changes": {}}
+            for name, change in changes.items():
+                line["changes"][name] = looked_for(library, image_id, change, chance, file)
+            lines.append(line)
+            if options.log:
+                with options.log.open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+    return lines
+
+
+def print_rows(lines):
+    n_others, false = 0, []
+    rows = defaultdict(list)
+    for line in lines:
+        for name, outcome in line["changes"].items():
+            rows[name].append(outcome)
+            n_others += outcome["others"]
+            false += [(line["image_id"], name, other) for other in outcome["false"]]
+    for name, outcomes in rows.items():
+        verdicts = Counter(outcome["verdict"] for outcome in outcomes)
+        n_first = len(outcomes) - verdicts["missed"]
+        per_query = sum(outcome["ms"] for outcome in outcomes) / len(outcomes)
+        print(f"{name:26} {n_first}/{len(outcomes)}  {per_query:5.0f} ms  {json.dumps(verdicts)}")
+    print(f"other images compared {n_others}, called the same {len(false)}")
+    for image_id, name, other in false:
+        print(f"  image {image_id}, {name}: image {other}")
 
 
 def main():
@@ -123,17 +150,14 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of changes")
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--log", type=Path, help="a line a picture; a next run skips what is in it")
     options = parser.parse_args()
     with relook.Library(options.library) as library:
-        n_images = len(library)
-        rows, n_others, n_false = measured(
-            library, options.pictures, options.seed, options.only, options.seconds
-        )
-    for name, row in rows.items():
-        verdicts = {k: v for k, v in row.items() if k not in ("n", "first", "ms")}
-        per_query = row["ms"] / row["n"]
-        print(f"{name:26} {row['first']}/{row['n']}  {per_query:5.0f} ms  {json.dumps(verdicts)}")
-    print(f"{n_images} images; other images compared {n_others}, called the same {n_false}")
+        # Of a library that nothing was deleted from.
+        ids = range(1, len(library) + 1)
+        chosen = random.Random(options.seed).sample(ids, min(options.pictures, len(ids)))
+        print(f"{len(library)} images")
+        print_rows(measured(library, chosen, options))
 
 
 if __name__ == "__main__":

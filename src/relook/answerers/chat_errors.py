@@ -49,6 +49,8 @@ def error_in(values: Mapping[str, Any]) -> ServiceFaultError | None:
         return ServiceFaultError(values)
     if "detail" in values and not values.get("choices"):
         return ServiceFaultError(values)
+    if values.get("error_code") or values.get("error_msg"):
+        return ServiceFaultError(values)
     status = values.get("base_resp")
     if isinstance(status, dict) and status.get("status_code") and not values.get("choices"):
         return ServiceFaultError(values)
@@ -93,7 +95,7 @@ def _plain(text: str, depth: int) -> str:
             return words_of(json.loads(text), depth + 1)
         except ValueError:
             pass
-    if re.match(r"<(?:!doctype|html|head|body|center|h1)", text, re.IGNORECASE):
+    if re.match(r"<(?:!doctype|html|head|body|center|h1|\?xml|error)", text, re.IGNORECASE):
         text = unescape(_TAGS.sub(" ", text))
     return _short(text)
 

@@ -15,7 +15,15 @@ from typing import Any
 
 from relook.answerers.base import Finish, Reply, Tell, Usage
 from relook.answerers.chat_errors import error_in, words_of
-from relook.answerers.thinking import TEXT, THINKING, Parting, Piece, last_answer, repeats_itself
+from relook.answerers.thinking import (
+    TEXT,
+    THINKING,
+    Parting,
+    Piece,
+    last_answer,
+    repeats_itself,
+    without_repeats,
+)
 from relook.core.retry import Deadline
 
 _LENGTH = ("length", "max_tokens", "model_length", "max_output_tokens")
@@ -60,6 +68,7 @@ class Collected:
         self._model, self._usage = "", Usage()
         self._notes: list[str] = []
         self._n_chars = self._n_looked = 0
+        self._is_stopped = False
 
     @property
     def has_begun(self) -> bool:
@@ -114,8 +123,13 @@ class Collected:
             if self._finish is Finish.CUT_OFF:
                 self.cut(f"the service ended it with {reason!r}")
 
+    def is_whole(self) -> None:
+        """Notes that the service sent its last event; some say nothing else of the end."""
+        self._finish = self._finish or Finish.DONE
+
     def stop_repeating(self) -> None:
         """Notes that the reply was ended here since it would not end by itself."""
+        self._is_stopped = True
         self._finish, self._reason = Finish.LENGTH, "length"
         self._notes.append("the model repeats itself without an end: its reply was stopped")
 
@@ -144,6 +158,8 @@ class Collected:
         parts = self._parting.parted
         text = last_answer(parts.text)
         thinking = "\n\n".join(p for p in ("".join(self._thoughts).strip(), parts.thinking) if p)
+        if self._is_stopped:
+            text, thinking = without_repeats(text), without_repeats(thinking)
         if self._refusal:
             if not text:
                 text = "".join(self._refusal).strip()
@@ -173,6 +189,8 @@ class Collected:
                 f"the model wrote no answer: it asked for {named}, and nothing is called for it;"
                 " name a model that answers by itself, or switch its tools off in the service"
             )
+        if self._is_stopped:
+            return "the model wrote no answer before it repeated itself; ask again, or another"
         if self._reason.lower() in _LENGTH:
             spent = "thinking took" if thinking else "its longest reply was reached by"
             return (
@@ -210,6 +228,8 @@ def read_reply(lines: Iterable[str], collected: Collected) -> None:
     for text in _bodies(lines):
         seen = seen or text[:200]
         if text.strip() == "[DONE]":
+            if collected.has_begun:
+                collected.is_whole()
             break
         _take(json.loads(text), collected)
         if collected.is_too_much:
@@ -228,6 +248,7 @@ def _bodies(lines: Iterable[str]) -> Iterator[str]:
     data: list[str] = []
     rest: list[str] = []
     n_chars = 0
+    kind = ""
     for line in lines:
         n_chars += len(line)
         if n_chars > 100 * _MAX_CHARS:
@@ -237,13 +258,21 @@ def _bodies(lines: Iterable[str]) -> Iterator[str]:
             data.append(value.removeprefix(" "))
         elif not line.strip():
             if data:
-                yield "\n".join(data)
-            data = []
+                yield _event(kind, "\n".join(data))
+            data, kind = [], ""
         elif not (line.startswith(":") or field in ("event", "id", "retry")) or rest:
             rest.append(line)
+        elif field == "event":
+            kind = value.strip()
     if data:
-        yield "\n".join(data)
+        yield _event(kind, "\n".join(data))
     yield from _objects(rest)
+
+
+def _event(kind: str, text: str) -> str:
+    """The JSON text of an event; some services say what is wrong in words alone."""
+    is_json = text.lstrip().startswith(("{", "["))
+    return json.dumps({"error": text}) if kind == "error" and not is_json else text
 
 
 def _objects(lines: list[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ Source: the chat templates of the model families named beside each mark.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 TEXT, THINKING = "text", "thinking"
@@ -34,7 +35,7 @@ _BODY = r"<\|message\|>"
 _END = r"<\|(?:end|return|call)\|>"
 # Marks that mean nothing to a reader: of turns, of answers, of boxes.
 _DROPPED = (
-    r"<\|[A-Za-z_][^|<>]{0,40}\|>|</?s>|<pad>|<unk>|<bos>|<eos>|\[/?INST\]|</?answer>"
+    r"<\|[A-Za-z_][^|<>]{0,40}\|>|<\uff5c[^\uff5c<>]{1,40}\uff5c>|</?s>|<pad>|<unk>|<bos>|<eos>|\[/?INST\]|</?answer>"
     r"|<(?:start|end)_of_(?:turn|image)>|<turn\|>|<\|turn>"
 )
 _MARK = re.compile(
@@ -44,7 +45,7 @@ _MARK = re.compile(
 )
 _LONGEST_MARK = 80
 _BEGINS = ("<", "[", "◁")
-_MAY_BEGIN = re.compile(r"<(?:[/|a-z][^<>\n]*)?|\[/?(?:[TI][A-Z]*)?|◁[^▷\s]*", re.IGNORECASE)
+_MAY_BEGIN = re.compile(r"<(?:[/|\uff5ca-z][^<>\n]*)?|\[/?(?:[TI][A-Z]*)?|◁[^▷\s]*", re.IGNORECASE)
 # Harmony whose marks were taken out by the server: "analysisThe user asks ...assistantfinalA cat."
 _BARE_START = re.compile(r"\A\s*analysis(?=[A-Z\"'])")
 _BARE_FINAL = "assistantfinal"
@@ -221,21 +222,46 @@ def last_answer(text: str) -> str:
 
 
 _CHUNK = 24
-_N_TIMES = 12
+_TAIL = 8000
+_LEAST_REPEATED = 400
+_LONG_PASSAGE, _N_SHORT, _N_LONG = 100, 12, 4
+_N_GUESSES = 8
+_SHOWN_REPEATED = 40
 
 
 def repeats_itself(text: str) -> bool:
     """Whether the end of a text is one passage over and over: a model that does not stop.
 
-    It is at least twelve times the same passage, and 400 characters of it.
+    It is at least 400 characters of the same passage: twelve times a short one, four times one of
+    100 characters and more.
     """
-    tail = text[-4000:]
-    if len(tail) < 400:
-        return False
-    last = tail[-_CHUNK:]
-    before = tail.rfind(last, 0, len(tail) - 1)
-    period = len(tail) - _CHUNK - before if before >= 0 else 0
-    if not period:
-        return False
-    n = max(_N_TIMES * period, 400)
-    return n <= len(tail) and tail[-n:-period] == tail[-n + period :]
+    return any(_periods(text))
+
+
+def _periods(text: str) -> Iterator[int]:
+    """Characters of a passage that the end of a text repeats; a passage may repeat one as well."""
+    tail = text[-_TAIL:]
+    last, before = tail[-_CHUNK:], len(tail) - _CHUNK
+    for _ in range(_N_GUESSES):
+        before = tail.rfind(last, 0, before + _CHUNK - 1)
+        if before < 0:
+            return
+        period = len(tail) - _CHUNK - before
+        n_times = _N_LONG if period >= _LONG_PASSAGE else _N_SHORT
+        n = max(n_times * period, _LEAST_REPEATED)
+        if n <= len(tail) and tail[-n:-period] == tail[-n + period :]:
+            yield period
+
+
+def without_repeats(text: str) -> str:
+    """A text whose end repeats itself, with a little of that and an ellipsis for the rest."""
+    cuts = [_after_two(text, period) for period in _periods(text)]
+    return f"{text[: min(cuts)].rstrip()} \u2026" if cuts else text
+
+
+def _after_two(text: str, period: int) -> int:
+    """Where a passage that a text ends with has been said twice, or 40 characters of it."""
+    start = len(text) - period
+    while start > 0 and text[start - 1] == text[start - 1 + period]:
+        start -= 1
+    return start + max(2, -(-_SHOWN_REPEATED // period)) * period

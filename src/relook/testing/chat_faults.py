@@ -38,7 +38,7 @@ class ErrorShape:
         is_text = isinstance(self.body, str)
         kind = "application/json"
         if is_text:
-            kind = "text/event-stream" if self.body.startswith("data:") else "text/html"
+            kind = "text/event-stream" if self.body.startswith(("data:", "event:")) else "text/html"
         data = self.body if is_text else json.dumps(self.body)
         return raw(data.encode(), kind, self.status)
 
@@ -188,6 +188,14 @@ ERRORS: tuple[ErrorShape, ...] = (
         "413 Request Entity Too Large",
         "picture is too large",
     ),
+    ErrorShape(
+        "aws, azure: XML",
+        400,
+        "<?xml version='1.0'?><Error><Code>Bad</Code><Message>no such deployment</Message></Error>",
+        "model_failed",
+        "400: Bad no such deployment",
+        "pictures?",
+    ),
     ErrorShape("plain text", 400, "stop it", "model_failed", "stop it", "pictures?"),
     ErrorShape("no words", 400, "", "model_failed", "status 400", "pictures?"),
     ErrorShape(
@@ -253,6 +261,22 @@ ERRORS: tuple[ErrorShape, ...] = (
         {"base_resp": {"status_code": 1004, "status_msg": "login fail"}, "choices": None},
         "model_failed",
         "login fail",
+        "log",
+    ),
+    ErrorShape(
+        "baidu: error_msg",
+        200,
+        {"error_code": 17, "error_msg": "daily limit reached"},
+        "model_failed",
+        "daily limit reached",
+        "log",
+    ),
+    ErrorShape(
+        "a streamed error in words",
+        200,
+        "event: error\ndata: the worker died\n\n",
+        "model_failed",
+        "the worker died",
         "log",
     ),
     ErrorShape(

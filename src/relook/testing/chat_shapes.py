@@ -70,6 +70,10 @@ def _stream(handler: Handler, fields: dict[str, Any], reason: str | None) -> Non
 
 
 _BUS = "A red bus [1]."
+_PASSAGE = (
+    "I see a bus that stands before a house. It may be red, and there is a tree beside it with"
+    " leaves. Behind the tree there is a wall, and before the wall a man who looks at the bus."
+)
 _WHY = "It may be [2] a bus."
 _TOOL = {"id": "t1", "index": 0, "type": "function",
          "function": {"name": "search_web", "arguments": "{}"}}  # fmt: skip
@@ -126,6 +130,7 @@ REPLIES: tuple[ReplyShape, ...] = (
     # turns
     _tagged("llava: turns", f"USER: What is this? ASSISTANT: {_BUS}</s>", thinking=""),
     _tagged("a model that goes on asking", f"{_BUS}\nUSER: And this?\nASSISTANT:", thinking=""),
+    _tagged("deepseek: its end", f"{_BUS}<\uff5cend\u2581of\u2581sentence\uff5c>", thinking=""),
     _tagged("chatml", f"{_BUS}<|im_end|>", thinking=""),
     # content as parts
     ReplyShape(
@@ -226,8 +231,24 @@ REPLIES: tuple[ReplyShape, ...] = (
     ReplyShape(
         "a model that does not stop",
         {"content": "The bus is red. " * 400},
-        ("The bus is red. " * 400).strip(),
+        "The bus is red. The bus is red. The bus is red. \u2026",
         finish=Finish.LENGTH,
         note="repeats itself",
     ),
+    ReplyShape(
+        "a model that does not stop after its answer",
+        {"content": f"{_BUS}\n\n" + f"{_PASSAGE}\n" * 60},
+        f"{_BUS}\n\n{_PASSAGE}\n{_PASSAGE} \u2026",
+        finish=Finish.LENGTH,
+        note="repeats itself",
+    ),
+    ReplyShape(
+        "a model that does not stop thinking",
+        {"content": "<think>" + "Wait. Is it [2]? " * 400},
+        "",
+        "Wait. Is it [2]? Wait. Is it [2]? Wait. Is it [2]? \u2026",
+        Finish.EMPTY,
+        note="before it repeated itself",
+    ),
+    ReplyShape("an end that says no why", {"content": _BUS}, reason=None),
 )
