@@ -351,6 +351,7 @@ declare namespace Api {
     subject: Record<string, any>;
     fetched: Sent[];
     own: OwnEvidence | null;
+    asked_at: string;
     outcome: "found" | "nothing" | "blocked" | "failed" | "not_asked";
     candidates: relook__serving__schemas__Candidate__2[];
   };

@@ -248,6 +248,14 @@ def test_a_report_of_the_answer_is_saved(open_ask: Any) -> None:
     text = Path(saved.value.path()).read_text("utf-8")
     assert "<h1>Which colour?</h1>" in text
     assert "Nothing left this machine." in text
+    # On a telephone: what is said of a match stands below its picture, in whole words.
+    report = page.context.browser.new_page(viewport={"width": 375, "height": 800})
+    report.set_content(text)
+    assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    box = report.locator(".item td").first.bounding_box()
+    report.close()
+    assert box is not None
+    assert box["width"] > 150
 
 
 def test_more_like_this_leads_back_into_the_search(open_ask: Any) -> None:

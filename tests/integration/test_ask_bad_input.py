@@ -36,9 +36,9 @@ def screenshot() -> bytes:
     return file_of(image)
 
 
-def animated() -> bytes:
+def animated(form: str) -> bytes:
     frames = [solid("red", 32, 32), solid("blue", 32, 32), solid("green", 32, 32)]
-    return file_of(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    return file_of(frames[0], form, save_all=True, append_images=frames[1:], duration=50)
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +53,27 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[relook.Library
 
 
 @pytest.mark.parametrize(
-    "made",
+    ("made", "told"),
     [
-        lambda: file_of(solid("blue", 300, 300)),
-        lambda: file_of(Image.new("RGB", (1, 1), "red")),
-        lambda: file_of(Image.new("LA", (3, 1))),
-        screenshot,
-        animated,
+        (lambda: file_of(solid("blue", 300, 300)), ("of one colour",)),
+        (lambda: file_of(solid("blue", 300, 300), "JPEG"), ("of one colour",)),
+        (lambda: file_of(Image.new("RGB", (1, 1), "red")), ("1 x 1 pixels",)),
+        (lambda: file_of(Image.new("LA", (3, 1))), ("3 x 1 pixels",)),
+        (screenshot, ()),
+        (lambda: animated("GIF"), ("of one colour", "picture moves")),
+        (lambda: animated("PNG"), ("of one colour", "picture moves")),
+        (lambda: animated("WEBP"), ("of one colour", "picture moves")),
+        (lambda: animated("AVIF"), ("of one colour", "picture moves")),
     ],
-    ids=["one colour", "1x1", "grey and clear", "screenshot", "animated"],
+    ids="one-colour one-JPEG 1x1 grey-and-clear screenshot GIF APNG WebP AVIF".split(),
 )
 def test_a_picture_that_shows_nothing_is_answered_and_is_no_other_picture(
-    library: relook.Library, made: Callable[[], bytes]
+    library: relook.Library, made: Callable[[], bytes], told: tuple[str, ...]
 ) -> None:
     answer = library.ask(made(), "What is this?")
+    about_it = [note for note in answer.evidence.notes if note.startswith("the picture ")]
+    assert len(about_it) == len(told)
+    assert all(words in note for words, note in zip(told, about_it, strict=True))
     assert answer.text
     assert "The question needs a model" in answer.text
     assert answer.sent == ()

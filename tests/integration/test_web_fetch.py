@@ -149,6 +149,22 @@ def test_a_redirect_inside_is_refused(target: str, site: WebServer) -> None:
     assert site.paths() == ["/go"]
 
 
+def test_a_public_address_leads_inside_for_nobody(
+    site: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for a person who may read their own network: the site is taken for a public one."""
+    inside = site.address.replace("127.0.0.1", "127.0.0.2")
+    site.replies["/go"] = Reply(status=302, headers={"Location": f"{inside}/secret"})
+    site.replies["/own"] = Reply(status=302, headers={"Location": "/there"})
+    site.replies["/there"] = Reply(b"there")
+    assert fetch(f"{site.address}/own", 99, HERE).data == b"there"
+    monkeypatch.setattr("relook.core.web.is_public", lambda address: address == "127.0.0.1")
+    with pytest.raises(AccessError, match=r"leads to 127\.0\.0\.2") as caught:
+        fetch(f"{site.address}/go", 99, HERE)
+    assert caught.value.code == "private_address"
+    assert "/secret" not in site.paths()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(status: int, site: WebServer) -> None:
     site.replies["/go"] = Reply(status=status, headers={"Location": "sub/../there?x=1"})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from relook.answerers import Prompt
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer, Shared, shared_phrases, years
+from relook.core.verdicts import Verdict, Verified
 from relook.providers.match import Match, MatchKind
 
 
@@ -63,7 +64,8 @@ def test_no_agreement_no_words_and_no_evidence_are_told() -> None:
         "Titles: Cat [1]; Dog [2].",
     ]
     assert said(match("Cat"))[:2] == ["No model was asked. This is what 1 match says:",
-                                      "Only one has words."]  # fmt: skip
+                                      "Its title: Cat [1]."]  # fmt: skip
+    assert said(match("Cat"), match())[1] == "Only one has words."
     assert said(match())[1] == "None of them has a title, a caption, or a file name in words."
     assert said() == ["No model was asked, and there is no evidence to report."]
     for how in ("nothing", "blocked", "failed", "not_asked"):
@@ -87,6 +89,20 @@ def test_look_alikes_do_not_agree_on_what_a_picture_shows() -> None:
     assert "What look-alikes are called, which are other pictures: rifle (2 of 2) [1] [2]." in text
     near = [replace(rifle, similarity=0.95) for rifle in rifles]
     assert "They agree on: rifle (2 of 2) [1] [2]." in said(*near)
+
+
+def test_how_a_match_shows_this_very_picture_is_told() -> None:
+    ways = (
+        None, Verified(Verdict.SAME), Verified(Verdict.MIRRORED, shows=1.0),
+        Verified(Verdict.PART, shows=0.36, shown=1.0), Verified(Verdict.EDITED),
+    )  # fmt: skip
+    found = [replace(match("Cat", MatchKind.SAME), verified=verified) for verified in ways]
+    assert [line for line in said(*found) if line.startswith("The same picture")] == [
+        "The same picture: [1] [2].",
+        "The same picture, mirrored: [3].",
+        "The same picture, shows 36% of it: [4].",
+        "The same picture, edited: [5].",
+    ]
 
 
 def test_the_question_is_named_as_one_for_a_model() -> None:

@@ -40,7 +40,8 @@ def values() -> dict[str, Any]:
     )
     items = (Item(1, match, pinned=True), Item(2, other, struck=True))
     own = OwnEvidence({"taken_at": "2019-07-14", "place": "46.2, 6.1"}, ("metadata can be forged",))
-    evidence = Evidence(items, results, subject=subject.as_dict(), own=own)
+    asked_at = "2026-11-27T19:59:58+01:00"
+    evidence = Evidence(items, results, subject=subject.as_dict(), own=own, asked_at=asked_at)
     written = Written(
         f"It is Geneva [1]. {_BAD}", (1,), model="tiny", thinking="Hm.",
         prompt={"system": "Rules.", "parts": [{"text": "the evidence"}]},
@@ -56,11 +57,26 @@ def test_a_report_has_everything_that_the_answer_rests_on() -> None:
         "Where is this?", "It is Geneva [1].", "2026-11-27T20:00:00+01:00", "46.2, 6.1",
         "metadata can be forged", "shows 48% of it", "2019-03-02", "pinned", "struck out",
         'href="https://news.example/story"', "serpapi said nothing of the picture (blocked)",
-        "the prompt, with the picture", "api.example", "Rules.", "the evidence", "Hm.",
+        "the prompt, with the picture", "2026-11-27T19:59:58+01:00, took", "<th>taken</th>",
+        "found: 1 match<", "api.example", "Rules.", "the evidence", "Hm.",
     ):  # fmt: skip
         assert told in page, told
     assert '<polygon points="0.1000,0.2000 0.9000,0.2000 0.9000,0.8000 0.1000,0.8000"/>' in page
     assert re.search(r"<th>SHA-256</th><td>[0-9a-f]{64}</td>", page)
+
+
+def test_an_answer_from_the_cache_says_how_old_it_is() -> None:
+    made = values()
+    made["answer"]["evidence"]["providers"][0]["cached_s"] = 7300.0
+    assert "19:59:58+01:00; answered 2 hours before that, from what was" in report_html(made)
+    made["answer"]["evidence"].pop("asked_at")  # of an earlier version
+    assert "answered 2 hours before that" in report_html(made)
+
+
+def test_a_match_without_a_title_goes_by_its_file() -> None:
+    made = values()
+    made["answer"]["evidence"]["items"][0] |= {"title": "", "metadata": {"file": "cat.png"}}
+    assert "<h3>[1] cat.png</h3>" in report_html(made)
 
 
 def test_it_is_made_of_its_json_alone() -> None:

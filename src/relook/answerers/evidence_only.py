@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from relook.answerers.base import Finish, Prompt, Reply, Tell
 from relook.core.plain_text import inert
 from relook.core.settings import ModelSettings
+from relook.core.verdicts import Verdict
 from relook.providers.match import Match, MatchKind
 
 Numbered = Sequence[tuple[int, Match]]
@@ -20,7 +21,6 @@ _N_NAMES = 5
 _NEAR = 0.9  # as alike as copies and near-duplicates are
 _QUESTION_CHARS = 200
 _KINDS = (
-    (MatchKind.SAME, "The same picture"),
     (MatchKind.PAGE, "Pages that show it"),
     (MatchKind.SIMILAR, "Looks similar"),
     (MatchKind.SAVED, "Saved files, which only a model can read"),
@@ -102,10 +102,26 @@ def _report(matches: Numbered) -> str:
     dated = years({number: f"{match.date} . {words[number]}" for number, match in matches})
     if dated:
         lines.append(f"Years named: {_counted(dated, len(matches))}.")
+    lines += _same(matches)
     for kind, label in _KINDS:
         if numbers := [number for number, match in matches if match.kind is kind]:
             lines.append(f"{label}: {_cited(numbers)}.")
     return "\n".join(lines)
+
+
+def _same(matches: Numbered) -> list[str]:
+    """What shows this very picture, a line for each way in which it does."""
+    numbers: dict[str, list[int]] = {}
+    for number, match in matches:
+        if match.kind is MatchKind.SAME:
+            verified = match.verified
+            plain = verified is None or verified.verdict in (Verdict.SAME, Verdict.SIMILAR)
+            how = "" if plain or verified is None else verified.words
+            numbers.setdefault(how.removeprefix("the same picture, "), []).append(number)
+    ordered = sorted(numbers.items(), key=lambda way: bool(way[0]))
+    return [
+        f"The same picture{', ' if how else ''}{how}: {_cited(cited)}." for how, cited in ordered
+    ]
 
 
 _NOTHING = {
@@ -128,8 +144,10 @@ def _without_agreement(matches: Numbered) -> list[str]:
     titled = [(number, inert(text)) for number, text in texts if text]
     if not titled:
         return ["None of them has a title, a caption, or a file name in words."]
-    first = "They share no words." if len(titled) > 1 else "Only one has words."
     listed = "; ".join(f"{text} [{number}]" for number, text in titled[:_N_NAMES])
+    if len(matches) == 1:
+        return [f"Its title: {listed}."]
+    first = "They share no words." if len(titled) > 1 else "Only one has words."
     return [first, f"Titles: {listed}."]
 
 

@@ -168,20 +168,26 @@ def fetch(
 
     Raises:
         InputError: `bad_url`.
-        AccessError: `private_address` when it is, or leads to, a machine that is not public.
+        AccessError: `private_address` when it is, or leads to, a machine that is not public. A
+            public address leads to none even where `limits` allows them.
         TooLargeError: `too_large`.
         FetchError: `fetch_failed`, `fetch_timeout`, `too_many_redirects`, or `http_status`.
     """
     limits = limits or WebLimits()
     deadline = time.monotonic() + limits.timeout_s
     requested = url
+    was_outside = False
     for n_redirects in range(limits.max_redirects + 1):
         parts = check_url(url)
         addresses = _addresses(parts, deadline, resolve or _system)
         if not limits.private_ok:
             for address in addresses:
                 check_public(address, str(parts.hostname))
+        elif was_outside and not all(map(is_public, addresses)):
+            what = f"{requested} leads to {parts.hostname}, which is not on the public internet"
+            raise AccessError("private_address", what, "give that address itself if you want it")
         got, location = _get(parts, addresses, deadline, max_bytes, accept)
+        was_outside = was_outside or is_public(got[4])
         if location is None:
             if got[0] != 200 and not any_status:
                 what = f"{parts.hostname} answered {got[0]}"

@@ -22,9 +22,11 @@ from PIL import Image, ImageChops, ImageFilter
 
 from relook.core.errors import ImageError, InputError
 from relook.core.picture import reencoded
+from relook.core.progress import duration
 from relook.core.vectors import Floats
 from relook.providers.base import Subject
 from relook.rag.answer import Answer
+from relook.rag.own_evidence import LABELS
 
 _SHOWN_PX = 640
 _QUALITY = 90
@@ -43,6 +45,8 @@ th,td{border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{font-weight:600;whi
 pre{white-space:pre-wrap;background:#f4f4f4;padding:.8rem;overflow-wrap:anywhere}
 .item{display:flex;gap:1rem;margin:1rem 0}
 .item>figure{margin:0;width:160px;flex:none;align-self:start;position:relative}
+.item>figure img{display:block;width:100%}.item>div{flex:1;min-width:0}
+@media(max-width:40rem){.item{flex-direction:column}.item>figure{width:100%;max-width:320px}}
 .item svg{position:absolute;inset:0;width:100%;height:100%}
 .item polygon{fill:none;stroke:#d6006c;stroke-width:3;vector-effect:non-scaling-stroke}
 .maps{display:flex;flex-wrap:wrap;gap:1rem}.maps figure{margin:0;flex:1 1 280px}
@@ -168,7 +172,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
 
 
 def _own(own: Mapping[str, Any]) -> str:
-    facts = list((own.get("facts") or {}).items())
+    facts = _named(own.get("facts") or {})
     notes = "".join(f'<p class="warn">{_text(note)}</p>' for note in own.get("notes") or ())
     if not facts and not notes:
         return "<h2>0. The picture's own file</h2><p>It says nothing of time, place or camera.</p>"
@@ -190,9 +194,8 @@ def _maps(maps: Mapping[str, Any]) -> str:
 
 def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     rows = [
-        (result.get("provider"), f"{result.get('outcome')}: {result.get('n_matches', 0)} matches",
-         result.get("message"), "asked before; its answer was recorded"
-         if result.get("cached_s") is not None else f"{result.get('took_s', 0)} s")
+        (result.get("provider"), _outcome(result), result.get("message"),
+         _when(result, str(evidence.get("asked_at") or "")))
         for result in evidence.get("providers") or ()
     ]  # fmt: skip
     sent = [
@@ -200,8 +203,27 @@ def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
         for s in answer.get("sent") or ()
     ]
     left = _rows(("to", "what", "how much"), sent) if sent else "<p>Nothing left this machine.</p>"
-    services = _rows(("service", "outcome", "message", "time"), rows) if rows else "<p>Nobody.</p>"
+    services = _rows(("service", "outcome", "message", "when"), rows) if rows else "<p>Nobody.</p>"
     return f"<h2>Who was asked</h2>{services}<h2>What was sent</h2>{left}"
+
+
+def _outcome(result: Mapping[str, Any]) -> str:
+    outcome = str(result.get("outcome")).replace("_", " ")
+    n_matches = result.get("n_matches", 0)
+    return f"{outcome}: {n_matches} match{'' if n_matches == 1 else 'es'}"
+
+
+def _when(result: Mapping[str, Any], asked_at: str) -> str:
+    if (cached_s := result.get("cached_s")) is not None:
+        answered = f"answered {duration(cached_s)} before that"
+        return f"{asked_at}; {answered}, from what was recorded" if asked_at else answered
+    took = f"took {result.get('took_s', 0):.2f} s"
+    return f"{asked_at}, {took}" if asked_at else took
+
+
+def _named(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Facts under names for people."""
+    return [(LABELS.get(name, name.replace("_", " ")), value) for name, value in facts.items()]
 
 
 def _items(evidence: Mapping[str, Any]) -> str:
@@ -223,9 +245,10 @@ def _item(item: Mapping[str, Any]) -> str:
         ("Date", item.get("date")), ("Source", item.get("source")), ("Says", item.get("text")),
         ("Page's text", item.get("page_text")),
         ("Found by", ", ".join(item.get("providers") or ())),
-        *(item.get("metadata") or {}).items(),
+        *_named(item.get("metadata") or {}),
     ]  # fmt: skip
-    title = f"[{item.get('number')}] {item.get('title') or '(no title)'}"
+    named = item.get("title") or (item.get("metadata") or {}).get("file") or "(no title)"
+    title = f"[{item.get('number')}] {named}"
     struck = ' class="struck"' if item.get("struck") else ""
     return (
         f'<div class="item">{_figure(item, verified)}<div><h3{struck}>{_text(title)}</h3>'

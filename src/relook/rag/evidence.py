@@ -125,6 +125,7 @@ class Evidence(JsonValue):
         subject: The picture asked about, as `Subject.as_dict` gives it.
         fetched: Pages and small pictures of matches that were read, by host.
         own: What the picture's own file says: item 0; None where that was not read.
+        asked_at: When it was looked up, as ISO 8601 with its zone; empty where that is not known.
     """
 
     json_shape: ClassVar = JsonShape(
@@ -138,6 +139,7 @@ class Evidence(JsonValue):
     subject: Mapping[str, Any] = field(default_factory=dict)
     fetched: tuple[Sent, ...] = ()
     own: OwnEvidence | None = None
+    asked_at: str = field(default="", compare=False)
 
     @property
     def sent(self) -> tuple[tuple[str, Sent], ...]:

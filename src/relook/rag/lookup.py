@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from relook.core.retry import Deadline
 from relook.core.settings import EvidenceSettings, GatherSettings, WebLimits
@@ -24,6 +25,7 @@ from relook.rag.evidence import Evidence, Item
 from relook.rag.fetching import PageReader, check_reader, compared, fetch_thumbnails, with_thumbnail
 from relook.rag.merge import merge
 from relook.rag.own_evidence import own_evidence
+from relook.rag.picture_notes import picture_notes
 from relook.rag.provider_call import Budget, ResultCache, Turn, Waits, ask, over_budget, refusal
 
 OnResult = Callable[[ProviderResult], None]
@@ -83,6 +85,7 @@ class Gatherer:
             Evidence, also when every provider failed: its results say what happened.
         """
         began = time.perf_counter()
+        asked_at = datetime.now().astimezone().isoformat(timespec="seconds")
         results = self._results(subject, words, on_result or (lambda _: None))
         groups = self._merged(results, subject)
         fetched: list[Sent] = []
@@ -92,13 +95,16 @@ class Gatherer:
             groups = compared(groups, subject, self.evidence_settings.items * 2)
         chosen = groups[: self.evidence_settings.items]
         items = [Item(at, group[0], group[1:]) for at, group in enumerate(chosen, 1)]
-        notes = [note for result in results if (note := self._remembered(result, subject))]
+        notes = list(picture_notes(subject))
+        notes += [note for result in results if (note := self._remembered(result, subject))]
         if self.evidence_settings.pages:
             items = self._with_pages(items, notes, fetched)
         took_s = time.perf_counter() - began
         about = subject.as_dict()
         own = own_evidence(subject)
-        return Evidence(tuple(items), results, tuple(notes), took_s, about, tuple(fetched), own)
+        return Evidence(
+            tuple(items), results, tuple(notes), took_s, about, tuple(fetched), own, asked_at
+        )
 
     def close(self) -> None:
         """Closes every provider; closing twice is fine."""

@@ -29,11 +29,12 @@ from relook.library.picture_facts import clean, embedded_words
 from relook.providers.base import Subject
 
 WARNING = "metadata can be forged"
-_LABELS = {
+LABELS = {
     "taken_at": "taken", "place": "place", "camera": "camera", "lens": "lens",
     "software": "software", "artist": "artist", "copyright": "copyright", "title": "title",
     "caption": "caption", "keywords": "keywords",
 }  # fmt: skip
+"""How facts are called for people, in their order."""
 _PX, _LEAST_ALIKE = 24, 0.75
 _OFFLINE = {
     "version": 1,
@@ -148,7 +149,7 @@ class OwnEvidence(JsonValue):
     @property
     def report(self) -> str:
         """One sentence for people."""
-        facts = [f"{_LABELS.get(name, name)} {inert(value)}" for name, value in self.facts.items()]
+        facts = [f"{LABELS.get(name, name)} {inert(value)}" for name, value in self.facts.items()]
         notes = [note for note in self.notes if note != WARNING]
         return f"The picture's own file says [0] ({WARNING}): {'; '.join([*facts, *notes])}."
 
@@ -156,7 +157,7 @@ class OwnEvidence(JsonValue):
     def text(self) -> str:
         """The lines that a model or a person reads, headed by the warning."""
         lines = [f"[0] the picture's own file says ({WARNING}):"]
-        facts = [(_LABELS.get(name, name), value) for name, value in self.facts.items()]
+        facts = [(LABELS.get(name, name), value) for name, value in self.facts.items()]
         lines += [f"    {label}: {inert(plain(value, 200))}" for label, value in facts]
         return "\n".join([*lines, *(f"    {note}" for note in self.notes if note != WARNING)])
 
@@ -174,7 +175,7 @@ def own_evidence(subject: Subject) -> OwnEvidence:
         values["place"] = f"{values['latitude']}, {values['longitude']}"
     camera = " ".join(str(values.get(name, "")) for name in ("camera_make", "camera")).strip()
     values["camera"] = camera
-    facts = {name: plain(str(values[name]), 200) for name in _LABELS if values.get(name)}
+    facts = {name: plain(str(values[name]), 200) for name in LABELS if values.get(name)}
     differs = _thumbnail_differs(subject, picture.image)
     credentials = credentials_of(subject)
     notes = [WARNING] if facts else []
