@@ -65,7 +65,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[relook.Library
         (lambda: animated("WEBP"), ("of one colour", "picture moves")),
         (lambda: animated("AVIF"), ("of one colour", "picture moves")),
     ],
-    ids="one-colour one-JPEG 1x1 grey-and-clear screenshot GIF APNG WebP AVIF".split(),
+    ids=[
+        "one-colour",
+        "one-JPEG",
+        "1x1",
+        "grey-and-clear",
+        "screenshot",
+        "GIF",
+        "APNG",
+        "WebP",
+        "AVIF",
+    ],
 )
 def test_a_picture_that_shows_nothing_is_answered_and_is_no_other_picture(
     library: relook.Library, made: Callable[[], bytes], told: tuple[str, ...]

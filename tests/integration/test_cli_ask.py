@@ -58,7 +58,7 @@ def test_without_a_model_it_says_what_matches_agree_on(run: Run) -> None:
     code, out, err = run("ask", "asked.png", "Which colour?")
     assert code == 0
     assert "No model was asked. This is what 3 matches say:" in out
-    assert "Titles: A red square [1]." in out  # the others are other pictures
+    assert "Title: A red square [1]." in out  # the others are other pictures
     assert "The question needs a model (--model): Which colour?" in out
     assert "A red square" in out
     assert "library: 3 found in" in err

@@ -64,7 +64,7 @@ def test_no_agreement_no_words_and_no_evidence_are_told() -> None:
         "Titles: Cat [1]; Dog [2].",
     ]
     assert said(match("Cat"))[:2] == ["No model was asked. This is what 1 match says:",
-                                      "Its title: Cat [1]."]  # fmt: skip
+                                      "Title: Cat [1]."]  # fmt: skip
     assert said(match("Cat"), match())[1] == "Only one has words."
     assert said(match())[1] == "None of them has a title, a caption, or a file name in words."
     assert said() == ["No model was asked, and there is no evidence to report."]

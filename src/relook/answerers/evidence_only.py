@@ -146,7 +146,7 @@ def _without_agreement(matches: Numbered) -> list[str]:
         return ["None of them has a title, a caption, or a file name in words."]
     listed = "; ".join(f"{text} [{number}]" for number, text in titled[:_N_NAMES])
     if len(matches) == 1:
-        return [f"Its title: {listed}."]
+        return [f"Title: {listed}."]
     first = "They share no words." if len(titled) > 1 else "Only one has words."
     return [first, f"Titles: {listed}."]
 
