@@ -77,9 +77,16 @@ def test_a_file_that_says_nothing_gives_no_item() -> None:
     assert evidence_text(Evidence(own=own)) == ""
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(("name", "differs"), [("coffee.png", False), ("chelsea.png", True)])
-def test_a_small_picture_inside_that_shows_something_else_is_told(name: str, differs: bool) -> None:
+def test_a_small_picture_inside_that_shows_something_else_is_told(
+    name: str, differs: bool, form: str
+) -> None:
     data = photograph(name)
+    if form != "JPEG":
+        image, out = Image.open(io.BytesIO(data)), io.BytesIO()
+        image.save(out, form, exif=image.info["exif"])
+        data = out.getvalue()
     assert embedded_thumbnail(data) is not None
     own = own_evidence(Subject.of(data))
     assert own.thumbnail_differs is differs

@@ -226,15 +226,31 @@ def _without_bars(image: Image.Image) -> Image.Image:
     return image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
 
+def _exif_block(data: bytes) -> bytes:
+    """Where the EXIF block of a file begins, and at most 64 KiB from there; else nothing.
+
+    Sources: PNG (third edition), 11.3.4.5 eXIf; WebP container, the EXIF chunk.
+    """
+    if data.startswith(b"\xff\xd8"):
+        start = data.find(b"Exif\0\0", 0, 65_536)
+    elif data.startswith(b"\x89PNG"):
+        start = data.find(b"eXIf")
+        start += 4 if start >= 0 else 0
+    elif data[8:12] == b"WEBP":
+        start = data.find(b"EXIF", 12)
+        start += 8 if start >= 0 else 0
+    else:
+        start = -1
+    block = data[start : start + 6 + 65_536] if start >= 0 else b""
+    return block.removeprefix(b"Exif\0\0")
+
+
 def embedded_thumbnail(data: bytes) -> bytes | None:
-    """The JPEG that a JPEG's EXIF block keeps of it; None where there is none.
+    """The JPEG that the EXIF block of a JPEG, PNG or WebP keeps of it; None where there is none.
 
     Source: EXIF 2.32 (CIPA DC-008), 4.5.8: the second directory, tags 0x0201 and 0x0202.
     """
-    start = data.find(b"Exif\0\0", 0, 65_536)
-    if not data.startswith(b"\xff\xd8") or start < 0:
-        return None
-    block = data[start + 6 : start + 6 + 65_536]
+    block = _exif_block(data)
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
         return None
