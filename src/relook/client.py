@@ -5,72 +5,41 @@
         page = client.search(library, "dog on a beach", limit=10)
         session = client.begin(library, "dog on a beach")
 
+A person of a server where people sign in gives `name` and `password`; a script its `token`.
+
 Answers are the API's own objects (see /api/v1/docs). Errors arrive as the error the server
 raised, of the same class, code, message and hint.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from relook.core import errors
-from relook.core.errors import MissingExtraError, RelookError
+from relook.client_connection import Connection, Json
 
-try:
-    import httpx
-except ModuleNotFoundError as missing:
-    raise MissingExtraError(
-        "missing_extra", "relook.Client needs the package 'httpx'", "pip install 'relook[client]'"
-    ) from missing
-
-_API = "/api/v1"
-_CLASSES: Mapping[int, type[RelookError]] = {
-    400: errors.InputError,
-    401: errors.TokenError,
-    403: errors.AccessError,
-    404: errors.NotFoundError,
-    409: errors.LibraryBusyError,
-    413: errors.TooLargeError,
-    422: errors.InputError,
-    429: errors.TriesError,
-    501: errors.MissingExtraError,
-    503: errors.OverloadError,
-    507: errors.StorageError,
-}
-Json = dict[str, Any]
 PathLike = str | os.PathLike[str]
 
 
-class Client:
+class Client(Connection):
     """Speaks to a server that `relook serve` runs. Use it as a context manager, or `close` it.
 
     Args:
         address: Where the server is.
         token: Its token, when it wants one.
+        name: Of a person, who is signed in with `password` and signed out by `close`.
+        password: Sent once, and not kept.
         timeout_s: How long an answer may take.
         transport: Another way to reach it, for tests.
-    """
 
-    def __init__(
-        self,
-        address: str = "http://127.0.0.1:8765",
-        *,
-        token: str | None = None,
-        timeout_s: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self._timeout_s = timeout_s
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # A proxy that the environment names would get local pictures.
-        self._http = httpx.Client(
-            base_url=address, headers=headers, timeout=timeout_s, transport=transport,
-            trust_env=False,
-        )  # fmt: skip
+    Raises:
+        InputError: `bad_credentials` for a name without a password, or one beside a token.
+        SignInError: `bad_sign_in` for a wrong name or password; by any method `session_ended`
+            when the session has ended meanwhile.
+        TriesError: `too_many_tries` after too many wrong passwords.
+    """
 
     def libraries(self) -> list[Json]:
         """Every library of the server."""
@@ -331,69 +300,6 @@ class Client:
         """The job whenever it moved on, until it is over."""
         yield from self._events(f"/jobs/{job_id}/events", "progress")
 
-    def close(self) -> None:
-        """Closes the connections; closing twice is fine."""
-        self._http.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _ask(self, method: str, path: str, **how: Any) -> Json:
-        answer: Json = self._send(method, path, **how).json()
-        return answer
-
-    def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, _API + path, **how)
-        except httpx.TransportError as error:
-            raise self._no_server(error) from error
-        _check(response)
-        return response
-
-    def _events(self, path: str, wanted: str) -> Iterator[Json]:
-        quiet = httpx.Timeout(self._timeout_s, read=None)  # events come when they come
-        try:
-            with self._http.stream("GET", _API + path, timeout=quiet) as response:
-                if response.is_error:
-                    response.read()
-                _check(response)
-                name = ""
-                for line in response.iter_lines():
-                    field, _, value = line.partition(": ")
-                    if field == "event":
-                        name = value
-                    elif field == "data" and name == wanted:
-                        yield json.loads(value)
-        except httpx.TransportError as error:
-            raise self._no_server(error) from error
-
-    def _no_server(self, error: Exception) -> errors.OverloadError:
-        return errors.OverloadError(
-            "no_server",
-            f"no answer from {self._http.base_url}: {error or type(error).__name__}",
-            "is relook serve running there?",
-        )
-
 
 def _session(library_id: str, session_id: str) -> str:
     return f"/libraries/{library_id}/sessions/{session_id}"
-
-
-def _check(response: httpx.Response) -> None:
-    """Raises what the server raised."""
-    if not response.is_error:
-        return
-    try:
-        body = response.json()["error"]
-        code, message, hint = body["code"], body["message"], body["hint"]
-    except (ValueError, KeyError, TypeError):
-        code, message, hint = "bad_answer", f"status {response.status_code}", ""
-    raise _CLASSES.get(response.status_code, RelookError)(code, message, hint)
