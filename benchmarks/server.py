@@ -2,7 +2,8 @@
 
 Measures: the page from an empty browser to a search box that works; from Enter to a page whose
 visible pictures are all painted (a session begun, as the page does it); 50 people who search
-without a pause, each over a connection of their own; a thumbnail from the cache. The server,
+without a pause, each over a connection of their own; sessions begun one after the other; a
+thumbnail from the cache. The server,
 the browser and the people all run on this machine, so its cores do the work of every side.
 Read it: the images are synthetic (see synthetic.py) and their thumbnails are a few photographs
 under many names, put into the cache beforehand. Words are real. The first figure of the people
@@ -100,6 +101,7 @@ def main() -> None:
         with _server(library, folder) as (host, pid):
             figures = [Figure("images", options.n_images)]
             figures += _people(host, pid, options)
+            figures += _sessions(host, pid)
             figures += _thumbnails(host)
             figures += _page(host, options)
     report("server", figures, options)
@@ -251,6 +253,22 @@ def _at_once(host: str, queries: list[str]) -> tuple[list[float], int, float]:
     for one in people:
         one.join()
     return taken, len(failed), time.perf_counter() - began
+
+
+def _sessions(host: str, pid: int) -> list[Figure]:
+    """What the page asks for at Enter, one after the other."""
+    say("sessions")
+    connection = http.client.HTTPConnection(host)
+    queries, before_s = _many_queries(100), _cpu_s(pid)
+    for words in queries:
+        body = json.dumps({"query": words, "limit": 20})
+        path = "/api/v1/libraries/library/sessions"
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 201
+    cpu_ms = (_cpu_s(pid) - before_s) / len(queries) * 1e3
+    return [Figure("CPU time of the server, a session begun with known words", cpu_ms, "ms")]
 
 
 def _thumbnails(host: str) -> list[Figure]:

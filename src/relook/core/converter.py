@@ -121,7 +121,7 @@ class _Place:
 
     def inside(self, step: str) -> _Place:
         joined = self.path + step if self.path else step.removeprefix(".")
-        return replace(self, path=joined)
+        return _Place(joined, self.shape, self.skip_unknown)
 
     def refuse(self, problem: str) -> NoReturn:
         message = f"{self.path}: {problem}" if self.path else problem
