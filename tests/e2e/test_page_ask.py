@@ -245,6 +245,7 @@ def test_a_report_of_the_answer_is_saved(open_ask: Any) -> None:
     with page.expect_download() as saved:
         page.keyboard.press("Enter")
     assert saved.value.suggested_filename == "relook-report.html"
+    expect(panel.get_by_text("The picture is of one colour: that something")).to_be_visible()
     text = Path(saved.value.path()).read_text("utf-8")
     assert "<h1>Which colour?</h1>" in text
     assert "Nothing left this machine." in text

@@ -74,7 +74,9 @@ def test_with_consent_at_the_start_a_service_is_asked(folder: Path) -> None:
     config = Asking(ask=AskSettings(providers=("google-vision",)))
     with serving(folder, asking=config, allow_upload=True) as server:
         assert values(call(server, "list_libraries"))["allow_upload"] is True
-        told = values(call(server, "ask", image_id=RED))
+        asked = call(server, "ask", image_id=RED)
+    told = values(asked)
+    assert 'note: "the picture is of one colour' in asked.content[0].text
     assert [one["outcome"] for one in told["evidence"]["providers"]] == ["bad_key"]
 
 

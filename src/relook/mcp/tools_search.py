@@ -37,7 +37,7 @@ from relook.mcp.replies import (
 from relook.mcp.short_replies import picture_bounds, sheet_shape
 from relook.providers import Subject
 from relook.rag.answer import Answer
-from relook.rag.evidence import Item
+from relook.rag.evidence import Item, kind_words
 from relook.rag.prompt import Field as SheetField
 from relook.rag.prompt import drawn_sheet
 from relook.search.filtering import Filter
@@ -358,6 +358,7 @@ def _text(answer: Answer) -> str:
     lines += [answer.why] if answer.why else []
     if answer.evidence.results and not answer.evidence.items:
         lines.append(f"looked up: {answer.evidence.outcome.value.replace('_', ' ')}")
+    lines += [f"note: {quoted(note)}" for note in answer.evidence.notes]
     lines += [_item(item) for item in answer.evidence]
     lines += [
         f"a name in it: {quoted(name.name)} (evidence {', '.join(map(str, name.numbers))})"
@@ -375,7 +376,7 @@ def _text(answer: Answer) -> str:
 
 def _item(item: Item) -> str:
     match = item.match
-    line = f"[{item.number}] {match.kind.value}"
+    line = f"[{item.number}] {kind_words(match)}"
     line += "" if match.image_id is None else f", image_id {match.image_id}"
     line += ", struck" if item.struck else ""
     title = match.title or match.text or match.metadata.get("file", "")

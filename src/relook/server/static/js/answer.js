@@ -55,6 +55,7 @@ export function showAnswer(host, answer, { point, titled }) {
       without && version(without, "Without evidence", point, titled),
     ),
     answer.why && h("p", { class: "note", text: `${sentence(answer.why)}` }),
+    ...(answer.evidence.notes ?? []).map((note) => h("p", { class: "note", text: sentence(note) })),
     sentList(answer.sent),
     h(
       "a",
