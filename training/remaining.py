@@ -18,7 +18,6 @@ from math import comb
 from pathlib import Path
 
 import numpy as np
-from bank import Bank
 from heldout import galleries
 
 from relook.bench.sets_report import Search
@@ -192,7 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="what cache.py filled")
     args = parser.parse_args()
     played = []
-    for gallery, tasks in galleries(Bank(args.out), args.data):
+    for gallery, tasks in galleries(args.data, args.out):
         whole = gallery.tiles[:, 0]
         played.append((gallery, unit(whole - whole.mean(axis=0)), tasks))
     thirds = [played[at : at + 2] for at in range(0, len(played), 2)]
