@@ -29,6 +29,14 @@ if __name__ == "__main__":
     response = api.query_with_image(image_url, output_path="results", headless=True)
     print(response.choices[0].message.content)
 """
+# The same question again, in a process of its own.
+AGAIN = """
+import os
+from relook import rir_api
+api = rir_api.RIR_API(os.getenv("OPENAI_API_KEY"))
+response = api.query_with_image(os.environ["IMAGE_URL"], "What is in this image?")
+print(response.choices[0].message.content)
+"""
 RESULTS = """<!doctype html><title>Google Search</title><h2>Visual matches</h2>
 <div><a href="https://fractals.example/julia">
   <div role="heading">Julia set, rendered</div></a></div>
@@ -48,17 +56,19 @@ def test_the_old_example_runs_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "RELOOK_LENS_URL": site.address, "IMAGE_URL": f"{site.address}/fractal.png",
             "RELOOK_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path), "BROWSER": "true",
         }  # fmt: skip
-        for run in (1, 2):  # nothing of the first run answers the second one
+        n_asked = 0
+        for program, n_calls in ((EXAMPLE, 3), (AGAIN, 1)):  # no run answers the next one
+            n_asked += n_calls
             done = subprocess.run(
-                [sys.executable, "-W", "error", "-c", EXAMPLE], cwd=tmp_path, env=env,
+                [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, env=env,
                 capture_output=True, text=True, timeout=600, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert "A Julia set." in done.stdout.split("\n")[0]
             assert done.stdout.rstrip().endswith("A Julia set.")
             assert KEY not in done.stdout + done.stderr
-            assert [len(chat.pictures(number)) for number in range(3 * run)] == [2] * 3 * run
-            assert sum("upload" in path for path in site.paths()) == 3 * run
+            assert [len(chat.pictures(number)) for number in range(n_asked)] == [2] * n_asked
+            assert sum("upload" in path for path in site.paths()) == n_asked
     told = json.loads((tmp_path / "results" / "api_gpt4v_result.json").read_text())
     titles = [item["title"] for item in told["relook"]["evidence"]["items"]]
     assert titles == ["Julia set, rendered", "Sets in the plane"]
