@@ -37,8 +37,10 @@ demo: $(VENV)/demo.stamp ## Make a library of example photographs, search it, an
 # Workers have one thread each for matrices: OpenMP's threads wait for each other by spinning, which
 # takes three times the work where they have to share their cores. Three of them fill two cores, as
 # many tests wait for a process. Files are drawn in their order: by their number of tests, as is usual,
-# those of few and long tests come last, and two workers wait for one. Bytecode is made at first:
-# where Python is told to write none, each of a thousand processes would compile what it imports.
+# those of few and long tests come last, and two workers wait for one. Bytecode is made at first, and
+# kept even where Python is told to write none: each of a thousand processes would compile what it
+# imports, and each worker rewrite every test.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/dev.stamp ## Run every test
 	@sh tests/e2e/browser.sh
 	@$(BIN)/python -m compileall -q src tests
