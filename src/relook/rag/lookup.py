@@ -24,8 +24,7 @@ from relook.rag.consent import Consent
 from relook.rag.evidence import Evidence, Item
 from relook.rag.fetching import PageReader, check_reader, compared, fetch_thumbnails, with_thumbnail
 from relook.rag.merge import merge
-from relook.rag.own_evidence import own_evidence
-from relook.rag.picture_notes import picture_notes
+from relook.rag.own_evidence import own_evidence, picture_notes
 from relook.rag.provider_call import Budget, ResultCache, Turn, Waits, ask, over_budget, refusal
 
 OnResult = Callable[[ProviderResult], None]

@@ -3,6 +3,9 @@
 It is item 0 of evidence. Whoever has the file can write all of it: it is shown with that warning,
 and a model elsewhere does not get it: a person's place and time stay on this machine.
 
+Notes say what a person should know before any evidence is read: look-alikes of a plain colour, or
+of a few pixels, are chance; of a moving picture one frame is looked up.
+
 Content credentials (C2PA) are verified here alone. A signature that holds says who signed and that
 nothing changed since, not that what is claimed is true. Nothing is fetched: no manifest elsewhere,
 no list of revoked certificates.
@@ -12,6 +15,7 @@ Source: C2PA Technical Specification 2; the package `c2pa-python`.
 
 import io
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +40,11 @@ LABELS = {
 }  # fmt: skip
 """How facts are called for people, in their order."""
 _PX, _LEAST_ALIKE = 24, 0.75
+_LEAST_PX = 32
+_LOOKED_AT_PX = 64
+_LEAST_SPREAD = 8  # levels of 256: what saving as a JPEG adds to one colour
+# A graphic control extension, and what may follow it: one stands before each frame of a GIF.
+_GIF_FRAME = re.compile(rb"\x21\xf9\x04[\x00-\xff]{4}\x00[\x2c\x21]")
 _OFFLINE = {
     "version": 1,
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_reading": True},
@@ -271,3 +280,39 @@ def embedded_thumbnail(data: bytes) -> bytes | None:
     thumbnail = block[offset : offset + length]
     is_whole = len(thumbnail) == length and thumbnail.startswith(b"\xff\xd8")
     return thumbnail if is_whole else None
+
+
+def picture_notes(subject: Subject) -> tuple[str, ...]:
+    """Sentences for people; none for a usual picture."""
+    notes = []
+    width, height = subject.width_px, subject.height_px
+    if min(width, height) < _LEAST_PX:
+        notes.append(f"the picture is {width} x {height} pixels: too few to tell what is like it")
+    elif _is_of_one_colour(subject):
+        notes.append("the picture is of one colour: that something looks like it means nothing")
+    if is_moving(subject.data):
+        notes.append("the picture moves: its first frame is what was looked up")
+    return tuple(notes)
+
+
+def _is_of_one_colour(subject: Subject) -> bool:
+    try:
+        image = subject.image(_LOOKED_AT_PX)
+    except ImageError:
+        return False
+    levels = np.asarray(image.convert("RGB"))  # [h, w, 3]
+    return int(np.ptp(levels, axis=(0, 1)).max()) <= _LEAST_SPREAD
+
+
+def is_moving(data: bytes) -> bool:
+    """Whether a file holds several frames: GIF, PNG, WebP, AVIF and HEIF sequences.
+
+    Sources: GIF89a, 23; PNG (third edition), 11.3.6.1; WebP container, VP8X; ISO/IEC 23008-12, 7.
+    """
+    if data.startswith(b"GIF8"):
+        return len(_GIF_FRAME.findall(data)) > 1
+    if data.startswith(b"\x89PNG"):
+        return data.find(b"acTL", 0, max(data.find(b"IDAT"), 0)) >= 0
+    if data[8:16] == b"WEBPVP8X":
+        return len(data) > 20 and bool(data[20] & 2)
+    return data[4:8] == b"ftyp" and data[8:12] in (b"avis", b"msf1", b"hevc")
