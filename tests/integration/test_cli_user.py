@@ -60,13 +60,18 @@ def test_somebody_is_added_listed_changed_and_removed(run: Run, people: People) 
     assert run("password", "zoë", "--password-stdin", stdin=b"another sentence\n")[0] == 0
     assert people.accounts.authenticate("zoë", "another sentence")
     assert people.accounts.all()[0].n_sessions == 0
-    assert run("disable", "zoë")[1] == "Zoë may not sign in\n"
+    people.passes.share_album("photos", "Coast", 86_400, "Zoë")
+    code, out, err = run("disable", "zoë")
+    assert out == "Zoë may not sign in\n"
+    assert "album-1, a link that Zoë made, goes on; relook user revoke album-1 ends it" in err
+    assert "Zoë" in run("list")[1].splitlines()[-2]
     assert people.accounts.authenticate("zoë", "another sentence") is None
-    assert run("disable", "zoë", "--undo")[1] == "Zoë may sign in again\n"
+    assert run("disable", "zoë", "--undo")[1:] == ("Zoë may sign in again\n", "")
     assert people.accounts.authenticate("zoë", "another sentence")
     code, out, err = run("remove", "zoë")
     assert (code, out) == (0, "Zoë is removed\n")
     assert "nobody is left" in err
+    assert "album-1, a link that Zoë made, goes on" in err
     assert not people.accounts.any()
 
 

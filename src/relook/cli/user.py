@@ -151,7 +151,9 @@ def remove(name: NameArgument, config: ConfigOption = None) -> None:
         shown = people.accounts.remove(name)
         _log(people, f"remove {shown}")
         is_empty = not people.accounts.any()
+        links = _links_of(people, shown)
     sys.stdout.write(f"{shown} is removed\n")
+    print_notes(links)
     if is_empty:
         print_notes(["nobody is left: servers that are started from now on ask nobody to sign in"])
 
@@ -166,7 +168,9 @@ def disable(
     with _people(config) as people:
         shown = people.accounts.set_disabled(name, not undo)
         _log(people, f"{'enable' if undo else 'disable'} {shown}")
+        links = [] if undo else _links_of(people, shown)
     sys.stdout.write(f"{shown} {'may sign in again' if undo else 'may not sign in'}\n")
+    print_notes(links)
 
 
 @app.command("invite")
@@ -345,6 +349,15 @@ def _must_have_somebody(people: "People") -> None:
 def _log(people: "People", what: str, rights: Mapping[str, Right] | None = None) -> None:
     outcome = f"done: {_words({k: right.word for k, right in rights.items()})}" if rights else ""
     people.file.write_line(CONSOLE, "", what, "", outcome or "done")
+
+
+def _links_of(people: "People", shown: str) -> list[str]:
+    """What to know of somebody who is kept out: the links that they made go on."""
+    return [
+        f"{made.name}, a link that {shown} made, goes on; relook user revoke {made.name} ends it"
+        for made in people.passes.all()
+        if made.made_by == shown
+    ]
 
 
 def _tell(people: "People", name: str, as_json: bool) -> None:
