@@ -51,6 +51,7 @@ def violations(axe: str) -> Callable[[Page], list[Any]]:
     """What is wrong with a page now, and serious, in both themes; it is looked at at rest."""
 
     def look(page: Page) -> list[Any]:
+        page.emulate_media(reduced_motion="reduce")  # colours that fade have none of their own
         settle(page, 200)
         if not page.evaluate("'axe' in window"):
             page.evaluate(axe)
@@ -72,7 +73,7 @@ def test_axe_finds_what_is_planted(open_page: OpenPage, violations: Any) -> None
 
 
 def test_axe_finds_what_is_planted_in_the_dark(open_page: OpenPage, violations: Any) -> None:
-    page = open_page(reduced_motion="reduce")
+    page = open_page()
     page.locator(".tile img.ready").first.wait_for()
     page.evaluate(
         """() => {
@@ -89,7 +90,7 @@ def test_axe_finds_what_is_planted_in_the_dark(open_page: OpenPage, violations: 
 def test_the_search_has_no_serious_violation(
     open_page: OpenPage, violations: Any, look: str
 ) -> None:
-    page = open_page("/?library=colours", reduced_motion="reduce", **VIEWS[look])
+    page = open_page("/?library=colours", **VIEWS[look])
     page.locator(".tile img.ready").first.wait_for()
     assert violations(page) == []  # the start page
     page.get_by_role("button", name="Filters").click()
@@ -121,7 +122,7 @@ def test_what_opens_over_the_page_has_no_serious_violation(
     open_page: OpenPage, violations: Any, look: str
 ) -> None:
     allow = ("Failed to load resource",)  # at its end the server is taken away
-    page = open_page("/?library=colours", allow, reduced_motion="reduce", **VIEWS[look])
+    page = open_page("/?library=colours", allow, **VIEWS[look])
     search(page, "red")
     page.locator(".photo").nth(0).click()
     page.locator(".photo").nth(1).focus()
@@ -158,7 +159,7 @@ def test_the_ask_panel_has_no_serious_violation(
     open_page: OpenPage, violations: Any, look: str
 ) -> None:
     allow = ("Failed to load resource",)  # at its end the server is taken away
-    page = open_page("/?library=colours", allow, reduced_motion="reduce", **VIEWS[look])
+    page = open_page("/?library=colours", allow, **VIEWS[look])
     page.locator(".tile img.ready").first.wait_for()
     page.get_by_role("button", name="Ask", exact=True).click()
     panel = page.get_by_role("dialog", name="Ask about a picture")
