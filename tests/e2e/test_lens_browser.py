@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import itertools
@@ -246,6 +247,18 @@ def test_what_was_answered_was_sent_wherever_the_answer_leads(site: WebServer) -
         result = ask(site, subject)
         assert "ERR_CONNECTION_REFUSED" in result.message
         assert len(result.sent) == 1
+
+
+def test_a_notebook_has_an_event_loop_already(site: WebServer) -> None:
+    show(site, RESULTS)
+    provider = LensBrowserProvider(BrowserOptions(delay_s=0.0), site.address)
+
+    async def cell() -> ProviderResult:
+        return provider.find(public(), LOOKUP)
+
+    with ThreadPoolExecutor(1) as notebook:
+        shown = notebook.submit(lambda: asyncio.run(cell())).result()
+    assert shown.outcome is Outcome.FOUND
 
 
 def test_no_browser_is_told_with_what_to_do(site: WebServer) -> None:

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -121,8 +122,11 @@ class LensBrowserProvider:
         """Looks the picture up in a browser of its own, which is closed afterwards."""
         began = time.perf_counter()
         sent: list[Sent] = []
+        deadline = time.monotonic() + lookup.timeout_s
         try:
-            result = self._browse(subject, lookup, time.monotonic() + lookup.timeout_s, sent)
+            # Playwright refuses a thread in which an event loop runs, as one does in a notebook.
+            with ThreadPoolExecutor(1, self.name) as apart:
+                result = apart.submit(self._browse, subject, lookup, deadline, sent).result()
         except ImageError as error:
             result = ProviderResult(self.name, Outcome.REFUSED, (), error.message, error.hint)
         except BrowserTimeout:
