@@ -3,8 +3,8 @@
 Measures: the page from an empty browser to a search box that works; from Enter to a page whose
 visible pictures are all painted (a session begun, as the page does it); 50 people who search
 without a pause, each over a connection of their own; sessions begun one after the other; a
-thumbnail from the cache. The server,
-the browser and the people all run on this machine, so its cores do the work of every side.
+thumbnail from the cache. The server, the browser and the people all run on this machine, so its
+cores do the work of every side.
 Read it: the images are synthetic (see synthetic.py) and their thumbnails are a few photographs
 under many names, put into the cache beforehand. Words are real. The first figure of the people
 is for words that nobody asked before, the second for words that come again.

@@ -39,21 +39,7 @@ Json = dict[str, Any]
 
 
 class Connection:
-    """Speaks to a server that `relook serve` runs.
-
-    Args:
-        address: Where the server is.
-        token: Its token, when it wants one.
-        name: Of a person, who is signed in with `password` and signed out by `close`.
-        password: Sent once, and not kept.
-        timeout_s: How long an answer may take.
-        transport: Another way to reach it, for tests.
-
-    Raises:
-        InputError: `bad_credentials` for a name without a password, or one beside a token.
-        SignInError: `bad_sign_in` for a wrong name or password.
-        TriesError: `too_many_tries` after too many of them.
-    """
+    """Opens, keeps and closes the way to a server; arguments and errors are those of `Client`."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 A page asks for seventy files at once. Each costs half a millisecond of a core this way; looked up
 on the disk in threads, as Starlette's `StaticFiles` does, it costs two and a half, and all of them
-together were a third of the time until the page could be used (`benchmarks/server.py`).
+together were a quarter of the time until the page could be used (`benchmarks/server.py`).
 """
 
 import mimetypes
