@@ -260,7 +260,8 @@ def ended_session() -> SignInError:
     return SignInError(
         "sign_in_needed",
         "this server wants to know who you are",
-        "sign in on its page; a program sends Authorization: Bearer TOKEN",
+        "sign in on its page; a program sends Authorization: Bearer TOKEN, or gives relook.Client a"
+        " name and a password",
     )
 
 
