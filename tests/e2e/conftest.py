@@ -311,7 +311,7 @@ def session_of(page: Page) -> dict[str, Any]:
     """The session as the server has it, once the page has sent everything."""
     page.evaluate(
         """async () => {
-          const marks = await import("/static/js/marks.js");
+          const { marks } = await import("/static/index.js");
           for (let turn = 0; turn < 4; turn += 1) await (marks.flush(), marks.settled());
         }"""
     )

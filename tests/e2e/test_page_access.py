@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
-import relook.server
-
 from .conftest import CAPTION, edges_of, search, session_of, settle, shown
 
-STATIC = Path(relook.server.__file__).with_name("static")
 OpenPage = Callable[..., Page]
 
 # WCAG 2.2, 1.4.3: relative luminance and contrast of an element's text on what lies behind it.
@@ -188,26 +185,13 @@ def test_the_header_of_a_phone_takes_two_rows_and_says_what_to_type(open_page: O
     assert room >= 0
 
 
-def test_every_module_is_loaded_ahead() -> None:
-    """Modules that are found one import after another would make the first page late."""
-    used = set[str]()
-    for file in STATIC.glob("*.html"):
-        page = file.read_text("utf-8")
-        ahead = re.findall(r'modulepreload" href="/static/js/([a-z]+\.js)"', page)
-        needed = modules_of(re.findall(r'src="/static/js/([a-z]+\.js)"', page))
-        assert ahead == sorted(ahead)
-        assert {*ahead, *needed[:1]} == set(needed), file.name
-        used.update(needed)
-    assert used == {file.name for file in (STATIC / "js").iterdir()}
-
-
-def modules_of(wanted: list[str]) -> list[str]:
-    """Modules, and all that they import, the wanted ones first."""
-    for name in wanted:  # it grows
-        text = (STATIC / "js" / name).read_text("utf-8")
-        imported = re.findall(r'"\./([a-z]+\.js)"', text)
-        wanted += [each for each in dict.fromkeys(imported) if each not in wanted]
-    return wanted
+def test_a_page_loads_one_script_and_one_style_sheet(open_page: OpenPage) -> None:
+    """Seventy files would make the first page late."""
+    page = open_page()
+    page.locator(".tile img.ready").first.wait_for()
+    names = page.evaluate("performance.getEntriesByType('resource').map((file) => file.name)")
+    loaded = {urlsplit(name).path for name in names if name.endswith((".js", ".css"))}
+    assert loaded == {"/static/index.js", "/static/index.css"}
 
 
 def test_everything_that_can_be_pressed_has_a_name(open_page: OpenPage) -> None:

@@ -99,7 +99,7 @@ def test_a_search_waits_until_it_is_known_who_asks(open_page: OpenPage) -> None:
     page = open_page()
     sent: list[str] = []
     held: list[Route] = []
-    page.on("request", lambda request: sent.append(request.url))
+    page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
     page.route("**/api/v1/me", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
     with page.expect_request("**/api/v1/me"):
         page.reload()
@@ -109,7 +109,7 @@ def test_a_search_waits_until_it_is_known_who_asks(open_page: OpenPage) -> None:
     sent.append("known")
     held[0].continue_()
     expect(page.locator("#bar .part")).to_have_text("red")
-    begun = [at for at, address in enumerate(sent) if address.endswith("/sessions")]
+    begun = [at for at, line in enumerate(sent) if re.fullmatch("POST .*/sessions", line)]
     assert begun
     assert begun[0] > sent.index("known")
 
@@ -128,7 +128,7 @@ def test_a_page_that_could_not_be_loaded_loads_when_the_server_is_back(open_page
 def test_a_message_is_not_in_the_dark_behind_what_is_open(open_page: OpenPage) -> None:
     page = open_page("/?library=colours")
     ready(page)
-    tell = "async (text) => (await import('/static/js/notices.js')).toast(text)"
+    tell = "async (text) => (await import('/static/index.js')).notices.toast(text)"
     page.get_by_role("button", name=re.compile("^colours")).click()
     page.evaluate(tell, "over the sheet")
     told = page.locator("dialog[open] .toast", has_text="over the sheet")

@@ -93,31 +93,6 @@ def test_the_document_is_whole_and_has_no_address_in_it() -> None:
     assert document.count("</script>") == 1
 
 
-@pytest.mark.parametrize(
-    ("source", "why"),
-    [
-        ('import "./host.js";\n', "import"),
-        ("export default 3;\n", "export"),
-        ('const later = () => import("./host.js");\n', "import("),
-        ('const end = "</script>";\n', "</script"),
-        ("export let changing = 1;\n", "export"),
-    ],
-)
-def test_a_module_that_cannot_be_put_in_is_refused(
-    monkeypatch: pytest.MonkeyPatch, source: str, why: str
-) -> None:
-    monkeypatch.setattr(app_window, "_read", lambda path: source)
-    with pytest.raises(ValueError, match=re.escape(why)):
-        app_window.script()
-
-
-def test_a_circle_of_modules_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = {"main": 'import { a } from "./api.js";\n', "api": 'import { b } from "./main.js";\n'}
-    monkeypatch.setattr(app_window, "_read", lambda path: sources[path.stem])
-    with pytest.raises(ValueError, match="imports itself"):
-        app_window.script()
-
-
 def begun(server: RelookServer, words: str = "red") -> str:
     return str(values(call(server, "begin_session", words=words, limit=2))["session_id"])
 

@@ -8,15 +8,14 @@ Source: SEP-1865, "MCP Apps" (io.modelcontextprotocol/ui), version 2026-01-26, a
 implements the server's side of it.
 """
 
-import posixpath
 import re
-from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Any
 
 from mcp.server.apps import Apps, ResourceCsp, client_supports_apps
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+from relook.serving.one_script import OneScript, read
 
 URI = "ui://relook/session.html"
 WINDOW_TOOLS = ("page_pictures", "judge", "change_judgement", "take_back")
@@ -30,11 +29,9 @@ HIDDEN = frozenset({*WINDOW_TOOLS, "propose_marks"})
 _APP, _PAGE = PurePosixPath("mcp/app"), PurePosixPath("server/static")
 # What talks to the server of the page; in a window the host is talked to.
 _INSTEAD = {_PAGE / "js/api.js": _APP / "api.js", _PAGE / "js/captions.js": _APP / "api.js"}
+SCRIPT = OneScript(_APP / "main.js", _INSTEAD)
+"""The window's modules, and those of the page that they use."""
 _STYLES = ("tokens", "base", "grid", "marks", "tray")
-_COMMENT = re.compile(r"/\*\*.*?\*/|^\s*//[^\n]*\n", re.DOTALL | re.MULTILINE)
-_IMPORT = re.compile(r'^import (?:\* as (\w+)|\{([^}]*)\}) from "([^"]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export ((?:async )?function|class|const) (\w+)", re.MULTILINE)
-_LEFT = re.compile(r"^\s*(?:import|export)\b|\bimport\(|</script|<!--", re.MULTILINE)
 _DARK = re.compile(r"@media \(prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}\s*\}\n", re.DOTALL)
 
 
@@ -88,64 +85,10 @@ def document() -> str:
     Raises:
         ValueError: for a module that this simple way of putting them together cannot take.
     """
-    styles = [_themed(_read(_PAGE / f"css/{name}.css")) for name in _STYLES]
-    styles.append(_read(_APP / "app.css"))
-    page = _read(_APP / "index.html")
-    return page.replace("/* styles */", "\n".join(styles)).replace("/* script */", script())
-
-
-def script() -> str:
-    """The window's modules as one script: each a function's insides, what it exports its value.
-
-    Raises:
-        ValueError: as `document`.
-    """
-    parts = [f"const {_name(path)} = (() => {{\n{code}}})();\n" for path, code in _modules()]
-    return '"use strict";\n' + "".join(parts)
-
-
-def _modules() -> Iterator[tuple[PurePosixPath, str]]:
-    """Every module that the window needs after those that it imports, as a function's insides."""
-    done: set[PurePosixPath] = set()
-    under_way: list[PurePosixPath] = []
-
-    def visit(path: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
-        if path in done:
-            return
-        if path in under_way:
-            raise ValueError(f"{path} imports itself: {' '.join(map(str, under_way))}")
-        under_way.append(path)
-        source = _COMMENT.sub("", _read(path))
-        for match in _IMPORT.finditer(source):
-            yield from visit(_imported(path, match[3]))
-        done.add(under_way.pop())
-        yield path, _inside(path, source)
-
-    yield from visit(_APP / "main.js")
-
-
-def _inside(path: PurePosixPath, source: str) -> str:
-    names = [match[2] for match in _EXPORT.finditer(source)]
-
-    def bound(match: re.Match[str]) -> str:
-        module = _name(_imported(path, match[3]))
-        if match[1]:
-            return f"const {match[1]} = {module};\n"
-        return f"const {{{match[2].replace(' as ', ': ')}}} = {module};\n"
-
-    code = _EXPORT.sub(r"\1 \2", _IMPORT.sub(bound, source))
-    if left := _LEFT.search(code):
-        raise ValueError(f"{path} has {left[0].strip()!r}, which cannot stand in one script")
-    return f"{code}return {{ {', '.join(names)} }};\n"
-
-
-def _imported(path: PurePosixPath, named: str) -> PurePosixPath:
-    target = PurePosixPath(posixpath.normpath(path.parent / named))
-    return _INSTEAD.get(target, target)
-
-
-def _name(path: PurePosixPath) -> str:
-    return "$" + "_".join((*path.parent.parts, path.stem))
+    styles = [_themed(read(_PAGE / f"css/{name}.css")) for name in _STYLES]
+    styles.append(read(_APP / "app.css"))
+    page = read(_APP / "index.html")
+    return page.replace("/* styles */", "\n".join(styles)).replace("/* script */", SCRIPT.text)
 
 
 def _themed(style: str) -> str:
@@ -159,7 +102,3 @@ def _themed(style: str) -> str:
         )
 
     return _DARK.sub(chosen, style)
-
-
-def _read(path: PurePosixPath) -> str:
-    return files("relook").joinpath(str(path)).read_text("utf-8")

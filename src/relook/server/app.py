@@ -85,6 +85,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state.warming.begin(_PAGE_FILES.prepare)
         state.warm_up()
         # Requests run side by side already: threads inside each product only wait for cores
         # (measured on two: a search costs 12 ms of CPU time instead of 22).

@@ -1,14 +1,17 @@
 """The page's own files, read once and answered from memory. Layer: server.
 
-A page asks for seventy files at once. Each costs half a millisecond of a core this way; looked up
-on the disk in threads, as Starlette's `StaticFiles` does, it costs two and a half, and all of them
-together were a quarter of the time until the page could be used (`benchmarks/server.py`).
+A page has some sixty modules and ten style sheets. They are put together when the server
+starts, so that a browser asks for one of each: seventy requests were more than half of the time
+until the page could be used (docs/decisions/0017-one-script.md). The modules can be had, too: tools
+of browsers show them by the map of the script.
 """
 
+import json
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,13 +19,18 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from relook.core.images import content_hash
+from relook.serving.one_script import OneScript
 
 _INDEX = "index.html"
 # A browser asks for the icon again with every address, so with every search.
 _KEPT = {"favicon.svg": "max-age=86400"}
 # What the tables of some systems lack or name otherwise, and browsers insist on.
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
-          ".webmanifest": "application/manifest+json"}  # fmt: skip
+          ".webmanifest": "application/manifest+json", ".map": "application/json"}  # fmt: skip
+_LINK = re.compile(r'<link rel="stylesheet" href="([^"]+)">\s*')
+_STYLES = re.compile(f"(?:{_LINK.pattern.replace('(', '(?:')})+")
+_LINKED = '<link rel="stylesheet" href="{}">\n  '
+_MODULE = re.compile(r'<script type="module" src="([^"]+)"></script>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,10 @@ class PageFiles:
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder, self._prefix = folder, prefix
+
+    def prepare(self) -> None:
+        """Reads and puts together, so that the first person does not wait."""
+        _ = self._files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request.
@@ -77,15 +89,50 @@ class PageFiles:
     @cached_property
     def _files(self) -> dict[str, _PageFile]:
         """By address. Only what is listed here is ever sent, whatever an address says."""
-        return {
-            f"{self._prefix}/{path.relative_to(self._folder).as_posix()}": _read(path)
+        paths = [
+            PurePosixPath(path.relative_to(self._folder).as_posix())
             for path in self._folder.rglob("*")
             if path.is_file()
+        ]
+        files = {path: (self._folder / path).read_bytes() for path in paths}
+        for path in paths:
+            if path.suffix == ".html":
+                files.update(self._put_together(path))
+        return {self._address(path): _page_file(path, data) for path, data in files.items()}
+
+    def _put_together(self, page: PurePosixPath) -> dict[PurePosixPath, bytes]:
+        """A page that asks for one style sheet and one script, and these.
+
+        Raises:
+            ValueError: for a page or a module that this cannot be done with.
+        """
+        html = self._text(page)
+        links, module = _STYLES.search(html), _MODULE.search(html)
+        if links is None or module is None:
+            raise ValueError(f"{page} has no style sheets or no module")
+        style, code, code_map = (page.with_suffix(end) for end in (".css", ".js", ".js.map"))
+        script = OneScript(self._path(module[1]), read=self._text)
+        texts = {
+            page: html.replace(links[0], _LINKED.format(self._address(style))).replace(
+                module[1], self._address(code)
+            ),
+            style: "".join(self._text(self._path(link)) for link in _LINK.findall(links[0])),
+            code: f"{script.text}{script.exports}//# sourceMappingURL={code_map.name}\n",
+            code_map: json.dumps(script.source_map(self._address)),
         }
+        return {path: text.encode() for path, text in texts.items()}
+
+    def _text(self, path: PurePosixPath) -> str:
+        return (self._folder / path).read_text("utf-8")
+
+    def _address(self, path: PurePosixPath) -> str:
+        return f"{self._prefix}/{path}"
+
+    def _path(self, address: str) -> PurePosixPath:
+        return PurePosixPath(address).relative_to(self._prefix)
 
 
-def _read(path: Path) -> _PageFile:
-    data = path.read_bytes()
+def _page_file(path: PurePosixPath, data: bytes) -> _PageFile:
     kind = _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]
     tag = f'"{content_hash(data).hex()}"'
     headers = {"ETag": tag, "Cache-Control": _KEPT.get(path.name, "no-cache")}

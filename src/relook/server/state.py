@@ -212,7 +212,7 @@ class ServerState:
         self.explaining = Pool("explanation", 1, 32, _SLOW_S)
         self.imports = Pool("import", 1, settings.n_uploads, _SLOW_S)
         self.exports = Pool("export", 2, 16, _SLOW_S)
-        self.warming = Pool("warm-up", 1, len(libraries), _SLOW_S)
+        self.warming = Pool("warm-up", 1, 1 + len(libraries), _SLOW_S)
         self.asking = Pool("ask", 4, 16, _ASK_S)
         self.signing = Pool("sign-in", 2, 32, settings.timeout_s)  # each takes 64 MiB and a core
         self.folders = Folders(self.libraries, settings)

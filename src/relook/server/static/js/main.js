@@ -49,8 +49,9 @@ async function searchParts(parts) {
   if (await search(parts)) grid.focus();
 }
 
-async function readLibraries() {
-  const { libraries } = await api.libraries();
+/** @param {Promise<any>} [asked] the answer, where it is on its way already */
+async function readLibraries(asked = api.libraries()) {
+  const { libraries } = await asked;
   const wanted =
     state.library?.library_id ?? new URLSearchParams(location.search).get("library") ?? recall("library", null);
   const library = libraries.find((candidate) => candidate.library_id === wanted) ?? libraries[0] ?? null;
@@ -96,8 +97,10 @@ async function boot() {
   showSkeleton();
   if (openCarried()) return fill(byId("results"));
   try {
+    const asked = api.libraries(); // beside the other, which a browser waits for as long
+    asked.catch(() => undefined); // told below, or by the other
     await learnMe();
-    await readLibraries(); // last: a search can begin once they are known, and `route` follows at once
+    await readLibraries(asked); // last: a search can begin once they are known, and `route` follows at once
   } catch (error) {
     if (error.code === "sign_in_needed") {
       window.dispatchEvent(new Event("relook:sign-in"));
@@ -127,6 +130,8 @@ setUpViewer({
     if (!at || at === document.body || at.closest(".grid")) grid.focus();
   },
   search: searchParts,
+  ask: askAbout,
+  copies: openCopiesOf,
 });
 setUpAsk({
   search: (parts) => {

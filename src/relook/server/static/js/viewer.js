@@ -2,9 +2,7 @@
 
 import { albums, isFavourite, openAdd, toggleFavourite } from "./albums.js";
 import * as api from "./api.js";
-import { askAbout } from "./ask.js";
 import { BoxLayer, wasGesture } from "./boxes.js";
-import { openCopiesOf } from "./copies.js";
 import { button, fileName, fill, h, icon, iconButton, needs, place } from "./dom.js";
 import { factsOf } from "./facts.js";
 import { heatButton } from "./heat.js";
@@ -37,10 +35,17 @@ let whyShown = false;
 let closed = () => undefined;
 /** @type {(parts: any[]) => void} */
 let searchFor = () => undefined;
+/** @type {(hit: Hit) => void} */
+let askAbout = () => undefined;
+/** @type {(hit: Hit) => void} */
+let openCopiesOf = () => undefined;
 
-/** @param {{closed: () => void, search: (parts: any[]) => void}} actions */
+/**
+ * What this view opens is given to it: those modules open this view, and a circle of modules cannot be put together.
+ * @param {{closed: () => void, search: (parts: any[]) => void, ask: (hit: Hit) => void, copies: (hit: Hit) => void}} actions
+ */
 export function setUpViewer(actions) {
-  ({ closed, search: searchFor } = actions);
+  ({ closed, search: searchFor, ask: askAbout, copies: openCopiesOf } = actions);
   dialog.append(stage, panel);
   document.body.append(dialog);
   dialog.addEventListener("close", () => {
