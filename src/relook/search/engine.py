@@ -15,6 +15,7 @@ import numpy as np
 from relook.core.errors import InputError, NotFoundError
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
+from relook.core.threads import in_one_thread
 from relook.core.types import NOTHING_FITS, Hit, Page, Query, Suggestion
 from relook.core.vectors import Floats, Ints, top
 from relook.encoders.base import Encoder
@@ -61,6 +62,7 @@ class Engine:
         """
         return self.encoder_of(self.files.manifest)
 
+    @in_one_thread()
     def search(
         self,
         query: Query,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from relook.core.errors import InputError, LibraryBusyError
+from relook.core.threads import in_one_thread
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
 from relook.library.session_table import SessionTable
@@ -259,6 +260,7 @@ class Session(SessionView):
         self._table.go(self.session_id, number)
         return self._page(row)
 
+    @in_one_thread()
     def again(
         self,
         strategy: str | None = None,

@@ -9,6 +9,8 @@ Source: Faiss, https://github.com/facebookresearch/faiss/wiki (IVF, fast scan of
 quantizer codes, search parameters). `benchmarks/search.py` measures speed and recall.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,8 @@ class FaissStore:
         tail = exact_search(self._source, queries, limit, allowed, start=self.n_indexed)
         rows, scores = empty_result(len(queries), limit)
         for q in range(len(queries)):
-            candidates = self._candidates(queries[q : q + 1], limit, bits, n_allowed)
+            with _one_thread():
+                candidates = self._candidates(queries[q : q + 1], limit, bits, n_allowed)
             near = self._source.rows(candidates) @ queries[q]  # [s]
             all_rows = np.concatenate([candidates, tail[0][q]])
             all_scores = np.concatenate([near, tail[1][q]])
@@ -126,6 +129,17 @@ class FaissStore:
         rows = rows[(rows >= 0) & (rows < len(self))]
         rows.sort()
         return rows
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """FAISS's work in the thread that asks: OpenMP's others would wait for the next by spinning."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def search_lists(
