@@ -178,10 +178,11 @@ def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: Open
     page.wait_for_url("**session=*")
     how = page.locator(".tile").evaluate_all(
         """all => all.map((one) => [
-          one.getBoundingClientRect().top < innerHeight, one.querySelector("img").loading])"""
+          one.getBoundingClientRect().top < innerHeight, one.querySelector("img")
+        ]).map(([seen, { loading, fetchPriority }]) => [seen, loading, fetchPriority])"""
     )
-    assert {loading for is_seen, loading in how if is_seen} == {"eager"}
-    assert "lazy" in {loading for is_seen, loading in how if not is_seen}
+    assert {tuple(each) for seen, *each in how if seen} == {("eager", "high")}
+    assert {tuple(each) for seen, *each in how if not seen} == {("lazy", "auto")}
     below = page.evaluate(
         "() => document.querySelector('.more').getBoundingClientRect().top - innerHeight"
     )

@@ -268,7 +268,14 @@ def test_an_id_of_another_library_is_none_of_this_one(served: Place) -> None:
 def test_a_viewer_searches_and_looks_and_changes_nothing(served: Place) -> None:
     base = f"{API}/libraries/photos"
     hits = served.vera.post(f"{base}/search", json={"query": "green"}).json()["hits"]
-    assert served.vera.get(hits[0]["thumbnail"]).status_code == 200
+    thumbnail = hits[0]["thumbnail"]
+    for address in (thumbnail, f"{thumbnail}&more=1"):  # each is answered by a route of its own
+        assert served.vera.get(address).status_code == 200
+        assert code_of(served.browser().get(address)) == (401, "sign_in_needed")
+        hidden = served.vera.get(address.replace("/photos/", "/private/"))
+        none = served.vera.get(address.replace("/photos/", "/nowhere/"))
+        assert code_of(hidden) == code_of(none) == (404, "no_library")
+        assert hidden.text == none.text.replace("nowhere", "private")
     assert served.vera.get(f"{base}/images/1/file").status_code == 200
     begun = served.mark.post(f"{base}/sessions", json={"query": "green"}).json()
     own = f"{base}/sessions/{begun['session_id']}"

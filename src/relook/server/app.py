@@ -133,8 +133,9 @@ def _routes() -> Sequence[BaseRoute]:
         routes_links.router,
     ):  # fmt: skip
         api.include_router(router)
-    # A page loads seventy files at once, so they are looked for first.
-    return [Mount("/static", _PAGE_FILES), *_pages.routes, *api.routes]
+    # What a page loads twenty of at once is looked for first.
+    plain = [routes_files.PlainThumbnails(), Mount("/static", _PAGE_FILES)]
+    return [*plain, *_pages.routes, *api.routes]
 
 
 _pages = APIRouter(include_in_schema=False)

@@ -113,13 +113,15 @@ export class Grid {
   layout(still, known = 0) {
     this.width = this.list.clientWidth;
     if (!this.width) return;
+    // Asked for with the width, before anything changes, it costs nothing. A new page is shown from its top.
+    const inSight = innerHeight - this.list.getBoundingClientRect().top - scrollY;
     const target =
       this.width < 560 ? Math.max(132, this.width * 0.44) : Math.min(288, Math.max(208, this.width / 4.2));
     const shown = state.hits.slice(0, this.n_shown);
     const height = this.#place(shown, target);
     this.list.classList.toggle("still", still);
     this.list.style.height = `${height}px`;
-    shown.forEach((hit, at) => this.#put(hit, at, still));
+    shown.forEach((hit, at) => this.#put(hit, at, still, this.places[at].y < inSight));
     if (known) for (const hit of shown.slice(known)) this.list.append(this.#tile(hit).element);
     else this.#order(shown);
     this.remark(known);
@@ -149,7 +151,7 @@ export class Grid {
     return /** @type {Tile} */ (this.tiles.get(hit.image_id));
   }
 
-  #put(hit, at, still) {
+  #put(hit, at, still, inSight) {
     const known = this.tiles.get(hit.image_id);
     const tile = known ?? new Tile(hit);
     if (known) tile.update(hit);
@@ -160,7 +162,7 @@ export class Grid {
         requestAnimationFrame(() => tile.element.classList.remove("entering"));
       }
     }
-    tile.put(this.places[at], this.places[at].y < innerHeight);
+    tile.put(this.places[at], inSight);
   }
 
   /** The order in the document is the order on the page, for Tab and for screen readers. */

@@ -122,7 +122,7 @@ export class Tile {
     if (this.outlined) this.winner.after(this.outlined);
   }
 
-  /** @param {Place} at @param {boolean} [inSight] whether it is asked for before the page is laid out */
+  /** @param {Place} at @param {boolean} [inSight] whether it is asked for before the page is laid out, and before others */
   put(at, inSight = false) {
     const face = `${at.x} ${at.y} ${at.w} ${at.h} ${this.hit.thumbnail} ${devicePixelRatio}`;
     if (face === this.spot) return;
@@ -141,7 +141,8 @@ export class Tile {
     if (src === this.src) return;
     this.src = src;
     this.asked_ms = performance.now();
-    if (inSight) this.image.loading = "eager";
+    // A browser has few connections, and learns what is in sight when it has laid the page out: too late for this.
+    if (inSight) Object.assign(this.image, { loading: "eager", fetchPriority: "high" });
     this.image.src = src;
   }
 
