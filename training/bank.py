@@ -108,8 +108,10 @@ class Bank:
             for view in VIEWS
             if name + view in made
         ]
-        self.mosaics = Rows([Part(folder, "mosaic")])
-        self.groups = np.load(folder / "mosaic.groups.npy")
+        has_mosaics = "mosaic" in made
+        self.mosaics = Rows([Part(folder, "mosaic")] if has_mosaics else [])
+        path = folder / "mosaic.groups.npy"
+        self.groups = np.load(path) if has_mosaics else np.zeros((0, 4), np.int64)
         self.mosaic_rows = np.arange(len(self.groups))
         self.weight = np.concatenate([np.full(n, weight) for n, weight in sets.values()])
         self.n_captions = np.array(card["n_captions"])

@@ -1,10 +1,11 @@
 """What the two networks make of the training sets, computed once.
 
     python training/cache.py --data DIR --out DIR [--towers DIR/towers.pt]
+    python training/cache.py --data DIR --out DIR --sets flickr8k [--plain]
 
 Pictures pass EfficientNet-Lite2 in its shipped, integer form, so that the heads see exactly
-what they will see in use; captions pass MiniLM; both as `finetune.py` left them, or as published. A
-part that is there is not made again.
+what they will see in use; captions pass MiniLM; both as `finetune.py` left them, or as published.
+In the second form, for some of the sets, both are as they ship. What is there is not made again.
 """
 
 import argparse
@@ -20,11 +21,20 @@ from attributes import swaps
 from captioned import crops
 from eye import N_SEEN, Eye
 from networks import Networks
+from onnx import TensorProto, helper
 from phrases import common_phrases
-from pictures import SIZE, class_files, class_names, mosaics, read_pictures
-from quantise import quantise_image, shipped_eye
+from pictures import (
+    SIZE,
+    class_files,
+    class_names,
+    mosaics,
+    read_concepts,
+    read_pictures,
+    read_split,
+)
+from quantise import drop_unused, quantise_image, shipped_eye
 from sets import WEIGHTS, Captioned, own_set, training_set
-from torch import nn
+from torch import Tensor, nn
 from towers import N_FEATURES, WINDOWS
 from words import N_READ, Words, load_tokenizer
 
@@ -132,7 +142,27 @@ class Pictures:
         print(name, len(pictures), flush=True)
 
 
-def read_words(words: Words, tokenizer, texts: list[str]) -> np.ndarray:
+class ShippedWords:
+    """What the shipped text tower reads before its heads: `Words` with the weights that ship."""
+
+    def __init__(self) -> None:
+        model = onnx.load(SHIPPED / "text.onnx")
+        first_head = next(node for node in model.graph.node if node.op_type == "Gemm")
+        read = helper.make_tensor_value_info(first_head.input[0], TensorProto.FLOAT, ["n", N_READ])
+        del model.graph.output[:]
+        model.graph.output.append(read)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        graph = drop_unused(model).SerializeToString()
+        self.session = ort.InferenceSession(graph, options)
+
+    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and which of them count [n,l] -> [n,N_READ]."""
+        fed = {"input_ids": ids.numpy(), "attention_mask": mask.numpy()}
+        return torch.from_numpy(self.session.run(None, fed)[0])
+
+
+def read_words(words: Words | ShippedWords, tokenizer, texts: list[str]) -> np.ndarray:
     """Texts as MiniLM reads them: half [n,N_READ]."""
     tokenizer.enable_truncation(LONGEST)
     tokenizer.no_padding()
@@ -149,8 +179,14 @@ def read_words(words: Words, tokenizer, texts: list[str]) -> np.ndarray:
     return out
 
 
-def write_texts(out: Path, sets: list[Captioned], names: list[list[str]], words: Words) -> None:
-    """Writes captions, their wrong twins, short phrases and class names, read and listed."""
+def write_texts(
+    out: Path,
+    sets: list[Captioned],
+    names: list[list[str]],
+    words: Words | ShippedWords,
+    concepts: list[str],
+) -> None:
+    """Writes captions, their wrong twins, phrases, names and short queries, read and listed."""
     captions = [texts for one_set in sets for texts in one_set.captions]
     rng = np.random.default_rng(0)
     lists: dict[str, list[str]] = {"captions": [], "wrong": []}
@@ -166,6 +202,7 @@ def write_texts(out: Path, sets: list[Captioned], names: list[list[str]], words:
     lists["phrases"], shown = common_phrases(captions)
     lists["names"] = [name for group in names for name in group]
     lists["photo"] = [f"a photo of a {group[0]}" for group in names]
+    lists["concepts"] = concepts
     tokenizer = load_tokenizer()
     for kind, texts in lists.items():
         if not (out / f"{kind}.read.npy").exists():
@@ -235,6 +272,7 @@ def fill(
     n_threads: int,
     names: list[str] | None = None,
     towers: Path | None = None,
+    plain: bool = False,
 ) -> None:
     """Fills the folder.
 
@@ -245,25 +283,37 @@ def fill(
         n_threads: for the picture tower.
         names: the training sets to read; all of them when None.
         towers: what `finetune.py` kept; both networks as published when None.
+        plain: whether pictures are seen as they are alone: no crops, classes and mosaics.
     """
     out.mkdir(parents=True, exist_ok=True)
     networks = Networks(towers)
-    sets, files = read_sets(data, own, names or list(WEIGHTS)), class_files(data)
+    sets = read_sets(data, own, names or list(WEIGHTS))
+    files = [] if plain else class_files(data)
     classes = read_pictures(files) if files else np.zeros((0, SIZE, SIZE, 3), np.uint8)
     make_eye(out / "eye.onnx", networks.eye, sets, classes)
     pictures = Pictures(out, open_eye(out / "eye.onnx", n_threads), networks.classifier)
     rng = np.random.default_rng(5)
     changes = (lambda a: a, lambda a: crops(a, rng))
-    for view, change in zip(VIEWS, changes, strict=True):
+    for view, change in list(zip(VIEWS, changes, strict=True))[: 1 if plain else None]:
         for name, one_set in sets.items():
             pictures.write(name + view, one_set.pictures, change)
         if len(classes):
             pictures.write("classes" + view, classes, change)
             pictures.write("classes_centre" + view, read_pictures(files, centre=True), change)
-    write_mosaics(out, pictures, list(sets.values()))
-    write_texts(out, list(sets.values()), class_names(files), networks.words)
+    if not plain:
+        write_mosaics(out, pictures, list(sets.values()))
+    ships = not (own or towers or sets.keys() >= WEIGHTS.keys())
+    words = ShippedWords() if ships else networks.words
+    write_texts(out, list(sets.values()), class_names(files), words, _concepts(data, sets))
     card = {name: [len(some.pictures), some.weight] for name, some in sets.items()}
     (out / "sets.json").write_text(json.dumps(card))
+
+
+def _concepts(data: Path, sets: dict[str, Captioned]) -> list[str]:
+    """The short queries that Flickr8k's train pictures answer, where these are read."""
+    if "flickr8k" not in sets:
+        return []
+    return [query for query, _ in read_concepts(data, "train", read_split(data, "train").files)]
 
 
 def main() -> None:
@@ -274,9 +324,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sets", nargs="+", choices=list(WEIGHTS), help="all when not given")
     parser.add_argument("--towers", type=Path, help="what finetune.py kept")
+    parser.add_argument("--plain", action="store_true", help="no crops, classes and mosaics")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    fill(args.out, args.data, [], args.threads, args.sets, args.towers)
+    fill(args.out, args.data, [], args.threads, args.sets, args.towers, args.plain)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ there.
 
 Each arm is played with right marks, with a tenth of them wrong, and with relevant marks only. The
 galleries are kept in WORK, so that the next arms take minutes. Needs relook, and what `cache.py`
-wrote to WORK; `cache.py --sets flickr8k` is enough for the short form of half an hour.
+wrote to WORK; `cache.py --sets flickr8k` is enough for the short form of half an hour, with
+`--plain` for a shorter one: one member, that learns from pictures as they are and captions.
 """
 
 import argparse
@@ -26,14 +27,12 @@ import faiss
 import numpy as np
 import torch
 from bank import Bank
-from cache import read_words
 from export import EVERY, Sample, fit_projection
 from networks import Networks
 from pictures import read_concepts, read_split
 from torch import Tensor
 from towers import WINDOWS, Committee
-from train import Trainer, recipe_of
-from words import Words, load_tokenizer
+from train import Recipe, Trainer, recipe_of
 
 from relook.bench.arms import compare
 from relook.bench.simulate import Gallery, Protocol, Task
@@ -43,6 +42,7 @@ from relook.feedback.judged import Evidence
 from relook.feedback.strategies import Strategy, strategy
 
 FOLDS, MEMBERS, GALLERY, PHRASINGS = 3, 2, 1000, 1800
+PLAIN = Recipe(epochs=8, n_tiled=96, n_classes=0, n_mosaics=0, named=0.0)
 FEWEST, MOST = 4, 70  # relevant pictures of a query, as in the dev concepts
 TILE_WEIGHT = 0.95
 WAYS = {
@@ -64,8 +64,10 @@ class HeldOut:
     def __init__(self, bank: Bank, held: np.ndarray, fold: int):
         self.bank = bank
         rest = bank.without(held)
+        recipes = [recipe_of(kind) for kind in range(MEMBERS)] if len(bank.mosaics) else [PLAIN]
         members = [
-            Trainer(rest, recipe_of(kind), MEMBERS * fold + kind).run() for kind in range(MEMBERS)
+            Trainer(rest, recipe, MEMBERS * fold + kind).run()
+            for kind, recipe in enumerate(recipes)
         ]
         self.committee = Committee(members, Networks().classifier, 0.0)
         self.committee.eval().requires_grad_(False)
@@ -93,7 +95,7 @@ def galleries(data: Path, out: Path) -> Iterator[tuple[Gallery, list[Task]]]:
     """Each third in galleries, with the queries that they can answer."""
     files = read_split(data, "train").files  # Flickr8k is the cache's first set
     concepts = read_concepts(data, "train", files)
-    read = read_words(Words(), load_tokenizer(), [query for query, _ in concepts])
+    read = np.load(out / "concepts.read.npy")
     order = np.random.default_rng(11).permutation(len(files))
     bank = None
     for fold in range(FOLDS):
