@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pymilvus.client.search_result import Hit
 
 from relook.cluster import milvus as store_module
 from relook.cluster.milvus import MilvusSource, MilvusStore
@@ -118,6 +119,23 @@ def test_more_results_than_milvus_returns_come_from_several_searches() -> None:
     fake: Any = Fake("FLAT")
     check_store(Maker(fake, "FLAT", most_results=64), n_rows=N_ROWS, dim=DIM)
     assert any("row >= 64 and row < 128" in one for one in fake.expressions)
+
+
+class Older:
+    """A client of a server before 2.4, which does not say what the primary key is called."""
+
+    def search(self, *_: object, **more: object) -> list[list[Hit]]:
+        fields = dict.fromkeys(more["output_fields"], 7)  # type: ignore[attr-defined]
+        return [[Hit({"id": 7, "distance": 0.5, "entity": fields}, pk_name="id")]]
+
+
+@pytest.mark.parametrize("fields", [(), ("row",)])
+def test_a_hit_has_its_row_whatever_the_server_calls_it(fields: tuple[str, ...]) -> None:
+    milvus = Milvus(MilvusAddress.parse("milvus://nowhere/rows"))
+    older: Any = Older()
+    milvus._opened = older
+    [[hit]] = milvus.search("rows", np.ones((1, DIM), np.float32), 1, "row < 9", {}, fields)
+    assert (hit["row"], hit["distance"]) == (7, 0.5)
 
 
 class Unfiltered(Fake):

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import relook
 from relook.app import forecast as module
@@ -14,6 +15,7 @@ from relook.cli.main import main
 from relook.core.errors import InputError, NotFoundError
 from relook.core.progress import Progress
 from relook.core.settings import SearchSettings
+from relook.library.commit import n_bytes_of
 from relook.testing import ColourEncoder, noise
 
 
@@ -39,14 +41,42 @@ def test_nothing_is_made_and_everything_is_counted(tmp_path: Path, pictures: Pat
         assert not (tmp_path / "library").exists()
         library.add(pictures)
         n_rows, dim = len(library.files.vectors), library.files.manifest.fingerprint.dim
+        n_bytes = n_bytes_of(library.files.catalog)
     assert (made.n_listed, made.n_new, made.n_images, made.n_measured) == (40, 40, 40, 40)
     assert made.vectors_bytes == n_rows * dim * 2
     assert made.images_per_s > 0
     assert made.encoding_s == pytest.approx(40 / made.images_per_s)
     assert (made.index_kind, made.index_s, made.index_bytes) == ("exact", 0.0, 0)
-    assert 40 * 100 < made.catalog_bytes < 40 * 20_000
+    assert made.catalog_bytes == pytest.approx(2 * n_bytes, rel=0.2)  # its copy, too
     assert {now.stage for now in heard} >= {"measuring"}
     assert "indexing" not in {now.stage for now in heard}  # nobody thinks that it has begun
+
+
+def test_pages_that_are_not_full_are_not_taken_for_full_ones(tmp_path: Path) -> None:
+    """A few pictures tell what hundreds take in a catalog, though they fill no page."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(400):
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 7)).save(folder / f"{number}.png")
+    few = [folder / f"{number}.png" for number in range(8)]
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
+        made = asked(library, *few, n_new=400)
+        library.add(folder)
+        n_bytes = n_bytes_of(library.files.catalog)
+    assert made.catalog_bytes == pytest.approx(2 * n_bytes, rel=0.2)
+
+
+def test_processor_and_memory_of_a_run_are_told(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used_s = iter(range(1000))
+    monkeypatch.setattr(module.time, "process_time", lambda: float(next(used_s)))
+    monkeypatch.setattr(module, "_peak_bytes", lambda: 300_000_000)
+    with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
+        one, ten = (asked(library, pictures, n_new=n) for n in (1000, 10_000))
+    assert one.processor_s > 0
+    assert ten.processor_s == pytest.approx(10 * one.processor_s, rel=0.5)
+    assert (one.running_bytes, ten.running_bytes) == (300_048_000, 300_480_000)
 
 
 def test_only_what_is_new_counts(tmp_path: Path, pictures: Path) -> None:
@@ -84,7 +114,7 @@ def test_archives_count_what_is_in_them(tmp_path: Path, pictures: Path) -> None:
 def test_as_if_there_were_many(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_products_per_s", lambda plan: 1e11)
+    monkeypatch.setattr(module, "_products_per_s", lambda plan: (1e11, 2.0))
     with relook.Library(
         tmp_path / "library", encoder=ColourEncoder(), search=SearchSettings(index_kind="sq8")
     ) as library:
@@ -92,7 +122,8 @@ def test_as_if_there_were_many(
     assert (one.n_new, ten.n_images, one.n_measured) == (10**7, 10**8, 40)
     assert one.index_kind == "sq8"
     for name in ("vectors_bytes", "catalog_bytes", "searching_bytes"):
-        assert getattr(ten, name) == pytest.approx(10 * getattr(one, name), rel=1e-6)
+        assert getattr(ten, name) == pytest.approx(10 * getattr(one, name), rel=1e-3)
+    assert ten.running_bytes - one.running_bytes == pytest.approx(9 * 48 * 10**7, rel=0.1)
     assert one.encoding_s == pytest.approx(10**7 / one.images_per_s)
     assert 10 < ten.index_s / one.index_s < 40  # lists grow with the root
     assert one.index_bytes > one.vectors_bytes / 2
@@ -138,7 +169,7 @@ def test_the_command_says_it(
 def test_an_index_that_is_there_only_grows(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_products_per_s", lambda plan: 1e6)
+    monkeypatch.setattr(module, "_products_per_s", lambda plan: (1e6, 1.0))
     small = SearchSettings(exact_rows=20)
     with relook.Library(tmp_path / "library", encoder=ColourEncoder(), search=small) as library:
         whole = asked(library, pictures)

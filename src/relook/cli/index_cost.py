@@ -70,12 +70,13 @@ def _lines(made: Forecast) -> list[str]:
     building = f"; {_size(made.building_bytes)} more while the index is built" if has_index else ""
     return [
         f"{made.n_new:,} new pictures, {made.n_images:,} in the library then ({tried})",
-        f"time    about {_duration(made.seconds)} on this machine: {made.images_per_s:.1f} pictures"
-        f" a second, {built}",
+        f"time    about {_duration(made.seconds)} on this machine, as busy as it is now:"
+        f" {made.images_per_s:.1f} pictures a second, {built};"
+        f" {_duration(made.processor_s)} of one core",
         f"disk    {_size(made.disk_bytes)}: vectors {_size(made.vectors_bytes)}, catalog and its"
         f" copy {_size(made.catalog_bytes)}{index}",
-        f"memory  {_size(made.searching_bytes)} for the catalog's columns while it is searched"
-        f"{building}",
+        f"memory  {_size(made.running_bytes)} while it runs{building};"
+        f" {_size(made.searching_bytes)} for the catalog's columns while it is searched",
     ]
 
 

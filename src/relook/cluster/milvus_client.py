@@ -271,7 +271,10 @@ class Milvus:
                 search_params={"metric_type": "IP", "params": dict(parameters)},
                 consistency_level="Strong", timeout=self._timeout_s,
             )  # fmt: skip
-            return [[dict(hit) for hit in hits] for hits in answer]
+            # Servers before 2.4 do not say what the primary key is called.
+            return [
+                [{**hit, "row": hit.get("row", hit.get("id"))} for hit in hits] for hits in answer
+            ]
 
     def close(self) -> None:
         """Ends the connection; closing twice is fine."""

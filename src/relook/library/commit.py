@@ -7,14 +7,17 @@ loses at most the batch in flight.
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 import numpy as np
 
 from relook.core.picture_paths import displaced_path
 from relook.core.types import Box
 from relook.core.vectors import Floats
+from relook.library.catalog import Catalog
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord, SkippedFile
+from relook.library.sqlite_errors import whole_number
 from relook.library.vector_file import VectorFile, add_missing_sums, put_sum
 from relook.library.whereabouts import Identity, newest_place, place_of, put_place
 
@@ -114,3 +117,34 @@ def _displace(db: sqlite3.Connection, record: ImageRecord) -> None:
     if row and row[0] != record.image_id:
         aside = displaced_path(path, row[0])
         db.execute("UPDATE images SET path = ? WHERE image_id = ?", (aside, row[0]))
+
+
+_LIKE = 4000
+_IDENTITY = (1, 1)  # a device and an inode; folders are those that are there
+
+
+def n_bytes_of(catalog: Catalog) -> int:
+    """Bytes of a catalog's pages."""
+    [(n_pages, page_bytes)] = catalog.ask("SELECT * FROM pragma_page_count, pragma_page_size")
+    return whole_number(n_pages) * whole_number(page_bytes)
+
+
+def image_bytes(catalog: Catalog) -> float:
+    """What an image takes in a catalog of thousands like those of this one, on disk.
+
+    Args:
+        catalog: One to throw away, with an image at least: thousands are put into it, as the pages
+            of a short one are not full.
+    """
+    records = list(catalog.each_image())
+    row, n_before, random = catalog.end_row(), n_bytes_of(catalog), Random(7)
+    with catalog.transaction() as db:
+        for number in range(_LIKE):
+            like = records[number % len(records)]
+            path = b"%b~%04d" % (like.facts.path[:-5], number)
+            facts = replace(like.facts, path=path)
+            content = random.randbytes(16)
+            image = replace(like, facts=facts, content=content, first_row=row, image_id=0)
+            put_place(db, catalog.put(db, image), place_of(path), _IDENTITY, 0)
+            row += like.n_tiles
+    return (n_bytes_of(catalog) - n_before) / _LIKE
