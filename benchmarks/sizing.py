@@ -40,6 +40,8 @@ OBJECT_SHARE = 1.1
 """Bytes in object storage for each byte of vectors and payload: logs and old segments."""
 TABLE_BYTES = 24
 """A server keeps three 64-bit numbers an image in memory (`LibraryFiles.row_table`)."""
+FACT_BYTES = 43
+"""And the columns of its filters, once one was asked for."""
 MASK_BYTES = 1
 """And a byte a tile while it filters."""
 SIZES = (10**6, 10**7, 10**8, 10**9)
@@ -144,7 +146,7 @@ def _memory(measured: Measured, price: float) -> str:
             index_bytes = image_bytes * n * REPLICAS
             n_machines = math.ceil(index_bytes / (MACHINE_MEMORY_BYTES * USABLE_SHARE))
             kept = (measured.n_tiles * measured.dim * 4 + measured.payload_bytes) * OBJECT_SHARE
-            local = TABLE_BYTES + MASK_BYTES * measured.n_tiles
+            local = TABLE_BYTES + FACT_BYTES + MASK_BYTES * measured.n_tiles
             cells = (
                 f"{n:,}", kind, f"{image_bytes:,.0f}", _bytes(index_bytes), f"{n_machines:,}",
                 f"{n_machines * MONTH_HOURS * price / (n / 1e6):,.2f}",

@@ -122,7 +122,7 @@ def test_more_results_than_milvus_returns_come_from_several_searches() -> None:
 
 
 class Older:
-    """A client of a server before 2.4, which does not say what the primary key is called."""
+    """A client of Milvus 2.3, which does not say what the primary key is called."""
 
     def search(self, *_: object, **more: object) -> list[list[Hit]]:
         fields = dict.fromkeys(more["output_fields"], 7)  # type: ignore[attr-defined]

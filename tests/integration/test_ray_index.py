@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from PIL import Image
 from ray_parts import FAILS, KILLS, KILLS_ONCE, Fragile
 
 import relook
-from relook.cluster.ray_build import EncodeShard, as_facts, outcomes
+from relook.cluster.ray_build import EncodeShard, RayPlan, RayWorkers, as_facts, outcomes
 from relook.core.errors import ClusterError, EncoderMismatchError
 from relook.core.settings import ImageLimits, IndexSettings, RaySettings
 from relook.library.reading import Read
@@ -200,4 +200,35 @@ def test_no_cluster_at_the_address(tmp_path: Path, album: Path) -> None:
     assert done.returncode == 1
     assert "error[no_cluster]: no Ray cluster answers at 'nowhere:x'" in done.stderr
     assert "--ray local" in done.stderr
+    assert "lacks the token" in done.stderr
     assert ClusterError.__mro__[1] is relook.RelookError
+
+
+class Losing(RayWorkers):
+    """Workers that lose every shard of a file until it is tried in one that is small enough.
+
+    Args:
+        most: Largest shard that a file comes through in, by path; 0 for never.
+    """
+
+    def __init__(self, most: dict[bytes, int]) -> None:
+        encoder = ColourEncoder()
+        plan = RayPlan(lambda: encoder, shard=256)
+        super().__init__(plan, encoder.fingerprint, ImageLimits())
+        self.most, self.tries = most, list[tuple[int, int]]()
+
+    def _tried(self, files: Sequence[FileFacts], shard: int) -> Iterator[SkippedFile]:
+        self.tries.append((shard, len(files)))
+        for facts in files:
+            if self.most[facts.path] >= shard:
+                yield SkippedFile(facts, "empty_file", "")
+
+
+def test_what_a_lost_node_had_is_tried_in_smaller_shards_before_one_by_one() -> None:
+    sizes = [256] * 300 + [16] * 200 + [1] + [0]
+    most = {b"/%d.png" % number: size for number, size in enumerate(sizes)}
+    workers = Losing(most)
+    made = list(workers._from_workers([FileFacts(path, 1, 1) for path in most]))
+    assert sorted(one.facts.path for one in made) == sorted(most)
+    assert workers.tries == [(256, 502), (16, 202), (1, 2), (1, 1)]
+    assert [one.facts.path for one in made if one.code == "worker_failed"] == [b"/501.png"]  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from shared_parts import SMALL, N, Opener, address, album, milvus, opened, raw, 
 
 import relook
 from relook.app.clusters import attach
-from relook.cluster.milvus_log import Journal
+from relook.cluster.milvus_log import Identity, Journal
 from relook.core.errors import (
     EncoderMismatchError,
     InputError,
@@ -217,6 +217,25 @@ def test_a_name_that_another_program_has_is_refused(
     with pytest.raises(NotFoundError, match="there is no library in milvus://"):
         attach(address.replace(taken, "nothing"), tmp_path / "third")
     milvus.close()
+
+
+def test_two_servers_that_begin_a_collection_at_once_both_have_it(
+    opened: Opener, album: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one makes journal and collection between two looks of this one."""
+    read, is_first = Journal.identity, iter([True])
+
+    def identity(journal: Journal) -> Identity | None:
+        made = read(journal)
+        if next(is_first, False):
+            assert made is None
+            with opened("other", address) as other:
+                other.add(album)
+        return made
+
+    monkeypatch.setattr(Journal, "identity", identity)
+    report = opened("first", address).add(album)
+    assert (report.n_added, report.n_unchanged) == (0, N)
 
 
 def test_a_collection_that_lost_rows_or_is_gone_is_told(

@@ -97,7 +97,8 @@ def _connected(address: str) -> Iterator[None]:
         raise ClusterError(
             "no_cluster",
             f"no Ray cluster answers at {address!r}: {error}"[:400],
-            "start one (ray start --head), or say --ray local for workers on this machine",
+            "start one (ray start --head), or say --ray local for workers on this machine; where"
+            " InvalidAuthToken stands above, this machine lacks the token that the cluster wants",
         ) from error
     try:
         yield

@@ -271,7 +271,7 @@ class Milvus:
                 search_params={"metric_type": "IP", "params": dict(parameters)},
                 consistency_level="Strong", timeout=self._timeout_s,
             )  # fmt: skip
-            # Servers before 2.4 do not say what the primary key is called.
+            # Milvus 2.3 does not say what the primary key is called.
             return [
                 [{**hit, "row": hit.get("row", hit.get("id"))} for hit in hits] for hits in answer
             ]

@@ -119,9 +119,12 @@ class Shared:
         """
         tiles, dim = self.address.collection, self._identity.fingerprint.dim
         if self.journal.identity() is None:
-            if self.milvus.has(tiles):
+            there = self.milvus.has(tiles)
+            # Asked again: another server may have made both meanwhile, the journal first.
+            if there and self.journal.identity() is None:
                 raise taken(tiles)
-            self.journal.create(self._identity)
+            if not there:
+                self.journal.create(self._identity)
         if not self.milvus.has(tiles):
             self.milvus.create(tiles, FIELDS, dim, self.address.index)
         self._check_ready()

@@ -3,8 +3,8 @@
 Ray Data hands shards of files to workers with an encoder each and holds them back while the
 writer is busy; this process alone writes, in the batches of an ordinary run. What the catalog
 holds is done: a driver that is killed and started again asks only for the rest. A shard that
-fails (an exception, a killed worker) is tried again, then its files one by one; those that
-fail even so are skipped with the reason.
+fails (an exception, a killed worker, a lost node) is tried again, then its files in smaller shards
+and one by one; those that fail even so are skipped with the reason.
 
 A worker needs nothing of Ray itself. It opens an encoder of its own, once. A picture that cannot be
 read or encoded is an outcome like any other; only the end of the process ends a shard.
@@ -218,14 +218,16 @@ class RayWorkers:
     def _from_workers(self, files: Sequence[FileFacts]) -> Iterator[Read | SkippedFile]:
         """Each file's outcome once, in any order."""
         left = {facts.path: facts for facts in files}
-        for shard in (self._plan.shard, 1):
+        whole = self._plan.shard
+        # A lost node leaves whole shards behind, and a file alone costs as much waiting as many.
+        for shard in sorted({whole, max(whole // 16, 1), 1}, reverse=True):
             if not left:
                 return
+            if len(left) < len(files):
+                _LOG.warning("%d files of failed shards are tried again by %d", len(left), shard)
             for outcome in self._tried(list(left.values()), shard):
                 if left.pop(outcome.facts.path, None) is not None:  # a shard may come twice
                     yield outcome
-            if left and shard > 1:
-                _LOG.warning("%d files of failed shards are tried one by one", len(left))
         if 1 < len(left) == len(files):
             raise ClusterError(
                 "cluster_failed",
