@@ -208,8 +208,11 @@ def test_pictures_appear_at_once_and_only_late_ones_fade_in(open_page: OpenPage)
     page.get_by_role("searchbox").fill("blue")  # other pictures: none is in the browser's memory
     page.keyboard.press("Enter")
     held.wait_for_one()
-    page.evaluate("() => new Promise((done) => setTimeout(done, 900))")  # longer than prompt
+    waiting = page.locator(".tile img.late").first
+    waiting.wait_for(state="attached")
+    expect(waiting).to_have_css("opacity", "0")
     held.let_go()
     late = page.locator(".tile img.ready.late").first
     late.wait_for()
+    expect(late).to_have_css("opacity", "1")
     assert late.evaluate("one => getComputedStyle(one).transitionDuration") != "0s"

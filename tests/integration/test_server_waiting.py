@@ -19,11 +19,15 @@ import httpx
 import pytest
 from process_parts import PATIENCE_S
 from server_parts import Running, error_of, serving, small_library, wait_for
+from starlette.routing import BaseRoute, Match
+from starlette.testclient import TestClient
+from starlette.types import Scope
 
 from relook.core.progress import Cancellation, CancelledWork, when_cancelled
 from relook.core.types import Part, Query
 from relook.search.explain import heat_map
 from relook.search.transfer import export_session
+from relook.server import ServerSettings, create_app
 from relook.serving.pictures import results_zip
 from relook.serving.pools import Pool
 from relook.testing import noise
@@ -51,6 +55,27 @@ class Held:
             self.cancelled.set()
             raise
         raise AssertionError("nobody left, and still it was released")
+
+
+class Looked(BaseRoute):
+    """The last route of an app; it notes that routes were looked through as far as here."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        self.event.set()
+        return Match.NONE, {}
+
+
+def test_routes_are_worked_out_before_anybody_asks(tmp_path: Path) -> None:
+    app = create_app(
+        [small_library(tmp_path)], ServerSettings(port=0, cache=tmp_path / "thumbnails")
+    )
+    last = Looked()
+    app.router.routes.append(last)
+    with TestClient(app):
+        assert last.event.wait(PATIENCE_S)
 
 
 def png() -> bytes:

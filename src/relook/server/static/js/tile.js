@@ -11,7 +11,7 @@ import { markOf, state } from "./state.js";
 /** @typedef {import("./layout.js").Place} Place */
 
 const touching = matchMedia("(hover: none)");
-const PROMPT_MS = 400; // a picture that is there sooner simply appears
+const PROMPT_MS = 400; // a picture that begins to be there sooner simply appears
 
 const tool = (name, picture, label, props = {}) =>
   h(
@@ -84,12 +84,10 @@ export class Tile {
   constructor(hit) {
     this.hit = hit;
     this.src = "";
-    /** When the picture was asked for. */
-    this.asked_ms = 0;
     this.image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
     /** Resolves when the picture is there, or cannot be. @type {Promise<void>} */
     this.arrived = new Promise((done) => {
-      this.image.addEventListener("load", () => (this.#loaded(), done()));
+      this.image.addEventListener("load", () => (this.image.classList.add("ready"), done()));
       this.image.addEventListener("error", () => (this.#broken(), done()));
     });
     this.photo = h("button", { type: "button", class: "photo", tabindex: "-1" }, this.image);
@@ -131,6 +129,8 @@ export class Tile {
     style.transform = `translate(${at.x}px, ${at.y}px)`;
     style.width = `${at.w}px`;
     style.height = `${at.h}px`;
+    // In px, for a picture whose width is a share of another's lays the page out again when it comes.
+    Object.assign(this.image.style, { width: style.width, height: style.height });
     this.element.classList.toggle("slim", at.w < (touching.matches ? 96 : 188));
     this.element.classList.toggle("mini", at.w < 116);
     this.element.classList.toggle("tiny", at.w < 150);
@@ -140,16 +140,15 @@ export class Tile {
     const src = thumbnail(state.library.library_id, this.hit, Math.max(at.w, at.h));
     if (src === this.src) return;
     this.src = src;
-    this.asked_ms = performance.now();
     // A browser has few connections, and learns what is in sight when it has laid the page out: too late for this.
     if (inSight) Object.assign(this.image, { loading: "eager", fetchPriority: "high" });
     this.image.src = src;
+    setTimeout(() => this.#late(), PROMPT_MS);
   }
 
   /** Twenty pictures that fade in at once cost a browser more than drawing them: only late ones do. */
-  #loaded() {
-    const isLate = performance.now() - this.asked_ms > PROMPT_MS;
-    this.image.classList.add(...(isLate ? ["late", "ready"] : ["ready"]));
+  #late() {
+    if (!this.image.complete && !this.image.naturalWidth) this.image.classList.add("late");
   }
 
   /** Badge, pressed buttons, spoken name. @param {number} at position @param {number} total @param {{text: string, spoken: string, fresh: boolean}|null} moved */
