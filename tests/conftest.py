@@ -24,19 +24,26 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("RELOOK_") and name not in OURS]:
         del os.environ[name]
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that load ONNX Runtime themselves
+    # Threads for matrices wait by spinning. A test that asked torch for two made all that came
+    # after it in its process take three times the work.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     for kind in KINDS:
         os.environ[f"XDG_{kind}_HOME"] = os.path.join(config.stash[_homes].name, "shared", kind)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is collected stays to the end; looking for garbage in it again and again takes time."""
+    """What is collected stays to the end; looking for garbage in it again and again takes time.
+
+    So does looking in what a test has just made, after each 700 things, as Python does by itself.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000)
         gc.enable()
 
 

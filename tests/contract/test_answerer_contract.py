@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from relook.answerers import Finish, Prompt, Reply, Tell
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer
@@ -20,7 +19,6 @@ def test_evidence_only_keeps_its_promises() -> None:
 
 
 def test_a_local_model_keeps_its_promises(tmp_path: Path) -> None:
-    torch.set_num_threads(2)
     model = str(tiny_llava(tmp_path / "llava"))
     check_answerer(LocalAnswerer(model, ModelSettings(max_tokens=6)))
 

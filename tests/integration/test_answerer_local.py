@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 
 import pytest
-import torch
 
 from relook.answerers import Finish, Prompt, Shown
 from relook.answerers.local import LocalAnswerer
@@ -17,7 +16,6 @@ from relook.testing.checkpoints import tiny_llava
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.set_num_threads(2)
     return str(tiny_llava(tmp_path_factory.mktemp("llava")))
 
 

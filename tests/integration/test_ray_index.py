@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import ray
-import ray.data
 from archive_parts import write_zip
 from library_parts import many
 from PIL import Image
@@ -36,6 +34,9 @@ ONE_WORKER = RaySettings(address="auto", workers=1, shard=8, cpus=0.5)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """A cluster whose workers find the modules of these tests."""
+    import ray  # here, as Ray takes a second and this file is one worker's
+    import ray.data
+
     found = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, found]))
     context = ray.init(

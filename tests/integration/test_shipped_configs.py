@@ -49,7 +49,6 @@ def machine(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RELOOK_LIBRARY", "RELOOK_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(2)
 
 
 def unzipped(folder: Path, n: int = 2) -> None:
