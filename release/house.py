@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +71,9 @@ def _dotted(file: Path, folder: Path) -> str:
 def _read(name: str, file: Path, folder: Path, known: Iterable[str]) -> Module:
     text = file.read_text("utf-8")
     tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
     lines = text.splitlines()
-    doc = _docstring_lines(tree)
+    doc = _docstring_lines(nodes)
     doc |= {n for n, line in enumerate(lines, start=1) if line.lstrip().startswith("#")}
     blank = {n for n, line in enumerate(lines, start=1) if not line.strip()} - doc
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -82,20 +83,20 @@ def _read(name: str, file: Path, folder: Path, known: Iterable[str]) -> Module:
         len(lines),
         len(doc),
         len(blank),
-        len({n for node in ast.walk(tree) if _is_door(node) for n in _span(node)}),
+        len({n for node in nodes if _is_door(node) for n in _span(node)}),
         sum(isinstance(node, kinds) for node in tree.body),
     )
-    for node in ast.walk(tree):
+    for node in nodes:
         _count(node, module)
-    module.needs = _needs(tree, name, file.name == "__init__.py", set(known)) - {name}
+    module.needs = _needs(nodes, name, file.name == "__init__.py", set(known)) - {name}
     return module
 
 
-def _docstring_lines(tree: ast.AST) -> set[int]:
+def _docstring_lines(nodes: list[ast.AST]) -> set[int]:
     """The lines of every string that stands alone: docstrings, and notes below a constant."""
     return {
         n
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if isinstance(node.value.value, str)
         for n in _span(node)
@@ -132,10 +133,10 @@ def _count(node: ast.AST, module: Module) -> None:
         module.words[name] += 1
 
 
-def _needs(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set[str]:
+def _needs(nodes: list[ast.AST], name: str, is_package: bool, known: set[str]) -> set[str]:
     """The modules of the package that this one imports, inside functions too."""
     needs: set[str] = set()
-    for node in _imports(tree):
+    for node in _imports(nodes):
         if isinstance(node, ast.Import):
             needs |= {alias.name for alias in node.names} & known
             continue
@@ -148,13 +149,16 @@ def _needs(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set[s
     return needs
 
 
-def _imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+def _imports(nodes: list[ast.AST]) -> list[ast.Import | ast.ImportFrom]:
     """Import statements, but those for the type checker alone."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)):
-            yield from _imports(child)
+    for_types = {
+        inner
+        for node in nodes
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    kinds = ast.Import | ast.ImportFrom
+    return [node for node in nodes if isinstance(node, kinds) and node not in for_types]
 
 
 def circles(needs: Mapping[str, set[str]]) -> list[list[str]]:
