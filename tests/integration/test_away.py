@@ -1,6 +1,7 @@
 """A picture that cannot be seen is away: it keeps its id, words and marks, and comes back."""
 
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import relook
 from relook.core.errors import NotFoundError
 from relook.library import scan
 from relook.library.tombstones import kept_contents
+from relook.library.whereabouts import WHEREABOUTS, absences, mark_away
 from relook.testing import noise
 
 
@@ -393,3 +395,11 @@ def test_a_tombstone_goes_with_its_sessions(library: relook.Library, pictures: P
     assert kept() == {before["0001.png"]: bytes(pictures / "0001.png")}
     session.delete()
     assert kept() == {}
+
+
+def test_what_is_gone_is_not_counted_as_away() -> None:
+    db = sqlite3.connect(":memory:")
+    db.executescript(f"CREATE TABLE images (image_id INTEGER PRIMARY KEY); {WHEREABOUTS}")
+    db.executemany("INSERT INTO images VALUES (?)", [(1,), (2,)])
+    mark_away(db, [(number, b"/disk", "is not there") for number in (1, 3)], now_s=1.0)
+    assert [(each.reason, each.n) for each in absences(db)] == [("is not there", 1)]
