@@ -125,7 +125,7 @@ def test_as_if_there_were_many(
         assert getattr(ten, name) == pytest.approx(10 * getattr(one, name), rel=1e-3)
     assert ten.running_bytes - one.running_bytes == pytest.approx(9 * 48 * 10**7, rel=0.1)
     assert one.encoding_s == pytest.approx(10**7 / one.images_per_s)
-    assert 10 < ten.index_s / one.index_s < 40  # lists grow with the root
+    assert 8 < ten.index_s / one.index_s < 10  # both have as many lists as there may be
     assert one.index_bytes > one.vectors_bytes / 2
     assert one.building_bytes > 0
 

@@ -10,8 +10,8 @@ MIB = 1024**2
 
 @pytest.mark.parametrize(
     ("n_rows", "kind", "lists"),
-    [(0, "exact", 0), (60_000, "exact", 0), (60_001, "pq4", 1024), (1_000_000, "pq4", 4096),
-     (4_000_000, "pq4", 8192), (10**9, "pq4", 65_536)],
+    [(0, "exact", 0), (60_000, "exact", 0), (60_001, "pq4", 1024), (400_000, "pq4", 2048),
+     (1_000_000, "pq4", 8192), (4_000_000, "pq4", 32_768), (10**9, "pq4", 65_536)],
 )  # fmt: skip
 def test_the_kind_follows_the_size(n_rows: int, kind: str, lists: int) -> None:
     plan = plan_index(n_rows, 512)
@@ -20,8 +20,8 @@ def test_the_kind_follows_the_size(n_rows: int, kind: str, lists: int) -> None:
 
 def test_what_it_costs_is_told_and_well_below_the_vectors() -> None:
     plan = plan_index(1_000_000, 512)
-    assert plan.factory == "IVF4096,PQ512x4fs"
-    assert plan.n_bytes == 1_000_000 * (256 + 8) + 4096 * 512 * 4
+    assert plan.factory == "IVF8192,PQ512x4fs"
+    assert plan.n_bytes == 1_000_000 * (256 + 8) + 8192 * 512 * 4
     assert plan.n_bytes < 0.8 * 1_000_000 * 512 * 2
     assert plan.build_bytes == plan.n_bytes + plan.n_sample * 512 * 4
 

@@ -41,7 +41,8 @@ from relook.library.known import is_unchanged, load_known
 from relook.library.manifest import Manifest
 from relook.library.records import FileFacts
 from relook.library.report import IndexReport, Stop
-from relook.stores.plan import BLOCK, ROUNDS, IndexPlan, plan_index
+from relook.stores.nearest import BLOCK, n_products
+from relook.stores.plan import ROUNDS, IndexPlan, plan_index
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -353,7 +354,7 @@ def _index_s(plan: IndexPlan, n_indexed: int) -> tuple[float, float]:
         return 0.0, 0.0
     if n_rows > n_indexed:
         n_rows, n_trained = plan.n_rows, plan.n_sample
-    products = (ROUNDS * n_trained + n_rows) * plan.n_lists * plan.dim
+    products = (ROUNDS * n_trained + n_rows) * n_products(plan.n_lists, plan.dim)
     per_s, n_cores = _products_per_s(plan)
     coding_s = n_rows * plan.dim * _CODING_S
     return products / per_s + coding_s, products / per_s * n_cores + coding_s
@@ -377,4 +378,4 @@ def _building_bytes(plan: IndexPlan) -> int:
     """Memory while an index is built: the sample, centres and their sums, a block of products."""
     if plan.kind == "exact":
         return 0
-    return 4 * (plan.dim * (plan.n_sample + 3 * plan.n_lists) + BLOCK * plan.n_lists)
+    return 4 * (plan.dim * (plan.n_sample + 3 * plan.n_lists) + BLOCK)

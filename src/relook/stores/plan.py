@@ -16,10 +16,9 @@ _MIB = 1024**2
 _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
 _LEAST_PER_LIST = 12
+_ROWS_PER_LIST = 150
 ROUNDS = 6
 """Of k-means; 25 take four times as long and find no more."""
-BLOCK = 4_096
-"""Rows that are compared with the centres of lists at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +123,13 @@ def _names() -> str:
 
 
 def _plan(kind: str, n_rows: int, dim: int, per_list: int) -> IndexPlan:
-    # Four lists for each root of a row, to the next power of two: probing a fixed number of
-    # lists then reads twice as much of a library four times as large.
-    n_lists = 2 ** min(16, max(4, round(math.log2(4 * math.sqrt(n_rows)))))
+    # Four lists for each root of a row, and from 360,000 rows on one for 150 rows, to the next
+    # power of two: probing a fixed number of lists then reads no more of a library twice as large.
+    # Where memory is short the sample is small: many lists would each be learnt from too little.
+    wanted = 4 * math.sqrt(n_rows)
+    if per_list > _LEAST_PER_LIST:
+        wanted = max(wanted, n_rows / _ROWS_PER_LIST)
+    n_lists = 2 ** min(16, max(4, round(math.log2(wanted))))
     n_sample = min(n_rows, per_list * n_lists)
     code_bytes = math.ceil(dim * KINDS[kind].bytes_per_number) + _ID_BYTES
     n_bytes = n_rows * code_bytes + n_lists * dim * 4
