@@ -1,5 +1,6 @@
 """Searching takes one thread for matrix products, whatever the process has, and gives them back."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from session_parts import bars, id_of, library_of_bars  # noqa: F401  (two are f
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import relook
+from relook.core import threads
 from relook.core.threads import in_one_thread
 from relook.core.vectors import Floats, unit
 from relook.search.engine import Engine
@@ -59,6 +61,17 @@ def test_an_error_gives_the_threads_back() -> None:
         with pytest.raises(ZeroDivisionError):
             _fails()
         assert n_threads() == {3}
+
+
+def test_what_faiss_brings_later_takes_one_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads._blas.cache_clear()
+    with monkeypatch.context() as before:
+        before.delitem(sys.modules, "faiss")
+        with in_one_thread():
+            pass
+    with in_one_thread():
+        assert n_threads() == {1}
+    assert threads._blas.cache_info().currsize == 2, "looked for again"
 
 
 @in_one_thread()

@@ -1,5 +1,6 @@
 """How many threads the processor's arithmetic takes. Layer: core."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,13 @@ def in_one_thread() -> Iterator[None]:
         yield
         return
     try:
-        with _blas().limit(limits=1):
+        with _blas("faiss" in sys.modules).limit(limits=1):
             yield
     finally:
         _held.release()
 
 
 @cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries that numpy, and FAISS where it is loaded, have brought."""
+def _blas(with_faiss: bool) -> ThreadpoolController:
+    """The BLAS of numpy, and that of FAISS once it is loaded: looking for them takes time."""
     return ThreadpoolController().select(user_api="blas")
