@@ -1,6 +1,5 @@
 """Searching takes one thread for matrix products, whatever the process has, and gives them back."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from relook.testing import ColourEncoder, MemorySource
 @pytest.fixture(autouse=True)
 def several() -> Iterator[None]:
     """A process whose BLAS has three threads, however many cores there are."""
+    threads._blas.cache_clear()  # other tests have loaded libraries that no search needs
     with threadpool_limits(limits=3, user_api="blas"):
         assert n_threads() == {3}
         yield
@@ -61,17 +61,6 @@ def test_an_error_gives_the_threads_back() -> None:
         with pytest.raises(ZeroDivisionError):
             _fails()
         assert n_threads() == {3}
-
-
-def test_what_faiss_brings_later_takes_one_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads._blas.cache_clear()
-    with monkeypatch.context() as before:
-        before.delitem(sys.modules, "faiss")
-        with in_one_thread():
-            pass
-    with in_one_thread():
-        assert n_threads() == {1}
-    assert threads._blas.cache_info().currsize == 2, "looked for again"
 
 
 @in_one_thread()

@@ -1,6 +1,5 @@
 """How many threads the processor's arithmetic takes. Layer: core."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +23,13 @@ def in_one_thread() -> Iterator[None]:
         yield
         return
     try:
-        with _blas("faiss" in sys.modules).limit(limits=1):
+        with _blas().limit(limits=1):
             yield
     finally:
         _held.release()
 
 
 @cache
-def _blas(with_faiss: bool) -> ThreadpoolController:
-    """The BLAS of numpy, and that of FAISS once it is loaded: looking for them takes time."""
+def _blas() -> ThreadpoolController:
+    """numpy's BLAS, and others that are there by the first search; looking for them takes time."""
     return ThreadpoolController().select(user_api="blas")
