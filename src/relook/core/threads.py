@@ -31,5 +31,5 @@ def in_one_thread() -> Iterator[None]:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """numpy's BLAS, and others that are there by the first search; looking for them takes time."""
+    """The BLAS of numpy, and others that are there by the first search: looking takes time."""
     return ThreadpoolController().select(user_api="blas")
