@@ -345,7 +345,7 @@ def _page(host: str, options: argparse.Namespace) -> list[Figure]:
 
 
 def _scrolled(page: Any) -> list[Figure]:
-    """Frames of a page of 1,000 hits that is scrolled to its end: fast, and as a finger flings it."""
+    """Frames while a page of 1,000 hits is scrolled to its end: fast, and as a finger flings it."""
     page.evaluate("localStorage.setItem('relook.page-size', '1000')")
     figures = []
     for share, pace, most in ((1 / 16, "3,000 px a second", 0), (1 / 3, "flung", None)):
