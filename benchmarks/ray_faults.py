@@ -23,6 +23,7 @@ from pathlib import Path
 from figures import Figure, parser, report, say
 
 from relook import Library
+from relook.testing import content_of
 
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
 PORT = 6399
@@ -42,7 +43,7 @@ def main() -> int:
         (folder / "config.toml").write_text(CONFIG.format(options.shard), "utf-8")
         with Library(folder / "ordinary") as library:
             library.add(options.pictures)
-            expected = content(library)
+            expected = content_of(library.files)
         figures.append(Figure("pictures", len(expected)))
         faults = {
             "nothing": None, "worker killed": kill_worker, "node killed": kill_node,
@@ -175,7 +176,7 @@ def index(
     took_s = time.monotonic() - began
     say(log.read_text()[-600:])
     with Library(place) as library:
-        return content(library), took_s, code
+        return content_of(library.files), took_s, code
 
 
 def wait_for(place: Path, n: int, process: subprocess.Popen[bytes]) -> None:
@@ -186,20 +187,6 @@ def wait_for(place: Path, n: int, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.2)
     raise SystemExit("the run ended before anything could break")
-
-
-def content(library: Library) -> Content:
-    """What a library holds of every image, by path."""
-    files = library.files
-    files.refresh(now=True)
-    return {
-        one.facts.path: (
-            one.content, one.dhash, one.width_px, one.height_px, one.format, one.title,
-            one.caption, one.metadata, one.facts,
-            files.vectors.block(one.first_row, one.first_row + one.n_tiles).tobytes(),
-        )
-        for one in files.catalog.each_image()
-    }  # fmt: skip
 
 
 if __name__ == "__main__":

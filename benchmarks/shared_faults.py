@@ -20,7 +20,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from typing import Any
 import httpx
 import numpy as np
 from figures import Figure, parser, report, say
+from milvus_process import MilvusProcess, free_port
 from numpy.typing import NDArray
 
 from relook import Library
@@ -79,52 +79,6 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("--folder", type=Path, help="where Milvus keeps its data")
     made.add_argument("--no-faults", action="store_true", help="nothing is killed")
     return made.parse_args()
-
-
-class Store:
-    """Milvus, which may be killed.
-
-    Args:
-        command: Starts it.
-        folder: Its data.
-    """
-
-    def __init__(self, command: str, folder: Path) -> None:
-        self._command, self._folder, self.port = command, folder, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> float:
-        """Starts it; returns the seconds until it takes requests."""
-        began = time.monotonic()
-        words = shlex.split(self._command.format(folder=self._folder, port=self.port))
-        self._process = subprocess.Popen(
-            words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        milvus = Milvus(MilvusAddress.parse(f"milvus://127.0.0.1:{self.port}/nothing"))
-        while True:
-            try:
-                milvus.has("nothing")
-                milvus.close()
-                return time.monotonic() - began
-            except StoreError:
-                if self._process.poll() is not None or time.monotonic() - began > 600:
-                    raise
-                time.sleep(0.2)
-
-    def kill(self) -> None:
-        """Ends it as a power cut would."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -179,7 +133,7 @@ class Run:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.options = folder, options
         self.data = options.folder or folder / "milvus"
-        self.store = Store(options.server, self.data)
+        self.store = MilvusProcess(options.server, self.data)
         self.wrong: list[str] = []
         self.answers: list[Answer] = []
         self._servers: list[subprocess.Popen[bytes]] = []

@@ -20,7 +20,7 @@ from relook.core.errors import ClusterError, EncoderMismatchError
 from relook.core.settings import ImageLimits, IndexSettings, RaySettings
 from relook.library.reading import Read
 from relook.library.records import FileFacts, SkippedFile
-from relook.testing import ColourEncoder, solid
+from relook.testing import ColourEncoder, content_of, solid
 
 # Ray Data sets its own deprecated settings when it copies its context.
 pytestmark = pytest.mark.filterwarnings(
@@ -54,20 +54,6 @@ def album(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def content(library: relook.Library) -> dict[bytes, tuple[object, ...]]:
-    """What a library holds of every image, by path."""
-    files = library.files
-    files.refresh(now=True)
-    return {
-        one.facts.path: (
-            one.content, one.dhash, one.width_px, one.height_px, one.format, one.title,
-            one.caption, one.metadata, one.facts,
-            files.vectors.block(one.first_row, one.first_row + one.n_tiles).tobytes(),
-        )
-        for one in files.catalog.each_image()
-    }  # fmt: skip
-
-
 def test_bad_pictures_and_ends_of_workers_cost_only_themselves(
     cluster: str, album: Path, tmp_path: Path
 ) -> None:
@@ -76,7 +62,7 @@ def test_bad_pictures_and_ends_of_workers_cost_only_themselves(
         Image.new("RGB", (30, 30), KILLS_ONCE).save(album / "once.png")
         (album / "0003 copy.png").write_bytes((album / "0003.png").read_bytes())
         alone.add(album)
-        expected = content(alone)
+        expected = content_of(alone.files)
     Image.new("RGB", (30, 30), KILLS).save(album / "kills.png")
     Image.new("RGB", (30, 30), FAILS).save(album / "fails.png")
     (album / "garbage.jpg").write_bytes(b"not a picture")
@@ -84,7 +70,7 @@ def test_bad_pictures_and_ends_of_workers_cost_only_themselves(
     store = f"milvus://{tmp_path}/shared.db/pictures"
     with relook.Library(tmp_path / "shared", encoder=encoder, store=store) as library:
         report = library.add(album, ray=ONE_WORKER, settings=IndexSettings(commit_every=8))
-        assert content(library) == expected
+        assert content_of(library.files) == expected
     assert report.n_added == N + 2
     assert report.n_duplicates == 1
     told = {Path(os.fsdecode(one.facts.path)).name: one for one in report.skipped}
@@ -122,7 +108,7 @@ def test_what_the_library_knows_is_treated_as_in_an_ordinary_run(
             told.append((counts, [(file.facts, file.code) for file in report.skipped]))
         assert told[0] == told[1]
         assert told[1][0]["n_moved"] == told[1][0]["n_updated"] == 1
-        assert content(library) == content(alone)
+        assert content_of(library.files) == content_of(alone.files)
         assert "a white wall" in {one.caption for one in library.files.catalog.each_image()}
         # Nothing but the new picture, its copies and the changed one has new rows.
         assert library.files.catalog.end_row() - before.end_row == 3 * 5
@@ -152,13 +138,13 @@ def test_a_killed_driver_starts_again_and_does_what_is_missing(
                 process.kill()
     assert process.returncode == -signal.SIGKILL
     with relook.Library(tmp_path / "library", encoder=ColourEncoder()) as library:
-        n_kept = len(content(library))
+        n_kept = len(content_of(library.files))
         assert 4 <= n_kept < n
         report = library.add(album, ray=ONE_WORKER)
         assert (report.n_added, report.n_unchanged) == (n - n_kept, n_kept)
         with relook.Library(tmp_path / "alone", encoder=ColourEncoder()) as alone:
             alone.add(album)
-            assert content(library) == content(alone)
+            assert content_of(library.files) == content_of(alone.files)
 
 
 def test_a_worker_with_another_encoder_is_refused(album: Path) -> None:

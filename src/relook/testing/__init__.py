@@ -38,7 +38,7 @@ from relook.testing.fakes import (
     solid,
 )
 from relook.testing.providers import check_provider
-from relook.testing.stores import MemorySource, check_store
+from relook.testing.stores import MemorySource, check_store, content_of
 
 __all__ = [
     "COLOURS",
@@ -54,6 +54,7 @@ __all__ = [
     "check_provider",
     "check_reader",
     "check_store",
+    "content_of",
     "noise",
     "patched",
     "solid",

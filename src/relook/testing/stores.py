@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.vectors import Floats, Ints, unit
+from relook.library.files import LibraryFiles
 from relook.stores.base import Mask, Store
 from relook.testing.contract import TOLERANCE, close_to, require
 
@@ -194,3 +195,19 @@ def _check_batches(make: Callable[[Floats], Store], vectors: Floats, queries: Fl
             close_to(own_scores[0], scores[q], "a query's scores do not depend on its batch")
     finally:
         store.close()
+
+
+def content_of(files: LibraryFiles) -> dict[bytes, tuple[object, ...]]:
+    """What a library holds of every image, by path: two that were made apart compare equal.
+
+    Ids and the places of rows, which depend on the order of work, are left out.
+    """
+    files.refresh(now=True)
+    return {
+        image.facts.path: (
+            image.content, image.dhash, image.width_px, image.height_px, image.format, image.title,
+            image.caption, image.metadata, image.facts,
+            files.vectors.block(image.first_row, image.first_row + image.n_tiles).tobytes(),
+        )
+        for image in files.catalog.each_image()
+    }  # fmt: skip
