@@ -1,5 +1,6 @@
 """Encoders that wait in the middle of a run, so that a signal meets it there."""
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -16,13 +17,12 @@ class HeldEncoder(ColourEncoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._n_batches = 0
+        self._numbers = itertools.count()  # each is given once: a server's warm-up encodes, too
 
     def encode_prepared(self, prepared: Sequence[Any]) -> list[Floats]:
-        pipe = os.environ.get("HELD_FD")
-        if pipe is not None and self._n_batches == N_BATCHES:
+        pipe, number = os.environ.get("HELD_FD"), next(self._numbers)
+        if pipe is not None and number == N_BATCHES:
             self.hold(int(pipe))
-        self._n_batches += 1
         return super().encode_prepared(prepared)
 
     def hold(self, pipe: int) -> None:
