@@ -34,6 +34,7 @@ COSTS = {  # name -> (unit, what is said about it)
     "open": ("ms", "files only, imports and model left out"),
     "store, 20 tiles p50": ("ms", "the index and the exact rescoring"),
     "Library.search p50": ("ms", "words, index, records, folding"),
+    "filter p50": ("ms", "a tenth of all paths, not asked before: the whole search"),
     "round p50": ("ms", "auto"),
     "private memory": ("MiB", "of the asking process, model and imports included"),
 }
@@ -105,11 +106,15 @@ def ask(folder: Path, n_queries: int) -> dict[str, list[float]]:
         store = library.files.store(library.search_settings)
         stored = [_ms(lambda word=word: store.search(word[None], 20)) for word in words]
         searched = [_ms(lambda query=query: library.search(query)) for query in queries]
+        patterns = [f"*{number}.jpg" for number in range(10)]  # how a file's number ends
+        filtered = [_ms(lambda path=path: library.search(queries[0], path=path))
+                    for path in patterns]  # fmt: skip
         rounds = [one for query in queries[:8] for one in _rounds(library, query)]
         return {
             "open": opened,
             "store, 20 tiles p50": stored,
             "Library.search p50": searched,
+            "filter p50": filtered,
             "round p50": rounds[ROUNDS:],
             "private memory": [_private_mib()],
         }

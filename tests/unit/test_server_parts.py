@@ -4,10 +4,8 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -21,12 +19,12 @@ from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.server import create_app
 from relook.server.api_answers import QueryAnswer
 from relook.server.state import ThumbnailCache
-from relook.serving.libraries import RememberingEncoder, ServedLibraries, _slug
+from relook.serving.libraries import ServedLibraries, _slug
 from relook.serving.pictures import QueryPictures, _cell, safe_stem
 from relook.serving.pools import Pool
 from relook.serving.requests import no_files
 from relook.serving.served_values import served
-from relook.testing import ColourEncoder, solid
+from relook.testing import solid
 
 
 @pytest.mark.parametrize(
@@ -163,30 +161,6 @@ def test_settings_have_one_default_each() -> None:
     assert (settings.host, settings.port, settings.token) == ("127.0.0.1", 8765, None)
     assert settings.is_our_host("localhost")
     assert not settings.is_our_host("example.org")
-
-
-class CountingEncoder(ColourEncoder):
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[list[str]] = []
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked.append(list(texts))
-        return super().encode_texts(texts)
-
-
-def test_words_are_encoded_once_while_they_are_remembered() -> None:
-    inner = CountingEncoder()
-    encoder = RememberingEncoder(inner, n_most=2)
-    plain = ColourEncoder()
-    for texts in (["red"], ["red", "blue", "red"], ["green"], ["blue"], ["red"]):
-        assert np.array_equal(encoder.encode_texts(texts), plain.encode_texts(texts))
-    assert inner.asked == [["red"], ["blue"], ["green"], ["red"]]  # red was the oldest
-    assert encoder.encode_texts([]).shape == plain.encode_texts([]).shape
-    assert encoder.dim == plain.dim
-    found = encoder.encode_texts(["red"])
-    found[:] = 0  # an answer is the caller's own
-    assert np.array_equal(encoder.encode_texts(["red"]), plain.encode_texts(["red"]))
 
 
 def test_an_application_that_has_ended_is_let_go(tmp_path: Path) -> None:

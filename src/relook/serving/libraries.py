@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from relook.app.facade import Library
 from relook.app.sessions import LibrarySession
 from relook.app.upkeep import library_facts
@@ -21,7 +19,6 @@ from relook.core.leftovers import sweep_files
 from relook.core.picture_paths import printable
 from relook.core.sources import STRANGERS, mark
 from relook.core.types import Page, Query
-from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, encode_images
 from relook.encoders.builtin import FEW_TEXTS
 from relook.library.manifest import Manifest
@@ -34,6 +31,7 @@ from relook.search.transfer import add_session
 from relook.serving.pictures import QueryPictures
 from relook.serving.pools import busy
 from relook.serving.served_values import ServedFacts
+from relook.serving.word_vectors import RememberingEncoder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -227,44 +225,6 @@ def _take_over(folder: Path) -> None:
     except OSError as error:
         _LOG.warning("%s cannot be marked: its pictures are not decoded apart: %s",
                      printable(bytes(folder)), error)  # fmt: skip
-
-
-class RememberingEncoder:
-    """An encoder that keeps the vectors of the texts it saw last; in all else the one inside.
-
-    A session encodes its first query anew for every page, every reason and every heat map, and
-    people repeat their words; encoding them is a large part of what a search costs.
-
-    Args:
-        inner: Encodes what is new.
-        n_most: How many texts are kept.
-    """
-
-    def __init__(self, inner: Encoder, n_most: int = 4096) -> None:
-        self.inner, self._n_most = inner, n_most
-        self._known: collections.OrderedDict[str, Floats] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """As the encoder inside: [n, d] unit vectors."""
-        with self._lock:
-            vectors = {text: self._known[text] for text in texts if text in self._known}
-            for text in vectors:
-                self._known.move_to_end(text)
-        new = [text for text in dict.fromkeys(texts) if text not in vectors]
-        if new:
-            vectors.update(zip(new, self.inner.encode_texts(new), strict=True))
-        with self._lock:
-            for text in new:
-                self._known[text] = vectors[text].copy()  # a row would hold on to its whole batch
-            while len(self._known) > self._n_most:
-                self._known.popitem(last=False)
-        if not texts:
-            return self.inner.encode_texts(texts)
-        return np.stack([vectors[text] for text in texts])
 
 
 class ServedLibraries:
