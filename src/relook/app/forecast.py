@@ -41,8 +41,9 @@ from relook.library.known import is_unchanged, load_known
 from relook.library.manifest import Manifest
 from relook.library.records import FileFacts
 from relook.library.report import IndexReport, Stop
+from relook.stores.centres import ROUNDS_OF_ALL
 from relook.stores.nearest import BLOCK, n_products
-from relook.stores.plan import ROUNDS, IndexPlan, plan_index
+from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -354,7 +355,7 @@ def _index_s(plan: IndexPlan, n_indexed: int) -> tuple[float, float]:
         return 0.0, 0.0
     if n_rows > n_indexed:
         n_rows, n_trained = plan.n_rows, plan.n_sample
-    products = (ROUNDS * n_trained + n_rows) * n_products(plan.n_lists, plan.dim)
+    products = (ROUNDS_OF_ALL * n_trained + n_rows) * n_products(plan.n_lists, plan.dim)
     per_s, n_cores = _products_per_s(plan)
     coding_s = n_rows * plan.dim * _CODING_S
     return products / per_s + coding_s, products / per_s * n_cores + coding_s

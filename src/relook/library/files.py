@@ -41,7 +41,7 @@ from relook.stores.ivf_files import index_stamp
 from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
-    from relook.stores.ivf_lists import Report
+    from relook.stores.centres import Report
 
 _LOG = logging.getLogger(__name__)
 _CATALOG, _VECTORS, _ANN = "catalog.sqlite3", "vectors", "ann"

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints
 from relook.stores.base import VectorSource
+from relook.stores.centres import Report
 from relook.stores.exact import exact_search
 from relook.stores.faiss_store import search_lists
 from relook.stores.ivf_files import (
@@ -45,7 +46,6 @@ from relook.stores.ivf_lists import (
     Joined,
     Kept,
     Lists,
-    Report,
     train_lists,
     write_lists,
 )

@@ -25,13 +25,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.vectors import Floats, Ints, unit
+from relook.core.vectors import Floats, Ints
 from relook.stores.base import Mask, VectorSource
+from relook.stores.centres import Report, learn_centres
 from relook.stores.nearest import Nearest, directions_of
-from relook.stores.plan import ROUNDS, IndexPlan
+from relook.stores.plan import IndexPlan
 
-Report = Callable[[str, int, int], None]
-"""Called with a stage and how much of it is done, of how much; may raise to stop."""
 _CODED = 1_024  # lists from which their centres have codes
 _COMPARED = 3  # times the lists that are wanted: centres that are compared exactly
 _FEWEST = 96
@@ -39,7 +38,6 @@ Bytes = NDArray[np.uint8]
 _PAGE = 4096
 _ID_BYTES = 8
 _AT_ONCE = 256  # lists
-_ROWS_AT_ONCE = 4_096
 _NOWHERE = np.uint64(2**64 - 1)  # where FAISS has empty lists
 # Rows of a block in the order in which its bytes hold their codes.
 _ORDER = np.array([0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15])
@@ -123,9 +121,7 @@ class Lists:
 
 
 def train_lists(source: VectorSource, plan: IndexPlan, report: Report, seed: int = 7) -> Lists:
-    """Learns the centres of a plan's lists from a sample of the rows: spherical k-means.
-
-    FAISS has it too, but cannot be stopped in the middle or say how far it is.
+    """Learns the centres of a plan's lists from a sample of the rows.
 
     Args:
         source: The rows.
@@ -136,23 +132,7 @@ def train_lists(source: VectorSource, plan: IndexPlan, report: Report, seed: int
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(source), plan.n_sample, replace=False)
     sample = source.rows(np.sort(chosen).astype(np.int64))  # [s, d]
-    centres, total = sample[rng.permutation(len(sample))[: plan.n_lists]], ROUNDS * len(sample)
-    directions = directions_of(centres)
-    for done in range(0, total, len(sample)):
-        nearest = Nearest(centres, directions)
-        sums = np.zeros_like(centres)
-        for at in range(0, len(sample), _ROWS_AT_ONCE):
-            report("training the index", done + at, total)
-            block = sample[at : at + _ROWS_AT_ONCE]
-            lists = nearest.of(block)[1]
-            order = np.argsort(lists, kind="stable")
-            which, firsts = np.unique(lists[order], return_index=True)
-            sums[which] += np.add.reduceat(block[order], firsts, axis=0)
-        empty = np.flatnonzero(~sums.any(axis=1))
-        sums[empty] = sample[rng.choice(len(sample), len(empty))]
-        centres = unit(sums)
-    report("training the index", total, total)
-    return Lists.of(centres)
+    return Lists.of(learn_centres(sample, plan.n_lists, rng, report))
 
 
 class Entries(Protocol):

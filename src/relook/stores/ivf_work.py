@@ -19,8 +19,9 @@ import numpy as np
 from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints
 from relook.stores.base import VectorSource
+from relook.stores.centres import Report
 from relook.stores.ivf_files import Written, rows_crc32, write_json
-from relook.stores.ivf_lists import Bytes, Coded, Lists, Report, open_lists
+from relook.stores.ivf_lists import Bytes, Coded, Lists, open_lists
 
 _FORMAT = 1
 _BLOCK_ROWS = 16_384

@@ -17,8 +17,6 @@ _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
 _LEAST_PER_LIST = 12
 _ROWS_PER_LIST = 150
-ROUNDS = 6
-"""Of k-means; 25 take four times as long and find no more."""
 
 
 @dataclass(frozen=True, slots=True)
