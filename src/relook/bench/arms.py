@@ -228,7 +228,9 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
     """
     marks = [Mark(int(image), 1) for image in task.relevant]
     evidence = gallery.evidence(task.query, marks, np.zeros(0, np.int64))
-    pulls = image_pulls(evidence, shrinkage=AutoOptions().shrinkage, caution=1e-9, irrelevant=0.0)
+    pulls = image_pulls(
+        evidence, shrinkage=AutoOptions().shrinkage, caution=1e-9, irrelevant=0.0, part=0.0
+    )
     direction = pulls.directions(np.ones((1, len(marks)), np.bool_))[0]
     shares = []
     for step in _STEPS:

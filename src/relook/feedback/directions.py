@@ -12,7 +12,7 @@ describe pictures; those near the query are readings of it, and the judged pictu
 them fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ class Pulls:
     caution: float
     irrelevant: float
 
+    def times(self, factors: Doubles) -> "Pulls":
+        """The same, with each judgement pulling so many times as far: factors [n]."""
+        return replace(self, vectors=self.vectors * factors[:, None])
+
     def coefficients(self, kept: Flags) -> Doubles:
         """How much each pull counts when only some judgements are kept.
 
@@ -64,14 +68,15 @@ class Pulls:
 
 
 def image_pulls(
-    evidence: Evidence, *, shrinkage: float, caution: float, irrelevant: float
+    evidence: Evidence, *, shrinkage: float, caution: float, irrelevant: float, part: float
 ) -> Pulls:
     """Pulls by what the judged pictures show, centred and whitened.
 
-    A click shows the whole picture; a box shows its crop and the mean of the tiles in it.
+    A click shows the whole picture and, with a share of `part`, its tile that fits the query best;
+    a box shows its crop and the mean of the tiles in it.
     """
     centre = _centre(evidence.image_mean, evidence.dim)
-    shown = np.stack([_shown(item) for item in evidence.items])  # [n, d]
+    shown = np.stack([_shown(item, evidence, part) for item in evidence.items])  # [n, d]
     weights = np.array([item.weight for item in evidence.items])
     spread = evidence.covariance
     if spread is None:
@@ -80,11 +85,15 @@ def image_pulls(
     return Pulls(pulls, weights, _signs(evidence), caution, irrelevant)
 
 
-def _shown(item: Judged) -> Doubles:
+def _shown(item: Judged, evidence: Evidence, part: float) -> Doubles:
     tiles = item.tiles.astype(np.float64)  # [k, d]
-    if not item.boxed or len(tiles) == 1:
+    if len(tiles) == 1:
         return np.asarray(tiles[0])
-    return np.asarray((tiles[0] + tiles[1:].mean(axis=0)) / 2)
+    if item.boxed:
+        return np.asarray((tiles[0] + tiles[1:].mean(axis=0)) / 2)
+    scores = tiles @ evidence.query  # [k]
+    scores[1:] *= evidence.tile_weight
+    return np.asarray((1 - part) * tiles[0] + part * tiles[scores.argmax()])
 
 
 def caption_pulls(evidence: Evidence, *, caution: float, irrelevant: float) -> Pulls:

@@ -22,31 +22,36 @@ class AutoOptions:
     """What the gate tries and how much it doubts.
 
     Args:
-        strength: Length of a full step when very many pictures agree.
+        strength: Length of a full step, times the mean of what very many relevant clicks show.
         caution: Imagined judgements without content that join each side's mean, so that
             few marks move the query less than many.
         steps: Shares of a full step that are tried.
         first: Share of a full step that a single relevant click is worth; it cannot be
             held out. A box says what is meant and is worth a full one.
-        boxed: How many clicks a box counts for.
+        boxed: How many times as far a box that holds a tile moves the query as a click does.
+        part: Share of the tile that fits the query best in what a click means; the whole picture
+            has the rest.
         irrelevant: Weight of the irrelevant side of a mean.
         shrinkage: Of the whitening; larger is nearer to plain Rocchio.
         caption: Weight of captions beside pictures, where there are any.
         phrasing: Weight of the phrasings that fit, beside the query's own one, where the
             encoder brings phrasings.
         credit: Gain that a full step is trusted with before anything is held out.
+        credited: Held-out pictures that this counts for: what two show is mostly chance.
     """
 
-    strength: float = 2.0
-    caution: float = 20.0
+    strength: float = 0.7
+    caution: float = 2.0
     steps: tuple[float, ...] = (0.5, 1.0)
-    first: float = 0.25
+    first: float = 0.6
     boxed: float = 2.0
-    irrelevant: float = 0.25
+    part: float = 0.5
+    irrelevant: float = 0.1
     shrinkage: float = 2.0
     caption: float = 0.33
-    phrasing: float = 0.4
-    credit: float = 0.1
+    phrasing: float = 0.15
+    credit: float = 0.3
+    credited: float = 2.0
 
 
 STANDARD = AutoOptions()
@@ -73,42 +78,35 @@ def auto(evidence: Evidence, options: AutoOptions = STANDARD) -> LinearScorer:
     """The update that the person's own judgements vouch for, or the unchanged query.
 
     Source: ours; a gate validated on the person's own labels, after selective feedback
-        (arXiv 2401.11198). The constants were swept on Flickr8k dev pictures with two earlier
-        encoders, then on train pictures that no head had been trained on
-        (`training/heldout.py`). `strength` and `caution` were chosen again for revision 3 of the
-        built-in encoder, on train pictures that its heads had seen (docs/look-again.md).
+        (arXiv 2401.11198). The constants were chosen on Flickr8k's train pictures, with heads
+        that had not been trained on them and revision 4's networks (`training/heldout.py`), and
+        on mosaics of train pictures (docs/decisions/0019-bolder-steps.md).
     """
     query = Contribution("query", evidence.query.astype(np.float64))
     if not evidence.relevant:
         return linear([query], record=GateRecord("none", 0.0, _alone(evidence)))
-    evidence = _weighed(evidence, options.boxed)
     ways = list(_ways(evidence, options))
-    if len(evidence.relevant) == 1:
+    n = len(evidence.relevant)
+    if n == 1:
         step = 1.0 if evidence.relevant[0].boxed else options.first
         return _apply(query, ways[-1], step, _FIRST, ())
     trials = [Trial("none", 0.0, 0.0)]
-    chosen: tuple[float, _Way | None, float] = (0.0, None, 0.0)  # trusted gain, way, step
+    highest, chosen, best = 0.0, trials[0], None
     for way in ways:
         for step in options.steps:
-            gain = _gain(evidence, way, step)
-            trials.append(Trial(way.strategy, step, gain))
-            trusted = gain + options.credit * step
-            if trusted > chosen[0]:
-                chosen = (trusted, way, step)
-    _, best, step = chosen
+            trials.append(Trial(way.strategy, step, _gain(evidence, way, step)))
+            trusted = n * trials[-1].gain + options.credited * options.credit * step
+            if trusted / (n + options.credited) > highest:
+                highest, chosen, best = trusted / (n + options.credited), trials[-1], way
     if best is None:
         return linear([query], record=GateRecord("none", 0.0, _DISAGREE, tuple(trials)))
-    return _apply(query, best, step, _VOUCHED, tuple(trials))
-
-
-def _weighed(evidence: Evidence, boxed: float) -> Evidence:
-    """The evidence with boxes counting so many times what they are given."""
-    items = (replace(i, weight=i.weight * boxed) if i.boxed else i for i in evidence.items)
-    return replace(evidence, items=tuple(items))
+    reason = _VOUCHED if chosen.gain > 0 else _FEW
+    return _apply(query, best, chosen.step, reason, tuple(trials))
 
 
 _FIRST = "one relevant picture is worth a careful step"
 _VOUCHED = "relevant pictures that are left out in turn still come out well"
+_FEW = "relevant pictures that are left out in turn come out no better, but so few hardly tell"
 _DISAGREE = "relevant pictures that are left out in turn come out better with the words alone"
 
 
@@ -128,12 +126,16 @@ def _apply(
 def _ways(evidence: Evidence, options: AutoOptions) -> Iterator[_Way]:
     """Everything that is tried; the last is what a single relevant picture gets."""
     caution, irrelevant = options.caution, options.irrelevant
+    # Of what is smaller than every tile other pictures have no vector: it moves as a click does.
+    reaches = [item.boxed and len(item.tiles) > 1 for item in evidence.items]
+    further = np.where(reaches, options.boxed, 1.0)  # [n]
     shown = image_pulls(
-        evidence, shrinkage=options.shrinkage, caution=caution, irrelevant=irrelevant
-    )
+        evidence, shrinkage=options.shrinkage, caution=caution, irrelevant=irrelevant,
+        part=options.part,
+    ).times(further)  # fmt: skip
     yield _read(evidence, _mean_way("rocchio", evidence, [("", options.strength, shown)]), options)
     if any(item.caption is not None for item in evidence.items):
-        words = caption_pulls(evidence, caution=caution, irrelevant=irrelevant)
+        words = caption_pulls(evidence, caution=caution, irrelevant=irrelevant).times(further)
         captions = ("caption ", options.strength * options.caption, words)
         mixed = _mean_way("caption-rocchio", evidence, [("", options.strength, shown), captions])
         yield _read(evidence, mixed, options)

@@ -31,7 +31,7 @@ class RememberingEncoder:
         self.inner, self._n_most = inner, n_most
         self._known: collections.OrderedDict[str, Floats] = collections.OrderedDict()
         self._lock = threading.Lock()
-        self._waiting: list[_Asked] = []
+        self._waiting: list[_Reading] = []
         self._turn = threading.Lock()  # to read; what waits meanwhile comes together
 
     def __getattr__(self, name: str) -> Any:
@@ -59,33 +59,33 @@ class RememberingEncoder:
         """Vectors [n, d] of texts, read with those that others ask for now."""
         if len(texts) > _FEW:
             return self.inner.encode_texts(texts)
-        asked = _Asked(texts)
+        reading = _Reading(texts)
         with self._lock:
-            self._waiting.append(asked)
+            self._waiting.append(reading)
         with self._turn:
-            if not asked.was_tried:
+            if not reading.was_tried:
                 self._read_all_waiting()
         # Alone where reading together failed: whose text it was gets the error, and nobody else.
-        return self.inner.encode_texts(texts) if asked.vectors is None else asked.vectors
+        return self.inner.encode_texts(texts) if reading.vectors is None else reading.vectors
 
     def _read_all_waiting(self) -> None:
         with self._lock:
             together, self._waiting = self._waiting, []
-        texts = list(dict.fromkeys(text for asked in together for text in asked.texts))
+        texts = list(dict.fromkeys(text for reading in together for text in reading.texts))
         try:
             vectors = dict(zip(texts, self.inner.encode_texts(texts), strict=True))
-            for asked in together:
-                asked.vectors = np.stack([vectors[text] for text in asked.texts])
+            for reading in together:
+                reading.vectors = np.stack([vectors[text] for text in reading.texts])
         except Exception:
             if len(together) == 1:
                 raise
         finally:
-            for asked in together:
-                asked.was_tried = True
+            for reading in together:
+                reading.was_tried = True
 
 
 @dataclass(slots=True, eq=False)
-class _Asked:
+class _Reading:
     """Texts that somebody waits for.
 
     Args:
