@@ -91,7 +91,7 @@ def rewritten(host: AgentHost, page: Page, window: FrameLocator, session_id: str
 def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> None:
     session_id, ids = begin(host)
     marks = [
-        {"image_id": ids[1], "reason": "it is red all over"},
+        {"image_id": ids[7], "reason": "there is red in it"},
         {"image_id": ids[4], "relevant": False, "box": [0.1, 0.1, 0.6, 0.6], "caption": "a spot"},
         {"image_id": ids[5], "box": [0.0, 0.0, 0.5, 0.5], "caption": "the edge"},
     ]
@@ -99,7 +99,7 @@ def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> 
     pictures_came(page, window, FEW)
     cards = window.locator(".proposal")
     expect(cards).to_have_count(3)
-    expect(cards.first).to_contain_text("it is red all over")
+    expect(cards.first).to_contain_text("there is red in it")
     expect(cards.first).to_contain_text("Would do: ")
     expect(window.locator(".grid .proposed-box")).to_have_count(2)
     assert marks_of(host, session_id) == []
@@ -117,7 +117,7 @@ def test_the_person_decides_about_proposals_and_looks_again(host: AgentHost) -> 
 
     window.get_by_role("button", name="Look again", exact=True).click()
     expect(window.get_by_role("heading", level=1)).to_contain_text("page 2")
-    made = [(ids[1], True, False), (ids[5], True, True), (ids[2], False, False)]
+    made = [(ids[7], True, False), (ids[5], True, True), (ids[2], False, False)]
     assert marks_of(host, session_id) == made
     asked = page.evaluate("log.called.filter(([name]) => name === 'look_again')")
     assert asked == [["look_again", {"session_id": session_id, "library_id": "library"}]]
