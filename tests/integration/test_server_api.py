@@ -304,6 +304,19 @@ def test_the_block_of_the_docs_runs(server: Running) -> None:
     assert names["page"]["session_id"] == names["session"]["session_id"]
 
 
-def test_idle_threads_do_not_outlive_the_server(server: Running) -> None:
+@pytest.fixture
+def others() -> set[threading.Thread]:
+    """Threads that were there before the server: tests before this may have left some."""
+    return set(threading.enumerate())
+
+
+def test_idle_threads_do_not_outlive_the_server(
+    others: set[threading.Thread], server: Running
+) -> None:
+    def ours() -> list[threading.Thread]:
+        new = set(threading.enumerate()) - others
+        return [thread for thread in new if thread.name.startswith("relook-")]
+
+    assert ours()
     server.server.should_exit = True
-    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("relook-")])
+    wait_for(lambda: not ours())
