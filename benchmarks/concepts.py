@@ -75,7 +75,7 @@ def trials(engine: Engine, labels: Path) -> Iterator[tuple[int, dict[str, np.nda
                     "words": scale.fits(words, scores)[0][unseen],
                     "above": ((mine[0] - mean) / (np.mean(usual) - mean))[unseen],
                     "line": np.array(scale.line(learnt)),
-                    "words line": np.array(scale.nothing),
+                    "words line": np.array(scale.line(LookedFor.words(words))),
                 },
             )
 

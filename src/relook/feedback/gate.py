@@ -106,7 +106,7 @@ def auto(evidence: Evidence, options: AutoOptions = STANDARD) -> LinearScorer:
 
 _FIRST = "one relevant picture is worth a careful step"
 _VOUCHED = "relevant pictures that are left out in turn still come out well"
-_FEW = "relevant pictures that are left out in turn come out no better, but so few hardly tell"
+_FEW = "relevant pictures that are left out in turn come out no better, but that hardly tells yet"
 _DISAGREE = "relevant pictures that are left out in turn come out better with the words alone"
 
 
