@@ -42,6 +42,12 @@ EXCEPTIONS = {
     "pathspec": ("MPL-2.0", "reads .relookignore; file-level copyleft, used unchanged"),
     "pi-heif": ("LGPL", "reads HEIC, in the extra `formats`; its wheel has libheif and libde265"),
 }
+# Packages whose names begin alike, with every licence that they name (none: empty), and why.
+_CUDA = "of torch, in the extras that use it, on Linux with a GPU or without; a CPU build has none"
+FAMILIES = {
+    "nvidia-": ({"Proprietary", "LicenseRef-NVIDIA-Proprietary"}, _CUDA),
+    "cuda-": ({"", "Proprietary", "LicenseRef-NVIDIA-Proprietary"}, _CUDA),
+}
 # What packages call their licence where they do not write an SPDX expression.
 SPELLINGS = (
     (r"mozilla public license|\bmpl[- ]?(v?2)", "MPL-2.0"),
@@ -82,9 +88,13 @@ class Part:
         """Why its licence is not accepted; empty when it is."""
         excepted = EXCEPTIONS.get(self.name)
         allowed = ALLOWED | ({excepted[0]} if excepted else set())
-        if not self.licence:
+        for beginning, (licences, _) in FAMILIES.items():
+            if self.name.startswith(beginning):
+                allowed |= licences
+        if not self.licence and "" not in allowed:
             return "no licence is named"
-        return "" if _accepts(self.licence, allowed) else f"{self.licence} is not on the list"
+        accepted = self.licence in allowed or _accepts(self.licence, allowed)
+        return "" if accepted else f"{self.licence} is not on the list"
 
 
 def main() -> int:

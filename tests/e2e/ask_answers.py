@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from .conftest import take
+
 EVIL = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script>"
 
 
@@ -56,4 +58,4 @@ def serve_answer(page: Page, answer: dict[str, Any]) -> None:
         else:
             route.fallback()
 
-    page.route("**/api/v1/ask", fulfil)
+    take(page, "**/api/v1/ask", fulfil)

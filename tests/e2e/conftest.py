@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 import relook
 from relook.core.errors import RelookError
@@ -278,6 +278,20 @@ def until(page: Page, predicate: str) -> None:
         }}""",
         PATIENCE_MS,
     )
+
+
+def take(page: Page, pattern: str, handler: Callable[[Route], Any]) -> None:
+    """Has a handler answer what the page asks for from now on, if its address fits the pattern.
+
+    `page.route` alone is a race: Chromium tells the page that requests are taken after it has told
+    the test, and what the page asks for in between goes to the server. So the page asks until one
+    of its requests has been taken. (Not needed before the page is loaded, or loaded again.)
+    """
+    trial = "/api/v1/health?is-it-taken"
+    page.route(pattern, handler)
+    page.route(f"**{trial}", lambda route: route.fulfill(status=204))
+    page.evaluate("async (trial) => { while ((await fetch(trial)).status !== 204); }", trial)
+    page.unroute(f"**{trial}")
 
 
 def shown(page: Page) -> list[str]:

@@ -18,7 +18,7 @@ from relook.testing.web_server import picture_bytes
 
 from .ask_answers import EVIL, answered, item, serve_answer, without
 from .ask_site import FAR, Asking, asking_site
-from .conftest import GIVE, search, session_of
+from .conftest import GIVE, search, session_of, take
 
 OpenPage = Callable[..., Page]
 
@@ -317,7 +317,7 @@ def test_an_answer_is_stopped(open_ask: Any, chat: ChatServer, width: int) -> No
 
 def test_a_lost_server_is_told_inside_the_panel(open_ask: Any) -> None:
     page, panel = open_ask(allow=("ERR_FAILED", "Failed to load resource"))
-    page.route("**/api/v1/ask", lambda route: route.abort())
+    take(page, "**/api/v1/ask", lambda route: route.abort())
     ask(panel, "Which colour?")
     expect(panel.get_by_role("alert")).to_contain_text("The Relook server does not answer.")
     page.unroute("**/api/v1/ask")
@@ -349,7 +349,7 @@ def test_an_answer_that_breaks_off_is_told(open_ask: Any) -> None:
     page, panel = open_ask()
     half = 'event: providers\ndata: {"names": ["library"]}\n\n'
     headers = {"content-type": "text/event-stream"}
-    page.route("**/api/v1/ask", lambda route: route.fulfill(body=half, headers=headers))
+    take(page, "**/api/v1/ask", lambda route: route.fulfill(body=half, headers=headers))
     ask(panel, "Which colour?")
     expect(panel.get_by_role("alert")).to_contain_text("broke off")
     expect(panel.locator(".stage-row.bad")).to_contain_text("your library")
@@ -394,7 +394,7 @@ def test_a_model_elsewhere_gets_nothing_before_the_person_agrees(open_ask: Any) 
     expect(told).to_have_class(re.compile("wanted"))
     assert bodies == []
     refusal = {"error": {"code": "x", "message": "not today", "hint": "come back"}}
-    page.route("**/api/v1/ask", lambda route: route.fulfill(status=403, json=refusal))
+    take(page, "**/api/v1/ask", lambda route: route.fulfill(status=403, json=refusal))
     agree.check()
     panel.get_by_role("button", name="Ask", exact=True).click()
     expect(panel.get_by_role("alert")).to_contain_text("not today")

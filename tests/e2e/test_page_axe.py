@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .ask_answers import answered, item, serve_answer, without
-from .conftest import CAPTION, drag, search, settle
+from .conftest import CAPTION, drag, search, settle, take
 
 OpenPage = Callable[..., Page]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -148,7 +148,7 @@ def test_what_opens_over_the_page_has_no_serious_violation(
     expect(page.locator(".session-list li").first).to_be_visible()
     assert violations(page) == []  # the library view
     page.keyboard.press("Escape")
-    page.route("**/api/**", lambda route: route.abort())
+    take(page, "**/api/**", lambda route: route.abort())
     page.evaluate("window.dispatchEvent(new Event('relook:offline'))")
     expect(page.locator("#connection")).to_be_visible()
     assert violations(page) == []  # without a server
@@ -183,7 +183,7 @@ def test_the_ask_panel_has_no_serious_violation(
     panel.locator(".cite").click()
     assert violations(page) == []  # both versions, a flag, a link, what was sent
     page.unroute("**/api/v1/ask")
-    page.route("**/api/v1/ask", lambda route: route.abort())
+    take(page, "**/api/v1/ask", lambda route: route.abort())
     panel.locator(".ask-form .primary").click()
     expect(panel.get_by_role("alert")).to_be_visible()
     assert violations(page) == []  # a failure

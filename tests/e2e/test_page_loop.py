@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from relook.core.errors import AnswerError
 
-from .conftest import CAPTION, Site, drag, edges_of, search, session_of, settle, shown
+from .conftest import CAPTION, Site, drag, edges_of, search, session_of, settle, shown, take
 
 OpenPage = Callable[..., Page]
 MARKS_ARE_LATE = """() => {
@@ -150,7 +150,7 @@ def test_a_reason_that_comes_after_the_empty_caption_is_told(
         answered = route.fetch()
         route.fulfill(response=answered, json={**answered.json(), "caption": ""})
 
-    page.route("**/judgements", without_its_reason)
+    take(page, "**/judgements", without_its_reason)
     site.captioner.may_write.clear()
     site.captioner.failure = AnswerError("no_answer", "the model did not answer", "start it")
     try:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route, expect
 
 from relook.testing import noise
 
-from .conftest import GIVE, Site, search, session_of, shown
+from .conftest import GIVE, Site, search, session_of, shown, take
 
 OpenPage = Callable[..., Page]
 
@@ -112,7 +112,7 @@ def test_files_and_folders_are_added_with_progress(
 def test_a_lost_server_is_told_and_found_again(open_page: OpenPage) -> None:
     page = open_page(allow=("ERR_FAILED", "Failed to load resource"))
     search(page, "red")
-    page.route("**/api/**", lambda route: route.abort())
+    take(page, "**/api/**", lambda route: route.abort())
     page.locator(".photo").first.click()
     bar = page.locator("#connection")
     expect(bar).to_contain_text("does not answer")
@@ -140,7 +140,7 @@ class Held:
 
     def __init__(self, page: Page) -> None:
         self.page, self.routes, self.is_open = page, list[Route](), False
-        page.route("**/thumbnail?*", self._take)
+        take(page, "**/thumbnail?*", self._take)
 
     def _take(self, route: Route) -> None:
         if self.is_open:
@@ -170,9 +170,9 @@ def two_frames(page: Page) -> None:
 def test_a_search_asks_for_what_is_in_sight_and_for_nothing_else(open_page: OpenPage) -> None:
     page = open_page("/?library=thousand", viewport={"width": 1280, "height": 1100})
     page.locator(".tile img.ready").first.wait_for()
+    held = Held(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-    held = Held(page)
     page.get_by_role("searchbox").fill("grey")
     page.keyboard.press("Enter")
     page.wait_for_url("**session=*")

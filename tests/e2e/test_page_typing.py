@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, Route, expect
 
-from .conftest import search, session_of, settle, until
+from .conftest import search, session_of, settle, take, until
 
 OpenPage = Callable[..., Page]
 BOX = "What to look for"
@@ -78,7 +78,7 @@ def test_a_server_that_goes_is_told_at_once_and_the_search_is_sent_again(
 ) -> None:
     page = open_page(allow=("ERR_FAILED", "Failed to load resource"))
     search(page, "red")
-    page.route("**/api/**", lambda route: route.abort())
+    take(page, "**/api/**", lambda route: route.abort())
     page.evaluate("dispatchEvent(new Event('online'))")  # the stream is opened anew, and fails
     bar = page.locator("#connection")
     expect(bar).to_contain_text("does not answer")
@@ -117,7 +117,7 @@ def test_a_search_waits_until_it_is_known_who_asks(open_page: OpenPage) -> None:
 def test_a_page_that_could_not_be_loaded_loads_when_the_server_is_back(open_page: OpenPage) -> None:
     page = open_page(allow=("ERR_FAILED", "Failed to load resource"))
     ready(page)
-    page.route("**/api/**", lambda route: route.abort())
+    take(page, "**/api/**", lambda route: route.abort())
     page.reload()
     expect(page.locator(".state")).to_contain_text("cannot be shown")
     page.unroute("**/api/**")

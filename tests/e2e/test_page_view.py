@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, Route, expect
 
-from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown, until
+from .conftest import CAPTION, Site, drag, edges_of, search, session_of, shown, take, until
 
 OpenPage = Callable[..., Page]
 
@@ -205,7 +205,7 @@ def test_the_heat_map_says_that_it_is_being_made(open_page: OpenPage) -> None:
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/heatmap?**", hold)
+    take(page, "**/heatmap?**", hold)
     button = page.locator(".heat-button")
     with page.expect_request("**/heatmap?**"):
         page.keyboard.press("t")

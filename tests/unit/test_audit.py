@@ -76,6 +76,23 @@ def test_an_exception_holds_for_one_package() -> None:
     assert audit.Part("certifi", "1", "GPL", (), "").objection() != ""
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        ("nvidia-cublas", "LicenseRef-NVIDIA-Proprietary"),
+        ("nvidia-cufft", "Proprietary"),
+        ("cuda-toolkit", ""),
+        ("cuda-bindings", "Apache-2.0"),
+    ],
+)
+def test_what_torch_brings_for_gpus_is_accepted_by_its_name(name: str, licence: str) -> None:
+    """An ordinary Linux machine gets it with torch, with a GPU or without."""
+    assert audit.Part(name, "1", licence, (), "").objection() == ""
+    assert audit.Part(name, "1", "GPL-3.0-only", (), "").objection() != ""
+    if licence != "Apache-2.0":
+        assert audit.Part("another", "1", licence, (), "").objection() != ""
+
+
 def test_the_bill_names_every_part_once_and_only_what_is_there() -> None:
     parts, missing = audit.collect("relook")
     names = [one.name for one in parts]

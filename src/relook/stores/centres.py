@@ -5,6 +5,10 @@ more clusters than lists, it takes a dozen rounds until those that got no centre
 come together in one list each (docs/decisions/0018-more-lists.md). So a row that has found its
 place is not compared again: one that stayed in its list and stands at least as near to its centre
 as rows do on average. A round then takes less than half the time.
+
+Some clusters get no list even so: their rows lie scattered over lists of others, where no search
+looks for them. Those rows are far from every centre, and few, so they are told apart and lists are
+learnt for them alone, in a moment.
 """
 
 from collections.abc import Callable
@@ -20,17 +24,43 @@ ROUNDS = 12
 ROUNDS_OF_ALL = 6.5
 """How many rounds over all rows they cost."""
 _ROWS_AT_ONCE = 4_096
+_FAR = 0.6
+"""A row is far from its centre when it stands less near than so much of the mean."""
+_FAR_PER_LIST = 10
+_MORE = 1 / 8
+"""Lists for far rows are at most so many of the others."""
+_LISTS_TOGETHER = 32  # the number of lists stays a multiple, see `nearest.py`
 
 
 def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report: Report) -> Floats:
-    """Centres of lists, unit vectors [l, d].
+    """Centres of lists, unit vectors [l, d]; l is up to an eighth more than `n_lists`.
 
     Args:
         sample: [s, d] rows, unit vectors; at least as many as lists.
-        n_lists: How many.
+        n_lists: How many are planned; rows that lie far from all of them get more.
         rng: Draws the rows to begin with.
         report: Told how far it is; may raise to stop.
     """
+    n_rounds = ROUNDS * len(sample)
+
+    def tell(n_compared: int) -> None:
+        report("training the index", n_compared, n_rounds)
+
+    centres, near = _learn(sample, n_lists, rng, tell)
+    far = np.flatnonzero(near < _FAR * near.mean())
+    n_more = int(min(len(far) // _FAR_PER_LIST, n_lists * _MORE))
+    n_more -= n_more % _LISTS_TOGETHER
+    if n_more:
+        more, _ = _learn(sample[far], n_more, rng, lambda _n_compared: tell(n_rounds))
+        centres = np.concatenate([centres, more])
+    tell(n_rounds)
+    return centres
+
+
+def _learn(
+    sample: Floats, n_lists: int, rng: np.random.Generator, tell: Callable[[int], None]
+) -> tuple[Floats, Floats]:
+    """Centres [l, d], and the inner product [s] of each row with its own in the last round."""
     n = len(sample)
     centres = sample[rng.permutation(n)[:n_lists]]
     lists, near = np.full(n, -1, np.int64), np.full(n, -1.0, np.float32)
@@ -40,7 +70,7 @@ def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report
         is_settled = has_stayed & (near >= near.mean())
         sums = np.zeros_like(centres)
         for start in range(0, n, _ROWS_AT_ONCE):
-            report("training the index", number * n + start, ROUNDS * n)
+            tell(number * n + start)
             block = slice(start, start + _ROWS_AT_ONCE)
             rows = start + np.flatnonzero(~is_settled[block])
             near[rows], nearest_lists = nearest.of(sample[rows])
@@ -51,5 +81,4 @@ def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report
         empty = np.flatnonzero(~sums.any(axis=1))
         sums[empty] = sample[rng.choice(n, len(empty))]
         centres = unit(sums)
-    report("training the index", ROUNDS * n, ROUNDS * n)
-    return centres
+    return centres, near

@@ -169,6 +169,7 @@ def _begin(
 ) -> Work:
     """Learns lists and codes from a sample of the rows."""
     lists = train_lists(source, plan, report)
+    plan = replace(plan, n_lists=len(lists))
     index = faiss.index_factory(plan.dim, plan.factory, faiss.METRIC_INNER_PRODUCT)
     index.own_fields, index.quantizer = False, lists.index
     if hasattr(index, "pq"):

@@ -53,7 +53,7 @@ class IndexPlan:
         kind: A name of `KINDS`, or `exact` for none.
         n_rows: Rows it is for.
         dim: Length of a row.
-        n_lists: Inverted lists; 0 for `exact`.
+        n_lists: Inverted lists, before rows that lie far from all of them get more; 0 for `exact`.
         n_sample: Rows it is trained on.
         n_bytes: Memory that searching wants: codes, ids and centres of the lists.
         build_bytes: Memory that building takes for a while.
