@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
@@ -280,7 +281,7 @@ def until(page: Page, predicate: str) -> None:
     )
 
 
-def take(page: Page, pattern: str, handler: Callable[[Route], Any]) -> None:
+def take(page: Page, pattern: str | re.Pattern[str], handler: Callable[[Route], Any]) -> None:
     """Has a handler answer what the page asks for from now on, if its address fits the pattern.
 
     `page.route` alone is a race: Chromium tells the page that requests are taken after it has told

@@ -121,10 +121,10 @@ def test_the_view_tells_what_is_known_of_the_picture(open_page: OpenPage, site: 
     page = open_page()
     view(page)
     facts = page.locator(".view-facts")
-    facts.get_by_role("button", name="Show in folder").click()
+    expect(facts).to_contain_text("attic")  # from the list that the library was made with
+    facts.get_by_role("button", name="Show in folder").click()  # it stays where it is from now on
     expect(page.locator(".toast")).to_contain_text(f"is in {site.pictures}")
     assert site.folders == [["xdg-open", str(site.pictures)]]
-    expect(facts).to_contain_text("attic")  # from the list that the library was made with
     expect(facts).to_contain_text(re.compile(r"\d+ . \d+ px, [\d.]+ k?B PNG"))
     made = page.evaluate(
         """async () => {
@@ -165,6 +165,28 @@ def test_the_pictures_beside_are_there_before_they_are_asked_for(open_page: Open
     until(page, f"() => {loaded}.filter((entry) => entry.name.includes('size=1280')).length >= 3")
     for image_id in shown(page)[:3]:
         assert any(f"/images/{image_id}/" in url for url in asked)
+
+
+def test_who_is_on_a_button_stays_there_when_facts_arrive(open_page: OpenPage) -> None:
+    page = open_page()
+    search(page, "red")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    take(page, re.compile(r"/images/\d+$"), hold)
+    page.locator(".photo").first.focus()
+    with page.expect_request(re.compile(r"/images/\d+$")):
+        page.keyboard.press("o")
+    facts = page.locator(".view-facts")
+    expect(facts).not_to_contain_text("attic")
+    shown = facts.get_by_role("button", name="Show in folder")
+    shown.focus()
+    held[0].continue_()
+    expect(facts).to_contain_text("attic")
+    expect(shown).to_be_focused()
+    assert facts.get_by_text("Original").count() == 1
 
 
 def test_the_heat_map_reads_and_stays_on(open_page: OpenPage) -> None:

@@ -166,7 +166,7 @@ async function learn(shown) {
     albums(shown.image_id).catch(() => []),
   ]);
   if (!known || hit !== shown || photo !== into) return;
-  panel.querySelector(".view-facts")?.replaceWith(facts(known, holding));
+  tell(known, holding);
   if (known.video && !shown.video) offer(into, shown, known.video);
 }
 
@@ -261,7 +261,7 @@ function fillPanel(at) {
           ),
       state.session && heat.legend,
       reasons,
-      facts(null),
+      facts(),
     ),
     state.session &&
       h(
@@ -307,20 +307,30 @@ export function like() {
 
 const alike = () => (hit.time_s == null ? "that look the same" : "scenes of the video and its copies");
 
-/** @param {any} known the server's answer, once it is there @param {Api.Album[]} [holding] albums that hold the picture */
-function facts(known, holding = []) {
+/** @param {any} known the server's answer, once it is there @param {Api.Album[]} holding albums that hold the picture */
+function knownRows(known, holding) {
+  /** @type {[string, any][]} */ const rows = [...factsOf(hit, known)];
+  if (holding.length) rows.push(["Albums", holding.flatMap(({ name }, at) => [at ? ", " : "", h("bdi", { text: name })])]);
+  return rows.flatMap(([name, value]) => [h("dt", { class: "known", text: name }), h("dd", { class: "known" }, ...[value].flat())]);
+}
+
+/** Puts in what the server knows; the buttons below stay, for somebody may be on one. */
+function tell(known, holding) {
+  const list = panel.querySelector(".view-facts");
+  for (const earlier of list?.querySelectorAll(".known") ?? []) earlier.remove();
+  list?.prepend(...knownRows(known, holding));
+}
+
+function facts() {
   return h(
     "dl",
     { class: "view-facts" },
-    ...factsOf(hit, known).flatMap(([name, value]) => [h("dt", { text: name }), h("dd", { text: value })]),
+    ...knownRows(null, []),
     ...(hit.folded?.length
       ? [
           h("dt", { text: "Stands for" }),
           h("dd", {}, button(`${hit.folded.length} more ${alike()}`, () => openCopiesOf(hit), "quiet small-button", "copies")),
         ]
-      : []),
-    ...(holding.length
-      ? [h("dt", { text: "Albums" }), h("dd", {}, ...holding.flatMap(({ name }, at) => [at ? ", " : "", h("bdi", { text: name })]))]
       : []),
     h("dt", { text: "Original" }),
     h(
