@@ -93,8 +93,7 @@ class Part:
                 allowed |= licences
         if not self.licence and "" not in allowed:
             return "no licence is named"
-        accepted = self.licence in allowed or _accepts(self.licence, allowed)
-        return "" if accepted else f"{self.licence} is not on the list"
+        return "" if _accepts(self.licence, allowed) else f"{self.licence} is not on the list"
 
 
 def main() -> int:

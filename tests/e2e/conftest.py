@@ -291,7 +291,14 @@ def take(page: Page, pattern: str | re.Pattern[str], handler: Callable[[Route], 
     trial = "/api/v1/health?is-it-taken"
     page.route(pattern, handler)
     page.route(f"**{trial}", lambda route: route.fulfill(status=204))
-    page.evaluate("async (trial) => { while ((await fetch(trial)).status !== 204); }", trial)
+    page.evaluate(
+        """async ([trial, patience_ms]) => {
+          const end = performance.now() + patience_ms;
+          while ((await fetch(trial)).status !== 204)
+            if (performance.now() > end) throw new Error("no request was taken");
+        }""",
+        [trial, PATIENCE_MS],
+    )
     page.unroute(f"**{trial}")
 
 

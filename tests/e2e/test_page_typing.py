@@ -117,7 +117,7 @@ def test_a_search_waits_until_it_is_known_who_asks(open_page: OpenPage) -> None:
 def test_a_page_that_could_not_be_loaded_loads_when_the_server_is_back(open_page: OpenPage) -> None:
     page = open_page(allow=("ERR_FAILED", "Failed to load resource"))
     ready(page)
-    take(page, "**/api/**", lambda route: route.abort())
+    page.route("**/api/**", lambda route: route.abort())
     page.reload()
     expect(page.locator(".state")).to_contain_text("cannot be shown")
     page.unroute("**/api/**")

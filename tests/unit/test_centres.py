@@ -8,7 +8,7 @@ import numpy as np
 from relook.core.vectors import Floats, Ints, unit
 from relook.stores.centres import ROUNDS, learn_centres
 from relook.stores.faiss_store import FaissStore
-from relook.stores.ivf_build import build_index
+from relook.stores.ivf_build import build_index, update_index
 from relook.stores.plan import plan_index
 from relook.testing import MemorySource
 
@@ -57,6 +57,12 @@ def test_an_index_with_more_lists_than_planned_is_searched_and_grows(tmp_path: P
     plan = replace(plan, n_lists=N_LISTS, n_sample=len(rows))
     card = build_index(MemorySource(rows), tmp_path, plan)
     assert card.n_lists == N_LISTS * 9 // 8
-    store = FaissStore(MemorySource(rows), tmp_path, 100)
-    found, _ = store.search(rows[rare[:50]], 1)
-    assert np.mean(found[:, 0] == rare[:50]) > 0.9
+    later = unit(rows[:3_000] + 0.01 * np.random.default_rng(5).standard_normal((3_000, DIM)))
+    source = MemorySource(np.concatenate([rows, later]))
+    grown = update_index(source, tmp_path, 0, plan)
+    assert (grown.n_lists, grown.centres) == (card.n_lists, card.centres)
+    assert [segment.start for segment in grown.segments] == [0, len(rows)]
+    store = FaissStore(source, tmp_path, 100)
+    for looked_for in (rare, np.arange(len(rows), len(source))):
+        found, _ = store.search(source.vectors[looked_for], 1)
+        assert np.mean(found[:, 0] == looked_for) > 0.9

@@ -17,6 +17,7 @@ import numpy as np
 
 from relook.core.vectors import Floats, unit
 from relook.stores.nearest import Nearest, directions_of
+from relook.stores.plan import MORE_LISTS
 
 Report = Callable[[str, int, int], None]
 """Called with a stage and how much of it is done, of how much; may raise to stop."""
@@ -26,9 +27,7 @@ ROUNDS_OF_ALL = 6.5
 _ROWS_AT_ONCE = 4_096
 _FAR = 0.6
 """A row is far from its centre when it stands less near than so much of the mean."""
-_FAR_PER_LIST = 10
-_MORE = 1 / 8
-"""Lists for far rows are at most so many of the others."""
+_FAR_PER_LIST, _MOST_PER_LIST = 10, 30  # far rows that make a list, and that it is learnt from
 _LISTS_TOGETHER = 32  # the number of lists stays a multiple, see `nearest.py`
 
 
@@ -48,9 +47,10 @@ def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report
 
     centres, near = _learn(sample, n_lists, rng, tell)
     far = np.flatnonzero(near < _FAR * near.mean())
-    n_more = int(min(len(far) // _FAR_PER_LIST, n_lists * _MORE))
+    n_more = int(min(len(far) // _FAR_PER_LIST, n_lists * MORE_LISTS))
     n_more -= n_more % _LISTS_TOGETHER
     if n_more:
+        far = rng.permutation(far)[: n_more * _MOST_PER_LIST]
         more, _ = _learn(sample[far], n_more, rng, lambda _n_compared: tell(n_rounds))
         centres = np.concatenate([centres, more])
     tell(n_rounds)

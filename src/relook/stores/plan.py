@@ -17,6 +17,8 @@ _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
 _LEAST_PER_LIST = 12
 _ROWS_PER_LIST = 150
+MORE_LISTS = 1 / 8
+"""Rows that are far from every list get lists of their own: at most so many of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class IndexPlan:
         dim: Length of a row.
         n_lists: Inverted lists, before rows that lie far from all of them get more; 0 for `exact`.
         n_sample: Rows it is trained on.
-        n_bytes: Memory that searching wants: codes, ids and centres of the lists.
+        n_bytes: Memory that searching wants at most: codes, ids and centres of the lists.
         build_bytes: Memory that building takes for a while.
     """
 
@@ -130,7 +132,7 @@ def _plan(kind: str, n_rows: int, dim: int, per_list: int) -> IndexPlan:
     n_lists = 2 ** min(16, max(4, round(math.log2(wanted))))
     n_sample = min(n_rows, per_list * n_lists)
     code_bytes = math.ceil(dim * KINDS[kind].bytes_per_number) + _ID_BYTES
-    n_bytes = n_rows * code_bytes + n_lists * dim * 4
+    n_bytes = n_rows * code_bytes + int(n_lists * (1 + MORE_LISTS)) * dim * 4
     return IndexPlan(kind, n_rows, dim, n_lists, n_sample, n_bytes, n_bytes + n_sample * dim * 4)
 
 
