@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from api_parts import GREEN, RED, server  # noqa: F401  (some are fixtures)
@@ -10,6 +11,7 @@ from server_parts import Running, serving
 
 import relook
 from relook.core.errors import InputError
+from relook.server.events import Hub
 
 
 def test_captions_come_in_the_background(server: Running) -> None:
@@ -111,13 +113,46 @@ def test_a_captioner_that_fails_keeps_nobody_waiting(
         mended.set()
         again = client.caption_again("library", session_id, one["judgement_id"])
         assert (again["caption"], again["caption_by"]) == (None, "captioner")
-        (told,) = _first(client.captions("library", session_id), 1)
+        events = client.captions("library", session_id)
+        told = next(event for event in events if event["caption"])  # the failure may come once more
+        events.close()
         assert told["caption"] == "leaves"
         assert "failure" not in told
         assert "failure" not in client.session("library", session_id)["judgements"][0]
         whole = client.judge("library", session_id, RED, True)
         with pytest.raises(relook.RelookError, match="has no box"):
             client.caption_again("library", session_id, whole["judgement_id"])
+
+
+def test_words_that_are_asked_for_again_before_the_last_were_told_are_written(
+    library: relook.Library, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(pictures)
+    written: list[str] = []
+
+    def caption(crop: object, about: object) -> str:
+        written.append(f"words {len(written)}")
+        return written[-1]
+
+    send = Hub.send
+    with serving(library, cache=tmp_path / "cache", caption=caption) as server:
+        client = server.client
+        session_id = client.begin("library", "green")["session_id"]
+
+        def ask_again_first(self: Hub, topic: str, event: str, data: Any, **how: Any) -> None:
+            if event == "caption" and len(written) == 2:  # it is kept, and its task goes on
+                client.caption_again("library", session_id, data["judgement_id"])
+            send(self, topic, event, data, **how)
+
+        monkeypatch.setattr(Hub, "send", ask_again_first)
+        events = client.captions("library", session_id)
+        client.judge("library", session_id, GREEN, True, box=[0, 0, 0.5, 0.5])
+        assert next(events)["caption"] == "words 0"  # and whoever opens a stream asks, too
+        second = client.judge("library", session_id, GREEN, True, box=[0.5, 0.5, 1, 1])
+        told = next(event for event in events if event["caption"] == "words 2")
+        events.close()
+    assert told["judgement_id"] == second["judgement_id"]
+    assert written == ["words 0", "words 1", "words 2"]
 
 
 def _first(events: Iterator[dict], n: int) -> list[dict]:

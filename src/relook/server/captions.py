@@ -42,6 +42,7 @@ class CaptionWorker:
         self._hub = hub
         self._tasks: queue.Queue[Task | None] = queue.Queue(_QUEUED)
         self._pending: set[Key] = set()
+        self._asked_again: set[Key] = set()  # of those, while they were being written
         self._failures: OrderedDict[Key, ErrorBody] = OrderedDict()
         self._lock = threading.Lock()
         self._stopping = False
@@ -53,7 +54,10 @@ class CaptionWorker:
         for judgement in filter(is_waiting, judgements):
             key = (volume.library_id, session_id, judgement.judgement_id)
             with self._lock:
-                if key in self._pending or self._stopping:
+                if self._stopping:
+                    return
+                if key in self._pending:
+                    self._asked_again.add(key)
                     continue
                 try:
                     self._tasks.put_nowait((volume, session_id, judgement.judgement_id))
@@ -81,12 +85,31 @@ class CaptionWorker:
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
             volume, session_id, judgement_id = task
+            key = (volume.library_id, session_id, judgement_id)
             if not self._stopping:
                 self._caption(volume, session_id, judgement_id)
             # Only now: a request that came earlier would queue it a second time, and a second
             # attempt forgets the failure of the first.
             with self._lock:
-                self._pending.discard((volume.library_id, session_id, judgement_id))
+                self._pending.discard(key)
+                was_asked_again = key in self._asked_again
+                self._asked_again.discard(key)
+            if was_asked_again and not self._stopping:
+                self._ask_if_waiting(volume, session_id, judgement_id)
+
+    def _ask_if_waiting(self, volume: ServedLibrary, session_id: str, judgement_id: int) -> None:
+        """Queues a judgement whose words were taken away again before its task had ended."""
+        try:
+            with volume.reading(session_id) as session:
+                judgements = [
+                    judgement
+                    for judgement in session.judgements
+                    if judgement.judgement_id == judgement_id
+                ]
+        except (RelookError, OSError) as error:
+            _LOG.warning("judgement %d is not captioned again: %s", judgement_id, error)
+            return
+        self.ask(volume, session_id, judgements)
 
     def _caption(self, volume: ServedLibrary, session_id: str, judgement_id: int) -> None:
         try:
