@@ -10,7 +10,8 @@ import io
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,34 @@ def test_an_upload_that_the_disk_refuses_leaves_nothing(
     assert error_of(answer) == (507, "disk_refused")
     folder = server.state.libraries.get("library").library.folder / "uploads"
     assert [name for name in os.listdir(folder) if not name.startswith(".")] == []
+
+
+def test_words_of_requests_that_wait_for_a_thread_are_read_with_those_before(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two search while no thread is free; then come a search and a session that wait for them."""
+    encoder: Any = server.state.libraries.get("library").encoder
+    read_at_once: list[set[str]] = []
+    encode_texts = encoder.inner.encode_texts
+
+    def noting(texts: Sequence[str]) -> Any:
+        read_at_once.append(set(texts))
+        return encode_texts(texts)
+
+    monkeypatch.setattr(encoder.inner, "encode_texts", noting)
+    pool, hold = server.state.core, threading.Event()
+    for _ in range(2):
+        pool._threads.submit(hold.wait, PATIENCE_S)
+    parts = {"parts": [{"text": "red or so", "weight": 1}]}
+    asked = [
+        ("/search", {"query": "green or so"}), ("/search", {"query": "blue or so"}),
+        ("/search", {"query": "grey or so"}), ("/sessions", {"query": parts}),
+    ]  # fmt: skip
+    with ThreadPoolExecutor(len(asked)) as people:
+        answers = []
+        for n_before, (path, body) in enumerate(asked):
+            answers.append(people.submit(server.post, path, body))
+            wait_for(lambda n=n_before: len(pool._open) == n + 1)
+        hold.set()
+        assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200, 200, 200, 201]
+    assert read_at_once[0] >= {"grey or so", "red or so"}

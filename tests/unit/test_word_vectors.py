@@ -102,3 +102,30 @@ def test_words_that_cannot_be_read_are_the_error_of_whoever_asked() -> None:
         assert np.array_equal(good.result(_WAIT_S), plain.encode_texts(["green"]))
         with pytest.raises(QueryError, match="cannot be read"):
             crowd.encoder.encode_texts(["bad"])
+
+
+def test_words_of_requests_that_wait_for_a_thread_are_read_beside_others() -> None:
+    inner, plain = CountingEncoder(), ColourEncoder()
+    encoder = RememberingEncoder(inner)
+    encoder.encode_texts(["grey"])
+    encoder.expect(["grey", "green", "blue", "green", "long " * 50])
+    assert np.array_equal(encoder.encode_texts(["red"]), plain.encode_texts(["red"]))
+    for text in ("green", "blue"):
+        assert np.array_equal(encoder.encode_texts([text]), plain.encode_texts([text]))
+    assert inner.asked == [["grey"], ["red", "green", "blue"]]  # long ones would make all long
+
+
+def test_expected_words_are_few_at_once_and_those_asked_for_already_not_among_them() -> None:
+    inner = CountingEncoder()
+    encoder = RememberingEncoder(inner)
+    encoder.expect(f"{n}" for n in range(100))
+    encoder.encode_texts(["99"])
+    assert inner.asked == [["99", *(f"{n}" for n in range(36, 43))]]  # the oldest of the last 64
+
+
+def test_expected_words_that_cannot_be_read_cost_nobody_else_an_answer() -> None:
+    encoder, plain = RememberingEncoder(CountingEncoder()), ColourEncoder()
+    encoder.expect(["bad"])
+    assert np.array_equal(encoder.encode_texts(["green"]), plain.encode_texts(["green"]))
+    with pytest.raises(QueryError, match="cannot be read"):
+        encoder.encode_texts(["bad"])

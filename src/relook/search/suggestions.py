@@ -18,7 +18,7 @@ from relook.library.files import LibraryFiles
 from relook.search.grammar import line_of, negation_of, suggestion, unquoted, wanted_words
 
 _WORDS, _RIGHT = "words of the library", "words put right"
-_REMEMBERED = 64  # texts that were put right
+_REMEMBERED = 1024  # texts that were put right
 _N_READ = 20_000  # images whose words are read: a second's work at most
 _MODELS = "relook model list"
 _QUOTED = "words in double quotes are taken as they are typed"

@@ -122,7 +122,7 @@ async def search(
     volume: ServedLibraryOf, body: Annotated[SearchRequest, Checked()], state: State
 ) -> dict[str, Any]:
     """Finds images by words, pictures, or both."""
-    return await state.pool_for(body.query).run(_search, volume, body)
+    return await state.run_query(_search, volume, body)
 
 
 def _search(volume: ServedLibrary, body: SearchRequest) -> dict[str, Any]:

@@ -62,7 +62,7 @@ async def begin(
     volume: ServedLibraryOf, body: Annotated[SessionRequest, Checked()], state: State
 ) -> dict[str, Any]:
     """Begins a session: a search that learns from what is marked."""
-    return await state.pool_for(body.query).run(_begin, volume, body)
+    return await state.run_query(_begin, volume, body)
 
 
 def _begin(volume: ServedLibrary, body: SessionRequest) -> dict[str, Any]:

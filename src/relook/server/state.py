@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -36,9 +36,11 @@ from relook.server.jobs import Job, Jobs
 from relook.serving.libraries import Captioning, ServedLibraries, ServedLibrary
 from relook.serving.pools import Pool
 from relook.serving.questions import Questions, Uploads
-from relook.serving.requests import PartsRequest, QueryRequest
+from relook.serving.requests import PartsRequest, SearchRequest, SessionRequest
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+Q = TypeVar("Q", SearchRequest, SessionRequest)
 _VERSION = 2  # of how thumbnails are made; those of 1 could hold comments of their files
 
 
@@ -233,10 +235,20 @@ class ServerState:
         """The folders that somebody may have indexed."""
         return self.folders.without_home() if who.is_limited else self.folders
 
-    def pool_for(self, query: QueryRequest) -> Pool:
-        """Where a query is worked on: beside the searches when it has pictures to decode."""
-        has_pictures = isinstance(query, PartsRequest) and any(part.picture for part in query.parts)
-        return self.decoding if has_pictures else self.core
+    async def run_query(
+        self, work: Callable[[ServedLibrary, Q], T], volume: ServedLibrary, body: Q
+    ) -> T:
+        """What comes of a request with a query: beside the searches when it has pictures to decode.
+
+        Raises:
+            OverloadError: as `Pool.run`.
+        """
+        query = body.query
+        if isinstance(query, PartsRequest) and any(part.picture for part in query.parts):
+            return await self.decoding.run(work, volume, body)
+        if self.core.is_busy:
+            volume.expect(query, body.grammar)
+        return await self.core.run(work, volume, body)
 
     def warm_up(self) -> None:
         """Loads the models in the background, so that the first person does not wait."""

@@ -1,11 +1,12 @@
 """The libraries that a server has open. Layer: serving."""
 
 import collections
+import contextlib
 import logging
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ from relook.app.facade import Library
 from relook.app.sessions import LibrarySession
 from relook.app.upkeep import library_facts
 from relook.captioners.base import About
-from relook.core.errors import NotFoundError
+from relook.core.errors import NotFoundError, RelookError
 from relook.core.leftovers import sweep_files
 from relook.core.picture_paths import printable
 from relook.core.sources import STRANGERS, mark
@@ -28,8 +29,10 @@ from relook.search.engine import EncoderOf, Engine
 from relook.search.filtering import OWN_FIELDS, Filter
 from relook.search.session import Session
 from relook.search.transfer import add_session
+from relook.search.vectorise import read_words
 from relook.serving.pictures import QueryPictures
 from relook.serving.pools import busy
+from relook.serving.requests import QueryRequest, to_query
 from relook.serving.served_values import ServedFacts
 from relook.serving.word_vectors import RememberingEncoder
 
@@ -61,7 +64,8 @@ class ServedLibrary:
         self.library_id, self.library = library_id, library
         self.files = library.open_or_create()
         self.engine: Engine = library.engine
-        self.engine.encoder_of = _remembering(self.engine.encoder_of)
+        self._encoders = _Remembering(self.engine.encoder_of)
+        self.engine.encoder_of = self._encoders.of
         self.caption: Captioning = caption or library.suggest
         for name in STRANGERS:
             _take_over(library.folder / name)
@@ -88,6 +92,12 @@ class ServedLibrary:
         """As `Engine.search`, on one moment of the files."""
         with self.files.moment():
             return self.engine.search(query, limit, only, fold)
+
+    def expect(self, request: QueryRequest, grammar: bool | None) -> None:
+        """Has the words of a search that waits for a thread read with those of others."""
+        with contextlib.suppress(RelookError):  # the search itself tells what is wrong with them
+            query = to_query(request, self.pictures, self.reads(grammar))
+            self._encoders.expect([read_words(part) for part in query.parts if part.text])
 
     def image(self, image_id: int) -> ImageRecord:
         """What the catalog knows of an image.
@@ -201,19 +211,26 @@ class ServedLibrary:
         self.library.close()
 
 
-def _remembering(encoder_of: EncoderOf) -> EncoderOf:
-    """As before, with the vectors of words kept; those of an encoder that is left go."""
-    last: list[RememberingEncoder] = []
+class _Remembering:
+    """Opens encoders as before, with the vectors of words kept; those of one that is left go."""
 
-    def of(manifest: Manifest) -> Encoder:
-        encoder = encoder_of(manifest)
-        known = next((entry for entry in last if entry.inner is encoder), None)
+    def __init__(self, encoder_of: EncoderOf) -> None:
+        self._encoder_of = encoder_of
+        self._last: list[RememberingEncoder] = []
+
+    def of(self, manifest: Manifest) -> Encoder:
+        """As `EncoderOf`."""
+        encoder = self._encoder_of(manifest)
+        known = next((entry for entry in self._last if entry.inner is encoder), None)
         if known is None:
             known = RememberingEncoder(encoder)
-            last[:] = [known, *last[:1]]  # requests under way may still use the one before
+            self._last[:] = [known, *self._last[:1]]  # some may still use the one before
         return cast(Encoder, known)
 
-    return of
+    def expect(self, texts: Iterable[str]) -> None:
+        """As `RememberingEncoder.expect`; nothing where no encoder is open yet."""
+        for newest in self._last[:1]:
+            newest.expect(texts)
 
 
 def _take_over(folder: Path) -> None:

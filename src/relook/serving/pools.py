@@ -36,12 +36,17 @@ class Pool:
     """
 
     def __init__(self, name: str, n_workers: int, n_waiting: int, timeout_s: float) -> None:
-        self.name, self.timeout_s = name, timeout_s
+        self.name, self._n_workers, self.timeout_s = name, n_workers, timeout_s
         self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix=f"relook-{name}")
         self._free = threading.Semaphore(n_workers + n_waiting)
         self._lock = threading.Lock()
         self._open: set[Cancellation] = set()
         self._stopped = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next call has to wait for a thread."""
+        return len(self._open) >= self._n_workers
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, from a thread; cancelled when nobody waits for it any more.

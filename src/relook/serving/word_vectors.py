@@ -2,7 +2,7 @@
 
 import collections
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 
 _FEW = 8  # texts of one call that join those of others; more are read at once as they are
+_MOST_EXPECTED, _LONGEST = 64, 100  # texts; characters of one, for all are padded to the longest
 
 
 class RememberingEncoder:
@@ -19,8 +20,8 @@ class RememberingEncoder:
 
     A session encodes its first query anew for every page, every reason and every heat map, and
     people repeat their words; encoding them is a large part of what a search costs. What several
-    ask while others are being read is read in one go, which takes half the time a text:
-    a tower's weights are fetched once.
+    ask while others are being read is read in one go, which takes less than half the time a
+    text: a tower's weights are fetched once.
 
     Args:
         inner: Encodes what is new.
@@ -32,6 +33,7 @@ class RememberingEncoder:
         self._known: collections.OrderedDict[str, Floats] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._waiting: list[_Reading] = []
+        self._expected: dict[str, None] = {}  # in the order in which they came
         self._turn = threading.Lock()  # to read; what waits meanwhile comes together
 
     def __getattr__(self, name: str) -> Any:
@@ -46,14 +48,29 @@ class RememberingEncoder:
         new = [text for text in dict.fromkeys(texts) if text not in vectors]
         if new:
             vectors.update(zip(new, self._read(new), strict=True))
-        with self._lock:
-            for text in new:
-                self._known[text] = vectors[text].copy()  # a row would hold on to its whole batch
-            while len(self._known) > self._n_most:
-                self._known.popitem(last=False)
+        self._keep(vectors, new)
         if not texts:
             return self.inner.encode_texts(texts)
         return np.stack([vectors[text] for text in texts])
+
+    def _keep(self, vectors: dict[str, Floats], texts: list[str]) -> None:
+        with self._lock:
+            for text in texts:
+                self._known[text] = vectors[text].copy()  # a row would hold on to its whole batch
+            while len(self._known) > self._n_most:
+                self._known.popitem(last=False)
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Has texts that somebody asks for soon read beside those that are read next.
+
+        A request that waits for a thread cannot join the others by itself.
+        """
+        with self._lock:
+            for text in texts:
+                if text not in self._known and len(text) <= _LONGEST:
+                    self._expected[text] = None
+            for text in list(self._expected)[: max(len(self._expected) - _MOST_EXPECTED, 0)]:
+                del self._expected[text]
 
     def _read(self, texts: list[str]) -> Floats:
         """Vectors [n, d] of texts, read with those that others ask for now."""
@@ -71,13 +88,20 @@ class RememberingEncoder:
     def _read_all_waiting(self) -> None:
         with self._lock:
             together, self._waiting = self._waiting, []
-        texts = list(dict.fromkeys(text for reading in together for text in reading.texts))
+            texts = list(dict.fromkeys(text for reading in together for text in reading.texts))
+            for text in texts:
+                self._expected.pop(text, None)
+            beside = list(self._expected)[: max(_FEW - len(texts), 0)]
+            for text in beside:
+                del self._expected[text]
         try:
-            vectors = dict(zip(texts, self.inner.encode_texts(texts), strict=True))
+            read = self.inner.encode_texts([*texts, *beside])
+            vectors = dict(zip([*texts, *beside], read, strict=True))
             for reading in together:
                 reading.vectors = np.stack([vectors[text] for text in reading.texts])
+            self._keep(vectors, beside)
         except Exception:
-            if len(together) == 1:
+            if len(together) == 1 and not beside:
                 raise
         finally:
             for reading in together:

@@ -271,6 +271,7 @@ _SHORTLISTS = (60, 100, 200, 400, 800)  # times what the kind of index needs
 _SCORE_US, _SCAN_US = 1.5, 1 / 8000
 _FEWEST = 2  # lists that are tried
 _FAR_SHARE = 1 / 8  # of all lists, where no words were there to measure with
+_N_SEEN, _FARTHEST = 2_000, 0.005  # rows, and the share of them that is as far as words may be
 
 
 def calibrate(
@@ -301,10 +302,13 @@ def calibrate(
     rows = np.sort(rng.choice(n, min(_N_QUERIES, n), replace=False)).astype(np.int64)
     measure = partial(_measure, source, lists, index, plan, report=report)
     near, nearest, near_recall = measure(source.rows(rows), rows)
-    edge, far, recall = -1.0, near, {"pictures": near_recall}
+    recall = {"pictures": near_recall}
     if texts is None or not len(texts):
         far = (max(near[0], int(plan.n_lists * _FAR_SHARE)), _SHORTLISTS[-1])
-        edge = float(np.quantile(nearest, 0.05))
+        # Each such query costs as much as hundreds of others, so that few of the rows may be.
+        seen = np.sort(rng.choice(n, min(_N_SEEN, n), replace=False)).astype(np.int64)
+        nearness = np.concatenate([nearest, lists.nearest(source.rows(seen), 1)[0][:, 0]])
+        edge = float(np.quantile(nearness, _FARTHEST))
     else:
         chosen = rng.permutation(len(texts))[:_N_QUERIES]
         far, words, recall["words"] = measure(texts[chosen], None)
