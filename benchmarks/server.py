@@ -12,14 +12,15 @@ is for words that nobody asked before, the second for words that come again.
 """
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -245,33 +246,51 @@ def _cpu_s(pid: int) -> float:
 def _at_once(host: str, queries: list[str]) -> tuple[list[float], int, float]:
     """Milliseconds of every search, how many failed, and how long it all took.
 
-    What was answered is looked at afterwards: people's browsers are not on the server's cores.
+    What was answered is looked at afterwards, and one thread keeps all connections: people's
+    browsers are not on the server's cores.
     """
     taken: list[float] = []
     answers: list[tuple[int, bytes]] = []
-    gate = threading.Barrier(N_PEOPLE + 1)
 
-    def person(number: int) -> None:
-        connection = http.client.HTTPConnection(host, timeout=60)
-        gate.wait()
+    async def person(number: int) -> None:
+        reader, writer = await asyncio.open_connection(*host.split(":"))
         for words in queries[number::N_PEOPLE]:
             began = time.perf_counter()
+            writer.write(_request(host, words))
             try:
-                answers.append(_search(connection, words))
-            except OSError as error:
+                answers.append(await _answer(reader))
+            except (OSError, EOFError) as error:
                 answers.append((0, repr(error).encode()))
+                break
             taken.append((time.perf_counter() - began) * 1e3)
+        writer.close()
 
-    people = [threading.Thread(target=person, args=(n,)) for n in range(N_PEOPLE)]
-    for thread in people:
-        thread.start()
-    gate.wait()
-    began = time.perf_counter()
-    for thread in people:
-        thread.join()
-    whole_s = time.perf_counter() - began
+    async def all_people() -> float:
+        began = time.perf_counter()
+        await asyncio.gather(*(person(number) for number in range(N_PEOPLE)))
+        return time.perf_counter() - began
+
+    whole_s = asyncio.run(all_people())
     failed = [a for a in answers if a[0] != 200 or len(json.loads(a[1])["hits"]) != 20]
     return taken, len(failed), whole_s
+
+
+def _request(host: str, words: str) -> bytes:
+    body = json.dumps({"query": words, "limit": 20}).encode()
+    head = (
+        f"POST /api/v1/libraries/library/search HTTP/1.1\r\nHost: {host}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Status and body of the next answer of a connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head)
+    if length is None:
+        raise ValueError(f"an answer without its length: {head!r}")
+    return int(head.split()[1]), await reader.readexactly(int(length[1]))
 
 
 def _sessions(host: str, pid: int) -> list[Figure]:
