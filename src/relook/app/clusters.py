@@ -19,7 +19,7 @@ from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
 
 if TYPE_CHECKING:
-    from relook.library.build import ReadElsewhere
+    from relook.library.reading import ReadElsewhere
 
 Chosen = str | EncoderSettings | Encoder | None
 

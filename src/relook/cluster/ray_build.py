@@ -187,7 +187,7 @@ class RayPlan:
 
 
 class RayWorkers:
-    """Reads and encodes what a survey finds, elsewhere; see `build.ReadElsewhere`.
+    """Reads and encodes what a survey finds, elsewhere; see `reading.ReadElsewhere`.
 
     Args:
         plan: How the cluster is used.

@@ -140,6 +140,12 @@ def original_path(path: bytes) -> bytes:
     return before if mark and number.isdigit() else path
 
 
+def same_name(path: bytes, other: bytes) -> bool:
+    """Whether two pictures have one name, in whatever folders or archives they are."""
+    first, second = (os.path.basename(original_path(each)) for each in (path, other))
+    return first == second
+
+
 def path_bytes(path: str) -> bytes:
     """A path's bytes, in UTF-8 where the locale has no such letters: names on disk are in it."""
     try:

@@ -9,7 +9,7 @@ moment loses at most the batches in flight. Picture files are only ever read.
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from relook.core.settings import ImageLimits, IndexSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.commit import PASSING, WORKER_FAILED, Committer, Entry
+from relook.library.edits import Edit, Edits, edited
 from relook.library.files import LibraryFiles
 from relook.library.homes import Homes
 from relook.library.image_table import UNENCODED
@@ -32,19 +33,16 @@ from relook.library.reading import (
     Outcomes,
     PictureReader,
     Read,
+    ReadElsewhere,
     read_ahead,
 )  # fmt: skip
 from relook.library.records import ImageRecord, SkippedFile, set_words, with_words, words_of
 from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey
-from relook.library.tombstones import lies_buried, pairs, sweep_dropped
-from relook.library.unread import tell_missing, tell_unread, why_away
+from relook.library.tombstones import lies_buried, pairs
+from relook.library.unread import drop_skipped, tell_missing, tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
-
-ReadElsewhere = Callable[[Survey, Callable[[], None]], Outcomes]
-"""Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
-its tiles. It calls the function now and then while it waits for the listing."""
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 
@@ -71,9 +69,8 @@ class Builder:
         progress: ProgressCallback | None = None,
         elsewhere: ReadElsewhere | None = None,
     ) -> None:
-        self._files, self._encoder = files, encoder
+        self._files, self._encoder, self._limits = files, encoder, limits
         self._settings, self._sidecars, self._elsewhere = settings, sidecars, elsewhere
-        self._limits = limits
         self._progress = progress or (lambda _: None)
         self._report = IndexReport()
         self._committer = Committer(
@@ -92,7 +89,7 @@ class Builder:
         self._flight: Future[None] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
         self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
-        self._replaced: list[int] = []  # images in whose place one of these is
+        self._edits = Edits()
         self._read_again: set[bytes] = set()
         self._new_skips: set[bytes] = set()
         self._unsettled: set[bytes] = set()  # archives with members to be tried again
@@ -116,11 +113,11 @@ class Builder:
                 with survey:
                     self._index(survey)
                 self._sort_missing(survey)
-                whole = survey.archives.items()
-                done = {path: facts for path, facts in whole if path not in self._unsettled}
-                remember_archives(catalog, done)
+                remember_archives(catalog, survey.archives_but(self._unsettled))
             except (KeyboardInterrupt, Stop):
                 self._report.interrupted = True
+                self._part_moved(self._waiting)
+                self._enter_edits()
                 self._commit()
                 self._settle()
         report = self._report
@@ -146,8 +143,8 @@ class Builder:
             self._progress(Progress("listing", survey.n_listed))
 
         began, n_done = time.monotonic(), 0
-        read = self._elsewhere(survey, tell) if self._elsewhere else self._read_ahead(survey, tell)
-        with contextlib.closing(read) as outcomes:
+        read = self._elsewhere or self._read_ahead
+        with contextlib.closing(read(survey, tell)) as outcomes:
             for outcome in outcomes:
                 self._take(outcome)
                 n_done += 1
@@ -190,7 +187,7 @@ class Builder:
         elif self._duplicates.join(outcome):
             return
         elif twin := self._duplicates.twin(outcome.content):
-            self._enter(_as_of(twin.record, outcome), outcome, twin.tiles)
+            self._enter(outcome.as_of(twin.record), outcome, twin.tiles)
         elif outcome.tiles is not None:
             self._take_encoded(outcome, outcome.tiles)
         elif outcome.record is not None and outcome.content not in self._read_again:
@@ -200,8 +197,7 @@ class Builder:
         elif outcome.record is not None:
             self._duplicates.wait(outcome)
         else:
-            # The image that had this content changed during this run, or the equal file that
-            # claimed it comes later or turned out to be none.
+            # Its image changed during this run, or the equal file that claimed it is none.
             self._read_again.add(outcome.content)
             self._take(self._reader.read(outcome.facts, again=True))
 
@@ -225,6 +221,7 @@ class Builder:
         known = self._known_as(read.facts.path)
         if itself := next((twin for twin in twins if twin.image_id == known), None):
             self._report.n_unchanged += 1
+            self._homes.touch(read.facts.path)
             self._put(replace(itself, facts=read.facts), read)
             return
         if not known and lies_buried(self._files.catalog.ask, read.facts.path, read.content):
@@ -234,12 +231,14 @@ class Builder:
         olds = [image.facts.path for image in lost]
         # A store that does not answer is no proof before everything is listed.
         is_sure = len(olds) == 1 and not (is_url(olds[0]) or self._homes.is_changing(lost[0]))
-        if is_sure and _name(olds[0]) == _name(read.facts.path):
+        if is_sure and os.path.basename(original_path(olds[0])) == os.path.basename(
+            read.facts.path
+        ):
             self._move(lost[0], read)
         elif lost or known or any(map(self._homes.is_changing, twins)):
             spare = replace(read, prepared=None, record=None, tiles=None)
             self._waiting.setdefault(read.content, []).append(spare)
-            self._replaced += [known] if known else []
+            self._edits.replaced += [known] if known else []
         else:
             self._copy(read, twins)
 
@@ -252,7 +251,7 @@ class Builder:
 
     def _copy(self, read: Read, twins: list[ImageRecord]) -> None:
         """Enters one more file with a content that the library has."""
-        self._enter(_as_of(twins[0], read), read, self._tiles_of(twins[0]))
+        self._enter(read.as_of(twins[0]), read, self._tiles_of(twins[0]))
 
     def _tiles_of(self, twin: ImageRecord) -> Floats:
         """[t, d] vectors of an image that has some."""
@@ -264,9 +263,7 @@ class Builder:
     def _pair(self) -> None:
         """Gives the files that wait to the images that they are most like."""
         waiting, self._waiting = self._waiting, {}
-        for image in self._files.catalog.images(self._replaced, missing_ok=True):
-            if image.content in waiting:  # its picture is elsewhere now, and it follows that
-                self._homes.displace(image.image_id)
+        self._part_moved(waiting)
         for content, reads in waiting.items():
             twins = self._encoded(content)
             if not twins:  # the image that had it changed during this run
@@ -284,13 +281,18 @@ class Builder:
                 if len(self._entries) >= self._settings.commit_every:
                     self._commit()
         self._encode()
+        self._enter_edits()
+
+    def _part_moved(self, waiting: Mapping[bytes, object]) -> None:
+        """Parts images from files that have other pictures now, where theirs are among these."""
+        for image_id in self._edits.moved(self._files.catalog, waiting, self._tiles_of):
+            self._homes.displace(image_id)
 
     def _known_as(self, path: bytes) -> int:
         """Id of the image that was made from a file; 0 for none."""
         if not self._known.has(path):
             return 0
-        rows = self._files.catalog.ask("SELECT image_id FROM images WHERE path = ?", (path,))
-        image_id = int(str(rows[0][0])) if rows else 0
+        image_id = self._files.catalog.image_at(path)
         return 0 if self._homes.has_left(image_id, path) else image_id
 
     def _put(self, record: ImageRecord, read: Read) -> None:
@@ -317,27 +319,39 @@ class Builder:
             self._duplicates.encoded(group.first.record, rows)
             self._enter(group.first.record, group.first, rows, is_copy=False)
             for other in group.others:
-                self._enter(_as_of(group.first.record, other), other, rows)
+                self._enter(other.as_of(group.first.record), other, rows)
 
     def _enter(
         self, record: ImageRecord, read: Read, tiles: Floats, *, is_copy: bool = True
     ) -> None:
-        known = self._known_as(record.facts.path)
-        if known and self._homes.is_elsewhere(record.facts.path, known):
-            self._homes.displace(known)
-            known = 0
+        known = self._known_as(read.facts.path)
+        if known and not is_copy:
+            self._edits.wait(Edit(known, record, tiles, read))
+            if len(self._edits) >= self._settings.commit_every:
+                self._enter_edits()
+            return
+        known = self._homes.still(known, read.facts.path)
         if not known and self._has_bare:
             known = self._homes.unencoded(self._files.catalog, read.facts.path, read.content)
+        self._enter_as(known, record, read, tiles, is_copy)
+
+    def _enter_edits(self) -> None:
+        """Enters the edits that wait, each as the image that its file still is."""
+        for edit in self._edits.take():
+            path = edit.read.facts.path
+            known = self._homes.still(self._known_as(path), path)
+            self._enter_as(known, edit.record, edit.read, edit.tiles)
+
+    def _enter_as(
+        self, known: int, record: ImageRecord, read: Read, tiles: Floats, is_copy: bool = False
+    ) -> None:
+        """Enters a record as a known image, or as a new one where that is 0."""
         if known:
             self._report.n_updated += 1
             self._homes.settle(known, record.facts.path)
             record = replace(record, image_id=known)
             for before in self._files.catalog.images([known], missing_ok=True):
-                # Words of an earlier sidecar stay where the changed file has none. The catalog's
-                # words of an equal picture, whose rows the record has, are another image's.
-                own, new = words_of(before), words_of(record)
-                is_other = not record.n_tiles and before.content != record.content
-                record = set_words(record, new.over(own) if is_other else own.over(new))
+                record = edited(record, before)
         else:
             self._report.n_added += 1
             self._report.n_duplicates += is_copy
@@ -381,16 +395,4 @@ class Builder:
             every=self._files.shared is not None,
         )  # fmt: skip
         stale = {path for path in skipped.keys() - met if self._scan.covers(path)} | survey.mended
-        if stale or catalog.count("dropped"):
-            with catalog.transaction() as db:
-                db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
-                sweep_dropped(db, self._scan.identities.keys() | survey.looked_into)
-
-
-def _as_of(record: ImageRecord, read: Read) -> ImageRecord:
-    """A record for a new image, made from that of an equal picture."""
-    return replace(record, facts=read.facts, image_id=0)
-
-
-def _name(path: bytes) -> bytes:
-    return os.path.basename(original_path(path))
+        drop_skipped(catalog, stale, self._scan.identities.keys() | survey.looked_into)

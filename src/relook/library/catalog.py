@@ -136,6 +136,11 @@ class Catalog:
         with self._lock:
             self._db.executescript(triggers)
 
+    def image_at(self, path: bytes) -> int:
+        """Id of the image at a path; 0 for none. Raises as `ask`."""
+        rows = self.ask("SELECT image_id FROM images WHERE path = ?", (path,))
+        return int(str(rows[0][0])) if rows else 0
+
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """All rows of a SELECT.
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ from relook.core.picture_paths import is_url, original_path, split_member, split
 from relook.core.sources import archive_at, scene_content
 from relook.core.vectors import Ints
 from relook.library.catalog import Catalog
-from relook.library.records import ImageRecord
+from relook.library.records import FileFacts, ImageRecord
 from relook.library.survey import Survey
 from relook.library.tombstones import pairs
 from relook.library.whereabouts import NOWHERE, Identity, place_of
@@ -31,6 +32,7 @@ class Homes:
         self._unusable: set[bytes] = set()
         self._settled: dict[int, bytes] = {}
         self._displaced: set[int] = set()
+        self._n_touched: Counter[bytes] = Counter()  # by folder or archive
 
     def settle(self, image_id: int, path: bytes) -> None:
         """Records that this run has found an image's file, and the folder that holds it."""
@@ -41,18 +43,42 @@ class Homes:
         [place] = self._known.places_of(np.array([image_id], np.int64)).tolist()
         return int(place)
 
-    def is_elsewhere(self, path: bytes, image_id: int) -> bool:
-        """Whether a changed file is in another folder than the image that has its path.
+    def still(self, image_id: int, path: bytes) -> int:
+        """The image whose file's path has another picture now, if that is its file edited.
 
-        Another disk may hold other pictures under the same names; these are no edits.
+        Another disk may hold other pictures under the same names; these are no edits, and the
+        image has lost its path.
+
+        Returns:
+            Its id; 0 for none.
         """
-        place, known = place_of(path), self._place_of(image_id)
-        identities = self._survey.scan.identities
-        if known not in self._places or place not in identities:
+        known = self._place_of(image_id) if image_id else -1
+        if known in self._places and self.is_another(place_of(path), self._places[known][1], known):
+            self.displace(image_id)
+            return 0
+        return image_id
+
+    def is_another(self, place: bytes, before: Identity, group: int) -> bool:
+        """Whether a folder is not the one that some images were seen in, as its numbers say.
+
+        A few files may be equal in both; of a folder that was written anew, most are.
+
+        Args:
+            place: The folder as it is now.
+            before: What it was.
+            group: The images' row of places.
+        """
+        now = self._survey.scan.identities.get(place)
+        if now is None or before in (now, NOWHERE):
             return False
-        before = self._places[known][1]
-        is_same = before in (identities[place], NOWHERE)
-        return not is_same and known not in self._survey.steady.get(place, ())
+        if group not in self._survey.steady.get(place, ()):
+            return True
+        is_other_disk = before[0] != now[0]
+        return self._survey.n_changed[place] - 2 * self._n_touched[place] + is_other_disk > 0
+
+    def touch(self, path: bytes) -> None:
+        """Records that a listed file has other facts, and the picture that it had."""
+        self._n_touched[place_of(path)] += 1
 
     def displace(self, image_id: int) -> None:
         """Records that another image has taken this image's path; 0 is no image."""
@@ -108,12 +134,11 @@ class Homes:
         return lost[paired[0][1]].image_id if paired else 0
 
     def is_changing(self, image: ImageRecord) -> bool:
-        """Whether an image's file was listed with other facts, and nobody has read it yet."""
+        """Whether an image's file has other facts now, and nobody has read it yet."""
         image_id = image.image_id
-        known = self._known
-        return (
-            known.is_met(image_id) and not known.is_same(image_id) and image_id not in self._settled
-        )
+        if image_id in self._settled or self._known.is_same(image_id):
+            return False
+        return self._known.is_met(image_id) or _has_changed(image.facts)
 
     def _is_there(self, image: ImageRecord) -> bool:
         path = image.facts.path
@@ -155,3 +180,12 @@ def _can_be_opened(path: bytes) -> bool:
     except (OSError, ValueError):  # ValueError: a damaged catalog, no file can be called so
         return False
     return not is_folder and os.access(path, os.R_OK)
+
+
+def _has_changed(facts: FileFacts) -> bool:
+    """Whether a file that may not be listed yet is there, with another size or time."""
+    try:
+        now = os.stat(facts.path)
+    except (OSError, ValueError):  # gone, or inside an archive, or remote
+        return False
+    return (now.st_size, now.st_mtime_ns) != (facts.size_bytes, facts.mtime_ns)

@@ -251,6 +251,8 @@ class Missing:
         before = self._identities.get(group, (place, NOWHERE))[1]
         if before != NOWHERE and self._now(place)[0] != before[0]:
             return _Folder(place, "is on another disk now")
+        if self._homes.is_another(place, before, group):
+            return _Folder(place, "has other pictures now")
         if group in self._survey.steady.get(place, ()):
             return _Folder(place)
         full = place in self._scan.identities or place in self._survey.looked_into

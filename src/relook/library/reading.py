@@ -62,6 +62,10 @@ class Read:
     record: ImageRecord | None = None
     tiles: Floats | None = None
 
+    def as_of(self, record: ImageRecord) -> ImageRecord:
+        """A record for a new image, made from that of an equal picture."""
+        return replace(record, facts=self.facts, image_id=0)
+
 
 class PictureReader:
     """Reads, hashes and decodes pictures; for any number of threads.
@@ -138,6 +142,9 @@ class PictureReader:
 
 Outcomes = Generator[Read | SkippedFile, None, None]
 """What became of each file: once each."""
+ReadElsewhere = Callable[["Survey", Callable[[], None]], Outcomes]
+"""Reads and encodes what a survey finds: each file's outcome once, in any order, a `Read` with
+its tiles. It calls the function now and then while it waits for the listing."""
 
 
 def read_ahead(

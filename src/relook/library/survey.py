@@ -12,7 +12,7 @@ import collections
 import os
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 
@@ -65,6 +65,8 @@ class Survey:
         unusable: Paths of files that an earlier run could not use, and that have not changed.
         steady: Folder or archive -> the places (see `whereabouts`) of which a file was met in it
             unchanged; 0 stands for images of which no place is known.
+        n_changed: Folder or archive -> how many files of known images in it have changed, less how
+            many have not.
         unplaced: Folder or archive, and ids of unchanged images of which no place was known.
         archives: Those listed whole, by path.
         looked_into: Archives whose members are known, as they are now.
@@ -87,6 +89,7 @@ class Survey:
         self.mended: set[bytes] = set()
         self.unusable: set[bytes] = set()
         self.steady: dict[bytes, set[int]] = {}
+        self.n_changed: collections.Counter[bytes] = collections.Counter()
         self.unplaced: list[tuple[bytes, Ints]] = []
         self.archives: dict[bytes, FileFacts] = {}
         self.looked_into: set[bytes] = set()
@@ -109,6 +112,10 @@ class Survey:
     def roots(self) -> list[bytes]:
         """The folders, files and addresses that are listed."""
         return self.scan.roots
+
+    def archives_but(self, paths: Container[bytes]) -> dict[bytes, FileFacts]:
+        """Those listed whole, without some."""
+        return {path: facts for path, facts in self.archives.items() if path not in paths}
 
     def is_exhausted(self) -> bool:
         """Whether nothing more will come, once `next` has returned None.
@@ -187,8 +194,10 @@ class Survey:
         if self._skipped:
             self._note_skipped(files, same.tolist())
         n_same = int(same.sum())
+        place = archive or os.path.dirname(files[0].path)
+        self.n_changed[place] += int(np.count_nonzero(ids)) - 2 * n_same
         if n_same:
-            self._note_steady(archive or os.path.dirname(files[0].path), ids[same])
+            self._note_steady(place, ids[same])
         if n_same and self._sidecars:
             self._update_words(ids[same])
         todo = files

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from relook.core.picture_paths import inside, is_url, is_video, printable
 from relook.library.catalog import Catalog
@@ -12,6 +12,7 @@ from relook.library.left_out import left_out_note, other_files, others_note, put
 from relook.library.records import SkippedFile
 from relook.library.report import IndexReport
 from relook.library.scan import Scan
+from relook.library.tombstones import sweep_dropped
 from relook.library.whereabouts import away_note, place_of
 
 _SHOWN = 3
@@ -130,3 +131,17 @@ def _reason(file: SkippedFile) -> str:
         return "is a link to what is not there"
     verb = "read" if file.code in PASSING else "used"
     return f"cannot be {verb}: {file.message.removeprefix('cannot read it: ')}"
+
+
+def drop_skipped(catalog: Catalog, stale: Collection[bytes], places: Collection[bytes]) -> None:
+    """Forgets skipped files that are no longer there or no longer skipped.
+
+    Args:
+        catalog: Of the library.
+        stale: Their paths.
+        places: See `sweep_dropped`.
+    """
+    if stale or catalog.count("dropped"):
+        with catalog.transaction() as db:
+            db.executemany("DELETE FROM skipped WHERE path = ?", [(path,) for path in stale])
+            sweep_dropped(db, places)
