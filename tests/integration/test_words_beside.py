@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -210,6 +211,12 @@ def test_a_zip_of_unsaid_utf8_is_found_by_its_names(library: relook.Library, fol
 ROWS = "path,caption\n"
 
 
+def captioned(library: relook.Library) -> dict[Path, str]:
+    """Captions by path, of the pictures that are there and have some."""
+    page = library.search("red", limit=99, fold=False)
+    return {hit.path: hit.caption for hit in page if hit.caption}
+
+
 def add_rows(library: relook.Library, folder: Path, text: str) -> list[str]:
     (folder / "words.csv").write_text(text)
     report = library.add(folder, metadata=[folder / "words.csv"])
@@ -241,6 +248,44 @@ def test_a_row_of_another_file_is_no_second_choice(library: relook.Library, fold
     add_rows(library, folder, ROWS + "A.png,capital\n")
 
     assert captions(library) == {"A.png": "capital"}
+
+
+def test_a_bare_name_that_several_pictures_have_is_none_of_theirs(
+    library: relook.Library, folder: Path
+) -> None:
+    for number in range(3):
+        (folder / f"{number}").mkdir()
+        noise(number % 2).save(folder / f"{number}" / "img.png")
+    [note] = add_rows(library, folder, ROWS + "img.png,Anna\n")
+    assert note == "1 of 1 rows fit several pictures: img.png (3); write their paths"
+    assert captioned(library) == {}
+    shutil.rmtree(folder / "1")
+    library.forget(folder / "1")
+
+    report = library.add(folder, metadata=folder / "words.csv")
+
+    both = {folder / place / "img.png": "Anna" for place in ("0", "2")}
+    assert captioned(library) == both  # equal copies are one picture
+    assert (report.n_metadata, report.notes) == (2, [])
+
+
+@pytest.mark.parametrize("how", ["away", "deleted"])
+def test_a_row_of_a_picture_that_is_not_there_now_goes_to_no_other(
+    library: relook.Library, folder: Path, how: str
+) -> None:
+    for at, place in enumerate(("2019/img.png", "2019/more.png", "2023/img.png")):
+        (folder / place).parent.mkdir(exist_ok=True)
+        noise(at).save(folder / place)
+    assert not add_rows(library, folder, ROWS + "2019/img.png,Anna\n")
+    lost = folder / ("2019" if how == "away" else "2019/img.png")
+    lost.rename(folder.parent / "lost")
+
+    library.add(folder, metadata=folder / "words.csv")
+
+    assert captioned(library) == {}
+    (folder.parent / "lost").rename(lost)
+    assert not library.add(folder, metadata=folder / "words.csv").notes
+    assert captioned(library) == {folder / "2019" / "img.png": "Anna"}
 
 
 def test_rows_that_name_no_picture_are_told(library: relook.Library, folder: Path) -> None:

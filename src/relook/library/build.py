@@ -43,6 +43,7 @@ from relook.library.survey import Survey
 from relook.library.tombstones import lies_buried, pairs
 from relook.library.unread import drop_skipped, tell_missing, tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
+from relook.library.words_by_name import put_words_by_name
 
 _MOST_READERS = 32  # a fast GPU takes what many cores can decode
 
@@ -113,6 +114,7 @@ class Builder:
                 with survey:
                     self._index(survey)
                 self._sort_missing(survey)
+                put_words_by_name(catalog, scan, self._sidecars, self._known, self._report)
                 remember_archives(catalog, survey.archives_but(self._unsettled))
             except (KeyboardInterrupt, Stop):
                 self._report.interrupted = True

@@ -37,9 +37,9 @@ _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook e
 class Sidecars:
     """Titles, captions and metadata from sidecar files, by picture.
 
-    A path in a sidecar is absolute or relative to the sidecar's folder; where neither is
-    there, a picture is known by its bare file name if no other entry has the same one. Second
-    choices are paths of Windows, and paths that differ in case or in the Unicode form only.
+    A path in a sidecar is absolute or relative to the sidecar's folder. Where no file is there, the
+    row may be about the picture that alone has that bare name, if no other row has it, or whose
+    path differs in case or in the Unicode form only, or is as Windows writes it.
 
     Args:
         files: CSV, JSONL or COCO JSON; later ones win.
@@ -53,7 +53,8 @@ class Sidecars:
         self._by_name: dict[bytes, bytes | None] = {}
         self._by_likeness: dict[str, bytes | None] = {}
         self._texts: dict[bytes, str] = {}  # of the paths, as they stand in the file
-        self._used: set[bytes] = set()
+        self._taken: set[bytes] = set()
+        self._doubts: list[tuple[str, int]] = []  # a row's path as it stands, and how many fit
         self.n_entries = 0
         for file in files:
             for path, words in _entries(file):
@@ -69,23 +70,48 @@ class Sidecars:
 
     def get(self, path: bytes) -> Words | None:
         """The words for the picture at an absolute path, or None."""
-        if not self._by_path:
-            return None
+        words = self._by_path.get(path)
+        if words is not None:
+            self._taken.add(path)
+        return words
+
+    @property
+    def has_untaken(self) -> bool:
+        """Whether there are rows whose own path was no picture's so far."""
+        return len(self._taken) < len(self._by_path)
+
+    def likely(self, path: bytes) -> bytes | None:
+        """The row, by its own path, that a picture's name or another spelling of its path fits."""
         name = os.path.basename(path)
-        for key in (path, self._by_name.get(name), self._alike(path), self._alike(name)):
-            if key is not None and key in self._by_path:
-                self._used.add(key)
-                return self._by_path[key]
+        for row in (self._by_name.get(name), self._alike(path), self._alike(name)):
+            if row is not None and row not in self._taken:
+                return row
         return None
+
+    def take(self, row: bytes) -> Words:
+        """The words of a row, by its own path; it is no longer told as one of no picture."""
+        self._taken.add(row)
+        return self._by_path[row]
+
+    def doubt(self, row: bytes, n_pictures: int) -> None:
+        """Records that a row may be about any of several pictures."""
+        self._taken.add(row)
+        self._doubts.append((self._texts[row], n_pictures))
 
     def unused_note(self) -> str:
         """A sentence on the rows that named no picture so far; empty when all did."""
-        unused = [text for full, text in self._texts.items() if full not in self._used]
+        unused = [text for full, text in self._texts.items() if full not in self._taken]
         if not unused:
             return ""
-        n, shown = len(self._texts), ", ".join(printable(text) for text in unused[:_SHOWN])
-        more = f" and {len(unused) - _SHOWN:,} more" if len(unused) > _SHOWN else ""
-        return f"{len(unused):,} of {n:,} rows name no picture: {shown}{more}"
+        n = len(self._texts)
+        return f"{len(unused):,} of {n:,} rows name no picture: {_listed(unused)}"
+
+    def doubts_note(self) -> str:
+        """A sentence on the rows that several pictures fit; empty when there is none."""
+        if not self._doubts:
+            return ""
+        fit, n = [f"{text} ({n:,})" for text, n in self._doubts], len(self._texts)
+        return f"{len(fit):,} of {n:,} rows fit several pictures: {_listed(fit)}; write their paths"
 
     def _alike(self, path: bytes) -> bytes | None:
         return self._by_likeness.get(_likeness(path))
@@ -106,6 +132,11 @@ class Sidecars:
         for key in {_likeness(place), _likeness(os.path.basename(place))}:
             if self._by_likeness.setdefault(key, full) != full:
                 self._by_likeness[key] = None
+
+
+def _listed(texts: list[str]) -> str:
+    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+    return ", ".join(printable(text) for text in texts[:_SHOWN]) + more
 
 
 def _likeness(path: bytes) -> str:

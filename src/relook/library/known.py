@@ -89,6 +89,11 @@ class KnownFiles:
         return known[self._same[known]]
 
     @property
+    def newest_image(self) -> int:
+        """The highest id of an image; 0 for none."""
+        return int(self._ids.max(initial=0))
+
+    @property
     def newest_place(self) -> int:
         """The highest id of a place where one of the files was seen."""
         return int(self._places.max(initial=0))

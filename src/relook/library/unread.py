@@ -45,7 +45,7 @@ def tell_unread(
         report.notes.append(_misnamed_note(sorted(misnamed)))
     report.notes += filter(None, (others_note(report.others), left_out_note(report.left_out)))
     if not report.interrupted:
-        report.notes += filter(None, (sidecars.unused_note(),))
+        report.notes += filter(None, (sidecars.unused_note(), sidecars.doubts_note()))
         with catalog.transaction() as db:
             for root, counts in scan.others.items():
                 put_others(db, root, counts)
