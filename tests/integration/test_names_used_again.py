@@ -11,6 +11,7 @@ from PIL import Image
 from test_incremental import counts
 
 import relook
+from relook.core.errors import InputError
 from relook.core.progress import Progress
 from relook.core.types import Box
 from relook.library import scan
@@ -149,3 +150,14 @@ def test_a_folder_that_was_written_anew_holds_edits(
     noise(50).save(folder / "1.png")
     assert counts(library.add()) == {"n_updated": 1, "n_unchanged": 5}
     assert ids(library) == before
+
+
+def test_a_picture_that_is_still_there_does_not_become_another_one(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    session, before = marked(library, "red.png", "green.png"), ids(library)
+    with pytest.raises(InputError, match=r"red.png is still there, and .*green.png is another"):
+        library.move(pictures / "red.png", pictures / "green.png")
+    assert ids(library) == before
+    assert_marks_hold(library, session, "red.png", "green.png")

@@ -78,7 +78,8 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
     Raises:
         NotFoundError: `no_image` when nothing is indexed at the old place; `no_path` when none of
             its pictures is at the new one.
-        InputError: `bad_move` for addresses, and for a place that is the same.
+        InputError: `bad_move` for addresses, for a place that is the same, and for a picture that
+            is still at the old place while another one is at the new.
     """
     if is_url(old) or is_url(new) or old == new:
         raise InputError(
@@ -103,6 +104,7 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
         if isinstance(facts, FileFacts):
             moves.append((image, facts))
         elif facts and is_one:
+            _check_left(image, old, new)
             is_edited = True
             moves.append((image, FileFacts(new, *image[2:4])))  # which the next run finds changed
         else:
@@ -121,6 +123,16 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
         files.catalog.bump(db)
     files.backup.follow()
     return MoveReport(len(moves), n_missing, n_other, tuple(files.catalog.roots()))
+
+
+def _check_left(image: _Image, old: bytes, new: bytes) -> None:
+    """Refuses another picture as an image's edited file while the image's own is where it was."""
+    if isinstance(_facts_there(image, old), FileFacts):
+        raise InputError(
+            "bad_move",
+            f"{printable(old)} is still there, and {printable(new)} is another picture",
+            "move the file first; to index both, run relook index",
+        )
 
 
 def follow_library(files: LibraryFiles) -> None:
