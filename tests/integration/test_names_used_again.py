@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from away_parts import assert_marks_hold, marked
 from library_parts import ids
-from PIL import Image
+from PIL import ExifTags, Image
 from test_incremental import counts
 
 import relook
@@ -161,3 +161,25 @@ def test_a_picture_that_is_still_there_does_not_become_another_one(
         library.move(pictures / "red.png", pictures / "green.png")
     assert ids(library) == before
     assert_marks_hold(library, session, "red.png", "green.png")
+
+
+def test_a_place_that_was_taken_out_of_a_file_is_gone_and_what_people_wrote_stays(
+    library: relook.Library, pictures: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Pixel 7"
+    exif[ExifTags.Base.DateTime] = "2019:07:14 12:30:00"
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({
+        1: "N", 2: (48.0, 51.0, 30.24), 3: "E", 4: (2.0, 17.0, 40.2),
+    })  # fmt: skip
+    picture = another()
+    picture.save(pictures / "m.jpg", exif=exif)
+    (pictures / "words.csv").write_text("path,caption,shelf\nm.jpg,Minka,3\n")
+    library.add(pictures, metadata=pictures / "words.csv")
+    before = library.image(ids(library)["m.jpg"]).metadata
+    assert before["latitude"] == pytest.approx(48.8584)
+    picture.save(pictures / "m.jpg")
+    assert library.add().n_updated == 1
+    image = library.image(ids(library)["m.jpg"])
+    assert image.caption == "Minka"
+    assert image.metadata == {key: before[key] for key in ("taken_at", "taken_from", "shelf")}

@@ -22,6 +22,7 @@ from relook.library.records import ImageRecord, set_words, words_of
 # nearly the same, so they must be somewhat near, too.
 _ALIKE = 0.6
 _ALIKE_BITS, _ALIKE_WITH_HASH = 8, 0.2
+_OF_THE_FILE = ("latitude", "longitude", "camera", "camera_make", "lens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,13 @@ class Edits:
 def edited(record: ImageRecord, before: ImageRecord) -> ImageRecord:
     """A file's new record as that of the image which it was before.
 
-    Words of an earlier sidecar stay where the changed file has none. The catalog's words of an
-    equal picture, whose rows the record has, are another image's.
+    Words of an earlier sidecar stay where the changed file has none; place and camera are the
+    file's alone, as somebody may have taken them out. The catalog's words of an equal picture,
+    whose rows the record has, are another image's.
     """
     own, new = words_of(before), words_of(record)
+    people = {key: value for key, value in own.metadata.items() if key not in _OF_THE_FILE}
+    own = replace(own, metadata=people)
     is_other = not record.n_tiles and before.content != record.content
     both = new.over(own) if is_other else own.over(new)
     return set_words(replace(record, image_id=before.image_id), both)
