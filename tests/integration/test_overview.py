@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 from server_parts import Running, error_of, serving
 
 import relook
+from relook.core.types import Part, Query
 from relook.search.copy_list import as_script
 from relook.testing import noise
 
@@ -158,6 +159,12 @@ def test_equal_files_alone(library: relook.Library, copies: Path) -> None:
 
     assert [copy.is_same_file for copy in group.copies] == [True, True]
     assert group.differs == ("folder",)
+    session = library.look(Query((Part(image_id=group.copies[1].image_id),)))
+    again = library.overview.copies(equal_only=True).groups[0]
+    assert again.copies == group.copies[::-1]  # the session's picture stays
+    assert again.why == "it was marked, or is in an album"
+    session.delete()
+    assert library.overview.copies(equal_only=True).groups == (group,)
 
 
 def test_the_script_moves_the_others_and_only_them(

@@ -66,7 +66,7 @@ def bury(db: sqlite3.Connection, image_ids: Collection[int], *, words: bool, eve
     """
     if not image_ids:
         return
-    named = referred(db)
+    named = referred(_asking(db))
     kept = "?, path, content, " + ("title, caption, metadata" if words else "'', '', '{}'")
     condition = f" AND {_SAID}" if words else " AND 0"
     now_s = time.time()
@@ -167,14 +167,18 @@ def sweep_tombstones(db: sqlite3.Connection) -> int:
     rows = db.execute(sql).fetchall()
     if not rows:
         return 0
-    named = referred(db)
+    named = referred(_asking(db))
     gone = [row for row in rows if row[0] not in named]
     db.executemany("DELETE FROM tombstones WHERE image_id = ?", gone)
     return len(gone)
 
 
-def referred(db: sqlite3.Connection) -> set[int]:
-    """Ids of the images that a judgement, a session's query, a concept or an album names."""
+def referred(ask: Ask) -> set[int]:
+    """Ids of the images that a judgement, a session's query, a concept or an album names.
+
+    Args:
+        ask: Of the catalog.
+    """
     questions = {
         "judgements": "SELECT image_id FROM judgements UNION"
         " SELECT part.value FROM sessions,"
@@ -185,10 +189,13 @@ def referred(db: sqlite3.Connection) -> set[int]:
         "undone_steps": "SELECT json_extract(step, '$.mark.image_id') FROM undone_steps"
         " WHERE json_valid(step)",  # which may be made again
     }
-    rows = [
-        row for table, sql in questions.items() if _has(db, table) for row in db.execute(sql)
-    ]  # fmt: skip
+    tables = {row[0] for row in ask("SELECT name FROM sqlite_master WHERE type = 'table'", ())}
+    rows = [row for table, sql in questions.items() if table in tables for row in ask(sql, ())]
     return {row[0] for row in rows if isinstance(row[0], int)}
+
+
+def _asking(db: sqlite3.Connection) -> Ask:
+    return lambda sql, values: db.execute(sql, values).fetchall()
 
 
 def rename_in_sessions(db: sqlite3.Connection, new_ids: Mapping[int, int]) -> None:

@@ -7,7 +7,8 @@ hashes that differ in few bits have a part in common. Layer: search.
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from relook.core.settings import SearchSettings
 from relook.core.vectors import Ints
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
+from relook.library.tombstones import referred
 from relook.search.ranking import same_pictures
 
 _MANY = 200_000  # images from which hashes must have a longer part in common
@@ -132,6 +134,8 @@ def find_copies(
     part = groups[skip : None if limit is None else skip + limit]
     if measure:
         part = [measured(files, group) for group in part]
+    named = referred(files.catalog.ask)
+    part = [_keeping(group, named) for group in part]
     n_others = sum(len(group.copies) - 1 for group in groups)
     return Copies(len(groups), n_others, sum(group.n_bytes for group in groups), tuple(part))
 
@@ -143,7 +147,18 @@ def group_of(files: LibraryFiles, image_ids: Sequence[int], *, measure: bool = T
         NotFoundError: `no_image`.
     """
     group = _group(files.catalog.images(dict.fromkeys(image_ids)))
-    return measured(files, group) if measure else group
+    group = measured(files, group) if measure else group
+    return _keeping(group, referred(files.catalog.ask))
+
+
+def _keeping(group: CopyGroup, named: AbstractSet[int]) -> CopyGroup:
+    """A group, kept first the one of equal files that marks or albums name: they stay with it."""
+    equal = [copy for copy in group.copies if copy.is_same_file]
+    kept = next((copy for copy in equal if copy.image_id in named), equal[0])
+    if kept is group.copies[0]:
+        return group
+    others = [copy for copy in group.copies if copy is not kept]
+    return replace(group, copies=(kept, *others), why="it was marked, or is in an album")
 
 
 def measured(files: LibraryFiles, group: CopyGroup) -> CopyGroup:
