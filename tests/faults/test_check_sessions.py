@@ -33,6 +33,7 @@ KEPT = "(77, x'00', x'01', 'title', '', '%s', 0)"  # a row of `tombstones`, with
         ("UPDATE images SET path = 'text' WHERE image_id = 3", "bad_record", N - 1),
         ("UPDATE counters SET value = 30 WHERE name = 'end_row'", "bad_counter", N),
         ("DELETE FROM counters", "bad_counter", N),
+        ("UPDATE counters SET value = 999999999 WHERE name = 'end_row'", "bad_counter", N),
     ],
 )
 def test_images_that_do_not_fit_together(
@@ -224,6 +225,14 @@ def test_the_index(library: Path, harm: str) -> None:
         assert [one.code for one in report.findings] == ["bad_index"]
     assert repair(library, settings).done == ["built the index anew"]
     assert check(library, settings).notes == []
+
+
+def test_a_damaged_index_of_a_library_that_needs_none_goes(library: Path) -> None:
+    (library / "ann").mkdir(exist_ok=True)
+    (library / "ann" / "index-0.json").write_text("{")
+    assert codes(library) == ["bad_index"]
+    assert repair(library).done == ["removed the index"]
+    assert_sound(library)
 
 
 def test_there_is_nothing_to_check(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import relook
 from relook.app.upkeep import compact_library
+from relook.core.errors import LibraryFormatError
 from relook.core.settings import IndexSettings
 from relook.library import backup
 from relook.library.check import check
@@ -135,6 +136,22 @@ def mend_and_index(library: Path, album: Path) -> None:
         for row in one.sessions():
             one.session(row.session_id).again("rocchio")
     assert_sound(library)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_catalog_that_was_cut_to_nothing_never_reaches_the_backup(
+    packed: Packed, tmp_path: Path, reads: bool
+) -> None:
+    """As a crash leaves a file; whoever opens the library before it is mended changes nothing."""
+    library = copied(packed, tmp_path / "library")
+    os.truncate(library / "catalog.sqlite3", 0)
+    if reads:
+        with pytest.raises(LibraryFormatError, match=r"catalog.sqlite3 is empty") as raised:
+            opened(library).search("red")
+        assert raised.value.code == "bad_catalog"
+    assert [finding.code for finding in check(library).findings] == ["bad_catalog"]
+    mend_and_index(library, packed.album)
+    assert packed.backed_up.keys() <= rows(library).keys()
 
 
 def test_any_torn_page_is_found_and_mended(packed: Packed, tmp_path: Path) -> None:

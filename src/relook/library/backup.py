@@ -50,6 +50,15 @@ def backup_fault(folder: Path) -> str:
         return str(error)
 
 
+def is_blank(path: Path) -> bool:
+    """Whether a database has no table, as a file has that a crash has cut to nothing."""
+    try:
+        with closing(read_only(path)) as db:
+            return bool(db.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
+    except DAMAGE:  # which is told by whoever opens it
+        return False
+
+
 class Backup:
     """Keeps the backup of one catalog. Safe to use from several threads.
 

@@ -40,7 +40,7 @@ from relook.library.findings import CheckReport
 from relook.library.manifest import Manifest
 from relook.library.restore import restored_from
 from relook.library.snapshot import vectors_path
-from relook.library.vector_file import Sum, gaps, read_sums
+from relook.library.vector_file import Sum, gaps, read_sums, rows_in_file
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES = 5
@@ -136,10 +136,7 @@ class _Check:
                 check_rows(catalog, report)
                 check_images(catalog, report)
                 check_sessions(catalog, report)
-                dim = 1
-                if manifest is not None:
-                    dim = manifest.at(catalog.counter("encoder")).fingerprint.dim
-                return _rows_of(catalog, dim, report)
+                return _rows_of(catalog, manifest, report)
         except (RelookError, *_ODD) as error:
             if not report.has("bad_catalog"):
                 report.find("bad_catalog", _message(error), [], restored_from(self._folder), n=1)
@@ -253,20 +250,23 @@ def _generation(folder: Path) -> int:
         return 0
 
 
-def _rows_of(catalog: Catalog, dim: int, report: CheckReport) -> _Rows:
-    """The rows and sums that the catalog names; reports a counter that is too low.
+def _rows_of(catalog: Catalog, manifest: Manifest | None, report: CheckReport) -> _Rows:
+    """The rows and sums that the catalog names; reports a counter that is wrong.
 
     Raises:
         LibraryFormatError: when the catalog cannot be read.
     """
+    dim = 1 if manifest is None else manifest.at(catalog.counter("encoder")).fingerprint.dim
     table, sums, end_row = catalog.row_table(), read_sums(catalog), catalog.end_row()
-    used = max((int(first + n) for first, n, _ in table.tolist()), default=0)
-    used = max([used, *(batch.end_row for batch in sums)])
-    if used > end_row:
+    used = max([0, *(int(first + n) for first, n, _ in table.tolist()), *(s.end_row for s in sums)])
+    path = vectors_path(catalog.path.parent, catalog.vectors_file())
+    held = end_row if manifest is None or manifest.store else rows_in_file(path, dim)
+    right = max(used, min(end_row, held))
+    if right != end_row:
         report.find("bad_counter", f"rows are used up to {used:,}; the catalog says {end_row:,}",
-                    ["end_row"], f"set it to {used:,}", n=1)  # fmt: skip
-    report.counts |= {"rows": max(used, end_row), "sums": len(sums)}
-    return _Rows(dim, max(used, end_row), table, sums, catalog.vectors_file())
+                    ["end_row"], f"set it to {right:,}", n=1)  # fmt: skip
+    report.counts |= {"rows": right, "sums": len(sums)}
+    return _Rows(dim, right, table, sums, catalog.vectors_file())
 
 
 @dataclass(frozen=True, slots=True)

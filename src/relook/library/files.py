@@ -19,7 +19,7 @@ from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
-from relook.library.backup import Backup
+from relook.library.backup import Backup, is_blank
 from relook.library.catalog import Catalog
 from relook.library.collection import (
     LibraryVectors,
@@ -37,7 +37,7 @@ from relook.library.snapshot import Moment, read_moment, vectors_path
 from relook.library.vector_file import VectorFile
 from relook.stores import ExactStore, Store
 from relook.stores.base import Mask
-from relook.stores.ivf_files import index_stamp
+from relook.stores.ivf_files import index_stamp, sweep
 from relook.stores.plan import IndexPlan, plan_index
 
 if TYPE_CHECKING:
@@ -161,12 +161,11 @@ class LibraryFiles:
             LibraryFormatError: when it is newer or damaged.
         """
         manifest = Manifest.read(folder)
-        if not (folder / _CATALOG).exists():
-            raise LibraryFormatError(
-                "bad_catalog",
-                f"{folder / _CATALOG} is gone",
-                "relook doctor --repair makes it again from its backup",
-            )
+        is_gone = not (folder / _CATALOG).exists()
+        if is_gone or is_blank(folder / _CATALOG):  # never made anew: that would be backed up
+            message = f"{folder / _CATALOG} {'is gone' if is_gone else 'is empty'}"
+            hint = "relook doctor --repair makes it again from its backup"
+            raise LibraryFormatError("bad_catalog", message, hint)
         writable = os.access(folder, os.W_OK)
         return cls(folder, manifest, Catalog(folder / _CATALOG, writable=writable))
 
@@ -332,12 +331,15 @@ class LibraryFiles:
             StorageError: when the disk refuses.
             InputError: `memory_limit`.
         """
-        plan = self.index_plan(settings or SearchSettings())
+        settings = settings or SearchSettings()
+        plan, ann = self.index_plan(settings), self.folder / _ANN
         if plan.kind == "exact":
+            if self.index_fault(settings):  # of when there were more rows
+                sweep(ann, self._file_number, None)
+                self.refresh()
             return
         from relook.stores.ivf_build import update_index
 
-        ann = self.folder / _ANN
         try:
             update_index(self.vectors, ann, self._file_number, plan, texts, report)
         except (OSError, RuntimeError) as error:

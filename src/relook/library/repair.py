@@ -272,7 +272,8 @@ class _Mending:
             if files.index_fault(self._settings) or files.needs_index(self._settings):
                 self._progress(Progress("building the index"))
                 files.build_index(self._settings)
-                self.done.append("built the index anew")
+                is_small = files.index_plan(self._settings).kind == "exact"
+                self.done.append("removed the index" if is_small else "built the index anew")
 
     def _leftovers(self) -> None:
         for folder in (self._folder, self._folder / "ann"):
@@ -297,9 +298,10 @@ def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> i
         n_bytes = os.fstat(descriptor).st_size
         if n_bytes != end_row * size:
             os.ftruncate(descriptor, end_row * size)
+        held = min(-(-n_bytes // size), end_row)  # behind the file's end all are zeros
         for first, end in ranges:
-            for at in range(first, end, _PIECE_ROWS):
-                n_rows = min(_PIECE_ROWS, end - at)
+            for at in range(first, min(end, held), _PIECE_ROWS):
+                n_rows = min(_PIECE_ROWS, end - at, held - at)
                 os.pwrite(descriptor, bytes(n_rows * size), at * size)
         os.fsync(descriptor)
     finally:

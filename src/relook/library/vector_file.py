@@ -30,6 +30,14 @@ _ROWS = 1024
 _PUT = "INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"
 
 
+def rows_in_file(path: Path, dim: int) -> int:
+    """How many whole rows of a length a file holds; 0 where there is none."""
+    try:
+        return path.stat().st_size // (dim * _BYTES)
+    except OSError:
+        return 0
+
+
 class VectorFile:
     """Rows of d fp16 numbers in one file.
 
@@ -54,7 +62,7 @@ class VectorFile:
             raise LibraryFormatError(
                 "vectors_missing",
                 f"{path} holds {n_bytes // (dim * _BYTES)} rows; the catalog names {n_rows}",
-                "restore the file from a backup, or index the pictures into a new library",
+                "relook doctor --repair, then relook index: ids, words and marks stay",
             )
         self._n_rows = n_rows
         self._mapped()  # mapped at once: a file that is replaced stays readable

@@ -229,10 +229,15 @@ def open_centres(folder: Path, card: Card) -> Lists:
     return lists
 
 
-def sweep(folder: Path, number: int, card: Card) -> None:
-    """Removes what the card of vectors file `number` does not name. Writer's lock held."""
-    kept = {_card_path(folder, number).name, card.centres.name}
-    kept |= {segment.file.name for segment in card.segments}
+def sweep(folder: Path, number: int, card: Card | None) -> None:
+    """Removes what the card of vectors file `number` does not name. Writer's lock held.
+
+    All files of indexes go where there is to be none.
+    """
+    kept = set[str]()
+    if card is not None:
+        kept = {_card_path(folder, number).name, card.centres.name}
+        kept |= {segment.file.name for segment in card.segments}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in _OURS:
             with contextlib.suppress(FileNotFoundError):
