@@ -5,6 +5,7 @@ import json
 import shutil
 import unicodedata
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import relook
 import relook.core.images
 import relook.core.sources
 from relook.core.archives import names_of
-from relook.core.beside import NamesBeside, takeout_beside, xmp_beside
+from relook.core.beside import NamesBeside, is_takeout_name, takeout_beside, xmp_beside
 from relook.library.records import Words
 from relook.testing import noise
 
@@ -65,17 +66,34 @@ def captions(library: relook.Library) -> dict[str, str]:
         ({"x.jpg": 1, "x.heic.png": 2, "x.txt": "x"}, {"x.jpg": "x"}),
         (
             {"PXL_1.MP.png": 1, "PXL_1.PORTRAIT-01.COVER.png": 2,
-             "PXL_1.MP.png.json": json.dumps({**TAKEOUT, "description": "one"}),
-             "PXL_1.PORTRAIT-01.COVER.png.json": json.dumps({**TAKEOUT, "description": "two"})},
-            {"PXL_1.MP.png": "one", "PXL_1.PORTRAIT-01.COVER.png": "two"},
+             "PXL_1.MP.png.json": "Anna", "PXL_1.PORTRAIT-01.COVER.png.json": "Bob"},
+            {"PXL_1.MP.png": "Anna", "PXL_1.PORTRAIT-01.COVER.png": "Bob"},
         ),
+        # Takeout counts equal names in odd places; what names another file is about that one.
+        (
+            {"A.png": 1, "A(1).png": 2, "A.png.json": "Anna", "A.png(1).json": "Bob"},
+            {"A.png": "Anna", "A(1).png": "Bob"},
+        ),
+        (
+            {"A.png": 1, "A(1).png": 2, "A.png.supplemental-metadata.json": "Anna",
+             "A.png.supplemental-metadata(1).json": "Bob"},
+            {"A.png": "Anna", "A(1).png": "Bob"},
+        ),
+        ({"A.png": 1, "A(1).png": 2, "A.png(1).json": "Bob"}, {"A(1).png": "Bob"}),
+        ({"A.png": 1, "A.png.supplem(1).json": "of a picture in another part"}, {}),
+        ({"A.png": 1, "A.MP4.json": "of a video"}, {}),
+        ({"A.png": 1, "A.CR2.xmp": XMP}, {}),
+        ({"A.png": 1, "A.caption.json": '{"caption": "its sample"}'}, {"A.png": "its sample"}),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("write", [write_zip, write_tar])
 def test_words_in_an_archive(
-    library: relook.Library, folder: Path, members: dict, expected: dict[str, str]
+    library: relook.Library, folder: Path, write: Callable, members: dict, expected: dict[str, str]
 ) -> None:
-    write_zip(folder / "a.zip", {
-        name: value.encode() if isinstance(value, str) else picture(noise(value))
+    write(folder / ("a.tar" if write is write_tar else "a.zip"), {
+        name: picture(noise(value)) if isinstance(value, int)
+        else json.dumps({**TAKEOUT, "description": value}) if value in ("Anna", "Bob")
+        else value
         for name, value in members.items()
     })  # fmt: skip
 
@@ -131,6 +149,7 @@ def test_xmp_of_another_case_in_an_archive(library: relook.Library, folder: Path
 def test_names_as_takeout_makes_them(name: str, sidecar: str) -> None:
     others = {b"y.jpg.json", b"x.json", b"xx.jpg.json", b"metadata.json"}
 
+    assert is_takeout_name(sidecar.encode()) == (".jpg" in sidecar)
     names = NamesBeside.of({sidecar.encode(), *others})
     assert takeout_beside(name.encode(), names) == sidecar.encode()
     assert takeout_beside(name.encode(), NamesBeside.of(others)) is None

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from relook.core.beside import NamesBeside, takeout_beside, xmp_beside
+from relook.core.beside import NamesBeside, is_takeout_name, takeout_beside, xmp_beside
 from relook.core.errors import ImageError
 from relook.core.picture_paths import SUFFIXES
 
@@ -231,13 +231,15 @@ def _group(archive: Archive) -> None:
     beside: dict[bytes, set[bytes]] = {}
     by_stem, by_key = _pictures_by(archive, _stem), _pictures_by(archive, _key)
     for word in archive.words:
+        if _is_as_in_folders(word):
+            continue
         stem = _stem(word)
         own = [stem] if stem in archive.pictures else by_stem.get(stem, [])
         of_key = by_key.get(_key(word), [])
         # Of several pictures with that key nobody can say whose it is.
         for name in own or (of_key if len(of_key) == 1 else []):
             beside.setdefault(name, set()).add(word)
-    _add_alike(archive, beside)
+    _add_as_in_folders(archive, beside)
     for name, words in beside.items():
         entry, several = archive.pictures[name], tuple(sorted(words))
         stamps = [archive.words[word].stamp for word in several]
@@ -245,8 +247,13 @@ def _group(archive: Archive) -> None:
         archive.pictures[name] = replace(entry, stamp=stamp, beside=several)
 
 
-def _add_alike(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
-    """Adds Google Takeout's files, whose names it changes, and XMP files of another case."""
+def _is_as_in_folders(word: bytes) -> bool:
+    """Whether a word file is no WebDataset's: XMP, and JSON that names its picture in full."""
+    return word.lower().endswith(b".xmp") or is_takeout_name(posixpath.basename(word))
+
+
+def _add_as_in_folders(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
+    """Adds XMP and Google Takeout's files by the rules that hold in folders."""
     files = [word for word in archive.words if word.lower().endswith((b".json", b".xmp"))]
     by_folder: dict[bytes, set[bytes]] = {}
     for folder, base in map(posixpath.split, (*files, *archive.pictures) if files else ()):
@@ -254,10 +261,7 @@ def _add_alike(archive: Archive, beside: dict[bytes, set[bytes]]) -> None:
     names = {folder: NamesBeside.of(bases) for folder, bases in by_folder.items()}
     for name in archive.pictures if files else ():
         folder, base = posixpath.split(name)
-        own = beside.get(name, ())
-        has_xmp = any(word.lower().endswith(b".xmp") for word in own)
-        xmp = None if has_xmp else xmp_beside(base, names[folder])
-        for word in (takeout_beside(base, names[folder]), xmp):
+        for word in (takeout_beside(base, names[folder]), xmp_beside(base, names[folder])):
             if word is not None:
                 beside.setdefault(name, set()).add(posixpath.join(folder, word))
 

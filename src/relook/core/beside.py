@@ -15,10 +15,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from relook.core.picture_paths import SUFFIXES, is_video
+
 _SUFFIXES = (b".xmp", b".json")
 _SUPPLEMENT = b".supplemental-metadata"
+_PICTURES = frozenset(suffix.encode() for suffix in SUFFIXES)
 _LONGEST = 46  # of a name in Takeout before its `.json`
 _COUNTED = re.compile(rb"(.+)(\(\d+\))(\.[^.]+)")
+_TELLING = re.compile(rb"(.+?)(?:\(\d+\))?\.json", re.I)
 _EDITED = re.compile(rb"(.+)(?:-edited|-bearbeitet|-modifi\xc3\xa9|-editado|-modificato)(\.[^.]+)")
 
 
@@ -132,6 +136,22 @@ def _xmp_of(name: bytes, names: Collection[bytes]) -> bytes | None:
             if wanted in names:
                 return wanted
     return None
+
+
+def is_takeout_name(name: bytes) -> bool:
+    """Whether a JSON file has the whole name of a picture or video in its own, as Takeout's do.
+
+    It is about that file, and about no other, even where that file is not there.
+    """
+    if not (telling := _TELLING.fullmatch(name)):
+        return False
+    about = telling[1].lower()
+    stem, last = os.path.splitext(about)
+    return _is_media(about) or (_SUPPLEMENT.startswith(last) and _is_media(stem))
+
+
+def _is_media(name: bytes) -> bool:
+    return is_video(name) or os.path.splitext(name)[1] in _PICTURES
 
 
 def takeout_beside(name: bytes, beside: NamesBeside) -> bytes | None:
