@@ -88,6 +88,38 @@ def test_relookignore_follows_the_rules_of_gitignore(library: relook.Library, fo
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_rules_in_any_unicode(library: relook.Library, folder: Path, encoding: str) -> None:
+    put(folder, "a.png", "K\u00f6ln/b.png", "private/c.png")
+    (folder / ".relookignore").write_bytes("K\u00f6ln/\r\nprivate/\r\n".encode(encoding))
+
+    report = library.add(folder)
+
+    assert names_in(library, folder) == {"a.png"}
+    assert not any("do not hold" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "note", "kept"),
+    [
+        ("private/\n".encode("utf-16-le"), "do not hold: it is no text that can be read", 3),
+        ("private/\n".encode("utf-16") + b"\0", "do not hold: it is no text that can be read", 3),
+        (b"# " + b"x" * 1024**2 + b"\nprivate/\n", "do not hold: it has more than 1,048,576", 3),
+        ("private/\nK\u00f6ln/\n".encode("latin-1"), "line 2 of", 2),
+    ],
+)
+def test_rules_that_cannot_be_read_are_told(
+    library: relook.Library, folder: Path, data: bytes, note: str, kept: int
+) -> None:
+    put(folder, "a.png", "K\u00f6ln/b.png", "private/c.png")
+    (folder / ".relookignore").write_bytes(data)
+
+    report = library.add(folder)
+
+    assert report.n_images == kept  # what can be read of them holds
+    assert [note in each for each in report.notes].count(True) == 1
+
+
 def test_excluded_members_of_archives(library: relook.Library, folder: Path) -> None:
     write_zip(folder / "a.zip", {
         name: picture(noise(seed))

@@ -35,6 +35,15 @@ def test_csv_from_a_spreadsheet_with_lines_within_a_field(tmp_path: Path) -> Non
     assert said(tmp_path / "m.csv", text, "b.jpg") == Words("", "other")
 
 
+@pytest.mark.parametrize(("name", "text"), [
+    ("m.csv", "path,title\r\na.jpg,K\u00f6ln\r\n"),
+    ("m.jsonl", '{"path": "a.jpg", "title": "K\u00f6ln"}\r\n'),
+])  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_lists_in_any_unicode(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    assert said(tmp_path / name, text.encode(encoding), "a.jpg") == Words("K\u00f6ln")
+
+
 def test_json_lines(tmp_path: Path) -> None:
     line = {"file_name": "a.jpg", "caption": "one\u2028line", "year": 1999, "tags": ["x"]}
     text = json.dumps(line, ensure_ascii=False) + "\n\n"

@@ -22,6 +22,7 @@ from typing import Any
 from relook.core.errors import MetadataError
 from relook.core.picture_paths import path_bytes, printable, split_member
 from relook.core.sources import read_beside
+from relook.core.text_encoding import decoded
 from relook.library.picture_facts import is_takeout, takeout_words, xmp_words
 from relook.library.records import Words
 
@@ -146,7 +147,8 @@ def _likeness(path: bytes) -> str:
 
 def _entries(file: Path) -> Iterator[tuple[str, Words]]:
     try:
-        text = file.read_text("utf-8-sig")
+        lines = decoded(file.read_bytes()).replace("\r\n", "\n")
+        text = lines.replace("\r", "\n")
     except FileNotFoundError as error:
         raise MetadataError(
             "bad_sidecar", f"there is no {file}",

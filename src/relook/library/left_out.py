@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError
-from relook.core.picture_paths import VIDEO_EXTRA, member_path, split_member
+from relook.core.picture_paths import VIDEO_EXTRA, member_path, printable, split_member
+from relook.core.text_encoding import decoded
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -33,6 +35,7 @@ LIVE = "Live Photo"
 IGNORE_FILE = ".relookignore"
 _NO_MEDIA = b".nomedia"
 _MOST_BYTES = 1024**2
+_SAVE = "save it as UTF-8"
 _NAMES = frozenset(
     b"$recycle.bin recycler @eadir @recycle #recycle #snapshot lost+found .trash .trashes"
     b" .dtrash .thumbnails .thumbs .@__thumb node_modules bower_components __pycache__"
@@ -96,15 +99,35 @@ class LeftOut:
         """The rules in a folder, of those above it and its own."""
         if IGNORE_FILE.encode() not in names:
             return rules
+        place = f"{printable(folder)}/{IGNORE_FILE}"
         try:
             with open(os.path.join(folder, IGNORE_FILE.encode()), "rb") as file:
-                lines = file.read(_MOST_BYTES).decode("utf-8-sig", "replace").splitlines()
+                lines = self._lines(file.read(_MOST_BYTES + 1), place)
             own = (folder, IGNORE_FILE, _spec(lines, IGNORE_FILE))
         except (OSError, InputError) as error:
-            place = os.fsdecode(folder)
-            self.notes.append(f"the rules of {place}/{IGNORE_FILE} do not hold: {error}")
+            self.notes.append(f"the rules of {place} do not hold: {error}")
             return rules
         return Rules((own, *rules.several))
+
+    def _lines(self, data: bytes, place: str) -> list[str]:
+        """The lines of a file of rules; notes those that are no UTF-8.
+
+        Raises:
+            InputError: when it is too large, or no text.
+        """
+        if len(data) > _MOST_BYTES:
+            raise InputError("bad_pattern", f"it has more than {_MOST_BYTES:,} bytes")
+        try:
+            return decoded(data).splitlines()
+        except UnicodeDecodeError as error:
+            if b"\0" in data:
+                message = f"it is no text that can be read; {_SAVE}"
+                raise InputError("bad_pattern", message) from error
+        # As in git, such a line fits the names that have these very bytes.
+        lines = data.removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape").splitlines()
+        odd = next(n for n, line in enumerate(lines, start=1) if line != printable(line))
+        self.notes.append(f"line {odd} of {place} is not UTF-8, and may fit no name; {_SAVE}")
+        return lines
 
     def takes_no_media(self, names: Collection[bytes]) -> bool:
         """Whether a folder with these names in it says that its pictures are nobody's."""
