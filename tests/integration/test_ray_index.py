@@ -156,6 +156,7 @@ def test_a_worker_with_another_encoder_is_refused(album: Path) -> None:
 def test_a_shard_is_read_encoded_and_told_in_plain_columns(album: Path) -> None:
     Image.new("RGB", (30, 30), FAILS).save(album / "fails.png")
     (album / "nothing.png").touch()
+    (album / "0000.png.json").write_text("{cut")
     encoder = Fragile(album / "none")
     files = {
         os.fsencode(path): FileFacts(os.fsencode(path), path.stat().st_size, 7)
@@ -168,6 +169,7 @@ def test_a_shard_is_read_encoded_and_told_in_plain_columns(album: Path) -> None:
     assert isinstance(good, Read)
     assert good.record is not None
     assert good.record.facts == good.facts == files[os.fsencode(album / "0000.png")]
+    assert list(good.beside.unread) == [str(album / "0000.png.json")]
     assert good.tiles is not None
     assert good.tiles.shape == (5, 16)
     assert isinstance(fails, SkippedFile)

@@ -120,6 +120,92 @@ def test_takeout_and_xmp_in_a_folder(library: relook.Library, folder: Path) -> N
     assert words["plain.png"] == Words()
 
 
+TITLED = """<?xml version="1.0" encoding="{}"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>T\u00f6r</dc:title>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ("UTF-8", "utf-8"), ("UTF-8", "utf-8-sig"), ("UTF-16", "utf-16"), ("UTF-16", "utf-16-be"),
+        ("UTF-16", "utf-16-le"), ("UTF-16", "utf-8"), ("UTF-32", "utf-32-be"),
+        ("ISO-8859-1", "latin-1"), ("windows-1252", "cp1252"),
+    ],
+)  # fmt: skip
+def test_xmp_in_the_encoding_that_it_says(
+    library: relook.Library, folder: Path, declared: str, encoding: str
+) -> None:
+    noise(1).save(folder / "x.png")
+    (folder / "x.xmp").write_bytes(TITLED.format(declared).encode(encoding))
+
+    report = library.add(folder)
+
+    assert words_in(library)["x.png"] == Words("T\u00f6r")
+    assert report.notes == []
+
+
+DAMAGED = {
+    "a.png.json": (b"{cut", "it is no JSON"),
+    "b.png.json": (b'{"description": "\xe4"}', "it is not UTF-8"),
+    "c.xmp": (TITLED.format("UTF-8").encode("latin-1"), "it is not UTF-8"),
+    "d.xmp": (b"<x:xmpmeta", "it is no whole XML"),
+    "e.xmp": (TITLED.format("klingon").encode(), "it is in klingon, which is not known here"),
+    "f.png.json": (b"", "it is no JSON"),
+    "g.xmp": (b"<!DOCTYPE x>" + XMP.encode(), "it defines entities"),
+    "h.xmp": (("<!DOCTYPE x>" + XMP).encode("utf-16"), "it defines entities"),
+    "i.xmp": (b" " * 1024**2 + XMP.encode(), "it has more than 1,048,576 bytes"),
+    "j.png.json": (b"[" * 100_000, "maximum recursion depth"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_beside_that_cannot_be_read_are_told(
+    library: relook.Library, folder: Path, name: str, packed: bool
+) -> None:
+    data, reason = DAMAGED[name]
+    members = {f"{name[0]}.png": picture(noise(1)), name: data}
+    place = str(folder / name)
+    if packed:
+        write_zip(folder / "a.zip", members)
+        place = f"{folder}/a.zip!/{name}"
+    else:
+        for member, content in members.items():
+            (folder / member).write_bytes(content)
+
+    report = library.add(folder)
+
+    assert report.n_images == 1
+    (note,) = report.notes
+    assert note.startswith(f"nothing was read from 1 file beside pictures: {place} ({reason}")
+
+
+def test_the_first_of_several_unread_files_is_named(library: relook.Library, folder: Path) -> None:
+    for number, name in enumerate(("b.png", "a.png", "c.png")):
+        noise(number).save(folder / name)
+        (folder / f"{name}.json").write_text('{"photoTakenTime": ')
+
+    (note,) = library.add(folder).notes
+
+    assert note.startswith(f"nothing was read from 3 files beside pictures: {folder}/a.png.json (")
+    assert note.endswith("), and 2 more")
+    assert library.add(folder).notes == []  # unchanged pictures are not read again
+
+
+def test_a_damaged_word_file_costs_no_picture(library: relook.Library, folder: Path) -> None:
+    write_zip(folder / "a.zip", {"x.png": picture(noise(1)), "x.txt": "the words"}, method=0)
+    data = (folder / "a.zip").read_bytes()
+    (folder / "a.zip").write_bytes(data.replace(b"the words", b"the wards"))
+
+    report = library.add(folder)
+
+    assert (report.n_images, report.n_skipped) == (1, 0)
+    (note,) = report.notes
+    assert "a.zip!/x.txt (its content is not what the archive says it is)" in note
+
+
 def test_xmp_of_another_case_in_an_archive(library: relook.Library, folder: Path) -> None:
     members = {"a/Big.PNG": 1, "a/two.png": 2, "a/TWO.PNG": 3}
     pictures = {name: picture(noise(number)) for name, number in members.items()}

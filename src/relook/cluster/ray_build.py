@@ -28,6 +28,7 @@ from relook.core.errors import ClusterError, EncoderMismatchError
 from relook.core.settings import ImageLimits
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder, Fingerprint
+from relook.library.image_words import Beside
 from relook.library.reading import Outcomes, PictureReader, Read
 from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words
 from relook.library.survey import Survey
@@ -113,7 +114,8 @@ def _told(read: Read, record: ImageRecord, tiles: Floats) -> dict[str, Any]:
         "width_px": record.width_px, "height_px": record.height_px, "format": record.format,
         "dhash": record.dhash, "title": record.title, "caption": record.caption,
         "metadata": record.metadata, "n_tiles": len(tiles),
-        "words": None if read.words is None else asdict(read.words),
+        "words": None if read.beside.words is None else asdict(read.beside.words),
+        "unread": dict(read.beside.unread),
     }  # fmt: skip
     return {
         "path": read.facts.path, "content": record.content, "tiles": tiles.tobytes(),
@@ -155,9 +157,10 @@ def outcomes(
         values = json.loads(rest)
         n_tiles, words_given = values.pop("n_tiles"), values.pop("words")
         words = None if words_given is None else Words(**words_given)
+        beside = Beside(words, unread=values.pop("unread"))
         record = ImageRecord(facts, bytes(content), **values)
         rows = np.frombuffer(bytes(tiles), np.float32).reshape(n_tiles, dim)
-        results.append(Read(facts, record.content, words, record=record, tiles=rows))
+        results.append(Read(facts, record.content, beside, record=record, tiles=rows))
     return results
 
 

@@ -20,7 +20,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,44 +126,73 @@ def read_file(path: str | os.PathLike[str] | bytes, limits: ImageLimits | None =
     return data
 
 
-def read_beside(path: bytes) -> dict[bytes, bytes]:
-    """What stands beside a picture under its name: name of the file -> what is in it.
+@dataclass(slots=True)
+class FilesBeside:
+    """What stands beside a picture under its name.
+
+    Args:
+        data: Name of a file -> what is in it.
+        unread: Name of one that cannot be read -> why.
+    """
+
+    data: dict[bytes, bytes] = field(default_factory=dict)
+    unread: dict[bytes, str] = field(default_factory=dict)
+
+    def put(self, name: bytes, n_bytes: int, read: Callable[[], bytes]) -> None:
+        """Reads a file of a known size, unless it is larger than any such file is."""
+        if n_bytes > _MOST_WORDS:
+            self.unread[name] = f"it has more than {_MOST_WORDS:,} bytes"
+            return
+        try:
+            self.data[name] = read() if n_bytes else b""
+        except OSError as error:
+            self.unread[name] = error.strerror or str(error)
+        except ImageError as error:
+            if error.code != "bad_member":
+                raise
+            self.unread[name] = error.message
+
+
+def read_beside(path: bytes) -> FilesBeside:
+    """What stands beside a picture under its name.
 
     XMP and Google Takeout's JSON in folders of this machine, also texts in archives.
 
     Raises:
         ImageError: when the archive cannot be read.
     """
+    beside = FilesBeside()
     scene = split_scene(path)
     path = path if scene is None else scene[0]
     member = split_member(path)
     if member is None:
-        return {} if is_url(path) else _read_in_folder(path)
+        if not is_url(path):
+            _read_in_folder(path, beside)
+        return beside
     archive, name = member
     listed = archive_at(archive)
     picture = listed.pictures.get(listed.old_names.get(name, name))
     read_at = _reader(archive)
-    return {
-        word: listed.read(word, read_at, _MOST_WORDS)
-        for word in (picture.beside if picture else ())
-        if 0 < listed.words[word].size_bytes <= _MOST_WORDS
-    }
+    for word in picture.beside if picture else ():
+        n_bytes = listed.words[word].size_bytes
+        beside.put(word, n_bytes, functools.partial(listed.read, word, read_at, _MOST_WORDS))
+    return beside
 
 
-def _read_in_folder(path: bytes) -> dict[bytes, bytes]:
+def _read_in_folder(path: bytes, beside: FilesBeside) -> None:
     names = names_beside(path)
     if not names.names:
-        return {}
+        return
     folder, name = os.path.split(path)
-    beside = {}
     for word in (xmp_beside(name, names), takeout_beside(name, names)):
         if word is not None:
+            file = Path(os.fsdecode(os.path.join(folder, word)))
             try:
-                with open(os.path.join(folder, word), "rb") as file:
-                    beside[word] = file.read(_MOST_WORDS)
+                n_bytes = file.stat().st_size
             except OSError as error:
-                _LOG.info("cannot read %r: %s", word, error)
-    return beside
+                beside.unread[word] = error.strerror or str(error)
+                continue
+            beside.put(word, n_bytes, file.read_bytes)
 
 
 def archive_at(path: bytes) -> Archive:

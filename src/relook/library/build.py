@@ -41,7 +41,7 @@ from relook.library.report import Clock, IndexReport, Stop
 from relook.library.scan import Scan
 from relook.library.survey import Survey
 from relook.library.tombstones import lies_buried, pairs
-from relook.library.unread import drop_skipped, tell_missing, tell_unread, why_away
+from relook.library.unread import OddFiles, drop_skipped, tell_missing, tell_unread, why_away
 from relook.library.whereabouts import NOWHERE
 from relook.library.words_by_name import put_words_by_name
 
@@ -85,15 +85,13 @@ class Builder:
         self._n_workers = settings.workers or min(os.cpu_count() or 1, _MOST_READERS)
         self._reader = PictureReader(encoder, limits, contents, self._n_workers)
         self._duplicates = Duplicates()
-        self._entries: list[Entry] = []
-        self._skips: list[SkippedFile] = []
+        self._entries, self._skips = list[Entry](), list[SkippedFile]()
         self._flight: Future[None] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="relook-write")
         self._waiting: dict[bytes, list[Read]] = {}  # files of which several images may be
-        self._edits = Edits()
-        self._read_again: set[bytes] = set()
-        self._new_skips: set[bytes] = set()
-        self._unsettled: set[bytes] = set()  # archives with members to be tried again
+        self._edits, self._read_again, self._new_skips = Edits(), set[bytes](), set[bytes]()
+        self._unread: dict[str, str] = {}  # files beside pictures, and why they cannot be read
+        self._unsettled = set[bytes]()  # archives with members to be tried again
         self._clocks = (Clock("encode"), Clock("write"))
 
     def run(self, scan: Scan) -> IndexReport:
@@ -125,8 +123,9 @@ class Builder:
         report = self._report
         report.n_unchanged += survey.n_unchanged
         report.n_metadata += survey.n_metadata
-        tell_missing(catalog, scan, self._report)
-        tell_unread(catalog, scan, self._reader.misnamed, self._sidecars, self._report)
+        tell_missing(catalog, scan, report)
+        odd = OddFiles(self._reader.misnamed, self._unread)
+        tell_unread(catalog, scan, odd, self._sidecars, report)
         met = survey.present | self._new_skips
         report.skipped = [file for file in catalog.skipped() if file.facts.path in met]
         report.n_images = catalog.count("images")
@@ -182,6 +181,7 @@ class Builder:
         )
 
     def _take(self, outcome: Read | SkippedFile) -> None:
+        self._unread |= outcome.beside.unread if isinstance(outcome, Read) else {}
         if isinstance(outcome, SkippedFile):
             self._skips.append(outcome)
             if outcome.code != WORKER_FAILED:
@@ -305,8 +305,8 @@ class Builder:
 
     def _add(self, record: ImageRecord, read: Read, tiles: Floats | None) -> None:
         """Enters a record with the words that stand beside its picture, and in sidecar files."""
-        record = with_words(record, read.words)
-        record = set_words(record, words_of(record).over(read.fills))
+        record = with_words(record, read.beside.words)
+        record = set_words(record, words_of(record).over(read.beside.fills))
         words = self._sidecars.get(record.facts.path)
         self._entries.append(Entry(with_words(record, words), tiles))
 

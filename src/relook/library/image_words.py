@@ -10,7 +10,6 @@ caption), `key.json` (facts) and `key.cls` (a class) in one archive.
 import csv
 import io
 import json
-import logging
 import os
 import re
 import unicodedata
@@ -20,17 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import MetadataError
-from relook.core.picture_paths import path_bytes, printable, split_member
+from relook.core.picture_paths import is_video, member_path, path_bytes, printable, split_member
 from relook.core.sources import read_beside
 from relook.core.text_encoding import decoded
-from relook.library.picture_facts import is_takeout, takeout_words, xmp_words
+from relook.library.picture_facts import is_takeout, parsed_xmp, takeout_words, xmp_words
 from relook.library.records import Words
 
 _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
 _OF_PEOPLE = ("keywords", "rating", "artist", "copyright")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _SHOWN = 5
-_LOG = logging.getLogger(__name__)
 _TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
 _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
 
@@ -252,10 +250,12 @@ class Beside:
     Args:
         words: That count before the picture's own: people wrote them.
         fills: That count where the picture says nothing: a time, a place.
+        unread: Place of a file that cannot be read, for people -> why.
     """
 
     words: Words | None = None
     fills: Words = field(default_factory=Words)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def words_beside(path: bytes) -> Beside:
@@ -265,34 +265,56 @@ def words_beside(path: bytes) -> Beside:
         ImageError: when the archive cannot be read.
     """
     words, fills = None, Words()
-    in_archive = split_member(path) is not None
-    for name, data in read_beside(path).items():
+    member = split_member(path)
+    files = read_beside(path)
+    for name, data in files.data.items():
         try:
-            more = _words_in(os.path.splitext(name)[1].lower(), data, in_archive)
-        except ValueError as error:
-            _LOG.info("%s beside %s says nothing: %s", printable(name), printable(path), error)
+            more = _words_in(os.path.splitext(name)[1].lower(), data, member is not None)
+        except (ValueError, RecursionError) as error:
+            files.unread[name] = _reason(error)
             continue
         if more.words is not None:
             words = more.words if words is None else words.over(more.words)
         fills = fills.over(more.fills)
-    return Beside(words, fills)
+    unread = {_place(path, member, name): reason for name, reason in files.unread.items()}
+    return Beside(words, fills, unread)
+
+
+def _place(path: bytes, member: tuple[bytes, bytes] | None, name: bytes) -> str:
+    """Where a file beside a picture is, for people."""
+    if member is None:
+        return printable(os.path.join(os.path.dirname(path), name))
+    is_scene = is_video(member[0])
+    return printable(os.path.join(os.path.dirname(member[0]), name) if is_scene
+                     else member_path(member[0], name))  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not {error.encoding.upper()}"
+    return f"it is no JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def _words_in(suffix: bytes, data: bytes, in_archive: bool) -> Beside:
+    """What a file says.
+
+    Raises:
+        ValueError: when it cannot be read; RecursionError: when it is built to be deep.
+    """
     if suffix == b".xmp":
-        packet = xmp_words(data)
+        packet = xmp_words(parsed_xmp(data))
         of_people = {key: packet.metadata[key] for key in _OF_PEOPLE if key in packet.metadata}
         return Beside(
             Words(packet.title, packet.caption, of_people), Words(metadata=packet.metadata)
         )
-    text = data.decode("utf-8").strip()
+    text = decoded(data).strip()
     if suffix == b".txt":
         return Beside(Words(caption=text))
     if suffix == b".cls":
         return Beside(Words(metadata={"class": text}))
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError("it is no object")
+        return Beside()
     if is_takeout(values):
         return Beside(fills=takeout_words(values))
     # In folders many programs keep JSON of their own beside pictures.

@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 from PIL import ExifTags
 
 from relook.core.picture import Picture
+from relook.core.text_encoding import encoding_of
 from relook.library.records import Words
 
 _LOG = logging.getLogger(__name__)
@@ -38,33 +39,79 @@ _NAMESPACES = {
     "http://ns.adobe.com/lightroom/1.0/": "lr",
 }
 _TAG = re.compile(r"\{(.*)\}(.*)")
+_DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)""")
+# How a "<" begins a file in an encoding that no mark says.
+_BARE = (
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
 
 
 def read_xmp(packet: bytes) -> dict[str, list[str]]:
     """Properties of the namespaces that are known here, as lists of texts.
 
     Args:
-        packet: The XML. One that cannot be read, or that defines entities, says nothing.
+        packet: The XML. One that cannot be read, or that defines entities, says nothing; letters
+            that cannot be become U+FFFD.
 
     Returns:
         "dc:subject" -> its values, in order; of a text in several languages, the default first.
     """
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+    if not packet:
         return {}
-    start, end = packet.find(b"<"), packet.rfind(b">")
     try:
-        root = ElementTree.fromstring(packet[start : end + 1].decode("utf-8", "replace"))
-    except (ElementTree.ParseError, ValueError) as error:
+        return parsed_xmp(packet, "replace")
+    except ValueError as error:
         _LOG.info("damaged XMP is left out: %s", error)
         return {}
+
+
+def parsed_xmp(packet: bytes, errors: str = "strict") -> dict[str, list[str]]:
+    """The same of a packet that must be readable.
+
+    Args:
+        packet: The XML, in the encoding that its byte order mark or declaration says, else UTF-8.
+        errors: What becomes of letters that are not of it, as in `bytes.decode`.
+
+    Raises:
+        ValueError: when it cannot be read, or defines entities.
+    """
+    text = _xml_text(packet, errors)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("it defines entities, which no XMP needs")
+    try:
+        root = ElementTree.fromstring(text[text.find("<") : text.rfind(">") + 1])
+    except ElementTree.ParseError as error:
+        raise ValueError(f"it is no whole XML: {error}") from error
     properties: dict[str, list[str]] = {}
     rdf = root if root.tag == f"{_RDF}RDF" else root.find(f".//{_RDF}RDF")
     for about in () if rdf is None else rdf.findall(f"{_RDF}Description"):
-        for name, text in about.attrib.items():
-            _put(properties, name, [text])
+        for name, value in about.attrib.items():
+            _put(properties, name, [value])
         for child in about:
             _put(properties, child.tag, _values(child))
     return properties
+
+
+def _xml_text(packet: bytes, errors: str) -> str:
+    """The letters of an XML file; a packet in UTF-16 or UTF-32 may come without a mark."""
+    encoding = encoding_of(packet)
+    if encoding == "utf-8":
+        bare = (name for begin, name in _BARE if packet.startswith(begin))
+        encoding = next(bare, None) or _declared(packet)
+    try:
+        return packet.decode(encoding, errors)
+    except LookupError:
+        raise ValueError(f"it is in {encoding}, which is not known here") from None
+
+
+def _declared(packet: bytes) -> str:
+    """The encoding that a declaration says, if its letters can be read at all; else UTF-8."""
+    declaration = _DECLARATION.match(packet)
+    name = declaration[1].decode() if declaration else "utf-8"
+    return "utf-8" if name.lower().startswith(("utf-16", "utf-32", "ucs")) else name
 
 
 def _put(properties: dict[str, list[str]], tag: str, values: list[str]) -> None:
@@ -121,7 +168,8 @@ _COORDINATE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])")
 def embedded_words(picture: Picture) -> Words:
     """Everything that a picture file says of itself; keywords of all its blocks together."""
     blocks = (
-        _iptc(picture), xmp_words(picture.xmp), _windows(picture), _exif(picture), _texts(picture),
+        _iptc(picture), xmp_words(read_xmp(picture.xmp)), _windows(picture), _exif(picture),
+        _texts(picture),
     )  # fmt: skip
     words = Words()
     for block in blocks:
@@ -140,9 +188,8 @@ def _of_people(text: str) -> str:
     return "" if _BY_PROGRAMS.fullmatch(text.strip()) else text
 
 
-def xmp_words(packet: bytes) -> Words:
-    """What an XMP packet says."""
-    properties = read_xmp(packet) if packet else {}
+def xmp_words(properties: Mapping[str, list[str]]) -> Words:
+    """What the properties of an XMP packet say, as `read_xmp` gives them."""
     if not properties:
         return Words()
 

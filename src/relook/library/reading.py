@@ -27,10 +27,10 @@ from relook.core.sources import limits_at, read_bytes, scene_content
 from relook.core.vectors import Floats
 from relook.core.videos import scene_picture
 from relook.encoders.base import Encoder
-from relook.library.image_words import words_beside
+from relook.library.image_words import Beside, words_beside
 from relook.library.known import Contents
 from relook.library.picture_facts import embedded_words
-from relook.library.records import FileFacts, ImageRecord, SkippedFile, Words, with_words
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, with_words
 from relook.library.report import Clock
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class Read:
     Args:
         facts: As they were listed.
         content: Digest of its bytes.
-        words: What people wrote beside it.
-        fills: What counts where nothing else says it.
+        beside: What files beside it say.
         prepared: What `Encoder.encode_prepared` takes; None when the content is known.
         record: What the catalog keeps; None when the content is known.
         tiles: [t, d] its vectors, where whoever read it has encoded it, too.
@@ -56,8 +55,7 @@ class Read:
 
     facts: FileFacts
     content: bytes
-    words: Words | None = None
-    fills: Words = field(default_factory=Words)
+    beside: Beside = field(default_factory=Beside)
     prepared: NDArray[Any] | None = None
     record: ImageRecord | None = None
     tiles: Floats | None = None
@@ -113,9 +111,9 @@ class PictureReader:
                     content = content_hash(data)
                 beside = words_beside(facts.path)
             if self._contents is not None and not self._contents.claim(content) and not again:
-                return Read(facts, content, beside.words, beside.fills)
+                return Read(facts, content, beside)
             with self._slots, self.decoding.work():
-                return self._decoded(Read(facts, content, beside.words, beside.fills), data)
+                return self._decoded(Read(facts, content, beside), data)
         except ImageError as error:
             if self._contents is not None and content is not None:
                 self._contents.release(content)
@@ -130,14 +128,14 @@ class PictureReader:
             picture = decode(data, self._encoder.input_px, limits)
         if is_misnamed(read.facts.path, picture.format):
             self.misnamed.append((read.facts.path, picture.format))
-        inside = embedded_words(picture).over(read.fills)
+        inside = embedded_words(picture).over(read.beside.fills)
         record = ImageRecord(
             read.facts, read.content, picture.width_px, picture.height_px, picture.format,
             dhash(picture.image), title=inside.title, caption=inside.caption,
             metadata=inside.metadata,
         )  # fmt: skip
         prepared = self._encoder.prepare(picture.image)
-        return replace(read, prepared=prepared, record=with_words(record, read.words))
+        return replace(read, prepared=prepared, record=with_words(record, read.beside.words))
 
 
 Outcomes = Generator[Read | SkippedFile, None, None]

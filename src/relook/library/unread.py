@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from relook.core.picture_paths import inside, is_url, is_video, printable
 from relook.library.catalog import Catalog
@@ -18,10 +19,23 @@ from relook.library.whereabouts import away_note, place_of
 _SHOWN = 3
 
 
+@dataclass(frozen=True, slots=True)
+class OddFiles:
+    """Files that are not what their names say.
+
+    Args:
+        misnamed: Path and format of pictures whose suffix says another format.
+        beside: Place of a file beside a picture that cannot be read, and why.
+    """
+
+    misnamed: list[tuple[bytes, str]]
+    beside: Mapping[str, str]
+
+
 def tell_unread(
     catalog: Catalog,
     scan: Scan,
-    misnamed: list[tuple[bytes, str]],
+    odd: OddFiles,
     sidecars: Sidecars,
     report: IndexReport,
 ) -> None:
@@ -32,7 +46,7 @@ def tell_unread(
     Args:
         catalog: Of the library.
         scan: It is over.
-        misnamed: Path and format of pictures whose suffix says another format.
+        odd: That the run met.
         sidecars: All their rows were looked up.
         report: Gets counts and notes.
     """
@@ -41,8 +55,10 @@ def tell_unread(
         total.update(counts)
     report.others, report.left_out = other_files(total), dict(scan.left_out.n_files)
     report.notes += scan.left_out.notes
-    if misnamed:
-        report.notes.append(_misnamed_note(sorted(misnamed)))
+    if odd.misnamed:
+        report.notes.append(_misnamed_note(sorted(odd.misnamed)))
+    if odd.beside:
+        report.notes.append(_beside_note(odd.beside))
     report.notes += filter(None, (others_note(report.others), left_out_note(report.left_out)))
     if not report.interrupted:
         report.notes += filter(None, (sidecars.unused_note(), sidecars.doubts_note()))
@@ -103,6 +119,14 @@ def _misnamed_note(misnamed: list[tuple[bytes, str]]) -> str:
         several.append(f"and {len(misnamed) - _SHOWN:,} more")
     n = "1 picture is" if len(misnamed) == 1 else f"{len(misnamed):,} pictures are"
     return f"{n} indexed, though the suffix says another format: {', '.join(several)}"
+
+
+def _beside_note(unread: Mapping[str, str]) -> str:
+    place, reason = min(unread.items())
+    n = len(unread)
+    files = "1 file" if n == 1 else f"{n:,} files"
+    more = f", and {n - 1:,} more" if n > 1 else ""
+    return f"nothing was read from {files} beside pictures: {place} ({reason}){more}"
 
 
 def why_away(unread: Mapping[int, SkippedFile]) -> dict[int, tuple[bytes, str]]:
