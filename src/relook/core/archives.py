@@ -214,8 +214,10 @@ def _add(archive: Archive, raw: bytes, member: Member, trouble: tuple[str, str] 
     elif not lower.endswith((*_PICTURES, *_WORDS)):
         archive.others.append(name)
         return
-    if name.startswith((b"/", b"../")) or b"\0" in name or b"!/" in name:
+    if name.startswith((b"/", b"../")):
         trouble = ("unsafe_name", "its name leads out of the archive")
+    elif b"\0" in name:
+        trouble = ("unsafe_name", "a NUL stands in its name")
     if trouble is None:
         kept = archive.words if lower.endswith(_WORDS) else archive.pictures
         kept[name] = member  # of two with one name the later counts, as in `tar -r`
