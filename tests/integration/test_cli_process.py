@@ -1,5 +1,6 @@
 """The command line as a process of its own: codes, pipes that close, a real Ctrl-C."""
 
+import errno
 import json
 import os
 import signal
@@ -76,6 +77,50 @@ def test_a_reader_that_goes_away_is_no_trouble(
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["info"], ["search", "red"], ["search", "red", "--json", "--limit", "60"], ["doctor"],
+        ["index", "--json"], ["info", "--json", "-l", "none"], ["--help"],
+    ],
+)  # fmt: skip
+def test_a_full_disk_under_the_output_is_told_in_one_line(
+    env: dict[str, str], album: Path, command: list[str], unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*RELOOK, *command], env={**env, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        f"error[disk_refused]: cannot write the output: {os.strerror(errno.ENOSPC)}",
+        "hint: make room where it goes, and run the same command again",
+    ]
+    assert "Traceback" not in done.stderr
+
+
+LOADING = """
+import os, signal, sys
+class Stop:
+    def find_spec(self, name, *_):
+        if name == "relook.cli.output":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stop())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from relook.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_a_command_loads(env: dict[str, str]) -> None:
+    command = [sys.executable, "-c", LOADING, "--version"]
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_head_of_a_page(env: dict[str, str], album: Path) -> None:

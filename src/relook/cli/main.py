@@ -5,6 +5,7 @@ Ctrl-C, 143 by SIGTERM, which ends a command in as good an order as Ctrl-C does,
 in any case: what is on disk is whole whenever a process ends.
 """
 
+import errno
 import importlib
 import logging
 import os
@@ -29,6 +30,8 @@ from relook.library.manifest import Manifest
 
 _LOG = logging.getLogger(__name__)
 _CTRL_C = 128 + signal.SIGINT
+# Of a file without a name, as stdout is.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 _START = "Start here"
 _FIND = "Find, look again, ask"
 _KEEP = "Look after a library"
@@ -161,12 +164,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ending_on_sigterm() as signals:
             code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing more to say, and the
-        # interpreter must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output went away (`| head`): nothing more to say
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _LOG.info("where it was refused:", exc_info=True)
+        _drop_output()
+        hint = "make room where it goes, and run the same command again"
+        print_error(disk_error("cannot write the output", error, hint), as_json=False)
+        return 1
     return TERMINATED if code == _CTRL_C and signals else code
+
+
+def _drop_output() -> None:
+    """Lets what waits to be written go nowhere: the interpreter must not complain at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
