@@ -17,6 +17,7 @@ import relook.core.images
 import relook.core.sources
 from relook.core.archives import names_of
 from relook.core.beside import NamesBeside, is_takeout_name, takeout_beside, xmp_beside
+from relook.library.picture_facts import iso_time
 from relook.library.records import Words
 from relook.testing import noise
 
@@ -433,6 +434,41 @@ def test_facts_with_types(library: relook.Library, folder: Path) -> None:
         "keywords": "lake, Käse, sea", "latitude": -33.8566667, "longitude": 151.21,
         "taken_at": "2019-07-14T12:30:00+02:00", "taken_from": "digitized",
     })  # fmt: skip
+
+
+SCAN = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ photoshop:DateCreated="1975" xmp:CreateDate="2019-07-14T12:30:00"/></rdf:RDF></x:xmpmeta>"""
+
+
+def test_a_scan_of_which_the_year_is_known(library: relook.Library, folder: Path) -> None:
+    noise(1).save(folder / "scan.png")
+    (folder / "scan.xmp").write_text(SCAN)
+    noise(2).save(folder / "other.png")
+
+    library.add(folder)
+
+    assert words_in(library)["scan.png"].metadata == {"taken_at": "1975", "taken_from": "xmp"}
+    for where, kept in (
+        ({"taken_at<": "1980"}, ["scan.png"]),
+        ({"taken_at>=": "1976"}, ["other.png"]),
+        ({"taken_at": "1975*"}, ["scan.png"]),
+    ):
+        assert [hit.path.name for hit in library.search("x", where=where)] == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("1975", "1975"), (" 1975:  :  ", "1975"), ("1975-00-00", "1975"),
+        ("1975:00:00 00:00:00", "1975"), ("1975-06-00", "1975-06"), ("1975-06", "1975-06"),
+        ("1975-06-01T10:00", "1975-06-01T10:00:00"), ("0000", ""), ("0000:00:00 00:00:00", ""),
+        ("1975-13", ""), ("19750601", ""), ("75", ""), ("1975 or so", ""), ("197", ""),
+    ],
+)  # fmt: skip
+def test_times_are_no_more_exact_than_they_are_given(text: str, iso: str) -> None:
+    assert iso_time(text) == iso
 
 
 @pytest.mark.parametrize("name", ["a.tgz", "a.tar.gz", "A.TGZ"])

@@ -146,6 +146,7 @@ _TIME = re.compile(
     r"(\d{4})[:-](\d\d)(?:[:-](\d\d))?(?:[T ]+(\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?"
     r"\s*(Z|[+-]\d\d:?\d\d)?"
 )
+_YEAR = re.compile(r"(\d{4})[:\s-]*")  # EXIF has blanks for what is not known
 # What cameras and programs write where a caption belongs. Source: descriptions of photographs in
 # public collections (Wikimedia Commons' list of default captions of cameras, among others).
 _PROGRAMS = (
@@ -218,20 +219,23 @@ def iso_time(text: str, zone: str = "") -> str:
     """A time as ISO 8601, no more exact than it is given; empty for none that there was.
 
     Args:
-        text: As EXIF, XMP or a person writes it.
+        text: As EXIF, XMP or a person writes it; a month or day 00 is not known.
         zone: "+02:00", where it stands apart.
     """
-    match = _TIME.match(text.strip())
-    if match is None:
+    if match := _YEAR.fullmatch(text.strip()):
+        return match[1] if int(match[1]) else ""
+    if (match := _TIME.match(text.strip())) is None:
         return ""
     year, month, day, hour, minute, second, own_zone = match.groups()
+    month = None if month == "00" else month
+    day = None if day == "00" or not month else day
     try:
-        datetime(int(year), int(month), int(day or 1), int(hour or 0), int(minute or 0),
+        datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
                  min(int(second or 0), 59))  # fmt: skip
     except ValueError:
         return ""
     date = "-".join(filter(None, (year, month, day)))
-    if hour is None:
+    if hour is None or not day:
         return date
     zone = (own_zone or zone).strip()
     known = zone if re.fullmatch(r"Z|[+-]\d\d:?\d\d", zone) else ""
