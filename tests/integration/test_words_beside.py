@@ -84,6 +84,7 @@ def captions(library: relook.Library) -> dict[str, str]:
         ({"A.png": 1, "A.png.supplem(1).json": "of a picture in another part"}, {}),
         ({"A.png": 1, "A.MP4.json": "of a video"}, {}),
         ({"A.png": 1, "A.CR2.xmp": XMP}, {}),
+        ({"A.png": 1, "A.json": '{"captions": ["one", "two"]}'}, {"A.png": "one"}),
         ({"A.png": 1, "A.caption.json": '{"caption": "its sample"}'}, {"A.png": "its sample"}),
     ],
 )  # fmt: skip

@@ -44,6 +44,38 @@ def test_lists_in_any_unicode(tmp_path: Path, name: str, text: str, encoding: st
     assert said(tmp_path / name, text.encode(encoding), "a.jpg") == Words("K\u00f6ln")
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["Path,Title,Ort", "title,FileName,Ort", 'title ,"path",Ort'])
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv"])
+def test_tables_as_spreadsheets_write_them(
+    tmp_path: Path, delimiter: str, header: str, name: str
+) -> None:
+    row = "a.jpg,T,x" if header.startswith("Path") else "T,a.jpg,x"
+    text = f"{header}\n{row}\n".replace(",", delimiter)
+    assert said(tmp_path / name, text, "a.jpg") == Words("T", "", {"Ort": "x"})
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"caption": ["a dog", "a cat"]}, Words("", "a dog", {"captions": "a dog | a cat"})),
+        ({"captions": ["a dog", "", "a cat"]}, Words("", "a dog", {"captions": "a dog | a cat"})),
+        (
+            {"caption": "both", "captions": ["a dog", "a cat"]},
+            Words("", "both", {"captions": "a dog | a cat"}),
+        ),
+        ({"caption": "a dog", "captions": "x | y"}, Words("", "a dog", {"captions": "x | y"})),
+        ({"Caption": ["a dog"], "title": ["T", "U"]}, Words("T", "a dog", {"titles": "T | U"})),
+        ({"caption": {"en": "a dog"}}, Words("", "", {"caption": {"en": "a dog"}})),
+        ({"caption": [], "title": None}, Words()),
+        ({"title": 1999}, Words("1999")),
+    ],
+)
+def test_several_captions_in_one_row(tmp_path: Path, row: dict, expected: Words) -> None:
+    text = json.dumps({"path": "a.jpg", **row})
+    assert said(tmp_path / "m.jsonl", text, "a.jpg") == expected
+
+
 def test_json_lines(tmp_path: Path) -> None:
     line = {"file_name": "a.jpg", "caption": "one\u2028line", "year": 1999, "tags": ["x"]}
     text = json.dumps(line, ensure_ascii=False) + "\n\n"
@@ -109,7 +141,10 @@ def test_an_entry_whose_own_picture_is_there_is_about_no_other(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("m.csv", "title,caption\nx,y\n", "line 2 does not say which picture"),
+        ("m.csv", "title,caption\nx,y\n", "line 1 does not say which column names the pictures"),
+        ("m.csv", "a.jpg,a dog\n", "line 1 does not say which column names the pictures"),
+        ("m.csv", "", "line 1 does not say which column names the pictures"),
+        ("m.csv", "path,title\n,y\n", "line 2 does not say which picture"),
         ("m.csv", b"path,title\na.jpg,\xff\xfe\n", "cannot read"),
         ("m.csv", "path,title\na.jpg," + "x" * 200_000, "field larger than field limit"),
         ("m.jsonl", '{"path": "a.jpg"}\n{"path": \n', "line 2"),

@@ -29,7 +29,12 @@ _PATH_KEYS = ("path", "file", "filename", "file_name", "image")
 _OF_PEOPLE = ("keywords", "rating", "artist", "copyright")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _SHOWN = 5
-_TITLE, _CAPTION = ("title",), ("caption", "text", "TEXT")
+_TITLE, _CAPTION = ("title",), ("caption", "captions")
+_MEMBER_CAPTION = (*_CAPTION, "text", "TEXT")
+_COLUMNS = (*_PATH_KEYS, "title", "caption")
+_DELIMITERS = ",;\t"
+_PATH_COLUMN = f"one column must be called {', '.join(_PATH_KEYS[:-1])} or {_PATH_KEYS[-1]}"
+_JOINT = " | "  # of several captions
 _OURS = ("image_id", "path", "width_px", "height_px", "content")  # as `relook export` writes
 
 
@@ -156,7 +161,7 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError("bad_sidecar", f"cannot read {file}: {error}") from error
     suffix = file.suffix.lower()
-    if suffix == ".csv":
+    if suffix in (".csv", ".tsv"):
         yield from _rows(file, _csv_rows(file, text))
     elif suffix in (".jsonl", ".ndjson"):
         yield from _rows(file, _json_lines(file, text))
@@ -169,12 +174,34 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
 
 
 def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(file, text))
     try:
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
         raise MetadataError("bad_sidecar", f"{file} line {reader.line_num}: {error}") from error
+
+
+def _delimiter(file: Path, text: str) -> str:
+    """What stands between the columns: that by which the first line names one of pictures."""
+    for delimiter in _DELIMITERS:
+        try:
+            names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        except csv.Error:
+            continue
+        if any(_column(name) in _PATH_KEYS for name in names):
+            return delimiter
+    raise MetadataError(
+        "bad_sidecar",
+        f"{file} line 1 does not say which column names the pictures",
+        f"the first line names the columns, with commas, semicolons or tabs; {_PATH_COLUMN}",
+    )
+
+
+def _column(name: str) -> str:
+    """The name of a column or key; of those that mean something, in lower case."""
+    plain = name.strip()
+    return plain.lower() if plain.lower() in _COLUMNS else plain
 
 
 def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -189,18 +216,47 @@ def _json_lines(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]
 def _rows(file: Path, rows: Any) -> Iterator[tuple[str, Words]]:
     for number, row in rows:
         values = dict(row) if isinstance(row, Mapping) else {}
-        values = {k.strip() if isinstance(k, str) else k: value for k, value in values.items()}
+        values = {_column(k) if isinstance(k, str) else k: value for k, value in values.items()}
         key = next((name for name in _PATH_KEYS if values.get(name)), None)
         if key is None:
             raise MetadataError(
                 "bad_sidecar",
                 f"{file} line {number} does not say which picture it is about",
-                f"one column must be called {', '.join(_PATH_KEYS[:-1])} or {_PATH_KEYS[-1]}",
+                _PATH_COLUMN,
             )
         path = str(values.pop(key))
-        title, caption = values.pop("title", None), values.pop("caption", None)
+        title, caption = _take_texts(values, _TITLE), _take_texts(values, _CAPTION)
         facts = {k: v for k, v in values.items() if k and v not in (None, "", [])}
         yield path, _words(title, caption, facts)
+
+
+def _take_texts(values: dict[str, Any], keys: tuple[str, ...]) -> str:
+    """The first text under some keys, which leave the values; what is no text stays there.
+
+    Of several in a list the first is meant; all stay, joined: captions under `captions`.
+    """
+    groups = [
+        _texts(values.pop(key))
+        for key in keys
+        # A text under `captions` is of several that were joined before.
+        if key in values and _is_text(values[key], list_only=key == "captions")
+    ]
+    most = max(groups, key=len, default=[])
+    if len(most) > 1:
+        values[f"{keys[0]}s"] = _JOINT.join(most)
+    return next((texts[0] for texts in groups if texts), "")
+
+
+def _is_text(value: object, *, list_only: bool) -> bool:
+    if list_only and not isinstance(value, list):
+        return False
+    several = value if isinstance(value, list) else [value]
+    return all(isinstance(text, str | int | float | None) for text in several)
+
+
+def _texts(value: Any) -> list[str]:
+    """A text, or those of a list; empty ones are none."""
+    return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
 
 
 def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
@@ -225,7 +281,7 @@ def _coco(file: Path, text: str) -> Iterator[tuple[str, Words]]:
         if objects.get(image_id):
             facts["objects"] = ", ".join(sorted(objects[image_id]))
         if len(captions.get(image_id, [])) > 1:
-            facts["captions"] = " | ".join(captions[image_id])
+            facts["captions"] = _JOINT.join(captions[image_id])
         yield name, _words("", next(iter(captions.get(image_id, [])), ""), facts)
 
 
@@ -323,16 +379,11 @@ def _words_in(suffix: bytes, data: bytes, in_archive: bool) -> Beside:
 
 def _member_words(values: dict[str, Any]) -> Words:
     inner = values.get("metadata")
+    known = values | (inner if isinstance(inner, dict) else {})
+    title, caption = _take_texts(known, _TITLE), _take_texts(known, _MEMBER_CAPTION)
     facts = {
         key: value
-        for key, value in (values | (inner if isinstance(inner, dict) else {})).items()
+        for key, value in known.items()
         if isinstance(value, str | int | float | bool) and key not in _OURS
     }
-    title, caption = _first(facts, _TITLE), _first(facts, _CAPTION)
     return Words(title, caption, facts)
-
-
-def _first(facts: dict[str, Any], keys: tuple[str, ...]) -> str:
-    """The first text under some keys; removes all of these keys from the facts."""
-    texts = [str(facts.pop(key)) for key in keys if key in facts]
-    return next(filter(None, texts), "")
