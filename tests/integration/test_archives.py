@@ -225,6 +225,36 @@ def test_folders_in_an_archive_may_be_called_like_one(
     assert library.forget(folder / archive) == 2
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_picture_whose_name_comes_again_is_told(library: relook.Library, folder: Path) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w") as pack:
+        for data in (RED, BLUE, GREEN, GREEN):  # equal ones are one picture
+            pack.writestr("1.png", data)
+        starts = [entry.header_offset for entry in pack.infolist()]
+
+    report = library.add(folder)
+
+    assert ids(library) == {"a.zip!/1.png": 1}
+    assert original(library.image(1), ImageLimits()) == GREEN
+    assert skipped(report) == {f"a.zip!/1.png at byte {at}": "same_name" for at in starts[:2]}
+    assert counts(library.add(folder)) == {"n_unchanged": 1, "n_skipped": 2}
+    write_zip(folder / "a.zip", {"1.png": GREEN})
+    assert skipped(library.add(folder)) == {}
+
+
+def test_a_tar_may_replace_its_members(library: relook.Library, folder: Path) -> None:
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        for data in (RED, BLUE):
+            info = tarfile.TarInfo("1.png")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+    report = library.add(folder)
+
+    assert original(library.image(1), ImageLimits()) == BLUE
+    assert skipped(report) == {}
+
+
 def test_members_that_a_person_may_miss_are_listed(library: relook.Library, folder: Path) -> None:
     others = dict.fromkeys(("clip.MP4", "b.wmv", "c.pdf", "notes.md", "d.npy", ".e.mov"), b"x")
     write_zip(folder / "a.zip", {"1.png": RED, "1.txt": b"words", **others})

@@ -220,10 +220,19 @@ def _add(archive: Archive, raw: bytes, member: Member, trouble: tuple[str, str] 
         trouble = ("unsafe_name", "a NUL stands in its name")
     if trouble is None:
         kept = archive.words if lower.endswith(_WORDS) else archive.pictures
+        if kept is archive.pictures and name in kept and _is_another(kept[name], member):
+            place = b"%b at byte %d" % (name, kept[name].offset)
+            archive.skips.append((place, "same_name", "a later member has the same name"))
         kept[name] = member  # of two with one name the later counts, as in `tar -r`
     elif not lower.endswith(_WORDS):
         archive.pictures.pop(name, None)
         archive.skips.append((name, *trouble))
+
+
+def _is_another(before: Member, member: Member) -> bool:
+    """Whether two members of one name are two pictures: in a tar the later is made to replace."""
+    is_same = (before.crc, before.size_bytes) == (member.crc, member.size_bytes)
+    return member.method >= 0 and not is_same
 
 
 def _group(archive: Archive) -> None:
