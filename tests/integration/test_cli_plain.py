@@ -23,6 +23,14 @@ def test_an_empty_result_is_one_sentence_with_its_reason(run: Run) -> None:
     assert out == "Nothing was found: no picture fits path nowhere.\n"
 
 
+def test_paths_alone_leave_the_reason_on_stderr(run: Run) -> None:
+    why = "note: no picture has the field 'foo'; relook info --fields lists what there is\n"
+    assert run("search", "red", "--files", "--where", "foo=1") == (0, "", why)
+    run("album", "add", "trip", "--id", 1, "--id", 2)
+    code, out, err = run("album", "show", "trip", "--files", "--limit", "1")
+    assert (code, out.count("\n"), err) == (0, 1, "note: and 1 more (--limit)\n")
+
+
 def test_a_picture_that_is_not_there_is_told_plainly(run: Run, tmp_path: Path) -> None:
     code, out, err = run("similar", str(tmp_path / "nofile.jpg"))
     assert (code, out) == (1, "")

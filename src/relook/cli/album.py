@@ -12,7 +12,7 @@ import typer
 from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
-from relook.cli.output import print_json, print_notes, print_table
+from relook.cli.output import print_json, print_notes, print_paths, print_table
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
 from relook.library.album_values import FAVOURITES, Album, AlbumChange
@@ -92,8 +92,7 @@ def show(
         ]
         print_json({"album": album.as_dict(), "images": facts})
     elif files:
-        for record in shown:
-            sys.stdout.buffer.write(bytes(record.path) + b"\n")
+        print_paths((record.path for record in shown), _cut_note(shown, records))
     else:
         sys.stdout.write(f"{album.name}: {_holds(album)}\n")
         rows = [
@@ -105,8 +104,7 @@ def show(
         names = ["id", "picture", "words", "away"]
         if rows:
             print_table([names[at] for at in used], [tuple(row[at] for at in used) for row in rows])
-        if len(shown) < len(records):
-            print_notes([f"and {len(records) - len(shown):,} more (--limit)"])
+        print_notes(_cut_note(shown, records))
 
 
 @app.command("add")
@@ -240,6 +238,11 @@ def _told(album: Album, as_json: bool) -> None:
         print_json(album.as_dict())
     else:
         sys.stdout.write(f"{album.name}: {_holds(album)}\n")
+
+
+def _cut_note(shown: list[ImageRecord], records: list[ImageRecord]) -> list[str]:
+    n_more = len(records) - len(shown)
+    return [f"and {n_more:,} more (--limit)"] if n_more else []
 
 
 def _holds(album: Album) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
-from relook.cli.output import print_json, print_notes, print_page, print_table
+from relook.cli.output import print_json, print_notes, print_page, print_paths, print_table
 from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
@@ -115,8 +115,7 @@ def album(
         counted = {"n_pictures": shown.n_pictures, "is_cut": shown.is_cut, "n_new": shown.n_new}
         print_json({**shown.page.as_dict(), **counted})
     elif files:
-        for hit in shown.page:
-            sys.stdout.buffer.write(bytes(hit.path) + b"\n")
+        print_paths((hit.path for hit in shown.page), shown.page.notes)
     else:
         print_page(shown.page)
         sys.stdout.write(_album_line(shown) + "\n")

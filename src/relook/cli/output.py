@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,13 @@ def print_page(page: Page) -> None:
     used = [at for at, name in enumerate(names) if name not in empty or _any(rows, at)]
     print_table([names[at] for at in used], [tuple(row[at] for at in used) for row in rows])
     print_notes([note for note in page.notes if note != NOTHING_FITS])
+
+
+def print_paths(paths: Iterable[Path], notes: Sequence[str]) -> None:
+    """A path a line, in its own bytes, for pipes; what there is to say is on stderr."""
+    for path in paths:
+        sys.stdout.buffer.write(bytes(path) + b"\n")
+    print_notes(list(notes))
 
 
 def print_nothing(notes: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """`relook search` and `similar`. Layer: cli."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from relook.cli import options as given
 from relook.cli.config_flags import ConfigOption, open_library
-from relook.cli.output import print_json, print_page
+from relook.cli.output import print_json, print_page, print_paths
 from relook.core.settings import SearchSettings
 from relook.core.types import Page, Query
 from relook.search.grammar import parse_query
@@ -111,7 +110,6 @@ def _show(page: Page, files: bool, as_json: bool) -> None:
     if as_json:
         print_json(page.as_dict())
     elif files:
-        for hit in page:
-            sys.stdout.buffer.write(bytes(hit.path) + b"\n")
+        print_paths((hit.path for hit in page), page.notes)
     else:
         print_page(page)
