@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -40,8 +41,33 @@ def test_a_picture_that_is_not_there_is_told_plainly(run: Run, tmp_path: Path) -
 def test_two_ways_of_printing_are_refused(run: Run) -> None:
     for command in (("search", "red"), ("similar", "red.png")):
         code, out, err = run(*command, "--files", "--json")
-        assert (code, out) == (2, "")
-        assert "exclude each other" in " ".join(err.split())
+        assert (code, err) == (2, "")
+        assert "exclude each other" in json.loads(out)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "named"),
+    [
+        (["search", "red", "--colour"], "No such option: --colour", "relook search"),
+        (["search", "red", "--limit", "0"], "Invalid value for '--limit'", "relook search"),
+        (["nothing"], "No such command 'nothing'", "relook"),
+        (["similar"], "Missing argument 'FILE'", "relook similar"),
+        (["session", "show"], "Missing argument", "relook session show"),
+        (["search", "red", "--where", "x"], "'x' is not KEY=VALUE", "relook search"),
+    ],
+)
+def test_wrong_usage_with_json_is_an_error_object(
+    run: Run, command: list[str], message: str, named: str
+) -> None:
+    code, out, err = run(*command, "--json")
+    assert (code, err) == (2, "")
+    error = json.loads(out)["error"]
+    assert error["code"] == "bad_usage"
+    assert message in error["message"]
+    assert error["hint"] == f"{named} --help lists what there is"
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert "Usage: relook" in err
 
 
 def test_sessions_are_listed_with_their_dates(run: Run, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,12 +24,14 @@ import relook
 from relook.app.paths import library_folder
 from relook.cli.options import Commands
 from relook.cli.output import clean_lines, print_error
-from relook.core.errors import RelookError, disk_error
+from relook.core.errors import InputError, RelookError, disk_error
 from relook.core.picture_paths import printable
 from relook.library.manifest import Manifest
 
 _LOG = logging.getLogger(__name__)
 _CTRL_C = 128 + signal.SIGINT
+# What typer raises for a command line that it cannot read; it names some kinds of it only.
+_REFUSED: Any = typer.BadParameter.__mro__[2]
 # Of a file without a name, as stdout is.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 _START = "Start here"
@@ -185,15 +187,22 @@ def _drop_output() -> None:
 
 def _run(arguments: list[str]) -> int:
     first = next((word for word in arguments if not word.startswith("-")), None)
+    as_json = "--json" in arguments
     try:
         app = command_line(first if first in _COMMANDS else None)
-        ended = app(args=arguments, prog_name="relook")
+        ended = app(args=arguments, prog_name="relook", standalone_mode=not as_json)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):
             raise end.__context__ from None
         ended = end.code
+    except _REFUSED as error:
+        print_error(_usage_error(error), as_json=True)
+        return 2
+    except typer.Abort:
+        sys.stderr.write("Aborted.\n")
+        return 1
     except RelookError as error:
-        print_error(error, as_json="--json" in arguments)
+        print_error(error, as_json)
         return 1
     except BrokenPipeError:
         raise
@@ -203,11 +212,17 @@ def _run(arguments: list[str]) -> int:
         _LOG.info("where it was refused:", exc_info=True)
         message = f"cannot use {printable(os.fsencode(error.filename))}"
         refused = disk_error(message, error, "check the path, and who may read and write there")
-        print_error(refused, as_json="--json" in arguments)
+        print_error(refused, as_json)
         return 1
     except KeyboardInterrupt:  # before a command began, or after its end
         return _CTRL_C
     return ended if isinstance(ended, int) else 0 if ended is None else 1
+
+
+def _usage_error(error: Any) -> InputError:
+    """What typer says of a command line that it cannot read, as an error object."""
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "relook"
+    return InputError("bad_usage", error.format_message(), f"{command} --help lists what there is")
 
 
 @contextmanager
