@@ -69,7 +69,10 @@ def test_by_commands(
     assert (album["hits"][0]["image_id"], album["n_pictures"]) == (RED, 1)
     assert main(["concept", "delete", "both", "-l", str(folder)]) == 0
     assert [line["name"] for line in run("concept", "list")[1]["concepts"]] == ["truck", "twin"]
-    assert run("concept", "import", tmp_path / "none")[1]["error"]["code"] == "bad_concept_file"
+    error = run("concept", "import", tmp_path / "none")[1]["error"]
+    assert (error["code"], error["message"]) == ("bad_concept_file", f"there is no {tmp_path}/none")
+    file.write_text(file.read_text(), "utf-8-sig")
+    assert run("concept", "import", file, "--name", "marked")[1]["notes"] == []
     capsys.readouterr()
     assert main(["concept", "list", "-l", str(folder)]) == 0
     assert "@truck" in capsys.readouterr().out

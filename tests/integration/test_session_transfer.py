@@ -1,6 +1,8 @@
 """Sessions as files: exported, imported, refused when damaged."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -122,6 +124,25 @@ def test_a_corrupt_session_file_is_refused_whole(
         library.import_session(file)
     assert caught.value.code == "bad_session_file"
     assert len(library.sessions()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_session_file_that_an_editor_kept_in_another_unicode(
+    tmp_path: Path, library: relook.Library, encoding: str
+) -> None:
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(export_session(make_session(library))), encoding)
+    assert library.import_session(file)[1] == ()
+
+
+def test_a_session_file_that_cannot_be_had(tmp_path: Path, library: relook.Library) -> None:
+    for file, message in (
+        (tmp_path / "none.json", f"there is no {tmp_path}/none.json"),
+        (tmp_path, f"cannot read {tmp_path}: {os.strerror(errno.EISDIR)}"),
+    ):
+        with pytest.raises(InputError) as caught:
+            library.import_session(file)
+        assert (caught.value.code, caught.value.message) == ("bad_session_file", message)
 
 
 def test_a_session_that_looks_for_a_picture_of_the_library_looks_for_the_same_one_elsewhere(

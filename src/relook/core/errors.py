@@ -182,6 +182,14 @@ def disk_error(message: str, error: OSError, hint: str = "") -> StorageError:
     return StorageError(code, f"{message}: {error.strerror or error}", hint)
 
 
+def unread_file(code: str, path: object, error: OSError) -> InputError:
+    """The error to raise for a file that somebody named and that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(code, f"there is no {path}", "check the path")
+    reason = error.strerror or error
+    return InputError(code, f"cannot read {path}: {reason}", "check the path, and who may read it")
+
+
 @contextmanager
 def proxies_understood() -> Iterator[None]:
     """Around the making of an HTTP client, which reads ALL_PROXY and its kin then.

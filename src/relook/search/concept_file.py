@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.core.converter import JsonValue, from_json
-from relook.core.errors import InputError, NotFoundError, RelookError, TooLargeError
+from relook.core.errors import InputError, NotFoundError, RelookError, TooLargeError, unread_file
 from relook.core.json_form import HEX, Between, Longest, OneOf, Shortest
+from relook.core.text_encoding import decoded
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats, unit
 from relook.feedback.strategies import STRATEGIES
@@ -178,7 +179,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise _bad(str(path), error) from error
+        raise unread_file("bad_concept_file", path, error) from error
 
 
 def _read(data: bytes, source: str) -> ConceptFile:
@@ -187,7 +188,7 @@ def _read(data: bytes, source: str) -> ConceptFile:
             "concept_too_large", f"{source} holds {len(data):,} bytes; at most {_MAX_BYTES:,}"
         )
     try:
-        values = json.loads(data.decode("utf-8"), parse_constant=_refuse)
+        values = json.loads(decoded(data), parse_constant=_refuse)
         return from_json(ConceptFile, values, skip_unknown=True)
     except RecursionError as error:
         raise _bad(source, "it is nested too deeply") from error

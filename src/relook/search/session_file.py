@@ -14,6 +14,7 @@ from relook.core.converter import JsonValue, from_json
 from relook.core.errors import InputError, RelookError, TooLargeError
 from relook.core.json_form import HEX, Between, Longest, OneOf
 from relook.core.settings import SessionLimits
+from relook.core.text_encoding import decoded
 from relook.core.types import Box, Query
 from relook.feedback.strategies import STRATEGIES
 from relook.library.session_rows import (
@@ -142,14 +143,14 @@ def read_file(data: bytes, source: str, limits: SessionLimits) -> tuple[SessionF
     except TooLargeError:
         raise
     except RecursionError as error:
-        raise bad_file(source, "it is nested too deeply") from error
+        raise _bad_file(source, "it is nested too deeply") from error
     except ValueError as error:
         problem = error.message if isinstance(error, RelookError) else error
-        raise bad_file(source, problem) from error
+        raise _bad_file(source, problem) from error
     return file, values
 
 
-def bad_file(source: str, problem: object) -> InputError:
+def _bad_file(source: str, problem: object) -> InputError:
     """The error for what is no exported session."""
     return InputError(
         "bad_session_file",
@@ -161,9 +162,7 @@ def bad_file(source: str, problem: object) -> InputError:
 def _json(data: bytes, source: str, limits: SessionLimits) -> Any:
     if len(data) > limits.max_file_bytes:
         raise _too_large(source, f"{len(data):,} bytes", "max_file_bytes", limits.max_file_bytes)
-    return json.loads(
-        data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
-    )
+    return json.loads(decoded(data), object_pairs_hook=_object, parse_constant=_refuse_constant)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

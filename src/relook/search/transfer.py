@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, unread_file
 from relook.core.picture_paths import printable
 from relook.core.settings import SessionLimits
 from relook.core.types import Query
@@ -29,7 +29,6 @@ from relook.search.session_file import (
     PictureEntry,
     RoundEntry,
     SessionFile,
-    bad_file,
     read_file,
 )
 
@@ -84,7 +83,7 @@ def read_bytes(file: Path, limits: SessionLimits) -> bytes:
         with file.open("rb") as stream:
             return stream.read(limits.max_file_bytes + 1)
     except OSError as error:
-        raise bad_file(str(file), error) from error
+        raise unread_file("bad_session_file", file, error) from error
 
 
 def add_session(
