@@ -48,7 +48,7 @@ def test_a_flipped_byte_costs_its_batch_and_nothing_else(library: Path) -> None:
     mended = repair(library)
     assert told(mended.after) == []
     assert mended.done == [
-        "took out 8 images; index them again with: relook index",
+        "took out 8 images; index again what is missing: relook index",
         "cleared 40 damaged rows",
         "added the checksums of 40 rows",
     ]

@@ -55,17 +55,17 @@ def test_images_that_do_not_fit_together(
 @pytest.mark.parametrize(
     ("statement", "code", "done"),
     [
-        ("INSERT INTO roots VALUES (NULL)", "bad_row", "took out 1 rows of roots"),
-        ("UPDATE home SET path = NULL", "bad_row", "took out 1 rows of home"),
-        ("UPDATE places SET device = 'x'", "bad_row", "took out 1 rows of places"),
+        ("INSERT INTO roots VALUES (NULL)", "bad_row", "took out 1 row of roots"),
+        ("UPDATE home SET path = NULL", "bad_row", "took out 1 row of home"),
+        ("UPDATE places SET device = 'x'", "bad_row", "took out 1 row of places"),
         ("UPDATE whereabouts SET place_id = 'x'", "bad_row", "emptied 24 rows of whereabouts"),
         ("UPDATE sums SET crc32 = 'x'", "bad_row", "took out 3 rows of sums"),
         ("UPDATE sums SET n_rows = 'x'", "bad_row", "took out 3 rows of sums"),
-        ("INSERT INTO skipped VALUES (NULL, 0, 0, 'a', 'b')", "bad_row", "took out 1 rows of sk"),
-        ("INSERT INTO archives VALUES (x'00', 'a', 1, 1)", "bad_row", "took out 1 rows of arch"),
-        (f"INSERT INTO tombstones VALUES {KEPT % 'x'}", "bad_row", "emptied 1 rows of tombstones"),
-        (f"INSERT INTO tombstones VALUES {KEPT % '[]'}", "bad_row", "emptied 1 rows of tombstones"),
-        ("INSERT INTO dropped VALUES (x'00', 77, '', '', '{')", "bad_row", "emptied 1 rows of dro"),
+        ("INSERT INTO skipped VALUES (NULL, 0, 0, 'a', 'b')", "bad_row", "took out 1 row of sk"),
+        ("INSERT INTO archives VALUES (x'00', 'a', 1, 1)", "bad_row", "took out 1 row of arch"),
+        (f"INSERT INTO tombstones VALUES {KEPT % 'x'}", "bad_row", "emptied 1 row of tombstones"),
+        (f"INSERT INTO tombstones VALUES {KEPT % '[]'}", "bad_row", "emptied 1 row of tombstones"),
+        ("INSERT INTO dropped VALUES (x'00', 77, '', '', '{')", "bad_row", "emptied 1 row of dro"),
         ("UPDATE counters SET value = 'x'", "bad_catalog", "restored the catalog's backup"),
         ("INSERT INTO counters VALUES (NULL, 5)", "bad_catalog", "restored the catalog's backup"),
     ],
@@ -149,7 +149,7 @@ def test_marks_of_images_that_are_nowhere_are_told_and_kept(library: Path) -> No
     sql(library, "UPDATE judgements SET image_id = 999 WHERE image_id = 20")
     [note] = assert_sound(library).notes
     assert (note.code, note.n) == ("lost_image", 1)
-    assert "1 judgements are of images that are not there" in note.message
+    assert "1 judgement of images that are not there" in note.message
     assert repair(library).done == []
 
 
@@ -159,7 +159,7 @@ def test_a_session_without_a_page_as_an_older_version_could_leave_it(library: Pa
         "INSERT INTO sessions VALUES ('x', 'red', '{\"parts\": [{\"text\": \"red\"}]}', 0, 1.0)",
     )
     assert [note.code for note in assert_sound(library).notes] == ["empty_session"]
-    assert repair(library).done == ["took out 1 sessions without a page"]
+    assert repair(library).done == ["took out 1 session without a page"]
     with opened(library) as one:
         assert len(one.sessions()) == 1
 
@@ -275,7 +275,7 @@ def test_the_command(library: Path, album: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(out)["findings"][0]["where"] == ["rows 0 to 39"]
     code, out = ask("--repair")
     assert (code, out.splitlines()[0]) == (
-        0, "took out 8 images; index them again with: relook index",
+        0, "took out 8 images; index again what is missing: relook index",
     )  # fmt: skip
     code, out = ask("--repair", "--json")
     assert (code, json.loads(out)["done"], json.loads(out)["sound"]) == (0, [], True)

@@ -185,7 +185,7 @@ def test_two_are_merged_and_what_either_shows_fits(library: relook.Library) -> N
     session.judge(id_of(library, "magenta4.png"), relevant=True)
     library.concepts.save(session, "truck")
     both, notes = library.concepts.merge("van", "truck", "both")
-    assert notes == ("1 examples show one and not the other; they count as relevant",)
+    assert notes == ("examples that show one and not the other count as relevant: 1",)
     assert (both.n_relevant, both.n_irrelevant) == (4, 0)
     assert both.query == Query((Part(text="red"), Part(text="blue")))
     assert len(library.concepts.all()) == 3

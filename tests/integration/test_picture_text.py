@@ -219,7 +219,7 @@ def test_pictures_that_fail_do_not_stop_the_others(
         monkeypatch.setattr(Reader, "read", fails)
         report = library.add(settings=TEXT)
         assert report.n_text_read == 2
-        assert any("1 pictures could not be read" in note for note in report.notes)
+        assert any("1 picture could not be read" in note for note in report.notes)
         monkeypatch.setattr(Reader, "read", read)
         assert library.add(settings=TEXT).n_text_read == 1
 

@@ -199,7 +199,7 @@ def test_a_box_whose_picture_cannot_be_read_waits_for_its_vector(
     (pictures / "2.png").write_bytes(b"no picture")
     session, notes = library.import_session(file)
     assert len(notes) == 1
-    assert notes[0].startswith("1 boxes are on pictures that cannot be read now: they are kept")
+    assert notes[0].startswith("1 box is kept without vectors, on pictures that cannot be read now")
     assert len(session.all_judgements) == len(made.all_judgements)
     [box] = [one for one in session.all_judgements if one.box is not None]
     assert (box.crop, box.box, box.caption) == (None, expected.box, expected.caption)
@@ -250,7 +250,7 @@ def test_marks_on_pictures_that_are_not_here_are_counted(
     values = export_session(make_session(library))
     del values["images"]["4"]
     session, notes = library.import_session(file_of(values, tmp_path))
-    assert notes == ("1 judgements are on pictures that are not here, and left out",)
+    assert notes == ("1 judgement is left out, on pictures that are not here",)
     assert [one.image_id for one in session.all_judgements] == [2]
 
 

@@ -69,7 +69,7 @@ def test_marks_on_deleted_pictures_are_in_the_file_and_count_when_those_are_back
     file = tmp_path / "session.json"
     file.write_text(json.dumps(export_session(library.session(session.session_id))))
     session, notes = library.import_session(file)
-    assert notes[0].startswith("1 pictures of the session were deleted from this library")
+    assert notes[0].startswith("1 picture of the session was deleted from this library")
     assert [(j.image_id, j.box, j.caption) for j in session.all_judgements] == [
         (2, CORNER, "blue"), (4, None, None),
     ]  # fmt: skip
@@ -88,7 +88,7 @@ def test_import_says_what_is_missing(
     shown = session.rounds[0].hits[0][0]
     library.forget(library.image(shown).path)
     taken, notes = library.import_session(file)
-    assert notes == ("1 pictures of the session are not in this library",)
+    assert notes == ("1 picture of the session is not in this library",)
     assert shown not in [image_id for row in taken.rounds for image_id, _, _ in row.hits]
     solid("white").save(tmp_path / "0.png")
     with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:

@@ -64,7 +64,7 @@ def test_similar_verify_puts_the_picture_first(
 def test_an_image_of_the_library_is_not_found_as_itself(library: relook.Library) -> None:
     page = library.similar(1, limit=5, verify=True)
     assert 1 not in [hit.image_id for hit in page]
-    assert "none of them is this picture" in page.notes[0]
+    assert "none is this picture" in page.notes[0]
 
 
 def test_ask_tells_a_mirrored_picture_from_a_similar_one(

@@ -229,7 +229,7 @@ def test_the_command_says_what_it_takes_and_what_it_did(
     assert main(["upgrade", "--encoder", "new", *at]) == 3
     told = capsys.readouterr()
     assert "24 pictures to encode" in told.err
-    assert "1 pictures cannot be read now" in told.out
+    assert "1 picture cannot be read now" in told.out
     assert os.fspath(pictures / "green.png") in told.out
     assert main(["upgrade", *at]) == 0
     assert capsys.readouterr().out.startswith("nothing to do: the library has this encoder")

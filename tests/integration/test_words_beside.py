@@ -327,7 +327,7 @@ def captioned(library: relook.Library) -> dict[Path, str]:
 def add_rows(library: relook.Library, folder: Path, text: str) -> list[str]:
     (folder / "words.csv").write_text(text)
     report = library.add(folder, metadata=[folder / "words.csv"])
-    return [note for note in report.notes if "rows" in note]
+    return [note for note in report.notes if "row" in note]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_a_bare_name_that_several_pictures_have_is_none_of_theirs(
         (folder / f"{number}").mkdir()
         noise(number % 2).save(folder / f"{number}" / "img.png")
     [note] = add_rows(library, folder, ROWS + "img.png,Anna\n")
-    assert note == "1 of 1 rows fit several pictures: img.png (3); write their paths"
+    assert note == "1 of 1 row fits several pictures: img.png (3); write their paths"
     assert captioned(library) == {}
     shutil.rmtree(folder / "1")
     library.forget(folder / "1")

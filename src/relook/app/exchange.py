@@ -20,6 +20,7 @@ from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
 from relook.core.beside import NamesBeside, xmp_beside
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import InputError, NotFoundError
 from relook.core.json_form import PATH
 from relook.core.picture_paths import is_url, split_member
@@ -188,7 +189,7 @@ def retile(
 
 def _tell_texts(report: IndexReport, n: int) -> None:
     if n:
-        report.notes.append(f"the words in {n:,} pictures came along")
+        report.notes.append(f"the words in {counted(n, 'picture')} came along")
 
 
 @dataclass(frozen=True, slots=True)

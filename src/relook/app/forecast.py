@@ -27,6 +27,7 @@ import numpy as np
 from relook.app.indexing import AddOptions, add, scan_of
 from relook.app.paths import PathLike, absolute
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError
 from relook.core.json_form import SHOWN, Digits
 from relook.core.picture_paths import is_archive, is_video
@@ -273,7 +274,7 @@ def _measure(
     if not n_images:
         raise InputError(
             "nothing_to_measure",
-            f"none of {len(files):,} pictures that were tried can be read",
+            f"none of {counted(len(files), 'picture')} that were tried can be read",
             "name a folder with pictures; relook index says why a file is left out",
         )
     share = n_images / (n_images + report.n_skipped)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.app.paths import PathLike, absolute
+from relook.core.counting import counted
 from relook.library.album_table import AlbumTable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class HasOverview:
     def __repr__(self) -> str:
         """What a shell shows: the folder, and how many images it holds where it is open."""
         library: Any = self
-        holds = f"{len(library):,} images" if library._files else "not open"
+        holds = counted(len(library), "image") if library._files else "not open"
         return f"<Library {str(library.folder)!r}: {holds}>"
 
 

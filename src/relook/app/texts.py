@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, RelookError
 from relook.core.images import content_of, decode
 from relook.core.picture_paths import printable
@@ -104,8 +105,9 @@ class _Reading:
             self._report.interrupted = True
         self._keep()
         if self._unread:
+            pictures = counted(len(self._unread), "picture")
             self._report.notes.append(
-                f"the words of {len(self._unread):,} pictures could not be read, and are tried"
+                f"the words of {pictures} could not be read, and are tried"
                 f" again by the next run: {self._unread[0]}"
             )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from relook.app.indexing import text_queries
 from relook.app.models import spec_of, upgrade_encoder
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError, NotFoundError, StorageError
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings, SearchSettings
@@ -153,9 +154,10 @@ def _run(
         n_threads = library.index_settings.workers
         Restaging(files, staging, encoder, library.limits, report, progress, n_threads).run()
         if report.n_images and not staging.n_images():
+            pictures = counted(report.n_images, "picture")
             raise NotFoundError(
                 "no_picture",
-                f"none of the {report.n_images:,} pictures can be read: {report.unread[0].message}",
+                f"none of {pictures} can be read: {report.unread[0].message}",
                 "plug in the disk that they are on, or relook move OLD NEW; the library stays as"
                 " it is",
             )

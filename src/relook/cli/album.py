@@ -13,6 +13,7 @@ from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_paths, print_table
+from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
 from relook.library.album_values import FAVOURITES, Album, AlbumChange
@@ -255,7 +256,7 @@ def _holds(album: Album) -> str:
 
 
 def _pictures(n: int) -> str:
-    return f"{n:,} picture{'s' * (n != 1)}"
+    return counted(n, "picture")
 
 
 def _day(seconds: float) -> str:

@@ -17,6 +17,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
+from relook.core.counting import counted
 from relook.core.errors import InputError, StorageError
 from relook.core.progress import Progress
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
@@ -279,7 +280,7 @@ def _answer_batch(
         print_json(done.as_dict())
     else:
         before = f" ({done.n_before} were before)" if done.n_before else ""
-        sys.stdout.write(f"{done.n_answered} questions answered{before}: {out}\n")
+        sys.stdout.write(f"{counted(done.n_answered, 'question')} answered{before}: {out}\n")
         for failed in done.failed:
             sys.stderr.write(clean_lines(f"not answered: {failed.key}: {failed.message}\n"))
     if done.failed:

@@ -10,6 +10,7 @@ import typer
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_paths, print_table
+from relook.core.counting import counted
 from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
@@ -227,8 +228,8 @@ def _added(concept: Concept, notes: tuple[str, ...], as_json: bool) -> None:
 def _told(concept: Concept) -> str:
     words = f'"{concept.query.text}", ' if concept.query else ""
     return (
-        f"@{concept.name}: {words}{concept.n_relevant} examples that fit,"
-        f" {concept.n_irrelevant} that do not"
+        f"@{concept.name}: {words}{counted(concept.n_relevant, 'example')} for it,"
+        f" {concept.n_irrelevant} against"
     )
 
 
@@ -240,4 +241,4 @@ def _album_line(shown: ConceptAlbum) -> str:
     if shown.is_cut:
         return f"the first {shown.n_pictures:,}; there are more (--limit)"
     new = f", {shown.n_new:,} of them new" if shown.n_new else ""
-    return f"{shown.n_pictures:,} pictures{new}"
+    return f"{counted(shown.n_pictures, 'picture')}{new}"

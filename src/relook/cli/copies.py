@@ -10,6 +10,7 @@ import typer
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table
+from relook.core.counting import counted
 from relook.core.picture_paths import printable
 from relook.search.copies import Copies
 from relook.search.copy_list import FORMATS
@@ -81,6 +82,7 @@ def _print(review: Copies) -> None:
     if rows:
         print_table(["group", "", "picture", "pixels", "size", "sharpness", "why"], rows)
     sys.stdout.write(
-        f"{review.n_groups:,} groups; {review.n_others:,} pictures are copies of another,"
+        f"{counted(review.n_groups, 'group')};"
+        f" {counted(review.n_others, 'picture is a copy', 'pictures are copies')} of another,"
         f" {review.n_bytes / 1e6:,.1f} MB. Nothing was changed.\n"
     )

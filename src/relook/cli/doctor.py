@@ -18,6 +18,7 @@ from relook.app.upkeep import index_recall
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.core.counting import counted
 from relook.core.errors import InputError, RelookError
 from relook.core.leftovers import ended_folders, sweep_folders
 from relook.core.progress import duration
@@ -120,7 +121,7 @@ def _check_library(named: Any) -> dict[str, Any]:
         return {"check": "library", "ok": True, "told": missing}
     try:
         with LibraryFiles.open(folder) as files:
-            images = f"{files.catalog.count('images'):,} images at {folder}"
+            images = f"{counted(files.catalog.count('images'), 'image')} at {folder}"
             images += f"; {_backup_text(backup_age_s(folder))}"
     except RelookError as error:
         return {"check": "library", "ok": False, "told": str(error)}
@@ -169,13 +170,14 @@ def _look_beside(report: CheckReport | RepairReport) -> None:
     """Adds what servers left outside of the library, or removes it where something is mended."""
     if isinstance(report, RepairReport):
         if n := sweep_folders(TEMPORARY):
-            report.done.append(f"removed {n} temporary folders of servers that were ended")
+            folders_of = counted(n, "temporary folder")
+            report.done.append(f"removed {folders_of} of servers that were ended")
         return
     if folders := [str(folder) for folder in ended_folders(TEMPORARY)]:
         report.note(
             "temporary_leftover",
-            f"{len(folders)} temporary folders of servers that were ended, with pictures that"
-            " people searched with",
+            f"{counted(len(folders), 'temporary folder')} of servers that were ended, with pictures"
+            " that people searched with",
             len(folders),
             "remove them; the next server does, too",
             folders,
@@ -228,7 +230,7 @@ def _print_recall(library: Any, as_json: bool) -> None:
     if as_json:
         print_json(recall)
         return
-    indexed = f"{recall['n_indexed']:,} of {recall['n_tiles']:,} tiles in the index"
+    indexed = f"{recall['n_indexed']:,} of {counted(recall['n_tiles'], 'tile')} in the index"
     sys.stdout.write(f"index: {recall['index']}; {indexed}\n")
     rows = [
         (sort, str(part["n_queries"]), f"{part['recall_at_20']:.4f}", f"{part['worst']:.2f}",

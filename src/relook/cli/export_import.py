@@ -10,6 +10,7 @@ from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
+from relook.core.counting import counted
 from relook.core.picture_paths import printable
 from relook.library.report import IndexReport
 
@@ -81,7 +82,7 @@ def to_xmp(
         print_json(report.as_dict())
     else:
         sys.stdout.write(
-            f"{report.n_new:,} XMP files {'to make' if dry_run else 'made'},"
+            f"{counted(report.n_new, 'XMP file')} {'to make' if dry_run else 'made'},"
             f" {report.n_changed:,} {'to change' if dry_run else 'changed'},"
             f" {report.n_unchanged:,} have it all\n"
         )
@@ -103,7 +104,7 @@ def _export(kind: str, library: Path, folder: Path, as_json: bool) -> None:
     else:
         for file in report.files:
             sys.stdout.write(f"wrote {file}\n")
-        sys.stdout.write(f"{report.n_images:,} images\n")
+        sys.stdout.write(f"{counted(report.n_images, 'image')}\n")
         print_notes([f"left out {image.path}: {image.message}" for image in report.left_out])
     if report.left_out:
         raise typer.Exit(3)
@@ -166,7 +167,7 @@ def from_texts(
     if as_json:
         print_json({"n_texts": n_texts})
     else:
-        sys.stdout.write(f"took the words in {n_texts:,} pictures that were not read here\n")
+        sys.stdout.write(f"took the words in {counted(n_texts, 'picture')}, not read here\n")
 
 
 def _tell(report: IndexReport, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.index_cost import AsIfOption, HourlyOption, PlanOption, tell_forecast, telling_cost
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, progress_bar
+from relook.core.counting import counted
 from relook.core.progress import Progress
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.library.report import IndexReport
@@ -191,7 +192,7 @@ def _write_labels(paths: Sequence[str], metadata: Sequence[Path]) -> None:
         for path in paths:
             n_labels = write_missing_labels(Path(path).expanduser(), sidecar.expanduser())
             if n_labels:
-                sys.stderr.write(f"wrote the labels of {n_labels:,} pictures: {sidecar}\n")
+                sys.stderr.write(f"wrote the labels of {counted(n_labels, 'picture')}: {sidecar}\n")
 
 
 def attach(
@@ -207,7 +208,7 @@ def attach(
         print_json(facts)
     else:
         sys.stdout.write(
-            f"{facts['library']}: {facts['n_images']:,} images, {facts['n_new']:,} of them new\n"
+            f"{facts['library']}: {counted(facts['n_images'], 'image')}, {facts['n_new']:,} new\n"
         )
 
 
@@ -225,7 +226,7 @@ def forget(
         counts = {"n_marks": taken.n_marks, "n_in_albums": taken.n_in_albums}
         print_json({"n_forgotten": taken.n_images, **counts})
         return
-    sys.stdout.write(f"forgot {_images(taken.n_images)}; the files are where they were\n")
+    sys.stdout.write(f"forgot {counted(taken.n_images, 'image')}; the files are where they were\n")
     if taken.n_marks:
         sys.stderr.write(
             f"note: marks in sessions that do not count any more: {taken.n_marks:,}; they hold"
@@ -253,12 +254,14 @@ def move(
     if as_json:
         print_json(report.as_dict())
     else:
-        sys.stdout.write(f"moved {_images(report.n_moved)} with words and marks\n")
+        sys.stdout.write(f"moved {counted(report.n_moved, 'image')} with words and marks\n")
         if report.n_missing or report.n_other:
+            n_stay = report.n_missing + report.n_other
+            images_stay = counted(n_stay, "image stays", "images stay")
             sys.stderr.write(
-                f"note: {report.n_missing + report.n_other:,} images stay at the old place:"
-                f" {report.n_missing:,} are not at the new one, {report.n_other:,} are other"
-                " pictures there; relook index looks for them\n"
+                f"note: {images_stay} at the old place:"
+                f" {report.n_missing:,} not there at the new one, {report.n_other:,} with another"
+                " picture there; relook index looks for them\n"
             )
         if report.n_other:
             sys.stderr.write(
@@ -283,7 +286,8 @@ def compact(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     elif report.n_bytes_freed:
         sys.stdout.write(
             f"freed {report.n_bytes_freed / 1024**2:,.1f} MiB:"
-            f" {report.n_rows_before - report.n_rows:,} of {report.n_rows_before:,} vectors\n"
+            f" {report.n_rows_before - report.n_rows:,} of"
+            f" {counted(report.n_rows_before, 'vector')}\n"
         )
     else:
         sys.stdout.write("nothing to free: every vector belongs to an image\n")
@@ -312,7 +316,3 @@ def _keep_watching(
     except KeyboardInterrupt:
         sys.stderr.write("stopped watching; everything indexed is kept\n")
     return report
-
-
-def _images(number: int) -> str:
-    return f"{number:,} image{'s' * (number != 1)}"

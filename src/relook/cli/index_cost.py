@@ -11,6 +11,7 @@ from relook.app.facade import Library
 from relook.app.forecast import Forecast, forecast
 from relook.app.indexing import AddOptions
 from relook.cli.output import print_json
+from relook.core.counting import counted
 from relook.core.progress import READING_TEXT, Progress, ProgressCallback
 from relook.encoders.pixels import TILINGS
 
@@ -63,13 +64,13 @@ def _lines(made: Forecast) -> list[str]:
         return ["nothing is new"]
     tried = f"measured on {made.n_measured:,} of them"
     if made.n_unreadable:
-        tried += f"; {made.n_unreadable:,} others cannot be read"
+        tried += f"; {counted(made.n_unreadable, 'other')} cannot be read"
     has_index = made.index_kind != "exact"
     built = f"{_duration(made.index_s)} for the index" if has_index else "no index is needed"
     index = f", index {_size(made.index_bytes)}" if has_index else ""
     building = f"; {_size(made.building_bytes)} more while the index is built" if has_index else ""
     return [
-        f"{made.n_new:,} new pictures, {made.n_images:,} in the library then ({tried})",
+        f"{counted(made.n_new, 'new picture')}, {made.n_images:,} in the library then ({tried})",
         f"time    about {_duration(made.seconds)} on this machine, as busy as it is now:"
         f" {made.images_per_s:.1f} pictures a second, {built};"
         f" {_duration(made.processor_s)} of one core",
@@ -151,7 +152,8 @@ def _time_left(now: Progress) -> str:
     if left_s is None or left_s < _LONG_S:
         return ""
     rate = f"{now.rate_per_s:.1f} a second"
-    left = f"about {_in_minutes(left_s)} for {now.total - now.done:,} more pictures at {rate}"
+    more = counted(now.total - now.done, "more picture")
+    left = f"about {_in_minutes(left_s)} for {more} at {rate}"
     return f"{left}; Ctrl-C keeps what is done"
 
 

@@ -15,6 +15,7 @@ from relook.cli.config_flags import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
+from relook.core.counting import counted
 from relook.core.errors import MissingExtraError, NotFoundError
 from relook.core.picture_paths import printable
 from relook.core.registry import import_extra
@@ -245,7 +246,7 @@ def _cost_line(cost: UpgradeCost) -> str:
         return f"nothing to do: the library has this encoder already, {cost.after}"
     n_done = cost.n_images - cost.n_left
     lines = [
-        f"{cost.before} -> {cost.after}: {cost.n_left:,} pictures to encode"
+        f"{cost.before} -> {cost.after}: {counted(cost.n_left, 'picture')} to encode"
         + (f" ({n_done:,} are done)" if n_done else "")
         + (f", {_duration(cost.seconds)}" if cost.seconds is not None else "")
         + f", {cost.n_bytes / 1024**2:,.1f} MiB beside the old vectors until it is done"
@@ -253,8 +254,8 @@ def _cost_line(cost: UpgradeCost) -> str:
     ]
     if cost.n_away:
         lines.append(
-            f"{cost.n_away:,} pictures are away: those that still are cannot be searched afterwards"
-            " until they come back and are indexed"
+            f"{counted(cost.n_away, 'picture is', 'pictures are')} away: what still is then cannot"
+            " be searched afterwards until it comes back and is indexed"
         )
     return "\n".join(lines)
 
@@ -272,19 +273,20 @@ def _print_report(report: UpgradeReport) -> None:
     n_done = report.n_encoded + report.n_resumed
     if report.interrupted:
         sys.stdout.write(
-            f"stopped: {n_done:,} of {report.n_images:,} pictures are done; the library is as it"
-            " was, and the same command goes on from here\n"
+            f"stopped: {n_done:,} of {counted(report.n_images, 'picture')} done; the library is as"
+            " it was, and the same command goes on from here\n"
         )
         return
+    pictures = counted(report.n_images - report.n_unread, "picture")
+    boxes = counted(report.n_boxes, "marked box", "marked boxes")
     sys.stdout.write(
-        f"the library is {report.after} now: {report.n_images - report.n_unread:,} pictures"
-        f" ({report.n_resumed:,} done before), {report.n_boxes:,} marked boxes,"
-        f" {report.seconds:.1f} s\n"
+        f"the library is {report.after} now: {pictures} ({report.n_resumed:,} done before),"
+        f" {boxes}, {report.seconds:.1f} s\n"
     )
     if report.n_unread:
         sys.stdout.write(
-            f"{report.n_unread:,} pictures cannot be read now. They keep their ids, words and"
-            " marks, are not found until then, and get vectors when relook index meets them:\n"
+            f"{counted(report.n_unread, 'picture')} cannot be read now. Ids, words and marks are"
+            " kept; what cannot be read is not found until relook index makes its vectors:\n"
         )
     for file in report.unread[:_SHOWN]:
         sys.stdout.write(f"  {printable(file.facts.path)}: {file.message}\n")
@@ -293,11 +295,11 @@ def _print_report(report: UpgradeReport) -> None:
     if report.n_concepts or report.n_concepts_unread:
         away = f"; {report.n_concepts_unread:,} are fitted when their pictures can be read"
         sys.stdout.write(
-            f"{report.n_concepts:,} concepts were fitted again from their examples"
+            f"{counted(report.n_concepts, 'concept')} fitted again from examples"
             f"{away if report.n_concepts_unread else ''}\n"
         )
     if report.n_boxes_unread:
+        boxes_get = counted(report.n_boxes_unread, "marked box gets", "marked boxes get")
         sys.stdout.write(
-            f"note: {report.n_boxes_unread:,} marked boxes get their vectors when their session is"
-            " used and the picture can be read\n"
+            f"note: {boxes_get} vectors when the session is used and the picture can be read\n"
         )

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, RelookError
 from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
@@ -182,7 +183,7 @@ def print_report(report: IndexReport) -> None:
         summary += f" ({report.n_text_found:,} have some)"
     if report.n_duplicates:
         summary += f" ({report.n_duplicates:,} of the added are copies)"
-    sys.stdout.write(f"{summary}; {report.n_images:,} images in {report.seconds:.1f} s\n")
+    sys.stdout.write(f"{summary}; {counted(report.n_images, 'image')} in {report.seconds:.1f} s\n")
     for file in report.skipped[:_SHOWN_SKIPS]:
         path = _clean(printable(file.facts.path))
         sys.stderr.write(f"skipped[{file.code}]: {path}: {_clean(file.message)}\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, overload
 
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import InputError, QueryError
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.picture_paths import printable
@@ -375,7 +376,7 @@ class Page(JsonValue, Sequence[Hit]):
         """What a shell shows: the query, how many hits, and the best; `print` shows them all."""
         query = " - ".join((self.query.called, *self.query.unwanted))
         best = f", best {printable(self.hits[0].path.name)}" if self.hits else ""
-        return f"<Page {printable(query)!r}: {len(self)} hit{'s' * (len(self) != 1)}{best}>"
+        return f"<Page {printable(query)!r}: {counted(len(self), 'hit')}{best}>"
 
     def __str__(self) -> str:
         """A line a hit, and the notes."""

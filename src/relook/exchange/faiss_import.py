@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.counting import counted
 from relook.core.errors import EncoderMismatchError, ImageError, InputError
 from relook.core.images import content_hash, decode, dhash, load
 from relook.core.picture_paths import printable
@@ -63,8 +64,8 @@ class FaissFolder:
         if n_lines != len(self.vectors):
             raise InputError(
                 "length_mismatch",
-                f"{self._paths} names {n_lines:,} pictures; {self.index} holds"
-                f" {len(self.vectors):,} vectors",
+                f"{self._paths} names {counted(n_lines, 'picture')}; {self.index} holds"
+                f" {counted(len(self.vectors), 'vector')}",
                 "nobody can say which belongs to which; VisualReF also lists pictures that it"
                 " could not open: index them again with: relook index",
             )
@@ -132,7 +133,7 @@ def check_source(source: FaissFolder, encoder: Encoder, limits: ImageLimits | No
         raise EncoderMismatchError(
             "other_encoder",
             f"{name} sees other things in these pictures than the index says (cosine"
-            f" {np.median(cosines):.2f} of {len(cosines)} pictures)",
+            f" {np.median(cosines):.2f} of {counted(len(cosines), 'picture')})",
             "name the model that made the index with --encoder; or the paths are not in the"
             " order of its rows",
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.counting import counted
 from relook.core.errors import LibraryError, LibraryFormatError, RelookError
 from relook.core.leftovers import ended_files
 from relook.core.progress import Progress, ProgressCallback
@@ -156,7 +157,7 @@ class _Check:
                 ids = sorted({image_id for place in places for image_id in rows.images(*place)})
                 n_rows = sum(end - first for first, end in places)
                 where = [f"rows {first} to {end - 1}" for first, end in places]
-                whole = f"{message}: {n_rows:,} rows of {len(ids):,} images"
+                whole = f"{message}: {counted(n_rows, 'row')} of {counted(len(ids), 'image')}"
                 report.find(code, whole, where, AGAIN, n=n_rows, rows=places, image_ids=ids)
         report.find_images(
             "not_unit", "images with a vector that is no direction",
@@ -176,7 +177,8 @@ class _Check:
             message = f"{n_more:,} bytes behind the last row that counts, as a stop leaves them"
             report.note("orphan_tail", message, n_more, "cut them off; the next writer does, too")
         if damage.n_unsummed:
-            message = f"{damage.n_unsummed:,} rows have no checksum (an older version wrote them)"
+            rows_have = counted(damage.n_unsummed, "row has", "rows have")
+            message = f"{rows_have} no checksum (an older version wrote them)"
             report.note("no_sum", message, damage.n_unsummed, "add it; the next writer does, too")
         report.counts["dead_rows"] = rows.end_row - int(rows.table[:, 1].sum())
 
@@ -187,9 +189,8 @@ class _Check:
         with LibraryFiles(self._folder, manifest, catalog) as files:
             fault = files.index_fault(self._settings)
             if fault is None and files.needs_index(self._settings):
-                message = (
-                    f"{len(files.vectors):,} rows and no index that covers them: searches are slow"
-                )
+                rows = counted(len(files.vectors), "row")
+                message = f"{rows} without an index that covers them: searches are slow"
                 self._report.note("no_index", message, 1, "build it; relook index does, too")
         if fault is not None:
             self._report.find("bad_index", fault, [], "build it anew", n=1)
@@ -206,13 +207,12 @@ class _Check:
         for name in STRANGERS:
             names += [f"{name}/{file.name}" for file in ended_files(self._folder / name)]
         if names:
-            message = (
-                f"{len(names)} files that a stop left half written, or a writer writes just now"
-            )
+            files = counted(len(names), "file")
+            message = f"{files} that a stop left half written, or a writer writes just now"
             self._report.note("leftover", message, len(names), "remove them", names)
         kept = [name for name in sorted(os.listdir(self._folder)) if _is_kept(name)]
         if kept:
-            message = f"{len(kept)} files with what was damaged, kept by a repair"
+            message = f"{counted(len(kept), 'file')} with what was damaged, kept by a repair"
             self._report.note(
                 "kept", message, len(kept), "nothing; delete them when you like", kept
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from relook.core.counting import counted
 from relook.core.picture_paths import printable
 from relook.core.types import Box
 from relook.library.album_table import ALBUMS, adopt
@@ -58,7 +59,7 @@ def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
     if lines:
         report.find(
             "bad_catalog",
-            f"SQLite finds {len(lines)} faults in {catalog.path}",
+            f"SQLite finds {counted(len(lines), 'fault')} in {catalog.path}",
             lines,
             restored_from(catalog.path.parent),
         )
@@ -69,8 +70,8 @@ def check_sqlite(catalog: Catalog, report: CheckReport) -> None:
     loose = catalog.ask("PRAGMA foreign_key_check")
     lost = sorted({f"{table} -> {parent}" for table, _, parent, _ in loose if table != "images"})
     if lost:
-        report.find("foreign_key", f"{len(loose)} rows name one that is not there", lost,
-                    "take them out")  # fmt: skip
+        rows_name = counted(len(loose), "row names", "rows name")
+        report.find("foreign_key", f"{rows_name} one that is not there", lost, "take them out")
 
 
 def _lacking(catalog: Catalog) -> list[str]:
@@ -124,11 +125,13 @@ def check_images(catalog: Catalog, report: CheckReport) -> None:
         report.note("away", f"{away}; they come back by themselves", n_away,
                     "nothing; relook forget PATH takes them out for good")  # fmt: skip
     if n_unencoded := catalog.count(f"images WHERE {UNENCODED}"):
-        message = f"{n_unencoded} images have no vectors: an upgrade could not read their pictures"
+        images_have = counted(n_unencoded, "image has", "images have")
+        message = f"{images_have} no vectors: an upgrade could not read what they show"
         report.note("unencoded", message, n_unencoded, "nothing; index them again")
     waiting = _count(catalog, "dropped")
     if waiting:
-        message = f"{waiting} images were taken out by a repair and wait for: relook index"
+        images = counted(waiting, "image")
+        message = f"{images} taken out by a repair, waiting for: relook index"
         report.note("waiting", message, waiting, "nothing; index them again")
 
 
@@ -140,16 +143,17 @@ def check_rows(catalog: Catalog, report: CheckReport) -> None:
     """
     counters = " OR ".join(_unfit(catalog.ask, "counters").values())
     if n_rows := catalog.count(f"counters WHERE {counters}"):
-        report.find("bad_catalog", f"{n_rows} counters of {catalog.path} are no numbers",
-                    ["counters"], restored_from(catalog.path.parent), n=n_rows)  # fmt: skip
+        message = f"{counted(n_rows, 'counter')} of {catalog.path} without a number"
+        report.find("bad_catalog", message, ["counters"], restored_from(catalog.path.parent),
+                    n=n_rows)  # fmt: skip
     for table, column, condition in _damaged_columns(catalog.ask):
         n_rows = catalog.count(f"{table} WHERE {condition}")
         if n_rows:
-            message = f"{n_rows:,} rows of {table} whose {column} is damaged"
+            message = f"{counted(n_rows, 'row')} of {table} whose {column} is damaged"
             repair = "make it empty" if _empty(catalog.ask, table, column) else "take them out"
             report.find("bad_row", message, [f"{table}.{column}"], repair, n=n_rows)
     if n_rows := _count(catalog, "album_images", _LOOSE):
-        message = f"{n_rows:,} pictures of albums that are not there"
+        message = f"{counted(n_rows, 'picture')} of albums that are not there"
         report.find("bad_row", message, ["album_images"], "make albums for them", n=n_rows)
     check_texts(catalog, report)
 
@@ -170,9 +174,9 @@ def mend_rows(db: sqlite3.Connection) -> list[str]:
         verb = f"UPDATE {table} SET {column} = {empty}" if empty else f"DELETE FROM {table}"
         if n_rows := db.execute(f"{verb} WHERE {condition}").rowcount:
             did = "emptied" if empty else "took out"
-            done.append(f"{did} {n_rows:,} rows of {table} whose {column} was damaged")
+            done.append(f"{did} {counted(n_rows, 'row')} of {table} whose {column} was damaged")
     if _has(ask, "album_images") and (n_made := adopt(db)):
-        done.append(f"made {n_made:,} albums for pictures whose album was not there")
+        done.append(f"made {counted(n_made, 'album')} for pictures whose album was not there")
     if done and ask("SELECT 1 FROM sqlite_master WHERE name = 'facts'"):
         make_facts(db)  # derived: made again, whatever was damaged
     return done

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relook.core.counting import counted
 from relook.core.json_writer import to_json
 from relook.feedback.strategies import STRATEGIES
 from relook.library import session_rows
@@ -51,14 +52,14 @@ def _gone(table: str, number: str) -> str:
 _LAST = "(SELECT max(number) FROM rounds r WHERE r.session_id = sessions.session_id)"
 _OWNER_GONE = "session_id NOT IN (SELECT session_id FROM sessions)"
 _RULES = (
-    _Rule("rounds", "rounds without their session", _OWNER_GONE),
+    _Rule("rounds", "rounds of no session", _OWNER_GONE),
     _Rule(
         "rounds",
         "rounds that grew from a round that is not there",
         f"parent IS NOT NULL AND {_gone('rounds', 'parent')} OR parent IS NULL AND number <> 0",
     ),
     _Rule("rounds", "rounds that grew from a later one", "parent >= number"),
-    _Rule("judgements", "judgements without their session", _OWNER_GONE),
+    _Rule("judgements", "judgements of no session", _OWNER_GONE),
     _Rule("judgements", "judgements on a page that is not there", _gone("judgements", "round")),
     _Rule(
         "judgements",
@@ -195,28 +196,36 @@ def check_sessions(catalog: Catalog, report: CheckReport) -> None:
         if rows:
             where = sorted({f"session {row[0]}" for row in rows})
             repair = f"set {rule.mend.split('=')[0].strip()} anew" if rule.mend else "take them out"
-            report.find("bad_session", f"{len(rows)} {rule.fault}", where, repair, n=len(rows))
+            report.find("bad_session", _told(len(rows), rule.fault), where, repair, n=len(rows))
     alike: dict[tuple[str, str], list[_Fault]] = defaultdict(list)
     for fault in _faults(catalog.ask):
         alike[fault.fault, fault.repair].append(fault)
     for (message, repair), faults in alike.items():
         where = sorted({f"session {fault.session_id}" for fault in faults})
-        report.find("bad_session", f"{len(faults)} {message}", where, repair, n=len(faults))
+        report.find("bad_session", _told(len(faults), message), where, repair, n=len(faults))
     _note_rows(catalog, report)
     report.counts["sessions"] = int(str(catalog.ask("SELECT count(*) FROM sessions")[0][0]))
+
+
+def _told(n: int, fault: str) -> str:
+    """How many rows have a fault, which begins with what they are: "rounds of no session"."""
+    rows, rest = fault.split(" ", maxsplit=1)
+    return f"{counted(n, rows.removesuffix('s'))} {rest}"
 
 
 def _note_rows(catalog: Catalog, report: CheckReport) -> None:
     """What is no damage, and no good either."""
     empty = catalog.ask(f"SELECT session_id FROM sessions WHERE {_EMPTY}")
     if empty:
-        message = f"{len(empty)} sessions were begun and have no page"
+        sessions = counted(len(empty), "session")
+        message = f"{sessions} without a page, begun and no more"
         report.note("empty_session", message, len(empty), "take them out")
     tables = [name for name in ("images", "tombstones", "dropped") if _has(catalog.ask, name)]
     known = " UNION ".join(f"SELECT image_id FROM {name}" for name in tables)
     lost = catalog.ask(f"SELECT session_id FROM judgements WHERE image_id NOT IN ({known})")
     if lost:
-        message = f"{len(lost)} judgements are of images that are not there, and do not count"
+        judgements = counted(len(lost), "judgement")
+        message = f"{judgements} of images that are not there: they count for nothing"
         where = sorted({f"session {row[0]}" for row in lost})
         report.note("lost_image", message, len(lost), "nothing; undo or remove them", where)
 
@@ -231,7 +240,7 @@ def mend_sessions(db: sqlite3.Connection) -> list[str]:
     Returns:
         What was done.
     """
-    n_done: dict[str, int] = defaultdict(int)
+    n_done: dict[tuple[str, str], int] = defaultdict(int)
     while True:
         before = sum(n_done.values())
         for rule in _RULES:
@@ -239,14 +248,14 @@ def mend_sessions(db: sqlite3.Connection) -> list[str]:
                 f"DELETE FROM {rule.table}"
             )  # fmt: skip
             n_rows = db.execute(f"{verb} WHERE {rule.broken}").rowcount
-            n_done[f"{'mended' if rule.mend else 'took out'} {{}} {rule.fault}"] += n_rows
+            n_done["mended" if rule.mend else "took out", rule.fault] += n_rows
         for fault in list(_faults(lambda sql: db.execute(sql).fetchall())):
             _mend(db, fault)
-            n_done[f"{'took out' if fault.mend is None else 'mended'} {{}} {fault.fault}"] += 1
+            n_done["took out" if fault.mend is None else "mended", fault.fault] += 1
         n_rows = db.execute(f"DELETE FROM sessions WHERE {_EMPTY}").rowcount
-        n_done["took out {} sessions without a page"] += n_rows
+        n_done["took out", "sessions without a page"] += n_rows
         if sum(n_done.values()) == before:
-            return [message.format(n) for message, n in n_done.items() if n]
+            return [f"{did} {_told(n, fault)}" for (did, fault), n in n_done.items() if n]
 
 
 def _mend(db: sqlite3.Connection, fault: _Fault) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relook.core.counting import counted
 from relook.core.errors import MetadataError
 from relook.core.picture_paths import is_video, member_path, path_bytes, printable, split_member
 from relook.core.sources import read_beside
@@ -107,15 +108,17 @@ class Sidecars:
         unused = [text for full, text in self._texts.items() if full not in self._taken]
         if not unused:
             return ""
-        n = len(self._texts)
-        return f"{len(unused):,} of {n:,} rows name no picture: {_listed(unused)}"
+        n, name = len(self._texts), "names" if len(unused) == 1 else "name"
+        return f"{len(unused):,} of {counted(n, 'row')} {name} no picture: {_listed(unused)}"
 
     def doubts_note(self) -> str:
         """A sentence on the rows that several pictures fit; empty when there is none."""
         if not self._doubts:
             return ""
-        fit, n = [f"{text} ({n:,})" for text, n in self._doubts], len(self._texts)
-        return f"{len(fit):,} of {n:,} rows fit several pictures: {_listed(fit)}; write their paths"
+        listed = _listed([f"{text} ({n:,})" for text, n in self._doubts])
+        n, fit = len(self._texts), "fits" if len(self._doubts) == 1 else "fit"
+        n_rows = f"{len(self._doubts):,} of {counted(n, 'row')}"
+        return f"{n_rows} {fit} several pictures: {listed}; write their paths"
 
     def _alike(self, path: bytes) -> bytes | None:
         return self._by_likeness.get(_likeness(path))

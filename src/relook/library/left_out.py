@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.picture_paths import VIDEO_EXTRA, member_path, printable, split_member
 from relook.core.text_encoding import decoded
@@ -218,11 +219,11 @@ def left_out_note(n_files: Mapping[str, int]) -> str:
     several = []
     if n := sum(n_files.values()) - n_files.get(LIVE, 0):
         rules = ", ".join(f"{rule} ({n:,})" for rule, n in sorted(n_files.items()) if rule != LIVE)
-        files = "1 file is" if n == 1 else f"{n:,} files are"
+        files = counted(n, "file is", "files are")
         advice = "--no-default-excludes takes in trash and thumbnails"
         several.append(f"{files} left out: {rules}; {advice}")
     if n := n_files.get(LIVE, 0):
-        videos = "1 video moves in a Live Photo" if n == 1 else f"{n:,} videos move in Live Photos"
+        videos = counted(n, "video moves in a Live Photo", "videos move in Live Photos")
         several.append(f"{videos}, whose stills are indexed")
     return "; ".join(several)
 
@@ -324,6 +325,6 @@ def others_note(listed: list[OtherFiles]) -> str:
     if not missed:
         return ""
     n_others = sum(files.n for files in listed if not files.what)
-    others = f"; and {n_others:,} other files" if n_others else ""
+    others = f"; and {counted(n_others, 'other file')}" if n_others else ""
     counts = (f"{files.n:,} {files.suffix} ({files.what}: {files.advice})" for files in missed)
     return f"not read: {', '.join(counts)}{others}"

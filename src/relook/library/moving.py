@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError, LibraryBusyError, NotFoundError, StorageError
 from relook.core.json_form import PATH
 from relook.core.picture_paths import (
@@ -111,9 +112,10 @@ def move(files: LibraryFiles, old: bytes, new: bytes) -> MoveReport:
             n_other += facts
             n_missing += not facts
     if not moves:
+        pictures = counted(len(images), "picture")
         raise NotFoundError(
             "no_path",
-            f"none of the {len(images):,} pictures of {printable(old)} is at {printable(new)}",
+            f"none of the {pictures} of {printable(old)} is at {printable(new)}",
             "name the place that has taken the old one's place; or index it: relook index NEW",
         )
     with files.catalog.transaction() as db:

@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from relook.core.counting import counted
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
@@ -229,12 +230,12 @@ class _Mending:
                     db.execute("DELETE FROM sums WHERE first_row < ? AND first_row + n_rows > ?",
                                (end, first))  # fmt: skip
                 if sessions and (n := take_from_backup(self._folder, db)):
-                    self.done.append(f"took {n} rows of sessions from the backup")
+                    self.done.append(f"took {counted(n, 'row')} of sessions from the backup")
                 self.done += mend_sessions(db) if sessions else []
                 catalog.bump(db, report.counts["rows"])
         if ids:
-            message = f"took out {len(ids):,} images; index them again with: relook index"
-            self.done.append(message)
+            images = counted(len(ids), "image")
+            self.done.append(f"took out {images}; index again what is missing: relook index")
 
     def _keep_copy(self, catalog: Catalog) -> None:
         kept = _free_name(catalog.path)
@@ -259,11 +260,12 @@ class _Mending:
                 raise StorageError(disk_error(message, error).code, message, hint) from error
             n_summed = add_missing_sums(catalog, VectorFile(path, dim, end_row))
         if ranges:
-            self.done.append(f"cleared {sum(end - first for first, end in ranges):,} damaged rows")
+            n_cleared = sum(end - first for first, end in ranges)
+            self.done.append(f"cleared {counted(n_cleared, 'damaged row')}")
         if n_cut:
             self.done.append(f"cut {n_cut:,} bytes behind the last row that counts")
         if n_summed:
-            self.done.append(f"added the checksums of {n_summed:,} rows")
+            self.done.append(f"added the checksums of {counted(n_summed, 'row')}")
 
     def _index(self) -> None:
         if self.report.has("bad_manifest"):
@@ -283,7 +285,8 @@ class _Mending:
                     self.done.append(f"removed {name}, which a stop had left half written")
         for name in STRANGERS:
             if n := sweep_files(self._folder / name):
-                self.done.append(f"removed {n} files in {name}, which a stop had left half written")
+                files = counted(n, "file")
+                self.done.append(f"removed {files} in {name}, which a stop had left half written")
 
 
 def _fit(path: Path, dim: int, end_row: int, ranges: list[tuple[int, int]]) -> int:

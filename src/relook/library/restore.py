@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from relook.core.counting import counted
 from relook.core.progress import duration
 from relook.library.album_table import AlbumTable, adopt
 from relook.library.backup import BACKUP, backup_age_s, backup_fault, read_only
@@ -89,7 +90,8 @@ def make_again(folder: Path, damaged: Path | None, new: Path) -> str:
         f"restored the catalog's backup of {duration(age_s or 0)} ago"
     )  # fmt: skip
     return (
-        f"{base}; took {n_newer:,} newer rows of sessions and the ids of {n_images:,} newer images"
+        f"{base}; took {counted(n_newer, 'newer row')} of sessions and the ids of"
+        f" {counted(n_images, 'newer image')}"
         " from the damaged one"
     )
 

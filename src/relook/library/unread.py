@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from relook.core.counting import counted
 from relook.core.picture_paths import inside, is_url, is_video, printable
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING
@@ -117,16 +118,15 @@ def _misnamed_note(misnamed: list[tuple[bytes, str]]) -> str:
     several = [f"{printable(path)} is {form}" for path, form in misnamed[:_SHOWN]]
     if len(misnamed) > _SHOWN:
         several.append(f"and {len(misnamed) - _SHOWN:,} more")
-    n = "1 picture is" if len(misnamed) == 1 else f"{len(misnamed):,} pictures are"
+    n = counted(len(misnamed), "picture is", "pictures are")
     return f"{n} indexed, though the suffix says another format: {', '.join(several)}"
 
 
 def _beside_note(unread: Mapping[str, str]) -> str:
     place, reason = min(unread.items())
     n = len(unread)
-    files = "1 file" if n == 1 else f"{n:,} files"
     more = f", and {n - 1:,} more" if n > 1 else ""
-    return f"nothing was read from {files} beside pictures: {place} ({reason}){more}"
+    return f"nothing was read from {counted(n, 'file')} beside pictures: {place} ({reason}){more}"
 
 
 def why_away(unread: Mapping[int, SkippedFile]) -> dict[int, tuple[bytes, str]]:

@@ -17,6 +17,7 @@ from typing import Annotated
 import numpy as np
 
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.json_form import PATH
 from relook.core.picture_paths import printable, split_member, split_scene
 from relook.core.vectors import Ints
@@ -247,5 +248,5 @@ def away_note(absences: list[Absence]) -> str:
     if not n:
         return ""
     why = "; ".join(f"{printable(absence.place)} {absence.reason}" for absence in absences[:3])
-    more = f"; and {len(absences) - 3} more places" if len(absences) > 3 else ""
-    return f"{n:,} {'picture is' if n == 1 else 'pictures are'} away: {why}{more}"
+    more = f"; and {counted(len(absences) - 3, 'more place')}" if len(absences) > 3 else ""
+    return f"{counted(n, 'picture is', 'pictures are')} away: {why}{more}"

@@ -17,6 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 from PIL import Image
 
+from relook.core.counting import counted
 from relook.core.errors import InputError, RelookError
 from relook.core.images import decode
 from relook.core.json_form import INLINE, Digits, JsonShape, Without
@@ -257,7 +258,7 @@ def page_text(page: Page, lead: str = "") -> str:
     """A page in a few lines."""
     n = len(page)
     lines = [lead] if lead else []
-    lines.append(f"{n} {'image' if n == 1 else 'images'}, best first:" if n else "nothing found")
+    lines.append(f"{counted(n, 'image')}, best first:" if n else "nothing found")
     lines += [_hit_line(at, hit) for at, hit in enumerate(page, start=1)]
     lines += [f"note: {quoted(note)}" for note in page.notes]
     return "\n".join([*lines, *([_DATA] if n else [])])

@@ -19,6 +19,8 @@ from typing import Any
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from PIL import Image
 
+from relook.core.counting import counted
+
 MAX_BYTES = 1024**2
 MAX_TOKENS = 25_000
 _TOKEN_CHARS, _TOKEN_PX = 4, 750
@@ -136,7 +138,14 @@ class _Cut:
     def notes(self) -> list[str]:
         """What was cut, a line each."""
         lines = [f"{name}: the first {kept:,} of {n:,}" for name, (kept, n) in self.lists.items()]
-        return [*lines, *([f"{self.n_texts:,} texts are shortened"] if self.n_texts else [])]
+        return [
+            *lines,
+            *(
+                [f"{counted(self.n_texts, 'text is', 'texts are')} shortened"]
+                if self.n_texts
+                else []
+            ),
+        ]
 
     def _text(self, text: str, key: str) -> str:
         if len(text) <= self.chars or key == "uri" or key.endswith(("_uri", "_id")):
@@ -170,7 +179,7 @@ def _text_block(block: ContentBlock, chars: int, notes: Sequence[str]) -> Conten
             break
         kept.append(line)
     if n_out := len(lines) - 1 - len(kept):
-        kept.append(f"({n_out:,} lines are left out)")
+        kept.append(f"({counted(n_out, 'line is', 'lines are')} left out)")
     shortened = "; ".join(notes)
     return TextContent(type="text", text="\n".join([*kept, lines[-1], f"shortened: {shortened}"]))
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult, ImageContent
 from pydantic import Field
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, NotFoundError, RelookError
 from relook.core.json_form import INLINE, PATH, Longest, Shortest
 from relook.core.types import Box
@@ -171,7 +172,8 @@ class AppTools:
             moved = influence_of_proposed(session, session.prepare(list(distinct)))
             shown = _shown(volume, session, list(distinct.values()), moved)
             answer = ProposalReply(SessionReply.of(volume, session), shown)
-        lines = [f"session {session_id}: {len(shown)} marks are shown to the person, none counts:"]
+        marks_are = counted(len(shown), "mark is", "marks are")
+        lines = [f"session {session_id}: {marks_are} shown to the person, none counts:"]
         lines += [_proposed_line(mark) for mark in shown]
         return reply("\n".join([*lines, "Wait for what the person decides."]), answer)
 
@@ -204,7 +206,7 @@ class AppTools:
                 shown.append(image_id)
                 pictures.append(content_of(jpeg))
         answer = WindowPictures(volume.library_id, tuple(shown), tuple(missing))
-        return reply(f"{len(shown)} pictures", answer, *pictures)
+        return reply(counted(len(shown), "picture"), answer, *pictures)
 
     async def judge(
         self,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.json_form import INLINE, Longest
 from relook.library.album_values import Album
@@ -86,7 +87,7 @@ class AlbumTools:
         volume = self._state.volume(library_id)
         table = volume.library.albums
         albums, deleted = tuple(table.all()[offset:]), tuple(table.deleted())
-        lines = [f"{quoted(album.name)}: {album.n_images} images" for album in albums]
+        lines = [f"{quoted(album.name)}: {counted(album.n_images, 'image')}" for album in albums]
         lines += [f"{quoted(album.name)}: deleted; restore brings it back" for album in deleted]
         return reply("\n".join(lines) or "no more", AlbumsReply(volume.library_id, albums, deleted))
 
@@ -154,7 +155,7 @@ def _album(volume: ServedLibrary, name: str, notes: tuple[str, ...] = ()) -> Cal
     album = table.get(name)
     ids = tuple(table.image_ids(album.album_id))
     shown = ", ".join(map(str, ids)) or "none"
-    text = f"{quoted(album.name)}: {album.n_images} images, image_id {shown}"
+    text = f"{quoted(album.name)}: {counted(album.n_images, 'image')}, image_id {shown}"
     lines = [text, *(f"note: {note}" for note in notes)]
     return reply("\n".join(lines), AlbumReply(volume.library_id, album, ids, notes))
 
@@ -211,7 +212,8 @@ class ConceptTools:
         volume = self._state.volume(library_id)
         lines = tuple(volume.library.concepts.lines()[offset:])
         text = "\n".join(
-            f"@{quoted(line.name)}: {line.n_relevant} examples, {line.n_pictures} pictures"
+            f"@{quoted(line.name)}: {counted(line.n_relevant, 'example')},"
+            f" {'not counted yet' if (n := line.n_pictures) is None else counted(n, 'picture')}"
             for line in lines
         )
         return reply(text or "none yet", ConceptsReply(volume.library_id, lines))
@@ -316,7 +318,7 @@ def _concept(
         for example in concept.examples
     ]
     words = f", words {quoted(concept.query.text)}" if concept.query else ""
-    lead = f"@{quoted(concept.name)}{words}, {len(examples)} examples"
+    lead = f"@{quoted(concept.name)}{words}, {counted(len(examples), 'example')}"
     lines = [lead, *examples, *(f"note: {note}" for note in notes)]
     if album is None:
         answer = ConceptReply(volume.library_id, concept, tuple(notes))

@@ -10,6 +10,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.app.asking import subject_of
+from relook.core.counting import counted
 from relook.core.errors import AccessError, ImageError, InputError, NotFoundError
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
@@ -71,8 +72,9 @@ class SearchTools:
         state = self._state
         libraries = tuple(volume.facts() for volume in state.libraries)
         text = "\n".join(
-            f"{library.library_id}: {library.facts.n_images:,} images,"
-            f" {library.facts.n_away:,} of them away, {library.facts.n_skipped:,} files skipped"
+            f"{library.library_id}: {counted(library.facts.n_images, 'image')},"
+            f" {library.facts.n_away:,} of them away,"
+            f" {counted(library.facts.n_skipped, 'file')} skipped"
             for library in libraries
         )
         answer = LibrariesReply(
@@ -101,11 +103,12 @@ class SearchTools:
         facts = library.facts
         files = volume.files.catalog.skipped()[offset:][:_MAX_SKIPPED] if skipped else []
         lines = [
-            f"{library.library_id}: {facts.n_images:,} images, {facts.n_tiles:,} regions,"
-            f" {facts.n_skipped:,} files skipped; encoder {facts.encoder}"
+            f"{library.library_id}: {counted(facts.n_images, 'image')},"
+            f" {counted(facts.n_tiles, 'region')},"
+            f" {counted(facts.n_skipped, 'file')} skipped; encoder {facts.encoder}"
         ]
         lines += [
-            f"away: {away.n:,} images: {quoted(printable(away.place))} {away.reason}"
+            f"away: {counted(away.n, 'image')}: {quoted(printable(away.place))} {away.reason}"
             for away in facts.away
         ]
         lines += [f"skipped[{file.code}]: {quoted(printable(file.facts.path))}" for file in files]

@@ -8,6 +8,7 @@ import base64
 from html import escape
 from pathlib import Path
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError
 from relook.core.images import load
 from relook.core.picture import reencoded
@@ -53,9 +54,7 @@ def page_text(page: Page) -> str:
 def _counted(page: Page) -> str:
     """How many images there are, for what."""
     n_hits = len(page)
-    return (
-        f"{n_hits} image{'s' * (n_hits != 1)} for {query_text(page)}" if n_hits else "nothing found"
-    )
+    return f"{counted(n_hits, 'image')} for {query_text(page)}" if n_hits else "nothing found"
 
 
 def query_text(page: Page) -> str:

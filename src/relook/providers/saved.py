@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError
 from relook.core.images import decode
 from relook.core.picture import reencoded
@@ -77,7 +78,7 @@ class SavedProvider:
         troubles: list[str] = []
         for file in files:
             if len(matches) == lookup.limit:
-                troubles.append(f"{len(files)} files, of which {lookup.limit} are used")
+                troubles.append(f"{counted(len(files), 'file')}, of which {lookup.limit} are used")
                 break
             try:
                 matches.append(self._match(file, len(matches)))

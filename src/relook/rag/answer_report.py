@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError
 from relook.core.picture import reencoded
 from relook.core.progress import duration
@@ -210,7 +211,7 @@ def _asked(answer: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
 def _outcome(result: Mapping[str, Any]) -> str:
     outcome = str(result.get("outcome")).replace("_", " ")
     n_matches = result.get("n_matches", 0)
-    return f"{outcome}: {n_matches} match{'' if n_matches == 1 else 'es'}"
+    return f"{outcome}: {counted(n_matches, 'match', 'matches')}"
 
 
 def _when(result: Mapping[str, Any], asked_at: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from relook.answerers.base import Reply
+from relook.core.counting import counted
 from relook.core.plain_text import inert
 from relook.providers.match import MatchKind
 from relook.rag.candidates import Candidate, named_in
@@ -131,7 +132,7 @@ def picked(evidence: Evidence, rules: str, ask: Ask) -> Picked:
     reply = ask(rules, names_text(candidates))
     name = named_in(reply.text, candidates)
     if not name:
-        note = f"of {len(candidates)} candidate names the model picked none"
+        note = f"of {counted(len(candidates), 'candidate name')} the model picked none"
         return Picked(evidence, note=note, reply=reply)
     (candidate,) = (known for known in candidates if known.name == name)
     kept = tuple(
@@ -139,7 +140,7 @@ def picked(evidence: Evidence, rules: str, ask: Ask) -> Picked:
         for item in evidence.items
         if item.struck or item.pinned or item.number in candidate.numbers
     )
-    note = f"of {len(candidates)} candidate names the model picked {inert(name)}"
+    note = f"of {counted(len(candidates), 'candidate name')} the model picked {inert(name)}"
     return Picked(replace(evidence, items=kept), name, note, reply)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
+from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.json_form import Digits
 from relook.core.vectors import Floats, Ints, unit
@@ -276,7 +277,7 @@ def _told(
 
 def _summary(left: Remaining, low: int, high: int, n_images: int) -> str:
     if not left.n_unseen:
-        return f"{left.n_relevant} found: {_counted(n_images, 'picture')} looked at, all there are."
+        return f"{left.n_relevant} found: {counted(n_images, 'picture')} looked at, all there are."
     if not left.n_relevant:
         return NOTHING_RELEVANT
     among = f"likely {low}" if low == high else f"likely {low} to {high}"
@@ -286,13 +287,13 @@ def _summary(left: Remaining, low: int, high: int, n_images: int) -> str:
 
 def _notes(pool: _Pool, table: Doubles) -> Iterator[str]:
     if pool.n_both:
-        what = _counted(pool.n_both, "picture")
+        what = counted(pool.n_both, "picture")
         yield f"{what} marked relevant and, as a copy, not relevant: counted as found."
     if pool.n_passed:
-        what = _counted(pool.n_passed, "picture")
+        what = counted(pool.n_passed, "picture")
         yield f"{what} passed over beside marked ones: counted as not of the kind."
     if pool.n_copies:
-        yield f"{_counted(pool.n_copies, 'copy', 'copies')} counted with the picture they copy."
+        yield f"{counted(pool.n_copies, 'copy', 'copies')} counted with the picture they copy."
     if _is_contradictory(pool, table):
         yield CONTRADICTORY
 
@@ -303,7 +304,3 @@ def _is_contradictory(pool: _Pool, table: Doubles) -> bool:
         return False
     heights = table[:, 1] + table[:, 2]
     return bool(heights[pool.relevant].mean() <= heights[pool.irrelevant].mean())
-
-
-def _counted(n: int, what: str, several: str = "") -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {several or what + 's'}"

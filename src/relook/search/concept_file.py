@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.core.converter import JsonValue, from_json
+from relook.core.counting import counted
 from relook.core.errors import InputError, NotFoundError, RelookError, TooLargeError, unread_file
 from relook.core.json_form import HEX, Between, Longest, OneOf, Shortest
 from relook.core.text_encoding import decoded
@@ -154,8 +155,8 @@ def add_concept(
         raise InputError(
             "other_encoder",
             f"the concept is of the encoder {file.encoder.name}; this library is of"
-            f" {fingerprint.told}, has none of its {len(concept.examples)} pictures, and the"
-            " concept has no words to fit it again from",
+            f" {fingerprint.told}, has none of its {counted(len(concept.examples), 'picture')}, and"
+            " the concept has no words to fit it again from",
             "import it into a library of that encoder, or index its pictures first",
         ) from error
     n_stale = sum(example.encoder != fingerprint.digest for example in added.examples)
@@ -164,7 +165,7 @@ def add_concept(
         n_read = len(added.examples) - n_stale
         notes.append(
             f"the concept is of another encoder, {file.encoder.name}: it was fitted again from"
-            f" its words and {n_read} of its {len(added.examples)} examples"
+            f" its words and {n_read} of its {counted(len(added.examples), 'example')}"
         )
     return added, tuple(notes)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, LibraryBusyError, NotFoundError
 from relook.core.types import Box
 from relook.core.vectors import Floats, unit
@@ -91,8 +92,8 @@ def _ranker(concept: Concept, files: LibraryFiles, encoder: Encoder) -> Ranker:
     if n_stale:
         notes = (
             *notes,
-            f"{n_stale} of the {len(concept.examples)} examples of @{concept.name} cannot be read"
-            " with this library's encoder at present; they are kept, and do not count",
+            f"{n_stale} of the {counted(len(concept.examples), 'example')} of @{concept.name}"
+            " cannot be read with this library's encoder at present: kept, and not counted",
         )
     unwanted = concept.query.unwanted if concept.query else ()
     relevant = [

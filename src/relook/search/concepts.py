@@ -291,7 +291,7 @@ class Concepts:
             left.strategy, united(both), seen_id=min(left.seen_id, right.seen_id),
         )  # fmt: skip
         n_apart = n_contradictions(both)
-        note = f"{n_apart} examples show one and not the other; they count as relevant"
+        note = f"examples that show one and not the other count as relevant: {n_apart}"
         return self._put(concept), (note,) if n_apart else ()
 
     def album(

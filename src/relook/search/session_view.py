@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from relook.core.converter import from_json
+from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError, NotFoundError
 from relook.core.picture_paths import printable
 from relook.core.settings import FeedbackSettings
@@ -95,7 +96,7 @@ class SessionView:
         n_marks = len(self.judgements)
         return (
             f"<{type(self).__name__} {self.session_id} {printable(row.name)!r}:"
-            f" {page_name(row.current_round)}, {n_marks} mark{'s' * (n_marks != 1)}>"
+            f" {page_name(row.current_round)}, {counted(n_marks, 'mark')}>"
         )
 
     @property
@@ -356,9 +357,8 @@ class SessionView:
     def _page(self, row: RoundRow) -> Page:
         hits = self.engine.hits(row.hits, kept_copies(row.record))
         notes = tuple(str(note) for note in row.record.get("notes", ()))
-        n_gone = len(row.hits) - len(hits)
-        if n_gone:
-            notes = (*notes, f"{n_gone} images of this page left the library")
+        if n_gone := len(row.hits) - len(hits):
+            notes = (*notes, f"{counted(n_gone, 'image')} of this page left the library")
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         offered = self.engine.suggestions(self.query) if row.parent is None else ()
         page = Page(self.query, hits, notes, self.session_id, suggestions=offered)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from relook.core.counting import counted
 from relook.core.errors import InputError, unread_file
 from relook.core.picture_paths import printable
 from relook.core.settings import SessionLimits
@@ -160,7 +161,7 @@ def placed(
     if file.images and not ids:
         raise InputError(
             "other_library",
-            f"the library has none of the {len(file.images)} pictures of this session",
+            f"the library has none of {counted(len(file.images), 'picture')} of this session",
             "import it into a library that has them",
         )
     records = engine.files.catalog.images(ids.values(), missing_ok=True)
@@ -207,18 +208,21 @@ def _notes(
     )
     notes = []
     if n_missing:
-        notes.append(f"{n_missing} pictures of the session are not in this library")
+        what = "picture of the session is", "pictures of the session are"
+        notes.append(f"{counted(n_missing, *what)} not in this library")
     if n_deleted:
+        what = "picture of the session was", "pictures of the session were"
         notes.append(
-            f"{n_deleted} pictures of the session were deleted from this library: marks on them"
-            " count again once they are back"
+            f"{counted(n_deleted, *what)} deleted from this library: marks there count again once"
+            " what was deleted is back"
         )
     if n_left_out:
-        notes.append(f"{n_left_out} judgements are on pictures that are not here, and left out")
+        judgements_are = counted(n_left_out, "judgement is", "judgements are")
+        notes.append(f"{judgements_are} left out, on pictures that are not here")
     if n_blind:
         notes.append(
-            f"{n_blind} boxes are on pictures that cannot be read now: they are kept without"
-            " vectors, which looking again makes once it can read them"
+            f"{counted(n_blind, 'box is', 'boxes are')} kept without vectors, on pictures that"
+            " cannot be read now: looking again makes the vectors once it can read them"
         )
     return tuple(notes)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError, QueryError
 from relook.core.picture_paths import printable
 from relook.core.settings import ImageLimits
@@ -125,7 +126,7 @@ def read_words(part: Part) -> str:
 def _cut(texts: list[str], encoder: Encoder) -> list[str]:
     """A note for each text that is too long."""
     return [
-        f"the query is long: its last {n_cut} tokens were not read"
+        f"the query is long: its last {counted(n_cut, 'token was', 'tokens were')} not read"
         for n_cut in map(encoder.n_tokens_cut, texts)
         if n_cut
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageOps
 
+from relook.core.counting import counted
 from relook.core.errors import ImageError
 from relook.core.images import load
 from relook.core.same_picture import SIDE_PX, Asked
@@ -137,10 +138,11 @@ def _hits(
 
 
 def _note(n_same: int, n_compared: int) -> str:
+    compared = counted(n_compared, "image was", "images were")
     if not n_same:
-        return f"{n_compared} images were compared point by point: none of them is this picture"
-    these = "1 is" if n_same == 1 else f"{n_same} are"
-    return f"{n_compared} images were compared point by point: {these} this picture or a part of it"
+        return f"{compared} compared point by point: none is this picture"
+    these = counted(n_same, "is", "are")
+    return f"{compared} compared point by point: {these} this picture or a part of it"
 
 
 def similar(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.types import Hit, Part, Query, WrittenWord
 from relook.core.vectors import Floats, Ints
@@ -92,7 +93,7 @@ def check_read(query: Query, files: LibraryFiles) -> tuple[str, ...]:
         return ()
     n_left = n_images - n_read
     return (
-        f"the words in {n_left:,} of {n_images:,} pictures have not been read yet:"
+        f"the words in {n_left:,} of {counted(n_images, 'picture')} have not been read yet:"
         " relook index --text",
     )
 

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 import relook
 from relook.app.upgrading import UpgradeCost
 from relook.app.upgrading import upgrade_cost as cost_of_upgrade
+from relook.core.counting import counted
 from relook.core.errors import ImageError, QueryError, disk_error
 from relook.core.images import decode
 from relook.core.json_form import INLINE
@@ -262,7 +263,7 @@ def store_uploads(
     if len(refused) == len(files):
         first = refused[0]
         raise ImageError(
-            first.code, f"no picture among {len(files)} files: {first.message}",
+            first.code, f"no picture among {counted(len(files), 'file')}: {first.message}",
             "send JPEG, PNG, WebP or another raster format",
         )  # fmt: skip
     return folder, refused
