@@ -116,7 +116,7 @@ class Connection:
         quiet = httpx.Timeout(self._timeout_s, read=None)  # events come when they come
         try:
             with self._http.stream("GET", _API + path, timeout=quiet) as response:
-                if response.is_error:
+                if not response.is_success:
                     response.read()
                 self._check(response)
                 name = ""
@@ -137,8 +137,16 @@ class Connection:
         )
 
     def _check(self, response: httpx.Response) -> None:
-        """Raises what the server raised."""
-        if not response.is_error:
+        """Raises what the server raised; a redirect is not followed, for the token's sake."""
+        if response.has_redirect_location:
+            target = response.headers["location"].partition("?")[0][:200]
+            raise InputError(
+                "server_redirects",
+                f"{self._http.base_url} answered with status {response.status_code}: it points to"
+                f" {target}. Nothing was sent there",
+                "if you trust that address, give it to relook.Client",
+            )
+        if response.is_success:
             return
         try:
             body = response.json()["error"]

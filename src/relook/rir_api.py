@@ -160,9 +160,13 @@ class RIR_API:  # noqa: N801 (the old package's name)
     @cached_property
     def client(self) -> OpenAI:
         """The openai package's own client, for calls of yours; `query_with_image` does without."""
-        from openai import OpenAI
+        from openai import DefaultHttpxClient, OpenAI
 
-        return OpenAI(api_key=self.openai_api_key, base_url=self._settings.base_url or None)
+        return OpenAI(
+            api_key=self.openai_api_key,
+            base_url=self._settings.base_url or None,
+            http_client=DefaultHttpxClient(follow_redirects=False),  # to no other address
+        )
 
     def close(self) -> None:
         """Closes the model's connections; closing twice is fine."""

@@ -15,6 +15,7 @@ from openai_server import (
     cut_off,
     fail,
     raw,
+    redirect,
     refuse,
     say,
     sleep,
@@ -108,6 +109,19 @@ def test_a_busy_service_is_waited_for_as_long_as_it_says() -> None:
 def test_a_wait_that_does_not_fit_into_the_time_is_an_error_at_once() -> None:
     error = failed(busy(500), timeout_s=20.0)
     assert (error.code, "500 s" in error.hint) == ("model_busy", True)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_the_picture_nowhere(status: int) -> None:
+    """Consent, and what is told as sent, are for the address that was typed."""
+    with chat_server(say("Mine now.")) as other:
+        error = failed(redirect(f"{other.url}/chat/completions?secret=1", status))
+        assert other.requests == []
+    assert error.code == "model_redirects"
+    assert f"points to {other.url}/chat/completions. Nothing was sent there" in error.message
+    assert error.hint.endswith(f"openai:m@{other.url}")
+    assert failed(redirect("/v2/chat/completions", status)).hint.endswith("/v2")
+    assert failed(redirect("http://[half", status)).code == "model_redirects"
 
 
 def test_failures_are_tried_again_with_longer_pauses_and_no_end_is_told() -> None:

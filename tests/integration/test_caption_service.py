@@ -18,6 +18,7 @@ from openai_server import (
     chat_server,
     fail,
     raw,
+    redirect,
     refuse,
     say,
     sleep,
@@ -50,6 +51,11 @@ def captions(*behaviours: Behaviour, settings: ModelSettings = FAST, n: int = 1)
 
 def test_it_keeps_the_contract(service: ChatServer) -> None:
     check_captioner(lambda: ChatCaptioner(f"tiny@{service.url}"), max_words=4)
+
+
+def test_a_redirect_takes_no_crop_elsewhere(service: ChatServer) -> None:
+    assert captions(redirect(f"{service.url}/chat/completions")) == ["model_redirects"]
+    assert service.requests == []
 
 
 def test_what_is_sent(service: ChatServer) -> None:

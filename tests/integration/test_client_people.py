@@ -38,6 +38,23 @@ def client_of(served: Place, **how: Any) -> relook.Client:
     return relook.Client(served.address, transport=httpx.MockTransport(answer), **how)
 
 
+def test_a_redirect_takes_neither_token_nor_picture_elsewhere() -> None:
+    hosts = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(307, headers={"location": "http://other.example/api/v1/libraries"})
+
+    transport = httpx.MockTransport(answer)
+    with relook.Client("http://127.0.0.1", token="t", transport=transport) as client:
+        for ask in (client.libraries, lambda: client.search("photos", "dog")):
+            with pytest.raises(InputError) as refused:
+                ask()
+            assert refused.value.code == "server_redirects"
+            assert "it points to http://other.example/api/v1/libraries" in refused.value.message
+    assert set(hosts) == {"127.0.0.1"}
+
+
 def n_sessions(served: Place) -> int:
     (person,) = served.people.accounts.all()
     return person.n_sessions

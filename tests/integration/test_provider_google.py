@@ -92,6 +92,15 @@ def test_a_full_answer_becomes_typed_matches(site: WebServer) -> None:
     assert result.cost_usd == 0.0035
 
 
+def test_a_redirect_takes_neither_picture_nor_key_elsewhere(site: WebServer) -> None:
+    with serving() as other:
+        answer = Reply(web(**FULL), 307, {"Location": f"{other.address}{PATH}"})
+        result = ask(site, answer)
+        assert other.asked == []
+    assert (result.outcome, len(site.asked)) == (Outcome.FAILED, 1)
+    assert "answered 307: a redirect, which is not followed" in result.message
+
+
 def test_a_local_picture_is_sent_without_its_metadata(site: WebServer) -> None:
     image = Image.new("RGB", (3000, 1500), (10, 200, 30))
     exif = image.getexif()

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from ask_parts import FakeProvider, own_config, png  # noqa: F401
-from openai_server import KEY, ChatServer, chat_server, refuse, say
+from openai_server import KEY, ChatServer, chat_server, redirect, refuse, say
 from PIL import Image
 
 import relook
@@ -228,6 +229,15 @@ def test_the_model_is_the_one_that_is_named_anywhere(
         old.close()
         (request,) = server.requests
     assert (request["model"], request["max_tokens"]) == (asked, 200)
+
+
+def test_its_client_follows_no_redirect_either() -> None:
+    with chat_server(say("Mine now.")) as other, chat_server(redirect(other.url)) as server:
+        old = api(server, FakeProvider(), form="text")
+        with pytest.raises(openai.APIStatusError):
+            old.client.chat.completions.create(model="m", messages=[])
+        old.close()
+        assert (len(server.requests), other.requests) == (1, [])
 
 
 def test_the_response_is_of_the_openai_packages_own_type() -> None:

@@ -2,7 +2,7 @@
 
 Hosted services, vLLM, Ollama, LM Studio, llama.cpp's server: what speaks `chat/completions`.
 This module waits and tries again itself instead of leaving that to the client, so that the
-person is told and the time stays inside `timeout_s`.
+person is told and the time stays inside `timeout_s`. It follows no redirect.
 
 Source: the public reference of the chat completions API.
 """
@@ -106,7 +106,8 @@ class ChatAnswerer:
         # What stays on this machine goes through no proxy of the environment.
         is_here = _is_here(urlsplit(address or "").hostname or "")
         with proxies_understood():
-            http = openai.DefaultHttpxClient(trust_env=not is_here)
+            # Consent is for the address that was typed, and a redirect names another.
+            http = openai.DefaultHttpxClient(trust_env=not is_here, follow_redirects=False)
         return openai.OpenAI(
             # The client does not start without a key; a service of one's own ignores this word.
             api_key=self._key.reveal() if self._key else "none",

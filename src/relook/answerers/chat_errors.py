@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from html import unescape
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import openai
 
 from relook.core.errors import AnswerError
+from relook.core.plain_text import plain
 from relook.core.retry import retry_after_s
 
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529)
@@ -249,6 +251,8 @@ def what_failed(error: Exception, host: str, model: str, pause_s: float) -> Answ
 
 def _of_service(error: Exception, host: str, model: str, pause_s: float) -> AnswerError:
     status, reason = status_of(error), said(error)
+    if isinstance(error, openai.APIStatusError) and error.response.has_redirect_location:
+        return _of_redirect(error, host, model)
     shown = f"{host} answered with status {status}" if status else f"{host} answered with an error"
     if status in (401, 403):
         return AnswerError(
@@ -268,6 +272,23 @@ def _of_service(error: Exception, host: str, model: str, pause_s: float) -> Answ
             f"your account's limit is reached{again}",
         )  # fmt: skip
     return AnswerError("model_failed", f"{shown}: {reason}", _what_to_do(status, reason))
+
+
+def _of_redirect(error: openai.APIStatusError, host: str, model: str) -> AnswerError:
+    """Where a redirect points, without what may be secret in it, and how to agree to that."""
+    response = error.response
+    try:
+        target = urlsplit(urljoin(str(response.request.url), response.headers["location"]))
+        address = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"
+    except ValueError:
+        address = "an address that cannot be read"
+    base = address.removesuffix("/").removesuffix("/chat/completions")
+    return AnswerError(
+        "model_redirects",
+        f"{host} answered with status {error.status_code}: it points to {plain(address, 200)}."
+        " Nothing was sent there",
+        f"if you trust that address, name it: openai:{model}@{plain(base, 200)}",
+    )
 
 
 def _what_to_do(status: int | None, reason: str) -> str:

@@ -28,7 +28,7 @@ _AT_ONCE = 4  # requests
 _SIDE_PX = 512  # of the crop that is sent
 _MIN_PX = 28
 _TIMEOUT_S = 60.0
-_HINTS_THAT_FIT = ("model_key_refused", "model_busy")
+_HINTS_THAT_FIT = ("model_key_refused", "model_busy", "model_redirects")
 
 
 class ChatCaptioner:

@@ -130,6 +130,11 @@ class JsonService:
             timeout=max(timeout_s, 0.05),
         )
         status, data, wait_s = self._exchange(client, request, sent, time.monotonic() + timeout_s)
+        if 300 <= status < 400:  # what is sent, and the key, are for the address that was named
+            message = f"{sent.host} answered {status}: a redirect, which is not followed"
+            raise self.trouble(
+                Outcome.FAILED, message, "is a proxy between, or its address old?", sent
+            )
         if status in (408, 429) or status >= 500:
             raise CallError(self._busy(status, data, wait_s, sent))
         return status, self._object(status, data, sent), sent

@@ -209,6 +209,15 @@ def fail(status: int, message: str = "no", code: str | None = None, **headers: s
     return behave
 
 
+def redirect(address: str, status: int = 307) -> Behaviour:
+    """The picture is wanted at another address."""
+
+    def behave(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(status, {}, location=address)
+
+    return behave
+
+
 def busy(retry_after: object) -> Behaviour:
     """Too many requests."""
     return fail(429, "slow down", "rate_limit_exceeded", retry_after=str(retry_after))
