@@ -92,6 +92,21 @@ def test_how_a_reply_ends_is_told(stream: bool) -> None:
     assert (reply.text, reply.finish) == ("I will not.", Finish.REFUSED)
 
 
+def test_half_a_character_becomes_a_mark_and_two_halves_one_character() -> None:
+    """JSON can spell halves, and a stream may part them; no file and no other JSON takes one."""
+
+    def pieces(handler: Any, _: dict[str, Any]) -> None:
+        handler.begin_stream()
+        for text in ("\ud83d", "\ude00 and \ud83d dog [1]"):
+            handler.piece(content=text, reasoning="\ud83d")
+        handler.piece(finish="stop")
+        handler.end_stream()
+
+    reply = asked(pieces)[0]
+    assert reply.text == "\U0001f600 and \ufffd dog [1]"
+    assert reply.thinking == "\ufffd\ufffd"
+
+
 @pytest.mark.parametrize("how", ["silent", "broken"])
 def test_what_came_before_a_cut_is_kept_and_not_asked_again(how: str) -> None:
     reply, server, _ = asked(cut_off("It is Bul", how))

@@ -1,16 +1,23 @@
 """`relook ask`, its batches, `relook consent`, and the benchmarks of answers."""
 
+import errno
+import io
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 from ask_parts import matches, own_config, png  # noqa: F401
 from openai_server import answer_by, chat_server, fail, say
 
 import relook
+from relook.cli import output
 from relook.cli.main import main
+from relook.core.leftovers import new_file
 from relook.providers import Subject
 from relook.rag.answer_report import read_report, report_html
 from relook.rag.consent import Consent
@@ -439,3 +446,43 @@ def test_a_report_is_written_beside_the_answer(run: Run, tmp_path: Path) -> None
     assert report_html(read_report(page)) == page
     code, _, err = run("ask", "asked.png", "--report", "no/such/folder/report.html")
     assert (code, "not_written" in err) == (1, True)
+
+
+def test_a_report_of_a_picture_with_an_odd_name_is_whole(run: Run, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.png")
+    shutil.copy("asked.png", odd)
+    with chat_server(say("A \ud83d dog [1].")) as server:
+        model = f"openai:m@{server.url}"
+        code, _, err = run("ask", odd, "What?", "--report", "report.html", "--model", model)
+    assert code == 0, err
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert read_report(page)["answer"]["evidence"]["subject"]["name"] == "caf\ufffd.png"
+    assert "A \ufffd dog" in page
+
+
+def test_a_report_that_is_not_written_leaves_the_older_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("older")
+    report.chmod(0o600)
+
+    class Full(io.RawIOBase):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextmanager
+    def full(path: Path) -> Iterator[IO[bytes]]:
+        with new_file(path):
+            yield cast("IO[bytes]", Full())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "new_file", full)
+        code, _, err = run("ask", "asked.png", "--report", report)
+    assert (code, report.read_text()) == (1, "older")
+    assert "error[not_written]" in err
+    assert "No space left" in err
+    assert run("ask", "asked.png", "--report", report)[0] == 0
+    assert report.read_text("utf-8").startswith("<!doctype html>")
+    assert report.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.new"))

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,24 @@ def test_an_upload_is_asked_about_and_asked_again_without_looking_up(server: Run
     # What was struck for one answer is back for the next.
     third = asked(server, ask_id=again[-1][1]["ask_id"])
     assert not any(one["struck"] or one["pinned"] for one in third["evidence"]["items"])
+
+
+def test_half_a_character_makes_no_fault(
+    server: Running, chat: ChatServer, library: relook.Library, pictures: Path
+) -> None:
+    """Neither in a reply nor in what a library says of a match."""
+    chat.behaviours = [say("Red \ud83d [1].")]
+    green = library.image(GREEN).path
+    green.rename(os.fsdecode(bytes(green.parent) + b"/caf\xe9.png"))
+    library.add(pictures)
+    model = server.http.get(ASK).json()["models"][1]
+    told = asked(server, image_id=RED, question="Which?", model=model)
+    assert told["text"] == "Red \ufffd [1]."
+    report = server.http.get(f"{ASK}/{told['ask_id']}/report")
+    assert (report.status_code, "Red \ufffd" in report.text) == (200, True)
+    named = asked(server, image_id=GREEN)
+    assert named["evidence"]["subject"]["name"] == "caf\ufffd.png"
+    assert server.http.get(f"{ASK}/{named['ask_id']}/report").status_code == 200
 
 
 def test_an_answer_can_be_kept_as_a_report(server: Running) -> None:

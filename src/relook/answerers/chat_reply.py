@@ -24,6 +24,7 @@ from relook.answerers.thinking import (
     repeats_itself,
     without_repeats,
 )
+from relook.core.plain_text import whole_characters
 from relook.core.retry import Deadline
 
 _LENGTH = ("length", "max_tokens", "model_length", "max_output_tokens")
@@ -148,7 +149,7 @@ class Collected:
         self._notes.append(f"the reply broke off: {why}")
 
     def reply(self, model: str, notes: Sequence[str]) -> Reply:
-        """The whole reply.
+        """The whole reply, in whole characters.
 
         Args:
             model: The model that was asked for, where the service does not name the one that wrote.
@@ -171,14 +172,14 @@ class Collected:
             self._notes.append(self._why_empty(thinking))
             self._finish = Finish.EMPTY
         return Reply(
-            text,
+            whole_characters(text),
             self._finish or Finish.CUT_OFF,
-            self._model or model,
+            whole_characters(self._model or model),
             self._usage,
-            (*notes, *self._notes),
+            tuple(map(whole_characters, (*notes, *self._notes))),
             took_s=self._deadline.took_s,
             first_s=self._first_s,
-            thinking=thinking,
+            thinking=whole_characters(thinking),
         )
 
     def _why_empty(self, thinking: str) -> str:
@@ -214,7 +215,7 @@ class Collected:
     def _hear(self, pieces: Iterable[Piece]) -> None:
         if self._tell:
             for kind, text in pieces:
-                self._tell(kind, text)
+                self._tell(kind, whole_characters(text))
 
 
 def read_reply(lines: Iterable[str], collected: Collected) -> None:

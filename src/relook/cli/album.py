@@ -12,7 +12,7 @@ import typer
 from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
-from relook.cli.output import print_json, print_notes, print_paths, print_table
+from relook.cli.output import print_json, print_notes, print_paths, print_table, written_file
 from relook.core.counting import counted
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
@@ -188,22 +188,26 @@ def export(
     with open_library(library, None) as lib:
         _, records = _contents(lib, name)
         if to is None:
-            _write(sys.stdout.buffer, lib, records, form)
+            missing = _write(sys.stdout.buffer, lib, records, form)
         else:
-            with open(to, "wb") as file:
-                _write(file, lib, records, form)
+            with written_file(to) as file:
+                missing = _write(file, lib, records, form)
+    if missing:
+        print_notes(missing)
+        raise typer.Exit(3)
 
 
-def _write(file: IO[bytes], lib: Library, records: list[ImageRecord], form: Form) -> None:
+def _write(file: IO[bytes], lib: Library, records: list[ImageRecord], form: Form) -> list[str]:
+    """Writes an album; returns notes on what is missing."""
     from relook.serving.pictures import page_of, paths_of, results_csv, write_zip
 
     if form is Form.PATHS:
         file.write(paths_of(records))
     elif form is Form.CSV:
         file.write(results_csv(page_of(records)))
-    elif missing := write_zip(file, lib, page_of(records)):
-        print_notes(missing)
-        raise typer.Exit(3)
+    else:
+        return list(write_zip(file, lib, page_of(records)))
+    return []
 
 
 def _contents(lib: Library, name: str) -> tuple[Album, list[ImageRecord]]:

@@ -15,10 +15,10 @@ import typer
 from relook.app.configured import config_of
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
-from relook.cli.output import clean_lines, print_json, print_table, progress_bar
+from relook.cli.output import clean_lines, print_json, print_table, progress_bar, written_file
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.counting import counted
-from relook.core.errors import InputError, StorageError
+from relook.core.errors import InputError
 from relook.core.progress import Progress
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 
@@ -240,12 +240,8 @@ def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
     from relook.rag.answer_report import report_now
 
     page = report_now(answer, subject)
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            "not_written", f"{file} cannot be written: {error.strerror or error}", "name another"
-        ) from error
+    with written_file(file) as opened:
+        opened.write(page.encode())
 
 
 _EXIT_CODES = {"failed": 1, "nothing": 4, "blocked": 5, "not_asked": 6}

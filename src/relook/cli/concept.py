@@ -9,7 +9,14 @@ import typer
 
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
-from relook.cli.output import print_json, print_notes, print_page, print_paths, print_table
+from relook.cli.output import (
+    print_json,
+    print_notes,
+    print_page,
+    print_paths,
+    print_table,
+    written_file,
+)
 from relook.core.counting import counted
 from relook.core.errors import InputError, NotFoundError
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
@@ -195,7 +202,8 @@ def export(
     if to is None:
         sys.stdout.write(text)
     else:
-        to.write_text(text, "utf-8")
+        with written_file(to) as file:
+            file.write(text.encode())
 
 
 @app.command("import")

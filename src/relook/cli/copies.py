@@ -9,7 +9,7 @@ import typer
 
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
-from relook.cli.output import print_json, print_table
+from relook.cli.output import print_json, print_table, written_file
 from relook.core.counting import counted
 from relook.core.picture_paths import printable
 from relook.search.copies import Copies
@@ -60,7 +60,8 @@ def copies(
         if out is None:
             sys.stdout.buffer.write(data)
         else:
-            out.write_bytes(data)
+            with written_file(out) as file:
+                file.write(data)
             sys.stderr.write(f"wrote {out}\n")
     elif as_json:
         print_json(review.as_dict())

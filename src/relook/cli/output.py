@@ -13,14 +13,17 @@ import json
 import logging
 import math
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from relook.core.counting import counted
-from relook.core.errors import ImageError, RelookError
+from relook.core.errors import ImageError, RelookError, StorageError
+from relook.core.leftovers import new_file
 from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Hit, Page
@@ -84,6 +87,31 @@ def _in_base64(value: Any) -> Any:
         return None
     encoded = [base64.b64encode(part).decode() for part in data]
     return encoded[0] if isinstance(value, str) else encoded
+
+
+@contextmanager
+def written_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that a person named: after the block it is there whole, or what was there before is.
+
+    What is no plain file (a pipe, a device, a link) is written to as it is.
+
+    Raises:
+        StorageError: `not_written` when the disk refuses.
+    """
+    try:
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            with open(path, "wb") as file:
+                yield file
+            return
+        with new_file(path) as file:
+            yield file
+            if path.exists():
+                shutil.copymode(path, file.name)
+    except OSError as error:
+        named = printable(os.fsencode(error.filename or path))
+        raise StorageError(
+            "not_written", f"{named} cannot be written: {error.strerror or error}", "name another"
+        ) from error
 
 
 def print_error(error: RelookError, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import typer
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.look import HitsOption, SessionArgument
 from relook.cli.options import Commands, JsonOption, LibraryOption
-from relook.cli.output import print_json, print_notes, print_page, print_table
+from relook.cli.output import print_json, print_notes, print_page, print_table, written_file
 from relook.search.judging import JudgementRequest
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def export(
     if to is None:
         sys.stdout.write(text)
     else:
-        to.write_text(text, "utf-8")
+        with written_file(to) as file:
+            file.write(text.encode())
 
 
 @app.command("import")

@@ -61,6 +61,16 @@ def plain(text: object, limit: int = 300, *, lines: bool = False) -> str:
     return _cut(_spaced(clean, lines), limit)
 
 
+def whole_characters(text: str) -> str:
+    """The text; half a character, which JSON and file names can spell, becomes U+FFFD.
+
+    The two halves of one that came in two pieces become that character.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def inert(text: str) -> str:
     """The same text without anything that frames a prompt: fences, tags, bracketed numbers.
 

@@ -24,6 +24,7 @@ from relook.core.converter import JsonValue
 from relook.core.images import decode, dhash
 from relook.core.json_form import HIDDEN, SHOWN, Digits, JsonShape, Key
 from relook.core.picture import reencoded
+from relook.core.plain_text import whole_characters
 from relook.core.settings import GatherSettings, ImageLimits
 from relook.core.verdicts import Verified
 from relook.providers.match import Match, Sent
@@ -138,7 +139,7 @@ class Subject(JsonValue):
             height_px=picture.height_px,
             url=url,
             image_id=image_id,
-            name=name,
+            name=whole_characters(name),
             limits=limits or ImageLimits(),
         )
 

@@ -22,7 +22,9 @@ from PIL import Image, ImageChops, ImageFilter
 
 from relook.core.counting import counted
 from relook.core.errors import ImageError, InputError
+from relook.core.json_writer import to_json
 from relook.core.picture import reencoded
+from relook.core.picture_paths import printable
 from relook.core.progress import duration
 from relook.core.vectors import Floats
 from relook.providers.base import Subject
@@ -89,7 +91,8 @@ def report_values(answer: Mapping[str, Any], subject: Subject, made_at: str) -> 
 def report_now(answer: Answer, subject: Subject) -> str:
     """The report of an answer that was just given."""
     made_at = datetime.now().astimezone().isoformat(timespec="seconds")
-    return report_html(report_values(answer.as_dict(pictures=True), subject, made_at))
+    values = to_json(answer, pictures=True, text=printable)
+    return report_html(report_values(values, subject, made_at))
 
 
 def report_html(values: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ from relook.app.asking import subject_of
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError
 from relook.core.json_form import INLINE
+from relook.core.json_writer import to_json
+from relook.core.picture_paths import printable
 from relook.core.sources import limits_at, read_file
 from relook.gateway.admission import address_of
 from relook.gateway.error_answers import internal
@@ -195,7 +197,7 @@ class _Inquiry:
         if answer.sent:
             self._note(f"sent to {', '.join(sorted({sent.host for sent in answer.sent}))}")
         ask_id = state.questions.keep(picture.subject, answer, self.who.name)
-        payload = AskAnswer(ask_id, answer).as_dict(pictures=True)
+        payload = to_json(AskAnswer(ask_id, answer), pictures=True, text=printable)
         return {**payload, "evidence": state.screenshots.addressed(payload["evidence"])}
 
     def volume(self) -> ServedLibrary:
