@@ -67,6 +67,20 @@ def test_a_filter_that_compares(
     assert fitting(library, **{key: value}) == names
 
 
+@pytest.mark.parametrize("key", ["title", "album", "camera", "keywords", "keywords!=", "x"])
+def test_what_is_too_long_to_compare_is_no_damage(library: relook.Library, key: str) -> None:
+    """SQLite refuses patterns above 50,000 bytes, which was told as a damaged catalog."""
+    long = "x" * 60_000
+    for filters in ({"where": {key: long}}, {"path": long}, {"where": {long: "x"}}):
+        with pytest.raises(InputError) as raised:
+            library.search("red", **filters)
+        assert raised.value.code == "bad_filter"
+        assert len(str(raised.value)) < 300
+    assert fitting(library, title="x" * 300) == set()
+    with pytest.raises(InputError):
+        library.search("red", where={f"field{n}": "*" for n in range(2000)})
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

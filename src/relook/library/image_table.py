@@ -83,6 +83,9 @@ def read_columns(row: Sequence[object]) -> ImageRecord:
 
 NEAR = "place~"
 """The filter's key for distances; its value is "48.85,2.35,5km"."""
+MAX_KEY, MAX_PATTERN = 100, 300
+"""Characters of a filter's key and pattern; SQLite takes no pattern above 50,000 bytes."""
+_MOST_FILTERS = 100  # SQLite's expressions are at most 1,000 deep
 KEYWORDS = "keywords"
 """The field of which a filter may name one of several."""
 _COLUMNS = ("title", "caption", "format")
@@ -116,11 +119,17 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
         path: A pattern of the path.
 
     Raises:
-        InputError: `bad_filter` for a key that cannot be one, or a pattern with a NUL.
+        InputError: `bad_filter` for a key that cannot be one, for too many of them, and as
+            `check_pattern` does.
     """
+    if len(where) > _MOST_FILTERS:
+        what = f"{len(where):,} fields are filtered by at once"
+        raise InputError("bad_filter", what, f"at most {_MOST_FILTERS}")
     clauses, values = ["1"], list[object]()
     for key, value in where.items():
         name, operator = key_of(key)
+        if len(key) > MAX_KEY:
+            raise InputError("bad_filter", f"{key[:40]!r}… is too long for a metadata key")
         if not name.strip("<>=!") or '"' in name or "\0" in name or printable(name) != name:
             raise InputError("bad_filter", f"{key!r} is not a metadata key")
         check_pattern(value)
@@ -228,7 +237,17 @@ def _number(text: str) -> float | None:
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuses a NUL: SQLite ignores whatever stands behind it."""
+    """Refuses what is too long to compare, and a NUL: SQLite ignores whatever stands behind it.
+
+    Raises:
+        InputError: `bad_filter`.
+    """
+    if len(pattern) > MAX_PATTERN:
+        raise InputError(
+            "bad_filter",
+            f"a filter has {len(pattern):,} characters: {pattern[:40]!r}…",
+            f"at most {MAX_PATTERN}; a part with a * before and behind it will do",
+        )
     if "\0" in pattern:
         raise InputError("bad_filter", f"{pattern!r} has a NUL in it", "no name or path has one")
 

@@ -20,6 +20,7 @@ from relook.core.json_form import Between, FewStars, Longest, OneOf, Shortest
 from relook.core.json_writer import to_json
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
+from relook.library.image_table import MAX_KEY, MAX_PATTERN
 from relook.library.session_values import Judgement, RoundRow, SessionRow, page_name
 
 MAX_TEXT = 10_000
@@ -39,7 +40,7 @@ Copies = Annotated[tuple[ImageId, ...], Shortest(1), Longest(MAX_COPIES)]
 """A hit, and the near-duplicates that it stands for."""
 HitRow = tuple[ImageId, float, Annotated[int, Between(0, _MAX_TILE)]]
 LeastFit = Annotated[float, Between(0, 1)]
-Pattern = Annotated[str, Longest(300), FewStars(6)]
+Pattern = Annotated[str, Longest(MAX_PATTERN), FewStars(6)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Choice:
 class OnlyShape:
     """Which images the pages of a session may show."""
 
-    where: Annotated[Mapping[Annotated[str, Longest(100)], Pattern], Longest(8)] = field(
+    where: Annotated[Mapping[Annotated[str, Longest(MAX_KEY)], Pattern], Longest(8)] = field(
         default_factory=dict
     )
     path: Pattern | None = None
