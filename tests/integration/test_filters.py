@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 import relook
-from relook.cli.main import command_line
+from relook.cli.main import command_line, main
 from relook.cli.options import pairs
 from relook.core.errors import InputError
 from relook.testing import noise
@@ -134,6 +134,57 @@ def test_the_commands_options(library: relook.Library) -> None:
     assert fitting_by(where=["rating<=3"]) == {"louvre"}
     with pytest.raises(typer.BadParameter):
         pairs(["rating"])
+
+
+@pytest.mark.parametrize("option", ["album", "after", "before", "near", "camera", "path"])
+def test_an_option_without_a_value_is_not_left_out_silently(
+    library: relook.Library, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a script's variable that is not set; every picture would be found."""
+    for value in ("", "  "):
+        code = main(["search", "red", "--library", str(library.folder), f"--{option}", value])
+        told = capsys.readouterr().err
+        assert code == 1
+        assert f"error[bad_filter]: --{option} is there without a value" in told
+    with pytest.raises(InputError):
+        library.search("red", path="")
+    with pytest.raises(InputError):
+        library.overview.browse(path="")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("rating=>4", "rating>=4"), ("taken_at=<2019-07", "taken_at<=2019-07"),
+     ("rating==4", "rating=4")],
+)  # fmt: skip
+def test_an_operator_that_is_turned_round_is_told(typed: str, meant: str) -> None:
+    with pytest.raises(InputError) as raised:
+        pairs([typed])
+    assert (raised.value.code, raised.value.hint) == ("bad_filter", f"write {meant}")
+    assert pairs(["title=<b>"]) == {"title": "<b>"}
+
+
+def test_programs_may_give_numbers_and_dates(library: relook.Library) -> None:
+    for where, names in (
+        ({"rating>=": 4}, {"paris", "fiji"}),
+        ({"rating<": 3.5}, {"louvre"}),
+        ({"taken_at>=": date(2019, 7, 14)}, {"paris", "louvre", "fiji"}),
+        ({"taken_at>": datetime(2019, 7, 14, 13)}, {"louvre", "fiji"}),
+    ):
+        assert {hit.path.stem for hit in library.search("red", where=where)} == names
+        assert library.overview.browse(where).n_images == len(names)
+    for value in (None, True, ["4"]):
+        for ask in (library.search, library.look):
+            with pytest.raises(InputError) as raised:
+                ask("red", where={"rating": value})
+            assert raised.value.code == "bad_filter"
+
+
+def test_a_least_fit_is_a_number(library: relook.Library) -> None:
+    for least in (None, "0.5"):
+        with pytest.raises(InputError) as raised:
+            library.search("red", min_fit=least)
+        assert raised.value.code == "bad_min_fit"
 
 
 @pytest.mark.parametrize("command", ["search", "similar"])

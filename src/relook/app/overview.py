@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relook.app.paths import PathLike, absolute
 from relook.core.counting import counted
 from relook.library.album_table import AlbumTable
+from relook.search.filtering import Filter
 
 if TYPE_CHECKING:
     from relook.app.facade import Library
@@ -60,7 +61,7 @@ class Overview:
         self._library = library
 
     def facets(
-        self, where: Mapping[str, str] | None = None, path: str | None = None, *, away: bool = False
+        self, where: Mapping[str, Any] | None = None, path: str | None = None, *, away: bool = False
     ) -> Facets:
         """Counts what a filter lets through: by month, camera, lens, folder, rating, place.
 
@@ -76,11 +77,12 @@ class Overview:
 
         files = self._library.files
         with files.moment():
-            return count_facets(files, where or {}, path, away)
+            only = Filter(where or {}, path)
+            return count_facets(files, only.where, only.path, away)
 
     def browse(
         self,
-        where: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
         path: str | None = None,
         *,
         limit: int = 100,
@@ -100,7 +102,8 @@ class Overview:
 
         files = self._library.files
         with files.moment():
-            return browse(files, where or {}, path, limit, skip, away)
+            only = Filter(where or {}, path)
+            return browse(files, only.where, only.path, limit, skip, away)
 
     def copies(
         self,

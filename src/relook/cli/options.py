@@ -15,11 +15,14 @@ import typer
 from typer.core import TyperCommand
 
 from relook.cli.config_flags import config_for
+from relook.core.errors import InputError
 from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 from relook.library.album_values import ALBUM
 from relook.library.image_table import NEAR
 
 _COMPARISON = re.compile(r"([^=<>!]+)(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
+# `rating=>4`, where >= was meant; a comparison with a number or a date.
+_TURNED = re.compile(r"([<>=])\s*(-?\.?\d[\d.:T-]*)\s*")
 _MANY = 8  # options that one list still shows well
 _WORDS = "Words for boxes"
 _WHICH = "Only some pictures"
@@ -237,6 +240,8 @@ def pairs(
 
     Raises:
         typer.BadParameter: for one that compares nothing.
+        InputError: `bad_filter` for an empty one, which would let every picture through, and for
+            an operator that is turned round.
     """
     patterns = {}
     for item in where or []:
@@ -244,10 +249,29 @@ def pairs(
         if match is None:
             raise typer.BadParameter(f"{item!r} is not KEY=VALUE", param_hint="--where")
         key, operator, value = match.groups()
+        if operator == "=" and (turned := _TURNED.fullmatch(value)):
+            sign = turned[1].strip("=")
+            raise InputError(
+                "bad_filter", f"{item!r} compares nothing", f"write {key}{sign}={turned[2]}"
+            )
         patterns[key if operator == "=" else key + operator] = value
+    given = {"after": after, "before": before, "near": near, "camera": camera, "album": album}
+    for name, text in given.items():
+        check_given(f"--{name}", text)
     named = {"taken_at>=": after, "taken_at<": before, NEAR: near, ALBUM: album}
-    patterns |= {key: value for key, value in named.items() if value}
-    return patterns | ({"camera": f"*{camera}*"} if camera else {})
+    patterns |= {key: text for key, text in named.items() if text is not None}
+    return patterns | ({} if camera is None else {"camera": f"*{camera}*"})
+
+
+def check_given(option: str, text: str | None) -> None:
+    """Refuses an option without a value, as of a script's variable that is not set.
+
+    Raises:
+        InputError: `bad_filter`.
+    """
+    if text is not None and not text.strip():
+        what = f"{option} is there without a value"
+        raise InputError("bad_filter", what, "leave it out to search in every picture")
 
 
 VerifyOption = Annotated[

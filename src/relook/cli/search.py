@@ -64,6 +64,7 @@ def search(
     as_json: given.JsonOption = False,
 ) -> None:
     """Find images with words, pictures, or both."""
+    given.check_given("--path", path)
     with open_library(library, config) as lib:
         page = lib.search(
             _asked(" ".join(words or []), part or [], grammar),
@@ -100,6 +101,7 @@ def similar(
     as_json: given.JsonOption = False,
 ) -> None:
     """Find images that look like a picture."""
+    given.check_given("--path", path)
     with open_library(library, config) as lib:
         only = given.pairs(where, after, before, near, camera, album)
         page = lib.similar(file, limit=limit, where=only, path=path, away=away, verify=verify)

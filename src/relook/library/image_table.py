@@ -6,10 +6,12 @@ that ends in `>=`, `<=`, `>`, `<` or `!=` compares numbers and dates, and `place
 
 import json
 import math
+import numbers
 import re
 import sqlite3
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from relook.core.errors import InputError
 from relook.core.picture_paths import printable
@@ -148,6 +150,22 @@ def matching_sql(where: Mapping[str, str], path: str | None) -> tuple[str, list[
         check_pattern(path)
         clauses.append(_fits("path", whole_path(path), values))
     return f"SELECT image_id FROM images WHERE {' AND '.join(clauses)} ORDER BY image_id", values
+
+
+def patterns_of(where: Mapping[str, object]) -> dict[str, str]:
+    """A filter's patterns as text: what programs may give as a number or a date, too.
+
+    Raises:
+        InputError: `bad_filter` for a value that is neither text, a number nor a date.
+    """
+    patterns = {}
+    for key, value in where.items():
+        if isinstance(value, bool) or not isinstance(value, str | numbers.Real | date):
+            kind = type(value).__name__
+            what = f"the filter {key!r} has a value that is no text, but {kind}"
+            raise InputError("bad_filter", what, 'give text, a number or a date: {"rating>=": 4}')
+        patterns[key] = value.isoformat() if isinstance(value, date) else str(value)
+    return patterns
 
 
 def key_of(key: str) -> tuple[str, str]:

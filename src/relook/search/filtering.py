@@ -6,6 +6,7 @@ several parts, and of a session that has learnt, is another than that of fit.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -19,7 +20,7 @@ from relook.library.album_table import AlbumTable
 from relook.library.album_values import ALBUM
 from relook.library.fact_columns import facts_of, fits_pattern
 from relook.library.files import LibraryFiles
-from relook.library.image_table import KEYWORDS, NEAR, check_pattern, key_of
+from relook.library.image_table import KEYWORDS, NEAR, check_pattern, key_of, patterns_of
 from relook.search.fit import LookedFor, fit_scale, fits_of
 from relook.stores.base import Mask
 
@@ -49,7 +50,8 @@ class Filter:
         not_written: Words; images in which one of them stands are left out.
 
     Raises:
-        InputError: `bad_min_fit`.
+        InputError: `bad_min_fit`; `bad_filter` for a path without a letter, and for a value of
+            metadata that is neither text, a number nor a date.
     """
 
     where: Mapping[str, str] = field(default_factory=dict)
@@ -62,12 +64,15 @@ class Filter:
     not_written: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.min_fit <= 1.0:
+        if not isinstance(self.min_fit, numbers.Real) or not 0.0 <= self.min_fit <= 1.0:
             raise InputError(
                 "bad_min_fit",
-                f"a fit of at least {self.min_fit:g} is asked for",
+                f"a fit of at least {self.min_fit!s} is asked for",
                 "fit is a probability: give a number from 0 to 1",
             )
+        if self.path == "":  # of a variable that was not set; every picture would fit
+            raise InputError("bad_filter", "the pattern of the path is empty", "leave it out")
+        object.__setattr__(self, "where", patterns_of(self.where))
 
     @property
     def is_open(self) -> bool:

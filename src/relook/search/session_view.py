@@ -397,4 +397,4 @@ def _only_of(record: Mapping[str, Any]) -> Filter:
     """The filter of a round's record, as `SessionTable.rounds` reads it."""
     kept = record.get("only", {})
     where, least = dict(kept.get("where") or {}), kept.get("min_fit") or 0.0
-    return Filter(where, kept.get("path"), min_fit=least)
+    return Filter(where, kept.get("path") or None, min_fit=least)
