@@ -42,6 +42,26 @@ def colours(library: relook.Library, tmp_path: Path) -> relook.Library:
     return library
 
 
+def test_nothing_fits_words_that_the_model_cannot_read(photographs: relook.Library) -> None:
+    """All of them are one vector, to which some pictures seemed to fit."""
+    for words in ("\U0001f415", "\U0001f33b \U0001f30a", "q" * 120, "dog + \U0001f415"):
+        page = photographs.search(words)
+        assert (page.n_fitting, {hit.fit for hit in page}) == (0, {0.0})
+        assert any("model can read nothing of" in note for note in page.notes)
+        assert not photographs.search(words, min_fit=0.01).hits
+    session = photographs.look("\U0001f415")
+    assert session.page.n_fitting == 0
+    assert any("can read nothing" in note for note in session.page.notes)
+
+
+def test_words_that_are_not_read_leave_nothing_out(photographs: relook.Library) -> None:
+    page = photographs.search("noise - \U0001f415 - dog")
+    assert photographs.engine.unwanted(page.query) == ("dog",)
+    assert any("it leaves nothing out" in note for note in page.notes)
+    page = photographs.search("noise \U0001f415")
+    assert "this library's model does not read: \U0001f415" in page.notes
+
+
 def test_nothing_fits_is_told_in_a_small_library(photographs: relook.Library) -> None:
     page = photographs.search("asdfghjkl", limit=4)
     assert len(page) == 4

@@ -13,6 +13,7 @@ from PIL import Image
 from relook.core.errors import ModelError
 from relook.core.settings import EncoderSettings
 from relook.encoders import builtin
+from relook.encoders.base import Unread
 from relook.encoders.builtin import BuiltinEncoder
 from relook.encoders.spec import ModelSpec
 from relook.testing import solid
@@ -190,6 +191,22 @@ def test_words_behind_the_longest_text_are_counted_and_change_nothing() -> None:
     assert encoder.n_tokens_cut(longer) == 3
     first, second = encoder.encode_texts([exactly, longer])
     assert np.abs(first - second).max() < 1e-4
+
+
+def test_letters_of_another_form_are_read_as_the_plain_ones() -> None:
+    same = ["dog", "\uff44\uff4f\uff47", "d\u200bo\u200dg\ufe0f", "\U0001d41d\U0001d428\U0001d420"]
+    vectors = BuiltinEncoder().encode_texts(same)
+    assert np.abs(vectors - vectors[0]).max() < 1e-6
+
+
+def test_what_is_not_read_is_told() -> None:
+    encoder = BuiltinEncoder()
+    run = "q" * 101
+    assert encoder.unread("a dog, 2 caf\u00e9s") == Unread()
+    assert encoder.unread("\U0001f415 dog") == Unread(("\U0001f415",))
+    assert encoder.unread(f"dog {run}") == Unread((run,))
+    for text in ("\U0001f415", "\U0001f415\U0001f33b \U0001f30a", "\u200b", run):
+        assert encoder.unread(text).is_all
 
 
 def test_capitals_do_not_change_what_is_found_and_a_plural_hardly() -> None:

@@ -125,7 +125,8 @@ class Encoder(Protocol):
     `ModelSpec` and `EncoderSettings`. It declares `remote` (whether it sends anything elsewhere)
     and `needs` (`model`, when one has to be named). An encoder that loads its weights late may
     have a `load()`, which is called before a library is made for it; one whose text tower gives
-    other lengths than one may have `text_features(texts)`, see the function of that name.
+    other lengths than one may have `text_features(texts)`, and one that knows which words it
+    cannot read `unread(text)`: see `text_features` and `unread_of`.
 
     Attributes:
         fingerprint: Identity of the space the vectors live in.
@@ -183,6 +184,25 @@ class Encoder(Protocol):
     def close(self) -> None:
         """Frees the model; closing twice is fine."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What an encoder does not read of a text.
+
+    Args:
+        words: Words that its tokenizer has no token for, in their order.
+        is_all: Whether nothing of the text is read.
+    """
+
+    words: tuple[str, ...] = ()
+    is_all: bool = False
+
+
+def unread_of(encoder: Encoder, text: str) -> Unread:
+    """What an encoder does not read of a text: nothing, of those that do not say."""
+    own = getattr(encoder, "unread", None)
+    return Unread() if own is None else own(text)
 
 
 def text_features(encoder: Encoder, texts: Sequence[str]) -> Floats:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from relook.core.errors import InputError, ModelError
 from relook.core.settings import EncoderSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats
-from relook.encoders.base import Fingerprint, FitMap, Means
+from relook.encoders.base import Fingerprint, FitMap, Means, Unread
 from relook.encoders.devices import open_session
 from relook.encoders.spec import ModelSpec, kind_of_folder
 from relook.encoders.wordpiece import WordPiece
@@ -209,7 +210,7 @@ class BuiltinEncoder:
         vectors = np.empty((len(texts), self.dim), np.float32)
         for start in range(0, len(order), 64):
             at = order[start : start + 64]
-            tokens = [self._tokenizer.encode(texts[i])[0] for i in at]
+            tokens = [self._tokenizer.encode(_compatible(texts[i]))[0] for i in at]
             ids = np.full((len(at), max(map(len, tokens))), self._card["pad_id"], np.int64)
             mask = np.zeros_like(ids)  # [b, l]
             for row, some in enumerate(tokens):
@@ -220,7 +221,11 @@ class BuiltinEncoder:
         return vectors
 
     def n_tokens_cut(self, text: str) -> int:
-        return self._tokenizer.encode(text)[1]
+        return self._tokenizer.encode(_compatible(text))[1]
+
+    def unread(self, text: str) -> Unread:
+        """Words without a token, as emoji and runs of more than 100 letters are."""
+        return Unread(*self._tokenizer.unread(_compatible(text)))
 
     def verify(self) -> None:
         """Compares every model file with its recorded sum.
@@ -316,3 +321,8 @@ class BuiltinEncoder:
             " text.onnx and tokenizer.json",
             hint,
         )
+
+
+def _compatible(text: str) -> str:
+    """A text with the plain forms of its letters: of full width, in circles, ligatures."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)

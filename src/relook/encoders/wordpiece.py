@@ -61,6 +61,12 @@ class WordPiece:
         kept = ids[: len(ids) - n_cut]
         return [self._start, *kept, self._end], n_cut
 
+    def unread(self, text: str) -> tuple[tuple[str, ...], bool]:
+        """The words of a text that are unknown, and whether nothing of it is known."""
+        words = split_words(text)
+        unknown = tuple(word for word in words if self._pieces(word) == [self._unknown])
+        return unknown, len(unknown) == len(words)
+
     def _pieces(self, word: str) -> list[int]:
         """Greedy longest match from the left; a word that cannot be covered is unknown."""
         if len(word) > _MAX_WORD_CHARS:

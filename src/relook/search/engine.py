@@ -18,7 +18,7 @@ from relook.core.settings import SearchSettings
 from relook.core.threads import in_one_thread
 from relook.core.types import NOTHING_FITS, Hit, Page, Query, Suggestion
 from relook.core.vectors import Floats, Ints, top
-from relook.encoders.base import Encoder
+from relook.encoders.base import Encoder, unread_of
 from relook.feedback.scorer import Scorer
 from relook.library.files import LibraryFiles
 from relook.library.manifest import Manifest
@@ -29,7 +29,7 @@ from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leadi
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking, folded_ranking
 from relook.search.suggestions import suggestions
-from relook.search.vectorise import combined, concept_ranker, part_vectors
+from relook.search.vectorise import combined, concept_ranker, part_vectors, read_words
 from relook.search.written import Lift, Sought, check_read, places_of_written, with_written
 from relook.stores.base import Mask
 
@@ -113,13 +113,16 @@ class Engine:
         def usual_of(name: str) -> float | None:
             return concept_ranker(name, self.files, self.encoder).usual
 
-        return looked_for(query, vectors, usual_of)
+        looked = looked_for(query, vectors, usual_of)
+        texts = [read_words(part) for part in query.parts if part.text and part.weight > 0]
+        is_read = not any(unread_of(self.encoder, text).is_all for text in texts)
+        return looked if looked is None or is_read else replace(looked, is_read=False)
 
     def unwanted(self, query: Query) -> tuple[str, ...]:
         """Words of a query, and of its concepts, whose pictures are left out."""
         if not self.acts_by_fit:
             return ()
-        unwanted = list(query.unwanted)
+        unwanted = [text for text in query.unwanted if not unread_of(self.encoder, text).is_all]
         for part in query.parts:
             if part.concept is not None and part.weight > 0:
                 with contextlib.suppress(NotFoundError):  # a page of one that is gone is shown

@@ -75,11 +75,13 @@ class LookedFor:
         vectors: [w, d] of words and concepts that are looked for.
         usual: [w] what relevant examples of a concept score; not a number for words.
         places: Of each the place where it must be shown, None for anywhere; empty for all of them.
+        is_read: Whether the encoder reads all of it; nothing fits what it does not.
     """
 
     vectors: Floats
     usual: Floats
     places: tuple[Box | None, ...] = ()
+    is_read: bool = True
 
     @classmethod
     def words(cls, vectors: Floats) -> LookedFor:
@@ -297,8 +299,7 @@ def looked_for(
         vectors: [p, d] of its parts.
         usual_of: What relevant examples of a concept score; None for one without any.
     """
-    sought = [(at, part) for at, part in enumerate(query.parts) if part.weight > 0]
-    at = [number for number, part in sought if part.written is None]
+    at = [n for n, part in enumerate(query.parts) if part.weight > 0 and part.written is None]
     parts = [query.parts[number] for number in at]
     if not parts or not all(part.has_name for part in parts):
         return None
@@ -325,8 +326,8 @@ def fits_of(
         level: Of what is wanted, where it is known already.
     """
     scale = fit_scale(files, encoder)
-    if wanted is None or not scale.is_known or not image_ids:
-        return [None] * len(image_ids)
+    if wanted is None or not scale.is_known or not (image_ids and wanted.is_read):
+        return [None if wanted is None or wanted.is_read else 0.0] * len(image_ids)
     places = files.now.places(np.array(image_ids, np.int64))
     there = np.flatnonzero(places >= 0)
     fits: list[float | None] = [None] * len(image_ids)

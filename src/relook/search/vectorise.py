@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from relook.core.picture_paths import printable
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats, unit
-from relook.encoders.base import Encoder, encode_images, text_features
+from relook.encoders.base import Encoder, encode_images, text_features, unread_of
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
 from relook.search.grammar import unquoted, wanted_words
@@ -21,6 +22,8 @@ from relook.search.suggestions import put_right, spelling_weight
 
 if TYPE_CHECKING:
     from relook.search.concept_fit import Ranker
+
+_SHOWN, _LONGEST_SHOWN = 3, 40  # words of a note, and their characters
 
 
 def query_vector(
@@ -88,7 +91,7 @@ def part_vectors(
     That a mistyped word was searched for as it was meant is told by `suggestions`.
     """
     texts = [read_words(part) for part in query.parts if part.text or part.written]
-    notes = _cut(texts, encoder)
+    notes = [*_cut(texts, encoder), *_unread(query, encoder)]
     meant, spelling = put_right(query, encoder, files), spelling_weight(encoder)
     read = iter(encoder.encode_texts([*texts, *meant.values()]))
     vectors = iter([next(read) for _ in texts])
@@ -130,6 +133,25 @@ def _cut(texts: list[str], encoder: Encoder) -> list[str]:
         for n_cut in map(encoder.n_tokens_cut, texts)
         if n_cut
     ]
+
+
+def _unread(query: Query, encoder: Encoder) -> Iterator[str]:
+    """A note for each part of which the encoder reads nothing, or not every word."""
+    for part in query.parts:
+        if part.text is None:
+            continue
+        text = read_words(part)
+        unread = unread_of(encoder, text)
+        if unread.is_all:
+            what = "nothing counts as fitting" if part.weight > 0 else "it leaves nothing out"
+            yield f"this library's model can read nothing of {_short(text)!r}: {what}"
+        elif unread.words:
+            words = ", ".join(map(_short, unread.words[:_SHOWN]))
+            yield f"this library's model does not read: {words}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _picture(part: Part, encoder: Encoder, files: LibraryFiles) -> Floats:

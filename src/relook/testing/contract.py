@@ -17,7 +17,7 @@ from relook.captioners.base import About, Captioned, Captioner, Phrase
 from relook.core.errors import AnswerError
 from relook.core.types import WHOLE
 from relook.core.vectors import Floats
-from relook.encoders.base import Encoder, Fingerprint
+from relook.encoders.base import Encoder, Fingerprint, Unread, unread_of
 from relook.readers.base import TextReader
 from relook.testing.fakes import noise, solid
 
@@ -379,4 +379,7 @@ def _check_texts(encoder: Encoder) -> None:
     for text in texts:
         n_cut = encoder.n_tokens_cut(text)
         require(isinstance(n_cut, int) and n_cut >= 0, "n_tokens_cut is a count", n_cut)
+        unread = unread_of(encoder, text)
+        require(isinstance(unread, Unread), "unread, where there is one, gives Unread", unread)
     require(encoder.n_tokens_cut("a dog") == 0, "two words are not cut")
+    require(not unread_of(encoder, "a dog").words, "two usual words are read")
