@@ -42,6 +42,9 @@ POOL, TOP = Path("pool.jpg"), Box(0, 0, 1, 0.5)
         ("id:card", [Part("id:card")]),
         ("image:~nobody_of_this_name/a.jpg", [Part(image=Path("~nobody_of_this_name/a.jpg"))]),
         ("🐕 + 雪", [Part("🐕"), Part("雪")]),
+        ("image:a — b.jpg — people", [Part(image=Path("a — b.jpg — people"))]),
+        ("image:a.jpg - cats — people", [Part(image=POOL.with_name("a.jpg")),
+                                         Part("cats", weight=-1), Part("people", weight=-1)]),
     ],
 )  # fmt: skip
 def test_a_line_is_read_into_its_parts(line: str, parts: list[Part]) -> None:

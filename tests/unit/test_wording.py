@@ -3,7 +3,8 @@
 import pytest
 
 from relook.core.words import may_be_foreign, words_of
-from relook.search.grammar import negation_of, suggestion
+from relook.search.grammar import suggestion
+from relook.search.negation import negation_of
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,25 @@ from relook.search.grammar import negation_of, suggestion
         ("a square with nobody", "a square", ("people",)),
         ("a room without any furniture", "a room", ("furniture",)),
         ("a hill without trees, no houses", "a hill", ("trees", "houses")),
+        ("dog but not on a beach", "dog", ("beach",)),
+        ("a dog, not at night", "a dog", ("night",)),
+        ("street devoid of cars", "street", ("cars",)),
+        ("a street empty of people in the rain", "a street in the rain", ("people",)),
+        ("a sky free of clouds", "a sky", ("clouds",)),
+        ("a sky free from clouds", "a sky", ("clouds",)),
+        ("a room lacking people", "a room", ("people",)),
+        ("a room that lacks a window", "a room", ("window",)),
+        ("neither cats nor dogs", "", ("cats", "dogs")),
+        ("a garden with neither cats nor dogs", "a garden", ("cats", "dogs")),
+        ("never a dog", "", ("dog",)),
+        ("a beach w/o people", "a beach", ("people",)),
+        ("a cat instead of a dog", "a cat", ("dog",)),
+        ("animals other than dogs", "animals", ("dogs",)),
+        ("food apart from pizza", "food", ("pizza",)),
+        ("people-free street", "street", ("people",)),
+        ("a car\u2011free street", "a street", ("car",)),
+        ("smoke-free room", "room", ("smoke",)),
+        ("a non-red car", "a car", ("red",)),
     ],
 )
 def test_what_should_not_be_shown_is_told_apart(
@@ -40,7 +60,11 @@ def test_what_should_not_be_shown_is_told_apart(
 @pytest.mark.parametrize(
     "words",
     ["a no smoking sign", "house no. 7", "number no 7", "a notebook", "a knot", "snow", "no",
-     "do not enter sign", "a northern beach", "piano", "without"],
+     "do not enter sign", "a northern beach", "piano", "without", "free range chicken",
+     "free-range eggs", "sugar-free cola", "hands-free phone", "toll-free number", "cage-free hen",
+     "non-stop train", "a non-alcoholic drink", "non-stick pan", "non-fiction books", "freedom",
+     "a player breaks free of another", "never ending road", "with neither smiling", "lacklustre",
+     "a car-free zone sign", "slack line", "an empty street", "rather a big dog"],
 )  # fmt: skip
 def test_words_that_negate_nothing_stay(words: str) -> None:
     assert negation_of(words) is None

@@ -1,4 +1,4 @@
-"""The one-line query language, and what its words say that vectors do not. Layer: search.
+"""The one-line query language, and words that look mistyped. Layer: search.
 
 dog on a beach                     words
 dog + snow - people                parts, added and taken away (spaces around + and -)
@@ -11,8 +11,8 @@ id:42                              an image of the library
 dog@0,0,0.5,1 + car@0.5,0,1,1      words that must be shown at a place: left, top, right, bottom
 text:"invoice 2021" -text:copy     words that stand in the picture, and words that do not
 
-Encoders do not read "without people" (they find people) and take a mistyped word for some other
-one. Nothing here changes words silently: what is not read is reported, with what to type instead.
+Dashes that phones and word processors put in the place of a minus count as one. Encoders take a
+mistyped word for some other one. Nothing here changes words silently: what to type instead is told.
 """
 
 import json
@@ -20,7 +20,6 @@ import os
 import re
 import string
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +30,13 @@ from relook.encoders.wordpiece import SHIPPED, read_vocabulary
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 _STICKING = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\s\d"-]\S*))')
+# What keyboards make of a minus: dashes between blanks, and a sign at a word. What stands in
+# quotes, and names of files, stay as they are.
+_DASH = re.compile(
+    r'(?:^|(?<=\s))(?:([-+]?(?:text:)?(?:"[^"]*"|[“„][^”“]*[”“])|(?:[\d.]+:\s*)?image:'
+    r"(?:(?!\s[+-](?:\s|$)).)*)|[\u2012-\u2015\u2212\uff0d](?=\s|$)|[\u2212\uff0d](?=[^\s\d-]))",
+    re.IGNORECASE | re.DOTALL,
+)
 # A number, a colon, and no digit: `2:dog` is a weight, `16:9 monitor` is words.
 _WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+):\s*(?=[^\s\d])")
 _FILE = re.compile(r"\s*([\d.]+:\s*)?image:")
@@ -57,7 +63,7 @@ def parse_query(text: str, grammar: bool = True) -> Query:
         raise QueryError("empty_query", "the query is empty", "type what to look for")
     if not grammar:
         return Query((Part(text=text, literal=True),))
-    text, written = _without_written(text)
+    text, written = _without_written(_DASH.sub(lambda match: match[1] or "-", text))
     if written and not text.strip():
         return Query(written)
     pieces = _SPLIT.split(text.strip())
@@ -185,94 +191,9 @@ def whole_query(
     return Query((*parts, *pictures, *unwanted))
 
 
-_NEGATOR = re.compile(
-    r"\b(?:without|no|not|except|excluding|minus|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?)\b"
-    r"(?:\s+(?:for|any|have|having|wearing))*",
-    re.IGNORECASE,
-)
-_NOBODY = re.compile(r"\b(?:no\s+one|nobody|no-one)\b", re.IGNORECASE)
-_LEAD = re.compile(
-    r"(?:[\s,;]|\b(?:but|and|with|has|have|having|is|are|there|that|which|who|does|do)\b)+$", re.I
-)
-_END = re.compile(
-    r"[,;.]|\b(?:on|in|at|near|with|under|over|beside|behind|by|from|but|while|during|for|of)\b",
-    re.IGNORECASE,
-)
-_LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)
-_ARTICLE = re.compile(r"^(?:(?:a|an|the|any|of)\s+)+", re.IGNORECASE)
-_SIGNS = re.compile(r"\b(?:sign|signs|symbol|poster|sticker)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Negation:
-    """Words that say what a picture should not show.
-
-    Args:
-        wanted: What is left to look for; empty when nothing is.
-        unwanted: What to leave out.
-    """
-
-    wanted: str
-    unwanted: tuple[str, ...]
-
-    @property
-    def line(self) -> str:
-        """The query to type instead."""
-        return " - ".join([self.wanted or "WHAT TO LOOK FOR", *self.unwanted])
-
-
-def negation_of(text: str) -> Negation | None:
-    """The negated part of some words; None when there is none.
-
-    A "no smoking sign" is a thing, "no. 7" and "no 7" are names.
-    """
-    plain = _NOBODY.sub("no people", text)
-    wanted, unwanted = plain, []
-    while negated := _negated(wanted):
-        start, stop, terms = negated
-        unwanted += terms
-        before = _LEAD.sub("", wanted[:start])
-        wanted = " ".join(f"{before} {wanted[stop:]}".split()).strip(" ,;.")
-    return Negation(wanted, tuple(dict.fromkeys(unwanted))) if unwanted else None
-
-
-def wanted_words(part: Part) -> str:
-    """The words of a part without "no people", which would find people.
-
-    Raises:
-        QueryError: `only_negative` when nothing is left.
-    """
-    text = part.text or ""
-    negation = negation_of(text) if part.weight > 0 else None
-    if negation is None:
-        return text
-    if not negation.wanted:
-        raise QueryError(
-            "only_negative",
-            f"{text!r} only says what not to show",
-            f"say what to look for, too: {negation.line}",
-        )
-    return negation.wanted
-
-
 def unquoted(words: str) -> str:
     """Words without double quotes; the same where nothing else is there."""
     return " ".join(words.replace('"', " ").split()) or words
-
-
-def _negated(text: str) -> tuple[int, int, list[str]] | None:
-    """Where a negated phrase begins and ends, and its terms."""
-    for match in _NEGATOR.finditer(text):
-        rest = text[match.end() :]
-        if not rest.strip() or _SIGNS.search(rest) or re.match(r"\.?\s*\d|\.", rest):
-            continue
-        end = _END.search(rest)
-        phrase = rest[: end.start()] if end else rest
-        terms = [_ARTICLE.sub("", term.strip()) for term in _LIST.split(phrase)]
-        terms = [term.strip("\"'“”") for term in terms if term]
-        if terms:
-            return match.start(), match.end() + len(phrase), terms
-    return None
 
 
 _SOUNDS = (("f", "ph"), ("ph", "f"), ("k", "c"), ("c", "k"), ("y", "i"), ("i", "y"), ("z", "s"))
@@ -382,3 +303,8 @@ def _vocabulary() -> tuple[dict[str, int], frozenset[str]]:
     bank = Path(captioners.__file__).with_name("phrase_bank") / "phrases.json"
     phrases: list[str] = json.loads(bank.read_text("utf-8"))["phrases"]
     return usual, frozenset(word for phrase in phrases for word in phrase.split())
+
+
+def picture_words() -> frozenset[str]:
+    """Words that captions of pictures have; read once."""
+    return _vocabulary()[1]

@@ -15,7 +15,8 @@ from relook.core.words import may_be_foreign, words_of
 from relook.encoders.base import Encoder
 from relook.encoders.known_models import languages_of
 from relook.library.files import LibraryFiles
-from relook.search.grammar import line_of, negation_of, suggestion, unquoted, wanted_words
+from relook.search.grammar import line_of, suggestion, unquoted
+from relook.search.negation import negation_of, wanted_words
 
 _WORDS, _RIGHT = "words of the library", "words put right"
 _REMEMBERED = 1024  # texts that were put right

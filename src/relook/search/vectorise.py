@@ -16,7 +16,8 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images, text_features, unread_of
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
-from relook.search.grammar import unquoted, wanted_words
+from relook.search.grammar import unquoted
+from relook.search.negation import wanted_words
 from relook.search.regions import crop_image
 from relook.search.suggestions import put_right, spelling_weight
 

@@ -6,6 +6,8 @@
 
 /** @typedef {import("./state.js").Part} Part */
 
+// What keyboards make of a minus; what stands in quotes stays as it is.
+const DASH = /(^|\s)([-+]?(?:text:)?(?:"[^"]*"|[“„][^”“]*[”“])|[\u2012-\u2015\u2212\uff0d](?=\s|$)|[\u2212\uff0d](?=[^\s\d-]))/gi;
 const SPLIT = /(?:^|\s+)([+-])(?=\s|$)/;
 const SHORT_MINUS = /(^|\s)-(?:"([^"]+)"|([^\s\d"-][^\s]*))/g;
 const WRITTEN = /(^|\s)(?:([+-])\s*)?text:(?:"([^"]*)"|[“„]([^”“]*)[”“]|(["“„].*)|(\S*))/gi;
@@ -23,7 +25,8 @@ export function parse(text, grammar = true) {
   const minus = [];
   /** @type {Part[]} */
   const written = [];
-  const others = text.replace(WRITTEN, (_, before, sign, straight, curly, unclosed, word) => {
+  const plain = text.replace(DASH, (all, before, at) => (/^[\u2012-\u2015\u2212\uff0d]/.test(at) ? `${before}-` : all));
+  const others = plain.replace(WRITTEN, (_, before, sign, straight, curly, unclosed, word) => {
     // What no text can be, as a quote that is not closed, is the server's to refuse.
     const words = (straight || curly || unclosed || word || "").trim().replace(/\s+/g, " ");
     written.push({ written: words || '""', weight: sign === "-" ? -1 : 1 });

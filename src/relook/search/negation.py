@@ -1,0 +1,121 @@
+"""What words say that a picture should not show. Layer: search.
+
+Encoders do not read "without people": they find people. Nothing here changes words silently: what
+is not searched for is told, with what to type instead.
+"""
+
+import re
+from dataclasses import dataclass
+
+from relook.core.errors import QueryError
+from relook.core.types import Part
+from relook.search.grammar import picture_words
+
+_PLACED = r"on|in|at|near|with|under|over|beside|behind|by|from"
+_NEGATOR = re.compile(
+    r"\b(?:without|no|not|neither(?=.*\snor\s)|except|excluding|minus|never(?=\s+(?:an?|any|the)\s)"
+    r"|lack(?:s|ing)|(?:devoid|bereft|void|empty|lack)\s+of"
+    r"|(?<!break\s)(?<!breaks\s)(?<!breaking\s)free\s+(?:of|from)"
+    r"|(?:other|rather)\s+than|instead\s+of|(?:apart|aside)\s+from"
+    r"|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?|w/o)(?:(?<=w/o)(?=\s)|\b)"
+    rf"(?:\s+(?:for|any|have|having|wearing|{_PLACED})\b)*",
+    re.IGNORECASE,
+)
+# "people-free", "non-red"; only of words that pictures show, so that "toll-free" stays.
+_COMPOUND = re.compile(r"\b(?:non[-\u2010\u2011](\w+)|(\w+)[-\u2010\u2011]free)\b(?!-)", re.I)
+_NAMES = frozenset(("cage", "hand", "hands", "light", "oil", "range", "stick"))
+_SMOKE = frozenset(("smoke",))  # no caption of the phrase bank has it
+_NOBODY = re.compile(r"\b(?:no\s+one|nobody|no-one)\b", re.IGNORECASE)
+_LEAD = re.compile(
+    r"(?:[\s,;]|\b(?:but|and|with|has|have|having|is|are|there|that|which|who|does|do)\b)+$", re.I
+)
+_END = re.compile(
+    rf"[,;.]|\b(?:{_PLACED}|but|while|during|for|of)\b",
+    re.IGNORECASE,
+)
+_LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:(?:a|an|the|any|of)\s+)+", re.IGNORECASE)
+_SIGNS = re.compile(r"\b(?:sign|signs|symbol|poster|sticker)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """Words that say what a picture should not show.
+
+    Args:
+        wanted: What is left to look for; empty when nothing is.
+        unwanted: What to leave out.
+    """
+
+    wanted: str
+    unwanted: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The query to type instead."""
+        return " - ".join([self.wanted or "WHAT TO LOOK FOR", *self.unwanted])
+
+
+def negation_of(text: str) -> Negation | None:
+    """The negated part of some words; None when there is none.
+
+    A "no smoking sign" is a thing, "no. 7" and "no 7" are names.
+    """
+    wanted, unwanted = _without_compounds(_NOBODY.sub("no people", text))
+    while negated := _negated(wanted):
+        start, stop, terms = negated
+        unwanted += terms
+        before = _LEAD.sub("", wanted[:start])
+        wanted = " ".join(f"{before} {wanted[stop:]}".split()).strip(" ,;.")
+    return Negation(wanted, tuple(dict.fromkeys(unwanted))) if unwanted else None
+
+
+def wanted_words(part: Part) -> str:
+    """The words of a part without "no people", which would find people.
+
+    Raises:
+        QueryError: `only_negative` when nothing is left.
+    """
+    text = part.text or ""
+    negation = negation_of(text) if part.weight > 0 else None
+    if negation is None:
+        return text
+    if not negation.wanted:
+        raise QueryError(
+            "only_negative",
+            f"{text!r} only says what not to show",
+            f"say what to look for, too: {negation.line}",
+        )
+    return negation.wanted
+
+
+def _without_compounds(text: str) -> tuple[str, list[str]]:
+    """A text without its "people-free" and "non-red", and what they name."""
+    unwanted = []
+
+    def taken_out(match: re.Match[str]) -> str:
+        word = match[1] or match[2]
+        known = picture_words() | _SMOKE
+        is_shown = bool({word.lower(), word.lower().removesuffix("s")} & known)
+        if not is_shown or word.lower() in _NAMES or _SIGNS.search(match.string):
+            return match[0]
+        unwanted.append(word)
+        return ""
+
+    left = _COMPOUND.sub(taken_out, text)
+    return (" ".join(left.split()) if unwanted else text), unwanted
+
+
+def _negated(text: str) -> tuple[int, int, list[str]] | None:
+    """Where a negated phrase begins and ends, and its terms."""
+    for match in _NEGATOR.finditer(text):
+        rest = text[match.end() :]
+        if not rest.strip() or _SIGNS.search(rest) or re.match(r"\.?\s*\d|\.", rest):
+            continue
+        end = _END.search(rest)
+        phrase = rest[: end.start()] if end else rest
+        terms = [_ARTICLE.sub("", term.strip()) for term in _LIST.split(phrase)]
+        terms = [term.strip("\"'“”") for term in terms if term]
+        if terms:
+            return match.start(), match.end() + len(phrase), terms
+    return None
