@@ -50,7 +50,7 @@ def test_somebody_is_added_listed_changed_and_removed(run: Run, people: People) 
     assert run("list") == (0, "nobody; relook user add NAME --right mark adds somebody\n", "")
     code, out, err = run("add", "Zoë", "--password-stdin", stdin=PASSWORD.encode())
     assert (code, out) == (0, "Zoë: no library\n")
-    assert "relook user rights Zoë view" in err
+    assert "relook user rights 'Zoë' view" in err
     assert people.sign_in("zoë", PASSWORD, "here")
     code, out, err = run("rights", "ZOË", "mark", "private=none", "--json")
     assert json.loads(out)["rights"] == {"*": "mark", "private": "none"}

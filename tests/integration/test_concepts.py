@@ -1,9 +1,11 @@
 """Concepts: what a session learnt, under a name: used, changed, merged, shared, upgraded."""
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ from session_parts import id_of
 from upgrade_parts import NewEncoder, OldEncoder
 
 import relook
+from relook.cli.main import main
 from relook.core.errors import InputError, NotFoundError, QueryError, RelookError
 from relook.core.registry import Adapter
 from relook.core.types import Box, Part, Query
 from relook.encoders import ENCODERS
 from relook.encoders.base import Fingerprint
+from relook.library.concept_table import ConceptTable
 from relook.library.concept_values import ConceptChange, ExampleChange
 from relook.library.restore import make_again
 from relook.search.concept_file import add_concept, export_concept
@@ -24,6 +28,15 @@ from relook.search.concept_fit import fitted_again
 from relook.testing import ColourEncoder, patched, solid
 
 GROUNDS = ("black", "blue", "green", "yellow", "cyan")
+# Names that a query reads as something else.
+UNREADABLE = (
+    "van -red",
+    'van -"red car"',
+    "van text:foo",
+    "van — red",
+    "van \u2212red",
+    "van@0,0,1,1",
+)
 CORNER = Box(0.0, 0.0, 0.5, 0.5)
 
 
@@ -97,15 +110,49 @@ def test_a_name_that_nothing_has_and_a_bad_one_are_told(library: relook.Library)
         library.search("@truck")
     assert "relook concept save" in error.value.hint
     library.concepts.save(learnt(library), "van")
+    library.concepts.save(learnt(library), "van2")
     with pytest.raises(NotFoundError) as error:
         library.search("@van in snow")
     assert "@van" in error.value.hint
     with pytest.raises(QueryError, match="names no concept"):
         library.search("@ + red")
-    for name in ("", "@", "a + b", "x" * 201, "a\x00b"):
+    for name in ("", "@", "a + b", "x" * 201, "a\x00b", *UNREADABLE):
         with pytest.raises(InputError) as bad:
             library.concepts.save(learnt(library), name)
         assert bad.value.code == "bad_name"
+        with pytest.raises(InputError):
+            library.concepts.change("van", ConceptChange(name=name))
+        with pytest.raises(InputError):
+            library.concepts.merge("van", "van2", name)
+    for name in ("Ann's cat", "T-shirt", "16:9", "me@home", "50% off!"):
+        library.concepts.save(learnt(library), name)
+        assert len(library.search(f"@{name} + red")) > 0
+
+
+def test_a_name_of_an_older_version_that_no_query_reads_can_be_mended(
+    library: relook.Library,
+) -> None:
+    van = library.concepts.save(learnt(library), "van")
+    examples = tuple(replace(example, example_id=0) for example in van.examples)
+    for number, name in enumerate(UNREADABLE):
+        older = replace(van, concept_id=0, name=name, examples=examples)
+        ConceptTable(library.files.catalog).put(older)
+        assert library.concepts.get(name).name == name
+        library.concepts.change(name, ConceptChange(relevant_words="a van"))
+        library.concepts.change(name, ConceptChange(name=f"van {number}"))
+    assert len(library.concepts.all()) == 1 + len(UNREADABLE)
+
+
+def test_what_to_type_next_is_quoted_for_a_shell(
+    library: relook.Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = learnt(library)
+    name, folder = "Ann's cat", str(library.folder)
+    assert (
+        main(["concept", "save", name, "--session", session.session_id, "--library", folder]) == 0
+    )
+    line = capsys.readouterr().out.partition("use it: ")[2]
+    assert shlex.split(line) == ["relook", "search", "@Ann's cat + snow"]
 
 
 def test_a_taken_name_and_a_session_that_learnt_nothing_lose_nothing(

@@ -1,6 +1,7 @@
 """`relook concept`: what sessions learnt, under names. Layer: cli."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +57,8 @@ def save(
     if as_json:
         print_json(concept.as_dict())
     else:
-        sys.stdout.write(f"{_told(concept)}\nuse it: relook search '@{concept.name} + snow'\n")
+        line = shlex.quote(f"@{concept.name} + snow")
+        sys.stdout.write(f"{_told(concept)}\nuse it: relook search {line}\n")
 
 
 @app.command("list")

@@ -173,7 +173,8 @@ def demo(
             report = lib.add(folder, progress=progress)
         print_report(report)
         for words in QUERIES:
-            sys.stdout.write(f'\n$ relook search "{words}" --library {library} --limit {limit}\n')
+            line = f'relook search "{words}" --library {shlex.quote(str(library))} --limit {limit}'
+            sys.stdout.write(f"\n$ {line}\n")
             print_page(lib.search(words, limit=limit))
     if page and sys.stdout.isatty():
         sys.stdout.write("Opening the page; Ctrl-C ends it.\n")

@@ -1,5 +1,6 @@
 """`relook model` and `relook upgrade`: the models there are, and going over to one. Layer: cli."""
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -182,7 +183,8 @@ def export(
     )
     if made.int8_cosine is not None:
         sys.stdout.write(f"int8: cosine to float32 at least {made.int8_cosine:.4f}\n")
-    sys.stdout.write(f"index with it: relook index FOLDER --encoder onnx:{made.folder}\n")
+    encoder = shlex.quote(f"onnx:{made.folder}")
+    sys.stdout.write(f"index with it: relook index FOLDER --encoder {encoder}\n")
 
 
 _SHOWN = 10

@@ -3,6 +3,7 @@
 import importlib
 import os
 import secrets
+import shlex
 import signal
 import sys
 import webbrowser
@@ -120,7 +121,7 @@ def _announce_new(library: Library) -> None:
     if not Manifest.exists(library.folder):
         sys.stderr.write(
             f"note: {library.folder} is a new library, and empty; add pictures on the page, or"
-            f" run: relook index FOLDER --library {library.folder}\n"
+            f" run: relook index FOLDER --library {shlex.quote(str(library.folder))}\n"
         )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
@@ -73,7 +74,7 @@ def add(
         people.accounts.add(name, _password(password_stdin), rights)
         _log(people, f"add {_shown(people, name)}", rights)
         if not any(rights.values()):
-            print_notes([f"no library can be seen yet; run: relook user rights {name} view"])
+            print_notes([f"no library can be seen yet; run: relook user rights {quote(name)} view"])
         _tell(people, name, as_json)
 
 
@@ -354,7 +355,8 @@ def _log(people: "People", what: str, rights: Mapping[str, Right] | None = None)
 def _links_of(people: "People", shown: str) -> list[str]:
     """What to know of somebody who is kept out: the links that they made go on."""
     return [
-        f"{made.name}, a link that {shown} made, goes on; relook user revoke {made.name} ends it"
+        f"{made.name}, a link that {shown} made, goes on;"
+        f" relook user revoke {quote(made.name)} ends it"
         for made in people.passes.all()
         if made.made_by == shown
     ]
@@ -375,7 +377,7 @@ def _tell_pass(made: dict[str, Any], address: str, as_json: bool) -> None:
     else:
         sys.stdout.write(f"{address}\n")
         name, ends = made["name"], _minute(made["ends_s"])
-        print_notes([f"{name} ends {ends}; relook user revoke {name} ends it now"])
+        print_notes([f"{name} ends {ends}; relook user revoke {quote(name)} ends it now"])
         if made.get("shows"):
             print_notes([f"it shows nothing while there is none: {made['shows']}"])
 

@@ -1,6 +1,7 @@
 """Everything that a running `relook mcp` holds, made and closed together. Layer: mcp."""
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from relook.app.asking import Asking
@@ -79,7 +80,7 @@ def _check_there(library: Library) -> None:
     try:
         _ = library.files
     except NotFoundError as error:
-        folder = printable(os.fspath(library.folder))
+        folder = shlex.quote(printable(os.fspath(library.folder)))
         raise NotFoundError(
             error.code, error.message, f"relook index DIR --library {folder}"
         ) from (error)

@@ -22,7 +22,6 @@ from relook.library.concept_values import (
     ConceptExample,
     ConceptLine,
     ExampleChange,
-    concept_name,
 )
 from relook.library.session_values import Judgement
 from relook.search.concept_fit import (
@@ -36,6 +35,7 @@ from relook.search.concept_fit import (
 from relook.search.engine import Engine
 from relook.search.filtering import Filter
 from relook.search.fit import LookedFor, fit_scale
+from relook.search.grammar import name_for_queries
 from relook.search.judging import checked_caption, checked_weight, checked_words
 from relook.search.session import Session
 from relook.search.written import in_words
@@ -120,7 +120,7 @@ class Concepts:
             InputError: `nothing_learnt` without anything that is marked as relevant, or words
                 about what fits; `no_places`; `name_taken`; `bad_name`. Nothing has changed then.
         """
-        concept_name(name)
+        name_for_queries(name)
         if session.query.has_places:
             raise InputError(
                 "no_places",
@@ -150,15 +150,13 @@ class Concepts:
             created_s=old.created_s if old else 0.0, seen_id=self._last_id(),
         )  # fmt: skip
         if fitted.scorer.vector is None:  # of a way that ranks by more than one vector
-            concept = replace(concept, strategy="auto")
-            return self._put(concept)
+            return self._put(replace(concept, strategy="auto"))
         digest = self.engine.files.manifest.fingerprint.digest
         return self._table.put(replace(concept, encoder=digest, vector=fitted.scorer.vector))
 
     def _flat(self, query: Query) -> tuple[Query | None, list[ConceptExample]]:
         """A query as words, and the examples that its pictures and its concepts are."""
-        words: list[Part] = []
-        examples: list[ConceptExample] = []
+        words, examples = list[Part](), list[ConceptExample]()
         for part in map(in_words, query.parts):
             if part.text is not None:
                 words.append(part)
@@ -233,12 +231,13 @@ class Concepts:
             before if words is None else checked_words(words)
             for words, before in zip(given, old, strict=True)
         )
-        renamed = replace(concept, name=change.name if change.name is not None else concept.name)
-        fresh = replace(
-            renamed, examples=kept, relevant_words=relevant, irrelevant_words=irrelevant
-        )
+        name = concept.name if change.name is None else name_for_queries(change.name)
+        fresh = replace(concept, name=name, relevant_words=relevant, irrelevant_words=irrelevant)
+        fresh = replace(fresh, examples=kept)
         if (kept, relevant, irrelevant) == (concept.examples, *old):
-            return self._table.put(renamed)  # nothing that it rests on has changed
+            return self._table.put(
+                replace(concept, name=name)
+            )  # nothing that it rests on has changed
         if not relevant and not any(example.relevant for example in kept):
             raise InputError(
                 "nothing_learnt",
@@ -379,8 +378,9 @@ class Concepts:
 
     def _named(self, name: str) -> Concept | None:
         try:
-            return self.get(concept_name(name))
+            return self.get(name)
         except NotFoundError:
+            name_for_queries(name)  # a new one must be one that a query can hold
             return None
 
     def _last_id(self) -> int:

@@ -24,9 +24,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from relook import captioners
-from relook.core.errors import QueryError
+from relook.core.errors import InputError, QueryError, RelookError
 from relook.core.types import Box, Part, Query
 from relook.encoders.wordpiece import SHIPPED, read_vocabulary
+from relook.library.concept_values import concept_name
 
 _SPLIT = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 _STICKING = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\s\d"-]\S*))')
@@ -95,6 +96,27 @@ def _without_written(text: str) -> tuple[str, tuple[Part, ...]]:
         words = " ".join((straight or curly or word).split())
         parts.append(Part(written=words, weight=-1.0 if sign == "-" else 1.0))
     return (_WRITTEN.sub("", text), tuple(parts)) if parts else (text, ())
+
+
+def name_for_queries(text: str) -> str:
+    """The name of a new concept as it is kept; one that a query can hold.
+
+    Raises:
+        InputError: `bad_name`.
+    """
+    name = concept_name(text)
+    beside = Part(text="snow")
+    try:
+        parts = parse_query(f"{beside.text} + @{name} + {beside.text}").parts
+    except RelookError:
+        parts = ()
+    if parts != (beside, Part(concept=name), beside):
+        raise InputError(
+            "bad_name",
+            f"a query would not read @{name[:80]} as one name",
+            "leave out what has a meaning there: -word, text:, a place, + and - between blanks",
+        )
+    return name
 
 
 def line_of(query: Query) -> str:

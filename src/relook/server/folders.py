@@ -7,6 +7,7 @@ nothing goes through a shell.
 
 import copy
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,7 @@ class Folders:
         raise AccessError(
             "outside_folders",
             f"{printable(path)!r} is not below an address that this server was started with",
-            f"run: relook index {printable(path)}, and start the server again",
+            f"run: relook index {shlex.quote(printable(path))}, and start the server again",
         )
 
     def listing(self, volume: ServedLibrary, path: str) -> FolderList:
