@@ -115,6 +115,17 @@ def test_what_came_before_a_cut_is_kept_and_not_asked_again(how: str) -> None:
     assert len(server.requests) == 1
 
 
+def test_why_a_reply_broke_off_is_told_in_the_services_words() -> None:
+    def broken(handler: Any, _: dict[str, Any]) -> None:
+        handler.begin_stream()
+        handler.piece(content="It is Bul")
+        handler.event({"error": {"message": "CUDA out of memory", "code": 500}})
+
+    reply = asked(broken)[0]
+    assert (reply.text, reply.finish) == ("It is Bul", Finish.CUT_OFF)
+    assert reply.notes == ("the reply broke off: status 500: CUDA out of memory",)
+
+
 def test_a_busy_service_is_waited_for_as_long_as_it_says() -> None:
     reply, server, pauses = asked(busy(7), busy(3), say("Yes."))
     assert (reply.text, pauses, len(server.requests)) == ("Yes.", [7.0, 3.0], 3)

@@ -182,8 +182,8 @@ class ChatAnswerer:
         retries.wait(pause)
 
     def _reason(self, error: Exception) -> str:
-        status = status_of(error)
-        return f"status {status}" if status else self._scrub(said(error))
+        status, words = status_of(error), self._scrub(said(error))
+        return f"status {status}: {words}" if status and words else words or f"status {status}"
 
     def _scrub(self, text: str) -> str:
         return self._key.scrub(text) if self._key else text

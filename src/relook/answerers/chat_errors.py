@@ -38,7 +38,7 @@ class ServiceFaultError(Exception):
     """
 
     def __init__(self, body: Mapping[str, Any]) -> None:
-        super().__init__(words_of(body) or "an error without words")
+        super().__init__(words_of(body) or _as_it_is(body))
         self.body = body
         self.status = _status_in(body)
 
@@ -87,7 +87,15 @@ def words_of(body: Any, depth: int = 0) -> str:
         parts.append(words_of(metadata.get("raw"), depth + 1))
     if isinstance(body.get("loc"), list):  # FastAPI: which field
         parts.append(".".join(str(part) for part in body["loc"] if part != "body"))
+    if not any(parts):  # words under a name that no service was known to use
+        parts = [words_of(value, depth + 1) for value in body.values()]
     return _short(": ".join(part for part in parts if part))
+
+
+def _as_it_is(body: Any) -> str:
+    """A body without words, as JSON."""
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return "" if text.strip() in ("", "{}", "[]", "null") else _short(text)
 
 
 def _plain(text: str, depth: int) -> str:
@@ -109,7 +117,7 @@ def said(error: Exception) -> str:
             body: Any = error.response.text
         except httpx2.ResponseNotRead:
             body = error.body
-        return words_of(body) or f"(no words; status {error.status_code})"
+        return words_of(body) or _as_it_is(body) or f"(no words; status {error.status_code})"
     return _short(str(error) or type(error).__name__)
 
 
@@ -166,6 +174,23 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|exceeded your current quota",
         "your account with the service has no money left: add some, or ask another model",
     ),
+    (
+        r"(?:region|country|location|territory).{0,40}"
+        r"(?:not (?:be |been )?support|unsupported|not (?:available|allowed)|blocked|restricted)"
+        r"|(?:not (?:be |been )?support\w*|unsupported|not available).{0,30}"
+        r"(?:region|country|location|territory)",
+        "the service does not answer from where you are: ask another",
+    ),
+    (
+        r"\bquotas?\b",
+        "your account's limit with the service is reached: ask again later, or another model",
+    ),
+)
+_NO_MONEY = _KINDS[-3]
+_BAD_KEY = re.compile(
+    r"api[ _-]?key.{0,40}(?:not valid|invalid|incorrect|missing|expired|not found|required)"
+    r"|(?:invalid|incorrect|missing|no|wrong|expired).{0,20}api[ _-]?key",
+    re.IGNORECASE,
 )
 _NO_MODEL = re.compile(
     r"model.{0,80}(?:not found|not exist|no such|unknown|not loaded|is not available)"
@@ -177,7 +202,6 @@ _FILTERED = re.compile(
     r"|data_inspection_failed|inappropriate content|responsible ?ai",
     re.IGNORECASE,
 )
-_NO_MONEY = _KINDS[-1]
 
 
 def kind_of(text: str) -> str:
@@ -254,9 +278,9 @@ def _of_service(error: Exception, host: str, model: str, pause_s: float) -> Answ
     if isinstance(error, openai.APIStatusError) and error.response.has_redirect_location:
         return _of_redirect(error, host, model)
     shown = f"{host} answered with status {status}" if status else f"{host} answered with an error"
-    if status in (401, 403):
+    if _is_of_key(status, reason):
         return AnswerError(
-            "model_key_refused", f"{host} refuses the key ({status}): {reason}",
+            "model_key_refused", f"{host} refuses the key ({status or 'it says'}): {reason}",
             "set OPENAI_API_KEY to a key of this service",
         )  # fmt: skip
     if status == 404 or (_NO_MODEL.search(reason) and status not in PASSING):
@@ -272,6 +296,13 @@ def _of_service(error: Exception, host: str, model: str, pause_s: float) -> Answ
             f"your account's limit is reached{again}",
         )  # fmt: skip
     return AnswerError("model_failed", f"{shown}: {reason}", _what_to_do(status, reason))
+
+
+def _is_of_key(status: int | None, reason: str) -> bool:
+    """Whether a service refuses the key, and not the place, the prompt or the account."""
+    if status == 403:
+        return bool(_BAD_KEY.search(reason)) or not kind_of(reason)
+    return status == 401 or (status in (None, 400) and bool(_BAD_KEY.search(reason)))
 
 
 def _of_redirect(error: openai.APIStatusError, host: str, model: str) -> AnswerError:

@@ -22,6 +22,7 @@ from relook.answerers.thinking import (
     Piece,
     last_answer,
     repeats_itself,
+    tool_names,
     without_repeats,
 )
 from relook.core.plain_text import whole_characters
@@ -157,6 +158,8 @@ class Collected:
         """
         self._hear(self._parting.finish())
         parts = self._parting.parted
+        for name in tool_names(parts.text):
+            self.add_tool(f"the tool {name!r}")
         text = last_answer(parts.text)
         thinking = "\n\n".join(p for p in ("".join(self._thoughts).strip(), parts.thinking) if p)
         if self._is_stopped:
@@ -271,9 +274,15 @@ def _bodies(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _event(kind: str, text: str) -> str:
-    """The JSON text of an event; some services say what is wrong in words alone."""
-    is_json = text.lstrip().startswith(("{", "["))
-    return json.dumps({"error": text}) if kind == "error" and not is_json else text
+    """The JSON text of an event; some services say what is wrong in words, or in any object."""
+    if kind != "error":
+        return text
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = text
+    is_told = isinstance(values, dict) and error_in(values) is not None
+    return text if is_told else json.dumps({"error": values or "an error without words"})
 
 
 def _objects(lines: list[str]) -> Iterator[str]:

@@ -72,6 +72,7 @@ class Parting:
     """
 
     def __init__(self) -> None:
+        self._in_sentence: tuple[int, str] | None = None  # an opening mark there: where, and which
         self._waiting, self._now = "", TEXT
         self._header: str | None = None  # of a Harmony message, as far as it has come
         self._pieces: list[Piece] = []
@@ -93,6 +94,10 @@ class Parting:
         if self._bare is None:
             self._start()
         self._read(last=True)
+        if self._in_sentence is not None:  # never closed: the sentence is about the mark
+            n_before, mark = self._in_sentence
+            behind = [(TEXT, text) for _, text in self._pieces[n_before:]]
+            self._pieces[n_before:] = [(TEXT, mark), *behind]
         return self._pieces[n_before:]
 
     @property
@@ -135,11 +140,16 @@ class Parting:
     def _turn(self, mark: re.Match[str]) -> None:
         """What a mark changes for the text behind it."""
         kind = mark.lastgroup
+        if kind != "dropped":
+            self._in_sentence = None
         if kind == "header":
             self._header, self._now = "", TEXT
         elif kind == "body":
             self._begin_body()
         elif kind == "opens":
+            written = "".join(text for kind, text in self._pieces if kind == TEXT)
+            if self._now == TEXT and written.rpartition("\n")[2].strip():
+                self._in_sentence = len(self._pieces), mark.group()
             self._now = THINKING
         elif kind == "closes":
             if self._now == TEXT:
@@ -206,8 +216,25 @@ def parted(reply: str) -> Parted:
     return Parted(last_answer(both.text), both.thinking)
 
 
+# Calls of tools that a template wrote as text: Qwen, Hermes; Llama; Mistral.
+_TOOL_CALL = re.compile(
+    r"<(tool_calls?|function_calls?|tool_use)>\s*(?=[\[{<]).*?(?:</\1>|\Z)"
+    r"|<function=[^<>]{1,80}>.*?(?:</function>|\Z)|\[TOOL_CALLS\].*\Z",
+    re.DOTALL | re.IGNORECASE,
+)
+_TOOL_NAME = re.compile(r'"name"\s*:\s*"([^"]{1,60})"|<function=([^<>]{1,60})>')
+
+
+def tool_names(text: str) -> list[str]:
+    """The tools that a reply calls in its text."""
+    calls = (call.group() for call in _TOOL_CALL.finditer(text))
+    names = (_TOOL_NAME.search(call) for call in calls)
+    return [(name[1] or name[2]) if name else "unnamed" for name in names]
+
+
 def last_answer(text: str) -> str:
-    """The last turn of the assistant, of a text that holds turns; else all of it."""
+    """The last turn of the assistant, of a text that holds turns; else all but calls of tools."""
+    text = _TOOL_CALL.sub("", text)
     marks = list(_BOTH_TURNS.finditer(text))
     answers = [mark for mark in marks if mark[1].lower() not in _USERS]
     if not answers:

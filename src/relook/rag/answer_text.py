@@ -19,8 +19,10 @@ _LABEL = (
     r"\u8bc1\u636e|\u8a3c\u62e0|\u6765\u6e90|\u0438\u0441\u0442\u043e\u0447\u043d\u0438\u043a)"
 )
 _ONE = rf"(?:{_LABEL}\s*)?[#\uff03]?\d{{1,3}}"
+# Behind the first, more digits than a year has are no evidence, and nothing else either.
+_NEXT = rf"(?:{_LABEL}\s*)?[#\uff03]?(?:\d{{1,3}}|\d{{5,12}})(?!\d)"
 _AND = r"[,;/&\u3001\uff0c\uff1b-]|[\u2012-\u2015~\uff5e]|and|to|und|et|y"
-_LIST = rf"{_ONE}(?:\s*(?:,\s*and|{_AND})\s*{_ONE})*"
+_LIST = rf"{_ONE}(?:\s*(?:,\s*and|{_AND})\s*{_NEXT})*"
 # A link behind the number is the model's own and no evidence: it is removed.
 _CITATION = re.compile(
     rf"(?P<space>[ \t]*)[\[\u3010\u3014\uff3b]\s*(?P<list>{_LIST})[\s,.]*"

@@ -250,5 +250,24 @@ REPLIES: tuple[ReplyShape, ...] = (
         Finish.EMPTY,
         note="before it repeated itself",
     ),
+    ReplyShape(
+        "a tool called in the text",
+        {"content": '<tool_call>{"name": "search", "arguments": {}}</tool_call>'},
+        "",
+        finish=Finish.EMPTY,
+        note="the tool 'search'",
+    ),
+    ReplyShape(
+        "a tool called in the text, as Llama does",
+        {"content": '<function=look>{"at": [2]}</function>'},
+        "",
+        finish=Finish.EMPTY,
+        note="the tool 'look'",
+    ),
+    ReplyShape(
+        "a sentence about a mark",
+        {"content": "In HTML the tag <think> is not standard. It is a dog [1]."},
+        "In HTML the tag <think> is not standard. It is a dog [1].",
+    ),
     ReplyShape("an end that says no why", {"content": _BUS}, reason=None),
 )
