@@ -39,6 +39,12 @@ def test_negated_words_are_offered_as_words_to_leave_out(own: relook.Library) ->
     assert own.search(offered.query).suggestions == ()
 
 
+def test_what_looks_like_more_than_words_is_told(own: relook.Library) -> None:
+    told = "'nan:dog' was searched for as words: a weight is a number"
+    assert any(note.startswith(told) for note in own.search("nan:dog").notes)
+    assert not any("as words" in note for note in own.search("nan:dog", grammar=False).notes)
+
+
 def test_words_that_are_negated_are_never_embedded(own: relook.Library) -> None:
     """The page is that of what is left to look for, score by score."""
     for words, left in (("a beach without people", "a beach"), ("car not red", "car")):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relook.core.errors import RelookError
 from relook.core.types import Box, Part
-from relook.search.grammar import parse_query
+from relook.search.grammar import nearly_read, parse_query
 
 # The page's tests read them, too.
 LINES = json.loads((Path(__file__).parents[1] / "query_lines.json").read_text("utf-8"))
@@ -116,6 +116,28 @@ def test_a_name_too_long_for_any_file_is_still_read() -> None:
 def test_any_line_is_read_or_refused_with_a_reason(line: str) -> None:
     with contextlib.suppress(RelookError):
         assert parse_query(line).parts
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("nan:dog", "a weight"), ("inf:dog", "a weight"), ("1e9:dog", "a weight"),
+        ("-1:dog", "a weight"), ("dog@0,0,1", "a place"),
+        ("dog@nan,0,1,1", "a place"), ("dog@0,0,1,1,1", "a place"), ("id:-1", "an image"),
+        ("id:abc", "an image"), (f"id:{'9' * 30}", "an image"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_more_than_words_is_told(line: str, what: str) -> None:
+    (part,) = parse_query(line).parts
+    assert part.text == line
+    assert nearly_read(line).startswith(what)
+
+
+@pytest.mark.parametrize(
+    "words", ["dog", "16:9 monitor", "me@home", "12:30", "note: a dog", "a@b, c", "identity", "@"]
+)
+def test_what_is_words_alone_is_not(words: str) -> None:
+    assert not nearly_read(words)
 
 
 def test_a_ratio_is_words_and_a_weight_is_a_weight() -> None:

@@ -169,6 +169,27 @@ def _part(piece: str, sign: float) -> Part:
     return Part(text=" ".join(piece.split()), weight=weight, place=place)
 
 
+# What looks like a part of the language and is none, with what it should be.
+_NEARLY = (
+    (
+        re.compile(
+            r"[-+]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?):(?=[^\s\d])", re.I
+        ),
+        "a weight is a number above 0, as in 0.5:snow; a minus with blanks leaves out",
+    ),
+    (re.compile(r"id:\S+$", re.I), "an image of the library is id: and its number, as in id:42"),
+    (
+        re.compile(r".*@\s*[-+\w.]+(?:,\s*[-+\w.]+){2,}$", re.I | re.S),
+        "a place is four numbers: left, top, right, bottom, as in dog@0,0,0.5,1",
+    ),
+)
+
+
+def nearly_read(text: str) -> str:
+    """What some words should be to mean what they look like: a weight, an id, a place; or empty."""
+    return next((what for looks, what in _NEARLY if looks.match(text)), "")
+
+
 def _picture(name: str, weight: float) -> Part:
     if not name:
         raise QueryError("bad_part", "image: names no file", "write image:FILE")

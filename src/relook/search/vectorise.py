@@ -16,7 +16,7 @@ from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder, encode_images, text_features, unread_of
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
-from relook.search.grammar import unquoted
+from relook.search.grammar import nearly_read, unquoted
 from relook.search.negation import wanted_words
 from relook.search.regions import crop_image
 from relook.search.suggestions import put_right, spelling_weight
@@ -92,7 +92,7 @@ def part_vectors(
     That a mistyped word was searched for as it was meant is told by `suggestions`.
     """
     texts = [read_words(part) for part in query.parts if part.text or part.written]
-    notes = [*_cut(texts, encoder), *_unread(query, encoder)]
+    notes = [*_cut(texts, encoder), *_unread(query, encoder), *_nearly_read(query)]
     meant, spelling = put_right(query, encoder, files), spelling_weight(encoder)
     read = iter(encoder.encode_texts([*texts, *meant.values()]))
     vectors = iter([next(read) for _ in texts])
@@ -149,6 +149,13 @@ def _unread(query: Query, encoder: Encoder) -> Iterator[str]:
         elif unread.words:
             words = ", ".join(map(_short, unread.words[:_SHOWN]))
             yield f"this library's model does not read: {words}"
+
+
+def _nearly_read(query: Query) -> Iterator[str]:
+    """A note for each part that looks like more than words."""
+    for part in query.parts:
+        if part.text is not None and not part.literal and (what := nearly_read(part.text)):
+            yield f"{_short(part.text)!r} was searched for as words: {what}"
 
 
 def _short(text: str) -> str:
