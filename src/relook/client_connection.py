@@ -60,10 +60,14 @@ class Connection:
         self._timeout_s = timeout_s
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy that the environment names would get local pictures.
-        self._http = httpx.Client(
-            base_url=address, headers=headers, timeout=timeout_s, transport=transport,
-            trust_env=False,
-        )  # fmt: skip
+        try:
+            self._http = httpx.Client(
+                base_url=address, headers=headers, timeout=timeout_s, transport=transport,
+                trust_env=False,
+            )  # fmt: skip
+        except (httpx.InvalidURL, TypeError) as error:
+            hint = "it looks like http://127.0.0.1:8765"
+            raise InputError("bad_address", f"{address!r}: {error}", hint) from error
         self._signed_in: str | None = None
         if name is not None:
             try:
@@ -101,7 +105,12 @@ class Connection:
         self.close()
 
     def _ask(self, method: str, path: str, **how: Any) -> Json:
-        answer: Json = self._send(method, path, **how).json()
+        response = self._send(method, path, **how)
+        try:
+            answer: Json = response.json()
+        except ValueError as error:
+            what = f"{self._http.base_url} answered with something that is no JSON"
+            raise RelookError("bad_answer", what, "is it relook serve that runs there?") from error
         return answer
 
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -109,6 +118,9 @@ class Connection:
             response = self._http.request(method, _API + path, **how)
         except httpx.TransportError as error:
             raise self._no_server(error) from error
+        except (ValueError, TypeError) as error:
+            what = f"the request cannot be written as JSON: {error}"
+            raise InputError("bad_request", what, "give finite numbers, texts and lists") from error
         self._check(response)
         return response
 

@@ -68,6 +68,10 @@ def test_an_answer_has_everything_it_rests_on(asker: Make) -> None:
     assert "[1] page with this picture: Rila Monastery, Bulgaria" in shown
     assert len(server.pictures()) == 1
     told = answer.as_dict()
+    assert not [key for key in told if not hasattr(answer, key)]  # docs/ask.md promises each
+    keys = ("asked_at", "own", "candidates", "outcome")
+    assert not [key for key in keys if not hasattr(answer.evidence, key)]
+    assert (answer.finish, answer.thinking, answer.usage) == ("done", "", answer.written.usage)
     assert told["usage"] == {"prompt_tokens": 321, "completion_tokens": 12}
     assert set(told["stages"]) == {"providers", "model", "without", "ours"}
     assert Evidence.from_dict(told["evidence"]).items == answer.evidence.items

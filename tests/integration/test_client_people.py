@@ -9,7 +9,14 @@ import pytest
 from people_parts import PASSWORD, TOKEN, Place, place
 
 import relook
-from relook.core.errors import AccessError, InputError, OverloadError, SignInError, TriesError
+from relook.core.errors import (
+    AccessError,
+    InputError,
+    OverloadError,
+    RelookError,
+    SignInError,
+    TriesError,
+)
 from relook.people.rights import Right
 
 
@@ -53,6 +60,22 @@ def test_a_redirect_takes_neither_token_nor_picture_elsewhere() -> None:
             assert refused.value.code == "server_redirects"
             assert "it points to http://other.example/api/v1/libraries" in refused.value.message
     assert set(hosts) == {"127.0.0.1"}
+
+
+def test_what_cannot_be_sent_or_read_is_told_as_that() -> None:
+    for address in ("http://[::1", None):
+        with pytest.raises(InputError) as bad:
+            relook.Client(address)
+        assert bad.value.code == "bad_address"
+    page = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>"))
+    with relook.Client("http://127.0.0.1", transport=page) as client:
+        for box in ([float("nan"), 0, 1, 1], [object()]):
+            with pytest.raises(InputError) as bad:
+                client.judge("photos", "session", 1, True, box=box)
+            assert bad.value.code == "bad_request"
+        with pytest.raises(RelookError) as no_json:
+            client.libraries()
+        assert no_json.value.code == "bad_answer"
 
 
 def n_sessions(served: Place) -> int:

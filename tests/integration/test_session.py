@@ -235,9 +235,10 @@ def test_unknown_things_are_named(library: relook.Library) -> None:
     with pytest.raises(NotFoundError) as caught:
         session.judge(99, relevant=True)
     assert caught.value.code == "no_image"
-    with pytest.raises(InputError) as refused:
-        session.judge(1, relevant=True, weight=0.0)
-    assert refused.value.code == "bad_weight"
+    for weight in (0.0, None, "2", float("nan")):
+        with pytest.raises(InputError) as refused:
+            session.judge(1, relevant=True, weight=weight)
+        assert refused.value.code == "bad_weight"
     for act, code in (
         (lambda: session.go(7), "no_round"),
         (lambda: session.remove(7), "no_judgement"),

@@ -95,3 +95,43 @@ class Answer(JsonValue):
     def with_evidence(self) -> bool:
         """Whether the answer was given evidence."""
         return self.written.with_evidence
+
+    @property
+    def finish(self) -> Finish:
+        """How the reply ended."""
+        return self.written.finish
+
+    @property
+    def model(self) -> str:
+        """What wrote it; empty when no model was asked."""
+        return self.written.model
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens."""
+        return self.written.usage
+
+    @property
+    def prompt(self) -> Mapping[str, Any]:
+        """Exactly what a model was shown; else empty."""
+        return self.written.prompt
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Things the person should know."""
+        return self.written.notes
+
+    @property
+    def first_s(self) -> float | None:
+        """Seconds until the first piece of text."""
+        return self.written.first_s
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought before it answered; no part of the answer."""
+        return self.written.thinking
+
+    @property
+    def picked(self) -> str:
+        """With the form `names`, which candidate name the model picked; empty for none."""
+        return self.written.picked

@@ -8,6 +8,7 @@ import left without a root is followed as far as it goes.
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -213,7 +214,9 @@ def checked_weight(weight: float) -> float:
     Raises:
         InputError: `bad_weight`.
     """
-    if not (math.isfinite(weight) and 0 < weight <= MAX_WEIGHT):
+    if not isinstance(weight, numbers.Real) or not (
+        math.isfinite(weight) and 0 < weight <= MAX_WEIGHT
+    ):
         raise InputError("bad_weight", f"weight {weight} is not above 0 and at most {MAX_WEIGHT:g}")
     return float(weight)
 
