@@ -162,6 +162,22 @@ def test_the_start_and_what_opens_there(open_page: OpenPage, fits: Fits) -> None
     fits(page, "start in longer words")
 
 
+def test_what_stands_in_the_fields_of_filters_is_whole_on_a_phone(open_page: OpenPage) -> None:
+    page = opened(open_page)
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.get_by_role("button", name="Filters").click()
+    cut = page.locator("#filters input[placeholder]").evaluate_all(
+        """fields => fields.filter((field) => {
+          const { font, paddingLeft, paddingRight } = getComputedStyle(field);
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.font = font;
+          const room = field.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+          return pen.measureText(field.placeholder).width > room;
+        }).map((field) => field.placeholder)"""
+    )
+    assert cut == []
+
+
 def test_the_search_box_is_one_line(open_page: OpenPage) -> None:
     page = opened(open_page)
     page.locator("#open-library .name").evaluate(f"name => {{ name.textContent = '{LONG}'; }}")

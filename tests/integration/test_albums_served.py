@@ -58,6 +58,11 @@ def test_by_commands(
     file = tmp_path / "taken.zip"
     assert run("album", "export", "2019/07", "--format", "zip", "--to", file)[0] == 0
     assert zipfile.ZipFile(file).namelist() == ["results.csv", "0001-red.png", "0002-blue.png"]
+    assert run("album", "export", "2019/07", "--to", tmp_path / "again.ZIP")[0] == 0
+    assert zipfile.is_zipfile(tmp_path / "again.ZIP")
+    assert run("album", "export", "2019/07", "--to", tmp_path / "a.csv")[0] == 0
+    assert (tmp_path / "a.csv").read_text().count("\n") == 3
+    assert run("album", "export", "2019/07", "--format", "paths", "--to", tmp_path / "a.x")[0] == 0
     listed = run("album", "list")[1]
     assert "Favourites" in listed
     assert "2019/07" in listed
@@ -70,6 +75,7 @@ def test_by_commands(
         (("add", "Trip", "--id", 99), "no_image"), (("show", "Trip"), "no_album"),
         (("rename", "Favourites", "x"), "built_in_album"), (("add", " ", "--id", 1), "bad_name"),
         (("export", "Favourites", "--format", "zip"), "no_file"),
+        (("export", "Favourites", "--to", "t.xyz"), "bad_format"),
     ],
 )  # fmt: skip
 def test_a_command_that_cannot_be_done(

@@ -175,14 +175,19 @@ def restore(name: NameArgument, library: LibraryOption = None, as_json: JsonOpti
 def export(
     name: NameArgument,
     form: Annotated[
-        Form, typer.Option("--format", help="The picture files, a table, or paths one a line.")
-    ] = Form.PATHS,
+        Form | None,
+        typer.Option(
+            "--format",
+            help="The picture files, a table, or paths one a line; as FILE ends when not given.",
+        ),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write; stdout when not given.")
     ] = None,
     library: LibraryOption = None,
 ) -> None:
     """An album to take away: a zip of its pictures, a table, or their paths."""
+    form = form or _form_of(to)
     if form is Form.ZIP and to is None:
         raise InputError("no_file", "a zip is written to a file", "give one: --to album.zip")
     with open_library(library, None) as lib:
@@ -195,6 +200,20 @@ def export(
     if missing:
         print_notes(missing)
         raise typer.Exit(3)
+
+
+def _form_of(to: Path | None) -> Form:
+    """What a file's name says that is to be written; paths, where there is no name or no suffix.
+
+    Raises:
+        InputError: `bad_format` for a suffix that says something else.
+    """
+    suffix = "" if to is None else to.suffix.lower()
+    forms = {"": Form.PATHS, ".txt": Form.PATHS, ".csv": Form.CSV, ".zip": Form.ZIP}
+    if suffix not in forms:
+        what = f"{suffix} is nothing that an album is written as"
+        raise InputError("bad_format", what, "say which: --format zip, csv or paths")
+    return forms[suffix]
 
 
 def _write(file: IO[bytes], lib: Library, records: list[ImageRecord], form: Form) -> list[str]:

@@ -13,7 +13,7 @@ const ALBUM = "album";
 const path = h("input", {
   class: "field",
   id: "filter-path",
-  placeholder: "part of a path, or */2019/*.jpg",
+  placeholder: "part of it, or */2019/*.jpg",
   maxlength: "300",
   autocapitalize: "none",
   spellcheck: "false",
@@ -23,11 +23,13 @@ const least = h("input", {
   id: "filter-fit",
   type: "number",
   step: "any",
-  placeholder: "least chance, in %, that a picture shows the words",
+  placeholder: "least chance, in %",
+  title: "Least chance, in %, that a picture shows the words",
 });
 const instruction = h("input", {
   class: "field",
-  placeholder: "what captions of boxes should tell, such as: name the breed",
+  placeholder: "such as: name the breed",
+  title: "What captions of boxes should tell",
   maxlength: "300",
 });
 const album = h("select", { class: "field", id: "filter-album" });
@@ -135,7 +137,7 @@ function addRow(key = "", pattern = "") {
     "div",
     { class: "filter-row" },
     field("Field", key, { list: LIST, placeholder: "field", maxlength: "100" }),
-    field("Its value", pattern, { placeholder: "value, such as *lake*", maxlength: "300" }),
+    field("Its value", pattern, { placeholder: "as in *lake*", maxlength: "300" }),
     iconButton("cross", "Remove this filter", () => {
       row.remove();
       add.hidden = false;
