@@ -38,6 +38,7 @@ from relook.app.asking import (
     subject_of,
 )
 from relook.core.errors import FetchError, MissingExtraError, StorageError
+from relook.core.outputs import check_output, check_place
 from relook.core.secret import Secret
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 from relook.providers import Provider
@@ -126,10 +127,12 @@ class RIR_API:  # noqa: N801 (the old package's name)
 
         Raises:
             ImageError, FetchError: when the picture cannot be had.
-            InputError: `no_display` when a window is wanted and there is no display; no model
-                is asked then.
+            InputError: `no_display` when a window is wanted and there is no display, `in_library`
+                for an `output_path` in a library; no model is asked then.
             AccessError: `upload_not_allowed`; AnswerError: when there is no response.
         """
+        if output_path:
+            check_place(Path(output_path))
         gather = GatherSettings() if self._cache else GatherSettings(cache_age_s=0.0)
         asking = Asking(AskSettings(form=self._form), self._settings, gather)
         subject = subject_of(image_url, self._library, replace(asking.web, private_ok=True))
@@ -216,9 +219,12 @@ async def search_by_image(
         `screenshot_path`, as it was given.
 
     Raises:
-        InputError: `no_display`; FetchError: `no_results_page` when there is no page of results.
-        StorageError: `not_written`.
+        InputError: `no_display`; `file_exists` for another picture that is there already.
+        FetchError: `no_results_page` when there is no page of results. StorageError: `not_written`.
     """
+    path = Path(screenshot_path)
+    # What this wrote before, under the name that it has when nobody says, may be written over.
+    check_place(path) if path.name == _SCREENSHOT else check_output(path)
     web = replace(Asking().web, private_ok=True)
     browser = _browser(delay, headless)
 
@@ -230,7 +236,6 @@ async def search_by_image(
     if result.outcome is not Outcome.FOUND or result.screenshot is None:
         reason = result.message or "nothing was found"
         raise FetchError("no_results_page", f"no page of results: {reason}", result.hint)
-    path = Path(screenshot_path)
     _write_files(path.parent, {path.name: result.screenshot})
     return os.fspath(screenshot_path)
 

@@ -23,6 +23,7 @@ from relook.app.paths import PathLike, expanded
 from relook.bench.query_files import read_captions
 from relook.captioners.base import Captioner
 from relook.core.errors import AnswerError, ImageError, InputError, disk_error
+from relook.core.outputs import WEIGHTS, check_output
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.registry import import_extra
 from relook.core.settings import CaptionerSettings, ImageLimits, PromptSettings
@@ -128,6 +129,7 @@ def _file(library: Library, to: PathLike | None) -> Path:
             f"{target} is no library, and no file that ends in .onnx",
             "name a library's folder, or a file such as afs.onnx",
         )
+    check_output(target, WEIGHTS)
     return target
 
 

@@ -15,6 +15,7 @@ from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_paths, print_table, written_file
 from relook.core.counting import counted
 from relook.core.errors import InputError
+from relook.core.outputs import CSV, TEXT, check_output
 from relook.core.picture_paths import printable
 from relook.library.album_values import FAVOURITES, Album, AlbumChange
 from relook.library.records import ImageRecord
@@ -45,6 +46,10 @@ class Form(StrEnum):
     ZIP = "zip"
     CSV = "csv"
     PATHS = "paths"
+
+
+_KINDS = {Form.ZIP: (), Form.CSV: CSV, Form.PATHS: TEXT}
+"""Form -> suffixes of files that it may be written over; an archive never is."""
 
 
 @app.command("list")
@@ -190,12 +195,14 @@ def export(
     form = form or _form_of(to)
     if form is Form.ZIP and to is None:
         raise InputError("no_file", "a zip is written to a file", "give one: --to album.zip")
+    if to is not None:
+        check_output(to, _KINDS[form])
     with open_library(library, None) as lib:
         _, records = _contents(lib, name)
         if to is None:
             missing = _write(sys.stdout.buffer, lib, records, form)
         else:
-            with written_file(to) as file:
+            with written_file(to, _KINDS[form]) as file:
                 missing = _write(file, lib, records, form)
     if missing:
         print_notes(missing)

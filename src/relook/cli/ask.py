@@ -19,6 +19,7 @@ from relook.cli.output import clean_lines, print_json, print_table, progress_bar
 from relook.cli.print_answer import Stages, print_answer
 from relook.core.counting import counted
 from relook.core.errors import InputError
+from relook.core.outputs import PAGE, check_output
 from relook.core.progress import Progress
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
 
@@ -151,7 +152,7 @@ def ask(
     """
     from relook.serving.questions import Questions, Uploads
 
-    _check_subject(picture, batch, out)
+    _check_given(picture, batch, out, report)
     if batch is not None and evidence is not None:
         provider = [*(provider or ()), saved_spec(evidence)]
     of_model = {"base_url": base_url, "max_tokens": max_tokens, "timeout_s": model_timeout,
@@ -177,9 +178,13 @@ def ask(
             _answer_one(questions, lib, asking, order)
 
 
-def _check_subject(picture: str | None, batch: Path | None, out: Path | None) -> None:
+def _check_given(
+    picture: str | None, batch: Path | None, out: Path | None, report: Path | None
+) -> None:
     if (picture is None) == (batch is None) or (batch is None) != (out is None):
         raise typer.BadParameter("give a PICTURE, or --batch FILE with --out FILE")
+    if report is not None:
+        check_output(report, PAGE)
 
 
 def _heard_by_model(asking: Asking, options: Mapping[str, object]) -> None:
@@ -240,7 +245,7 @@ def _write_report(file: Path, answer: Answer, subject: Subject) -> None:
     from relook.rag.answer_report import report_now
 
     page = report_now(answer, subject)
-    with written_file(file) as opened:
+    with written_file(file, PAGE) as opened:
         opened.write(page.encode())
 
 

@@ -26,6 +26,7 @@ from relook.cli.options import (
     SplitOption,
 )
 from relook.cli.output import counter, print_json, print_table, progress_bar
+from relook.core.outputs import CURVES, check_output
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.search.summariser import summariser_of
 
@@ -227,6 +228,8 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Is fit the probability it says, and is "nothing fits" told when nothing does?"""
+    if plot:
+        check_output(plot, CURVES)
     wanted = read_concepts(queries)
     caption_file = read_captions(captions, split) if captions else []
     nothing = read_queries(absent) if absent else []

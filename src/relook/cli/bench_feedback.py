@@ -30,6 +30,7 @@ from relook.cli.output import (
     progress_bar,
 )
 from relook.core.json_writer import to_json
+from relook.core.outputs import CURVES, JSON_LINES, check_output
 from relook.core.progress import Progress
 from relook.feedback.strategies import DEFAULT, STRATEGIES
 from relook.feedback.strategies import strategy as named_strategy
@@ -83,6 +84,8 @@ def feedback(
     """Simulated people mark pages: what feedback finds, against no feedback at equal views."""
     if (queries is None) == (captions is None):
         raise typer.BadParameter("give either --queries or --captions")
+    if plot:
+        check_output(plot, CURVES)
     names = strategies or [DEFAULT]
     protocol = Protocol(page, rounds, noise, positives_only, marks, keep_fitting, seed=seed)
     wanted = read_concepts(queries) if queries else known_items(read_captions(captions, split))  # type: ignore[arg-type]
@@ -123,6 +126,7 @@ def _lines_in(file: Path | None) -> Iterator[Callable[[PlayedQuery], None] | Non
     if file is None:
         yield None
         return
+    check_output(file, JSON_LINES)
     with file.open("w", encoding="utf-8") as lines:
 
         def write(played: PlayedQuery) -> None:

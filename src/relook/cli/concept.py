@@ -20,6 +20,7 @@ from relook.cli.output import (
 )
 from relook.core.counting import counted
 from relook.core.errors import InputError, NotFoundError
+from relook.core.outputs import JSON, check_output
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM
 
@@ -199,12 +200,14 @@ def export(
     """A concept as JSON, to share: vectors, words and examples, but no picture."""
     from relook.search.concept_file import export_concept
 
+    if to is not None:
+        check_output(to, JSON)
     with open_library(library, None) as lib:
         text = json.dumps(export_concept(lib.concepts, name), indent=2) + "\n"
     if to is None:
         sys.stdout.write(text)
     else:
-        with written_file(to) as file:
+        with written_file(to, JSON) as file:
             file.write(text.encode())
 
 

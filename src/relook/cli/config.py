@@ -14,6 +14,7 @@ from relook.cli.output import print_json, print_notes, print_table
 from relook.compat.visualref import read_old, translate
 from relook.core.config_file import Setting, Value, load_config
 from relook.core.errors import InputError, disk_error
+from relook.core.outputs import check_place
 
 app = Commands(
     help="Settings: show them, list the shipped ones, read VisualReF's.", no_args_is_help=True
@@ -90,6 +91,7 @@ def _source(named: str) -> str:
 
 
 def _write_new(path: Path, text: str) -> None:
+    check_place(path)
     try:
         with open(os.path.expanduser(path), "x", encoding="utf-8") as file:
             file.write(text)

@@ -11,6 +11,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, written_file
 from relook.core.counting import counted
+from relook.core.outputs import check_output
 from relook.core.picture_paths import printable
 from relook.search.copies import Copies
 from relook.search.copy_list import FORMATS
@@ -51,8 +52,11 @@ def copies(
     as_json: JsonOption = False,
 ) -> None:
     """List copies of pictures, with which of each to keep and why. Nothing is ever deleted."""
-    if out is not None and form is None:
-        raise typer.BadParameter("say what to write: --format csv, json or sh", param_hint="--out")
+    if out is not None:
+        if form is None:
+            what = "say what to write: --format csv, json or sh"
+            raise typer.BadParameter(what, param_hint="--out")
+        check_output(out, (f".{form.value}",))
     with open_library(library, config) as lib:
         review = lib.overview.copies(equal_only=equal, limit=limit, measure=measure)
     if form is not None:
@@ -60,7 +64,7 @@ def copies(
         if out is None:
             sys.stdout.buffer.write(data)
         else:
-            with written_file(out) as file:
+            with written_file(out, (f".{form.value}",)) as file:
                 file.write(data)
             sys.stderr.write(f"wrote {out}\n")
     elif as_json:

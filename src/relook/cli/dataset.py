@@ -18,6 +18,7 @@ from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_page, print_report, progress_bar
 from relook.core.errors import InputError, MissingExtraError, NotFoundError, StorageError
+from relook.core.outputs import check_place
 from relook.core.registry import import_extra
 from relook.datasets.catalogue import COCO, RETAIL, Dataset
 
@@ -80,6 +81,7 @@ def _fetch(
     index: tuple[Path | None, str | None],
     how: tuple[bool, bool, bool],
 ) -> None:
+    check_place(folder)
     keep, yes, as_json = how
     # Imported only here: other commands do without httpx.
     download = import_extra("relook.core.download", "relook dataset", "datasets")

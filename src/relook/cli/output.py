@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 from relook.core.counting import counted
 from relook.core.errors import ImageError, RelookError, StorageError
 from relook.core.leftovers import new_file
+from relook.core.outputs import check_output
 from relook.core.picture_paths import Address, printable
 from relook.core.progress import Progress, ProgressCallback, StageRate
 from relook.core.types import NOTHING_FITS, Hit, Page
@@ -90,14 +91,19 @@ def _in_base64(value: Any) -> Any:
 
 
 @contextmanager
-def written_file(path: Path) -> Iterator[IO[bytes]]:
+def written_file(path: Path, kind: tuple[str, ...]) -> Iterator[IO[bytes]]:
     """A file that a person named: after the block it is there whole, or what was there before is.
 
     What is no plain file (a pipe, a device, a link) is written to as it is.
 
+    Args:
+        path: The file.
+        kind: Suffixes of files that may be written over, see `check_output`.
+
     Raises:
-        StorageError: `not_written` when the disk refuses.
+        InputError: as `check_output`. StorageError: `not_written` when the disk refuses.
     """
+    check_output(path, kind)
     try:
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             with open(path, "wb") as file:

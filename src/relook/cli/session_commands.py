@@ -14,6 +14,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.look import HitsOption, SessionArgument
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_page, print_table, written_file
+from relook.core.outputs import JSON, check_output
 from relook.search.judging import JudgementRequest
 
 if TYPE_CHECKING:
@@ -158,12 +159,14 @@ def export(
     """A whole session as JSON, to keep or to import elsewhere."""
     from relook.search.transfer import export_session  # brings the converter
 
+    if to is not None:
+        check_output(to, JSON)
     with open_library(library, None) as lib:
         text = json.dumps(export_session(lib.session(session_id)), indent=2) + "\n"
     if to is None:
         sys.stdout.write(text)
     else:
-        with written_file(to) as file:
+        with written_file(to, JSON) as file:
             file.write(text.encode())
 
 

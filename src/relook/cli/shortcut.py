@@ -18,6 +18,7 @@ import typer
 
 from relook.cli.options import LibraryOption
 from relook.core.errors import InputError
+from relook.core.outputs import check_place
 from relook.core.registry import import_extra
 
 _ICON = Path("icons", "hicolor", "512x512", "apps", "relook.png")
@@ -45,6 +46,8 @@ def shortcut(
         path.unlink()
         sys.stdout.write(f"{path} is gone\n")
         return
+    if folder is not None:
+        check_place(folder)
     import_extra("relook.server.app", "relook shortcut", "serve")
     if folder is not None and not folder.is_dir():
         raise InputError("no_folder", f"there is no folder {folder}", "make it, or name another")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relook.core.errors import InputError, ModelError, disk_error
+from relook.core.outputs import check_place
 from relook.core.registry import import_extra
 from relook.core.vectors import Floats
 from relook.encoders.devices import runtime
@@ -77,13 +78,14 @@ def export(
         tell: Hears what is done now.
 
     Raises:
-        InputError: `folder_taken`.
+        InputError: `folder_taken`; as `check_place`.
         ModelError: as `HfEncoder`; `not_exported` when torch cannot, `other_vectors` when the
             result differs: nothing is left of it then.
         MissingExtraError: when `onnx` is not installed.
         StorageError: when the disk refuses.
     """
     import_extra("onnx", "relook model export", "hf")
+    check_place(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("folder_taken", f"{folder} is there already", "name another folder")
     tell("loading the checkpoint")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
 from relook.core.errors import ImageError, InputError, MissingExtraError, disk_error
+from relook.core.outputs import check_place
 from relook.core.picture_paths import printable, split_scene
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import ImageLimits
@@ -58,8 +59,10 @@ def new_folder(folder: Path, *names: str) -> Path:
     """Makes a folder for an export.
 
     Raises:
-        InputError: `file_exists` when one of the files is there already; StorageError.
+        InputError: `file_exists` when one of the files is there already; as `check_place`;
+        StorageError.
     """
+    check_place(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

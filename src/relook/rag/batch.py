@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, RelookError, StorageError
 from relook.core.json_form import Key
+from relook.core.outputs import check_output, check_place, is_original
 from relook.providers.base import Subject
 from relook.rag.asker import Asker
 from relook.rag.evidence import check_looked_up
@@ -175,6 +176,9 @@ class Journal:
         self.file = file
         self.rows: dict[str, dict[str, Any]] = {}
         whole = 0
+        check_place(file)
+        if file.is_file() and is_original(file):
+            check_output(file)
         try:
             data = file.read_bytes() if file.exists() else b""
         except OSError as error:
@@ -182,7 +186,7 @@ class Journal:
                 "bad_journal", f"cannot read {file}: {error}", "name a file"
             ) from error
         for number, line in enumerate(data.splitlines(keepends=True), start=1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and line.startswith(b"{"):
                 break
             try:
                 row = json.loads(line)
