@@ -18,6 +18,7 @@ from relook.app.finder import least_similarity, library_finder
 from relook.core import sources
 from relook.core.config_file import Config
 from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.picture_paths import given_path
 from relook.core.same_picture import can_compare
 from relook.core.secret import Secret
 from relook.core.settings import (
@@ -353,7 +354,7 @@ def subject_of(picture: Picture, library: AskedLibrary | None, web: WebLimits) -
     named = os.fspath(picture)
     if "://" in named:
         return subject_at(named, web)
-    path = Path(os.path.expanduser(named))
+    path = Path(given_path(named))
     if not os.path.lexists(path):
         raise NotFoundError("no_file", f"there is no {path}", "check the path")
     try:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from relook.core.picture_paths import is_url, spellings
+from relook.core.picture_paths import given_path, is_url, spellings
 from relook.core.user_folders import data_folder
 
 PathLike = str | os.PathLike[str]
@@ -36,8 +36,11 @@ def expanded(path: PathLike) -> Path:
 
     Where nothing is there and something is whose name has the same letters in another Unicode
     form (a Mac's `é` of two characters), it is that.
+
+    Raises:
+        InputError: `bad_path` for an empty one.
     """
-    typed = os.path.expanduser(path)
+    typed = given_path(path)
     return Path(next(filter(os.path.lexists, spellings(typed)), typed))
 
 
@@ -45,7 +48,7 @@ def absolute(path: PathLike) -> bytes:
     """A path or address as catalogs keep it.
 
     Raises:
-        InputError: `bad_address`.
+        InputError: `bad_address`; `bad_path` for an empty one.
     """
     text = os.fspath(path)
     if text.startswith("file://"):

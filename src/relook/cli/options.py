@@ -13,9 +13,11 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+from typer.models import TyperPath
 
 from relook.cli.config_flags import config_for
 from relook.core.errors import InputError
+from relook.core.picture_paths import given_path
 from relook.core.settings import CaptionerSettings, SearchSettings, help_of
 from relook.library.album_values import ALBUM
 from relook.library.image_table import NEAR
@@ -280,8 +282,27 @@ VerifyOption = Annotated[
 ]
 
 
+class _GivenPath(TyperPath):
+    """A path of the command line: an empty one is refused, before it becomes the current folder."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The path as it was typed.
+
+        Raises:
+            InputError: `bad_path` for an empty one.
+        """
+        given_path(value)
+        return super().convert(value, param, ctx)
+
+
 class Command(TyperCommand):
     """A command whose help is grouped where it is long, and that refuses options in conflict."""
+
+    def __init__(self, *arguments: Any, **how: Any) -> None:
+        super().__init__(*arguments, **how)
+        for param in self.params:
+            if isinstance(param.type, TyperPath):
+                param.type = _GivenPath()
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help, in groups where there are many options."""

@@ -25,6 +25,8 @@ import unicodedata
 from pathlib import Path, PosixPath
 from typing import Literal
 
+from relook.core.errors import InputError
+
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
 _DISPLACED = b"/.relook-away-"
@@ -144,6 +146,20 @@ def same_name(path: bytes, other: bytes) -> bool:
     """Whether two pictures have one name, in whatever folders or archives they are."""
     first, second = (os.path.basename(original_path(each)) for each in (path, other))
     return first == second
+
+
+def given_path(path: str | os.PathLike[str]) -> str:
+    """A path that a person gave, with `~` resolved where there is such a user.
+
+    Raises:
+        InputError: `bad_path` for an empty one, as of a script's variable that is not set: to the
+            system it is the current folder, with all that is in it.
+    """
+    if not os.fspath(path):
+        raise InputError(
+            "bad_path", "a path is empty", "name a file or folder; . is the current folder"
+        )
+    return os.path.expanduser(path)
 
 
 def path_bytes(path: str) -> bytes:

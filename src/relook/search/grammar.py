@@ -25,6 +25,7 @@ from pathlib import Path
 
 from relook import captioners
 from relook.core.errors import InputError, QueryError, RelookError
+from relook.core.picture_paths import given_path
 from relook.core.types import Box, Part, Query
 from relook.encoders.wordpiece import SHIPPED, read_vocabulary
 from relook.library.concept_values import concept_name
@@ -200,9 +201,9 @@ def _picture(name: str, weight: float) -> Part:
     return Part(image=_file(name), weight=weight)
 
 
-def _file(name: str) -> Path:
+def _file(name: str | os.PathLike[str]) -> Path:
     # Path.expanduser raises for a user that is not there; the file's own error is clearer.
-    return Path(os.path.expanduser(name))
+    return Path(given_path(name))
 
 
 def whole_query(
@@ -220,7 +221,7 @@ def whole_query(
         grammar: As for `parse_query`.
 
     Raises:
-        QueryError: when that makes no query.
+        QueryError: when that makes no query. InputError: `bad_path` for an empty one.
     """
     if isinstance(query, Query):
         parts = query.parts
@@ -228,8 +229,7 @@ def whole_query(
         parts = parse_query(query, grammar).parts
     else:
         parts = ()
-    # Path.expanduser raises for a user that is not there.
-    pictures = tuple(Part(image=Path(os.path.expanduser(image))) for image in images)
+    pictures = tuple(Part(image=_file(image)) for image in images)
     unwanted = tuple(Part(text=words, weight=-1.0) for words in without)
     return Query((*parts, *pictures, *unwanted))
 

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Self
 
 from relook.core.errors import AccessError, NotFoundError, disk_error
-from relook.core.picture_paths import SUFFIXES, as_path, is_below, is_url, printable, split_member
+from relook.core.picture_paths import (
+    SUFFIXES,
+    as_path,
+    given_path,
+    is_below,
+    is_url,
+    printable,
+    split_member,
+)
 from relook.core.remote import clean_address
 from relook.gateway.server_settings import ServerSettings, is_loopback
 from relook.serving.libraries import ServedLibrary
@@ -99,7 +107,7 @@ class Folders:
             ) from error
         if is_url(as_bytes):
             return self._allowed_address(volume, path)
-        named = Path(os.path.abspath(os.path.expanduser(path.replace("\0", ""))))
+        named = Path(os.path.abspath(given_path(path.replace("\0", ""))))
         real = Path(os.path.realpath(named))
         is_known = self._is_known(volume, real)
         if not is_known and not (self._is_at_home(named) and self._is_at_home(real)):
