@@ -87,6 +87,22 @@ def test_one_json_object_and_evidence_asked_again(run: Run, tmp_path: Path) -> N
     assert again["stages"]["providers"] == 0
 
 
+def test_evidence_of_another_picture_is_refused(run: Run, tmp_path: Path) -> None:
+    told = as_json(run, "ask", "asked.png")
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    (tmp_path / "other.png").write_bytes(png("blue"))
+    code, out, err = run("ask", "other.png", "--evidence", "told.json")
+    assert (code, out) == (1, "")
+    assert "error[other_picture]: the evidence is of asked.png" in err
+    assert "of other.png" in err
+    shutil.copy("asked.png", "copy.png")
+    assert run("ask", "copy.png", "--evidence", "told.json")[0] == 0
+    evidence = told["evidence"]
+    del evidence["subject"]["content_hash"]  # of which picture it is, it does not say
+    (tmp_path / "told.json").write_text(json.dumps(evidence))
+    assert run("ask", "other.png", "--evidence", "told.json")[0] == 0
+
+
 def test_a_picture_by_its_id_and_flags_from_the_environment(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from relook.providers.match import Sent
 from relook.rag.answer import Answer, Written
 from relook.rag.answer_text import cite, decision_of, hedge_of
 from relook.rag.consent import Consent
-from relook.rag.evidence import Evidence, evidence_text, unseen, why_no_evidence
+from relook.rag.evidence import Evidence, check_subject, evidence_text, unseen, why_no_evidence
 from relook.rag.lookup import Gatherer
 from relook.rag.prompt import EVERYTHING, PromptTexts, Shows, build_prompt, weighing_prompt
 from relook.rag.weighing import Ask, Picked, inspected, picked
@@ -116,11 +116,14 @@ class Asker:
             hear: Called with each stage, in this thread and, with `compare`, in one more.
 
         Raises:
-            InputError: `long_question`, and what `build_prompt` raises.
+            InputError: `long_question`, `other_picture` for evidence of another one, and what
+                `build_prompt` raises.
             AccessError: `upload_not_allowed` when the model's service may not get the picture.
             AnswerError: when there is no reply.
         """
         began = time.perf_counter()
+        if evidence is not None:
+            check_subject(evidence, subject)
         if len(question) > _MAX_QUESTION:
             raise InputError(
                 "long_question", f"the question has {len(question):,} characters",

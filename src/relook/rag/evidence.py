@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 from relook.core.converter import JsonValue
-from relook.core.errors import AnswerError, NotFoundError
+from relook.core.errors import AnswerError, InputError, NotFoundError
 from relook.core.json_form import INLINE, SHOWN, Digits, JsonShape, Key, Without
 from relook.core.plain_text import inert, plain
 from relook.core.settings import EvidenceSettings
 from relook.core.verdicts import Verdict
 from relook.core.web import host_of
-from relook.providers.base import Outcome, ProviderResult
+from relook.providers.base import Outcome, ProviderResult, Subject
 from relook.providers.match import Match, MatchKind, Sent
 from relook.rag.candidates import Candidate, candidates_of, words_of, words_of_own
 from relook.rag.own_evidence import OwnEvidence
@@ -82,6 +82,24 @@ def check_looked_up(evidence: Evidence) -> Evidence:
         message = f"the picture was not looked up: {reasons}"
         raise AnswerError("not_looked_up", message, results[0].hint)
     return evidence
+
+
+def check_subject(evidence: Evidence, subject: Subject) -> None:
+    """Refuses evidence of another picture; what does not say of which it is passes.
+
+    Raises:
+        InputError: `other_picture`.
+    """
+    content = evidence.subject.get("content_hash")
+    if content is None or content == subject.content_hash:
+        return
+    named = plain(str(evidence.subject.get("name") or "another picture"))
+    raise InputError(
+        "other_picture",
+        f"the evidence is of {named}, whose file is another one than that of"
+        f" {plain(subject.name) or 'the picture'}",
+        "ask about the picture that was looked up, or leave the evidence out to look this one up",
+    )
 
 
 @dataclass(frozen=True, slots=True)
