@@ -9,6 +9,7 @@ import pytest
 from session_parts import CORNER, bars, library_of_bars  # noqa: F401 -- fixtures
 
 import relook
+from relook.core.errors import LibraryError
 from relook.search import session_view
 from relook.search.explain import changes, influence
 from relook.search.session import Session
@@ -99,3 +100,18 @@ def test_influence_fits_twice_with_and_without(
     assert len(fitted) == 2
     session.again()
     assert len(fitted) == 3
+
+
+def test_after_the_library_is_closed_a_session_says_so(library: relook.Library) -> None:
+    session = library.look("red")
+    albums, concepts, image_id = library.albums, library.concepts, session.page[0].image_id
+    library.close()
+    for step in [
+        lambda: session.page, session.again, session.undo, albums.all, concepts.lines,
+        lambda: session.judge(image_id, True), lambda: session.rename("x"),
+        lambda: albums.add("Trip", [image_id]),
+    ]:  # fmt: skip
+        with pytest.raises(LibraryError, match="was closed by this program") as refused:
+            step()
+        assert refused.value.code == "library_closed"
+        assert "repair" not in refused.value.hint

@@ -107,7 +107,7 @@ class Catalog:
             InputError: `bad_text` for a text with half a character in it.
         """
         with self._lock:
-            if self._db.in_transaction:
+            if self._in_transaction():
                 yield self._db
                 return
             try:
@@ -127,8 +127,14 @@ class Catalog:
             if self.after_commit is not None and self._db.total_changes != n_before:
                 self.after_commit()
 
+    def _in_transaction(self) -> bool:
+        try:
+            return self._db.in_transaction
+        except sqlite3.ProgrammingError as error:  # it is closed
+            raise database_error(self.path, error) from error
+
     def _roll_back(self) -> None:
-        if self._db.in_transaction:
+        if self._in_transaction():
             self._db.execute("ROLLBACK")
 
     def listen(self, triggers: str) -> None:
@@ -307,7 +313,7 @@ class Catalog:
     def reading(self) -> Iterator[None]:
         """Every `ask` inside the block reads the same state of the catalog."""
         with self._lock:
-            if self._db.in_transaction:
+            if self._in_transaction():
                 yield  # the outer block decides
                 return
             self.ask("BEGIN")

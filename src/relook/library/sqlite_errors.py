@@ -31,11 +31,22 @@ def database_error(path: Path, error: Exception) -> LibraryError:
         error: One of `DAMAGE`.
 
     Returns:
-        LibraryBusyError `catalog_locked` while another program holds the file; StorageError
-        `disk_refused` when the disk is full or the file cannot be opened, `disk_read_only` when
-        nothing may be written, `disk_failed` when reading or writing fails;
+        LibraryError `library_closed` after `close`; LibraryBusyError `catalog_locked` while
+        another program holds the file; StorageError `disk_refused` when the disk is full or the
+        file cannot be opened, `disk_read_only` when nothing may be written, `disk_failed` when
+        reading or writing fails;
         LibraryFormatError `bad_catalog` for everything else, which is damage.
     """
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return LibraryError(
+            "library_closed",
+            f"the library {path.parent} was closed by this program",
+            "open it again, and the session with it: relook.Library(FOLDER).session(ID)",
+        )
+    return _of_code(path, error)
+
+
+def _of_code(path: Path, error: Exception) -> LibraryError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in _LOCKED:
         return LibraryBusyError(
