@@ -37,7 +37,7 @@ from relook.app.asking import (
     open_asker,
     subject_of,
 )
-from relook.core.errors import FetchError, MissingExtraError, StorageError
+from relook.core.errors import FetchError, InputError, MissingExtraError, StorageError
 from relook.core.outputs import check_output, check_place
 from relook.core.secret import Secret
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings
@@ -76,6 +76,7 @@ class RIR_API:  # noqa: N801 (the old package's name)
 
     Raises:
         AnswerError: `no_model_key` when a hosted service has no key.
+        InputError: `bad_library` for the folder of a library, which is not opened here.
         MissingExtraError: `pip install 'relook[ask,browser]'` is needed.
     """
 
@@ -91,6 +92,11 @@ class RIR_API:  # noqa: N801 (the old package's name)
         settings: ModelSettings | None = None,
         cache: bool = False,
     ) -> None:
+        if isinstance(library, str | os.PathLike):
+            raise InputError(
+                "bad_library", f"library is a name here, {os.fspath(library)!r}",
+                "open it: library=relook.Library(FOLDER)",
+            )  # fmt: skip
         self.openai_api_key = openai_api_key
         self._cache = cache
         self._provider: Sequence[str] | Mapping[str, Provider]

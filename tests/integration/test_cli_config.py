@@ -120,6 +120,10 @@ def test_show_says_where_each_value_comes_from(run: Run, monkeypatch: pytest.Mon
     assert settings["encoder.model"]["source"].endswith("coco-clip-large.toml")
     assert settings["search.limit"] == {"value": 20, "source": "default"}
     assert "RELOOK_SERVE_PORTS is set, and no setting is called so" in err
+    monkeypatch.setenv("RELOOK_SERCH_LIMIT", "1")
+    for command in (("search", "red"), ("search", "red", "-l", "none"), ("album", "list")):
+        err = run(*command)[2]
+        assert err.count("RELOOK_SERCH_LIMIT is set, and no setting is called so") == 1
     code, out, _ = run("config", "show", "--config", "coco-clip-large")
     assert "shipped coco-clip-large" in out
     assert "secret" not in out

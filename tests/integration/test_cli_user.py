@@ -75,6 +75,16 @@ def test_somebody_is_added_listed_changed_and_removed(run: Run, people: People) 
     assert not people.accounts.any()
 
 
+@pytest.mark.parametrize("at", ["ftp://x", "pictures.example", "javascript:alert(1)", "https://"])
+def test_an_address_that_no_browser_opens_is_refused(run: Run, people: People, at: str) -> None:
+    add(run, "Anna")
+    for command in (("invite", "--right", "mark"), ("share", "photos")):
+        code, out, err = run(*command, "--at", at)
+        assert (code, out) == (1, "")
+        assert "error[bad_url]" in err
+    assert not people.passes.all()
+
+
 def test_addresses_carry_what_ends(run: Run, people: People) -> None:
     add(run, "Anna", "--right", "index")
     at = ("--at", "https://pictures.example/")

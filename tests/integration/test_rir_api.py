@@ -44,6 +44,11 @@ ROWS = {
 }
 
 
+def test_the_folder_of_a_library_is_no_open_library() -> None:
+    with pytest.raises(InputError, match="'base'"):
+        rir_api.RIR_API("a key", library="base")  # type: ignore[arg-type]
+
+
 def test_each_row_of_the_page_has_its_test() -> None:
     page = (ROOT / "docs" / "rir-api.md").read_text("utf-8")
     rows = [line.strip("| ") for line in page.split("| the old package | here |")[1].splitlines()

@@ -1,6 +1,7 @@
 """Searching through `relook.Library`: hits, scores and tiles that were worked out by hand."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,27 @@ def test_a_patch_in_a_corner_is_found_by_that_corners_tile(
     assert (second.path.name, second.tile) == ("patch.png", QUARTERS[name])
     assert second.score == pytest.approx(0.9, abs=1e-6)  # the weight of a tile
     assert (second.width_px, second.height_px) == (64, 64)
+
+
+def test_what_is_no_query_and_no_number_is_refused_in_words(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    session = library.look("red")
+    for call in (library.search, library.look):
+        for query in (None, 5, ["red"]):
+            with pytest.raises(QueryError, match="is no query"):
+                call(query)  # type: ignore[arg-type]
+    for limited in (
+        partial(library.search, "red"), partial(library.similar, 1), partial(library.look, "red"),
+        session.again,
+    ):  # fmt: skip
+        for limit in ("5", 2.5, -1):
+            with pytest.raises(InputError, match="limit is") as refused:
+                limited(limit=limit)  # type: ignore[arg-type]
+            assert refused.value.code == "bad_limit"
+    with pytest.raises(InputError, match="None is no path"):
+        library.similar(None)  # type: ignore[arg-type]
 
 
 def test_the_weight_of_tiles_decides_between_whole_and_tile(

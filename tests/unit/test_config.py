@@ -105,10 +105,21 @@ def test_a_mistake_in_the_environment_names_the_variable() -> None:
 
 
 def test_a_variable_that_begins_like_a_section_is_a_stranger_and_others_are_not() -> None:
-    config = load([], {"RELOOK_SEARCH_LIMITS": "3", "RELOOK_CACHE": "x", "RELOOK_SEARCH": "y"})
-    assert config.strangers == ("RELOOK_SEARCH_LIMITS",)
+    given = ("SEARCH_LIMITS", "SERCH_LIMIT", "CACHE", "SEARCH", "SERPAPI_KEY", "SEARXNG_URL")
+    config = load([], {f"RELOOK_{name}": "3" for name in given})
+    assert config.strangers == ("RELOOK_SEARCH_LIMITS", "RELOOK_SERCH_LIMIT")
     assert config.settings(SearchSettings) == SearchSettings()
     assert config.settings(EncoderSettings) == EncoderSettings()
+
+
+def test_a_file_of_notepad_is_read_and_another_encoding_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes("[search]\nlimit = 3\n".encode("utf-8-sig"))
+    assert load([file]).settings(SearchSettings).limit == 3
+    file.write_bytes("[search]\nlimit = 3\n".encode("utf-16"))
+    with pytest.raises(InputError, match="not in UTF-8") as raised:
+        load([file])
+    assert raised.value.hint == "save it in UTF-8"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

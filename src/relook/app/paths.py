@@ -50,7 +50,7 @@ def absolute(path: PathLike) -> bytes:
     Raises:
         InputError: `bad_address`; `bad_path` for an empty one.
     """
-    text = os.fspath(path)
+    text = given_path(path)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if is_url(os.fsencode(text)):

@@ -34,7 +34,6 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         print_table(["setting", "value", "from"], shown)
         there = "" if user_file().is_file() else " (not there)"
         sys.stdout.write(f"your own file: {user_file()}{there}\n")
-    print_notes([f"{name} is set, and no setting is called so" for name in config.strangers])
 
 
 @app.command("list")

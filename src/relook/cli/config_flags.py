@@ -17,6 +17,7 @@ from relook.app.configured import config_of, library_of
 from relook.app.facade import Library
 from relook.app.models import check_captioner
 from relook.captioners import DEFAULT as DEFAULT_CAPTIONER
+from relook.cli.output import print_notes
 from relook.core.config_file import Config
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 
@@ -55,14 +56,20 @@ _META = "relook.config"
 def config_for(context: typer.Context) -> Config:
     """The settings of a command; read once."""
     if _META not in context.meta:
-        context.meta[_META] = config_of(None)
+        _read(context, None)
     config: Config = context.meta[_META]
+    return config
+
+
+def _read(context: typer.Context, named: str | None) -> Config:
+    context.meta[_META] = config = config_of(named)
+    print_notes([f"{name} is set, and no setting is called so" for name in config.strangers])
     return config
 
 
 def _use(context: typer.Context, named: str | None) -> Config:
     """Gives the command's flags the defaults that the configuration says."""
-    context.meta[_META] = config = config_of(named)
+    config = _read(context, named)
     flags: dict[str, Any] = {}
     for flag, key in _FLAGS.get(context.info_name or "", {}).items():
         value = config.given(key)

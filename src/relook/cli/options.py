@@ -105,7 +105,8 @@ def help_sentence(settings: type[Any], name: str) -> str:
 
 def _configured_library(context: typer.Context, folder: Path | None) -> Path | None:
     """The library that the configuration names, where no flag does."""
-    named = None if folder else config_for(context).given("library.folder")
+    config = config_for(context)  # read in any case: it says what of the environment is no setting
+    named = None if folder else config.given("library.folder")
     return Path(named).expanduser() if named else folder
 
 

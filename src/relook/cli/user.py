@@ -20,6 +20,7 @@ from relook.cli.output import clean_lines, print_json, print_notes, print_table
 from relook.core.config_file import Config
 from relook.core.errors import InputError, NotFoundError
 from relook.core.registry import import_extra
+from relook.core.web import check_url
 from relook.library.album_values import album_name
 from relook.people.people_file import CONSOLE, LONGEST_S
 from relook.people.rights import Right, parse_right
@@ -190,10 +191,10 @@ def invite(
         )
     with _people(config) as people:
         _must_have_somebody(people)
+        server = _server(config, at)
         made, token = people.passes.invite(rights, lasts_s)
         _log(people, f"make {made.name}", rights)
-    address = f"{_server(config, at)}/#{urlencode({'invitation': token})}"
-    _tell_pass(made.as_dict(), address, as_json)
+    _tell_pass(made.as_dict(), f"{server}/#{urlencode({'invitation': token})}", as_json)
 
 
 @app.command("share")
@@ -218,13 +219,14 @@ def share(
     name = None if album is None else album_name(album)
     with _people(config) as people:
         _must_have_somebody(people)
+        server = _server(config, at)
         if name is None:
             made, token = people.passes.share(library_id, lasts_s)
             _log(people, f"make {made.name}", {library_id: Right.VIEW})
         else:
             made, token = people.passes.share_album(library_id, name, lasts_s)
             _log(people, f"make {made.name} of {made.shows}")
-    _tell_pass(made.as_dict(), f"{_server(config, at)}/?{urlencode({'link': token})}", as_json)
+    _tell_pass(made.as_dict(), f"{server}/?{urlencode({'link': token})}", as_json)
 
 
 @app.command("revoke")
@@ -284,9 +286,14 @@ def _people(config: Config | None, *, must_be_there: bool = True) -> Iterator["P
 
 
 def _server(config: Config | None, at: str | None) -> str:
-    """Address of the server that the settings describe, without a slash at its end."""
+    """Address of the server that the settings describe, without a slash at its end.
+
+    Raises:
+        InputError: `bad_url` for one that no browser opens.
+    """
     if at is not None:
-        return at.rstrip("/")
+        check_url(at)
+        return at.strip().rstrip("/")
     section = (config or config_of(None)).section("serve")
     host, port = section.get("host", "127.0.0.1"), section.get("port", 8765)
     print_notes([f"the address is that of {host}; --at URL says how others reach the server"])

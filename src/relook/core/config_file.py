@@ -20,6 +20,7 @@ from relook.core.errors import InputError
 
 PREFIX = "RELOOK_"
 _MAX_BYTES = 1024**2
+_NEARLY = 0.8  # of 1, how alike a section and a mistyped one are
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list of texts"}
 S = TypeVar("S")
@@ -89,7 +90,7 @@ class Config:
         sections: Section name -> `module:Class` of its settings, imported when it is needed.
         given: Key -> what was said about it.
         files: The files that were read.
-        strangers: Environment variables that begin like a section and set no key of it.
+        strangers: Environment variables that begin as a section, or nearly, and set no key.
     """
 
     def __init__(
@@ -156,9 +157,9 @@ def load_config(
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         named = _of_variable(variable, sections, aliases)
         if named is None:
-            # Other parts have variables of their own; one that begins like a section is a slip.
+            # Other parts have variables of their own; one that begins about as a section is a slip.
             section, _, name = variable.removeprefix(PREFIX).lower().partition("_")
-            if section in sections and name:
+            if name and difflib.get_close_matches(section, sections, n=1, cutoff=_NEARLY):
                 strangers.append(variable)
         elif environ[variable] or named.kind is str:
             value = named.checked(_spelled(environ[variable], named.kind), variable)
@@ -183,8 +184,12 @@ def _parsed(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise InputError("bad_config", f"{file} is larger than 1 MiB", "name a settings file")
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return tomllib.loads(file.read_text("utf-8-sig"))  # Notepad marks UTF-8 at its beginning
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "bad_config", f"cannot read {file}: it is not in UTF-8", "save it in UTF-8"
+        ) from error
+    except OSError as error:
         raise InputError("bad_config", f"cannot read {file}: {error}", "check the path") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(

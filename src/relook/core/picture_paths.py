@@ -153,8 +153,10 @@ def given_path(path: str | os.PathLike[str]) -> str:
 
     Raises:
         InputError: `bad_path` for an empty one, as of a script's variable that is not set: to the
-            system it is the current folder, with all that is in it.
+            system it is the current folder, with all that is in it; and for what is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("bad_path", f"{path!r:.100} is no path", "name a file or folder")
     if not os.fspath(path):
         raise InputError(
             "bad_path", "a path is empty", "name a file or folder; . is the current folder"

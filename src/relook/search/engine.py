@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from relook.core.errors import InputError, NotFoundError
+from relook.core.errors import NotFoundError
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.threads import in_one_thread
@@ -27,7 +27,7 @@ from relook.library.whereabouts import away_note
 from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
 from relook.search.places import Placed, placed_scores, standard
-from relook.search.ranking import Ranking, folded_ranking
+from relook.search.ranking import Ranking, checked_limit, folded_ranking
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, concept_ranker, part_vectors, read_words
 from relook.search.written import Lift, Sought, check_read, places_of_written, with_written
@@ -145,9 +145,7 @@ class Engine:
     ) -> Page:
         """Finds the images nearest to a vector [d]; other arguments as for `search`."""
         sought = sought or Sought()
-        limit = self.settings.limit if limit is None else limit
-        if limit < 1:
-            raise InputError("bad_limit", f"limit is {limit}", "ask for at least 1")
+        limit = checked_limit(self.settings.limit if limit is None else limit)
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
 
         def rank(ask: int) -> Ranking:

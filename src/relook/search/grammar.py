@@ -225,6 +225,8 @@ def whole_query(
     """
     if isinstance(query, Query):
         parts = query.parts
+    elif not isinstance(query, str):
+        raise QueryError("bad_query", f"{query!r:.100} is no query", "give words, or a Query")
     elif query.strip() or not images:
         parts = parse_query(query, grammar).parts
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.core.errors import InputError
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats, Ints
@@ -24,6 +25,17 @@ _PAIRS = 2048  # whose tiles are compared at a time
 # encoder: tiles of different pages meet at .9974 at most, those of a copy of half the size at
 # .9995.
 _FLAT_BITS, _SAME_PAGE = 12, 0.9985
+
+
+def checked_limit(limit: int) -> int:
+    """How many hits somebody asks for.
+
+    Raises:
+        InputError: `bad_limit` for none, and for what is no whole number.
+    """
+    if not isinstance(limit, int | np.integer) or limit < 1:
+        raise InputError("bad_limit", f"limit is {limit!r}", "ask for at least 1")
+    return int(limit)
 
 
 @dataclass(frozen=True, slots=True)

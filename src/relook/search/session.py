@@ -32,7 +32,7 @@ from relook.search.judging import (
     prepare,
     with_round,
 )
-from relook.search.ranking import copies_record
+from relook.search.ranking import checked_limit, copies_record
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_steps import Step, next_page, redo, undo
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
@@ -303,7 +303,7 @@ class Session(SessionView):
         )
         step = Step(
             now.number, strategy, judged, [*self.typed_at(now.number), typed],
-            limit or max(len(self._first.hits), 1), keep_shown, keep_judged,
+            checked_limit(limit or max(len(self._first.hits), 1)), keep_shown, keep_judged,
         )  # fmt: skip
         fitted, shown = next_page(self, step)
         number = max(row.number for row in self.rounds) + 1

@@ -23,6 +23,7 @@ from relook.core.verdicts import Verified
 from relook.encoders.base import encode_images
 from relook.search.engine import Engine
 from relook.search.filtering import Filter
+from relook.search.ranking import checked_limit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -91,8 +92,9 @@ def similar_verified(
         only: `where`, `path` and `away`, as for `Library.search`.
 
     Raises:
-        MissingExtraError: when OpenCV is not installed.
+        MissingExtraError: when OpenCV is not installed. InputError: `bad_limit`.
     """
+    n = checked_limit(engine.settings.limit if limit is None else limit)
     given = {name: value for name, value in (only or {}).items() if value is not None}
     without = frozenset([image]) if isinstance(image, int) else frozenset()
     filtered = Filter(**given, without=without)
@@ -102,14 +104,13 @@ def similar_verified(
     with engine.files.moment():
         verdicts = find_again(engine, picture, only=filtered)
         query = Query((part,))
-        n_deep = max(limit or 0, 2 * DEPTH)
+        n_deep = max(n, 2 * DEPTH)
         page = engine.search(query, n_deep, filtered, fold_duplicates=False)
     first = [image_id for image_id, verdict in verdicts.items() if verdict.is_same_picture]
     first.sort(key=lambda image_id: -verdicts[image_id].agreement)
     hits = {hit.image_id: replace(hit, verified=verdicts.get(hit.image_id)) for hit in page}
     missing = tuple(image_id for image_id in first if image_id not in hits)
     order = [*first, *(image_id for image_id in hits if image_id not in first)]
-    n = engine.settings.limit if limit is None else limit
     notes = (_note(len(first), len(verdicts)), *page.notes)
     if missing:
         hits |= {hit.image_id: hit for hit in _hits(engine, missing, page, verdicts)}
