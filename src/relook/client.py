@@ -11,8 +11,6 @@ Answers are the API's own objects (see /api/v1/docs). Errors arrive as the error
 raised, of the same class, code, message and hint.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `relook.Client` speaks by: requests, errors, streams, signing in. Layer: above none."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator, Mapping

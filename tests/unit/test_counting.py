@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import relook
-from relook.core.counting import counted
+from relook.core.errors import counted
 
 # A count and what it counts: several, whatever the number is.
 BY_HAND = re.compile(

@@ -20,8 +20,7 @@ from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
 from relook.core.beside import NamesBeside, xmp_beside
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import InputError, NotFoundError
+from relook.core.errors import InputError, NotFoundError, counted
 from relook.core.json_form import PATH
 from relook.core.picture_paths import is_url, split_member
 from relook.core.progress import Progress, ProgressCallback

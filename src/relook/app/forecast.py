@@ -27,8 +27,7 @@ import numpy as np
 from relook.app.indexing import AddOptions, add, scan_of
 from relook.app.paths import PathLike, absolute
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError
+from relook.core.errors import ImageError, InputError, counted
 from relook.core.json_form import SHOWN, Digits
 from relook.core.picture_paths import is_archive, is_video
 from relook.core.progress import Progress, ProgressCallback

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.app.paths import PathLike, absolute
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.library.album_table import AlbumTable
 from relook.search.filtering import Filter
 

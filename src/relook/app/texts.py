@@ -13,8 +13,7 @@ from itertools import islice
 
 import numpy as np
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, RelookError
+from relook.core.errors import ImageError, RelookError, counted
 from relook.core.images import content_of, decode
 from relook.core.picture_paths import printable
 from relook.core.progress import READING_TEXT, Progress, ProgressCallback

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from relook.app.indexing import text_queries
 from relook.app.models import spec_of, upgrade_encoder
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError, NotFoundError, StorageError
+from relook.core.errors import ImageError, InputError, NotFoundError, StorageError, counted
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings, SearchSettings
 from relook.core.types import Box

@@ -13,8 +13,7 @@ from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_notes, print_paths, print_table, written_file
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.outputs import CSV, TEXT, check_output
 from relook.core.picture_paths import printable
 from relook.library.album_values import FAVOURITES, Album, AlbumChange

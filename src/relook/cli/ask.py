@@ -17,8 +17,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar, written_file
 from relook.cli.print_answer import Stages, print_answer
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.outputs import PAGE, check_output
 from relook.core.progress import Progress
 from relook.core.settings import AskSettings, EvidenceSettings, GatherSettings, ModelSettings

@@ -18,8 +18,7 @@ from relook.cli.output import (
     print_table,
     written_file,
 )
-from relook.core.counting import counted
-from relook.core.errors import InputError, NotFoundError
+from relook.core.errors import InputError, NotFoundError, counted
 from relook.core.outputs import JSON, check_output
 from relook.library.concept_values import Concept, ConceptAlbum, ConceptChange, ExampleChange
 from relook.search.concepts import MAX_ALBUM

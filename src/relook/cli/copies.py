@@ -10,7 +10,7 @@ import typer
 from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, written_file
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.outputs import check_output
 from relook.core.picture_paths import printable
 from relook.search.copies import Copies

@@ -18,8 +18,7 @@ from relook.app.upkeep import index_recall
 from relook.cli.config_flags import open_library
 from relook.cli.options import JsonOption, LibraryOption
 from relook.cli.output import clean_lines, print_json, print_table, progress_bar
-from relook.core.counting import counted
-from relook.core.errors import InputError, RelookError
+from relook.core.errors import InputError, RelookError, counted
 from relook.core.leftovers import ended_folders, sweep_folders
 from relook.core.progress import duration
 from relook.core.sources import TEMPORARY

@@ -10,7 +10,7 @@ from relook.app.facade import Library
 from relook.cli.config_flags import open_library
 from relook.cli.options import Commands, JsonOption
 from relook.cli.output import print_json, print_notes, print_report, progress_bar
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.picture_paths import printable
 from relook.library.report import IndexReport
 

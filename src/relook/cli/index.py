@@ -18,7 +18,7 @@ from relook.cli.config_flags import ConfigOption, open_library
 from relook.cli.index_cost import AsIfOption, HourlyOption, PlanOption, tell_forecast, telling_cost
 from relook.cli.options import JsonOption, LibraryOption, help_sentence
 from relook.cli.output import print_json, print_report, progress_bar
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.progress import Progress
 from relook.core.settings import EncoderSettings, IndexSettings, RaySettings, WatchSettings
 from relook.library.report import IndexReport

@@ -11,7 +11,7 @@ from relook.app.facade import Library
 from relook.app.forecast import Forecast, forecast
 from relook.app.indexing import AddOptions
 from relook.cli.output import print_json
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.progress import READING_TEXT, Progress, ProgressCallback
 from relook.encoders.pixels import TILINGS
 

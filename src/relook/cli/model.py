@@ -16,8 +16,7 @@ from relook.cli.config_flags import ConfigOption
 from relook.cli.index import DeviceOption, DtypeOption, RevisionOption, TilesOption
 from relook.cli.options import Commands, JsonOption, LibraryOption
 from relook.cli.output import print_json, print_table, progress_bar
-from relook.core.counting import counted
-from relook.core.errors import MissingExtraError, NotFoundError
+from relook.core.errors import MissingExtraError, NotFoundError, counted
 from relook.core.picture_paths import printable
 from relook.core.registry import import_extra
 from relook.core.settings import EncoderSettings, ImageLimits, IndexSettings, SearchSettings

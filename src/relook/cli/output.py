@@ -21,8 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, RelookError, StorageError
+from relook.core.errors import ImageError, RelookError, StorageError, counted
 from relook.core.leftovers import new_file
 from relook.core.outputs import check_output
 from relook.core.picture_paths import Address, printable

@@ -27,7 +27,7 @@
 
 Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that says what to
 do next. Nothing here prints or exits. `disk_error` makes one of what the system says when a disk
-refuses.
+refuses; `counted` says how many, in messages and in every other sentence for people.
 """
 
 import errno
@@ -212,3 +212,14 @@ def proxies_understood() -> Iterator[None]:
             f"a proxy that the environment names cannot be used: {error}",
             "it looks like http://HOST:PORT; check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
         ) from error
+
+
+def counted(n: int, what: str, several: str = "") -> str:
+    """A number and its noun: "1 picture", "1,000 pictures".
+
+    Args:
+        n: How many.
+        what: One of them, perhaps with its verb: "picture is".
+        several: More of them; `what` with an s when empty.
+    """
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {several or what + 's'}"

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, overload
 
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import InputError, QueryError
+from relook.core.errors import InputError, QueryError, counted
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.picture_paths import printable
 from relook.core.registry import Adapter, Registry

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.counting import counted
-from relook.core.errors import EncoderMismatchError, ImageError, InputError
+from relook.core.errors import EncoderMismatchError, ImageError, InputError, counted
 from relook.core.images import content_hash, decode, dhash, load
 from relook.core.picture_paths import printable
 from relook.core.progress import Progress, ProgressCallback

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.counting import counted
-from relook.core.errors import LibraryError, LibraryFormatError, RelookError
+from relook.core.errors import LibraryError, LibraryFormatError, RelookError, counted
 from relook.core.leftovers import ended_files
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.picture_paths import printable
 from relook.core.types import Box
 from relook.library.album_table import ALBUMS, adopt

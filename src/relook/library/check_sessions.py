@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.json_writer import to_json
 from relook.feedback.strategies import STRATEGIES
 from relook.library import session_rows

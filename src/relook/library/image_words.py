@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relook.core.counting import counted
-from relook.core.errors import MetadataError
+from relook.core.errors import MetadataError, counted
 from relook.core.picture_paths import is_video, member_path, path_bytes, printable, split_member
 from relook.core.sources import read_beside
 from relook.core.text_encoding import decoded

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.picture_paths import VIDEO_EXTRA, member_path, printable, split_member
 from relook.core.text_encoding import decoded
 

@@ -13,8 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError, LibraryBusyError, NotFoundError, StorageError
+from relook.core.errors import (
+    ImageError,
+    InputError,
+    LibraryBusyError,
+    NotFoundError,
+    StorageError,
+    counted,
+)
 from relook.core.json_form import PATH
 from relook.core.picture_paths import (
     displaced_path,

@@ -13,13 +13,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from relook.core.counting import counted
 from relook.core.errors import (
     InputError,
     LibraryBusyError,
     LibraryFormatError,
     NotFoundError,
     StorageError,
+    counted,
     disk_error,
 )
 from relook.core.leftovers import sweep_files

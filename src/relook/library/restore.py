@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.progress import duration
 from relook.library.album_table import AlbumTable, adopt
 from relook.library.backup import BACKUP, backup_age_s, backup_fault, read_only

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.picture_paths import inside, is_url, is_video, printable
 from relook.library.catalog import Catalog
 from relook.library.commit import PASSING

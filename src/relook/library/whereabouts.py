@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.json_form import PATH
 from relook.core.picture_paths import printable, split_member, split_scene
 from relook.core.vectors import Ints

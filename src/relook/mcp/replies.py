@@ -17,8 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 from PIL import Image
 
-from relook.core.counting import counted
-from relook.core.errors import InputError, RelookError
+from relook.core.errors import InputError, RelookError, counted
 from relook.core.images import decode
 from relook.core.json_form import INLINE, Digits, JsonShape, Without
 from relook.core.picture import reencoded

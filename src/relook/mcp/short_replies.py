@@ -19,7 +19,7 @@ from typing import Any
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from PIL import Image
 
-from relook.core.counting import counted
+from relook.core.errors import counted
 
 MAX_BYTES = 1024**2
 MAX_TOKENS = 25_000

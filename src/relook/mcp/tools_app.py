@@ -11,8 +11,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult, ImageContent
 from pydantic import Field
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, NotFoundError, RelookError
+from relook.core.errors import ImageError, NotFoundError, RelookError, counted
 from relook.core.json_form import INLINE, PATH, Longest, Shortest
 from relook.core.types import Box
 from relook.library.session_rows import Caption, ImageId

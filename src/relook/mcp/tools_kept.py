@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.json_form import INLINE, Longest
 from relook.library.album_values import Album
 from relook.library.concept_values import (

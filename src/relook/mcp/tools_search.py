@@ -10,8 +10,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from relook.app.asking import subject_of
-from relook.core.counting import counted
-from relook.core.errors import AccessError, ImageError, InputError, NotFoundError
+from relook.core.errors import AccessError, ImageError, InputError, NotFoundError, counted
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.library.records import ImageRecord

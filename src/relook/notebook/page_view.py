@@ -8,8 +8,7 @@ import base64
 from html import escape
 from pathlib import Path
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError
+from relook.core.errors import ImageError, counted
 from relook.core.images import load
 from relook.core.picture import reencoded
 from relook.core.picture_paths import printable

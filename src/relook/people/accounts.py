@@ -1,7 +1,5 @@
 """People by name, with their passwords and rights. Layer: people."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass

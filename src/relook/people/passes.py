@@ -3,8 +3,6 @@
 Each is a random token of which only a digest is kept, and each ends.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Mapping

@@ -19,8 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError
+from relook.core.errors import ImageError, InputError, counted
 from relook.core.images import decode
 from relook.core.picture import reencoded
 from relook.core.picture_paths import SUFFIXES

@@ -20,8 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError
+from relook.core.errors import ImageError, InputError, counted
 from relook.core.json_writer import to_json
 from relook.core.picture import reencoded
 from relook.core.picture_paths import printable

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from relook.answerers.base import Reply
-from relook.core.counting import counted
+from relook.core.errors import counted
 from relook.core.plain_text import inert
 from relook.providers.match import MatchKind
 from relook.rag.candidates import Candidate, named_in

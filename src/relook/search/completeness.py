@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.core.converter import JsonValue
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.json_form import Digits
 from relook.core.vectors import Floats, Ints, unit
 from relook.feedback.remaining import Doubles, Remaining, features, remaining

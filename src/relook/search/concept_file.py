@@ -13,8 +13,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from relook.core.converter import JsonValue, from_json
-from relook.core.counting import counted
-from relook.core.errors import InputError, NotFoundError, RelookError, TooLargeError, unread_file
+from relook.core.errors import (
+    InputError,
+    NotFoundError,
+    RelookError,
+    TooLargeError,
+    counted,
+    unread_file,
+)
 from relook.core.json_form import HEX, Between, Longest, OneOf, Shortest
 from relook.core.text_encoding import decoded
 from relook.core.types import Box, Query

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, LibraryBusyError, NotFoundError
+from relook.core.errors import ImageError, LibraryBusyError, NotFoundError, counted
 from relook.core.types import Box
 from relook.core.vectors import Floats, unit
 from relook.encoders.base import Encoder

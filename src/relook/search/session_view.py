@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from relook.core.converter import from_json
-from relook.core.counting import counted
-from relook.core.errors import ImageError, InputError, NotFoundError
+from relook.core.errors import ImageError, InputError, NotFoundError, counted
 from relook.core.picture_paths import printable
 from relook.core.settings import FeedbackSettings
 from relook.core.types import Box, Page, Query

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relook.core.counting import counted
-from relook.core.errors import InputError, unread_file
+from relook.core.errors import InputError, counted, unread_file
 from relook.core.picture_paths import printable
 from relook.core.settings import SessionLimits
 from relook.core.types import Query

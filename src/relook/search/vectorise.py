@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError, QueryError
+from relook.core.errors import ImageError, QueryError, counted
 from relook.core.picture_paths import printable
 from relook.core.settings import ImageLimits
 from relook.core.types import Part, Query

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageOps
 
-from relook.core.counting import counted
-from relook.core.errors import ImageError
+from relook.core.errors import ImageError, counted
 from relook.core.images import load
 from relook.core.same_picture import SIDE_PX, Asked
 from relook.core.sources import limits_at

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relook.core.counting import counted
-from relook.core.errors import InputError
+from relook.core.errors import InputError, counted
 from relook.core.types import Hit, Part, Query, WrittenWord
 from relook.core.vectors import Floats, Ints
 from relook.core.words import telling_words, tokens

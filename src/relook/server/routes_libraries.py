@@ -12,8 +12,7 @@ from fastapi.responses import StreamingResponse
 import relook
 from relook.app.upgrading import UpgradeCost
 from relook.app.upgrading import upgrade_cost as cost_of_upgrade
-from relook.core.counting import counted
-from relook.core.errors import ImageError, QueryError, disk_error
+from relook.core.errors import ImageError, QueryError, counted, disk_error
 from relook.core.images import decode
 from relook.core.json_form import INLINE
 from relook.core.leftovers import new_file

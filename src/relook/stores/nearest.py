@@ -7,8 +7,6 @@ tiles of pictures 99 in 100 get the list that is nearest of all, and the others 
 as near (docs/decisions/0018-more-lists.md): a search looks into several.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from relook.core.vectors import Floats, Ints
