@@ -198,7 +198,7 @@ def test_the_command(library: relook.Library, copies: Path, run, tmp_path: Path,
     assert [row["keep"] for row in rows] == ["yes", "no", "no", "no"]
     capsys.readouterr()
     assert main(["copies", *map(str, place)]) == 0
-    assert "1 groups; 3 pictures are copies" in capsys.readouterr().out
+    assert "1 group; 3 pictures are copies" in capsys.readouterr().out
     assert main(["copies", *map(str, place), "--out", "x"]) == 2
 
 

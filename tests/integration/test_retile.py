@@ -147,6 +147,6 @@ def test_words_in_pictures_come_along(
     TextTable(catalog).make()
     TextTable(catalog).put([(first, lines)], "test")
     report = retile(made["none"], tmp_path / "new", "grid")
-    assert "the words in 1 pictures came along" in report.notes
+    assert "the words in 1 picture came along" in report.notes
     with relook.Library(tmp_path / "new") as new:
         assert [hit.written[0].text for hit in new.search("text:farm")] == ["FARM"]

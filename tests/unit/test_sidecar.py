@@ -246,3 +246,10 @@ def test_a_picture_that_says_nothing() -> None:
 def test_words_over_words_keep_what_the_new_ones_do_not_say() -> None:
     old = Words("old", "old", {"a": 1, "b": 1})
     assert Words("", "new", {"b": 2}).over(old) == Words("old", "new", {"a": 1, "b": 2})
+
+
+def test_a_text_may_hold_a_nul_and_one_of_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    text = "path,title\na.jpg,T\0\n"
+    assert said(tmp_path / "m.csv", text, "a.jpg") == Words("T\0")
+    with pytest.raises(MetadataError, match="NULs"):
+        said(tmp_path / "m.csv", text.encode("utf-16-le"), "a.jpg")

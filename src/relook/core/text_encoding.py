@@ -16,6 +16,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_MOST_NULS = 0.2  # of its characters
+
 
 def encoding_of(data: bytes) -> str:
     """The encoding that a byte order mark says; UTF-8 where there is none."""
@@ -26,12 +28,12 @@ def decoded(data: bytes) -> str:
     """The text, without its byte order mark.
 
     Raises:
-        UnicodeDecodeError: when it is neither UTF-8 nor of what its mark says, or holds a NUL, as
-            UTF-16 without a mark does.
+        UnicodeDecodeError: when it is neither UTF-8 nor of what its mark says, or is full of
+            NULs, as UTF-16 without a mark is; a text with a few is a text.
     """
     encoding = encoding_of(data)
     text = data.decode(encoding)
-    if "\0" in text:
+    if text.count("\0") > len(text) * _MOST_NULS:
         at = data.index(0)
-        raise UnicodeDecodeError(encoding, data, at, at + 1, "a NUL stands in no text")
+        raise UnicodeDecodeError(encoding, data, at, at + 1, "so many NULs stand in no text")
     return text
