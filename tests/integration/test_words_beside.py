@@ -17,6 +17,8 @@ import relook.core.images
 import relook.core.sources
 from relook.core.archives import names_of
 from relook.core.beside import NamesBeside, is_takeout_name, takeout_beside, xmp_beside
+from relook.core.progress import Progress
+from relook.library import words_by_name
 from relook.library.picture_facts import iso_time
 from relook.library.records import Words
 from relook.testing import noise
@@ -374,6 +376,27 @@ def test_a_bare_name_that_several_pictures_have_is_none_of_theirs(
     both = {folder / place / "img.png": "Anna" for place in ("0", "2")}
     assert captioned(library) == both  # equal copies are one picture
     assert (report.n_metadata, report.notes) == (2, [])
+
+
+def test_many_rows_by_bare_name_are_taken_together_and_told(
+    library: relook.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words_by_name, "_WRITTEN_AT_ONCE", 4)
+    (folder / "sub").mkdir()
+    for number in range(10):
+        noise(number).save(folder / "sub" / f"{number}.png")
+    rows = "".join(f"{number}.png,no {number}\n" for number in range(10))
+    (folder / "words.csv").write_text(ROWS + rows)
+    seen: list[tuple[int, int | None]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.stage == "words":
+            seen.append((progress.done, progress.total))
+
+    library.add(folder, metadata=folder / "words.csv", progress=note)
+
+    assert captions(library) == {f"{number}.png": f"no {number}" for number in range(10)}
+    assert seen == [(0, 10), (4, 10), (8, 10)]
 
 
 @pytest.mark.parametrize("how", ["away", "deleted"])

@@ -112,7 +112,9 @@ class Builder:
                 with survey:
                     self._index(survey)
                 self._sort_missing(survey)
-                put_words_by_name(catalog, scan, self._sidecars, self._known, self._report)
+                put_words_by_name(
+                    catalog, scan, self._sidecars, self._known, self._report, self._progress
+                )
                 remember_archives(catalog, survey.archives_but(self._unsettled))
             except (KeyboardInterrupt, Stop):
                 self._report.interrupted = True
@@ -292,9 +294,7 @@ class Builder:
 
     def _known_as(self, path: bytes) -> int:
         """Id of the image that was made from a file; 0 for none."""
-        if not self._known.has(path):
-            return 0
-        image_id = self._files.catalog.image_at(path)
+        image_id = self._files.catalog.image_at(path) if self._known.has(path) else 0
         return 0 if self._homes.has_left(image_id, path) else image_id
 
     def _put(self, record: ImageRecord, read: Read) -> None:

@@ -72,6 +72,10 @@ class Sidecars:
     def __bool__(self) -> bool:
         return bool(self.n_entries)
 
+    def __contains__(self, path: object) -> bool:
+        """Whether a row has this very path."""
+        return path in self._by_path
+
     def get(self, path: bytes) -> Words | None:
         """The words for the picture at an absolute path, or None."""
         words = self._by_path.get(path)
