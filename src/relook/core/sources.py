@@ -14,7 +14,6 @@ folder, in this process or another, today or next year, decodes it in a process 
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import stat
 import threading
@@ -34,7 +33,6 @@ from relook.core.settings import ImageLimits
 if TYPE_CHECKING:
     from relook.core.archives import Archive
 
-_LOG = logging.getLogger(__name__)
 _KEPT = 16  # lists of archives: what a page of thumbnails comes from
 _FRESH_S = 60  # for which the list of a remote archive is not checked
 _MOST_WORDS = 1024**2
