@@ -68,7 +68,11 @@ def answers(
 @pytest.mark.parametrize("limit", [1, 20, 300])
 def test_the_index_and_exact_search_agree(made: Path, limit: int) -> None:
     with opened(made, EXACT) as exact, opened(made, INDEXED) as indexed:
-        assert answers(indexed, limit) == answers(exact, limit)
+        pages = list(zip(answers(indexed, limit), answers(exact, limit), strict=True))
+        assert [len(found) for found, _ in pages] == [len(right) for _, right in pages]
+        assert [found[0] for found, _ in pages] == [right[0] for _, right in pages]
+        # An index promises .99 of the right ones; the scores of those it finds are exact.
+        assert np.mean([len(set(found) & set(right)) / limit for found, right in pages]) > 0.97
         assert type(exact.files.store(EXACT)) is ExactStore
         assert type(indexed.files.store(INDEXED)) is FaissStore
 
@@ -104,7 +108,7 @@ def damage(folder: Path, how: str) -> None:
     elif how == "card":
         card.write_text("{")
     elif how == "newer card":
-        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 4}))
+        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 5}))
     elif how == "first format":
         card.unlink()
         index.rename(ann / "tiles.faiss")
@@ -131,7 +135,7 @@ def test_a_damaged_index_is_left_aside_and_built_again(
         with caplog.at_level(logging.WARNING):
             assert answers(library) == expected
         assert type(library.files.store(INDEXED)) is ExactStore
-        assert "searching without the index" in caplog.text
+        assert "searching without the index until the next run" in caplog.text
         stages = []
         library.add(tmp_path / "new", progress=lambda now: stages.append(now.stage))
         assert "training the index" in stages

@@ -108,13 +108,13 @@ def test_faiss_is_asked_in_one_thread_and_keeps_its_number(
     source, plan = MemorySource(vectors), plan_index(len(vectors), 16, exact_rows=10_000)
     build_index(source, tmp_path / "ann", plan)
     store, seen = FaissStore(source, tmp_path / "ann", 100), []
-    plain = store._lists.nearest
+    plain = store._lists.highest
 
-    def nearest(queries: Floats, n: int) -> Any:
+    def highest(queries: Floats, n: int, reach: float) -> Any:
         seen.append(faiss.omp_get_max_threads())
-        return plain(queries, n)
+        return plain(queries, n, reach)
 
-    monkeypatch.setattr(store._lists, "nearest", nearest)
+    monkeypatch.setattr(store._lists, "highest", highest)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(3)
     try:

@@ -10,6 +10,7 @@ from relook.stores import ExactStore
 from relook.stores.faiss_store import FaissStore
 from relook.stores.ivf_build import build_index
 from relook.stores.ivf_files import Card
+from relook.stores.ivf_lists import NEAR_REACH
 from relook.stores.plan import plan_index
 from relook.testing import MemorySource
 
@@ -34,16 +35,16 @@ def built(clusters: Floats, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, source
 
 
-def nearness(built: tuple[Path, MemorySource], queries: Floats) -> Floats:
+def reached(built: tuple[Path, MemorySource], queries: Floats) -> Floats:
     folder, source = built
-    return FaissStore(source, folder, 200)._lists.nearest(queries, 1)[0][:, 0]
+    return FaissStore(source, folder, 200)._lists.highest(queries, 1, NEAR_REACH)[0][:, 0]
 
 
 def test_a_query_as_the_rows_are_is_near(
     built: tuple[Path, MemorySource], clusters: Floats
 ) -> None:
     probes = Card.read(built[0], 0).probes
-    far = nearness(built, near(clusters, seed=2)) < probes.edge
+    far = reached(built, near(clusters, seed=2)) < probes.edge
     assert far.mean() < 0.02  # each of those looks into an eighth of the lists
     assert probes.near_lists < probes.far_lists
 
@@ -53,7 +54,7 @@ def test_a_query_unlike_all_rows_is_far_and_its_rows_are_found(
 ) -> None:
     folder, source = built
     strange = unit(np.random.default_rng(3).standard_normal((50, DIM)))
-    assert (nearness(built, strange) < Card.read(folder, 0).probes.edge).all()
+    assert (reached(built, strange) < Card.read(folder, 0).probes.edge).all()
     found, _ = FaissStore(source, folder, 2_000).search(strange, 20)
     right, _ = ExactStore(source).search(strange, 20)
     shares = [np.isin(*pair).mean() for pair in zip(right, found, strict=True)]

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from relook.core.vectors import Floats, unit
+from relook.core.vectors import Floats, Ints, unit
 from relook.library.report import Stop
 from relook.stores import ivf_build, ivf_work
 from relook.stores.faiss_store import FaissStore
@@ -24,15 +24,16 @@ def vectors(n_rows: int, dim: int) -> Floats:
     return unit(np.random.default_rng(2).standard_normal((n_rows, dim)))
 
 
-def filled(kind: str, rows: Floats) -> tuple[Any, Lists]:
-    """FAISS's own index over rows, and the centres of its lists."""
+def filled(kind: str, rows: Floats) -> tuple[Any, Ints]:
+    """FAISS's own index over rows, and the list of each row."""
     dim = rows.shape[1]
     codes = KINDS[kind].factory.format(d=dim, h=-(-dim // 2))
     index = faiss.index_factory(dim, f"IVF{N_LISTS},{codes}", faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = False
     index.train(rows)
     ivf_work.sort_codes(index)
     index.add(rows)
-    return index, Lists(index.quantizer)
+    return index, index.quantizer.search(rows, 1)[1][:, 0]
 
 
 @pytest.mark.parametrize(
@@ -40,9 +41,8 @@ def filled(kind: str, rows: Floats) -> tuple[Any, Lists]:
 )
 def test_mapped_lists_are_those_that_faiss_makes(tmp_path: Path, kind: str, dim: int) -> None:
     rows = vectors(N_ROWS, dim)
-    index, lists = filled(kind, rows)
-    assigned = lists.assign(rows)[1]
-    coded = ivf_work.encoded(index, lists, rows, assigned)
+    index, assigned = filled(kind, rows)
+    coded = ivf_work.encoded(index, rows)
     half = N_ROWS // 2
     for name, part in (("a", slice(0, half)), ("b", slice(half, None))):
         entries = Coded(assigned[part].astype(np.int32), coded[part], part.start)
@@ -66,10 +66,9 @@ def test_mapped_lists_are_those_that_faiss_makes(tmp_path: Path, kind: str, dim:
 
 def test_a_segment_without_some_rows_has_the_others_with_their_new_numbers(tmp_path: Path) -> None:
     rows = vectors(N_ROWS, 16)
-    index, lists = filled("pq4", rows)
-    assigned = lists.assign(rows)[1].astype(np.int32)
-    coded = ivf_work.encoded(index, lists, rows, assigned)
-    write_lists(tmp_path / "all", index, Coded(assigned, coded, 0))
+    index, assigned = filled("pq4", rows)
+    coded = ivf_work.encoded(index, rows)
+    write_lists(tmp_path / "all", index, Coded(assigned.astype(np.int32), coded, 0))
     alive = np.arange(N_ROWS) % 3 > 0
     new_row = np.cumsum(alive) - 1
     less = Kept(open_lists(tmp_path / "all"), alive, new_row)
@@ -78,15 +77,15 @@ def test_a_segment_without_some_rows_has_the_others_with_their_new_numbers(tmp_p
     assert np.array_equal(codes[np.argsort(numbers)], coded[alive])
 
 
-def test_the_centres_that_are_nearest_are_found_by_their_codes(tmp_path: Path) -> None:
+def test_the_lists_that_reach_highest_are_found_by_their_codes(tmp_path: Path) -> None:
     queries, centres = vectors(50, 24), vectors(1_100, 24)[::-1]
-    Lists.of(np.ascontiguousarray(centres)).write(tmp_path / "centres")
+    Lists.of(centres, np.zeros(1_100, np.float32)).write(tmp_path / "centres")
     lists = Lists.read(tmp_path / "centres")
     assert len(lists) == len(centres)
     assert hasattr(lists.index, "refine_index")
     products = queries @ centres.T
     for n in (1, 7, 900):
-        near, nearest = lists.nearest(queries, n)
+        near, nearest = lists.highest(queries, n, 1.0)
         best = np.argsort(-products, axis=1)[:, :n]
         shared = [len(np.intersect1d(*two)) / n for two in zip(best, nearest, strict=True)]
         assert np.mean(shared) > 0.99

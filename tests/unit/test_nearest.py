@@ -52,11 +52,11 @@ def test_of_many_centres_a_row_gets_one_that_is_nearest_or_nearly(
 def test_many_lists_are_found_by_their_directions_and_kept_in_a_file(
     centres: Floats, rows: Floats, tmp_path: Path
 ) -> None:
-    made = Lists.of(centres)
+    made = Lists.of(centres, np.zeros(N_CENTRES, np.float32))
     path = tmp_path / "lists.centres"
     made.write(path)
     for lists in (made, Lists.read(path)):
-        near, found = lists.nearest(rows, 10)
+        near, found = lists.highest(rows, 10, 1.0)
         right = np.argsort(-(rows @ centres.T), axis=1)[:, :10]
         same = [len(np.intersect1d(*both)) for both in zip(found, right, strict=True)]
         assert np.mean(same) > 9.8

@@ -257,7 +257,7 @@ class LibraryFiles:
             try:
                 return self._open_index(settings)
             except LibraryFormatError as error:
-                _LOG.warning("searching without the index: %s", error)
+                _LOG.warning("searching without the index until the next run: %s", error)
         return ExactStore(self.vectors)
 
     def _open_index(self, settings: SearchSettings) -> Store:

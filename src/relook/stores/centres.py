@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from relook.core.vectors import Floats, unit
+from relook.core.vectors import Floats, Ints, unit
 from relook.stores.nearest import Nearest, directions_of
 from relook.stores.plan import MORE_LISTS
 
@@ -28,11 +28,15 @@ _ROWS_AT_ONCE = 4_096
 _FAR = 0.6
 """A row is far from its centre when it stands less near than so much of the mean."""
 _FAR_PER_LIST, _MOST_PER_LIST = 10, 30  # far rows that make a list, and that it is learnt from
+_SHORTEST = 0.05  # a mean; it must have a direction
+_SEEN = 2_048  # rows that tell in how many directions rows differ
 _LISTS_TOGETHER = 32  # the number of lists stays a multiple, see `nearest.py`
 
 
 def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report: Report) -> Floats:
-    """Centres of lists, unit vectors [l, d]; l is up to an eighth more than `n_lists`.
+    """Centres of lists [l, d], the means of their rows; l is up to an eighth more than `n_lists`.
+
+    The more the rows of a list differ, the shorter is their mean.
 
     Args:
         sample: [s, d] rows, unit vectors; at least as many as lists.
@@ -60,7 +64,10 @@ def learn_centres(sample: Floats, n_lists: int, rng: np.random.Generator, report
 def _learn(
     sample: Floats, n_lists: int, rng: np.random.Generator, tell: Callable[[int], None]
 ) -> tuple[Floats, Floats]:
-    """Centres [l, d], and the inner product [s] of each row with its own in the last round."""
+    """Centres [l, d], and the inner product [s] of each row with its own in the last round.
+
+    Centres are unit vectors while they are learnt, and have the length of a mean in the end.
+    """
     n = len(sample)
     centres = sample[rng.permutation(n)[:n_lists]]
     lists, near = np.full(n, -1, np.int64), np.full(n, -1.0, np.float32)
@@ -81,4 +88,38 @@ def _learn(
         empty = np.flatnonzero(~sums.any(axis=1))
         sums[empty] = sample[rng.choice(n, len(empty))]
         centres = unit(sums)
-    return centres, near
+    sizes = np.bincount(lists, minlength=n_lists)
+    return centres * _lengths(sums, np.where(sizes > 0, sizes, 1))[:, None], near
+
+
+def _lengths(sums: Floats, sizes: Ints) -> Floats:
+    """How long the means [l] of lists are, from the sums [l, d] of their rows in the sample.
+
+    A mean of few rows is longer than that of all by what they differ by chance: n |mean|^2 is
+    expected to be 1 + (n - 1) m^2, and one row more stands in that is as far as all are on average.
+    """
+    squares = (sums * sums).sum(axis=1) / sizes  # [l] n |mean|^2
+    usual = (squares - 1).sum() / max(int((sizes - 1).sum()), 1)
+    true = (squares - 1 + usual) / sizes
+    lengths: Floats = np.sqrt(true.clip(_SHORTEST**2, 1)).astype(np.float32)
+    return lengths
+
+
+def spread_of(sample: Floats, centres: Floats) -> Floats:
+    """How far the scores of a list's rows lie about the score of their mean, [l].
+
+    For a query in a direction in which rows of the library differ, which are fewer than a row has
+    numbers: what such a query sees of the length of a difference is measured on some rows.
+
+    Args:
+        sample: [s, d] rows, unit vectors.
+        centres: [l, d] means of lists.
+    """
+    directions = unit(centres)
+    some = sample[:: max(len(sample) // _SEEN, 1)][:_SEEN]  # [n, d]
+    _, lists = Nearest(directions, directions_of(directions)).of(some)
+    differences = some - centres[lists]
+    seen = (differences @ sample[-_SEEN:].T) ** 2  # [n, n]
+    share = float(seen.mean() / max(float((differences**2).sum(axis=1).mean()), 1e-9))
+    spread: Floats = np.sqrt(share * (1 - (centres**2).sum(axis=1)).clip(0)).astype(np.float32)
+    return spread

@@ -3,7 +3,7 @@
 The index is inverted lists over short codes in one or more segments: it is derived from the
 vectors and can always be made again (`ivf_build`). Rows appended since are compared exactly.
 Words lie apart from pictures, so the lists nearest to words hold their best rows less often:
-how many lists are read depends on how near the query is to the centres.
+how many lists are read depends on how high the query finds the best of them.
 
 Source: Faiss, https://github.com/facebookresearch/faiss/wiki (IVF, fast scan of 4-bit product
 quantizer codes, search parameters). `benchmarks/search.py` measures speed and recall.
@@ -23,6 +23,7 @@ from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask, VectorSource
 from relook.stores.exact import empty_result, exact_search
 from relook.stores.ivf_files import Card, open_centres, open_segment, rows_crc32
+from relook.stores.ivf_lists import FAR_REACH, NEAR_REACH
 from relook.stores.plan import KINDS
 
 # Below this many allowed rows, comparing with each of them is faster than the index.
@@ -115,14 +116,12 @@ class FaissStore:
         # The fewer rows are allowed, the further away are the best of them.
         wider = 1.0 if bits is None else len(self) / n_allowed
         n_short, n_probe = probes.near_short, min(int(probes.near_lists * wider) + 1, n_lists)
-        near, lists = self._lists.nearest(query, n_probe)
-        if near[0, 0] < probes.edge:
+        reached, lists = self._lists.highest(query, n_probe, NEAR_REACH)
+        if reached[0, 0] < probes.edge:
             n_short, n_probe = probes.far_short, min(int(probes.far_lists * wider) + 1, n_lists)
-            near, lists = self._lists.nearest(query, n_probe)
+            _, lists = self._lists.highest(query, n_probe, FAR_REACH)
         n_short = max(min(n_short * max(limit // _MEASURED_AT, 1), self._most), 3 * limit)
-        results = [
-            search_lists(segment, query, n_short, lists, near, bits) for segment in self._segments
-        ]
+        results = [search_lists(segment, query, n_short, lists, bits) for segment in self._segments]
         rows, scores = (np.concatenate(part) for part in zip(*results, strict=True))
         if len(results) > 1:
             rows = rows[top(scores, n_short)]
@@ -147,7 +146,6 @@ def search_lists(
     query: Floats,
     n_short: int,
     lists: Ints,
-    near: Floats,
     bits: NDArray[np.uint8] | None = None,
 ) -> tuple[Ints, Floats]:
     """The best rows of chosen lists of one segment.
@@ -159,7 +157,6 @@ def search_lists(
         query: [1, d]
         n_short: How many rows, at most.
         lists: [1, p] lists to read.
-        near: [1, p] inner products of the query with their centres.
         bits: Rows that may be found, a bit each; all when None.
 
     Returns:
@@ -171,8 +168,9 @@ def search_lists(
     # Python keeps the selector as long as the parameters need it.
     selector = None if bits is None else faiss.IDSelectorBitmap(bits)
     parameters = faiss.SearchParametersIVF(nprobe=lists.shape[1], sel=selector)
+    unused = np.zeros(lists.shape, np.float32)  # codes are of rows, not of what they differ by
     at = faiss.swig_ptr
     index.search_preassigned_c(
-        1, at(query), n_short, at(lists), at(near), at(scores), at(rows), False, parameters
+        1, at(query), n_short, at(lists), at(unused), at(scores), at(rows), False, parameters
     )
     return rows[0], scores[0]

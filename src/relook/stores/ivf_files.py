@@ -28,7 +28,7 @@ from relook.stores.base import Mask, VectorSource
 if TYPE_CHECKING:
     from relook.stores.ivf_lists import Lists
 
-_FORMAT = 3
+_FORMAT = 4
 _N_SAMPLED = 32
 _OURS = (".faiss", ".centres", ".json", ".new", ".work")
 
@@ -95,7 +95,7 @@ class Probes:
         near_lists, near_short: Lists read and rows scored again exactly for a query that lies
             among the rows, as pictures do.
         far_lists, far_short: For one that lies outside, as words do.
-        edge: Inner product with the nearest centre from which a query is near.
+        edge: How high a list must reach for a query that is near.
     """
 
     near_lists: int

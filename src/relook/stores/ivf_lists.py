@@ -1,7 +1,12 @@
 """The lists of an index: their centres, and how rows lie in them. Layer: stores.
 
-Comparing a query with every centre would take most of a search from a few thousand lists on. So it
-is compared with their codes of 4 bits a number, and with the best of the centres exactly.
+A search looks for the lists that reach highest: not those whose rows score highest on average, but
+whose best rows are expected to. Words are about as far from all lists, and there it tells more how
+much the rows of a list differ than where their mean is, see
+docs/decisions/0020-lists-that-reach-far.md.
+
+Comparing a query with every list would take most of a search from a few thousand lists on. So it
+is compared with their codes of 4 bits a number, and with the best of the lists exactly.
 
 Rows lie in segments that are mapped. FAISS keeps codes of 4 bits in blocks of 32 rows and would
 read them all into memory; its lists on disk are mapped, but it cannot fill those with blocks. So
@@ -25,12 +30,17 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats, Ints, unit
 from relook.stores.base import Mask, VectorSource
-from relook.stores.centres import Report, learn_centres
+from relook.stores.centres import Report, learn_centres, spread_of
 from relook.stores.nearest import Nearest, directions_of
 from relook.stores.plan import IndexPlan
 
+NEAR_REACH, FAR_REACH = 1.0, 3.0
+"""Spreads above the mean at which the best rows of a list are looked for.
+
+For a query that lies among the rows, as pictures do, and for one that lies outside, as words do.
+"""
 _CODED = 1_024  # lists from which their centres have codes
 _COMPARED = 3  # times the lists that are wanted: centres that are compared exactly
 _FEWEST = 96
@@ -44,10 +54,11 @@ _ORDER = np.array([0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15])
 
 
 class Lists:
-    """Centres of lists, unit vectors.
+    """Lists: the mean of the rows of each, and how far their scores spread about its score.
 
     Args:
-        index: FAISS's, over the centres: flat, or of codes with the centres behind them.
+        index: FAISS's, over rows of d + 1 numbers, the mean of a list and its spread: flat, or
+            of codes with these rows behind them.
     """
 
     def __init__(self, index: Any) -> None:
@@ -59,30 +70,35 @@ class Lists:
 
     @property
     def centres(self) -> Floats:
-        """A copy of the centres, [n, d]."""
-        centres: Floats = self._flat.reconstruct_n(0, len(self))
-        return centres
+        """A copy of the means, [n, d]."""
+        return np.ascontiguousarray(self._reaching[:, :-1])
 
     @property
-    def _flat(self) -> Any:
-        return faiss.downcast_index(self.index.refine_index if self._coded else self.index)
+    def _reaching(self) -> Floats:
+        """[n, d + 1], where they lie."""
+        flat = faiss.downcast_index(self.index.refine_index if self._coded else self.index)
+        lie: Floats = faiss.rev_swig_ptr(flat.get_xb(), len(self) * flat.d)
+        return lie.reshape(len(self), flat.d)
 
     @classmethod
-    def of(cls, centres: Floats) -> Lists:
-        """Makes them of centres [n, d]."""
+    def of(cls, centres: Floats, spread: Floats) -> Lists:
+        """Makes them of the means of their rows [n, d] and how far scores spread about it [n]."""
         dim, directions = centres.shape[1], directions_of(centres)
+        reaching = np.column_stack([centres, spread]).astype(np.float32)
         if directions is None:
-            kind = f"PQ{dim}x4fs,RFlat" if len(centres) >= _CODED else "Flat"
-            index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
+            kind = f"PQ{dim + 1}x4fs,RFlat" if len(centres) >= _CODED else "Flat"
+            index = faiss.index_factory(dim + 1, kind, faiss.METRIC_INNER_PRODUCT)
         else:
-            n = directions.shape[1]
-            turned = faiss.LinearTransform(dim, n, False)
-            faiss.copy_array_to_vector(directions.T.ravel(), turned.A)
+            n = directions.shape[1] + 1
+            turn = np.zeros((n, dim + 1), np.float32)
+            turn[:-1, :-1], turn[-1, -1] = directions.T, 1.0
+            turned = faiss.LinearTransform(dim + 1, n, False)
+            faiss.copy_array_to_vector(turn.ravel(), turned.A)
             turned.is_trained = True
             codes = faiss.index_factory(n, f"PQ{n}x4fs", faiss.METRIC_INNER_PRODUCT)
             index = faiss.IndexRefineFlat(faiss.IndexPreTransform(turned, codes))
-        index.train(centres)
-        index.add(centres)
+        index.train(reaching)
+        index.add(reaching)
         return cls(index)
 
     @classmethod
@@ -98,25 +114,30 @@ class Lists:
         """Writes them into a file."""
         faiss.write_index(self.index, str(path))
 
-    def nearest(self, queries: Floats, n: int) -> tuple[Floats, Ints]:
-        """Inner products [q, n] with the nearest centres, best first, and their lists [q, n]."""
+    def highest(self, queries: Floats, n: int, reach: float) -> tuple[Floats, Ints]:
+        """How high the lists reach [q, n] that reach highest, best first, and which they are.
+
+        Args:
+            queries: [q, d]
+            n: How many lists.
+            reach: How many spreads above its mean a list reaches.
+        """
+        queries = np.column_stack([queries, np.full(len(queries), reach, np.float32)])
         if not self._coded:
-            near, lists = self.index.search(queries, n)
-            return near, lists
+            reached, lists = self.index.search(queries, n)
+            return reached, lists
         compared = min(max(_COMPARED * n, _FEWEST), len(self))
         deep = faiss.IndexRefineSearchParameters(k_factor=compared / n)
-        near, lists = self.index.search(queries, n, params=deep)
-        return near, lists
+        reached, lists = self.index.search(queries, n, params=deep)
+        return reached, lists
 
     @cached_property
     def _nearest(self) -> Nearest:
-        flat = self._flat
-        lie: Floats = faiss.rev_swig_ptr(flat.get_xb(), len(self) * flat.d)
-        centres = lie.reshape(len(self), flat.d)
+        centres = unit(self._reaching[:, :-1])
         return Nearest(centres, directions_of(centres))
 
     def assign(self, rows: Floats) -> tuple[Floats, Ints]:
-        """The inner product [n] of rows [n, d] with the centre of their list, and the list [n]."""
+        """The inner product [n] of rows [n, d] with their list's direction, and the list [n]."""
         return self._nearest.of(rows)
 
 
@@ -132,7 +153,8 @@ def train_lists(source: VectorSource, plan: IndexPlan, report: Report, seed: int
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(source), plan.n_sample, replace=False)
     sample = source.rows(np.sort(chosen).astype(np.int64))  # [s, d]
-    return Lists.of(learn_centres(sample, plan.n_lists, rng, report))
+    centres = learn_centres(sample, plan.n_lists, rng, report)
+    return Lists.of(centres, spread_of(sample, centres))
 
 
 class Entries(Protocol):

@@ -17,13 +17,13 @@ import faiss
 import numpy as np
 
 from relook.core.errors import LibraryFormatError
-from relook.core.vectors import Floats, Ints
+from relook.core.vectors import Floats
 from relook.stores.base import VectorSource
 from relook.stores.centres import Report
 from relook.stores.ivf_files import Written, rows_crc32, write_json
 from relook.stores.ivf_lists import Bytes, Coded, Lists, open_lists
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK_ROWS = 16_384
 _KEPT_EVERY = 16  # blocks
 _AT_ONCE = 512  # rows, so that they stay near the processor
@@ -131,7 +131,7 @@ class Work:
                 block = source.block(row, min(row + _BLOCK_ROWS, stop))  # [b, d]
                 near, lists = self.lists.assign(block)
                 lists_file.write(lists.astype(np.int32).tobytes())
-                codes_file.write(encoded(self.index, self.lists, block, lists).tobytes())
+                codes_file.write(encoded(self.index, block).tobytes())
                 closeness += float(near.sum())
         report("filling the index", stop - start, stop - start)
         assigned = np.fromfile(self._lists_file, np.int32)
@@ -189,17 +189,13 @@ def sort_codes(index: Any) -> None:
         faiss.copy_array_to_vector(values.ravel(), index.pq.centroids)
 
 
-def encoded(index: Any, lists: Lists, rows: Floats, assigned: Ints) -> Bytes:
-    """Codes [n, c] of rows [n, d], as an index keeps them in the lists [n]."""
+def encoded(index: Any, rows: Floats) -> Bytes:
+    """Codes [n, c] of rows [n, d], as an index keeps them."""
     if _codes_numbers(index):
         return _numbers_coded(_values(index), rows)
     codes = np.empty((len(rows), int(index.code_size)), np.uint8)
-    at, quantizer = faiss.swig_ptr, index.quantizer
-    index.quantizer = lists.index  # 8-bit codes are of differences from the centre
-    try:
-        index.encode_vectors(len(rows), at(rows), at(assigned), at(codes))
-    finally:
-        index.quantizer = quantizer
+    anywhere, at = np.zeros(len(rows), np.int64), faiss.swig_ptr
+    index.encode_vectors(len(rows), at(rows), at(anywhere), at(codes))
     return codes
 
 
