@@ -15,7 +15,7 @@ much as is promised, and a little more.
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -266,20 +266,9 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
     return card
 
 
-@dataclass(frozen=True, slots=True)
-class _Sort:
-    """A sort of queries: how many spreads its lists reach, and the recall that is aimed at.
-
-    That is above the .99 that is promised, for other queries come than those that are measured.
-    """
-
-    reach: float
-    recall: float
-
-
-_NEAR, _FAR = _Sort(NEAR_REACH, 0.995), _Sort(FAR_REACH, 0.997)
 _N_QUERIES = 96
 _N_BEST = 20
+_RECALL = 0.995  # above the .99 that is promised: other queries come
 _SHORTLISTS = (60, 100, 200, 400, 800)  # times what the kind of index needs
 # Microseconds that a row of the shortlist and a byte of codes cost; only their ratio counts.
 _SCORE_US, _SCAN_US = 1.5, 1 / 8000
@@ -316,7 +305,7 @@ def calibrate(
     rows = np.sort(rng.choice(n, min(_N_QUERIES, n), replace=False)).astype(np.int64)
     measure = partial(_measure, source, lists, index, plan, report=report)
     queries = source.rows(rows)
-    near, near_recall = measure(queries, rows, _NEAR)
+    near, near_recall = measure(queries, rows, NEAR_REACH)
     recall = {"pictures": near_recall}
 
     def reached(queries: Floats) -> Floats:
@@ -329,7 +318,7 @@ def calibrate(
         edge = float(np.quantile(reached(source.rows(seen)), _FARTHEST))
     else:
         words = np.asarray(texts[rng.permutation(len(texts))[:_N_QUERIES]], np.float32)
-        far, recall["words"] = measure(words, None, _FAR)
+        far, recall["words"] = measure(words, None, FAR_REACH)
         far = (max(near[0], far[0]), max(near[1], far[1]))
         edge = float((np.quantile(reached(queries), 0.1) + np.quantile(reached(words), 0.9)) / 2)
     return Probes(*near, *far, edge), recall
@@ -342,7 +331,7 @@ def _measure(
     plan: IndexPlan,
     queries: Floats,
     itself: Ints | None,
-    sort: _Sort,
+    reach: float,
     *,
     report: Report,
 ) -> tuple[tuple[int, int], float]:
@@ -360,15 +349,15 @@ def _measure(
     n_probe = _FEWEST
     while n_probe <= plan.n_lists:
         report("measuring the index", n_probe, plan.n_lists)
-        _, probed = lists.highest(queries, n_probe, sort.reach)
+        _, probed = lists.highest(queries, n_probe, reach)
         recalls = _recalls(index, queries, right, probed, shortlists)
         for n_short, recall in zip(shortlists, recalls, strict=True):
             cost = n_probe * per_list * _SCAN_US + n_short * _SCORE_US
             ways.append((cost, n_probe, n_short, float(recall)))
-        if recalls[-1] >= 0.999 or recalls[1] >= sort.recall:
+        if recalls[-1] >= 0.999 or recalls[1] >= _RECALL:
             break
         n_probe = max(int(n_probe * 1.25), n_probe + 1)
-    good = [way for way in ways if way[3] >= sort.recall]
+    good = [way for way in ways if way[3] >= _RECALL]
     chosen = min(good) if good else max(ways, key=lambda way: (way[3], -way[0]))
     return (chosen[1], chosen[2]), round(chosen[3], 4)
 
