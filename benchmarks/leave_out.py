@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import relook
 from relook.bench.measures import columns_by_name
 from relook.bench.query_files import read_captions
-from relook.search.fit import shows
+from relook.search.negation import shows
 
 SAID_AS = {
     "people": "people person persons man men woman women boy boys girl girls child children kid"

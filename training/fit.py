@@ -5,30 +5,40 @@ hundred numbers into the model's card: `relook.search.fit` reads them.
 
     python training/fit.py --data DATA --model src/relook/encoders/builtin_model
 
-Three minutes on two cores. Needs relook. Queries are the train concepts, the names of half the
-ImageNet classes, captions, and letters at random; pictures are the train split's and one of
-each class. A picture shows a concept when one of its five captions uses all of its words.
+A minute on two cores. Needs relook. Queries are the train concepts, alone and with an article, the
+words that most captions share, the names of half the ImageNet classes, captions, and letters at
+random; pictures are some of the train split's and one of each class, in galleries of 30 to 3,000. A
+picture shows a concept when one of its five captions uses all of its words.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from pictures import class_files, class_query, read_concepts, read_pictures, read_split
+from short_queries import bare, common_words, with_articles, words_of
 
 from relook.core.vectors import Floats
 from relook.encoders.base import FitMap, Means
 from relook.encoders.builtin import BuiltinEncoder
-from relook.search.fit import FitScale, distinct, features
+from relook.search.fit import FitScale, features, thousands
 
-N_PICTURES, N_BACKGROUND, N_HITS, N_CAPTIONS, N_NONSENSE = 1500, 200, 40, 300, 60
+SIZES, DRAWS = (3000, 1000, 300, 100, 30), 3  # galleries, and how often a small one is drawn
+N_BACKGROUND, N_HITS, N_CAPTIONS, N_NONSENSE = 200, 40, 300, 60
 SAME_NAME, SAME_CAPTION, OTHER = 0.5, 0.75, 0.5  # text cosines: unknown, shown, not shown
 RIDGE, PENALTY, STEPS = 3.0, 0.1, 60
-ALARMS = 0.08  # share of training queries with something that may be told "nothing fits"
+ALARMS = 0.1  # share of training queries with something that may be told "nothing fits"
+WEIGHTS = {
+    "concept": 4, "with an article": 1, "common": 0.5, "caption": 0.3, "name": 0.5,
+    "name taken out": 0.5, "name of nothing here": 1, "letters": 0.5,
+}  # fmt: skip
+"""How much each kind of query counts for what a score is worth."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +46,28 @@ class Case:
     """Queries of one kind against one gallery.
 
     Args:
+        kind: A key of `WEIGHTS`.
         vectors: [q, d] of the words.
         scores: [q, k] best first.
         shown: [q, k] 1, 0 or NaN where nobody knows.
-        mean, deviation: [q] of the gallery's scores.
-        weight: How much the kind counts.
+        against: [q, b] what up to 200 pictures of the gallery score.
+        n_images: Of the gallery.
+        is_gone: Whether what the queries ask for was taken out. What remains often shows the like,
+            so only the line of "nothing fits" learns from them, not what a score is worth.
     """
 
+    kind: str
     vectors: Floats
     scores: Floats
     shown: Floats
-    mean: Floats
-    deviation: Floats
-    weight: float
+    against: Floats
+    n_images: int
+    is_gone: bool = False
+
+    @property
+    def has_something(self) -> bool:
+        """Whether each query has a picture that shows it."""
+        return bool((self.shown == 1).any())
 
 
 class Gallery:
@@ -72,6 +91,12 @@ class Gallery:
             ]
         )  # [n, t, d]
         self.words, self.encoder = words, encoder
+        self._random = np.random.default_rng(11)
+        self._drawn = {
+            n: [self._random.choice(len(files), n, replace=False) for _ in range(DRAWS)]
+            for n in SIZES
+            if n < len(files)
+        } | {len(files): [np.arange(len(files))]}
 
     def shows(self, query: str) -> np.ndarray:
         """[n] whether a caption of each picture uses all words of the query."""
@@ -80,61 +105,73 @@ class Gallery:
             [any(all(one & said for one in wanted) for said in several) for several in self.words]
         )
 
-    def case(
-        self, queries: list[str], shown: np.ndarray, weight: float, hidden: np.ndarray | None = None
-    ) -> Case:
-        """What queries score here; `shown` [q, n], and `hidden` [q, n] what is taken out."""
+    def cases(self, kind: str, queries: list[str], shown: np.ndarray) -> Iterator[Case]:
+        """What queries score in galleries of every size.
+
+        Args:
+            kind: Of the queries.
+            queries: [q]
+            shown: [q, n] 1, 0, or NaN where nobody knows.
+        """
         vectors = self.encoder.encode_texts(queries)
-        drawn = np.random.default_rng(0).permutation(len(self.tiles))[:N_BACKGROUND]
-        scale = FitScale(distinct(self.tiles[drawn]), self.encoder.tile_weight, None)
+        scale = FitScale(self.tiles[:0], self.encoder.tile_weight, None, 0)
         scores = scale.best(vectors, self.tiles)  # [q, n]
-        against = scores[:, drawn]
-        if hidden is not None:
-            scores = np.where(hidden, -np.inf, scores)
+        for drawn in (each for several in self._drawn.values() for each in several):
+            there = (shown[:, drawn] == 1).any(axis=1)
+            for which in (there, ~there):
+                if which.any():
+                    yield self._case(kind, vectors[which], scores, shown, (which, drawn))
+            if len(drawn) >= FEW and kind in ("concept", "with an article") and there.any():
+                left = np.where(shown == 1, -np.inf, scores)
+                case = self._case(kind, vectors[there], left, np.zeros_like(shown), (there, drawn))
+                against = scores[there][:, self._random.permutation(drawn)[:N_BACKGROUND]]
+                yield replace(case, against=against, is_gone=True)
+
+    def _case(
+        self, kind: str, vectors: Floats, scores: np.ndarray, shown: np.ndarray,
+        which: tuple[np.ndarray, np.ndarray],
+    ) -> Case:  # fmt: skip
+        queries, drawn = which
+        scores, shown = (table[queries][:, drawn] for table in (scores, shown))
         order = np.argsort(-scores, axis=1)[:, :N_HITS]
-        return Case(
-            vectors,
-            np.take_along_axis(scores, order, 1),
-            np.take_along_axis(shown.astype(np.float32), order, 1),
-            against.mean(1),
-            against.std(1),
-            weight,
-        )
+        against = scores[:, self._random.permutation(len(drawn))[:N_BACKGROUND]]
+        best, known = (np.take_along_axis(table, order, 1) for table in (scores, shown))
+        return Case(kind, vectors, best, known.astype(np.float32), against, len(drawn))
 
 
-def cases(encoder: BuiltinEncoder, data: Path) -> tuple[list[Case], list[Case], Case]:
-    """Every kind of query: those that have something here, and those that have nothing.
+FEW = 1000  # images from which a concept's pictures are taken out of a gallery
 
-    And those whose pictures are taken out: what remains often shows the like, so only the line
-    of "nothing fits" learns from them, not what a score is worth.
-    """
+
+def cases(encoder: BuiltinEncoder, data: Path) -> list[Case]:
+    """Every kind of query, in galleries of every size."""
     split = read_split(data, "train")
-    chosen = np.sort(np.random.default_rng(3).permutation(len(split.files))[:N_PICTURES])
+    chosen = np.sort(np.random.default_rng(3).permutation(len(split.files))[: SIZES[0]])
     captions = [split.captions[5 * at : 5 * at + 5] for at in chosen]
-    said = [[set(caption.lower().split()) for caption in five] for five in captions]
+    said = [[set(words_of(caption)) for caption in five] for five in captions]
     folder = data / "flickr8k" / "images"
     photographs = Gallery(encoder, [folder / split.files[at] for at in chosen], said)
     classes = class_files(data)
     names = [class_query(path).lower() for path in classes]
     things = Gallery(encoder, classes, [[set(name.split())] for name in names])
-    there, gone = _concepts(photographs, data, split.files)
-    some = [there, _captions(photographs, captions)]
-    present, absent = _names(things, photographs, names)
-    nonsense = photographs.case(_nonsense(), np.zeros((N_NONSENSE, N_PICTURES)), 0.5)
-    return [*some, present], [*absent, nonsense], gone
+    of_queries = {
+        "concept": [query for query, _ in read_concepts(data, "train", split.files)],
+        "common": common_words(split.captions),
+    }
+    single = [query for query in of_queries["concept"] if " " not in query]
+    of_queries["with an article"] = with_articles(single, split.captions)
+    of_queries["common"] += with_articles(of_queries["common"], split.captions)
+    several = []
+    for kind, queries in of_queries.items():
+        shown = np.array([photographs.shows(bare(query)) for query in queries])
+        several += photographs.cases(kind, queries, shown.astype(np.float32))
+    several += _captions(photographs, captions)
+    several += _names(things, photographs, names)
+    nonsense = _nonsense()
+    nothing = np.zeros((len(nonsense), SIZES[0]), np.float32)
+    return [*several, *photographs.cases("letters", nonsense, nothing)]
 
 
-def _concepts(gallery: Gallery, data: Path, files: list[str]) -> tuple[Case, Case]:
-    """Short queries among all pictures, and among those that do not show them."""
-    queries = [query for query, _ in read_concepts(data, "train", files)]
-    shown = np.array([gallery.shows(query) for query in queries])
-    there = shown.any(1)
-    queries, shown = [q for q, has in zip(queries, there, strict=True) if has], shown[there]
-    gone = gallery.case(queries, np.zeros_like(shown), 1, hidden=shown)
-    return gallery.case(queries, shown, 4), gone
-
-
-def _captions(gallery: Gallery, captions: list[list[str]]) -> Case:
+def _captions(gallery: Gallery, captions: list[list[str]]) -> list[Case]:
     """Captions; a picture that is said to show about the same is unknown or shown."""
     drawn = np.random.default_rng(5).permutation(len(captions))[:N_CAPTIONS]
     queries = [captions[at][0] for at in drawn]
@@ -143,14 +180,17 @@ def _captions(gallery: Gallery, captions: list[list[str]]) -> Case:
     alike = (asked @ others.T).reshape(len(asked), len(captions), -1).max(2)  # [q, n]
     shown = _by_likeness(alike, SAME_CAPTION, OTHER)
     shown[np.arange(len(drawn)), drawn] = 1
-    return gallery.case(queries, shown, 0.3)
+    return [
+        case for case in gallery.cases("caption", queries, shown)
+        if case.n_images == len(captions)
+    ]  # fmt: skip
 
 
 def _by_likeness(alike: np.ndarray, same: float, other: float) -> np.ndarray:
     return np.where(alike >= same, 1.0, np.where(alike >= other, np.nan, 0.0))
 
 
-def _names(things: Gallery, photographs: Gallery, names: list[str]) -> tuple[Case, list[Case]]:
+def _names(things: Gallery, photographs: Gallery, names: list[str]) -> Iterator[Case]:
     """Half the classes' names: among pictures of classes, without theirs, among photographs."""
     at = np.arange(0, len(names), 2)
     queries = [names[one] for one in at]
@@ -158,11 +198,17 @@ def _names(things: Gallery, photographs: Gallery, names: list[str]) -> tuple[Cas
     alike = vectors[at] @ vectors.T  # [q, n]
     shown = _by_likeness(alike, np.inf, SAME_NAME)
     shown[np.arange(len(at)), at] = 1
-    out = things.case(queries, np.zeros_like(alike), 0.5, hidden=alike >= SAME_NAME)
+    for case in things.cases("name", queries, shown):
+        if case.has_something:
+            yield case
+            like = np.where(np.isnan(case.shown) | (case.shown == 1), -1.0, case.scores)
+            order = np.argsort(-like, axis=1)
+            rest = np.take_along_axis(like, order, 1)
+            yield replace(case, kind="name taken out", scores=rest, shown=np.zeros_like(rest))
     known = set().union(*(said for several in photographs.words for said in several))
     strange = [one for one in queries if not any({w, f"{w}s"} & known for w in one.split())]
-    nothing = np.zeros((len(strange), len(photographs.tiles)))
-    return things.case(queries, shown, 0.5), [out, photographs.case(strange, nothing, 1)]
+    nothing = np.zeros((len(strange), len(photographs.tiles)), np.float32)
+    yield from photographs.cases("name of nothing here", strange, nothing)
 
 
 def _nonsense() -> list[str]:
@@ -171,45 +217,76 @@ def _nonsense() -> list[str]:
     return ["".join(drawn.choice(letters, drawn.integers(4, 12))) for _ in range(N_NONSENSE)]
 
 
-def learn(some: list[Case], none: list[Case], gone: Case, means: Means) -> FitMap:
+def learn(several: list[Case], known: Means, tile_weight: float) -> FitMap:
     """The map: what a picture that shows the words scores, then two logistic regressions."""
-    expected, bias = _expected(some)
-    kept = [*some, *none]
-    usual = tuple(float(np.median(np.concatenate([getattr(case, name) for case in kept])))
-                  for name in ("mean", "deviation"))  # fmt: skip
+    largest = [case for case in several if case.n_images >= FEW and not case.is_gone]
+    expected, bias = _expected([case for case in largest if case.has_something])
+    usual = tuple(
+        float(np.median(np.concatenate([of(case.against) for case in largest])))
+        for of in (lambda scores: scores.mean(axis=1), lambda scores: scores.std(axis=1))
+    )
     zeros = np.zeros(6, np.float32)
     empty = FitMap(zeros, 0.0, expected, bias, usual, zeros, 0.0)
-    means = replace(means, fit=empty)
+    means = replace(known, fit=empty)
     columns, shown, weights = [], [], []
-    for case in kept:
-        read = features(case.vectors, case.scores, case.mean, case.deviation, means).reshape(-1, 6)
-        known = ~np.isnan(case.shown.ravel())
-        columns.append(read[known])
-        shown.append(case.shown.ravel()[known])
-        weights.append(np.full(int(known.sum()), case.weight / len(case.vectors)))
+    for case in largest:
+        if case.n_images == FEW and not case.kind.startswith("name"):
+            continue  # the same pictures as the largest gallery's
+        read = _read(case, case.scores, means, tile_weight).reshape(-1, 6)
+        is_known = ~np.isnan(case.shown.ravel())
+        columns.append(read[is_known])
+        shown.append(case.shown.ravel()[is_known])
+        weight = WEIGHTS[case.kind] / len(case.vectors)
+        weights.append(np.full(int(is_known.sum()), weight))
     fitted, constant = logistic(*map(np.concatenate, (columns, shown, weights)))
-    asked = [case for case in some if case.weight != 0.3]  # captions are no usual queries
-    line, line_bias = _line(asked, [*none, gone], means)
-    return replace(empty, weights=fitted, bias=constant, line=line, line_bias=line_bias)
+    line, line_size, line_bias = _line(several, means, tile_weight)
+    return replace(
+        empty, weights=fitted, bias=constant, line=line, line_bias=line_bias, line_size=line_size
+    )
 
 
-def _line(some: list[Case], none: list[Case], means: Means) -> tuple[np.ndarray, float]:
-    """Whether anything fits, from the best picture's numbers; each kind of query counts the same.
+def _line(several: list[Case], means: Means, tile_weight: float) -> tuple[np.ndarray, float, float]:
+    """Whether anything fits, from the best picture's numbers and how many pictures there are.
 
-    Of no kind that has something more than `ALARMS` are told that nothing fits.
+    Each kind of query and size of gallery counts the same. Of no kind that has something, in
+    galleries of no size, more than `ALARMS` are told that nothing fits.
     """
-    best = [_best(case, means) for case in (*some, *none)]
-    there = np.repeat([1.0] * len(some) + [0.0] * len(none), [len(one) for one in best])
-    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in best])
-    line, _ = logistic(np.concatenate(best), there, weights)
-    lowest = min(np.quantile(one @ line, ALARMS) for one in best[: len(some)])
+    asked = [case for case in several if case.kind != "caption"]  # captions are no usual queries
+    kinds = [(case.kind, case.n_images, case.has_something, case.is_gone) for case in asked]
+    n_of = Counter(kinds)
+    best = [
+        np.column_stack(
+            [
+                best_of(case, means, tile_weight),
+                np.full(len(case.vectors), thousands(case.n_images)),
+            ]
+        )
+        for case in asked
+    ]
+    there = np.repeat([float(case.has_something) for case in asked], [len(rows) for rows in best])
+    weights = [
+        np.full(len(rows), 1 / n_of[kind] / len(rows))
+        for rows, kind in zip(best, kinds, strict=True)
+    ]
+    line, _ = logistic(np.concatenate(best), there, np.concatenate(weights))
     assert line[0] > 0
-    return line, -float(lowest)
+    sums: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
+    for case, rows in zip(asked, best, strict=True):
+        if case.has_something:
+            sums[case.kind, case.n_images].append(rows @ line)
+    lowest = min(np.quantile(np.concatenate(each), ALARMS) for each in sums.values())
+    return line[:-1], float(line[-1]), -float(lowest)
 
 
-def _best(case: Case, means: Means) -> np.ndarray:
+def _read(case: Case, scores: Floats, means: Means, tile_weight: float) -> np.ndarray:
+    """[q, k, 6] what the map reads of scores."""
+    scale = FitScale(np.zeros((0, 1, case.vectors.shape[1])), tile_weight, means, case.n_images)
+    return features(scores, scale.level(case.vectors, case.against))
+
+
+def best_of(case: Case, means: Means, tile_weight: float) -> np.ndarray:
     """[q, 6] what the map reads of each query's best picture."""
-    return features(case.vectors, case.scores[:, :1], case.mean, case.deviation, means)[:, 0]
+    return _read(case, case.scores[:, :1], means, tile_weight)[:, 0]
 
 
 def _expected(some: list[Case]) -> tuple[np.ndarray, float]:
@@ -256,9 +333,9 @@ def main() -> None:
     card.pop("fit", None)  # one of other towers would not open
     path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     encoder = BuiltinEncoder(arguments.model)
-    some, none, gone = cases(encoder, arguments.data)
+    several = cases(encoder, arguments.data)
     assert encoder.means is not None
-    learnt = learn(some, none, gone, encoder.means)
+    learnt = learn(several, encoder.means, encoder.tile_weight)
     card["fit"] = {
         "weights": [round(float(one), 5) for one in learnt.weights],
         "bias": round(learnt.bias, 5),
@@ -267,15 +344,20 @@ def main() -> None:
         "usual": [round(one, 5) for one in learnt.usual],
         "line": [round(float(one), 5) for one in learnt.line],
         "line_bias": round(learnt.line_bias, 5),
+        "line_size": round(learnt.line_size, 5),
         "towers": [card["sha256"]["image.onnx"], card["sha256"]["text.onnx"]],
     }
     path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     print(json.dumps({k: v for k, v in card["fit"].items() if k != "expected"}, indent=1))
-    for name, several in (("something", some), ("nothing", [*none, gone])):
-        for case in several:
-            sums = _best(case, replace(encoder.means, fit=learnt)) @ learnt.line
-            told = np.mean(sums + learnt.line_bias < 0)
-            print(f"{name}: {len(sums)} queries, told so {told:.2f}")
+    means, told = replace(encoder.means, fit=learnt), defaultdict(list)
+    for case in several:
+        sums = best_of(case, means, encoder.tile_weight) @ learnt.line
+        sums += learnt.line_bias + learnt.line_size * thousands(case.n_images)
+        what = "taken out" if case.is_gone else "there" if case.has_something else "nothing"
+        told[case.kind, case.n_images, what].append(sums < 0)
+    for (kind, n_images, what), each in sorted(told.items()):
+        share = np.mean(np.concatenate(each))
+        print(f"{kind}, {what}, {n_images} images: told that nothing fits {share:.2f}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import skimage
 from library_parts import many, names
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
+from relook.search.fit import FitScale, Level, LookedFor
 from relook.search.session_steps import ALL_SEEN
 from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
@@ -247,6 +249,9 @@ def test_the_bench_takes_pictures_out(colours: relook.Library) -> None:
     assert report.told_without == 1.0
     assert (report.n_queries, report.n_absent, report.n_images) == (2, 1, 43)
     assert sum(one.n for one in report.bins) == 80
+    (part,) = report.parts
+    assert (part.n_images, part.n_with + part.n_without) == (30, 6)
+    assert (part.told_with, part.told_without) == (0.0, 1.0)
     with pytest.raises(InputError):
         bench_fit(colours.engine, [Wanted("red", ("elsewhere.png",))])
 
@@ -260,3 +265,39 @@ def test_the_command_line_says_it(photographs: relook.Library) -> None:
     values = json.loads(CliRunner().invoke(command_line(), asked).stdout)
     assert values["n_fitting"] == 0
     assert 0 <= values["hits"][0]["fit"] < 0.2
+
+
+def test_the_line_is_that_of_the_images_that_are_searched(
+    photographs: relook.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, plain = [], FitScale.line
+
+    def line(scale: FitScale, wanted: LookedFor | None, level: Level | None = None) -> float:
+        seen.append(scale.n_images)
+        return plain(scale, wanted, level)
+
+    monkeypatch.setattr(FitScale, "line", line)
+    photographs.search("a harp")
+    photographs.search("a harp", path="*1.png")
+    session = photographs.look("a harp", path="*1.png")
+    assert session.page.n_fitting == 0
+    assert seen[:4] == [10, 1000, 1, 1000]
+    assert set(seen[4:]) == {1, 1000}
+
+
+def test_few_photographs_hold_what_they_show(
+    open_library: Callable[..., relook.Library],
+) -> None:
+    """Held to the line of a thousand pictures, coins and the page would be "no close match"."""
+    library = open_library(encoder=BuiltinEncoder())
+    folder = Path(skimage.__file__).parent / "data"
+    names = ("rocket.jpg", "coins.png", "coffee.png", "astronaut.png", "page.png", "moon.png")
+    library.add(*(folder / name for name in names))
+    for words in ("rocket", "coins", "a cup of coffee", "printed text"):
+        page = library.search(words)
+        assert page.n_fitting is not None
+        assert page.n_fitting > 0
+        assert page.notes == ()
+    for words in ("a giraffe", "invoice", "elephant on the moon", "asdfghjkl"):
+        page = library.search(words)
+        assert (page.n_fitting, page.notes[0]) == (0, NOTHING_FITS)

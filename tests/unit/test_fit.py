@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from relook.core.vectors import unit
 from relook.encoders.base import FitMap, Means
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.background import distinct
-from relook.search.fit import FitScale, LookedFor, features, n_leading, shows
+from relook.search.fit import FitScale, LookedFor, features, n_leading
+from relook.search.negation import shows
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def drawn(n: int, dim: int = 384) -> np.ndarray:
 
 
 def scale(encoder: BuiltinEncoder, n: int) -> FitScale:
-    return FitScale(drawn(n), encoder.tile_weight, encoder.means)
+    return FitScale(drawn(n), encoder.tile_weight, encoder.means, 1000)
 
 
 @pytest.mark.parametrize("n", [0, 1, 10, 200])
@@ -65,7 +67,7 @@ def test_each_query_has_a_line_of_its_own(encoder: BuiltinEncoder) -> None:
     vectors = encoder.encode_texts(["a dog on a beach", "asdfghjkl", "harp"])
     scores = np.tile(np.linspace(0, 1, 51, dtype=np.float32), (3, 1))
     read = features(scores, known.level(vectors))
-    enough = read @ means.fit.line + means.fit.line_bias >= 0  # [3, 51]
+    enough = read @ means.fit.line + means.fit.line_bias >= 0  # [3, 51], of a thousand
     lines = [known.line(LookedFor.words(vectors[at : at + 1])) for at in range(3)]
     fits = known.fits(vectors, scores)
     np.testing.assert_array_equal(fits >= np.array(lines)[:, None], enough | (fits >= 0.5))
@@ -110,7 +112,7 @@ def copied(folder: Path, to: Path, **fit: object) -> BuiltinEncoder:
 
 
 def test_without_a_map_scores_are_read_by_the_background_alone() -> None:
-    few, enough = (FitScale(drawn(n, 16), 1.0, None) for n in (29, 30))
+    few, enough = (FitScale(drawn(n, 16), 1.0, None, n) for n in (29, 30))
     assert not few.is_known
     assert enough.is_known
     vectors = unit(np.ones((1, 16)))
@@ -141,7 +143,7 @@ def gone(left_out: str, means: Means | None) -> list[str]:
     """Which of four pictures, each of one word, leave."""
     pictures = ["girl", "climber", "dogs", "house"]
     vectors = Spelt().encode_texts(pictures)  # [n, d]
-    files = SimpleNamespace(derived={"fit scale": FitScale(drawn(40)[:, :1], 1.0, means)})
+    files = SimpleNamespace(derived={"fit scale": FitScale(drawn(40)[:, :1], 1.0, means, 40)})
     mask = shows(left_out, lambda words: words @ vectors.T, files, Spelt())  # type: ignore[arg-type]
     return [name for name, is_gone in zip(pictures, mask, strict=True) if is_gone]
 
@@ -166,10 +168,33 @@ def hits(*fits: float | None) -> list[Hit]:
 
 
 def test_the_line_stands_behind_the_last_hit_that_fits() -> None:
-    assert n_leading(hits(0.9, 0.1, 0.5, 0.1), 0.5) == 3
-    assert n_leading(hits(0.1, 0.2), 0.5) == 0
-    assert n_leading(hits(None, None), 0.5) is None
-    assert n_leading([], 0.5) is None
+    assert n_leading(hits(0.9, 0.1, 0.5, 0.1), 0.5, 0.5) == 3
+    assert n_leading(hits(0.1, 0.2), 0.5, 0.5) == 0
+    assert n_leading(hits(0.1, 0.2), 0.5, 0.5, frozenset((0,))) == 1
+    assert n_leading(hits(None, None), 0.5, 0.5) is None
+    assert n_leading([], 0.5, 0.5) is None
+
+
+def test_of_few_pictures_the_best_fits_with_less_and_the_others_do_not() -> None:
+    assert n_leading(hits(0.3, 0.25, 0.2), 0.15, 0.4) == 1
+    assert n_leading(hits(0.6, 0.45, 0.2), 0.15, 0.4) == 2
+    assert n_leading(hits(0.1, 0.1), 0.15, 0.4) == 0
+
+
+def test_the_fewer_pictures_there_are_the_lower_stands_the_best_that_fits(
+    encoder: BuiltinEncoder,
+) -> None:
+    wanted, known = LookedFor.words(encoder.encode_texts(["a harp"])), scale(encoder, 200)
+
+    def line(n_images: int) -> float:
+        return replace(known, n_images=n_images).line(wanted)
+
+    lines = [line(n) for n in (30, 100, 300, 1000, 3000)]
+    assert lines == sorted(lines)
+    assert lines[0] < 0.7 * lines[3], "the line of a thousand would hide what thirty hold"
+    assert (line(3), line(50_000)) == (lines[0], lines[4]), "as far as it was learnt"
+    assert replace(known, n_images=30).of_many.line(wanted) == lines[3]
+    assert replace(known, n_images=3000).of_many.line(wanted) == lines[4]
 
 
 def test_reliability_and_its_error() -> None:

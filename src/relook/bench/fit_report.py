@@ -7,7 +7,7 @@ then a picture shows a query when one of its captions uses all of its words.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from relook.search.fit import FitScale, LookedFor, fit_scale
 
 N_HITS = 40  # hits of a query whose fit is held against the truth
 _N_BINS, _N_BACKGROUND = 10, 200
+_PARTS, _N_PARTS = (300, 100, 30), 3  # images of a part, and how many parts are drawn
 Flags = NDArray[np.bool_]
 
 
@@ -48,6 +49,25 @@ class Bin(JsonValue):
 
 
 @dataclass(frozen=True, slots=True)
+class PartReport(JsonValue):
+    """What is told in small parts of a library, drawn at random: as in a small library.
+
+    Args:
+        n_images: How many images a part has.
+        told_with: Share of queries with something in a part that are told "nothing fits" there;
+            None where none has.
+        told_without: The same of queries with nothing in it; None where each has something.
+        n_with, n_without: How many such queries there were in all parts.
+    """
+
+    n_images: int
+    told_with: Annotated[float | None, Digits(4)]
+    told_without: Annotated[float | None, Digits(4)]
+    n_with: int
+    n_without: int
+
+
+@dataclass(frozen=True, slots=True)
 class FitReport(JsonValue):
     """What fit is worth on a library.
 
@@ -59,6 +79,7 @@ class FitReport(JsonValue):
         told_absent: The same of queries that nothing here shows; None without any.
         n_queries, n_absent, n_images: What was measured on.
         n_unmatched: Queries left out since no picture here shows them.
+        parts: What is told in parts of 300, 100 and 30 images, as far as there are more.
     """
 
     bins: tuple[Bin, ...]
@@ -70,6 +91,7 @@ class FitReport(JsonValue):
     n_absent: int
     n_images: int
     n_unmatched: int
+    parts: tuple[PartReport, ...] = ()
 
 
 def bench_fit(
@@ -86,7 +108,7 @@ def bench_fit(
         wanted: Queries and the files that are relevant to them.
         captions: Of the library's pictures.
         absent: Queries that nothing in the library shows.
-        progress: Called with queries done and queries in all.
+        progress: Called with how often a query was asked and is to be asked in all.
 
     Raises:
         InputError: `no_match` when no query's pictures are in the library.
@@ -97,24 +119,18 @@ def bench_fit(
         raise ModelError("no_fit", "fit is not known here", "measure on 30 pictures or more")
     columns = columns_by_name(engine)
     caption_words = _words_of(captions, columns)
-    truths = [(query.words, shows(query, columns, caption_words)) for query in wanted]
-    queries = [(words, truth) for words, truth in truths if truth.any() and not truth.all()]
-    if not queries:
-        raise InputError(
-            "no_match",
-            f"no picture of this library shows any of the {len(wanted)} queries",
-            "pictures are matched by file name; index those that the queries are about",
-        )
+    queries = _matched(wanted, columns, caption_words)
+    sizes = [n_images for n_images in _PARTS if n_images < len(columns)]
+    step = _Steps(len(queries) * (1 + _N_PARTS * len(sizes)), progress)
     fits, shown, is_told, told_without = [], [], [], []
-    for done, (words, truth) in enumerate(queries, start=1):
+    for words, truth in queries:
         own, line = _fits(engine, scale, words, np.ones_like(truth))
         first = np.argsort(-own, kind="stable")[:N_HITS]
         fits.append(own[first])
         shown.append(truth[first])
         is_told.append(own[first[0]] < line)
         told_without.append(_is_nothing(engine, scale, words, ~truth))
-        if progress:
-            progress(done, len(queries))
+        step()
     everything = np.ones(len(columns), np.bool_)
     told_absent = [_is_nothing(engine, scale, words, everything) for words in absent]
     bins = reliability(np.concatenate(fits), np.concatenate(shown))
@@ -128,6 +144,69 @@ def bench_fit(
         n_absent=len(told_absent),
         n_images=len(columns),
         n_unmatched=len(wanted) - len(queries),
+        parts=tuple(_part(engine, scale, queries, n_images, step) for n_images in sizes),
+    )
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Tells how far it is, each time that it is called.
+
+    Args:
+        total: How often it will be called.
+        progress: Told, if given.
+    """
+
+    total: int
+    progress: Callable[[int, int], None] | None
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress:
+            self.progress(self.done, self.total)
+
+
+def _matched(
+    wanted: Sequence[Wanted],
+    columns: Mapping[str, int],
+    caption_words: Sequence[Sequence[set[str]]],
+) -> list[tuple[str, Flags]]:
+    """Queries that some pictures show, and others not, with [n images by row] whether each does."""
+    truths = [(query.words, shows(query, columns, caption_words)) for query in wanted]
+    queries = [(words, truth) for words, truth in truths if truth.any() and not truth.all()]
+    if not queries:
+        raise InputError(
+            "no_match",
+            f"no picture of this library shows any of the {len(wanted)} queries",
+            "pictures are matched by file name; index those that the queries are about",
+        )
+    return queries
+
+
+def _part(
+    engine: Engine,
+    scale: FitScale,
+    queries: Sequence[tuple[str, Flags]],
+    n_images: int,
+    step: Callable[[], None],
+) -> PartReport:
+    """What queries are told in some parts of so many images; `step` counts them."""
+    random = np.random.default_rng(n_images)
+    nothing: dict[bool, list[bool]] = {True: [], False: []}  # by whether something is there
+    for _ in range(_N_PARTS):
+        part = np.zeros(len(queries[0][1]), np.bool_)
+        part[random.choice(len(part), n_images, replace=False)] = True
+        for words, truth in queries:
+            nothing[bool((truth & part).any())].append(_is_nothing(engine, scale, words, part))
+            step()
+    there, missing = nothing[True], nothing[False]
+    return PartReport(
+        n_images=n_images,
+        told_with=float(np.mean(there)) if there else None,
+        told_without=float(np.mean(missing)) if missing else None,
+        n_with=len(there),
+        n_without=len(missing),
     )
 
 
@@ -146,6 +225,7 @@ def _fits(engine: Engine, scale: FitScale, words: str, kept: Flags) -> tuple[Flo
     scores = engine.score_all(vectors)[:, kept]  # [1, kept]
     drawn = np.random.default_rng(0).permutation(scores.shape[1])[:_N_BACKGROUND]
     level = scale.level(vectors, scores[:, drawn])
+    scale = replace(scale, n_images=scores.shape[1])
     fits: Floats = scale.fits(vectors, scores, level)[0]
     return fits, scale.line(LookedFor.words(vectors), level)
 

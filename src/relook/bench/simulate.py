@@ -214,7 +214,7 @@ def _left_out(
     background = gallery.template.background
     if background.ndim == 2:  # [b, d]: whole pictures alone
         background = background[:, None]
-    scale = gallery.scale or FitScale(distinct(background), weight, None)
+    scale = gallery.scale or FitScale(distinct(background), weight, None, len(gallery.tiles))
     by_words = LookedFor.words(query[None])
     by_marks = LookedFor.learnt(scorer.vector, (gallery.tiles[i] for i in relevant), weight)
     fits = [

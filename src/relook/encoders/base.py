@@ -87,6 +87,7 @@ class FitMap:
         line: [6] of the same numbers, for whether anything fits: the best picture's weighted sum
             is 0 or more.
         line_bias: Added to that sum.
+        line_size: Added to it, too, times the logarithm of how many thousand images there are.
     """
 
     weights: Floats
@@ -96,6 +97,7 @@ class FitMap:
     usual: tuple[float, float]
     line: Floats
     line_bias: float
+    line_size: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

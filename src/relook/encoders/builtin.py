@@ -181,6 +181,7 @@ class BuiltinEncoder:
             (float(made["usual"][0]), float(made["usual"][1])),
             np.array(line, np.float32),
             float(line_bias),
+            float(made.get("line_size", 0.0)),
         )
 
     def tiles_for(self, width_px: int, height_px: int) -> tuple[Box, ...]:

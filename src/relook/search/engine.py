@@ -25,7 +25,8 @@ from relook.library.manifest import Manifest
 from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
-from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, shows, with_fits
+from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, with_fits
+from relook.search.negation import shows
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking, checked_limit, folded_ranking
 from relook.search.suggestions import suggestions
@@ -167,16 +168,18 @@ class Engine:
         reason = file_date_note(folded.records, only.where)
         reason = reason if hits else why_empty(self.files, only)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
-        return self.fitted(Page(query, hits, notes), sought.wanted)
+        return self.fitted(Page(query, hits, notes), sought.wanted, only)
 
-    def fitted(self, page: Page, wanted: LookedFor | None) -> Page:
+    def fitted(self, page: Page, wanted: LookedFor | None, only: Filter | None = None) -> Page:
         """A page with the fit of its hits, what stands in them, and a note when nothing fits."""
         ids = [hit.image_id for hit in page.hits]
         outlined, saying = with_written(page.hits, page.query, self.files)
-        scale = fit_scale(self.files, self.encoder)
+        n_images = self._allowed(only or Filter())[1]
+        scale = replace(fit_scale(self.files, self.encoder), n_images=n_images)
         level = None if wanted is None else scale.level(wanted.vectors)
         hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder, level))
-        n_fitting = n_leading(hits, scale.line(wanted, level), saying)
+        nothing, line = scale.line(wanted, level), scale.of_many.line(wanted, level)
+        n_fitting = n_leading(hits, nothing, line, saying)
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
         return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
 

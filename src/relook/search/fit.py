@@ -27,11 +27,11 @@ from relook.search.background import background, distinct
 from relook.search.places import tilings, within
 from relook.stores.base import Mask
 
-_SCALE, _SHOWN = "fit scale", "images that show words"
-_REMEMBERED = 8  # words; a byte an image each
+_SCALE = "fit scale"
 _SHOWS = 0.3  # chosen on training pictures
 _NEAR = 10  # phrasings that say how people describe such pictures
 _PRIOR = 30  # pictures that the usual background counts as
+_LEARNT_ON = 30, 3000  # images: the smallest and largest galleries of training/fit.py
 _FEWEST = 30  # pictures from which scores alone can be read
 # By the background alone: logistic in the score's deviations from its mean, and the fit
 # below which nothing fits. Chosen by hand, on the built-in encoder with its map left out.
@@ -44,27 +44,6 @@ _CONCEPT_SLOPE, _CONCEPT_BIAS, _CONCEPT_NOTHING = 6.94, -6.49, 0.15
 # Fits from which a shown picture stays on a session's next page: by its words and by what was
 # learnt, and by what was learnt where nothing else tells. Chosen on training pictures.
 _STAYS_WORDS, _STAYS_BY_SCORE, _STAYS_LEARNT, _STAYS_LEARNT_ALONE = 0.6, 0.5, 0.25, 0.75
-
-# What left-out words are read as: an encoder hears "people" as a crowd, and their own names find
-# them. Each list was chosen word by word on training pictures of Flickr8k (docs/concepts.md).
-_PEOPLE = (
-    "people", "man", "woman", "guy", "guys", "girl", "girls", "kid", "couple", "friends",
-    "gentleman", "crowd", "boy", "cyclist", "climber",
-)  # fmt: skip
-_CHILDREN = ("child", "girl", "girls", "kid")
-_ANIMALS = ("animal", "dog", "dogs", "horse", "bird", "cat", "cow", "sheep")
-_DOGS = ("dog", "dogs")
-_READ_AS = {
-    **dict.fromkeys(("people", "person", "persons", "human", "humans", "anybody"), _PEOPLE),
-    **dict.fromkeys(("child", "children", "kid", "kids"), _CHILDREN),
-    **dict.fromkeys(("animal", "animals"), _ANIMALS),
-    **dict.fromkeys(_DOGS, _DOGS),
-    "water": ("water", "swim"),
-}
-_ARTICLES = frozenset(("a", "an", "any", "the"))
-
-ScoreAll = Callable[[Floats], Floats]
-"""Vectors [q, d] to scores of every image, [q, n images by row]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +123,20 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class FitScale:
-    """Reads scores of one library, for one encoder.
+    """Reads scores of one library, or of a part of it, for one encoder.
 
     Args:
         background: [b, t, d] tiles of pictures of the library, drawn at random, no two alike.
         tile_weight: Factor on every tile but the first.
         means: What the encoder knows of its space.
+        n_images: Images that a search looks through: the best of few stands lower than that of
+            many, and fits as well.
     """
 
     background: Floats
     tile_weight: float
     means: Means | None
+    n_images: int
 
     @property
     def is_known(self) -> bool:
@@ -173,6 +155,11 @@ class FitScale:
         best: Floats = scores.max(axis=2)
         return best
 
+    @property
+    def of_many(self) -> FitScale:
+        """The same for a search through a thousand images at least."""
+        return replace(self, n_images=max(self.n_images, 1000))
+
     def line(self, wanted: LookedFor | None, level: Level | None = None) -> float:
         """The fit that the best picture must reach for anything to fit what is looked for.
 
@@ -185,7 +172,8 @@ class FitScale:
         learnt = self.means.fit
         level = level or self.level(wanted.vectors)
         read = features(np.zeros((len(level.mean), 1), np.float32), level)[:, 0]  # [w, 6]
-        score = -(read @ learnt.line + learnt.line_bias) / learnt.line[0]  # [w]
+        bias = learnt.line_bias + learnt.line_size * thousands(self.n_images)
+        score = -(read @ learnt.line + bias) / learnt.line[0]  # [w]
         of_words = _logistic(read @ learnt.weights + score * learnt.weights[0] + learnt.bias)
         lines = np.where(np.isfinite(wanted.usual), _CONCEPT_NOTHING, of_words)
         return float(lines.min(initial=0.5))
@@ -280,12 +268,18 @@ def features(scores: Floats, level: Level) -> Floats:
     return stacked
 
 
+def thousands(n_images: int) -> float:
+    """The logarithm of how many thousand images, as far as the line was learnt on so many."""
+    return float(np.log(np.clip(n_images, *_LEARNT_ON) / 1000))
+
+
 def fit_scale(files: LibraryFiles, encoder: Encoder) -> FitScale:
     """The scale of an open library; made once a moment of its files."""
     known: FitScale | None = files.derived.get(_SCALE)
     if known is None:
-        drawn = distinct(background(files))
-        known = files.derived[_SCALE] = FitScale(drawn, encoder.tile_weight, encoder.means)
+        drawn, n_images = distinct(background(files)), len(files.row_table)
+        known = FitScale(drawn, encoder.tile_weight, encoder.means, n_images)
+        files.derived[_SCALE] = known
     return known
 
 
@@ -350,49 +344,27 @@ def fits_of(
     return fits
 
 
-def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
-    """[n images by row] whether a picture shows words to leave out, or one of what they name.
-
-    What kinds of thing words name was learnt with the map of fit, and is read with one only.
-
-    Args:
-        text: Words, as to leave out.
-        score_all: `Engine.score_all`.
-        files: The library.
-        encoder: Its encoder.
-    """
-    known: dict[str, Mask] = files.derived.setdefault(_SHOWN, {})
-    if text not in known:
-        scale = fit_scale(files, encoder)
-        vectors = encoder.encode_texts(_kinds_of(text) if scale.has_map else [text])  # [k, d]
-        shown: Mask = np.logical_or.reduce(scale.shown(vectors, score_all(vectors)))
-        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
-            known.pop(old, None)  # another thread may have been faster
-        known[text] = shown
-    return known[text]
-
-
-def _kinds_of(text: str) -> tuple[str, ...]:
-    """Words of which each shows what a text names; the text itself where it names no such kind."""
-    words = text.lower().split()
-    while words and words[0] in _ARTICLES:
-        words.pop(0)
-    return _READ_AS.get(" ".join(words), (text,))
-
-
 def with_fits(hits: Sequence[Hit], fits: Sequence[float | None]) -> tuple[Hit, ...]:
     """The hits, each with its fit."""
     return tuple(replace(hit, fit=fit) for hit, fit in zip(hits, fits, strict=True))
 
 
-def n_leading(hits: Sequence[Hit], line: float, saying: frozenset[int] = frozenset()) -> int | None:
+def n_leading(
+    hits: Sequence[Hit], nothing: float, line: float, saying: frozenset[int] = frozenset()
+) -> int | None:
     """How many hits stand before the line where they stop fitting; None where nobody knows.
 
-    Hits whose image ids are in `saying` fit: all the words that are looked for stand in them.
+    Args:
+        hits: Of a page.
+        nothing: The fit that the best of so few or many images must reach for anything to fit.
+        line: The fit that others must reach, or that of the best where this is less.
+        saying: Image ids that fit: all the words that are looked for stand in them.
     """
     if not any(hit.fit is not None for hit in hits):
         return None
-    fits = [(hit.fit or 0.0) >= line or hit.image_id in saying for hit in hits]
+    best = max(hit.fit or 0.0 for hit in hits)
+    enough = min(line, best) if best >= nothing else np.inf
+    fits = [(hit.fit or 0.0) >= enough or hit.image_id in saying for hit in hits]
     return max((at for at, does in enumerate(fits, start=1) if does), default=0)
 
 

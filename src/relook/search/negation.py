@@ -1,15 +1,23 @@
-"""What words say that a picture should not show. Layer: search.
+"""What words say that a picture should not show, and which pictures show it. Layer: search.
 
 Encoders do not read "without people": they find people. Nothing here changes words silently: what
 is not searched for is told, with what to type instead.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from relook.core.errors import QueryError
 from relook.core.types import Part
+from relook.core.vectors import Floats
+from relook.encoders.base import Encoder
+from relook.library.files import LibraryFiles
+from relook.search.fit import fit_scale
 from relook.search.grammar import picture_words
+from relook.stores.base import Mask
 
 _PLACED = r"on|in|at|near|with|under|over|beside|behind|by|from"
 _NEGATOR = re.compile(
@@ -119,3 +127,58 @@ def _negated(text: str) -> tuple[int, int, list[str]] | None:
         if terms:
             return match.start(), match.end() + len(phrase), terms
     return None
+
+
+_SHOWN = "images that show words"
+_REMEMBERED = 8  # words; a byte an image each
+
+# What words to leave out are read as: an encoder hears "people" as a crowd; their own names find
+# them. Each list was chosen word by word on training pictures of Flickr8k (docs/concepts.md).
+_PEOPLE = (
+    "people", "man", "woman", "guy", "guys", "girl", "girls", "kid", "couple", "friends",
+    "gentleman", "crowd", "boy", "cyclist", "climber",
+)  # fmt: skip
+_CHILDREN = ("child", "girl", "girls", "kid")
+_ANIMALS = ("animal", "dog", "dogs", "horse", "bird", "cat", "cow", "sheep")
+_DOGS = ("dog", "dogs")
+_READ_AS = {
+    **dict.fromkeys(("people", "person", "persons", "human", "humans", "anybody"), _PEOPLE),
+    **dict.fromkeys(("child", "children", "kid", "kids"), _CHILDREN),
+    **dict.fromkeys(("animal", "animals"), _ANIMALS),
+    **dict.fromkeys(_DOGS, _DOGS),
+    "water": ("water", "swim"),
+}
+_ARTICLES = frozenset(("a", "an", "any", "the"))
+
+ScoreAll = Callable[[Floats], Floats]
+"""Vectors [q, d] to scores of every image, [q, n images by row]."""
+
+
+def shows(text: str, score_all: ScoreAll, files: LibraryFiles, encoder: Encoder) -> Mask:
+    """[n images by row] whether a picture shows words to leave out, or one of what they name.
+
+    What kinds of thing words name was learnt with the map of fit, and is read with one only.
+
+    Args:
+        text: Words, as to leave out.
+        score_all: `Engine.score_all`.
+        files: The library.
+        encoder: Its encoder.
+    """
+    known: dict[str, Mask] = files.derived.setdefault(_SHOWN, {})
+    if text not in known:
+        scale = fit_scale(files, encoder)
+        vectors = encoder.encode_texts(_kinds_of(text) if scale.has_map else [text])  # [k, d]
+        shown: Mask = np.logical_or.reduce(scale.shown(vectors, score_all(vectors)))
+        for old in list(known)[: max(len(known) - _REMEMBERED + 1, 0)]:
+            known.pop(old, None)  # another thread may have been faster
+        known[text] = shown
+    return known[text]
+
+
+def _kinds_of(text: str) -> tuple[str, ...]:
+    """Words of which each shows what a text names; the text itself where it names no such kind."""
+    words = text.lower().split()
+    while words and words[0] in _ARTICLES:
+        words.pop(0)
+    return _READ_AS.get(" ".join(words), (text,))
