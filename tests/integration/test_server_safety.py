@@ -80,6 +80,14 @@ def test_a_file_of_the_page_is_sent_once(server: Running) -> None:
     assert error_of(server.http.get("/static/js")) == (404, "no_route")
 
 
+@pytest.mark.parametrize("address", ["/", "/openapi.json", "/api/v1/libraries", "/nowhere"])
+def test_whoever_asks_for_the_head_gets_what_get_says(server: Running, address: str) -> None:
+    whole, head = server.http.get(address), server.http.head(address)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    for name in ("content-type", "content-length", "content-security-policy"):
+        assert head.headers.get(name) == whole.headers.get(name)
+
+
 @pytest.mark.parametrize(
     "query",
     ["image:/etc/passwd", "image:~/x.jpg", "dog - image:/etc/passwd@0.1,0.1,0.5,0.5"],

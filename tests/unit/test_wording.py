@@ -11,6 +11,9 @@ from relook.search.negation import negation_of
     ("words", "wanted", "unwanted"),
     [
         ("a beach without people", "a beach", ("people",)),
+        ("a street without lots of people", "a street", ("people",)),
+        ("a park with not much grass, no hats", "a park", ("grass", "hats")),
+        ("a beach without too many dogs and boats", "a beach", ("dogs", "boats")),
         ("a street with no cars", "a street", ("cars",)),
         ("no cars", "", ("cars",)),
         ("not red", "", ("red",)),

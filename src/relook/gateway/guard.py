@@ -96,7 +96,7 @@ class Guard:
         try:
             refusal = self._check(scope) or await self._admission.admit(scope)
             with self._slot(scope):
-                answering = (refusal or self.app)(scope, body, sender)
+                answering = (refusal or self.app)(_as_get(scope), body, sender)
                 if not self._gives_up:
                     await answering
                 elif (
@@ -278,6 +278,11 @@ class _Body:
             self._began_s = now_s
         due_s = self._began_s + self._timeout_s + self._n_bytes / _MIN_RATE
         return min(self._timeout_s, max(due_s - now_s, 0.0))
+
+
+def _as_get(scope: Scope) -> Scope:
+    """What is answered: for HEAD what GET is, of which the HTTP server sends the headers only."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _two_lengths() -> Response:

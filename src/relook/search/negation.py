@@ -41,6 +41,10 @@ _END = re.compile(
     rf"[,;.]|\b(?:{_PLACED}|but|while|during|for|of)\b",
     re.IGNORECASE,
 )
+_AMOUNT = re.compile(  # "without lots of people" leaves out people
+    r"\s+(?:(?:a\s+)?(?:lots?|loads|plenty|bunch|dozens|hundreds)\s+of|(?:(?:too|so|very)\s+)?(?:many|much))\b",
+    re.IGNORECASE,
+)
 _LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:(?:a|an|the|any|of)\s+)+", re.IGNORECASE)
 _SIGNS = re.compile(r"\b(?:sign|signs|symbol|poster|sticker)\b", re.IGNORECASE)
@@ -120,12 +124,14 @@ def _negated(text: str) -> tuple[int, int, list[str]] | None:
         rest = text[match.end() :]
         if not rest.strip() or _SIGNS.search(rest) or re.match(r"\.?\s*\d|\.", rest):
             continue
-        end = _END.search(rest)
-        phrase = rest[: end.start()] if end else rest
+        amount = _AMOUNT.match(rest)
+        begin = amount.end() if amount else 0
+        end = _END.search(rest, begin)
+        phrase = rest[begin : end.start() if end else None]
         terms = [_ARTICLE.sub("", term.strip()) for term in _LIST.split(phrase)]
         terms = [term.strip("\"'“”") for term in terms if term]
         if terms:
-            return match.start(), match.end() + len(phrase), terms
+            return match.start(), match.end() + begin + len(phrase), terms
     return None
 
 

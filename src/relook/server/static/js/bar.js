@@ -1,7 +1,7 @@
 /** The bar over the pictures: what is searched for, the rounds, before and after, view and share. */
 
 import * as api from "./api.js";
-import { button, byId, count, fill, h, icon, iconButton } from "./dom.js";
+import { button, byId, fill, h, icon, iconButton, plural } from "./dom.js";
 import { filterChips } from "./filters.js";
 import { showHistory } from "./history.js";
 import { capital, movesInWords, pageName, parentOf } from "./moves.js";
@@ -41,7 +41,7 @@ function render() {
   const page = state.pages.get(state.round);
   const took = page?.took_ms ? `${Math.max(1, Math.round(page.took_ms))} ms` : "";
   const moves = state.showing === "after" ? movesInWords() : "the page before";
-  summary.textContent = [`${count(state.hits.length)} pictures`, moves || took].filter(Boolean).join(" · ");
+  summary.textContent = [plural(state.hits.length, "picture"), moves || took].filter(Boolean).join(" · ");
 }
 
 function renderParts() {

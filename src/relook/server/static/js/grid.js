@@ -251,11 +251,11 @@ export class Grid {
 
   #ending() {
     if (this.n_shown < state.hits.length) return fill(this.end);
-    const n_marks = state.judgements.length;
-    if (!state.hits.length) return fill(this.end, ...this.#nothing());
+    const [n_marks, n_hits] = [state.judgements.length, state.hits.length];
+    if (!n_hits) return fill(this.end, ...this.#nothing());
     fill(
       this.end,
-      h("p", { text: `All ${count(state.hits.length)} pictures of this page.` }),
+      h("p", { text: n_hits === 1 ? "The only picture of this page." : `All ${count(n_hits)} pictures of this page.` }),
       hasMore() && button("More pictures", () => this.#grow()),
       state.session &&
         (n_marks > 0 || state.hits.length >= pageSize()) &&

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { concepts, holds, openConcept } from "./concepts.js";
-import { button, byId, count, fill, h, needs, plural } from "./dom.js";
+import { button, byId, fill, h, needs, plural } from "./dom.js";
 import { pageName } from "./moves.js";
 import { complain } from "./notices.js";
 import { again } from "./search.js";
@@ -36,7 +36,7 @@ export async function showStart(grid, openLibrary) {
     h("h1", { text: "What are you looking for?" }),
     h("p", {
       class: "muted",
-      text: `${count(state.library.n_images)} pictures in ${state.library.name}. Describe one in your own words, or paste, drop or pick a picture.${may("mark") ? " Then mark what fits and look again." : ""}`,
+      text: `${plural(state.library.n_images, "picture")} in ${state.library.name}. Describe one in your own words, or paste, drop or pick a picture.${may("mark") ? " Then mark what fits and look again." : ""}`,
     }),
     recentSearches().length ? recent() : null,
   );

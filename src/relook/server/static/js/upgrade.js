@@ -1,7 +1,7 @@
 /** An older encoder made the library: what going over to the present one takes, and a button. */
 
 import * as api from "./api.js";
-import { button, count, fill, h } from "./dom.js";
+import { button, count, fill, h, plural } from "./dom.js";
 import { duration } from "./jobs.js";
 import { may, state } from "./state.js";
 
@@ -42,5 +42,5 @@ function cost({ n_images, n_left, n_away, seconds, n_bytes }) {
   const away = n_away
     ? `. ${count(n_away)} are away, and will not be found until they come back and are indexed`
     : "";
-  return `${count(n_left)} pictures${done}${time}${room}${away}.`;
+  return `${plural(n_left, "picture")}${done}${time}${room}${away}.`;
 }
