@@ -96,18 +96,20 @@ class LeftOut:
         return Rules(((root, "exclude", self._patterns),) if self._patterns else ())
 
     def in_folder(self, rules: Rules, folder: bytes, names: Collection[bytes]) -> Rules:
-        """The rules in a folder, of those above it and its own."""
+        """The rules in a folder, of those above it and its own.
+
+        Raises:
+            InputError: `bad_pattern` when its own cannot be read: nobody knows what they keep out.
+        """
         if IGNORE_FILE.encode() not in names:
             return rules
         place = f"{printable(folder)}/{IGNORE_FILE}"
         try:
             with open(os.path.join(folder, IGNORE_FILE.encode()), "rb") as file:
                 lines = self._lines(file.read(_MOST_BYTES + 1), place)
-            own = (folder, IGNORE_FILE, _spec(lines, IGNORE_FILE))
-        except (OSError, InputError) as error:
-            self.notes.append(f"the rules of {place} do not hold: {error}")
-            return rules
-        return Rules((own, *rules.several))
+        except OSError as error:
+            raise InputError("bad_pattern", error.strerror or str(error)) from error
+        return Rules(((folder, IGNORE_FILE, _spec(lines, IGNORE_FILE)), *rules.several))
 
     def _lines(self, data: bytes, place: str) -> list[str]:
         """The lines of a file of rules; notes those that are no UTF-8.

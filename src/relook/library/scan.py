@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from relook.core.decoders import has_decoder
-from relook.core.errors import FetchError, NotFoundError
+from relook.core.errors import FetchError, InputError, NotFoundError
 from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, is_video, printable
 from relook.core.remote import find_file_system, looked_at, retrying
-from relook.library.left_out import LeftOut, Rules, suffix_of
+from relook.library.left_out import IGNORE_FILE, LeftOut, Rules, suffix_of
 from relook.library.records import FileFacts
 from relook.library.whereabouts import Identity, device_of, identity_of
 
@@ -268,7 +268,11 @@ class Scan:
             if folder != root and self.left_out.takes_no_media(names):
                 self.left_out.leave_out(folder, ".nomedia", is_folder=True)
                 continue
-            rules = self.left_out.in_folder(rules, folder, names)
+            try:
+                rules = self.left_out.in_folder(rules, folder, names)
+            except InputError as error:
+                self.unlisted[folder] = f"its {IGNORE_FILE} is not understood: {error.message}"
+                continue
             folders: list[bytes] = []
             wanted = [
                 entry
