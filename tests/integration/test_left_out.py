@@ -105,7 +105,7 @@ def test_rules_in_any_unicode(library: relook.Library, folder: Path, encoding: s
         ("private/\n".encode("utf-16-le"), "it is no text that can be read"),
         ("private/\n".encode("utf-16") + b"\0", "it is no text that can be read"),
         (b"# " + b"x" * 1024**2 + b"\nprivate/\n", "it has more than 1,048,576"),
-        (b"!\n", "is no pattern"),
+        (b"!\n", "Invalid git pattern"),
         (None, "Is a directory"),
     ],
 )
