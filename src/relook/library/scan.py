@@ -271,7 +271,7 @@ class Scan:
             try:
                 rules = self.left_out.in_folder(rules, folder, names)
             except InputError as error:
-                self.unlisted[folder] = f"the rules of its {IGNORE_FILE} are not understood: {error.message}"
+                self.unlisted[folder] = f"its {IGNORE_FILE} holds no rules: {error.message}"
                 continue
             folders: list[bytes] = []
             wanted = [
