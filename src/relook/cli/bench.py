@@ -26,6 +26,7 @@ from relook.cli.options import (
     SplitOption,
 )
 from relook.cli.output import counter, print_json, print_table, progress_bar
+from relook.core.errors import counted
 from relook.core.outputs import CURVES, check_output
 from relook.core.settings import EvidenceSettings, GatherSettings
 from relook.search.summariser import summariser_of
@@ -262,9 +263,10 @@ def _print_fit(report: FitReport) -> None:
     if report.told_absent is not None:
         measures.append(("told 'nothing fits': nothing shows it", f"{report.told_absent:.1%}"))
     for part in report.parts:
+        among = f"the same among {counted(part.n_images, 'image')}"
         for what, share in (("something is", part.told_with), ("nothing is", part.told_without)):
             if share is not None:
-                measures.append((f"the same among {part.n_images} images: {what}", f"{share:.1%}"))
+                measures.append((f"{among}: {what}", f"{share:.1%}"))
     counts = (report.n_queries, report.n_absent, report.n_images, report.n_unmatched)
     names = ("queries", "queries that nothing shows", "images", "queries left out")
     print_table(["measure", "value"], [*measures, *zip(names, map(str, counts), strict=True)])
