@@ -18,7 +18,7 @@ from relook.bench.simulate import Fit, Gallery, Mark, Protocol, Task, Trace, pla
 from relook.core.converter import JsonValue
 from relook.core.errors import MissingExtraError
 from relook.core.json_form import Key
-from relook.core.vectors import Ints
+from relook.core.vectors import Floats, Ints
 from relook.feedback.directions import image_pulls
 from relook.feedback.gate import AutoOptions
 from relook.feedback.judged import Evidence
@@ -226,12 +226,25 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
     The step goes along their mean, whitened and centred as `auto` does it, with the best of
     several lengths for this query; the first page is the query's own.
     """
-    marks = [Mark(int(image), 1) for image in task.relevant]
-    evidence = gallery.evidence(task.query, marks, np.zeros(0, np.int64))
+    direction = direction_to(gallery, task.query, task.relevant)
+    return max(found_along(gallery, task, number, protocol, direction))
+
+
+def direction_to(gallery: Gallery, query: Floats, images: Ints) -> NDArray[np.float64]:
+    """[d] from a query [d] towards images of a gallery: their mean, whitened and centred."""
+    marks = [Mark(int(image), 1) for image in images]
+    evidence = gallery.evidence(query, marks, np.zeros(0, np.int64))
     pulls = image_pulls(
         evidence, shrinkage=AutoOptions().shrinkage, caution=1e-9, irrelevant=0.0, part=0.0
     )
-    direction = pulls.directions(np.ones((1, len(marks)), np.bool_))[0]
+    direction: NDArray[np.float64] = pulls.directions(np.ones((1, len(marks)), np.bool_))[0]
+    return direction
+
+
+def found_along(
+    gallery: Gallery, task: Task, number: int, protocol: Protocol, direction: NDArray[np.float64]
+) -> list[float]:
+    """What is found by a step of each of several lengths, from the second page on."""
     shares = []
     for step in _STEPS:
         moved = linear([Contribution("query", task.query + step * direction)])
@@ -242,7 +255,7 @@ def oracle(gallery: Gallery, task: Task, number: int, protocol: Protocol) -> flo
         trace = play(gallery, task, number, fit, replace(protocol, keep_fitting=False))
         hits = np.isin(trace.shown, task.relevant)
         shares.append(found_share(hits, len(task.relevant), len(hits)))
-    return max(shares)
+    return shares
 
 
 def _measure(
