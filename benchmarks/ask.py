@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from figures import Figure, parser, report, say, times_ms
 from photographs import variants
-from synthetic import make_library, real_tiles
+from synthetic import build_index, make_library, real_tiles
 
 from relook import Library
 from relook.app.finder import library_finder
@@ -75,7 +75,7 @@ def main() -> None:
         make_library(Path(folder, "library"), encoder, tiles, n_images)
         with Library(Path(folder, "library"), encoder=encoder) as library:
             say("building the index")
-            library.files.build_index()
+            build_index(library.files, encoder)
             say("asking")
             figures += of_library(library, subjects)
         figures += of_cache(Path(folder, "cache"), subjects[0])

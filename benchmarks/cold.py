@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from figures import Figure, parser, report, say
 from photographs import make_pictures
-from synthetic import make_library, real_tiles
+from synthetic import build_index, make_library, real_tiles
 
 from relook import Library
 from relook.encoders.builtin import BuiltinEncoder
@@ -95,7 +95,7 @@ def _make_large(folder: Path) -> None:
     encoder = BuiltinEncoder()
     make_library(folder, encoder, real_tiles(encoder, None, 300), 33_334)
     with Library(folder, encoder=encoder) as library:
-        library.files.build_index()
+        build_index(library.files, encoder)
 
 
 if __name__ == "__main__":

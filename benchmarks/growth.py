@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import Figure, parser, report, say
-from synthetic import make_library, real_tiles, text_queries
+from synthetic import build_index, make_library, real_tiles, text_queries
 
 from relook.core.settings import SearchSettings
 from relook.encoders.builtin import BuiltinEncoder
@@ -77,7 +77,7 @@ def one_size(
         with LibraryFiles.open(folder) as files:
             began = time.perf_counter()
             if files.needs_index(SearchSettings()):
-                files.build_index()
+                build_index(files, encoder)
             build_s = time.perf_counter() - began
             ann = folder / "ann"
             n_index = sum(f.stat().st_size for f in ann.rglob("*")) if ann.is_dir() else 0

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from figures import Figure, parser, report, say, times_ms
 from photographs import variants
-from synthetic import make_library, real_tiles, text_queries
+from synthetic import build_index, make_library, real_tiles, text_queries
 
 from relook import Library
 from relook.captioners.phrases import PhraseCaptioner
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
 
 def measure(library: Library, queries: list[str]) -> list[Figure]:
     """Rounds of each strategy, and searches with the same words."""
-    library.files.build_index()
+    build_index(library.files, library.engine.encoder)
     library.search(queries[0])
     searched = [times_ms(lambda query=query: library.search(query), 1, warm=0) for query in queries]
     made = [

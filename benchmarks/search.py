@@ -24,10 +24,9 @@ from pathlib import Path
 import faiss
 import numpy as np
 from figures import Figure, parser, report, say, times_ms
-from synthetic import make_library, real_tiles, text_queries
+from synthetic import build_index, make_library, real_tiles, text_queries
 
 from relook import Library
-from relook.app.indexing import text_queries as text_queries_of
 from relook.app.upkeep import measure_recall, sample_tiles
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
@@ -95,7 +94,7 @@ def measure(
     files = library.files
     say("building the index")
     began = time.perf_counter()
-    files.build_index(library.search_settings, text_queries_of(files, encoder), _say_stage)
+    build_index(files, encoder, _say_stage)
     build_s = time.perf_counter() - began
     vectors = files.vectors.block(0, len(files.vectors))  # [n, d]
     words = encoder.encode_texts(queries)  # [q, d]

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from figures import Figure, parser, report, say
 from photographs import variants
-from synthetic import PLACES, SUBJECTS, make_library, real_tiles, text_queries
+from synthetic import PLACES, SUBJECTS, build_index, make_library, real_tiles, text_queries
 
 from relook import Library
 from relook.encoders.builtin import BuiltinEncoder
@@ -142,7 +142,7 @@ def _make(folder: Path, options: argparse.Namespace) -> None:
     say(f"writing {options.n_images:,} images and their index")
     make_library(folder, encoder, tiles, options.n_images)
     with Library(folder, encoder=encoder) as library:
-        library.files.build_index()
+        build_index(library.files, encoder)
 
 
 def _fill_cache(cache: Path, n_images: int) -> None:

@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 from photographs import variants
 
+from relook.app.indexing import text_queries as text_queries_of
 from relook.core.images import load
+from relook.core.settings import SearchSettings
 from relook.core.types import Box
 from relook.encoders import Encoder
 from relook.library.files import LibraryFiles
 from relook.library.records import FileFacts, ImageRecord
+from relook.stores.centres import Report
 
 _BLOCK = 4096  # images written in one transaction
 _NOISE = 0.35  # of the length of a tile
@@ -79,6 +82,17 @@ def make_library(folder: Path, encoder: Encoder, tiles: np.ndarray, n_images: in
             mixed = _mix(tiles, noise, n, random)  # [n, t, d]
             first = files.vectors.append(mixed.reshape(-1, mixed.shape[2]))
             _put(files, range(start, start + n), first, boxes)
+
+
+def build_index(files: LibraryFiles, encoder: Encoder, report: Report | None = None) -> None:
+    """Builds a library's index as a run of indexing does: how far it looks is measured with words.
+
+    Args:
+        files: Of the library.
+        encoder: Its encoder.
+        report: Told how far it is.
+    """
+    files.build_index(SearchSettings(), text_queries_of(files, encoder), report)
 
 
 def _noise_map(tiles: np.ndarray) -> np.ndarray:
