@@ -2,7 +2,8 @@
 
 import relook
 
-from .model import BrokenError, Model
+from .model import Model
+from .model_values import BrokenError
 
 _ENTRIES = (
     "SELECT title, image_id FROM album_images JOIN albums USING (album_id)"

@@ -13,7 +13,8 @@ from relook.search.judging import JudgementRequest
 from relook.search.session import Session
 from relook.search.transfer import export_session
 
-from .model import BrokenError, Image, Mark, Model, Round, SessionModel
+from .model import Model
+from .model_values import BrokenError, Image, Mark, Round, SessionModel
 from .world import World
 
 NO_SUCH_IMAGE = 2**40

@@ -26,7 +26,8 @@ from relook.testing import ColourEncoder
 from ..parts import Killer
 from .album_steps import AlbumSteps
 from .file_steps import FileSteps
-from .model import BrokenError, Image, Model, SessionModel, Words
+from .model import Model
+from .model_values import BrokenError, Image, SessionModel, Words
 from .session_steps import Exported, SessionSteps, session_model
 from .world import ROOTS, World, picture_bytes
 

@@ -14,7 +14,7 @@ from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement
 from relook.search.session import Session
 
-from .model import BrokenError
+from .model_values import BrokenError
 from .sequences import Failure, draw_and_run, run, script, shorten
 
 Plant = Callable[[pytest.MonkeyPatch], None]
