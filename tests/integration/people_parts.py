@@ -1,10 +1,12 @@
 """A server with people, spoken to in this process, at a low cost of passwords and with a clock."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -19,6 +21,12 @@ from relook.testing import ColourEncoder, solid
 PASSWORD = "a long sentence"
 API = "/api/v1"
 TOKEN = "a-token-of-24-characters"
+DAY_S = 86_400.0
+FILLED = {
+    "image_id": "1", "session_id": "none", "judgement_id": "1", "number": "0", "album_id": "1",
+    "concept_id": "1", "picture_id": "0" * 32, "job_id": "none", "action": "stop", "name": "x",
+    "ask_id": "none",
+}  # fmt: skip
 
 
 def cheap() -> Passwords:
@@ -100,3 +108,21 @@ def place(
         yield Place(app, people, clock, address)
     finally:
         app.state.relook.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """`photos` and `private`, with a token; Ida may index, Mark mark, Vera view photos alone."""
+    folder = tmp_path_factory.mktemp("people")
+    with place(folder, "photos", "private", token=TOKEN) as made:
+        made.ida = made.add("Ida", photos="index")
+        made.mark = made.add("Mark", photos="mark")
+        made.vera = made.add("Vera", photos="view")
+        _, made.link = made.people.passes.share("photos", DAY_S)
+        made.guest = made.browser()
+        made.guest.get("/", params={"link": made.link})
+        yield made
+
+
+def address_of(path: str, library_id: str = "photos") -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: {**FILLED, "library_id": library_id}[match[1]], path)
