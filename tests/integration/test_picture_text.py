@@ -3,20 +3,18 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from picture_text_parts import TEXT, Reader, fake_reader, folder, n_read, names, scores, texts  # noqa: F401  (some are fixtures)
 from PIL import Image
 
 import relook
-from relook.app.exchange import export, import_faiss, import_texts
 from relook.app.upkeep import compact_library
 from relook.cli.main import main
 from relook.core.errors import InputError, MissingExtraError
 from relook.core.progress import READING_TEXT, Progress
 from relook.core.registry import Adapter
-from relook.core.settings import IndexSettings, SearchSettings
 from relook.core.types import Box, WrittenWord
 from relook.library.catalog import Catalog
 from relook.library.check import check
@@ -26,62 +24,7 @@ from relook.library.text_table import TextTable
 from relook.readers import READERS
 from relook.readers.base import TextLine
 from relook.search.written import LIFT
-from relook.testing import ColourEncoder, ColourReader, solid
-
-LINES = {
-    "red": ["Stop here"],
-    "blue": ["INVOICE 2021", "Thank you for 3 cafés", "White label"],
-    "green": ["電子発票 of the year"],
-    "white": [],
-}
-TEXT = IndexSettings(text=True)
-
-
-class Reader(ColourReader):
-    """What the default reader is replaced by."""
-
-    made: list[ColourReader]
-
-    @classmethod
-    def open(cls, _spec: str) -> ColourReader:
-        cls.made.append(cls(LINES))
-        return cls.made[-1]
-
-
-@pytest.fixture(autouse=True)
-def _fake_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    Reader.made = []
-    monkeypatch.setitem(READERS.builtin, "rapidocr", Adapter(f"{__name__}:Reader", ""))  # type: ignore[index]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pictures"
-    made.mkdir()
-    for colour in LINES:
-        solid(colour).save(made / f"{colour}.png")
-    return made
-
-
-@pytest.fixture
-def texts(tmp_path: Path, folder: Path) -> Iterator[relook.Library]:
-    """A library in which the words of four pictures were read."""
-    search = SearchSettings(fold=False)
-    with relook.Library(tmp_path / "library", encoder=ColourEncoder(), search=search) as library:
-        library.add(folder, settings=TEXT)
-        yield library
-
-
-def n_read() -> int:
-    return sum(reader.n_read for reader in Reader.made)
-
-
-def scores(page: relook.Page) -> dict[str, float]:
-    return {hit.path.stem: hit.score for hit in page}
-
-
-def names(page: relook.Page) -> list[str]:
-    return [hit.path.stem for hit in page]
+from relook.testing import ColourEncoder, solid
 
 
 @pytest.mark.parametrize(
@@ -333,64 +276,6 @@ def test_a_library_that_may_only_be_read_is_searched(texts: relook.Library) -> N
     ids, _ = TextTable(catalog).matching('"stop"')
     catalog.close()
     assert len(ids) == 1
-
-
-@pytest.mark.parametrize("kind", ["faiss", "npy", "parquet", "webdataset"])
-def test_every_export_carries_the_words_to_libraries_with_these_pictures(
-    texts: relook.Library, folder: Path, tmp_path: Path, kind: str
-) -> None:
-    report = export(texts, kind, tmp_path / "out")
-    assert tmp_path / "out" / "image_texts.jsonl" in report.files
-    shutil.copytree(folder, tmp_path / "elsewhere")
-    solid("cyan").save(tmp_path / "elsewhere" / "new.png")
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        other.add(tmp_path / "elsewhere")
-        TextTable(other.files.catalog).make()
-        assert import_texts(other, tmp_path / "out") == 4
-        assert import_texts(other, tmp_path / "out" / "image_texts.jsonl") == 0
-        (hit,) = other.search('text:"invoice 2021"')
-        assert hit.path == tmp_path / "elsewhere" / "blue.png"
-        assert hit.written == texts.search('text:"invoice 2021"')[0].written
-        assert (other.info()["n_text_read"], other.info()["n_text_found"]) == (4, 3)
-        assert other.add(settings=TEXT).n_text_read == 1
-
-
-def test_an_index_of_faiss_brings_the_words_that_lie_beside_it(
-    texts: relook.Library, tmp_path: Path
-) -> None:
-    export(texts, "faiss", tmp_path / "out")
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        report = import_faiss(other, tmp_path / "out")
-        assert "the words in 4 pictures came along" in report.notes
-        assert names(other.search("text:stop")) == ["red"]
-
-
-def test_words_of_a_damaged_file_are_not_taken_in_part(
-    texts: relook.Library, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    export(texts, "npy", tmp_path / "out")
-    file = tmp_path / "out" / "image_texts.jsonl"
-    whole = file.read_text().splitlines()
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        other.add(folder)
-    for bad in (
-        "{", "[]", '{"content": "00", "reader": "r"}',
-        '{"content": "xy", "reader": "r", "lines": []}',
-        '{"content": "00", "reader": "r",'
-        ' "lines": [{"words": [{"text": "a", "box": [0, 0, 1, 2]}]}]}',
-    ):  # fmt: skip
-        file.write_text("\n".join([*whole, bad]))
-        assert main(["import", "text", str(file), str(tmp_path / "other")]) == 1
-        assert f"error[bad_text_file]: {file} line 5" in capsys.readouterr().err
-    with relook.Library(tmp_path / "other", encoder=ColourEncoder()) as other:
-        assert other.info()["n_text_read"] == 0
-    file.write_text("\n".join(whole))
-    assert main(["import", "text", str(tmp_path / "out"), str(tmp_path / "other")]) == 0
-    assert "took the words in 4 pictures" in capsys.readouterr().out
-    assert main(["info", "--library", str(tmp_path / "other")]) == 0
-    shown = capsys.readouterr().out
-    assert "looked through for words" in shown
-    assert "with words in them" in shown
 
 
 def test_scores_of_written_words_alone_are_similarities_in_the_order_of_the_words(

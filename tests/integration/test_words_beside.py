@@ -1,25 +1,20 @@
-"""Words reach the picture that they are about, and no other; rows that name nothing are told."""
+"""Words of files beside a picture reach it, and no other; files that cannot be read are told."""
 
 import gzip
 import json
-import shutil
-import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from archive_parts import picture, write_tar, write_zip
-from PIL import Image
+from words_parts import XMP, captions, folder, words_in  # noqa: F401  (one is a fixture)
 
 import relook
 import relook.core.images
 import relook.core.sources
 from relook.core.archives import names_of
 from relook.core.beside import NamesBeside, is_takeout_name, takeout_beside, xmp_beside
-from relook.core.progress import Progress
-from relook.library import words_by_name
-from relook.library.picture_facts import iso_time
 from relook.library.records import Words
 from relook.testing import noise
 
@@ -28,31 +23,6 @@ TAKEOUT = {
     "photoTakenTime": {"timestamp": "1563107400"},
     "geoData": {"latitude": 48.85, "longitude": 2.35}, "people": [{"name": "Ada"}],
 }  # fmt: skip
-XMP = """<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>
-<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>
-<rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/'
- xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmp:Rating='4'>
-<dc:subject><rdf:Bag><rdf:li>lake</rdf:li><rdf:li>Käse</rdf:li></rdf:Bag></dc:subject>
-<dc:description><rdf:Alt><rdf:li xml:lang='de'>See</rdf:li>
-<rdf:li xml:lang='x-default'>A lake</rdf:li></rdf:Alt></dc:description>
-</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "pictures").mkdir()
-    return tmp_path / "pictures"
-
-
-def words_in(library: relook.Library) -> dict[str, Words]:
-    return {
-        record.path.name: Words(record.title, record.caption, record.metadata)
-        for record in library.files.catalog.each_image()
-    }
-
-
-def captions(library: relook.Library) -> dict[str, str]:
-    return {name: words.caption for name, words in words_in(library).items() if words.caption}
 
 
 @pytest.mark.parametrize(
@@ -315,184 +285,6 @@ def test_a_zip_of_unsaid_utf8_is_found_by_its_names(library: relook.Library, fol
     assert relook.core.images.load(hit.path).width_px
     mojibake = "é.png".encode().decode("cp437")  # what an older library has
     assert relook.core.sources.read_bytes(f"{folder}/a.zip!/{mojibake}".encode())
-
-
-ROWS = "path,caption\n"
-
-
-def captioned(library: relook.Library) -> dict[Path, str]:
-    """Captions by path, of the pictures that are there and have some."""
-    page = library.search("red", limit=99, fold=False)
-    return {hit.path: hit.caption for hit in page if hit.caption}
-
-
-def add_rows(library: relook.Library, folder: Path, text: str) -> list[str]:
-    (folder / "words.csv").write_text(text)
-    report = library.add(folder, metadata=[folder / "words.csv"])
-    return [note for note in report.notes if "row" in note]
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        "sub\\Café.png", "C:\\old\\disk\\Café.png", "SUB/CAFÉ.PNG", "sub/café.png",
-        unicodedata.normalize("NFC", "sub/Café.png"), unicodedata.normalize("NFD", "sub/Café.png"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_second_choices_of_rows(library: relook.Library, folder: Path, row: str, form: str) -> None:
-    (folder / "sub").mkdir()
-    noise(1).save(folder / "sub" / unicodedata.normalize(form, "Café.png"))
-
-    notes = add_rows(library, folder, f" path , caption \n{row},here\n")
-
-    assert list(captions(library).values()) == ["here"]
-    assert not notes
-
-
-def test_a_row_of_another_file_is_no_second_choice(library: relook.Library, folder: Path) -> None:
-    noise(1).save(folder / "a.png")
-    noise(2).save(folder / "A.png")
-
-    add_rows(library, folder, ROWS + "A.png,capital\n")
-
-    assert captions(library) == {"A.png": "capital"}
-
-
-def test_a_bare_name_that_several_pictures_have_is_none_of_theirs(
-    library: relook.Library, folder: Path
-) -> None:
-    for number in range(3):
-        (folder / f"{number}").mkdir()
-        noise(number % 2).save(folder / f"{number}" / "img.png")
-    [note] = add_rows(library, folder, ROWS + "img.png,Anna\n")
-    assert note == "1 of 1 row fits several pictures: img.png (3); write their paths"
-    assert captioned(library) == {}
-    shutil.rmtree(folder / "1")
-    library.forget(folder / "1")
-
-    report = library.add(folder, metadata=folder / "words.csv")
-
-    both = {folder / place / "img.png": "Anna" for place in ("0", "2")}
-    assert captioned(library) == both  # equal copies are one picture
-    assert (report.n_metadata, report.notes) == (2, [])
-
-
-def test_many_rows_by_bare_name_are_taken_together_and_told(
-    library: relook.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(words_by_name, "_WRITTEN_AT_ONCE", 4)
-    (folder / "sub").mkdir()
-    for number in range(10):
-        noise(number).save(folder / "sub" / f"{number}.png")
-    rows = "".join(f"{number}.png,no {number}\n" for number in range(10))
-    (folder / "words.csv").write_text(ROWS + rows)
-    seen: list[tuple[int, int | None]] = []
-
-    def note(progress: Progress) -> None:
-        if progress.stage == "words":
-            seen.append((progress.done, progress.total))
-
-    library.add(folder, metadata=folder / "words.csv", progress=note)
-
-    assert captions(library) == {f"{number}.png": f"no {number}" for number in range(10)}
-    assert seen == [(0, 10), (4, 10), (8, 10)]
-
-
-@pytest.mark.parametrize("how", ["away", "deleted"])
-def test_a_row_of_a_picture_that_is_not_there_now_goes_to_no_other(
-    library: relook.Library, folder: Path, how: str
-) -> None:
-    for at, place in enumerate(("2019/img.png", "2019/more.png", "2023/img.png")):
-        (folder / place).parent.mkdir(exist_ok=True)
-        noise(at).save(folder / place)
-    assert not add_rows(library, folder, ROWS + "2019/img.png,Anna\n")
-    lost = folder / ("2019" if how == "away" else "2019/img.png")
-    lost.rename(folder.parent / "lost")
-
-    library.add(folder, metadata=folder / "words.csv")
-
-    assert captioned(library) == {}
-    (folder.parent / "lost").rename(lost)
-    assert not library.add(folder, metadata=folder / "words.csv").notes
-    assert captioned(library) == {folder / "2019" / "img.png": "Anna"}
-
-
-def test_rows_that_name_no_picture_are_told(library: relook.Library, folder: Path) -> None:
-    noise(1).save(folder / "a.png")
-
-    [note] = add_rows(library, folder, ROWS + "a.png,1\nb.png,2\nc/d.png,3\ne.png,4\n")
-
-    assert note == "3 of 4 rows name no picture: b.png, c/d.png, e.png"
-    [again] = add_rows(library, folder, ROWS + "a.png,1\nb.png,2\n")
-    assert again.startswith("1 of 2 rows")
-
-
-def test_names_in_another_unicode_form(library: relook.Library, folder: Path) -> None:
-    composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
-    (folder / apart).mkdir()
-    noise(1).save(folder / apart / "1.png")
-    library.add(folder)
-
-    assert len(library.search("red", path=composed)) == 1
-    assert len(library.search("red", path=composed.upper())) == 1
-    assert len(library.similar(folder / composed / "1.png")) == 1
-    assert library.add(folder / composed).n_unchanged == 1
-    (folder / apart / "1.png").unlink()
-    assert library.forget(folder / composed) == 1
-
-
-def test_facts_with_types(library: relook.Library, folder: Path) -> None:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[18246] = "Maker", "Model X", 4
-    exif[40091] = "A title".encode("utf-16-le") + b"\0\0"
-    exif[40094] = "sea;Käse".encode("utf-16-le") + b"\0\0"
-    exif.get_ifd(0x8769).update({0x9004: "2019:07:14 12:30:00", 0x9012: "+02:00", 0xA434: "50mm"})
-    exif.get_ifd(0x8825).update({1: "S", 2: (33.0, 51.0, 24.0), 3: "E", 4: (151.0, 12.0, 36.0)})
-    noise(1).save(folder / "a.jpg", exif=exif, xmp=XMP.encode())
-
-    library.add(folder)
-
-    assert words_in(library)["a.jpg"] == Words("A title", "A lake", {
-        "camera_make": "Maker", "camera": "Model X", "lens": "50mm", "rating": 4,
-        "keywords": "lake, Käse, sea", "latitude": -33.8566667, "longitude": 151.21,
-        "taken_at": "2019-07-14T12:30:00+02:00", "taken_from": "digitized",
-    })  # fmt: skip
-
-
-SCAN = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
- xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
- xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
- photoshop:DateCreated="1975" xmp:CreateDate="2019-07-14T12:30:00"/></rdf:RDF></x:xmpmeta>"""
-
-
-def test_a_scan_of_which_the_year_is_known(library: relook.Library, folder: Path) -> None:
-    noise(1).save(folder / "scan.png")
-    (folder / "scan.xmp").write_text(SCAN)
-    noise(2).save(folder / "other.png")
-
-    library.add(folder)
-
-    assert words_in(library)["scan.png"].metadata == {"taken_at": "1975", "taken_from": "xmp"}
-    for where, kept in (
-        ({"taken_at<": "1980"}, ["scan.png"]),
-        ({"taken_at>=": "1976"}, ["other.png"]),
-        ({"taken_at": "1975*"}, ["scan.png"]),
-    ):
-        assert [hit.path.name for hit in library.search("x", where=where)] == kept
-
-
-@pytest.mark.parametrize(
-    ("text", "iso"),
-    [
-        ("1975", "1975"), (" 1975:  :  ", "1975"), ("1975-00-00", "1975"),
-        ("1975:00:00 00:00:00", "1975"), ("1975-06-00", "1975-06"), ("1975-06", "1975-06"),
-        ("1975-06-01T10:00", "1975-06-01T10:00:00"), ("0000", ""), ("0000:00:00 00:00:00", ""),
-        ("1975-13", ""), ("19750601", ""), ("75", ""), ("1975 or so", ""), ("197", ""),
-    ],
-)  # fmt: skip
-def test_times_are_no_more_exact_than_they_are_given(text: str, iso: str) -> None:
-    assert iso_time(text) == iso
 
 
 @pytest.mark.parametrize("name", ["a.tgz", "a.tar.gz", "A.TGZ"])
