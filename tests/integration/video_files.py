@@ -1,5 +1,6 @@
 """Small videos of plain colours, made when a test wants them."""
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,9 +9,13 @@ import av
 import numpy as np
 from PIL import ImageColor
 
+from relook.core.settings import ImageLimits
+from relook.core.videos import scenes_of, video_at
+
 CODECS = {".mp4": "libx264", ".mov": "mpeg4", ".m4v": "mpeg4", ".mkv": "libx264", ".webm": "libvpx",
           ".avi": "mpeg4"}  # fmt: skip
 RATE = 5
+LIMITS = ImageLimits()
 
 
 def film(  # noqa: PLR0913 - all but two have defaults
@@ -104,3 +109,7 @@ def endless(path: Path) -> Path:
         target.mux(stream.encode(None))
     plain.unlink()
     return path
+
+
+def times(path: Path, limits: ImageLimits = LIMITS) -> tuple[float, ...]:
+    return scenes_of(video_at(os.fsencode(path)), limits).times_s
