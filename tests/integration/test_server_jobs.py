@@ -1,30 +1,22 @@
-"""Indexing over HTTP: progress, pause, stop, uploads; pools, streams and the end of a server."""
+"""Indexing over HTTP: progress, pause, stop, uploads, and the end of a server."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from library_parts import many
-from patient_relook import PATIENCE_S
-from process_parts import PATIENCE_S, RELOOK, started
-from server_parts import TOKEN, Running, serving, wait_for
-from starlette.routing import Match
+from server_parts import Running, serving, wait_for
 
 import relook
-from relook.core.errors import NotFoundError, OverloadError, RelookError
+from relook.core.errors import NotFoundError
 from relook.core.progress import READING_TEXT, Progress
 from relook.core.registry import Adapter
 from relook.library.report import IndexReport
 from relook.readers import READERS
 from relook.server.jobs import Job
-from relook.server.routes_files import PlainThumbnails
-from relook.testing import ColourEncoder, ColourReader, noise, solid
+from relook.testing import ColourEncoder, ColourReader, noise
 
 
 class SlowEncoder(ColourEncoder):
@@ -236,68 +228,6 @@ def test_uploads_are_found_at_once(server: Running, tmp_path: Path) -> None:
     )
 
 
-def test_too_many_requests_are_told_to_come_back(
-    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
-) -> None:
-    library = open_library()
-    library.add(pictures)
-    with serving(library, cache=tmp_path / "cache", n_workers=1, n_waiting=1) as server:
-        hold = threading.Event()
-        pool = server.state.core
-        pool._threads.submit(hold.wait, PATIENCE_S)
-        pool._free.acquire()
-        slow: list[httpx.Response] = []
-        waits = threading.Thread(target=lambda: slow.append(server.post("/search", {"query": "a"})))
-        waits.start()
-        wait_for(lambda: pool._free._value == 0)
-        answer = server.post("/search", {"query": "red"})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_busy")
-        assert answer.headers["retry-after"] == "2"
-        with pytest.raises(OverloadError, match="queued up"):
-            server.client.search("library", "red")
-        hold.set()
-        pool._free.release()
-        waits.join(600)
-        assert slow[0].status_code == 200
-        wait_for(lambda: pool._free._value == 2)
-        assert server.post("/search", {"query": "red"}).status_code == 200
-
-
-def test_a_request_that_waits_too_long_is_told_to_come_back(
-    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
-) -> None:
-    library = open_library()
-    library.add(pictures)
-    with serving(library, cache=tmp_path / "cache", n_workers=1, timeout_s=0.2) as server:
-        hold = threading.Event()
-        server.state.core._threads.submit(hold.wait, PATIENCE_S)
-        slow = server.post("/search", {"query": "a"})
-        hold.set()
-        assert (slow.status_code, slow.json()["error"]["code"]) == (503, "too_slow")
-
-
-def test_streams_are_bounded_and_end_with_the_server(
-    open_library: Callable[..., relook.Library], pictures: Path, tmp_path: Path
-) -> None:
-    library = open_library()
-    library.add(pictures)
-    with serving(library, cache=tmp_path / "cache", n_events=1, keep_alive_s=0.05) as server:
-        session_id = server.client.begin("library", "red")["session_id"]
-        path = f"{server.base}/sessions/{session_id}/events"
-        with server.http.stream("GET", path) as stream:
-            assert stream.headers["content-type"].startswith("text/event-stream")
-            lines = stream.iter_lines()
-            assert [next(lines) for _ in range(3)] == ["retry: 2000", "", ": still here"]
-            assert server.http.get(path).status_code == 503
-            server.server.should_exit = True
-            list(lines)  # to their end
-
-
-def test_a_missing_session_has_no_stream(server: Running) -> None:
-    answer = server.get("/sessions/nope/events")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_session")
-
-
 def test_shutting_down_stops_the_job_and_keeps_its_work(
     open_library: Callable[..., relook.Library], encoder: SlowEncoder, pictures: Path,
     tmp_path: Path,
@@ -318,146 +248,6 @@ def test_shutting_down_stops_the_job_and_keeps_its_work(
     assert [t for t in threading.enumerate() if t.name.startswith("relook")] == []
     with open_library() as again:
         assert len(again) == 19
-
-
-def test_thumbnails_are_kept_by_content_and_revalidated(
-    server: Running, tmp_path: Path, pictures: Path
-) -> None:
-    (hit,) = server.client.search("library", "red", limit=1)["hits"]
-    first = server.http.get(hit["thumbnail"])
-    assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
-    tag = first.headers["etag"]
-    (pictures / "red.png").unlink()  # the cache does without the file
-    assert server.http.get(hit["thumbnail"]).content == first.content
-    plain = f"{server.base}/images/{hit['image_id']}/thumbnail"
-    assert server.http.get(plain).headers["cache-control"] == "private, no-cache"
-    same = server.http.get(plain, headers={"If-None-Match": tag})
-    assert (same.status_code, same.content) == (304, b"")
-    assert server.http.get(plain, params={"size": 100}).status_code == 422
-    assert server.http.get(plain, params={"size": 640}).status_code == 404
-    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 1
-
-
-def _is_plain(address: str, method: str = "GET") -> bool:
-    path, _, query = address.partition("?")
-    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode()}
-    return PlainThumbnails().matches(scope)[0] is Match.FULL
-
-
-def test_a_thumbnail_is_the_same_whichever_route_answers(server: Running) -> None:
-    (hit,) = server.client.search("library", "red", limit=1)["hits"]
-    assert hit["thumbnail"].startswith(f"/api/v1/libraries/library/images/{hit['image_id']}/")
-    path, _, query = hit["thumbnail"].partition("?")
-    tag = server.http.get(hit["thumbnail"]).headers["etag"]
-    for here, known in (
-        (path, None), (path, tag), (path, '"other"'),
-        (path.replace("/images/", "/images/99"), None),
-        (path.replace("/libraries/library/", "/libraries/other/"), None),
-    ):  # fmt: skip
-        by_page, by_others = f"{here}?{query}", f"{here}?{'&'.join(query.split('&')[::-1])}"
-        assert (_is_plain(by_page), _is_plain(by_others)) == (True, False)
-        headers = {"If-None-Match": known} if known else {}
-        one, other = (server.http.get(address, headers=headers) for address in (by_page, by_others))
-        assert one.status_code == other.status_code
-        assert one.content == other.content
-        assert {**one.headers, "date": ""} == {**other.headers, "date": ""}
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/images/1/thumbnail", "/images/1/thumbnail?size=320", "/images/1/thumbnail?v=ab&size=100",
-        "/images/1/thumbnail?v=xy&size=320", "/images/1/thumbnail?v=ab&size=320&size=640",
-        "/images/-1/thumbnail?v=ab&size=320", f"/images/{10**19}/thumbnail?v=ab&size=320",
-        "/images/1/file?v=ab&size=320", "/images/1/2/thumbnail?v=ab&size=320",
-    ],
-)  # fmt: skip
-def test_what_a_page_does_not_ask_for_is_looked_at_by_fastapi(address: str) -> None:
-    assert _is_plain("/api/v1/libraries/library/images/1/thumbnail?v=ab&size=320")
-    assert not _is_plain("/api/v1/libraries/library/images/1/thumbnail?v=ab&size=320", "HEAD")
-    assert not _is_plain(f"/api/v1/libraries/library{address}")
-
-
-@pytest.mark.parametrize("token", [None, TOKEN])
-def test_the_command_serves_until_it_is_told_to_stop(
-    tmp_path: Path, pictures: Path, token: str | None
-) -> None:
-    folder = tmp_path / "library"
-    command = [*RELOOK, "-v", "serve", "--library", str(folder), "--port", "0", "--no-open"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    environment |= {"RELOOK_TOKEN": token} if token else {}
-    process = started(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        line = process.stdout.readline()
-        address = line.removeprefix("Relook is at ").strip()
-        assert address.startswith("http://127.0.0.1:")
-        assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
-        assert ("token=" in address) is (token is not None)
-        base = address.partition("/?")[0].rstrip("/")
-        wait_for(lambda: _answers(base))
-        with relook.Client(base, token=token) as client:
-            (library,) = client.libraries()
-            assert (library["library_id"], library["n_images"]) == ("library", 0)
-            assert client.search("library", "red")["hits"] == []
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err
-    assert TOKEN not in err
-
-
-def _answers(base: str) -> bool:
-    try:
-        return (
-            httpx.get(f"{base}/api/v1/health", trust_env=False, timeout=PATIENCE_S).status_code
-            == 200
-        )
-    except httpx.TransportError:
-        return False
-
-
-def test_no_server_is_an_error_with_a_hint() -> None:
-    with relook.Client("http://127.0.0.1:9") as client, pytest.raises(RelookError) as raised:
-        client.libraries()
-    assert (raised.value.code, raised.value.hint) == ("no_server", "is relook serve running there?")
-
-
-def test_searching_does_not_load_the_server() -> None:
-    program = (
-        "import sys; from relook.cli.main import command_line; command_line('search');"
-        "print([name for name in ('fastapi', 'uvicorn', 'httpx', 'relook.server', 'relook.bench',"
-        " 'relook.rag', 'relook.cli.ask') if name in sys.modules])"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "[]"
-
-
-def test_two_libraries_have_names_of_their_own(
-    open_library: Callable[..., relook.Library], tmp_path: Path
-) -> None:
-    solid("red").save(tmp_path / "red.png")
-    other = relook.Library(tmp_path / "other" / "Library", encoder=ColourEncoder())
-    other.add(tmp_path / "red.png")
-    with serving(open_library(), other, cache=tmp_path / "cache") as server:
-        told = [(one["library_id"], one["n_images"]) for one in server.client.libraries()]
-        assert told == [("library", 0), ("library-2", 1)]
-        answer = server.http.get("/api/v1/libraries/nope")
-        assert (answer.status_code, answer.json()["error"]["hint"]) == (
-            404,
-            "it has: library, library-2",
-        )
-
-
-def test_the_page_is_revalidated_but_its_icon_is_kept(server: Running) -> None:
-    kept = [
-        server.http.get(path).headers["cache-control"]
-        for path in ("/", "/static/js/main.js", "/static/favicon.svg")
-    ]
-    assert kept == ["no-cache", "no-cache", "max-age=86400"]
 
 
 def test_a_path_in_letters_that_the_locale_lacks_is_not_there(
