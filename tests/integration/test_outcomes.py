@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ask_parts import local as subject
-from test_cli_ask import Run, run
+from cli_ask_parts import Run, run
 
 from relook.answerers.evidence_only import EvidenceOnlyAnswerer
 from relook.providers.base import Lookup, Outcome, ProviderResult, Subject
