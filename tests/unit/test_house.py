@@ -120,3 +120,16 @@ def test_the_package_keeps_the_rules_of_the_house() -> None:
     assert [vague[word] for word in ("one", "told", "said")] == [0, 0, 0]
     assert vague["found"] <= 3  # a JSON key of `relook bench`
     assert vague["asked"] <= 1  # what a fake web server was asked, which tests of plugins read
+
+
+FOLDERS = ("benchmarks", "docs", "examples", "fuzz", "pages", "release", "tests", "training")
+
+
+def test_no_file_beside_the_package_is_longer_than_one_of_it() -> None:
+    lengths = {
+        str(path.relative_to(house.ROOT)): len(path.read_text("utf-8").splitlines())
+        for folder in FOLDERS
+        for path in (house.ROOT / folder).rglob("*.py")
+    }
+    assert len(lengths) > 300
+    assert [path for path, n_lines in lengths.items() if n_lines > 400] == []
