@@ -116,10 +116,11 @@ def spread_of(sample: Floats, centres: Floats) -> Floats:
         centres: [l, d] means of lists.
     """
     directions = unit(centres)
-    some = sample[:: max(len(sample) // _SEEN, 1)][:_SEEN]  # [n, d]
+    stride = max(len(sample) // _SEEN, 1)
+    some, others = sample[::stride][:_SEEN], sample[stride // 2 :: stride][:_SEEN]  # [n, d]
     _, lists = Nearest(directions, directions_of(directions)).of(some)
     differences = some - centres[lists]
-    seen = (differences @ sample[-_SEEN:].T) ** 2  # [n, n]
+    seen = (differences @ others.T) ** 2  # [n, n]
     share = float(seen.mean() / max(float((differences**2).sum(axis=1).mean()), 1e-9))
     spread: Floats = np.sqrt(share * (1 - (centres**2).sum(axis=1)).clip(0)).astype(np.float32)
     return spread
