@@ -203,7 +203,7 @@ def test_the_manifest(library: Path) -> None:
     assert (library / "manifest.json").read_bytes() == whole
 
 
-@pytest.mark.parametrize("harm", ["garbage", "other vectors", "no card"])
+@pytest.mark.parametrize("harm", ["garbage", "other vectors", "no card", "older version"])
 def test_the_index(library: Path, harm: str) -> None:
     settings = SearchSettings(exact_rows=50)
     assert [note.code for note in check(library, settings).notes] == ["no_index"]
@@ -214,6 +214,8 @@ def test_the_index(library: Path, harm: str) -> None:
         flip(next((library / "ann").glob("*.faiss")), 300)
     elif harm == "no card":
         card.unlink()
+    elif harm == "older version":
+        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 3}))
     else:
         told_of = json.loads(card.read_text())
         told_of["segments"][0]["rows_crc32"] = 1
@@ -221,6 +223,8 @@ def test_the_index(library: Path, harm: str) -> None:
     report = check(library, settings)
     if harm == "no card":  # as a stop leaves it: no damage
         assert (report.sound, [note.code for note in report.notes]) == (True, ["no_index"])
+    elif harm == "older version":
+        assert (report.sound, [note.code for note in report.notes]) == (True, ["other_index"])
     else:
         assert [one.code for one in report.findings] == ["bad_index"]
     assert repair(library, settings).done == ["built the index anew"]

@@ -18,7 +18,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
-from relook.search.fit import FitScale, Level, LookedFor
+from relook.search.fit import FitScale, Level, LookedFor, fit_scale
 from relook.search.session_steps import ALL_SEEN
 from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
@@ -283,6 +283,23 @@ def test_the_line_is_that_of_the_images_that_are_searched(
     assert session.page.n_fitting == 0
     assert seen[:4] == [10, 1000, 1, 1000]
     assert set(seen[4:]) == {1, 1000}
+    # What pictures show does not change how many were looked through, and a session counts alike.
+    seen.clear()
+    photographs.search("a harp - people")
+    photographs.search("a harp", min_fit=0.01)
+    photographs.look("a harp - people", min_fit=0.01)
+    assert set(seen) == {10, 1000}
+
+
+def test_copies_are_no_more_images_that_are_searched(
+    photographs: relook.Library, tmp_path: Path
+) -> None:
+    whole = next((tmp_path / "noise").iterdir()).read_bytes()
+    for number in range(20):
+        (tmp_path / "noise" / f"copy-{number}.png").write_bytes(whole)
+    photographs.add(tmp_path / "noise")
+    assert len(photographs) == 30
+    assert fit_scale(photographs.files, photographs.engine.encoder).n_images == 10
 
 
 def test_few_photographs_hold_what_they_show(

@@ -106,7 +106,7 @@ def test_rules_in_any_unicode(library: relook.Library, folder: Path, encoding: s
         ("private/\n".encode("utf-16") + b"\0", "it is no text that can be read"),
         (b"# " + b"x" * 1024**2 + b"\nprivate/\n", "it has more than 1,048,576"),
         (b"!\n", "Invalid git pattern"),
-        (None, "Is a directory"),
+        (None, "it is no plain file"),
     ],
 )
 def test_a_folder_whose_rules_cannot_be_read_is_not_looked_into(
@@ -114,17 +114,18 @@ def test_a_folder_whose_rules_cannot_be_read_is_not_looked_into(
 ) -> None:
     """Nobody knows what they keep out. What is known of it stays as it is, with its marks."""
     put(folder, "a.png", "b/private/c.png")
+    write_zip(folder / "b" / "e.zip", {"f.png": picture(noise(7))})
     library.add(folder)
     put(folder, "b/private/d.png")
     rules = folder / "b" / ".relookignore"
-    rules.mkdir() if data is None else rules.write_bytes(data)
+    os.mkfifo(rules) if data is None else rules.write_bytes(data)
 
     report = library.add(folder)
 
-    assert (report.n_images, report.n_away, report.n_added) == (2, 0, 0)
+    assert (report.n_images, report.n_away, report.n_added) == (3, 0, 0)
     assert why in report.unlisted[bytes(folder / "b")]
-    rules.rmdir() if data is None else rules.unlink()
-    assert library.add(folder).n_images == 3
+    rules.unlink()
+    assert library.add(folder).n_images == 4
 
 
 def test_a_line_of_rules_in_an_old_encoding_is_told(library: relook.Library, folder: Path) -> None:

@@ -88,6 +88,13 @@ def test_whoever_asks_for_the_head_gets_what_get_says(server: Running, address: 
         assert head.headers.get(name) == whole.headers.get(name)
 
 
+def test_the_head_of_a_stream_is_refused(server: Running) -> None:
+    """Headers without an end would keep the connection from every request behind it."""
+    answer = server.http.head("/api/v1/events", timeout=30)
+    assert (answer.status_code, answer.content) == (405, b"")
+    assert server.http.get("/api/v1/health").status_code == 200
+
+
 @pytest.mark.parametrize(
     "query",
     ["image:/etc/passwd", "image:~/x.jpg", "dog - image:/etc/passwd@0.1,0.1,0.5,0.5"],

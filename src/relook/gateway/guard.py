@@ -281,8 +281,13 @@ class _Body:
 
 
 def _as_get(scope: Scope) -> Scope:
-    """What is answered: for HEAD what GET is, of which the HTTP server sends the headers only."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    """What is answered: for HEAD what GET is, of which the HTTP server sends the headers only.
+
+    Not of a stream of events: nobody would know when that answer ends.
+    """
+    if scope["method"] != "HEAD" or scope["path"].endswith("/events"):
+        return scope
+    return {**scope, "method": "GET"}
 
 
 def _two_lengths() -> Response:

@@ -43,7 +43,7 @@ from relook.library.snapshot import vectors_path
 from relook.library.vector_file import Sum, gaps, read_sums, rows_in_file
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
-_TRIES = 5
+_TRIES, _BUILD = 5, "build it; relook index does, too"
 # A unit row in fp16 is off by less than 5e-4, one taken over from an index by 2e-3 more.
 _OFF = 5e-3
 _PIECE = 65_536  # rows read at once where there is no sum
@@ -190,9 +190,11 @@ class _Check:
             if fault is None and files.needs_index(self._settings):
                 rows = counted(len(files.vectors), "row")
                 message = f"{rows} without an index that covers them: searches are slow"
-                self._report.note("no_index", message, 1, "build it; relook index does, too")
-        if fault is not None:
-            self._report.find("bad_index", fault, [], "build it anew", n=1)
+                self._report.note("no_index", message, 1, _BUILD)
+        if fault is not None and fault.code == "other_index":
+            self._report.note(fault.code, f"{fault.message}: searches are slow", 1, _BUILD)
+        elif fault is not None:
+            self._report.find("bad_index", fault.message, [], "build it anew", n=1)
 
     def _leftovers(self) -> None:
         paths = [self._folder, self._folder / _INDEX_FOLDER]

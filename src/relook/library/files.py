@@ -286,14 +286,14 @@ class LibraryFiles:
             memory_bytes=settings.memory_mib * 1024**2,
         )
 
-    def index_fault(self, settings: SearchSettings) -> str | None:
+    def index_fault(self, settings: SearchSettings) -> LibraryFormatError | None:
         """Why the index on the disk cannot be used; None when it can, or there is none."""
         if not self._index_stamp(self._now.snapshot):
             return None
         try:
             self._open_index(settings).close()
         except LibraryFormatError as error:
-            return error.message
+            return error
         return None
 
     def needs_index(self, settings: SearchSettings) -> bool:

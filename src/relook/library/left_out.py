@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 LIVE = "Live Photo"
 """The rule by which the moving part of a Live Photo is left out: its still is indexed."""
 IGNORE_FILE = ".relookignore"
+_IGNORE_BYTES = IGNORE_FILE.encode()
 _NO_MEDIA = b".nomedia"
 _MOST_BYTES = 1024**2
 _SAVE = "save it as UTF-8"
@@ -101,11 +103,13 @@ class LeftOut:
         Raises:
             InputError: `bad_pattern` when its own cannot be read: nobody knows what they keep out.
         """
-        if IGNORE_FILE.encode() not in names:
+        if _IGNORE_BYTES not in names:
             return rules
-        place = f"{printable(folder)}/{IGNORE_FILE}"
+        place, path = f"{printable(folder)}/{IGNORE_FILE}", os.path.join(folder, _IGNORE_BYTES)
         try:
-            with open(os.path.join(folder, IGNORE_FILE.encode()), "rb") as file:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+                raise InputError("bad_pattern", "it is no plain file")
+            with open(path, "rb") as file:
                 lines = self._lines(file.read(_MOST_BYTES + 1), place)
         except OSError as error:
             raise InputError("bad_pattern", error.strerror or str(error)) from error

@@ -148,7 +148,8 @@ class Scan:
     Attributes:
         others: Root -> suffix -> how many files the listing met that are no pictures.
         unlisted: Folders and archives that could not be read, with the reason.
-        closed: Those of `unlisted` that lead out of the folders in `within`.
+        closed: Those of `unlisted` that are not to be looked into: they lead out of the folders in
+            `within`, or their rules cannot be read.
         identities: Folder with pictures or archives -> its file system and inode.
         links: Folders that are links.
 
@@ -272,6 +273,7 @@ class Scan:
                 rules = self.left_out.in_folder(rules, folder, names)
             except InputError as error:
                 self.unlisted[folder] = f"its {IGNORE_FILE} holds no rules: {error.message}"
+                self.closed.add(folder)  # what is known of it, and of archives in it, stays
                 continue
             folders: list[bytes] = []
             wanted = [

@@ -174,14 +174,18 @@ class Engine:
         """A page with the fit of its hits, what stands in them, and a note when nothing fits."""
         ids = [hit.image_id for hit in page.hits]
         outlined, saying = with_written(page.hits, page.query, self.files)
-        n_images = self._allowed(only or Filter())[1]
-        scale = replace(fit_scale(self.files, self.encoder), n_images=n_images)
+        scale = fit_scale(self.files, self.encoder).of_part(self._share_searched(only or Filter()))
         level = None if wanted is None else scale.level(wanted.vectors)
         hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder, level))
         nothing, line = scale.line(wanted, level), scale.of_many.line(wanted, level)
         n_fitting = n_leading(hits, nothing, line, saying)
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
         return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
+
+    def _share_searched(self, only: Filter) -> float:
+        """The share of the library's images that a filter lets through, but for what they show."""
+        place = Filter(where=only.where, path=only.path, away=only.away)
+        return self._allowed(place)[1] / max(len(self.files.row_table), 1)
 
     def _reasons(self, records: Sequence[ImageRecord]) -> dict[int, str]:
         """Why those of some images are away that are."""

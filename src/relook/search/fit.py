@@ -129,8 +129,8 @@ class FitScale:
         background: [b, t, d] tiles of pictures of the library, drawn at random, no two alike.
         tile_weight: Factor on every tile but the first.
         means: What the encoder knows of its space.
-        n_images: Images that a search looks through: the best of few stands lower than that of
-            many, and fits as well.
+        n_images: Images that a search looks through, as far as no two are alike: the best of few
+            stands lower than that of many, and fits as well.
     """
 
     background: Floats
@@ -154,6 +154,10 @@ class FitScale:
         scores[:, :, 1:] *= self.tile_weight
         best: Floats = scores.max(axis=2)
         return best
+
+    def of_part(self, share: float) -> FitScale:
+        """The same for a search through a share of the images."""
+        return replace(self, n_images=round(self.n_images * share))
 
     @property
     def of_many(self) -> FitScale:
@@ -277,8 +281,10 @@ def fit_scale(files: LibraryFiles, encoder: Encoder) -> FitScale:
     """The scale of an open library; made once a moment of its files."""
     known: FitScale | None = files.derived.get(_SCALE)
     if known is None:
-        drawn, n_images = distinct(background(files)), len(files.row_table)
-        known = FitScale(drawn, encoder.tile_weight, encoder.means, n_images)
+        drawn = background(files)
+        unlike = distinct(drawn)
+        n_images = round(len(files.row_table) * len(unlike) / max(len(drawn), 1))
+        known = FitScale(unlike, encoder.tile_weight, encoder.means, n_images)
         files.derived[_SCALE] = known
     return known
 

@@ -42,7 +42,11 @@ _END = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(  # "without lots of people" leaves out people
-    r"\s+(?:(?:a\s+)?(?:lots?|loads|plenty|bunch|dozens|hundreds)\s+of|(?:(?:too|so|very)\s+)?(?:many|much))\b",
+    r"(?:[\s,]+(?:"
+    r"(?:(?:an?|the|any)\s+)?(?:(?:whole|large|great|big|huge)\s+)*"
+    r"(?:lots?|loads|tons|plenty|bunch|dozens|hundreds|thousands|crowds?|groups?|numbers?)\s+of"
+    r"|(?:(?:too|so|very|that|as|(?:a\s+)?great)\s+)?(?:many|much)(?:\s+of)?"
+    r"|several|some|a\s+few)(?![-\w])(?:\s+the\b)?)+(?=\s*\w)",
     re.IGNORECASE,
 )
 _LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)

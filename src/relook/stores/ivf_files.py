@@ -141,13 +141,14 @@ class Card:
         """The card of the index over vectors file `number`.
 
         Raises:
-            LibraryFormatError: `bad_index` when it is missing, damaged or of another version.
+            LibraryFormatError: `bad_index` when it is missing or damaged; `other_index` when
+                another version made it.
         """
         path = _card_path(folder, number)
         try:
             values = json.loads(path.read_text("utf-8"))
             if values.pop("format") != _FORMAT:
-                raise ValueError("another version of Relook made it")
+                raise LibraryFormatError("other_index", f"another version of Relook made {path}")
             values["segments"] = tuple(
                 Segment(**{**segment, "file": Written(**segment["file"])})
                 for segment in values["segments"]
