@@ -35,10 +35,10 @@ SAME_NAME, SAME_CAPTION, OTHER = 0.5, 0.75, 0.5  # text cosines: unknown, shown,
 RIDGE, PENALTY, STEPS = 3.0, 0.1, 60
 ALARMS = 0.1  # share of training queries with something that may be told "nothing fits"
 WEIGHTS = {
-    "concept": 4, "with an article": 1, "common": 0.5, "caption": 0.3, "name": 0.5,
-    "name taken out": 0.5, "name of nothing here": 1, "letters": 0.5,
+    "concept": 4, "caption": 0.3, "name": 0.5, "name taken out": 0.5, "name of nothing here": 1,
+    "letters": 0.5,
 }  # fmt: skip
-"""How much each kind of query counts for what a score is worth."""
+"""How much each kind of query counts for what a score is worth; the others are for the line."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Case:
     """Queries of one kind against one gallery.
 
     Args:
-        kind: A key of `WEIGHTS`.
+        kind: A key of `WEIGHTS`, or a kind for the line alone.
         vectors: [q, d] of the words.
         scores: [q, k] best first.
         shown: [q, k] 1, 0 or NaN where nobody knows.
@@ -219,7 +219,8 @@ def _nonsense() -> list[str]:
 
 def learn(several: list[Case], known: Means, tile_weight: float) -> FitMap:
     """The map: what a picture that shows the words scores, then two logistic regressions."""
-    largest = [case for case in several if case.n_images >= FEW and not case.is_gone]
+    known_kinds = [case for case in several if case.kind in WEIGHTS and not case.is_gone]
+    largest = [case for case in known_kinds if case.n_images >= FEW]
     expected, bias = _expected([case for case in largest if case.has_something])
     usual = tuple(
         float(np.median(np.concatenate([of(case.against) for case in largest])))
