@@ -9,24 +9,26 @@ import pytest
 
 from relook.cli.main import main
 
+Run = Callable[..., tuple[int, str, str]]
 
-@pytest.fixture(autouse=True)
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The colour encoder, installed as a third party would: by an entry point."""
-    info = tmp_path / "site" / "colour-1.0.dist-info"
+
+def with_colour_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colour encoder, installed as a third party would: by an entry point; a library beside."""
+    info = folder / "site" / "colour-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setenv("RELOOK_LIBRARY", str(tmp_path / "library"))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    monkeypatch.setenv("RELOOK_LIBRARY", str(folder / "library"))
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def runner(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line: code, stdout, stderr."""
+
     def run_it(*arguments: object) -> tuple[int, str, str]:
         code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
@@ -35,8 +37,18 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
     return run_it
 
 
+@pytest.fixture(autouse=True)
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_colour_encoder(tmp_path, monkeypatch)
+
+
 @pytest.fixture
-def ask(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def ask(run: Run) -> Callable[..., tuple[int, dict[str, Any]]]:
     """Runs with --json: one object on stdout, nothing on stderr."""
 
     def ask_it(*arguments: object) -> tuple[int, dict[str, Any]]:
@@ -48,9 +60,6 @@ def ask(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, di
         return code, found
 
     return ask_it
-
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
