@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,34 @@ def test_forget_takes_out_a_folder_or_a_file(library: relook.Library, pictures: 
     assert (pictures / "red.png").exists()
     with pytest.raises(NotFoundError, match="nothing has been indexed yet"):
         library.add()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("", "red.png"), ("red.png", ""), ("", "sub", "sub/blue.png"), ("", "./"),
+        ("", "broken.jpg"), ("red.png", "./red.png", "sub", "green.png"), ("sub", "sub/", "."),
+    ],
+)  # fmt: skip
+def test_forgotten_paths_may_contain_each_other(
+    library: relook.Library, pictures: Path, named: Sequence[str]
+) -> None:
+    (pictures / "broken.jpg").write_bytes(b"no picture")
+    library.add(pictures)
+    session = library.look("red")
+    session.judge(ids(library)["green.png"], relevant=False)
+    taken = library.take_out(*(f"{pictures}/{name}" for name in named))
+    assert (taken.n_images, taken.n_marks) == (3, 1)
+    assert list(library.search("red")) == []
+
+
+def test_of_several_paths_nothing_is_forgotten_where_something_is_not_known(
+    library: relook.Library, pictures: Path
+) -> None:
+    library.add(pictures)
+    with pytest.raises(NotFoundError, match=r"no image is indexed at .*gree$"):
+        library.forget(pictures, pictures / "gree")
+    assert len(library) == 3
 
 
 def test_one_file_is_a_root_too(library: relook.Library, pictures: Path) -> None:

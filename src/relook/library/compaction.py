@@ -157,6 +157,7 @@ def _renumber_index(files: LibraryFiles, alive: Mask, new_row: Ints, number: int
 
 
 _WITHIN = "path = ?1 OR substr(path, 1, length(?2)) = ?2 OR substr(path, 1, length(?3)) = ?3"
+_REST = ("dropped", "roots", "skipped")  # what else is kept by its path
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     """Takes the images at or below some paths out of the catalog. Writer's lock held.
 
     Their words are deleted, too. Sessions keep their judgements, which count again when the
-    same content is indexed again.
+    same content is indexed again. Paths may contain each other, and be named twice.
 
     Args:
         files: The open library.
@@ -187,22 +188,26 @@ def forget(files: LibraryFiles, roots: Sequence[bytes]) -> Forgotten:
     Raises:
         NotFoundError: `no_image` when nothing is known of a path.
     """
-    n_images = n_judged = n_collected = 0
     if files.shared is not None:
         files.shared.take_in(now=True)
     with files.catalog.transaction() as db:
-        for given in roots:
-            root, ids = _known_at(lambda sql, values: db.execute(sql, values).fetchall(), given)
-            n_judged += n_marks(db, ids)
-            n_collected += n_in_albums(db, ids)
-            bury(db, ids, words=False, every=files.shared is not None)
-            if not _forget_rest(db, root) and not ids:
-                raise NotFoundError("no_image", f"no image is indexed at {os.fsdecode(root)}")
-            n_images += len(ids)
+
+        def ask(sql: str, values: Sequence[object]) -> Any:
+            return db.execute(sql, values).fetchall()
+
+        known = [_known_at(ask, root) for root in roots]  # all of them before any is forgotten
+        for root, at in known:
+            if not at and not _has_rest(ask, root):
+                raise NotFoundError("no_image", f"no image is indexed at {printable(root)}")
+        ids = list({image_id: None for _, at in known for image_id in at})
+        forgotten = Forgotten(len(ids), n_marks(db, ids), n_in_albums(db, ids))
+        bury(db, ids, words=False, every=files.shared is not None)
+        for root, _ in known:
+            _forget_rest(db, root)
         sweep_tombstones(db)
         files.catalog.bump(db)
     files.backup.follow()  # the one before still has their words
-    return Forgotten(n_images, n_judged, n_collected)
+    return forgotten
 
 
 def images_at(catalog: Catalog, path: bytes) -> list[int]:
@@ -233,22 +238,33 @@ def _known_at(ask: Ask, path: bytes) -> tuple[bytes, list[int]]:
 
 def _images_at(ask: Ask, root: bytes) -> list[int]:
     """Images at a path, or else below it; displaced images of another disk are left alone."""
-    below = inside(root)
     sql = f"SELECT image_id, path FROM images WHERE {_WITHIN} ORDER BY path"
-    rows: list[Any] = ask(sql, (root, below[0], below[-1]))
+    rows: list[Any] = ask(sql, _within(root))
     exact = [image_id for image_id, path in rows if path == root]
     return exact or [image_id for image_id, _ in rows]
 
 
-def _forget_rest(db: sqlite3.Connection, root: bytes) -> bool:
-    """Forgets roots, archives, skipped files and words below a path; returns whether any were."""
-    below = inside(root)
-    values = (root, below[0], below[-1])
+def _has_rest(ask: Ask, root: bytes) -> bool:
+    """Whether a root, a skipped file or an image that was taken out is at or below a path."""
+    values = _within(root)
+    return any(
+        ask(f"SELECT 1 FROM {table} WHERE {_WITHIN} LIMIT 1", values)
+        for table in (*_REST, "tombstones")
+    )
+
+
+def _forget_rest(db: sqlite3.Connection, root: bytes) -> None:
+    """Forgets roots, archives, skipped files and words below a path."""
+    values = _within(root)
     archive = (split_member(root) or (root,))[0]
     db.execute(f"DELETE FROM archives WHERE {_WITHIN} OR path = ?4", (*values, archive))
-    n = sum(
-        db.execute(f"DELETE FROM {table} WHERE {_WITHIN}", values).rowcount
-        for table in ("dropped", "roots", "skipped")
-    )
+    for table in _REST:
+        db.execute(f"DELETE FROM {table} WHERE {_WITHIN}", values)
     silent = f"UPDATE tombstones SET title = '', caption = '', metadata = '{{}}' WHERE {_WITHIN}"
-    return n + db.execute(silent, values).rowcount > 0
+    db.execute(silent, values)
+
+
+def _within(root: bytes) -> tuple[bytes, bytes, bytes]:
+    """The values of `_WITHIN`."""
+    below = inside(root)
+    return root, below[0], below[-1]
