@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from relook.core.settings import FeedbackSettings, SearchSettings
 from relook.core.types import NOTHING_FITS, Box, Part, Query
 from relook.encoders.builtin import BuiltinEncoder
 from relook.search.explain import Change, changes
-from relook.search.fit import FitScale, Level, LookedFor, fit_scale
+from relook.search.fit import FURTHER, FitScale, Level, LookedFor, fit_scale, n_leading
 from relook.search.session_steps import ALL_SEEN
 from relook.search.transfer import export_session
 from relook.testing import ColourEncoder, patched, solid
@@ -94,6 +95,63 @@ def test_what_fits_stands_before_the_line(colours: relook.Library) -> None:
     enough = page[1].fit
     assert enough is not None
     assert set(names(colours.search("red", min_fit=enough))) == {"red.png", "crimson.png"}
+
+
+@pytest.fixture
+def mixed(open_library: Callable[..., relook.Library], tmp_path: Path) -> relook.Library:
+    """Seven chequered pictures nearest to red and blue together, behind them three nearer to each.
+
+    Behind these are forty noisy ones.
+    """
+    folder = tmp_path / "pictures"
+    many(folder, 40)
+    for number in range(7):
+        image = solid("red")
+        for square in range(128):
+            row, at = divmod(square, 8)
+            image.paste(solid("blue", 4, 4), (8 * at + 4 * (row % 2), 4 * row))
+        image.putpixel((number, 0), (0, 0, 0))
+        image.save(folder / f"chequered-{number}.png")
+    for number in range(3):
+        quarter = patched("red", "blue", Box(0.5, 0.5, 1, 1), 64 + 2 * number, 64 + 2 * number)
+        quarter.save(folder / f"quarter-{number}.png")
+    library = open_library(search=SearchSettings(fold=False))
+    library.add(folder)
+    return library
+
+
+def test_where_the_line_stands_does_not_depend_on_how_many_hits_are_asked_for(
+    mixed: relook.Library, tmp_path: Path
+) -> None:
+    every = mixed.search("red + blue", limit=50)
+    fits = [hit.fit or 0.0 for hit in every]
+    assert max(fits[:7]) < 0.1 < min(fits[7:10]), "the best two parts stand eighth to tenth"
+    assert every.n_fitting == 10
+    for limit in (1, 5, 7, 8, 10, 11, 30):
+        page = mixed.search("red + blue", limit=limit)
+        assert [hit.image_id for hit in page] == [hit.image_id for hit in every[:limit]]
+        assert page.n_fitting == min(limit, 10)
+        assert NOTHING_FITS not in page.notes
+        session = mixed.look("red + blue", limit=limit)
+        assert session.first_page == session.page
+        assert session.page.n_fitting == min(limit, 10)
+        again = session.again("none", keep_shown=True, limit=limit)
+        assert again.n_fitting == min(limit, 10)
+    session = mixed.look("red + blue", limit=5)
+    (tmp_path / "kept.json").write_text(json.dumps(export_session(session)), "utf-8")
+    twin, _ = mixed.import_session(tmp_path / "kept.json")
+    assert twin.page == replace(session.page, session_id=twin.session_id)
+    assert session.replay().same
+
+
+def test_nothing_is_looked_at_behind_a_page_of_pictures_that_do_not_fit(
+    mixed: relook.Library,
+) -> None:
+    """The last of a thousand hits that fits by chance takes no line with it."""
+    page = mixed.search("red + blue", limit=50)
+    far = [*page, *(page[-1] for _ in range(FURTHER)), replace(page[0], fit=0.9)]
+    assert n_leading(far, 0.1, 0.1) == 10
+    assert n_leading([*page[:10], *page[11:30], replace(page[0], fit=0.9)], 0.1, 0.1) == 30
 
 
 @pytest.mark.parametrize("words", ["red", "red - blue", "red without people", "rot am Strand"])

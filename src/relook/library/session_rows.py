@@ -92,6 +92,7 @@ class RecordShape:
     keep_shown: bool | None = None
     keep_judged: bool | None = None
     copies: Annotated[tuple[Copies, ...], Longest(MAX_COPIES)] = ()
+    further: Annotated[tuple[ImageId, ...], Longest(1000)] = ()
 
 
 def _text(column: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from relook.core.errors import NotFoundError
-from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
 from relook.core.threads import in_one_thread
 from relook.core.types import NOTHING_FITS, Hit, Page, Query, Suggestion
@@ -28,7 +27,7 @@ from relook.search.filtering import Filter, allowed_rows, file_date_note, only_f
 from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, with_fits
 from relook.search.negation import shows
 from relook.search.places import Placed, placed_scores, standard
-from relook.search.ranking import Ranking, checked_limit, folded_ranking
+from relook.search.ranking import Ranking, checked_limit, folded_ranking, hit_of
 from relook.search.suggestions import suggestions
 from relook.search.vectorise import combined, concept_ranker, part_vectors, read_words
 from relook.search.written import Lift, Sought, check_read, places_of_written, with_written
@@ -63,7 +62,6 @@ class Engine:
         """
         return self.encoder_of(self.files.manifest)
 
-    @in_one_thread()
     def search(
         self,
         query: Query,
@@ -71,6 +69,17 @@ class Engine:
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
     ) -> Page:
+        """As `first_page`, of which this is the page."""
+        return self.first_page(query, limit, only, fold_duplicates)[0]
+
+    @in_one_thread()
+    def first_page(
+        self,
+        query: Query,
+        limit: int | None = None,
+        only: Filter | None = None,
+        fold_duplicates: bool | None = None,
+    ) -> tuple[Page, tuple[int, ...]]:
         """Finds the images that fit a query.
 
         Args:
@@ -78,6 +87,9 @@ class Engine:
             limit: How many hits.
             only: Which images may be found.
             fold_duplicates: Whether near-duplicates become one hit.
+
+        Returns:
+            The page, and ids of the images behind it that decided where its line stands.
 
         Raises:
             QueryError, ImageError, NotFoundError: when a part cannot be read.
@@ -93,11 +105,11 @@ class Engine:
             sought = Sought(self.wanted(query, vectors), placed, lift)
             only = self.keeping_to(query, only or Filter())
             only = only_fitting(only, sought.wanted, self.files, self.encoder)
-            page = self.page(query, vector, limit, only, fold_duplicates, sought)
+            page, further = self.page(query, vector, limit, only, fold_duplicates, sought)
             offered = self.suggestions(query)
         notes = (*page.notes, *unread, *notes, *(each.note for each in offered))
         took_ms = (time.perf_counter() - began) * 1e3
-        return replace(page, notes=notes, suggestions=offered, took_ms=took_ms)
+        return replace(page, notes=notes, suggestions=offered, took_ms=took_ms), further
 
     def suggestions(self, query: Query) -> tuple[Suggestion, ...]:
         """What else to ask than a query, for words that are not read as they are."""
@@ -143,8 +155,8 @@ class Engine:
         only: Filter | None = None,
         fold_duplicates: bool | None = None,
         sought: Sought | None = None,
-    ) -> Page:
-        """Finds the images nearest to a vector [d]; other arguments as for `search`."""
+    ) -> tuple[Page, tuple[int, ...]]:
+        """Finds the images nearest to a vector [d]; the rest as for `first_page`."""
         sought = sought or Sought()
         limit = checked_limit(self.settings.limit if limit is None else limit)
         folding = self.settings.fold if fold_duplicates is None else fold_duplicates
@@ -156,10 +168,14 @@ class Engine:
             may, by = self.may_show(only or Filter()), (self.files, self.encoder.tile_weight)
             return sought.lift.applied(ranking, ask, vector, may, by)
 
-        folded = folded_ranking(rank, self.files, replace(self.settings, fold=folding), limit)
+        deeper, settings = (
+            limit + sought.n_further(self.files),
+            replace(self.settings, fold=folding),
+        )
+        folded = folded_ranking(rank, self.files, settings, deeper).first(limit)
         reasons = self._reasons(folded.records)
         hits = tuple(
-            self._hit(record, score, tile, others, reasons.get(record.image_id))
+            hit_of(record, (score, tile), self.files, others, reasons.get(record.image_id))
             for record, (_, score, tile), others in zip(
                 folded.records, folded.ranking.rows, folded.copies, strict=True
             )
@@ -168,19 +184,31 @@ class Engine:
         reason = file_date_note(folded.records, only.where)
         reason = reason if hits else why_empty(self.files, only)
         notes = (*filter(None, (reason,)), *self.away_notes(only))
-        return self.fitted(Page(query, hits, notes), sought.wanted, only)
+        page = self.fitted(Page(query, hits, notes), sought.wanted, only, folded.further)
+        return page, folded.further
 
-    def fitted(self, page: Page, wanted: LookedFor | None, only: Filter | None = None) -> Page:
-        """A page with the fit of its hits, what stands in them, and a note when nothing fits."""
-        ids = [hit.image_id for hit in page.hits]
-        outlined, saying = with_written(page.hits, page.query, self.files)
+    def fitted(
+        self,
+        page: Page,
+        wanted: LookedFor | None,
+        only: Filter | None = None,
+        further: Sequence[int] = (),
+    ) -> Page:
+        """A page with the fit of its hits, what stands in them, and a note when nothing fits.
+
+        `further` are ids of images behind it, by which it says what a longer one would.
+        """
+        hits = (*page.hits, *self.hits([(image_id, 0.0, 0) for image_id in further]))
+        ids = [hit.image_id for hit in hits]
+        outlined, saying = with_written(hits, page.query, self.files)
         scale = fit_scale(self.files, self.encoder).of_part(self._share_searched(only or Filter()))
         level = None if wanted is None else scale.level(wanted.vectors)
         hits = with_fits(outlined, fits_of(wanted, ids, self.files, self.encoder, level))
         nothing, line = scale.line(wanted, level), scale.of_many.line(wanted, level)
         n_fitting = n_leading(hits, nothing, line, saying)
         notes = (NOTHING_FITS, *page.notes) if n_fitting == 0 else page.notes
-        return replace(page, hits=hits, notes=notes, n_fitting=n_fitting)
+        n_fitting = None if n_fitting is None else min(n_fitting, len(page))
+        return replace(page, hits=hits[: len(page)], notes=notes, n_fitting=n_fitting)
 
     def _share_searched(self, only: Filter) -> float:
         """The share of the library's images that a filter lets through, but for what they show."""
@@ -315,10 +343,10 @@ class Engine:
         still = {record.image_id: record for record in records}
         reasons = self._reasons(records)
         return tuple(
-            self._hit(
+            hit_of(
                 still[image_id],
-                score,
-                tile,
+                (score, tile),
+                self.files,
                 tuple(other for other in copies.get(image_id, ()) if other in still),
                 reasons.get(image_id),
             )
@@ -366,29 +394,3 @@ class Engine:
         if scorer.vector is None:
             return self._scores(scorer.score, self.files.row_table)
         return np.asarray(self.score_all(scorer.vector[None])[0])
-
-    def _hit(
-        self,
-        record: ImageRecord,
-        score: float,
-        tile: int,
-        folded: tuple[int, ...] = (),
-        away: str | None = None,
-    ) -> Hit:
-        tiling = self.files.tiling(record.tiling_id)
-        tile = tile if tile < len(tiling) else 0  # a page of a time when it had more
-        return Hit(
-            image_id=record.image_id,
-            path=record.path,
-            score=score,
-            tile=tiling[tile],
-            title=record.title,
-            caption=record.caption,
-            width_px=record.width_px,
-            height_px=record.height_px,
-            folded=folded,
-            tile_number=tile,
-            away=away,
-            time_s=scene[1] if (scene := split_scene(record.facts.path)) else None,
-            metadata=record.metadata,
-        )

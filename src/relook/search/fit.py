@@ -33,6 +33,9 @@ _NEAR = 10  # phrasings that say how people describe such pictures
 _PRIOR = 30  # pictures that the usual background counts as
 _LEARNT_ON = 30, 3000  # images: the smallest and largest galleries of training/fit.py
 _FEWEST = 30  # pictures from which scores alone can be read
+FURTHER = 20
+"""Images behind a page that decide where its line stands; behind so many in a row that do not fit
+nothing counts. It is a page of the usual length, which so says what a longer one does."""
 # By the background alone: logistic in the score's deviations from its mean, and the fit
 # below which nothing fits. Chosen by hand, on the built-in encoder with its map left out.
 _BY_SCORE_SLOPE, _BY_SCORE_MIDDLE, _BY_SCORE_NOTHING = 1.0, 4.0, 0.1
@@ -360,18 +363,26 @@ def n_leading(
 ) -> int | None:
     """How many hits stand before the line where they stop fitting; None where nobody knows.
 
+    Neither the best fit nor the line depends on how long the page is, if `FURTHER` hits more are
+    given: the best is one of so many, and behind so many that do not fit nothing is looked at.
+
     Args:
-        hits: Of a page.
+        hits: Of a page, and those behind it.
         nothing: The fit that the best of so few or many images must reach for anything to fit.
         line: The fit that others must reach, or that of the best where this is less.
         saying: Image ids that fit: all the words that are looked for stand in them.
     """
     if not any(hit.fit is not None for hit in hits):
         return None
-    best = max(hit.fit or 0.0 for hit in hits)
+    best = max(hit.fit or 0.0 for hit in hits[:FURTHER])
     enough = min(line, best) if best >= nothing else np.inf
-    fits = [(hit.fit or 0.0) >= enough or hit.image_id in saying for hit in hits]
-    return max((at for at, does in enumerate(fits, start=1) if does), default=0)
+    last = 0
+    for at, hit in enumerate(hits, start=1):
+        if at - last > FURTHER:
+            break
+        if (hit.fit or 0.0) >= enough or hit.image_id in saying:
+            last = at
+    return last
 
 
 def _logistic(values: npt.NDArray[np.floating[Any]]) -> Floats:

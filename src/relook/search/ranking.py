@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relook.core.errors import InputError
 from relook.core.picture_paths import split_scene
 from relook.core.settings import SearchSettings
+from relook.core.types import Hit
 from relook.core.vectors import Floats, Ints
 from relook.library.files import LibraryFiles
 from relook.library.records import ImageRecord
@@ -98,6 +99,34 @@ def best_tiles(
     return best, tile[first]
 
 
+def hit_of(
+    record: ImageRecord,
+    won: tuple[float, int],
+    files: LibraryFiles,
+    folded: tuple[int, ...] = (),
+    away: str | None = None,
+) -> Hit:
+    """A hit of an image; `won` is its score, and the number of the tile that won."""
+    score, tile = won
+    tiling = files.tiling(record.tiling_id)
+    tile = tile if tile < len(tiling) else 0  # a page of a time when it had more
+    return Hit(
+        image_id=record.image_id,
+        path=record.path,
+        score=score,
+        tile=tiling[tile],
+        title=record.title,
+        caption=record.caption,
+        width_px=record.width_px,
+        height_px=record.height_px,
+        folded=folded,
+        tile_number=tile,
+        away=away,
+        time_s=scene[1] if (scene := split_scene(record.facts.path)) else None,
+        metadata=record.metadata,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
     """The best images of a ranking, each with the near-duplicates that it stands for.
@@ -106,16 +135,24 @@ class Folded:
         ranking: The images [k], best first.
         records: [k] what the catalog knows of them.
         copies: [k] ids of their near-duplicates in the ranking.
+        further: Ids of the images behind them that were looked at.
     """
 
     ranking: Ranking
     records: tuple[ImageRecord, ...]
     copies: tuple[tuple[int, ...], ...]
+    further: tuple[int, ...] = ()
+
+    def first(self, limit: int) -> Folded:
+        """The best `limit` of them; the others are further ones."""
+        further = tuple(self.ranking.image_ids[limit:].tolist())
+        return Folded(self.ranking.first(limit), self.records[:limit], self.copies[:limit], further)
 
     @property
     def record(self) -> dict[str, Any]:
-        """The near-duplicates as a round's record keeps them."""
-        return copies_record(zip(self.ranking.image_ids.tolist(), self.copies, strict=True))
+        """The near-duplicates, and the images behind, as a round's record keeps them."""
+        copies = zip(self.ranking.image_ids.tolist(), self.copies, strict=True)
+        return beside_record(copies, self.further)
 
 
 def folded_ranking(
@@ -293,14 +330,18 @@ def n_bits(words: NDArray[np.uint64]) -> Ints:
     return bits
 
 
-def copies_record(copies: Iterable[tuple[int, Sequence[int]]]) -> dict[str, Any]:
-    """Near-duplicates of hits as a round's record keeps them; empty when there are none.
+def beside_record(
+    copies: Iterable[tuple[int, Sequence[int]]], further: Iterable[int] = ()
+) -> dict[str, Any]:
+    """What a round's record keeps beside its hits; empty when there is nothing.
 
     Args:
         copies: Image ids of hits, each with those of its near-duplicates.
+        further: Image ids behind the hits, which decide where the line stands.
     """
     kept = [[image_id, *others] for image_id, others in copies if others]
-    return {"copies": kept} if kept else {}
+    beside = {"copies": kept, "further": list(further)}
+    return {key: ids for key, ids in beside.items() if ids}
 
 
 def kept_copies(record: Mapping[str, Any]) -> dict[int, tuple[int, ...]]:

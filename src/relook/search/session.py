@@ -32,7 +32,7 @@ from relook.search.judging import (
     prepare,
     with_round,
 )
-from relook.search.ranking import checked_limit, copies_record
+from relook.search.ranking import beside_record, checked_limit
 from relook.search.regions import check_current, crop_vectors, region, see_boxes
 from relook.search.session_steps import Step, next_page, redo, undo
 from relook.search.session_view import WORD_KEYS, SessionView, no_judgement, only_record
@@ -364,12 +364,12 @@ def start(
     Every later page keeps to `only`, too; `instruction` is what its captioner is told.
     """
     only = only or Filter()
-    page = engine.search(query, limit, only)
+    page, further = engine.first_page(query, limit, only)
     session_id = uuid.uuid4().hex[:12]
     hits = tuple((hit.image_id, hit.score, hit.tile_number) for hit in page)
     notes = [note for note in page.notes if note != NOTHING_FITS]  # told of the page as it is shown
     record = {"notes": notes, "choice": {}, **only_record(only)}
-    record |= copies_record((hit.image_id, hit.folded) for hit in page)
+    record |= beside_record(((hit.image_id, hit.folded) for hit in page), further)
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there

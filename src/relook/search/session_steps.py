@@ -21,7 +21,7 @@ from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, page_name
 from relook.search.feedback_evidence import Fitted, TypedWords
 from relook.search.filtering import Filter, why_empty
-from relook.search.fit import LookedFor, fit_scale, fits_of
+from relook.search.fit import FURTHER, LookedFor, fit_scale, fits_of
 from relook.search.judging import path_to, place_of, waiting
 from relook.search.ranking import Folded, Ranking, folded_ranking
 from relook.search.session_view import SessionView
@@ -79,7 +79,9 @@ def next_page(session: SessionView, step: Step) -> tuple[Fitted, Folded]:
     def rank(limit: int) -> Ranking:
         return engine.rank_with(fitted.scorer, limit, only, session.placed)
 
-    page = folded_ranking(rank, engine.files, engine.settings, step.limit, earlier)
+    n_further = 0 if session.wanted is None else FURTHER
+    deeper = folded_ranking(rank, engine.files, engine.settings, step.limit + n_further, earlier)
+    page = deeper.first(step.limit)
     if not page.records:
         reason = why_empty(engine.files, only) or ALL_SEEN
         away = engine.away_notes(only)

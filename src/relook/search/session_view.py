@@ -361,7 +361,8 @@ class SessionView:
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         offered = self.engine.suggestions(self.query) if row.parent is None else ()
         page = Page(self.query, hits, notes, self.session_id, suggestions=offered)
-        return self.engine.fitted(page, self.wanted, self.keeps_to)
+        further = row.record.get("further", ())
+        return self.engine.fitted(page, self.wanted, self.keeps_to, further)
 
 
 def typed_words(row: RoundRow) -> TypedWords:

@@ -20,7 +20,7 @@ from relook.library.session_table import SessionTable
 from relook.library.session_values import Judgement, RoundRow, SessionRow, SessionRows
 from relook.library.tombstones import buried_with, kept_contents, pairs
 from relook.search.engine import Engine
-from relook.search.ranking import copies_record, kept_copies
+from relook.search.ranking import beside_record, kept_copies
 from relook.search.regions import check_current, crop_vectors
 from relook.search.session import Session
 from relook.search.session_file import (
@@ -40,7 +40,9 @@ def export_session(session: Session) -> dict[str, Any]:
     """
     judgements, rounds = session.all_judgements, session.rounds
     shown = [image_id for row in rounds for image_id, _, _ in row.hits]
-    shown += [copy for row in rounds for each in kept_copies(row.record).values() for copy in each]
+    for row in rounds:
+        shown += [copy for each in kept_copies(row.record).values() for copy in each]
+        shown += row.record.get("further", ())
     example_ids = [part.image_id for part in session.query.parts if part.image_id is not None]
     judged = [judgement.image_id for judgement in judgements]
     named = dict.fromkeys([*example_ids, *shown, *judged])
@@ -241,7 +243,11 @@ def _round_row(
         for first, others in kept_copies(kept).items()
         if first in ids
     ]
-    kept = {key: value for key, value in kept.items() if key != "copies"} | copies_record(copies)
+    further = dict.fromkeys(
+        ids[image_id] for image_id in kept.get("further", ()) if image_id in ids
+    )
+    kept = {key: value for key, value in kept.items() if key not in ("copies", "further")}
+    kept |= beside_record(copies, [image_id for image_id in further if image_id not in hits])
     return RoundRow(
         row.number, row.parent, row.strategy, tuple(hits.values()), kept, made_s=row.made_s
     )

@@ -20,7 +20,7 @@ from relook.core.vectors import Floats, Ints
 from relook.core.words import telling_words, tokens
 from relook.library.files import LibraryFiles
 from relook.library.text_table import TextTable
-from relook.search.fit import LookedFor
+from relook.search.fit import FURTHER, LookedFor
 from relook.search.places import Placed
 from relook.search.ranking import Ranking, best_tiles
 from relook.stores.base import Mask
@@ -198,6 +198,13 @@ class Sought:
     wanted: LookedFor | None = None
     placed: Placed | None = None
     lift: Lift | None = None
+
+    def n_further(self, files: LibraryFiles) -> int:
+        """How many images behind a page its line needs: none where the order is that of fit."""
+        if self.wanted is None:
+            return 0
+        in_order = len(self.wanted.vectors) == 1 and not TextTable(files.catalog).is_there()
+        return 0 if in_order else FURTHER
 
 
 def _shares(table: TextTable, words: Sequence[Sequence[str]]) -> tuple[Ints, Floats]:
