@@ -39,6 +39,19 @@ def test_a_link_becomes_a_cookie_and_ends(served: Place) -> None:
     assert served.browser().get("/", params={"link": served.link}, headers=headers).is_redirect
 
 
+def test_the_head_of_a_link_is_answered_as_the_link_is(served: Place) -> None:
+    """Previews and checkers of links ask for it; it said 200 of an ended link, too."""
+    _, album = served.people.passes.share_album("photos", "coast", DAY_S)
+    asked = ({"link": served.link}, {"link": album}, {"link": "x" * 40}, {"token": TOKEN})
+    for parameters in asked:
+        whole, head = (
+            served.browser().request(method, "/", params=parameters) for method in ("GET", "HEAD")
+        )
+        assert (head.status_code, head.content) == (303, b"")
+        for name in ("location", "set-cookie"):
+            assert head.headers.get(name) == whole.headers.get(name)
+
+
 @pytest.fixture(name="by_album")
 def who_came_by_an_album(served: Place) -> Iterator[Any]:
     """Somebody with a link to an album that holds the first picture of three."""

@@ -123,6 +123,10 @@ def test_a_link_with_the_token_becomes_a_cookie_once(
     assert TOKEN not in cookie
     shown = {"Cookie": cookie.partition(";")[0]}
     guarded.http.cookies.clear()
+    head = guarded.http.head("/", params={"library": "library", "token": TOKEN})
+    assert (head.status_code, head.content) == (303, b"")
+    assert (head.headers["location"], head.headers["set-cookie"]) == ("/?library=library", cookie)
+    guarded.http.cookies.clear()
     assert guarded.http.get("/api/v1/version", headers=shown).status_code == 200
     connection = http.client.HTTPConnection(guarded.address.removeprefix("http://"))
     connection.request("GET", f"//evil.example/?token={TOKEN}", headers=shown)

@@ -164,7 +164,7 @@ class Admission:
 
     async def _opened_link(self, scope: Scope, people: People) -> Response | None:
         """The answer to a link to a library or an album: its token goes into a cookie."""
-        if scope["method"] != "GET" or scope["path"] != "/":
+        if not _is_opened(scope) or scope["path"] != "/":
             return None
         token = _parameters(scope).get("link")
         if token is None:
@@ -187,7 +187,7 @@ class Admission:
         if _same(cookies.get(self._cookie, ""), self._cookie_value):
             scope[WHO] = TOKEN
             return _without_token(scope)
-        if scope["method"] == "GET" and _same(_parameters(scope).get("token", ""), token):
+        if _is_opened(scope) and _same(_parameters(scope).get("token", ""), token):
             response = _without_token(scope) or RedirectResponse("/", 303)
             is_tls = scope.get("scheme") == "https"
             set_cookie(response, self._cookie, self._cookie_value, is_tls=is_tls)
@@ -310,11 +310,16 @@ def _parameters(scope: Scope) -> dict[str, str]:
     return dict(parse_qsl(scope["query_string"].decode("latin-1")))
 
 
+def _is_opened(scope: Scope) -> bool:
+    """Whether an address is opened, or looked at before it is."""
+    return scope["method"] in ("GET", "HEAD")
+
+
 def _without_token(scope: Scope) -> Response | None:
     """A redirect to the same page with the token taken out of its address."""
     parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     rest = [(name, value) for name, value in parameters if name != "token"]
-    if len(rest) == len(parameters) or scope["method"] != "GET":
+    if len(rest) == len(parameters) or not _is_opened(scope):
         return None
     path = "/" + scope["path"].lstrip("/\\")  # never another host
     return RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)

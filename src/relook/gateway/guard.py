@@ -316,7 +316,7 @@ def _check_site(scope: Scope, headers: Headers) -> None:
     """Refuses what another site's page asks for; opening our page by a link is fine."""
     site = headers.get("sec-fetch-site", "none")
     opens_page = (
-        scope["method"] == "GET"
+        scope["method"] in ("GET", "HEAD")
         and headers.get("sec-fetch-mode") == "navigate"
         and not scope["path"].startswith(API)
     )
