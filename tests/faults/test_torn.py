@@ -244,6 +244,41 @@ def test_a_catalog_that_is_gone_comes_from_the_backup(
     assert packed.backed_up.keys() <= left.keys()
 
 
+@pytest.mark.parametrize(
+    "tables", [("images",), ("judgements",), ("rounds", "sessions", "tombstones"), ("facts",)]
+)
+def test_tables_that_are_gone_are_named_and_come_from_the_backup(
+    packed: Packed, tmp_path: Path, tables: tuple[str, ...]
+) -> None:
+    """Whoever opened the library made them anew, empty, and that took the backup's place."""
+    library = copied(packed, tmp_path / "library")
+    with closing(sqlite3.connect(library / "catalog.sqlite3")) as db:
+        for table in tables:
+            db.execute(f"DROP TABLE {table}")
+    with pytest.raises(LibraryFormatError, match=f"lacks .* it had: {', '.join(tables)}"):
+        opened(library).search("red")
+    [finding] = check(library).findings
+    assert (finding.code, finding.where) == ("bad_catalog", tables)
+    refused = backup.Backup(library / "catalog.sqlite3").make()
+    assert refused.endswith(f"tables are gone: {', '.join(tables)}")
+    mend_and_index(library, packed.album)
+    assert (stored(library), ids(library)) == (stored(packed.folder), ids(packed.folder))
+    assert packed.steady.keys() <= rows(library).keys()
+
+
+def test_a_catalog_without_a_backup_lacks_what_every_version_had(
+    packed: Packed, tmp_path: Path
+) -> None:
+    library = copied(packed, tmp_path / "library")
+    (library / "backup.sqlite3").unlink()
+    with closing(sqlite3.connect(library / "catalog.sqlite3")) as db:
+        db.execute("DROP TABLE tilings")
+    [finding] = check(library).findings
+    assert (finding.code, finding.where) == ("bad_catalog", ("tilings",))
+    mend_and_index(library, packed.album)
+    assert ids(library) == ids(packed.folder)
+
+
 def test_rows_that_make_no_sense_come_from_the_backup(packed: Packed, tmp_path: Path) -> None:
     """Damage that SQLite does not see, as it is in a value."""
     library = copied(packed, tmp_path / "library")

@@ -255,6 +255,11 @@ def test_a_check_finds_what_is_wrong_with_texts_and_a_repair_mends_it(
     codes = {finding.code for finding in check(place).findings}
     assert {"text_not_indexed", "bad_text_row", "loose_text"} <= codes
     assert repair(place).sound
+    with sqlite3.connect(place / "catalog.sqlite3") as db:
+        db.execute("DROP TABLE text_index")
+    db.close()
+    assert [finding.code for finding in check(place).findings] == ["text_not_indexed"]
+    assert repair(place).sound
     with relook.Library(place, encoder=ColourEncoder()) as library:
         assert not library.search("text:loose")
         library.add(settings=TEXT)

@@ -165,6 +165,7 @@ def test_kept_columns_are_the_same_and_damage_is_seen(files: LibraryFiles) -> No
 
 def without_facts(folder: Path) -> None:
     """Makes the catalog one of an older version."""
+    (folder / "backup.sqlite3").unlink(missing_ok=True)
     with sqlite3.connect(folder / "catalog.sqlite3") as db:
         for name in ("facts_new", "facts_changed", "facts_gone"):
             db.execute(f"DROP TRIGGER {name}")

@@ -15,6 +15,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from relook.core.errors import counted
 from relook.library.sqlite_errors import DAMAGE
 
 _LOG = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ _LOCKED_S = 60.0  # how long another process may take for its backup
 _LEAST_S, _S_PER_BYTE = 10.0, 10 / 1e6
 _MUCH_BYTES = 200_000_000
 _SETTLE_S = 5.0  # what a person does in one step comes together
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_NEEDED = {"images", "tilings", "roots", "counters"}  # of every version
+_DERIVED = ("sqlite_", "videos", "text_index")  # how the names of tables begin that may be deleted
 
 
 def backup_age_s(folder: Path) -> float | None:
@@ -50,13 +54,40 @@ def backup_fault(folder: Path) -> str:
         return str(error)
 
 
-def is_blank(path: Path) -> bool:
-    """Whether a database has no table, as a file has that a crash has cut to nothing."""
+def catalog_fault(path: Path) -> tuple[str, list[str]]:
+    """Why a library's catalog must not be opened: what lacks would be made anew, and backed up.
+
+    Returns:
+        That it is gone, is empty, as a crash leaves it, or lacks tables, which are listed. Empty
+        when it has all that every catalog has, and that its backup has; and when it cannot be
+        read, which is told by whoever opens it.
+    """
+    if not path.exists():
+        return f"{path} is gone", []
     try:
-        with closing(read_only(path)) as db:
-            return bool(db.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
-    except DAMAGE:  # which is told by whoever opens it
-        return False
+        tables = _tables(path)
+    except DAMAGE:
+        return "", []
+    if not tables:
+        return f"{path} is empty", []
+    lost = sorted((_NEEDED - tables) | _lost(path.with_name(BACKUP), tables))
+    return (f"{path} lacks {counted(len(lost), 'table')} that it had", lost) if lost else ("", [])
+
+
+def _tables(path: Path) -> set[str]:
+    """The tables of a database but those that may be deleted."""
+    with closing(read_only(path)) as db:
+        names = [str(name) for (name,) in db.execute(_TABLES)]
+    return {name for name in names if not name.startswith(_DERIVED)}
+
+
+def _lost(backup: Path, tables: set[str]) -> set[str]:
+    """The tables that a backup has beside some; none where it is not there, or damaged."""
+    try:
+        lost = _tables(backup) - tables if backup.exists() else set()
+    except DAMAGE:
+        return set()
+    return set() if lost and backup_fault(backup.parent) else lost
 
 
 class Backup:
@@ -170,6 +201,8 @@ def _back_up(catalog: Path, path: Path) -> None:
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can take another's name
             if fault := _fault(copy):
                 raise sqlite3.DatabaseError(f"SQLite finds damage: {fault}; see doctor --check")
+        if lost := _lost(path, _tables(new)):
+            raise sqlite3.DatabaseError(f"tables are gone: {', '.join(sorted(lost))}")
         os.utime(new, (began_s, began_s))
         _sync(new)
         os.replace(new, path)

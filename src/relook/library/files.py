@@ -19,7 +19,7 @@ from relook.core.settings import ImageLimits, SearchSettings
 from relook.core.types import Box
 from relook.core.vectors import Floats, Ints
 from relook.encoders.base import Encoder, Fingerprint
-from relook.library.backup import Backup, is_blank
+from relook.library.backup import Backup, catalog_fault
 from relook.library.catalog import Catalog
 from relook.library.collection import (
     LibraryVectors,
@@ -161,9 +161,9 @@ class LibraryFiles:
             LibraryFormatError: when it is newer or damaged.
         """
         manifest = Manifest.read(folder)
-        is_gone = not (folder / _CATALOG).exists()
-        if is_gone or is_blank(folder / _CATALOG):  # never made anew: that would be backed up
-            message = f"{folder / _CATALOG} {'is gone' if is_gone else 'is empty'}"
+        fault, lost = catalog_fault(folder / _CATALOG)
+        if fault:
+            message = f"{fault}: {', '.join(lost)}" if lost else fault
             hint = "relook doctor --repair makes it again from its backup"
             raise LibraryFormatError("bad_catalog", message, hint)
         writable = os.access(folder, os.W_OK)

@@ -216,6 +216,8 @@ def check_texts(catalog: Catalog, report: CheckReport) -> None:
     """
     table = TextTable(catalog)
     if not table.is_there():
+        if catalog.ask("SELECT 1 FROM sqlite_master WHERE name = 'picture_texts'"):
+            find_unindexed(report, 1)
         return
     report.counts["texts"] = table.n_read()
     for code, condition, what in (
