@@ -255,6 +255,30 @@ def test_only_words_of_not_is_no_query(library: relook.Library, pictures: Path) 
         library.search("", without=["red"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["photos without red", "everything but red", "show me pictures with no red", "photos - red"],
+)
+def test_pictures_at_large_without_a_thing_are_all_others(
+    library: relook.Library, tmp_path: Path, words: str
+) -> None:
+    """The word "photos" alone was searched for, and red pictures were found."""
+    many(tmp_path / "many", 40)
+    solid("red").save(tmp_path / "many" / "red.png")
+    library.add(tmp_path / "many")
+    page = library.search(words, limit=100)
+    others = {f"{number:04}.png" for number in range(40)}
+    assert {hit.path.name for hit in page} == others
+    assert page.query.unwanted == ("red",)
+    assert (page.n_fitting, {hit.fit for hit in page}) == (None, {None})
+    assert [note for note in page.notes if "names nothing to look for" in note] == list(page.notes)
+    session = library.look(words, limit=5)
+    assert session.first_page == session.page
+    assert session.page.n_fitting is None
+    shown = {hit.path.name for hit in session.again("none", limit=100)} | {*names(session.page)}
+    assert "red.png" not in shown
+
+
 def test_words_never_load_the_image_tower(
     open_library: Callable[..., relook.Library], tmp_path: Path
 ) -> None:

@@ -2,9 +2,17 @@
 
 import pytest
 
+from relook.core.errors import QueryError
+from relook.core.types import Box, Part, Query
 from relook.core.words import may_be_foreign, words_of
-from relook.search.grammar import suggestion
-from relook.search.negation import negation_of
+from relook.search.grammar import parse_query, suggestion
+from relook.search.negation import (
+    finds_others,
+    names_nothing,
+    negation_of,
+    wanted_words,
+    with_others,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +65,10 @@ from relook.search.negation import negation_of
         ("a car\u2011free street", "a street", ("car",)),
         ("smoke-free room", "room", ("smoke",)),
         ("a non-red car", "a car", ("red",)),
+        ("photos without people", "photos", ("people",)),
+        ("show me all my photos with no cars or dogs", "show me all my photos", ("cars", "dogs")),
+        ("everything except dogs", "everything", ("dogs",)),
+        ("everything but the sea", "everything", ("sea",)),
     ],
 )
 def test_what_should_not_be_shown_is_told_apart(
@@ -74,10 +86,58 @@ def test_what_should_not_be_shown_is_told_apart(
      "free-range eggs", "sugar-free cola", "hands-free phone", "toll-free number", "cage-free hen",
      "non-stop train", "a non-alcoholic drink", "non-stick pan", "non-fiction books", "freedom",
      "a player breaks free of another", "never ending road", "with neither smiling", "lacklustre",
-     "a car-free zone sign", "slack line", "an empty street", "rather a big dog"],
+     "a car-free zone sign", "nothing but snow", "all but one boat", "slack line",
+     "an empty street", "rather a big dog"],
 )  # fmt: skip
 def test_words_that_negate_nothing_stay(words: str) -> None:
     assert negation_of(words) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["photos", "Pictures", "all photos", "all of my pictures", "show me photos", "images",
+     "everything", "anything", "a photo", "please find me every picture", "pics"],
+)  # fmt: skip
+def test_words_for_pictures_at_large_name_nothing(words: str) -> None:
+    assert names_nothing(words)
+    found = with_others(Query((Part(text=f"{words} without people or cars"),)))
+    left_out = (Part(text="people", weight=-1.0), Part(text="cars", weight=-1.0))
+    assert found.parts == (Part(text=words), *left_out)
+    assert finds_others(found)
+    assert not finds_others(Query((Part(text=words),)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a photographer", "a picture frame", "photos of dogs", "my dog", "a photo on a wall", "all",
+     "picture books", "the", ""],
+)  # fmt: skip
+def test_words_that_name_a_thing_do(words: str) -> None:
+    assert not names_nothing(words)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [Part(text="a beach without people"), Part(text="photos"),
+     Part(concept="photos without people"),
+     Part(text="photos without people", weight=-1.0), Part(text="no people"),
+     Part(text="photos without people", literal=True),
+     Part(text="photos without people", place=Box(0, 0, 0.5, 1))],
+)  # fmt: skip
+def test_what_looks_for_something_stays_as_it_is(part: Part) -> None:
+    query = Query((Part(text="snow"), part))
+    assert with_others(query) is query
+    assert not finds_others(query)
+
+
+@pytest.mark.parametrize("line", ["no cars", "- cars", "-cars"])
+def test_what_to_type_for_all_others_is_a_query_of_them(line: str) -> None:
+    with pytest.raises(QueryError) as raised:
+        wanted_words(parse_query(line).parts[0])
+    assert raised.value.code == "only_negative"
+    typed = (raised.value.hint or "").rpartition("type: ")[2]
+    assert parse_query(typed).parts == (Part(text="pictures"), Part(text="cars", weight=-1.0))
+    assert finds_others(parse_query(typed))
 
 
 TYPOS = {

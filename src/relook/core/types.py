@@ -205,6 +205,10 @@ class Part(JsonValue):
         return self.text is not None and self.weight < 0
 
 
+AT_LARGE = "pictures"
+"""What is looked for where all but what is left out should be found."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query(JsonValue):
     """Signed, weighted parts that together say what is looked for.
@@ -224,8 +228,14 @@ class Query(JsonValue):
             raise QueryError(
                 "only_negative",
                 "the query only says what not to show",
-                "add words or a picture of what to look for",
+                f"add words or a picture of what to look for{self._others}",
             )
+
+    @property
+    def _others(self) -> str:
+        """How words to leave out are asked for alone; empty with other parts."""
+        line = " - ".join((AT_LARGE, *self.unwanted))
+        return f"; for all others type: {line}" if len(self.unwanted) == len(self.parts) else ""
 
     @property
     def text(self) -> str:

@@ -25,7 +25,7 @@ from relook.library.records import ImageRecord
 from relook.library.whereabouts import away_note
 from relook.search.filtering import Filter, allowed_rows, file_date_note, only_fitting, why_empty
 from relook.search.fit import LookedFor, fit_scale, fits_of, looked_for, n_leading, with_fits
-from relook.search.negation import shows
+from relook.search.negation import finds_others, shows, with_others
 from relook.search.places import Placed, placed_scores, standard
 from relook.search.ranking import Ranking, checked_limit, folded_ranking, hit_of
 from relook.search.suggestions import suggestions
@@ -97,6 +97,7 @@ class Engine:
             EncoderMismatchError: as `encoder`.
         """
         began = time.perf_counter()
+        query = with_others(query)
         with self.files.moment():
             unread = check_read(query, self.files)
             vectors, notes = part_vectors(query, self.encoder, self.files)
@@ -122,6 +123,8 @@ class Engine:
 
     def wanted(self, query: Query, vectors: Floats) -> LookedFor | None:
         """What fit is told of, from a query's parts [p, d]; None where it is not known."""
+        if finds_others(query):
+            return None  # its words name nothing that a picture could show
 
         def usual_of(name: str) -> float | None:
             return concept_ranker(name, self.files, self.encoder).usual

@@ -6,12 +6,12 @@ is not searched for is told, with what to type instead.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relook.core.errors import QueryError
-from relook.core.types import Part
+from relook.core.types import AT_LARGE, Part, Query
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
@@ -24,6 +24,7 @@ _NEGATOR = re.compile(
     r"\b(?:without|no|not|neither(?=.*\snor\s)|except|excluding|minus|never(?=\s+(?:an?|any|the)\s)"
     r"|lack(?:s|ing)|(?:devoid|bereft|void|empty|lack)\s+of"
     r"|(?<!break\s)(?<!breaks\s)(?<!breaking\s)free\s+(?:of|from)"
+    r"|(?:(?<=everything\s)|(?<=anything\s))but"
     r"|(?:other|rather)\s+than|instead\s+of|(?:apart|aside)\s+from"
     r"|\w+n['\u2019]t(?:\s+(?:have|show|contain|wear))?|w/o)(?:(?<=w/o)(?=\s)|\b)"
     rf"(?:\s+(?:for|any|have|having|wearing|{_PLACED})\b)*",
@@ -51,6 +52,13 @@ _AMOUNT = re.compile(  # "without lots of people" leaves out people
 )
 _LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:(?:a|an|the|any|of)\s+)+", re.IGNORECASE)
+# "show me all my photos": words for pictures at large, which no picture shows.
+_NAMES_NOTHING = re.compile(
+    r"(?:(?:please|show|find|give|get|list|see|me|us|i|want|all|any|every|each|only|just|some|other"
+    r"|the|my|our|your|these|those|of|a|an)\s+)*"
+    r"(?:photos?|photographs?|pictures?|pics?|images?|snapshots?|everything|anything)",
+    re.IGNORECASE,
+)
 _SIGNS = re.compile(r"\b(?:sign|signs|symbol|poster|sticker)\b", re.IGNORECASE)
 
 
@@ -69,7 +77,7 @@ class Negation:
     @property
     def line(self) -> str:
         """The query to type instead."""
-        return " - ".join([self.wanted or "WHAT TO LOOK FOR", *self.unwanted])
+        return " - ".join([self.wanted or AT_LARGE, *self.unwanted])
 
 
 def negation_of(text: str) -> Negation | None:
@@ -86,6 +94,36 @@ def negation_of(text: str) -> Negation | None:
     return Negation(wanted, tuple(dict.fromkeys(unwanted))) if unwanted else None
 
 
+def names_nothing(words: str) -> bool:
+    """Whether words say that pictures are looked for, and not of what: "all my photos"."""
+    return _NAMES_NOTHING.fullmatch(words.strip()) is not None
+
+
+def finds_others(query: Query) -> bool:
+    """Whether a query finds all pictures but those that it leaves out: "photos - people"."""
+    sought = [part for part in query.parts if part.weight > 0]
+    return bool(query.unwanted or query.not_written) and all(
+        part.text is not None and not part.literal and names_nothing(part.text) for part in sought
+    )
+
+
+def with_others(query: Query) -> Query:
+    """A query whose "photos without people", which names nothing to look for, is "photos - people".
+
+    Other words are searched for without their negated part, and what to type is told.
+    """
+    parts: list[Part] = []
+    for part in query.parts:
+        is_read = part.text and part.weight > 0 and not (part.literal or part.place)
+        negation = negation_of(part.text or "") if is_read else None
+        if negation is None or not names_nothing(negation.wanted):
+            parts.append(part)
+            continue
+        parts.append(replace(part, text=negation.wanted))
+        parts += [Part(text=words, weight=-1.0) for words in negation.unwanted]
+    return replace(query, parts=tuple(parts)) if len(parts) > len(query.parts) else query
+
+
 def wanted_words(part: Part) -> str:
     """The words of a part without "no people", which would find people.
 
@@ -100,7 +138,7 @@ def wanted_words(part: Part) -> str:
         raise QueryError(
             "only_negative",
             f"{text!r} only says what not to show",
-            f"say what to look for, too: {negation.line}",
+            f"say what to look for, too; for all others type: {negation.line}",
         )
     return negation.wanted
 

@@ -373,7 +373,7 @@ def start(
     if instruction.strip():
         record[INSTRUCTION] = instruction.strip()
     with table.together():  # a session without a page is never there
-        table.create(session_id, name or query.called, query.as_dict())
+        table.create(session_id, name or query.called, page.query.as_dict())
         table.add_round(session_id, RoundRow(0, None, "none", hits, record))
     return session_id, replace(page, session_id=session_id)
 

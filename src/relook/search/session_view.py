@@ -32,6 +32,7 @@ from relook.search.judging import (
     waiting,
     with_judgements,
 )
+from relook.search.negation import finds_others
 from relook.search.places import Placed
 from relook.search.ranking import kept_copies
 from relook.search.regions import check_current, crop_vectors
@@ -253,7 +254,7 @@ class SessionView:
     def wanted(self) -> LookedFor | None:
         """What fit is told of; None where more than words and concepts is looked for."""
         sought = [part for part in self.query.parts if part.weight > 0 and part.written is None]
-        if not sought or not all(part.has_name for part in sought):
+        if not sought or not all(part.has_name for part in sought) or finds_others(self.query):
             return None
         number = self.engine.files.manifest.fingerprint.number
         if self._wanted is None or self._wanted[0] != number:
@@ -361,8 +362,7 @@ class SessionView:
         notes = (*notes, *row.problems, *self.row.problems, *self.rows.unreadable)
         offered = self.engine.suggestions(self.query) if row.parent is None else ()
         page = Page(self.query, hits, notes, self.session_id, suggestions=offered)
-        further = row.record.get("further", ())
-        return self.engine.fitted(page, self.wanted, self.keeps_to, further)
+        return self.engine.fitted(page, self.wanted, self.keeps_to, row.record.get("further", ()))
 
 
 def typed_words(row: RoundRow) -> TypedWords:

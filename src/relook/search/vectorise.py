@@ -16,7 +16,7 @@ from relook.encoders.base import Encoder, encode_images, text_features, unread_o
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale
 from relook.search.grammar import nearly_read, unquoted
-from relook.search.negation import wanted_words
+from relook.search.negation import finds_others, wanted_words
 from relook.search.regions import crop_image
 from relook.search.suggestions import put_right, spelling_weight
 
@@ -92,6 +92,8 @@ def part_vectors(
     """
     texts = [read_words(part) for part in query.parts if part.text or part.written]
     notes = [*_cut(texts, encoder), *_unread(query, encoder), *_nearly_read(query)]
+    if finds_others(query) and fit_scale(files, encoder).is_known:
+        notes.append(_others(query))
     meant, spelling = put_right(query, encoder, files), spelling_weight(encoder)
     read = iter(encoder.encode_texts([*texts, *meant.values()]))
     vectors = iter([next(read) for _ in texts])
@@ -155,6 +157,13 @@ def _nearly_read(query: Query) -> Iterator[str]:
     for part in query.parts:
         if part.text is not None and not part.literal and (what := nearly_read(part.text)):
             yield f"{_short(part.text)!r} was searched for as words: {what}"
+
+
+def _others(query: Query) -> str:
+    """What a query finds that looks for nothing, in a sentence."""
+    written = [f"text:{words}" for words in query.not_written]
+    unwanted = " and ".join(f'"{_short(words)}"' for words in (*query.unwanted, *written))
+    return f'"{_short(query.text)}" names nothing to look for: all pictures but those of {unwanted}'
 
 
 def _short(text: str) -> str:
