@@ -13,6 +13,7 @@ from relook.core.errors import NotFoundError
 from relook.core.types import Box
 from relook.encoders.base import encode_images
 from relook.library.check import check
+from relook.library.repair import repair
 from relook.search.regions import region
 from relook.testing import solid
 
@@ -40,6 +41,10 @@ def test_everything_comes_along(folder: Path, pictures: Path) -> None:
     assert crop is not None
     assert crop.tolist() == corner_of(pictures / "green.png").tolist()
     assert check(folder).sound
+    whole = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").unlink()
+    assert repair(folder).sound
+    assert (folder / "manifest.json").read_bytes() == whole
     assert not (folder / "upgrade").exists()
     assert sorted(path.name for path in folder.glob("vectors*")) == ["vectors-1.f16"]
     with opened(folder) as library:  # by its name alone

@@ -28,7 +28,7 @@ from relook.encoders import ENCODERS, Encoder
 from relook.encoders.known_models import resolve
 from relook.encoders.spec import ModelSpec
 from relook.library.files import LibraryFiles
-from relook.library.manifest import Manifest, check_encoder
+from relook.library.manifest import Manifest, check_encoder, keep_manifest
 from relook.library.upgrade_staging import staged_for
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def spec_of(encoder: Encoder) -> str:
 
 
 def remember(files: LibraryFiles, encoder: Encoder) -> None:
-    """Writes into the manifest where an encoder is now. The writer's lock is held.
+    """Writes into the manifest, and its copy, where an encoder is now. The writer's lock is held.
 
     Raises:
         StorageError: when the disk refuses.
@@ -102,6 +102,7 @@ def remember(files: LibraryFiles, encoder: Encoder) -> None:
     if spec is not None and spec != files.manifest.encoder:
         files.manifest = replace(files.manifest, encoder=str(spec))
         files.manifest.write(files.folder)
+    keep_manifest(files.catalog, files.manifest)
 
 
 def make_captioner(

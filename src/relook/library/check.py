@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from relook.core.errors import LibraryError, LibraryFormatError, RelookError, counted
+from relook.core.errors import (
+    LibraryError,
+    LibraryFormatError,
+    NotFoundError,
+    RelookError,
+    counted,
+)
 from relook.core.leftovers import ended_files
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import SearchSettings
@@ -31,12 +37,18 @@ from relook.library.check_sessions import check_sessions
 from relook.library.check_vectors import Rows, VectorDamage, look_at_vectors, rows_of
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport
-from relook.library.manifest import Manifest
+from relook.library.manifest import Manifest, kept_manifest
 from relook.library.restore import restored_from
 from relook.library.snapshot import vectors_path
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES, _BUILD = 5, "build it; relook index does, too"
+_NO_MANIFEST = (
+    "nothing, as the catalog has no copy of it; nothing else is lost. Put manifest.json back from a"
+    " backup of the folder, or that of another library which the same encoder made (relook index"
+    " PICTURE --library NEW --encoder NAME makes one), and run relook index once; a shared library:"
+    " relook attach"
+)
 # What reading a damaged row raises: a length beyond all memory, a value of a wrong type.
 _ODD = (MemoryError, TypeError, ValueError)
 
@@ -94,10 +106,6 @@ class _Check:
         return self._report
 
     def _manifest(self) -> Manifest | None:
-        if not Manifest.exists(self._folder) and _in_use(self._folder / CATALOG):
-            message = f"{self._folder / 'manifest.json'} is gone"
-            self._report.find("bad_manifest", message, [], self._manifest_repair(), n=1)
-            return None
         try:
             return Manifest.read(self._folder)
         except LibraryFormatError as error:
@@ -106,9 +114,12 @@ class _Check:
         return None
 
     def _manifest_repair(self) -> str:
-        if (self._folder / "manifest.json.new").exists():
-            return "use manifest.json.new, if that is whole"
-        return "nothing: restore it from a backup, or index the pictures into a new library"
+        with suppress(LibraryFormatError, NotFoundError):
+            Manifest.read(self._folder, "manifest.json.new")
+            return "use manifest.json.new, which is whole"
+        if kept_manifest(self._folder) is not None:
+            return "make it again from the copy that the catalog keeps"
+        return _NO_MANIFEST
 
     def _tables(self, manifest: Manifest | None) -> Rows | None:
         """Checks the catalog; None when it cannot say what the vectors should be."""
@@ -221,17 +232,6 @@ def _message(error: Exception) -> str:
 
 def _is_kept(name: str) -> bool:
     return ".damaged-" in name and not name.endswith(("-wal", "-shm"))
-
-
-def _in_use(path: Path) -> bool:
-    """Whether a catalog has named rows. A stop during `create` leaves one without any."""
-    if not path.exists():
-        return False
-    try:
-        with closing(Catalog(path, writable=False)) as catalog:
-            return catalog.end_row() > 0
-    except LibraryError:
-        return path.stat().st_size > 0
 
 
 def _generation(folder: Path) -> int:

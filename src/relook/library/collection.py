@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from relook.core.errors import InputError, LibraryFormatError, disk_error
+from relook.core.errors import InputError, disk_error
 from relook.core.registry import Adapter, Registry
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint
 from relook.library.catalog import Catalog
-from relook.library.manifest import Manifest
+from relook.library.manifest import Manifest, keep_manifest
 from relook.stores import Store
 from relook.stores.base import Mask, VectorSource
 
@@ -137,20 +137,14 @@ def begin_library(
         store: Address of the collection for the vectors; a file in the folder when empty.
 
     Raises:
-        LibraryFormatError: `bad_manifest` when only the manifest of a library is gone.
         InputError, EncoderMismatchError, StoreError: of the collection.
         StorageError: when it cannot be written.
     """
     try:
-        if catalog.end_row():
-            raise LibraryFormatError(
-                "bad_manifest",
-                f"{folder} holds a catalog of indexed images but no manifest.json",
-                "restore it from a backup, or index the pictures into a new library",
-            )
         manifest = Manifest(encoder_name, fingerprint)
         if store:
             manifest = claim_collection(folder, manifest, catalog, store)
+        keep_manifest(catalog, manifest)
         manifest.write(folder)
     except BaseException:
         catalog.close()

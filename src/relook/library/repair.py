@@ -35,7 +35,7 @@ from relook.library.column_files import COLUMN_FILES
 from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, RepairReport
 from relook.library.lock import WriterLock
-from relook.library.manifest import Manifest
+from relook.library.manifest import Manifest, kept_manifest
 from relook.library.restore import make_again, take_from_backup
 from relook.library.row_table import ROWS_FILE
 from relook.library.snapshot import vectors_number, vectors_path
@@ -68,7 +68,7 @@ def repair(
         InputError: `not_for_shared` when the vectors are in a collection of several servers.
     """
     settings, progress = settings or SearchSettings(), progress or (lambda _: None)
-    if not any((folder / name).exists() for name in (CATALOG, "manifest.json")):
+    if not Manifest.exists(folder):
         Manifest.read(folder)  # raises `no_library`
     _refuse_shared(folder)
     with WriterLock(folder):
@@ -136,17 +136,29 @@ class _Mending:
         self._leftovers()
 
     def _manifest(self) -> None:
-        """Uses `manifest.json.new` of a stopped run, if it is whole, for a damaged manifest."""
+        """Makes a damaged manifest again.
+
+        It is `manifest.json.new` of a stopped run, if that is whole, or the catalog's copy.
+        """
         path, new = self._folder / "manifest.json", self._folder / "manifest.json.new"
-        if not self.report.has("bad_manifest") or not new.exists():
+        if not self.report.has("bad_manifest"):
             return
-        with contextlib.suppress(LibraryFormatError):
+        with contextlib.suppress(LibraryFormatError, NotFoundError):
             Manifest.read(self._folder, new.name)
             if path.exists():
                 self._keep(path)
             new.replace(path)
-            self.done.append("took the manifest that a stop had left beside the damaged one")
-            self.report = check(self._folder, self._settings, self._progress)
+            self._look_again("took the manifest that a stop had left beside the damaged one")
+            return
+        if (manifest := kept_manifest(self._folder)) is not None:
+            if path.exists():
+                self._keep(path)
+            manifest.write(self._folder)
+            self._look_again("made manifest.json again from the copy that the catalog keeps")
+
+    def _look_again(self, done: str) -> None:
+        self.done.append(done)
+        self.report = check(self._folder, self._settings, self._progress)
 
     def _restore(self) -> None:
         """Puts a new catalog in place of the damaged one, which stays beside it."""

@@ -27,7 +27,7 @@ from relook.core.settings import ImageLimits
 from relook.core.types import Box
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
-from relook.library.manifest import FORMAT_VERSION, Manifest
+from relook.library.manifest import FORMAT_VERSION, Manifest, keep_manifest
 from relook.library.reading import PictureReader, Read
 from relook.library.records import ImageRecord, SkippedFile
 from relook.library.snapshot import vectors_path
@@ -233,6 +233,7 @@ def switch(files: LibraryFiles, staging: Staging, encoder: str, encoder_number: 
         files.catalog.set_counter(db, "vectors_file", number)
         files.catalog.set_counter(db, "encoder", encoder_number)
         renew_sums(db, vectors)
+        keep_manifest(files.catalog, after)
         files.catalog.bump(db, len(vectors))
     files.refresh()
     staging.close()
