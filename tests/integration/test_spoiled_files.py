@@ -1,5 +1,6 @@
 """A picture whose file is spoiled or half written is away: it keeps its id, words and marks."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def test_files_that_are_spoiled_alike_are_told_once(
         {"place": str(usb), "reason": f"has files that {empty}", "n": 2},
         {"place": str(pictures / "red.png"), "reason": empty, "n": 1},
     ]
+
+
+def test_an_empty_video_and_a_pipe_are_told_as_with_pictures(
+    library: relook.Library, pictures: Path
+) -> None:
+    for suffix in ("png", "mp4"):
+        (pictures / f"empty.{suffix}").write_bytes(b"")
+        os.mkfifo(pictures / f"pipe.{suffix}")
+    skipped = {
+        os.path.basename(os.fsdecode(file.facts.path)): (file.code, file.message)
+        for file in library.add(pictures).skipped
+    }
+    assert skipped["empty.mp4"] == skipped["empty.png"]
+    assert skipped["empty.mp4"] == ("empty_file", "the file is empty (0 bytes)")
+    assert skipped["pipe.mp4"] == skipped["pipe.png"]
+    assert skipped["pipe.mp4"][0] == "not_a_file"

@@ -78,6 +78,8 @@ def video_at(path: bytes) -> Video:
         return Video(path, facts.st_size, _digest(path, facts.st_size, facts.st_mtime_ns))
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError("vanished", "the file is not there any more") from None
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError("unreadable", f"cannot read it: {reason}") from error
