@@ -43,7 +43,7 @@ def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with new_file(tmp_path / "a.png") as file:
         file.write(b"whole")
-        assert sorted(os.listdir(tmp_path)) == ["a.new", "temporary"]
+        assert sorted(os.listdir(tmp_path)) == ["a.png.new", "temporary"]
         assert ended_files(tmp_path) == []
     assert (tmp_path / "a.png").read_bytes() == b"whole"
     with pytest.raises(OSError, match="full"), new_file(tmp_path / "b.png"):
@@ -62,11 +62,30 @@ def test_a_killed_process_leaves_what_the_next_one_sweeps(tmp_path: Path) -> Non
         assert (sweep_files(tmp_path), sweep_folders(PREFIX)) == (0, 0)
         one.kill()
         one.wait()
-    assert ended_files(tmp_path) == [tmp_path / "picture.new"]
+    assert ended_files(tmp_path) == [tmp_path / "picture.png.new"]
     assert ended_folders(PREFIX) == [folder]
     assert (sweep_files(tmp_path), sweep_folders(PREFIX)) == (1, 1)
     assert not folder.exists()
     assert os.listdir(tmp_path) == ["temporary"]
+
+
+def test_a_file_that_a_killed_process_was_writing_is_written_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    """And by no second one while the first still writes it."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), PREFIX]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdout is not None
+        one.stdout.readline()
+        with pytest.raises(FileExistsError), new_file(tmp_path / "picture.png"):
+            pass
+        one.kill()
+        one.wait()
+    assert (tmp_path / "picture.png.new").read_bytes() == b"half"
+    with new_file(tmp_path / "picture.png") as file:
+        file.write(b"whole")
+    assert (tmp_path / "picture.png").read_bytes() == b"whole"
+    assert sorted(os.listdir(tmp_path)) == ["picture.png", "temporary"]
 
 
 def test_an_own_folder_lives_until_it_is_closed() -> None:

@@ -27,10 +27,12 @@ _OWNERLESS_S = 86_400  # from when on a folder without a lock is a leftover: old
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that is there whole under its name after the block, or not at all.
 
+    What an ended process left half written of it is replaced; what a living one writes is not.
+
     Raises:
         OSError: when the disk refuses; nothing of it then stays.
     """
-    new = path.with_suffix(NEW)
+    new = path.with_name(path.name + NEW)
     with _created(new) as file:
         try:
             yield file
@@ -52,7 +54,7 @@ def ended_files(folder: Path) -> list[Path]:
 
 def sweep_files(folder: Path) -> int:
     """Removes what `ended_files` finds; returns how many there were."""
-    return sum(_removed(file) for file in ended_files(folder))
+    return sum(_swept(file) for file in ended_files(folder))
 
 
 class OwnFolder:
@@ -95,6 +97,7 @@ def sweep_folders(prefix: str) -> int:
 def _created(path: Path) -> Iterator[IO[bytes]]:
     """A new file that this process holds the lock of while the block lasts."""
     while True:
+        _swept(path)  # of a process that was killed
         with open(path, "xb") as file:
             with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -128,9 +131,14 @@ def _is_ended(folder: Path) -> bool:
     return time.time() - facts.st_mtime > _OWNERLESS_S
 
 
-def _removed(file: Path) -> bool:
+def _swept(path: Path) -> bool:
+    """Removes a file that no process holds the lock of; says whether it did."""
     try:
-        file.unlink()
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+                return False  # another process has swept it, and made one of its own
+            path.unlink()
     except OSError:
         return False
     return True
