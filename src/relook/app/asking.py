@@ -351,10 +351,10 @@ def subject_of(picture: Picture, library: AskedLibrary | None, web: WebLimits) -
             sources.read_bytes(record.facts.path, library.limits), image_id=picture,
             name=record.path.name, limits=limits_at(record.facts.path, library.limits),
         )  # fmt: skip
-    named = os.fspath(picture)
+    named = given_path(picture)
     if "://" in named:
         return subject_at(named, web)
-    path = Path(given_path(named))
+    path = Path(named)
     if not os.path.lexists(path):
         raise NotFoundError("no_file", f"there is no {path}", "check the path")
     try:

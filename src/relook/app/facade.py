@@ -146,7 +146,7 @@ class Library(HasOverview):
         *paths: PathLike,
         metadata: PathLike | Sequence[PathLike] = (),
         settings: IndexSettings | None = None,
-        within: Sequence[PathLike] | None = None,
+        within: PathLike | Sequence[PathLike] | None = None,
         progress: ProgressCallback | None = None,
         ray: RaySettings | None = None,
     ) -> IndexReport:
@@ -171,7 +171,8 @@ class Library(HasOverview):
         from relook.app.indexing import AddOptions, add
 
         how = settings or self.index_settings
-        options = AddOptions(several(metadata), how, within, progress, ray=ray)
+        links = None if within is None else several(within)
+        options = AddOptions(several(metadata), how, links, progress, ray=ray)
         return add(self, self._encoder, paths, options)
 
     def open_or_create(self) -> LibraryFiles:
@@ -219,8 +220,8 @@ class Library(HasOverview):
         query: str | Query,
         *,
         limit: int | None = None,
-        images: Sequence[PathLike] = (),
-        without: Sequence[str] = (),
+        images: PathLike | Sequence[PathLike] = (),
+        without: str | Sequence[str] = (),
         where: Mapping[str, Any] | None = None,
         path: str | None = None,
         fold: bool | None = None,

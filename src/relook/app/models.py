@@ -22,6 +22,7 @@ from relook.core.errors import (
     InputError,
     MissingExtraError,
     ModelError,
+    is_no,
 )
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
 from relook.encoders import ENCODERS, Encoder
@@ -188,6 +189,9 @@ class Captions:
             AnswerError: when there are none, with the reason; ModelError and others when the
                 captioner cannot be opened.
         """
+        if not hasattr(crop, "size"):
+            hint = "give an open picture: PIL.Image.open(FILE)"
+            raise InputError("bad_image", is_no(crop, "picture"), hint)
         about = replace(about, instruction=about.instruction or self._prompts.instruction)
         captioned = self.open().caption([crop], 1, about)[0]
         if isinstance(captioned, AnswerError):
@@ -219,6 +223,14 @@ Chosen = str | EncoderSettings | Encoder | None
 """A model by name, settings, an open encoder, or the library's own."""
 
 
+def _checked(chosen: Chosen) -> Chosen:
+    """The choice; InputError `bad_encoder` for what is no encoder."""
+    if isinstance(chosen, str | EncoderSettings | None) or hasattr(chosen, "fingerprint"):
+        return chosen
+    hint = "name a model (relook model list), or give an object with the methods of an Encoder"
+    raise InputError("bad_encoder", is_no(chosen, "encoder"), hint)
+
+
 class LibraryEncoders:
     """Opens the encoder of a library, once, and another one when the library has gone over to it.
 
@@ -229,7 +241,7 @@ class LibraryEncoders:
     """
 
     def __init__(self, folder: Path, chosen: Chosen) -> None:
-        self._folder, self.chosen = folder, chosen
+        self._folder, self.chosen = folder, _checked(chosen)
         self._opened: dict[str, Encoder] = {}  # by the digest of the manifest's fingerprint
         self._lock = threading.Lock()
 
@@ -304,7 +316,7 @@ def upgrade_encoder(chosen: Chosen, manifest: Manifest) -> Encoder:
     Raises:
         RelookError: when it cannot be opened, as `make_encoder`.
     """
-    if not isinstance(chosen, str | EncoderSettings | None):
+    if not isinstance(chosen := _checked(chosen), str | EncoderSettings | None):
         return chosen
     settings = chosen if isinstance(chosen, EncoderSettings) else EncoderSettings(chosen or "")
     kept = ModelSpec.parse(manifest.encoder)

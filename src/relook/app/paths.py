@@ -1,7 +1,7 @@
 """Paths as people type them, and where libraries are by default. Layer: app."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from relook.core.picture_paths import given_path, is_url, spellings
@@ -28,7 +28,9 @@ def library_folder(folder: PathLike | None) -> Path:
 
 def several(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
     """One path or several, as several."""
-    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
+        return [paths]
+    return paths
 
 
 def expanded(path: PathLike) -> Path:

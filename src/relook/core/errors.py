@@ -27,7 +27,8 @@
 
 Each has a stable `code`, a `message` with the value that was wrong, and a `hint` that says what to
 do next. Nothing here prints or exits. `disk_error` makes one of what the system says when a disk
-refuses; `counted` says how many, in messages and in every other sentence for people.
+refuses; `is_no` says what came where something else is expected, `counted` how many, in messages
+and in every other sentence for people.
 """
 
 import errno
@@ -212,6 +213,11 @@ def proxies_understood() -> Iterator[None]:
             f"a proxy that the environment names cannot be used: {error}",
             "it looks like http://HOST:PORT; check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
         ) from error
+
+
+def is_no(value: object, what: str) -> str:
+    """What to say of a value of another kind, in one line: "['a.jpg'] is no path"."""
+    return f"{' '.join(repr(value).split())[:100]} is no {what}"
 
 
 def counted(n: int, what: str, several: str = "") -> str:

@@ -25,7 +25,7 @@ import unicodedata
 from pathlib import Path, PosixPath
 from typing import Literal
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, is_no
 
 _SEP = os.sep.encode()
 _INSIDE = b"!/"
@@ -156,7 +156,9 @@ def given_path(path: str | os.PathLike[str]) -> str:
             system it is the current folder, with all that is in it; and for what is no path.
     """
     if not isinstance(path, str | os.PathLike):
-        raise InputError("bad_path", f"{path!r:.100} is no path", "name a file or folder")
+        is_several = isinstance(path, list | tuple | set)
+        hint = "several are given apart: add(*paths)" if is_several else "name a file or folder"
+        raise InputError("bad_path", is_no(path, "path"), hint)
     if not os.fspath(path):
         raise InputError(
             "bad_path", "a path is empty", "name a file or folder; . is the current folder"

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, overload
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError, QueryError, counted
+from relook.core.errors import InputError, QueryError, counted, is_no
 from relook.core.json_form import HIDDEN, Digits, JsonShape
 from relook.core.picture_paths import printable
 from relook.core.registry import Adapter, Registry
 from relook.core.verdicts import Verified
-from relook.core.words import tokens
+from relook.core.words import all_others, tokens
 
 NOTHING_FITS = "No close match. Nearest below."
 """The note of a page on which nothing fits."""
@@ -73,7 +73,7 @@ class Box:
         """
         try:
             x0, y0, x1, y1 = (float(number) for number in text.split(","))
-        except ValueError:
+        except (AttributeError, TypeError, ValueError):
             raise InputError(
                 "bad_box", f"{text!r} is not a box", "write it as x0,y0,x1,y1, say 0.1,0.2,0.6,0.9"
             ) from None
@@ -166,6 +166,8 @@ class Part(JsonValue):
             raise QueryError("bad_part", "@ names no concept", "relook concept list names them")
         if self.box is not None and self.concept is not None:
             raise QueryError("bad_part", f"a concept has no region: @{self.concept}")
+        if not isinstance(self.text, str | None):
+            raise QueryError("bad_part", is_no(self.text, "words"), 'as in Part("a dog")')
         if self.text is not None and not self.text.strip():
             raise QueryError("empty_query", "the query has no words", "type what to look for")
         if self.box is not None and self.text is not None:
@@ -205,10 +207,6 @@ class Part(JsonValue):
         return self.text is not None and self.weight < 0
 
 
-AT_LARGE = "pictures"
-"""What is looked for where all but what is left out should be found."""
-
-
 @dataclass(frozen=True, slots=True)
 class Query(JsonValue):
     """Signed, weighted parts that together say what is looked for.
@@ -224,18 +222,16 @@ class Query(JsonValue):
     def __post_init__(self) -> None:
         if not self.parts:
             raise QueryError("empty_query", "the query is empty", "type what to look for")
+        given = self.parts if isinstance(self.parts, tuple | list) else (self.parts,)
+        if not all(isinstance(part, Part) for part in given):
+            raise QueryError("bad_query", is_no(self.parts, "tuple of Part"), 'Query((Part("a"),))')
         if all(part.weight < 0 for part in self.parts):
+            others = all_others(self.unwanted) if len(self.unwanted) == len(self.parts) else ""
             raise QueryError(
                 "only_negative",
                 "the query only says what not to show",
-                f"add words or a picture of what to look for{self._others}",
+                f"add words or a picture of what to look for{others}",
             )
-
-    @property
-    def _others(self) -> str:
-        """How words to leave out are asked for alone; empty with other parts."""
-        line = " - ".join((AT_LARGE, *self.unwanted))
-        return f"; for all others type: {line}" if len(self.unwanted) == len(self.parts) else ""
 
     @property
     def text(self) -> str:

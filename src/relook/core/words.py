@@ -61,6 +61,13 @@ _STOP = frozenset(
     )
 )
 _SHORTEST = 3
+AT_LARGE = "pictures"
+"""What is looked for where all but what is left out should be found."""
+
+
+def all_others(unwanted: Sequence[str]) -> str:
+    """What to type for all but what is left out, behind a hint."""
+    return f"; for all others type: {' - '.join((AT_LARGE, *unwanted))}"
 
 
 def words_of(text: str) -> list[str]:

@@ -184,10 +184,10 @@ def strategy(name: str) -> Strategy:
     Raises:
         NotFoundError: `unknown_strategy`, with the names there are.
     """
-    if name not in STRATEGIES:
+    if not isinstance(name, str) or name not in STRATEGIES:
         raise NotFoundError(
             "unknown_strategy",
-            f"there is no feedback strategy {name!r}",
+            f"there is no feedback strategy {name!r:.80}",
             f"use one of {', '.join(STRATEGIES)}",
         )
     return STRATEGIES[name]

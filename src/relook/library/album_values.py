@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError
+from relook.core.errors import InputError, is_no
 
 ALBUM = "album"
 """The filter's key for albums; `Catalog.matching` does not know it."""
@@ -58,6 +58,8 @@ def album_name(text: str) -> str:
     Raises:
         InputError: `bad_name` for one that nobody could read or type.
     """
+    if not isinstance(text, str):
+        raise InputError("bad_name", is_no(text, "name of an album"), "say what it is: Sardinia")
     name = unicodedata.normalize("NFC", " ".join(text.split()))
     if not name:
         raise InputError("bad_name", "an album's name cannot be empty", "say what it is: Sardinia")
@@ -77,5 +79,7 @@ def album_name(text: str) -> str:
 
 def name_key(name: str) -> str:
     """Names that differ in capitals or blanks only are one; Favourites has an American spelling."""
+    if not isinstance(name, str):
+        raise InputError("bad_name", is_no(name, "name of an album"), "say what it is: Sardinia")
     key = unicodedata.normalize("NFC", " ".join(name.split())).casefold()
     return FAVOURITES.casefold() if key == "favorites" else key

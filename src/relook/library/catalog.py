@@ -27,7 +27,7 @@ from relook.library.image_table import (
     read_columns,
 )
 from relook.library.left_out import OTHER_FILES
-from relook.library.records import FileFacts, ImageRecord, SkippedFile
+from relook.library.records import FileFacts, ImageRecord, SkippedFile, checked_id
 from relook.library.row_table import Snapshot, read_snapshot
 from relook.library.sqlite_errors import DAMAGE, bad_text, database_error, whole_number
 from relook.library.tombstones import DROPPED, TOMBSTONES, returning
@@ -215,7 +215,7 @@ class Catalog:
         Raises:
             NotFoundError: `no_image` naming an id that the library does not have.
         """
-        wanted = [int(image_id) for image_id in image_ids]
+        wanted = list(map(checked_id, image_ids))
         records: dict[int, ImageRecord] = {}
         possible = [image_id for image_id in wanted if 0 < image_id < 2**63]
         for at in range(0, len(possible), 500):

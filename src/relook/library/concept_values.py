@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError
+from relook.core.errors import InputError, is_no
 from relook.core.json_form import HEX, HIDDEN, SHOWN, Longest
 from relook.core.types import Box, Page, Query
 from relook.core.vectors import Floats
@@ -173,6 +173,8 @@ def concept_name(text: str) -> str:
     Raises:
         InputError: `bad_name` for one that a query could not hold.
     """
+    if not isinstance(text, str):
+        raise InputError("bad_name", is_no(text, "name of a concept"), "say what it is: our van")
     name = " ".join(text.split()).removeprefix("@").strip()
     if not name:
         raise InputError("bad_name", "a concept's name cannot be empty", "say what it is: our van")

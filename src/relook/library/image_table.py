@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, is_no
 from relook.core.picture_paths import printable
 from relook.library.records import FileFacts, ImageRecord
 
@@ -159,6 +159,9 @@ def patterns_of(where: Mapping[str, object]) -> dict[str, str]:
         InputError: `bad_filter` for a value that is neither text, a number nor a date.
     """
     patterns = {}
+    if not isinstance(where, Mapping):
+        hint = 'name fields and what they must be: {"city": "Os*"}'
+        raise InputError("bad_filter", is_no(where, "filter"), hint)
     for key, value in where.items():
         if isinstance(value, bool) or not isinstance(value, str | numbers.Real | date):
             kind = type(value).__name__

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from relook.core.converter import JsonValue
+from relook.core.errors import InputError, is_no
 from relook.core.json_form import HIDDEN, INLINE, PATH
 from relook.core.picture_paths import as_path
 
 _MOST_NS = 2**63 - 1  # of a 64-bit integer
+
+
+def checked_id(value: object) -> int:
+    """The id of an image.
+
+    Raises:
+        InputError: `bad_image_id` for what is no whole number.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        hint = "an id is a whole number, as hit.image_id has it"
+        raise InputError("bad_image_id", is_no(value, "image id"), hint) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from relook.core.vectors import Floats
 
 def page_name(number: int) -> str:
     """What people read for a round: pages count from 1, and round 0 is `page 1`."""
-    return f"page {number + 1}"
+    return f"page {number + 1 if isinstance(number, int) else repr(number)[:80]}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

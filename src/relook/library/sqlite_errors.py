@@ -23,7 +23,7 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
-def database_error(path: Path, error: Exception) -> LibraryError:
+def database_error(path: Path, error: Exception) -> LibraryError | InputError:
     """The error to raise for one that SQLite raised.
 
     Args:
@@ -34,9 +34,11 @@ def database_error(path: Path, error: Exception) -> LibraryError:
         LibraryError `library_closed` after `close`; LibraryBusyError `catalog_locked` while
         another program holds the file; StorageError `disk_refused` when the disk is full or the
         file cannot be opened, `disk_read_only` when nothing may be written, `disk_failed` when
-        reading or writing fails;
+        reading or writing fails; InputError `bad_value` for a value of another kind than asked for;
         LibraryFormatError `bad_catalog` for everything else, which is damage.
     """
+    if "binding parameter" in str(error):
+        return InputError("bad_value", f"nothing is called so: {error}", "give a text or a number")
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return LibraryError(
             "library_closed",

@@ -136,8 +136,8 @@ def estimate(engine: Engine, vector: Floats, only: Filter, seen: Seen, limit: in
     Raises:
         InputError: `bad_limit` for a limit below 0 or above 1000.
     """
-    if not 0 <= limit <= MOST_TO_JUDGE:
-        raise InputError("bad_limit", f"limit is {limit}", f"ask for 0 to {MOST_TO_JUDGE}")
+    if not isinstance(limit, int | np.integer) or not 0 <= limit <= MOST_TO_JUDGE:
+        raise InputError("bad_limit", f"limit is {limit!r:.80}", f"ask for 0 to {MOST_TO_JUDGE}")
     with engine.files.moment():
         pool = _Pool.of(engine, only, seen)
         if not pool.n:

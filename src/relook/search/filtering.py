@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from relook.core.errors import InputError
+from relook.core.errors import InputError, is_no
 from relook.core.vectors import Floats
 from relook.encoders.base import Encoder
 from relook.library.album_table import AlbumTable
@@ -72,6 +72,9 @@ class Filter:
             )
         if self.path == "":  # of a variable that was not set; every picture would fit
             raise InputError("bad_filter", "the pattern of the path is empty", "leave it out")
+        if not isinstance(self.path, str | None):
+            hint = 'a part of it, or a pattern of the whole: "2019/", "*/2019/*.jpg"'
+            raise InputError("bad_filter", is_no(self.path, "pattern of a path"), hint)
         object.__setattr__(self, "where", patterns_of(self.where))
 
     @property

@@ -19,12 +19,12 @@ import json
 import os
 import re
 import string
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from relook import captioners
-from relook.core.errors import InputError, QueryError, RelookError
+from relook.core.errors import InputError, QueryError, RelookError, is_no
 from relook.core.picture_paths import given_path
 from relook.core.types import Box, Part, Query
 from relook.encoders.wordpiece import SHIPPED, read_vocabulary
@@ -208,11 +208,11 @@ def _file(name: str | os.PathLike[str]) -> Path:
 
 def whole_query(
     query: str | Query,
-    images: Sequence[str | os.PathLike[str]],
-    without: Sequence[str],
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    without: str | Sequence[str],
     grammar: bool = True,
 ) -> Query:
-    """One query of all that was asked for.
+    """One query of all that was asked for; one picture or one text need no list.
 
     Args:
         query: Words in the one-line language, or a query; may be empty when `images` are given.
@@ -223,10 +223,14 @@ def whole_query(
     Raises:
         QueryError: when that makes no query. InputError: `bad_path` for an empty one.
     """
+    if isinstance(images, str | os.PathLike) or not isinstance(images, Iterable):
+        images = [images]
+    if isinstance(without, str) or not isinstance(without, Iterable):
+        without = [without]
     if isinstance(query, Query):
         parts = query.parts
     elif not isinstance(query, str):
-        raise QueryError("bad_query", f"{query!r:.100} is no query", "give words, or a Query")
+        raise QueryError("bad_query", is_no(query, "query"), "give words, or a Query")
     elif query.strip() or not images:
         parts = parse_query(query, grammar).parts
     else:

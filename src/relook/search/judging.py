@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relook.captioners.base import About
-from relook.core.errors import AnswerError, InputError
+from relook.core.errors import AnswerError, InputError, is_no
 from relook.core.picture_paths import printable
 from relook.core.types import Box, Query
 from relook.core.vectors import Floats
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Place = tuple[int, Box | None]
+_REQUESTS = "give JudgementRequests: an image id, and whether it is relevant"
 """An image, or a region of it: what one judgement is about."""
 Captioning = Callable[["Image.Image", About], str]
 """Puts words to a crop, knowing what the person looks for."""
@@ -183,7 +184,9 @@ def prepare(
             in different ways.
         ImageError: when a box is drawn and the picture file cannot be read.
     """
-    wanted = [_checked(request) for request in dict.fromkeys(requests)]
+    if not isinstance(requests, Iterable):
+        raise InputError("bad_mark", is_no(requests, "list of marks"), _REQUESTS)
+    wanted = list(dict.fromkeys(map(_checked, requests)))
     known = engine.files.catalog.images(request.image_id for request in wanted)
     records = {record.image_id: record for record in known}
     _refuse_contradictions(wanted, lambda i: printable(records[i].facts.path))
@@ -257,13 +260,31 @@ def checked_words(words: str) -> str:
     return words.strip()
 
 
+def checked_box(box: Box | Sequence[float] | None) -> Box | None:
+    """The region of a judgement.
+
+    Raises:
+        InputError: `bad_box`.
+    """
+    if box is None or isinstance(box, Box):
+        return box
+    edges = list(box) if isinstance(box, Iterable) else []
+    if len(edges) != 4 or not all(isinstance(edge, numbers.Real) for edge in edges):
+        hint = "give left, top, right and bottom as shares of the picture: (0.1, 0.2, 0.6, 0.9)"
+        raise InputError("bad_box", is_no(box, "box"), hint)
+    return Box(*map(float, edges))
+
+
 def _checked(request: JudgementRequest) -> JudgementRequest:
+    if not isinstance(request, JudgementRequest):
+        raise InputError("bad_mark", is_no(request, "mark"), _REQUESTS)
     try:
         image_id = operator.index(request.image_id)
     except TypeError:
-        raise InputError("bad_mark", f"{request.image_id!r:.80} is no image id") from None
+        hint = "give a hit of a page, or its image_id"
+        raise InputError("bad_mark", is_no(request.image_id, "image id"), hint) from None
     return JudgementRequest(
-        image_id, bool(request.relevant), request.box,
+        image_id, bool(request.relevant), checked_box(request.box),
         checked_caption(request.caption), checked_weight(request.weight),
     )  # fmt: skip
 

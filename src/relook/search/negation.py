@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.core.errors import QueryError
-from relook.core.types import AT_LARGE, Part, Query
+from relook.core.types import Part, Query
 from relook.core.vectors import Floats
+from relook.core.words import AT_LARGE
 from relook.encoders.base import Encoder
 from relook.library.files import LibraryFiles
 from relook.search.fit import fit_scale

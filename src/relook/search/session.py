@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from relook.core.errors import InputError, LibraryBusyError
+from relook.core.errors import InputError, LibraryBusyError, is_no
 from relook.core.threads import in_one_thread
 from relook.core.types import NOTHING_FITS, Box, Hit, Page, Query
 from relook.feedback.scorer import Scorer
@@ -26,6 +26,7 @@ from relook.search.judging import (
     JudgementRequest,
     Prepared,
     about,
+    checked_box,
     checked_caption,
     checked_weight,
     checked_words,
@@ -74,7 +75,7 @@ class Session(SessionView):
             ImageError: when a box was drawn and the picture file cannot be read.
         """
         image_id = image.image_id if isinstance(image, Hit) else image
-        place = box if box is None or isinstance(box, Box) else Box(*map(float, box))
+        place = checked_box(box)
         return self.judge_all([JudgementRequest(image_id, relevant, place, caption, weight)])[0]
 
     def judge_all(self, requests: Sequence[JudgementRequest] | Prepared) -> list[Judgement]:
@@ -164,11 +165,8 @@ class Session(SessionView):
             ImageError: when the picture file cannot be read.
         """
         judgement = self._judgement(judgement_id)
-        if (
-            judgement.box is not None
-            and judgement.caption is None
-            and judgement.caption_by == "captioner"
-        ):
+        waits = judgement.caption is None and judgement.caption_by == "captioner"
+        if judgement.box is not None and waits:
             words = caption if isinstance(caption, str) else self._words(judgement, caption)
             unsaid = {"caption": None, "caption_by": "captioner", "box": judgement.box}
             self._table.change(self.session_id, judgement_id, {"caption": words}, unsaid)
@@ -203,7 +201,7 @@ class Session(SessionView):
             values["relevant"] = relevant
         if weight is not None:
             values["weight"] = checked_weight(weight)
-        if box is not None and box != judgement.box:
+        if (box := checked_box(box)) is not None and box != judgement.box:
             self.engine.files.refresh()
             place = (judgement.image_id, box)
             values |= {"box": box, "crop": crop_vectors(self.engine, [place])[place]}
@@ -393,8 +391,8 @@ def _caption_values(caption: str | None) -> dict[str, object]:
 
 
 def _checked_name(name: str) -> str:
-    if not name.strip():
-        raise InputError("bad_name", "a session's name cannot be empty")
+    if not isinstance(name, str) or not name.strip():
+        raise InputError("bad_name", is_no(name, "name of a session"), "give it a few letters")
     if len(name) > _MAX_NAME:
         raise InputError("bad_name", f"{len(name):,} characters are too long for a session's name")
     return name.strip()
