@@ -150,3 +150,34 @@ def test_words_in_pictures_come_along(
     assert "the words in 1 picture came along" in report.notes
     with relook.Library(tmp_path / "new") as new:
         assert [hit.written[0].text for hit in new.search("text:farm")] == ["FARM"]
+
+
+@pytest.mark.parametrize(
+    ("new", "code"),
+    [
+        ("none", "same_library"), ("./album/../none/", "same_library"), ("link", "same_library"),
+        ("none/grid", "in_library"), ("link/ann/grid", "in_library"), (".", "folder_in_use"),
+    ],
+)  # fmt: skip
+def test_a_copy_is_apart_from_the_library(
+    made: dict[str, relook.Library], tmp_path: Path, new: str, code: str
+) -> None:
+    """Nothing is written, in the library or beside it."""
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError) as raised:
+        retile(made["none"], Path(f"{tmp_path}/{new}"), "grid")
+    assert raised.value.code == code
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_new_library_is_made_in_anothers_folder(
+    made: dict[str, relook.Library], tmp_path: Path, album: Path
+) -> None:
+    with (
+        relook.Library(tmp_path / "none" / "other", encoder=made["none"].encoder) as inner,
+        pytest.raises(InputError, match="is in the library") as raised,
+    ):
+        inner.add(album)
+    assert raised.value.code == "in_library"
+    assert not (tmp_path / "none" / "other").exists()

@@ -18,11 +18,13 @@ from typing import Annotated
 from relook.app.facade import Library
 from relook.app.indexing import run_with_index
 from relook.app.models import spec_of
+from relook.app.paths import expanded
 from relook.core.beside import NamesBeside, xmp_beside
 from relook.core.converter import JsonValue
 from relook.core.errors import InputError, NotFoundError, counted
 from relook.core.json_form import PATH
-from relook.core.picture_paths import is_url, split_member
+from relook.core.outputs import check_place
+from relook.core.picture_paths import is_url, printable, split_member
 from relook.core.progress import Progress, ProgressCallback
 from relook.core.settings import EncoderSettings
 from relook.encoders.spec import ModelSpec
@@ -159,8 +161,10 @@ def retile(
         progress: Called now and then.
 
     Raises:
-        InputError: `fixed_tiles` when the encoder's tiles cannot be chosen; `folder_in_use`.
+        InputError: `fixed_tiles` when the encoder's tiles cannot be chosen; `folder_in_use`;
+            `same_library`; `in_library` for a folder in the old one's.
     """
+    _check_apart(old.folder, expanded(folder))
     spec = ModelSpec.parse(old.files.manifest.encoder)
     if spec.kind not in _OF_CROPS:
         raise InputError(
@@ -184,6 +188,19 @@ def retile(
                 files.catalog.add_root(root)
             _tell_texts(report, copy_texts(old.files, files))
     return report
+
+
+def _check_apart(old: Path, new: Path) -> None:
+    """Refuses a copy of a library that is the library itself, in it, or around it."""
+    here, there = (Path(os.path.realpath(folder)) for folder in (old, new))
+    name = printable(bytes(new))
+    if here == there:
+        message = f"{name} is the library that is to be copied"
+        raise InputError("same_library", message, "name a new folder for the copy")
+    if there in here.parents:
+        message = f"{name} holds the library that is to be copied, {printable(bytes(old))}"
+        raise InputError("folder_in_use", message, "choose a new folder for the copy")
+    check_place(new, is_library=True)
 
 
 def _tell_texts(report: IndexReport, n: int) -> None:

@@ -52,8 +52,12 @@ def check_output(path: Path, kind: tuple[str, ...] = ()) -> None:
         )
 
 
-def check_place(path: Path) -> Path:
+def check_place(path: Path, *, is_library: bool = False) -> Path:
     """Refuses a file or folder to write in a library's folder.
+
+    Args:
+        path: Where.
+        is_library: Whether it may be a library's folder itself, but in no other's.
 
     Returns:
         Where it is, without links.
@@ -66,7 +70,7 @@ def check_place(path: Path) -> Path:
             "bad_path", "- is no name of a file or folder to write", "name one, such as ./out"
         )
     real = Path(os.path.realpath(path))
-    for folder in (real, *real.parents):
+    for folder in real.parents if is_library else (real, *real.parents):
         if os.path.exists(folder / _CATALOG):
             raise InputError(
                 "in_library",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relook.core.errors import InputError, disk_error
+from relook.core.outputs import check_place
 from relook.core.registry import Adapter, Registry
 from relook.core.settings import SearchSettings
 from relook.core.vectors import Floats
@@ -107,9 +108,11 @@ def make_folder(folder: Path, begins: tuple[str, ...], index: str) -> None:
         index: Name of the folder of its index.
 
     Raises:
-        InputError: `folder_in_use` when other files are in the folder.
+        InputError: `folder_in_use` when other files are in the folder; `in_library` when it is
+            in another library's.
         StorageError: when it cannot be made.
     """
+    check_place(folder, is_library=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = sorted(name for name in os.listdir(folder) if name != index)
