@@ -74,6 +74,22 @@ def test_csv_and_json_lines_as_sidecar_files_have_them(file: Path) -> None:
     assert read_captions(file) == read[2:]
 
 
+def test_commas_without_quotes_belong_to_a_caption_that_stands_last(file: Path) -> None:
+    """All behind the first comma was cut, and nobody was told."""
+    file.write_text("split,path,caption\ntrain,1.jpg,a child, a dog, and a ball\ntest,2.jpg,x,,\n")
+    assert read_captions(file) == [
+        Caption("1.jpg", "a child, a dog, and a ball"),
+        Caption("2.jpg", "x"),
+    ]
+    file.write_text("path,caption,split\n1.jpg,a child,train\n2.jpg,a child, a dog,train\n")
+    with pytest.raises(
+        MetadataError, match="line 3 has 4 cells, and the first line names 3"
+    ) as cut:
+        read_captions(file)
+    assert cut.value.code == "bad_captions"
+    assert "needs quotes" in (cut.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

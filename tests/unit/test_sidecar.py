@@ -29,6 +29,34 @@ def test_csv_with_every_column(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("column", ["caption", "Title", " CAPTION "])
+def test_commas_without_quotes_belong_to_words_that_stand_last(tmp_path: Path, column: str) -> None:
+    text = f'file,{column},\na.jpg,a "red" dog, running,\n\nb.jpg,a cat,,\n'
+    words, other = (said(tmp_path / "m.csv", text, name) for name in ("a.jpg", "b.jpg"))
+    assert words is not None
+    assert other is not None
+    assert (words.title or words.caption) == 'a "red" dog, running'
+    assert (other.title or other.caption) == "a cat"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "called"),
+    [
+        ("path,caption,city\na.jpg,a dog,Ulm\nb.jpg,a cat, a mat,Ulm\n", 3, "a comma in a cell"),
+        ("path,city,caption\na.jpg,Ulm, Germany,a dog\n", 2, "a comma in a cell"),
+        ("path;rating\na.jpg;3;4\n", 2, "a semicolon in a cell"),
+    ],
+)
+def test_a_row_with_more_cells_than_columns_is_told_with_its_line(
+    tmp_path: Path, text: str, line: int, called: str
+) -> None:
+    """Which column the comma belongs to is not known; what stood behind the last one was cut."""
+    with pytest.raises(MetadataError, match=rf"m\.csv line {line} has \d cells") as cut:
+        said(tmp_path / "m.csv", text, "a.jpg")
+    assert cut.value.code == "bad_sidecar"
+    assert (cut.value.hint or "").startswith(called)
+
+
 def test_csv_from_a_spreadsheet_with_lines_within_a_field(tmp_path: Path) -> None:
     text = '\ufefffile,caption\r\na.jpg,"first\nsecond\u2028third"\r\nb.jpg,other\r\n'
     assert said(tmp_path / "m.csv", text, "a.jpg") == Words("", "first\nsecond\u2028third")

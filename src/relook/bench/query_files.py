@@ -6,8 +6,6 @@ Sources: Karpathy and Fei-Fei (arXiv 1412.2306), `dataset_coco.json` and its kin
 al. 2013, `Flickr8k.token.txt`; Young et al. 2014, `results_20130124.token`; COCO's captions.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relook.core.errors import InputError, MetadataError
+from relook.core.text_encoding import table_rows
 
 _TOKEN = re.compile(r"(.+)#\d+\Z")
 _FORMATS = (
@@ -92,12 +91,8 @@ def _is_row(line: str) -> bool:
 
 def _of_csv(file: Path, text: str) -> Iterator[_Line]:
     """A header that names the columns, and a row a caption."""
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        for row in rows:
-            yield from _of_row(file, rows.line_num, row)
-    except csv.Error as error:
-        raise MetadataError("bad_captions", f"{file} is no CSV: {error}") from error
+    for number, row in table_rows(file, text, _PATH_KEYS, "bad_captions"):
+        yield from _of_row(file, number, row)
 
 
 def _of_json_lines(file: Path, text: str) -> Iterator[_Line]:

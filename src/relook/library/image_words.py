@@ -21,7 +21,7 @@ from typing import Any
 from relook.core.errors import MetadataError, counted
 from relook.core.picture_paths import is_video, member_path, path_bytes, printable, split_member
 from relook.core.sources import read_beside
-from relook.core.text_encoding import decoded
+from relook.core.text_encoding import decoded, table_rows
 from relook.library.picture_facts import is_takeout, parsed_xmp, takeout_words, xmp_words
 from relook.library.records import Words
 
@@ -168,7 +168,9 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
         raise MetadataError("bad_sidecar", f"cannot read {file}: {error}") from error
     suffix = file.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        yield from _rows(file, _csv_rows(file, text))
+        delimiter = _delimiter(file, text)
+        rows = table_rows(file, text, _PATH_KEYS, "bad_sidecar", delimiter)
+        yield from _rows(file, rows)
     elif suffix in (".jsonl", ".ndjson"):
         yield from _rows(file, _json_lines(file, text))
     elif suffix == ".json":
@@ -177,15 +179,6 @@ def _entries(file: Path) -> Iterator[tuple[str, Words]]:
         raise MetadataError(
             "bad_sidecar", f"{file} is no sidecar", "give a .csv, a .jsonl or a COCO .json file"
         )
-
-
-def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(file, text))
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise MetadataError("bad_sidecar", f"{file} line {reader.line_num}: {error}") from error
 
 
 def _delimiter(file: Path, text: str) -> str:
