@@ -215,11 +215,21 @@ def test_the_index(library: Path, harm: str) -> None:
     assert check(library, settings).notes == []
 
 
-def test_a_damaged_index_of_a_library_that_needs_none_goes(library: Path) -> None:
-    (library / "ann").mkdir(exist_ok=True)
-    (library / "ann" / "index-0.json").write_text("{")
-    assert codes(library) == ["bad_index"]
-    assert repair(library).done == ["removed the index"]
+@pytest.mark.parametrize(("card", "code"), [("{", "bad_index"), ("", "other_index")])
+def test_an_index_of_a_library_that_needs_none_goes(library: Path, card: str, code: str) -> None:
+    """And the check says so, not that it would build it, nor that searches are slow."""
+    repair(library, SearchSettings(exact_rows=50))
+    path = library / "ann" / "index-0.json"
+    path.write_text(card or json.dumps({**json.loads(path.read_text()), "format": 3}))
+    report = check(library)
+    [finding] = [*report.findings, *report.notes]
+    assert (finding.code, report.sound) == (code, code == "other_index")
+    assert "slow" not in finding.message
+    assert finding.repair == "remove it; so few tiles need none, and searches are exact"
+    mended = repair(library)
+    assert mended.done == ["removed the index; so few tiles need none, and searches are exact"]
+    assert mended.after.notes == []
+    assert os.listdir(library / "ann") == []
     assert_sound(library)
 
 

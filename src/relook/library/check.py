@@ -43,6 +43,7 @@ from relook.library.snapshot import vectors_path
 
 CATALOG, _INDEX_FOLDER = "catalog.sqlite3", "ann"
 _TRIES, _BUILD = 5, "build it; relook index does, too"
+_REMOVE = "remove it; so few tiles need none, and searches are exact"
 _NO_MANIFEST = (
     "nothing, as the catalog has no copy of it; nothing else is lost. Put manifest.json back from a"
     " backup of the folder, or that of another library which the same encoder made (relook index"
@@ -189,14 +190,17 @@ class _Check:
         catalog = Catalog(self._folder / CATALOG, writable=False)
         with LibraryFiles(self._folder, manifest, catalog) as files:
             fault = files.index_fault(self._settings)
+            is_needed = files.index_plan(self._settings).kind != "exact"
             if fault is None and files.needs_index(self._settings):
                 rows = counted(len(files.vectors), "row")
                 message = f"{rows} without an index that covers them: searches are slow"
                 self._report.note("no_index", message, 1, _BUILD)
         if fault is not None and fault.code == "other_index":
-            self._report.note(fault.code, f"{fault.message}: searches are slow", 1, _BUILD)
+            message = f"{fault.message}: searches are slow" if is_needed else fault.message
+            self._report.note(fault.code, message, 1, _BUILD if is_needed else _REMOVE)
         elif fault is not None:
-            self._report.find("bad_index", fault.message, [], "build it anew", n=1)
+            repair = "build it anew" if is_needed else _REMOVE
+            self._report.find("bad_index", fault.message, [], repair, n=1)
 
     def _leftovers(self) -> None:
         paths = [self._folder, self._folder / _INDEX_FOLDER]

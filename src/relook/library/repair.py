@@ -45,6 +45,7 @@ from relook.library.tombstones import drop
 from relook.library.vector_file import VectorFile, add_missing_sums
 
 _OF_SESSIONS = ("bad_session", "foreign_key", "empty_session")
+_REMOVED = "removed the index; so few tiles need none, and searches are exact"
 _PIECE_ROWS = 4096
 _TURNS = 3
 
@@ -287,7 +288,7 @@ class _Mending:
                 self._progress(Progress("building the index"))
                 files.build_index(self._settings)
                 is_small = files.index_plan(self._settings).kind == "exact"
-                self.done.append("removed the index" if is_small else "built the index anew")
+                self.done.append(_REMOVED if is_small else "built the index anew")
 
     def _leftovers(self) -> None:
         for folder in (self._folder, self._folder / "ann"):
