@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_parts import with_colour_encoder
 from PIL import Image
 from server_parts import serving
 
@@ -37,18 +38,10 @@ def facts_of(folder: Path) -> Facts:
 @pytest.fixture
 def originals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Read-only pictures of several formats, with EXIF, a sidecar and a file that is none."""
-    info = tmp_path / "site" / "colour-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setenv("RELOOK_LIBRARY", str(tmp_path / "library"))
+    with_colour_encoder(tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home" / name))
-    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "originals"
     (folder / "sub").mkdir(parents=True)
     exif = Image.Exif()

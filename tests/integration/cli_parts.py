@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from process_parts import install_colour
 
 from relook.cli.main import main
 
@@ -14,12 +15,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def with_colour_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The colour encoder, installed as a third party would: by an entry point; a library beside."""
-    info = folder / "site" / "colour-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
-    )
+    install_colour(folder / "site")
     monkeypatch.syspath_prepend(str(folder / "site"))
     monkeypatch.setenv("RELOOK_LIBRARY", str(folder / "library"))
     monkeypatch.chdir(folder)

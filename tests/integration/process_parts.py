@@ -53,12 +53,17 @@ def held_midway(command: list[str], env: dict[str, str], **how: Any) -> "subproc
     return process
 
 
-def plugin_env(folder: Path, encoder: str = COLOUR) -> dict[str, str]:
-    """An environment in which `--encoder colour` is installed and nothing else is set."""
+def install_colour(folder: Path, encoder: str = COLOUR) -> None:
+    """An encoder called `colour` for whoever has the folder on the path, as a third party's is."""
     info = folder / "colour-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[relook.encoders]\ncolour = {encoder}\n")
+
+
+def plugin_env(folder: Path, encoder: str = COLOUR) -> dict[str, str]:
+    """An environment in which `--encoder colour` is installed and nothing else is set."""
+    install_colour(folder, encoder)
     here = str(Path(__file__).parent)
     path = os.pathsep.join([str(folder), here, os.environ.get("PYTHONPATH", "")])
     path = path.rstrip(os.pathsep)

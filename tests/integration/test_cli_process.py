@@ -20,16 +20,8 @@ from relook.testing import solid
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with the colour encoder installed as a plugin, and a library of its own."""
-    site = tmp_path_factory.mktemp("site")
-    info = site / "colour-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
-    )
     folder = tmp_path_factory.mktemp("library") / "library"
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**os.environ, "PYTHONPATH": path, "RELOOK_LIBRARY": str(folder)}
+    return {**plugin_env(tmp_path_factory.mktemp("site")), "RELOOK_LIBRARY": str(folder)}
 
 
 @pytest.fixture(scope="module")

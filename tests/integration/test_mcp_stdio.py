@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_parts import code as code_of
 from mcp_parts import ids, make_library, pictures, values
-from process_parts import PATIENCE_S, started
+from process_parts import PATIENCE_S, plugin_env, started
 
 from relook.cli.main import main
 
@@ -29,14 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with the colour encoder installed as a plugin, and no configuration."""
     site = tmp_path_factory.mktemp("site")
-    info = site / "colour-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[relook.encoders]\ncolour = relook.testing.fakes:ColourEncoder\n"
-    )
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**os.environ, "PYTHONPATH": path, "RELOOK_CONFIG": str(site / "config")}
+    return {**plugin_env(site), "RELOOK_CONFIG": str(site / "config")}
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
