@@ -43,6 +43,41 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
     store.store.clear()
 
 
+def test_rules_in_a_store_hold_as_on_a_disk(
+    library: relook.Library, memory: fsspec.AbstractFileSystem
+) -> None:
+    memory.pipe({
+        "/pics/.relookignore": b"drafts/\n*.png\n!sub/*.png\n", "/pics/drafts/a.jpg": RED,
+        "/pics/b.jpg": RED, "/pics/sub/.relookignore": b"", "/pics/deep/.relookignore": b"!*.png",
+        "/pics/deep/c.png": BLUE, "/pics/none/.nomedia": b"", "/pics/none/d.jpg": RED,
+    })  # fmt: skip
+    library.add("memory://pics/")
+    there = {f"memory://pics/{name}" for name in ("b.jpg", "sub/blue.png", "deep/c.png")}
+    assert paths(library) == there
+    memory.rm("/pics/.relookignore")
+    library.add()
+    rest = {f"memory://pics/{name}" for name in ("red.png", "drafts/a.jpg")}
+    assert paths(library) == there | rest
+    memory.pipe("/pics/.relookignore", b"drafts/")
+    assert library.add().n_removed == 1
+    assert paths(library) == there | {"memory://pics/red.png"}
+
+
+def test_a_folder_of_a_store_whose_rules_cannot_be_read_is_not_looked_into(
+    library: relook.Library, memory: fsspec.AbstractFileSystem
+) -> None:
+    library.add("memory://pics/")
+    memory.pipe({"/pics/sub/.relookignore": b"\0\xff" * 9, "/pics/sub/new.png": RED})
+    report = library.add()
+    assert any(".relookignore holds no rules" in str(note) for note in report.as_dict().values())
+    assert paths(library) == {"memory://pics/red.png", "memory://pics/sub/blue.png"}
+    memory.pipe("/pics/sub/.relookignore", b"#" * (1024**2 + 1))
+    library.add()
+    assert len(library) == 2
+    memory.rm("/pics/sub/.relookignore")
+    assert library.add().n_added == 1
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder with its lists of files; `broken` paths answer with a status."""
 

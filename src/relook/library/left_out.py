@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relook.core.converter import JsonValue
-from relook.core.errors import InputError, counted
-from relook.core.picture_paths import VIDEO_EXTRA, member_path, printable, split_member
+from relook.core.errors import ImageError, InputError, counted
+from relook.core.picture_paths import VIDEO_EXTRA, is_url, member_path, printable, split_member
 from relook.core.text_encoding import decoded
 
 if TYPE_CHECKING:
@@ -105,14 +105,8 @@ class LeftOut:
         """
         if _IGNORE_BYTES not in names:
             return rules
-        place, path = f"{printable(folder)}/{IGNORE_FILE}", os.path.join(folder, _IGNORE_BYTES)
-        try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
-                raise InputError("bad_pattern", "it is no plain file")
-            with open(path, "rb") as file:
-                lines = self._lines(file.read(_MOST_BYTES + 1), place)
-        except OSError as error:
-            raise InputError("bad_pattern", error.strerror or str(error)) from error
+        data = _read(os.path.join(folder, _IGNORE_BYTES))
+        lines = self._lines(data, f"{printable(folder)}/{IGNORE_FILE}")
         return Rules(((folder, IGNORE_FILE, _spec(lines, IGNORE_FILE)), *rules.several))
 
     def _lines(self, data: bytes, place: str) -> list[str]:
@@ -188,6 +182,30 @@ class LeftOut:
                 self.leave_out(member_path(archive, name), rule, is_folder=False)
                 return True
         return False
+
+
+def _read(path: bytes) -> bytes:
+    """A file of rules, on a disk or in a remote store; InputError when it cannot be read."""
+    try:
+        if is_url(path):
+            from relook.core.remote import read_whole  # only where pictures are elsewhere
+
+            return read_whole(path, _MOST_BYTES)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            raise InputError("bad_pattern", "it is no plain file")
+        with open(path, "rb") as file:
+            return file.read(_MOST_BYTES + 1)
+    except ImageError as error:
+        if error.code == "empty_file":
+            return b""
+        raise InputError("bad_pattern", error.message) from error
+    except OSError as error:
+        raise InputError("bad_pattern", error.strerror or str(error)) from error
+
+
+def no_rules(error: InputError) -> str:
+    """Why a folder is not looked into whose own rules cannot be read."""
+    return f"its {IGNORE_FILE} holds no rules: {error.message}"
 
 
 def _spec(lines: Iterable[str], source: str) -> GitIgnoreSpec:

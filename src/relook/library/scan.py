@@ -9,7 +9,7 @@ import os
 import posixpath
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ from relook.core.decoders import has_decoder
 from relook.core.errors import FetchError, InputError, NotFoundError
 from relook.core.picture_paths import SUFFIXES, is_archive, is_below, is_url, is_video, printable
 from relook.core.remote import find_file_system, looked_at, retrying
-from relook.library.left_out import IGNORE_FILE, LeftOut, Rules, suffix_of
+from relook.library.left_out import LeftOut, Rules, no_rules, suffix_of
 from relook.library.records import FileFacts
 from relook.library.whereabouts import Identity, device_of, identity_of
 
@@ -27,6 +27,8 @@ _WEB = ("http", "https")
 _AT_ONCE = 1000  # files handed on together
 _CONNECTIONS = 16
 
+_Entry = tuple[bytes, dict[str, Any], bool]
+
 
 class RemoteWalk:
     """The pictures below an address.
@@ -34,7 +36,8 @@ class RemoteWalk:
     Args:
         root: As `clean_address` gives it.
         hidden: Whether names that begin with a dot count.
-        leave_out: Whether a file (or, if so, folder) is not listed here.
+        left_out: What is passed over.
+        others: Roots of their own, which are not listed here.
         connections: Requests at once.
 
     Raises:
@@ -42,14 +45,21 @@ class RemoteWalk:
     """
 
     def __init__(
-        self, root: bytes, hidden: bool, leave_out: Callable[[bytes, bool], bool], connections: int
+        self,
+        root: bytes,
+        hidden: bool = False,
+        left_out: LeftOut | None = None,
+        others: Collection[bytes] = (),
+        connections: int = 1,
     ) -> None:
-        self._root, self._hidden, self._leave_out = root, hidden, leave_out
+        self._root, self._hidden = root, hidden
+        self._left_out, self._roots = left_out or LeftOut(), others
         self._files, self._path = find_file_system(root)
         self._path = self._path.rstrip("/")
         self._is_web = root.partition(b"://")[0].decode() in _WEB
         self._connections = connections
         self.unlisted: dict[bytes, str] = {}
+        self.closed: set[bytes] = set()
         self.others: Counter[str] = Counter()
 
     def check(self) -> dict[str, Any]:
@@ -79,15 +89,25 @@ class RemoteWalk:
         if facts.get("type") != "directory":
             yield [FileFacts(self._root, *looked_at(facts))]
             return
-        pending, seen = [self._root], {self._root}
+        pending, seen = [(self._root, self._left_out.at_root(self._root))], {self._root}
         with ThreadPoolExecutor(self._connections, thread_name_prefix="relook-list") as pool:
             while pending:
-                folder = pending.pop()
+                folder, rules = pending.pop()
                 try:
-                    entries = self._entries(folder)
+                    entries, names = self._entries(folder)
                 except (OSError, FetchError) as error:
                     self.unlisted[folder] = getattr(error, "message", str(error))
                     continue
+                if folder != self._root and self._left_out.takes_no_media(names):
+                    self._left_out.leave_out(folder, ".nomedia", is_folder=True)
+                    continue
+                try:
+                    rules = self._left_out.in_folder(rules, folder, names)
+                except InputError as error:
+                    self.unlisted[folder] = no_rules(error)
+                    self.closed.add(folder)
+                    continue
+                entries = [entry for entry in entries if self._is_wanted(entry, rules)]
                 files = [entry for entry in entries if not entry[2] and _is_file(entry[0])]
                 others = (e[0] for e in entries if not e[2] and not _is_file(e[0]))
                 self.others.update(map(suffix_of, others))
@@ -97,13 +117,18 @@ class RemoteWalk:
                     ]
                 folders = [url for url, _, is_folder in entries if is_folder and url not in seen]
                 seen.update(folders)
-                pending += reversed(folders)
+                pending += ((below, rules) for below in reversed(folders))
 
-    def _entries(self, folder: bytes) -> list[tuple[bytes, dict[str, Any], bool]]:
-        """Address, facts and kind of what is in a folder, in order."""
+    def _is_wanted(self, entry: _Entry, rules: Rules) -> bool:
+        url, _, is_folder = entry
+        is_root = url in self._roots
+        return not (is_root or self._left_out.is_left_out(rules, url, is_folder=is_folder))
+
+    def _entries(self, folder: bytes) -> tuple[list[_Entry], set[bytes]]:
+        """Address, facts and kind of what is in a folder, in order; all names, hidden ones too."""
         path = self._path + os.fsdecode(folder[len(self._root) :])
         address = path + "/" if self._is_web else path
-        entries = []
+        entries, names = [], set()
         for info in retrying(lambda: self._files.ls(address, detail=True)):
             name = str(info["name"]).rstrip("/")
             url = self._root + os.fsencode(name[len(self._path) :])
@@ -111,12 +136,12 @@ class RemoteWalk:
             odd = not name.startswith(path + "/") or base in ("", ".", "..") or "?" in name
             if odd or "#" in name or "/" in name[len(path) + 1 :]:
                 continue
-            is_folder = info.get("type") == "directory"
-            if (not base.startswith(".") or self._hidden) and not self._leave_out(url, is_folder):
-                entries.append((url, info, is_folder))
-        return sorted(entries, key=lambda entry: entry[0])
+            names.add(os.fsencode(base))
+            if not base.startswith(".") or self._hidden:
+                entries.append((url, info, info.get("type") == "directory"))
+        return sorted(entries, key=lambda entry: entry[0]), names
 
-    def _facts(self, entry: tuple[bytes, dict[str, Any], bool]) -> FileFacts | None:
+    def _facts(self, entry: _Entry) -> FileFacts | None:
         url, info, _ = entry
         if self._is_web:  # a page of links has no facts of their targets
             try:
@@ -235,17 +260,14 @@ class Scan:
     def _remote(self, root: bytes) -> Iterator[list[FileFacts]]:
         from relook.library.scan import RemoteWalk
 
-        others, rules = frozenset(self.roots) - {root}, self.left_out.at_root(root)
-
-        def leave_out(url: bytes, is_folder: bool) -> bool:
-            return url in others or self.left_out.is_left_out(rules, url, is_folder=is_folder)
-
-        walk = RemoteWalk(root, self.hidden, leave_out, self._connections)
+        others = frozenset(self.roots) - {root}
+        walk = RemoteWalk(root, self.hidden, self.left_out, others, self._connections)
         try:
             yield from walk
         except (NotFoundError, FetchError) as error:
             self.unlisted[root] = error.message
         self.unlisted.update(walk.unlisted)
+        self.closed |= walk.closed
         self.others[root] = walk.others
 
     def _walk(self, root: bytes) -> Iterator[list[FileFacts]]:
@@ -272,7 +294,7 @@ class Scan:
             try:
                 rules = self.left_out.in_folder(rules, folder, names)
             except InputError as error:
-                self.unlisted[folder] = f"its {IGNORE_FILE} holds no rules: {error.message}"
+                self.unlisted[folder] = no_rules(error)
                 self.closed.add(folder)  # what is known of it, and of archives in it, stays
                 continue
             folders: list[bytes] = []
@@ -318,7 +340,7 @@ def check_root(root: bytes) -> os.stat_result:
     if is_url(root):
         from relook.library.scan import RemoteWalk
 
-        RemoteWalk(root, False, lambda _, __: False, 1).check()
+        RemoteWalk(root).check()
         return os.stat_result((0,) * 10)
     try:
         return os.stat(root)
