@@ -1,9 +1,9 @@
-"""Short queries as people type them, told by captions: words that most share, and articles."""
+"""Short queries as people type them, told by captions: words that most pictures share."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 
-COMMON, ARTICLE = 0.03, 0.25  # share of pictures; share of a word's uses that follow an article
+COMMON = 0.03  # share of pictures
 NO_WORDS = frozenset(
     re.findall(
         r"[a-z]+",
@@ -26,20 +26,3 @@ def common_words(captions: list[str]) -> list[str]:
         uses = Counter(word for each in captions[at : at + 5] for word in set(words_of(each)))
         pictures.update(word for word, n in uses.items() if n > 2 and word not in NO_WORDS)
     return [word for word, n in pictures.most_common() if n >= COMMON * len(captions) / 5]
-
-
-def with_articles(words: list[str], captions: list[str]) -> list[str]:
-    """Those of the words that people put an article before, with it."""
-    uses: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for caption in captions:
-        said = words_of(caption)
-        for before, word in zip(["", *said], said, strict=False):
-            uses[word][0] += 1
-            uses[word][1] += before in ("a", "an")
-    often = [word for word in words if uses[word][1] > ARTICLE * uses[word][0]]
-    return [f"{'an' if word[0] in 'aeiou' else 'a'} {word}" for word in often]
-
-
-def bare(query: str) -> str:
-    """A query without its article."""
-    return re.sub("^an? ", "", query)

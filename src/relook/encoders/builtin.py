@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from relook.core.errors import InputError, ModelError
 from relook.core.settings import EncoderSettings
+from relook.core.subject import subject_of
 from relook.core.types import Box
 from relook.core.vectors import Floats
 from relook.encoders.base import Fingerprint, FitMap, Means, Unread
@@ -211,7 +212,7 @@ class BuiltinEncoder:
         vectors = np.empty((len(texts), self.dim), np.float32)
         for start in range(0, len(order), 64):
             at = order[start : start + 64]
-            tokens = [self._tokenizer.encode(_compatible(texts[i]))[0] for i in at]
+            tokens = [self._tokenizer.encode(_read(texts[i]))[0] for i in at]
             ids = np.full((len(at), max(map(len, tokens))), self._card["pad_id"], np.int64)
             mask = np.zeros_like(ids)  # [b, l]
             for row, some in enumerate(tokens):
@@ -222,11 +223,11 @@ class BuiltinEncoder:
         return vectors
 
     def n_tokens_cut(self, text: str) -> int:
-        return self._tokenizer.encode(_compatible(text))[1]
+        return self._tokenizer.encode(_read(text))[1]
 
     def unread(self, text: str) -> Unread:
         """Words without a token, as emoji and runs of more than 100 letters are."""
-        return Unread(*self._tokenizer.unread(_compatible(text)))
+        return Unread(*self._tokenizer.unread(_read(text)))
 
     def verify(self) -> None:
         """Compares every model file with its recorded sum.
@@ -324,6 +325,9 @@ class BuiltinEncoder:
         )
 
 
-def _compatible(text: str) -> str:
-    """A text with the plain forms of its letters: of full width, in circles, ligatures."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+def _read(text: str) -> str:
+    """What the tower reads of a text: its subject, in the plain forms of its letters.
+
+    Letters of full width, in circles, and ligatures have such forms.
+    """
+    return subject_of(text if text.isascii() else unicodedata.normalize("NFKC", text))

@@ -4,7 +4,7 @@
 Words of a plain query raise the pictures in which they stand: by their share, squared, of one and a
 half times the way from the library's mean score to the best one, which is the bound. (An encoder
 that cannot read puts pages of text below the mean.) Half of the query's telling words must stand
-there, and small words ("the", "with") count for nothing.
+there, and small words ("the", "with") and words that only ask ("show me") count for nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.core.errors import InputError, counted
+from relook.core.subject import subject_of
 from relook.core.types import Hit, Part, Query, WrittenWord
 from relook.core.vectors import Floats, Ints
 from relook.core.words import telling_words, tokens
@@ -136,7 +137,7 @@ class Lift:
         sought = [part for part in query.parts if part.weight > 0 and part.written is None]
         if any(part.text is None or part.place is not None or part.literal for part in sought):
             return None
-        words = telling_words(" ".join(part.text or "" for part in sought))
+        words = _telling(sought)
         if not words or len(words) > _MOST_WORDS:
             return None
         ids, shares = _shares(table, words)
@@ -216,6 +217,11 @@ def _shares(table: TextTable, words: Sequence[Sequence[str]]) -> tuple[Ints, Flo
     return ids[enough], np.asarray(shares[enough], np.float32)
 
 
+def _telling(parts: Sequence[Part]) -> list[list[str]]:
+    """The telling words of parts; "show me photos of" tells nothing."""
+    return telling_words(" ".join(subject_of(part.text) for part in parts if part.text))
+
+
 def with_written(
     hits: Sequence[Hit], query: Query, files: LibraryFiles
 ) -> tuple[tuple[Hit, ...], frozenset[int]]:
@@ -225,8 +231,7 @@ def with_written(
         The hits; ids of the images in which all words stand that are looked for.
     """
     phrases = [tokens(words) for words in query.written]
-    sought = [part.text for part in query.parts if part.text and part.weight > 0]
-    telling = telling_words(" ".join(sought))
+    telling = _telling([part for part in query.parts if part.weight > 0])
     if not (phrases or telling):
         return tuple(hits), frozenset()
     known = TextTable(files.catalog).words_of(hit.image_id for hit in hits)
