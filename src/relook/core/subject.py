@@ -32,6 +32,8 @@ _ASKS = (
     r"(?:have|has)\s+(?:i|we|you)\s+got(?:\s+any)?",
     r"where(?:\s+(?:is|are)|['\u2019]s)",
     r"(?:is|are)\s+there(?:\s+any)?",
+    r"(?:is\s+)?(?:any|some)(?:one|body)\s+who(?:\s+is|['\u2019]s)",
+    r"is\s+(?:any|some)(?:one|body)",
     rf"(?:what|which)\s+(?:of\s+)?(?:{_EACH}\s+)*{_PICTURES}\s+(?:{_SHOW}|are\s+of)",
 )
 _FRAMES = (
