@@ -1,5 +1,6 @@
 """Libraries of `builtin:FOLDER`, the kind of model that training/train.py --quick writes."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,3 +86,37 @@ def test_other_kinds_say_how_to_name_it(folder: Path) -> None:
     with pytest.raises(ModelError) as raised:
         _ = find(str(folder)).config
     assert raised.value.hint == f"write builtin:{folder}"
+
+
+@pytest.mark.parametrize(
+    ("named", "message", "hint"),
+    [
+        ("mine", "no encoder is called 'mine'", "install the package that brings it, or choose"),
+        ("onnx:{gone}", "there is no folder {gone}", "name its new place: relook index --encoder"),
+        ("builtin", "made by relook-tiny 0 ", "relook upgrade --library"),
+    ],
+)
+def test_doctor_says_that_a_librarys_encoder_cannot_be_used_and_what_to_do(
+    folder: Path, pictures: Path, tmp_path: Path, run: Run, named: str, message: str, hint: str
+) -> None:
+    """In a note: nothing is damaged, and there is nothing to repair."""
+    library, gone = tmp_path / "lib", tmp_path / "gone"
+    run("index", pictures, "-l", library, "--encoder", folder)
+    assert run("doctor", "--check", "-l", library)["notes"] == []
+    manifest = library / "manifest.json"
+    values = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**values, "encoder": named.format(gone=gone)}))
+    report = run("doctor", "--check", "-l", library)
+    assert report["sound"]
+    [note] = report["notes"]
+    assert note["code"] == "no_encoder"
+    assert message.format(gone=gone) in note["message"]
+    assert hint in note["repair"]
+    [_, check] = run("doctor", "-l", library)["checks"]
+    assert check["ok"]
+    assert note["message"] in check["told"]
+    [note] = run("doctor", "--repair", "-l", library)["after"]["notes"]
+    assert note["code"] == "no_encoder"
+    run("index", "-l", library, "--encoder", folder)
+    assert run("doctor", "--check", "-l", library)["notes"] == []
+    assert len(run("search", "red", "-l", library)["hits"]) > 0

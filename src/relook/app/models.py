@@ -22,6 +22,8 @@ from relook.core.errors import (
     InputError,
     MissingExtraError,
     ModelError,
+    NotFoundError,
+    RelookError,
     is_no,
 )
 from relook.core.settings import CaptionerSettings, EncoderSettings, PromptSettings
@@ -91,6 +93,34 @@ def _wanted(settings: EncoderSettings, remembered: str | None) -> ModelSpec:
 def spec_of(encoder: Encoder) -> str:
     """What a manifest keeps of an encoder, so that its library opens without a flag."""
     return str(getattr(encoder, "spec", "")) or encoder.fingerprint.name
+
+
+def encoder_fault(folder: Path) -> RelookError | None:
+    """Why the encoder that a library names cannot be used here; None when nothing is known of it.
+
+    It is looked for, and not loaded.
+
+    Args:
+        folder: The library.
+    """
+    try:
+        manifest = Manifest.read(folder)
+    except RelookError:
+        return None  # which is told by itself
+    try:
+        encoder = make_encoder(None, manifest.encoder)
+        if manifest.next is None and ModelSpec.parse(manifest.encoder).kind == encoders.DEFAULT:
+            check_encoder(manifest, encoder, folder)
+        encoder.close()
+    except NotFoundError as error:
+        hint = (
+            "install the package that brings it, or choose another:"
+            " relook upgrade --encoder NAME makes the vectors again and keeps words and marks"
+        )
+        return NotFoundError(error.code, error.message, hint)
+    except RelookError as error:
+        return error
+    return None
 
 
 def remember(files: LibraryFiles, encoder: Encoder) -> None:

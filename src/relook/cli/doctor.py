@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import relook
+from relook.app.models import encoder_fault
 from relook.app.paths import library_folder
 from relook.app.upkeep import index_recall
 from relook.cli.config_flags import open_library
@@ -29,6 +30,7 @@ from relook.library.files import LibraryFiles
 from relook.library.findings import CheckReport, Finding, RepairReport
 from relook.library.manifest import Manifest
 
+_NO_ENCODER = "searching needs the encoder that made it, which cannot be used here: {}"
 _PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "typer", "rich")
 LEAVES = (
     "nothing, unless you ask for it: relook model fetch asks the model hub for files and"
@@ -122,6 +124,8 @@ def _check_library(named: Any) -> dict[str, Any]:
         with LibraryFiles.open(folder) as files:
             images = f"{counted(files.catalog.count('images'), 'image')} at {folder}"
             images += f"; {_backup_text(backup_age_s(folder))}"
+        if (fault := encoder_fault(folder)) is not None:
+            images += f"; {_NO_ENCODER.format(fault.message)}: {fault.hint}"
     except RelookError as error:
         return {"check": "library", "ok": False, "told": str(error)}
     return {"check": "library", "ok": True, "told": images}
@@ -155,6 +159,9 @@ def _look_after(folder: Path, as_json: bool, *, mend: bool) -> None:
     with progress_bar(as_json) as progress:
         report = repair(folder, progress=progress) if mend else check(folder, progress=progress)
     _look_beside(report)
+    if (fault := encoder_fault(folder)) is not None:
+        after = report.after if isinstance(report, RepairReport) else report
+        after.note("no_encoder", _NO_ENCODER.format(fault.message), 1, f"nothing; {fault.hint}")
     if as_json:
         print_json(report.as_dict())
     elif isinstance(report, RepairReport):
