@@ -31,7 +31,7 @@ from relook.app.upkeep import measure_recall, sample_tiles
 from relook.encoders.builtin import BuiltinEncoder
 from relook.library.records import FileFacts, ImageRecord
 from relook.search.filtering import Filter
-from relook.stores.ivf_files import open_centres, open_segment
+from relook.stores.ivf_files import open_centres, open_directions, open_segment
 
 TILES = 6
 N_BEST = 20
@@ -156,8 +156,9 @@ def _raw(library: Library, words: np.ndarray) -> list[Figure]:
     store = library.files.store(library.search_settings)
     (segment,) = store.card.segments
     ann = library.folder / "ann"
-    raw, centres = open_segment(ann, segment), faiss.IndexFlatIP(store.card.dim)
-    centres.add(open_centres(ann, store.card).centres)
+    directions = open_directions(ann, store.card.directions)  # [d, k]
+    raw, centres = open_segment(ann, segment), faiss.IndexFlatIP(directions.shape[1])
+    centres.add(open_centres(ann, store.card).centres @ directions)
     raw.own_fields, raw.quantizer = False, centres
     probes, vectors = store.card.probes, library.files.vectors
     n = min(len(vectors), raw.ntotal)
@@ -165,7 +166,7 @@ def _raw(library: Library, words: np.ndarray) -> list[Figure]:
     wanted = faiss.SearchParametersIVF(nprobe=probes.far_lists)
 
     def ask(word: np.ndarray) -> None:
-        _, rows = raw.search(word[None], probes.far_short, params=wanted)
+        _, rows = raw.search(word[None] @ directions, probes.far_short, params=wanted)
         scores = halves[rows[0]].astype(np.float32) @ word
         np.argpartition(-scores, N_BEST)
 

@@ -108,17 +108,23 @@ def damage(folder: Path, how: str) -> None:
     elif how == "card":
         card.write_text("{")
     elif how == "newer card":
-        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 5}))
+        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 6}))
     elif how == "first format":
         card.unlink()
         index.rename(ann / "tiles.faiss")
         (ann / "tiles.json").write_text(json.dumps({"n_bytes": 5, "kind": "IVF16,PQ16x4fs"}))
     elif how == "no index":
         index.unlink()
+    elif how == "no directions":
+        next(ann.glob("*.directions")).unlink()
+    elif how == "other directions":
+        file = next(ann.glob("*.directions"))
+        file.write_bytes(file.read_bytes()[:-4] + b"\xff" * 4)
 
 
 HOWS = (
     "missing", "truncated", "flipped", "header", "card", "newer card", "first format", "no index",
+    "no directions", "other directions",
 )  # fmt: skip
 
 
@@ -142,7 +148,7 @@ def test_a_damaged_index_is_left_aside_and_built_again(
         library.engine.search(Query((Part("red"),)))
         assert type(library.files.store(INDEXED)) is FaissStore
     left = sorted(path.suffix for path in (folder / "ann").iterdir())
-    assert left == sorted((".centres", ".faiss", ".json"))
+    assert left == sorted((".centres", ".directions", ".faiss", ".json"))
 
 
 def test_an_index_of_another_library_is_left_aside(folder: Path) -> None:

@@ -298,7 +298,8 @@ def test_a_kill_leaves_the_old_index_and_the_next_run_makes_the_new(
         assert files.needs_index(SETTINGS) == (at != "sweep")
     run(folder, 3_000)
     card = Card.read(folder / "ann", 0)
-    names = {one.file.name for one in card.segments} | {"index-0.json", card.centres.name}
+    names = {one.file.name for one in card.segments} | {"index-0.json"}
+    names |= {card.centres.name, card.directions.name}
     assert set(os.listdir(folder / "ann")) == names
 
 

@@ -11,8 +11,8 @@ import pytest
 from relook.core.vectors import Floats, Ints, unit
 from relook.library.report import Stop
 from relook.stores import ivf_build, ivf_work
-from relook.stores.faiss_store import FaissStore
-from relook.stores.ivf_files import Card, open_segment
+from relook.stores.faiss_store import FaissStore, search_lists
+from relook.stores.ivf_files import Card, open_directions, open_segment
 from relook.stores.ivf_lists import Coded, Joined, Kept, Lists, open_lists, write_lists
 from relook.stores.plan import KINDS, plan_index
 from relook.testing import MemorySource
@@ -27,7 +27,7 @@ def vectors(n_rows: int, dim: int) -> Floats:
 def filled(kind: str, rows: Floats) -> tuple[Any, Ints]:
     """FAISS's own index over rows, and the list of each row."""
     dim = rows.shape[1]
-    codes = KINDS[kind].factory.format(d=dim, h=-(-dim // 2))
+    codes = KINDS[kind].factory.format(k=dim, h=-(-dim // 2))
     index = faiss.index_factory(dim, f"IVF{N_LISTS},{codes}", faiss.METRIC_INNER_PRODUCT)
     index.by_residual = False
     index.train(rows)
@@ -119,7 +119,12 @@ def assigned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return n_rows
 
 
-@pytest.mark.parametrize("harm", ["nothing", "grown", "short", "card", "centres", "other rows"])
+OURS = {".json", ".faiss", ".centres", ".directions"}
+
+
+@pytest.mark.parametrize(
+    "harm", ["nothing", "grown", "short", "card", "centres", "directions", "other rows"]
+)
 def test_a_build_that_was_stopped_is_taken_up(
     tmp_path: Path, assigned: list[int], harm: str
 ) -> None:
@@ -135,8 +140,8 @@ def test_a_build_that_was_stopped_is_taken_up(
         (tmp_path / "ann" / "codes-0.work").write_bytes(b"")
     elif harm == "card":
         (tmp_path / "ann" / "work-0.json").write_text("{")
-    elif harm == "centres":
-        next((tmp_path / "ann").glob("*.centres")).write_bytes(b"")
+    elif harm in ("centres", "directions"):
+        next((tmp_path / "ann").glob(f"*.{harm}")).write_bytes(b"")
     elif harm == "other rows":
         rows = rows[::-1]
     assigned.clear()
@@ -146,9 +151,9 @@ def test_a_build_that_was_stopped_is_taken_up(
     )
     done = 2_000 if harm in ("nothing", "grown") else 0  # what was kept, of 2,500
     assert sum(assigned) == len(rows) - done
-    assert ("training the index" in stages) == (harm in ("card", "centres"))
+    assert ("training the index" in stages) == (harm in ("card", "centres", "directions"))
     assert not list((tmp_path / "ann").glob("*work*"))
-    assert {path.suffix for path in (tmp_path / "ann").iterdir()} == {".json", ".faiss", ".centres"}
+    assert {path.suffix for path in (tmp_path / "ann").iterdir()} == OURS
     card = Card.read(tmp_path / "ann", 0)
     _, numbers, _ = Kept(open_segment(tmp_path / "ann", card.segments[0])).batch(0, card.n_lists)
     assert sorted(numbers.tolist()) == list(range(len(rows)))
@@ -160,10 +165,10 @@ def test_a_disk_that_refuses_gets_its_room_back(
 ) -> None:
     real, n_files = ivf_build.new_file, 0
 
-    def refuse(*given: Any) -> Any:  # the codes and the centres, and then the rows
+    def refuse(*given: Any) -> Any:  # codes, centres and directions, and then the rows
         nonlocal n_files
         n_files += 1
-        if n_files == 3:
+        if n_files == 4:
             assert (tmp_path / "ann" / "codes-0.work").stat().st_size
             raise OSError(28, "No space left on device")
         return real(*given)
@@ -175,3 +180,43 @@ def test_a_disk_that_refuses_gets_its_room_back(
             MemorySource(rows), tmp_path / "ann", plan_index(1_000, 8, exact_rows=1)
         )
     assert not list((tmp_path / "ann").glob("*work*"))
+
+
+def test_rows_are_coded_along_the_directions_in_which_they_differ() -> None:
+    spread = np.r_[np.full(20, 1.0), np.full(180, 0.05)]
+    rows = np.random.default_rng(3).standard_normal((3_000, 200)) * spread
+    directions = ivf_work.directions_of_codes(rows.astype(np.float32))
+    assert directions.shape == (200, 32)  # 20 hold it; whole numbers of 32 are taken
+    assert np.allclose(directions.T @ directions, np.eye(32), atol=1e-4)
+    held = (rows @ directions).var(axis=0)
+    assert held.sum() > 0.97 * rows.var(axis=0).sum()
+    assert held.max() < 4 * held.min()  # it is 400 times along the main directions themselves
+
+
+def test_rows_that_differ_alike_everywhere_are_coded_whole() -> None:
+    rows = np.random.default_rng(3).standard_normal((3_000, 40)).astype(np.float32)
+    assert ivf_work.directions_of_codes(rows).shape == (40, 40)
+
+
+def test_codes_along_directions_find_what_codes_of_numbers_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread = np.r_[np.full(4, 1.0), np.full(60, 0.1)]
+    rows = unit(np.random.default_rng(5).standard_normal((4_000, 64)) * spread)
+    plan = plan_index(len(rows), 64, exact_rows=1)
+
+    def recall(name: str) -> float:
+        card = ivf_build.build_index(MemorySource(rows), tmp_path / name, plan)
+        index = open_segment(tmp_path / name, card.segments[0])
+        directions = open_directions(tmp_path / name, card.directions)
+        every = np.arange(card.n_lists)[None]
+        found = 0
+        for query in rows[:100]:
+            right = np.argsort(-rows @ query)[:20]
+            near, _ = search_lists(index, query[None] @ directions, 60, every)
+            found += len(set(right) & set(near))
+        return found / 2_000
+
+    along = recall("along")
+    monkeypatch.setattr(ivf_build, "directions_of_codes", lambda _: np.eye(64, dtype=np.float32))
+    assert along > recall("plain") + 0.04

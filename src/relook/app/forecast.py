@@ -162,7 +162,7 @@ def forecast(
         index_kind=plan.kind,
         vectors_bytes=n_rows * encoder.dim * 2,
         catalog_bytes=round(_BACKUPS * (n_bytes + n_added * measured.catalog_bytes)),
-        index_bytes=plan.n_bytes,
+        index_bytes=plan.likely_bytes,
         searching_bytes=n_images * (_ROW_BYTES + _FACT_BYTES),
         building_bytes=_building_bytes(plan),
         running_bytes=measured.peak_bytes + n_images * _KNOWN_BYTES,

@@ -171,10 +171,8 @@ class Engine:
             may, by = self.may_show(only or Filter()), (self.files, self.encoder.tile_weight)
             return sought.lift.applied(ranking, ask, vector, may, by)
 
-        deeper, settings = (
-            limit + sought.n_further(self.files),
-            replace(self.settings, fold=folding),
-        )
+        settings = replace(self.settings, fold=folding)
+        deeper = limit + sought.n_further(self.files)
         folded = folded_ranking(rank, self.files, settings, deeper).first(limit)
         reasons = self._reasons(folded.records)
         hits = tuple(

@@ -22,7 +22,13 @@ from relook.core.errors import LibraryFormatError
 from relook.core.vectors import Floats, Ints, top
 from relook.stores.base import Mask, VectorSource
 from relook.stores.exact import empty_result, exact_search
-from relook.stores.ivf_files import Card, open_centres, open_segment, rows_crc32
+from relook.stores.ivf_files import (
+    Card,
+    open_centres,
+    open_directions,
+    open_segment,
+    rows_crc32,
+)
 from relook.stores.ivf_lists import FAR_REACH, NEAR_REACH
 from relook.stores.plan import KINDS
 
@@ -54,9 +60,11 @@ class FaissStore:
         if not fits or any(rows_crc32(source, s.start, s.stop) != s.rows_crc32 for s in ours):
             raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
         self._lists = open_centres(folder, card)
+        self._directions = open_directions(folder, card.directions)
         self._segments = [open_segment(folder, segment) for segment in ours]
-        if any(
-            segment.d != source.dim or segment.nlist != card.n_lists for segment in self._segments
+        dim, n_coded = self._directions.shape
+        if dim != source.dim or any(
+            segment.d != n_coded or segment.nlist != card.n_lists for segment in self._segments
         ):
             raise LibraryFormatError("bad_index", f"the index in {folder} is of other vectors")
         self._n_indexed = ours[-1].stop
@@ -121,7 +129,8 @@ class FaissStore:
             n_short, n_probe = probes.far_short, min(int(probes.far_lists * wider) + 1, n_lists)
             _, lists = self._lists.highest(query, n_probe, FAR_REACH)
         n_short = max(min(n_short * max(limit // _MEASURED_AT, 1), self._most), 3 * limit)
-        results = [search_lists(segment, query, n_short, lists, bits) for segment in self._segments]
+        along = query @ self._directions  # [1, k]
+        results = [search_lists(segment, along, n_short, lists, bits) for segment in self._segments]
         rows, scores = (np.concatenate(part) for part in zip(*results, strict=True))
         if len(results) > 1:
             rows = rows[top(scores, n_short)]
@@ -154,7 +163,7 @@ def search_lists(
 
     Args:
         index: A segment.
-        query: [1, d]
+        query: [1, k] along the directions of codes.
         n_short: How many rows, at most.
         lists: [1, p] lists to read.
         bits: Rows that may be found, a bit each; all when None.

@@ -36,9 +36,11 @@ from relook.stores.ivf_files import (
     Segment,
     new_file,
     open_centres,
+    open_directions,
     open_segment,
     rows_crc32,
     sweep,
+    write_directions,
 )
 from relook.stores.ivf_lists import (
     FAR_REACH,
@@ -51,10 +53,12 @@ from relook.stores.ivf_lists import (
     train_lists,
     write_lists,
 )
-from relook.stores.ivf_work import Base, Work, begun, remove_work, sort_codes
+from relook.stores.ivf_work import Base, Work, begun, directions_of_codes, remove_work, sort_codes
 from relook.stores.plan import KINDS, IndexPlan
 
 _LOG = logging.getLogger(__name__)
+Best = Callable[[Floats, int, Ints], Ints]
+"""A query [1, d], how many rows and the lists to read [1, p] to the best rows by code [s]."""
 _CODED = 16_384  # rows that the codes are learnt from
 _FEW = 2_000  # rows that are compared exactly rather than put into a segment
 _GROWN = 4  # times the rows it was trained on, and an index is trained anew
@@ -139,13 +143,12 @@ def build_index(
         remove_work(folder, number)  # a full disk needs the room
         raise
     base = work.base
-    plan = replace(plan, n_lists=base.n_lists)
-    probes, recall = calibrate(
-        source, work.lists, open_segment(folder, segment), plan, texts, report
-    )
+    plan = replace(plan, n_lists=base.n_lists, n_coded=work.directions.shape[1])
+    index = open_segment(folder, segment)
+    probes, recall = calibrate(source, work.lists, index, work.directions, plan, texts, report)
     card = Card(
-        plan.kind, plan.dim, plan.n_lists, base.centres, base.trained_rows, closeness, probes,
-        recall, (segment,),
+        plan.kind, plan.dim, plan.n_lists, base.centres, base.directions, base.trained_rows,
+        closeness, probes, recall, (segment,),
     )  # fmt: skip
     card.write(folder, number)
     sweep(folder, number, card)
@@ -171,19 +174,22 @@ def _begin(
 ) -> Work:
     """Learns lists and codes from a sample of the rows."""
     lists = train_lists(source, plan, report)
-    plan = replace(plan, n_lists=len(lists))
-    index = faiss.index_factory(plan.dim, plan.factory, faiss.METRIC_INNER_PRODUCT)
+    chosen = np.random.default_rng(7).choice(len(source), min(plan.n_sample, _CODED), replace=False)
+    sample = source.rows(np.sort(chosen).astype(np.int64))
+    directions = directions_of_codes(sample)
+    plan = replace(plan, n_lists=len(lists), n_coded=directions.shape[1])
+    index = faiss.index_factory(plan.n_coded, plan.factory, faiss.METRIC_INNER_PRODUCT)
     index.own_fields, index.quantizer = False, lists.index
     index.by_residual = False  # lists need no centres then to score rows
     if hasattr(index, "pq"):
         index.pq.cp.niter = 10
-    chosen = np.random.default_rng(7).choice(len(source), min(plan.n_sample, _CODED), replace=False)
-    index.train(source.rows(np.sort(chosen).astype(np.int64)))
+    index.train(sample @ directions)
     sort_codes(index)
     nothing = Coded(np.zeros(0, np.int32), np.zeros((0, index.code_size), np.uint8), 0)
     trained = new_file(folder, partial(write_lists, index=index, entries=nothing))
     centres = new_file(folder, lists.write, ".centres")
-    base = Base(plan.kind, plan.dim, plan.n_lists, 0, len(source), centres, trained)
+    written = new_file(folder, partial(write_directions, directions=directions), ".directions")
+    base = Base(plan.kind, plan.dim, plan.n_lists, 0, len(source), centres, written, trained)
     work = Work(folder, number, base)
     work.keep(source, 0, 0.0)
     return work
@@ -211,6 +217,7 @@ def _usable(source: VectorSource, folder: Path, number: int, plan: IndexPlan) ->
         if not fits:
             return None
         open_centres(folder, card)
+        open_directions(folder, card.directions)
         for segment in card.segments:
             open_segment(folder, segment)
             if rows_crc32(source, segment.start, segment.stop) != segment.rows_crc32:
@@ -246,7 +253,7 @@ def _extend(card: Card, source: VectorSource, folder: Path, number: int, report:
         start = joined[0].start
     base = Base(
         card.kind, card.dim, card.n_lists, card.n_rows, card.trained_rows, card.centres,
-        card.segments[0].file,
+        card.directions, card.segments[0].file,
     )  # fmt: skip
     try:
         work = Work(folder, number, base)
@@ -281,6 +288,7 @@ def calibrate(
     source: VectorSource,
     lists: Lists,
     index: Any,
+    directions: Floats,
     plan: IndexPlan,
     texts: Floats | None,
     report: Report,
@@ -292,6 +300,7 @@ def calibrate(
         source: All rows.
         lists: The centres.
         index: The filled index over the rows.
+        directions: [d, k] along which rows are coded in it.
         plan: Of it.
         texts: [n, d] queries by words, when there are some.
         report: Told how far it is; may raise to stop.
@@ -303,7 +312,11 @@ def calibrate(
     rng = np.random.default_rng(seed)
     n = len(source)
     rows = np.sort(rng.choice(n, min(_N_QUERIES, n), replace=False)).astype(np.int64)
-    measure = partial(_measure, source, lists, index, plan, report=report)
+
+    def best(query: Floats, n_short: int, probed: Ints) -> Ints:
+        return search_lists(index, query @ directions, n_short, probed)[0]
+
+    measure = partial(_measure, source, lists, best, plan, report=report)
     queries = source.rows(rows)
     near, near_recall = measure(queries, rows, NEAR_REACH)
     recall = {"pictures": near_recall}
@@ -327,7 +340,7 @@ def calibrate(
 def _measure(
     source: VectorSource,
     lists: Lists,
-    index: Any,
+    best: Best,
     plan: IndexPlan,
     queries: Floats,
     itself: Ints | None,
@@ -344,13 +357,13 @@ def _measure(
         right = np.stack(others)
     right = right[:, :_N_BEST]
     ways: list[tuple[float, int, int, float]] = []  # cost, lists, shortlist, recall
-    per_list = len(source) / plan.n_lists * plan.dim * KINDS[plan.kind].bytes_per_number
+    per_list = len(source) / plan.n_lists * plan.n_coded * KINDS[plan.kind].bytes_per_number
     shortlists = [int(factor * KINDS[plan.kind].shortlist) for factor in _SHORTLISTS]
     n_probe = _FEWEST
     while n_probe <= plan.n_lists:
         report("measuring the index", n_probe, plan.n_lists)
         _, probed = lists.highest(queries, n_probe, reach)
-        recalls = _recalls(index, queries, right, probed, shortlists)
+        recalls = _recalls(best, queries, right, probed, shortlists)
         for n_short, recall in zip(shortlists, recalls, strict=True):
             cost = n_probe * per_list * _SCAN_US + n_short * _SCORE_US
             ways.append((cost, n_probe, n_short, float(recall)))
@@ -363,12 +376,12 @@ def _measure(
 
 
 def _recalls(
-    index: Any, queries: Floats, right: Ints, probed: Ints, shortlists: list[int]
+    best: Best, queries: Floats, right: Ints, probed: Ints, shortlists: list[int]
 ) -> NDArray[np.float64]:
     """Share of the right rows [q, 20] that shortlists of each length of lists [q, p] hold, [s]."""
     places = np.full((len(queries), right.shape[1]), shortlists[-1])  # of right rows in shortlists
     for q in range(len(queries)):
-        rows, _ = search_lists(index, queries[q : q + 1], shortlists[-1], probed[q : q + 1])
+        rows = best(queries[q : q + 1], shortlists[-1], probed[q : q + 1])
         same = right[q][:, None] == rows  # [20, s]
         places[q] = np.where(same.any(axis=1), same.argmax(axis=1), shortlists[-1])
     return np.array([np.mean(places < n_short) for n_short in shortlists])

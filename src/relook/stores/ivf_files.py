@@ -3,7 +3,7 @@
 A segment covers consecutive rows and never changes. The card is replaced whole, so a reader
 sees the old segments or the new ones; files that no card names are what a kill left over.
 Segments are mapped, not read: opening one of ten million rows takes milliseconds. The centres of
-the lists are in a file of their own, which all segments share.
+the lists, and the directions along which rows are coded, are in files that all segments share.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from relook.stores.base import Mask, VectorSource
 if TYPE_CHECKING:
     from relook.stores.ivf_lists import Lists
 
-_FORMAT = 4
+_FORMAT = 5
 _N_SAMPLED = 32
-_OURS = (".faiss", ".centres", ".json", ".new", ".work")
+_OURS = (".faiss", ".centres", ".directions", ".json", ".new", ".work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class Card:
         dim: Length of a row.
         n_lists: Inverted lists.
         centres: The file with the centres of the lists.
+        directions: The file with the directions along which rows are coded.
         trained_rows: Rows there were when it was trained.
         closeness: Mean inner product of a row with the centre of its list then.
         probes: How far to look.
@@ -125,6 +126,7 @@ class Card:
     dim: int
     n_lists: int
     centres: Written
+    directions: Written
     trained_rows: int
     closeness: float
     probes: Probes
@@ -153,7 +155,8 @@ class Card:
                 Segment(**{**segment, "file": Written(**segment["file"])})
                 for segment in values["segments"]
             )
-            values["centres"] = Written(**values["centres"])
+            for name in ("centres", "directions"):
+                values[name] = Written(**values[name])
             return cls(**{**values, "probes": Probes(**values["probes"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryFormatError("bad_index", f"cannot read {path}: {error}") from error
@@ -230,6 +233,28 @@ def open_centres(folder: Path, card: Card) -> Lists:
     return lists
 
 
+def open_directions(folder: Path, file: Written) -> Floats:
+    """The directions [d, k] along which rows are coded.
+
+    Raises:
+        LibraryFormatError: `bad_index` when the file is missing or damaged.
+    """
+    try:
+        directions: Floats = np.load(file.checked(folder), allow_pickle=False)
+        if directions.dtype != np.float32 or directions.ndim != 2:
+            raise ValueError("it holds something else")
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        path = folder / file.name
+        raise LibraryFormatError("bad_index", f"cannot use {path}: {error}") from error
+    return directions
+
+
+def write_directions(path: Path, directions: Floats) -> None:
+    """Writes them into a file."""
+    with open(path, "wb") as file:
+        np.save(file, directions, allow_pickle=False)
+
+
 def sweep(folder: Path, number: int, card: Card | None) -> None:
     """Removes what the card of vectors file `number` does not name. Writer's lock held.
 
@@ -237,7 +262,7 @@ def sweep(folder: Path, number: int, card: Card | None) -> None:
     """
     kept = set[str]()
     if card is not None:
-        kept = {_card_path(folder, number).name, card.centres.name}
+        kept = {_card_path(folder, number).name, card.centres.name, card.directions.name}
         kept |= {segment.file.name for segment in card.segments}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in _OURS:

@@ -17,6 +17,8 @@ _ID_BYTES = 8
 _SAMPLE_PER_LIST = 30
 _LEAST_PER_LIST = 12
 _ROWS_PER_LIST = 150
+WHOLE = 32
+"""Rows are coded along so many directions, or a multiple."""
 MORE_LISTS = 1 / 8
 """Rows that are far from every list get lists of their own: at most so many of the others."""
 
@@ -26,7 +28,7 @@ class Kind:
     """A way to keep rows in inverted lists.
 
     Args:
-        factory: Its codes, as FAISS names them, of a row of `{d}` or `{h}` = d / 2 numbers.
+        factory: Its codes, as FAISS names them, of `{k}` or `{h}` = k / 2 numbers.
         bytes_per_number: Of a code.
         shortlist: Rows that are scored again exactly, times the configured number.
     """
@@ -38,7 +40,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "pq4": Kind("PQ{d}x4fs", 0.5),
+        "pq4": Kind("PQ{k}x4fs", 0.5),
         "sq8": Kind("SQ8", 1.0, 0.5),
         "pq2": Kind("PQ{h}x4fs", 0.25, 2.5),
     }
@@ -59,6 +61,7 @@ class IndexPlan:
         n_sample: Rows it is trained on.
         n_bytes: Memory that searching wants at most: codes, ids and centres of the lists.
         build_bytes: Memory that building takes for a while.
+        n_coded: Numbers of a row that is coded, once they are known; as many as it has when 0.
     """
 
     kind: str
@@ -68,11 +71,20 @@ class IndexPlan:
     n_sample: int = 0
     n_bytes: int = 0
     build_bytes: int = 0
+    n_coded: int = 0
+
+    @property
+    def likely_bytes(self) -> int:
+        """As `n_bytes`, where codes of half of a long row are enough: pictures need .33 to .6."""
+        n = min(self.dim, -(-self.dim // 2 // WHOLE) * WHOLE)
+        spared = KINDS[self.kind].bytes_per_number * (self.dim - n) if self.n_lists else 0
+        return self.n_bytes - int(self.n_rows * spared)
 
     @property
     def factory(self) -> str:
         """What FAISS makes the index from."""
-        codes = KINDS[self.kind].factory.format(d=self.dim, h=-(-self.dim // 2))
+        n = self.n_coded or self.dim
+        codes = KINDS[self.kind].factory.format(k=n, h=-(-n // 2))
         return f"IVF{self.n_lists},{codes}"
 
 
