@@ -3,12 +3,12 @@
 import pytest
 
 from relook.core.errors import QueryError
+from relook.core.subject import names_nothing
 from relook.core.types import Box, Part, Query
 from relook.core.words import may_be_foreign, words_of
 from relook.search.grammar import parse_query, suggestion
 from relook.search.negation import (
     finds_others,
-    names_nothing,
     negation_of,
     wanted_words,
     with_others,

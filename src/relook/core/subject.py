@@ -11,7 +11,10 @@ import re
 _PICTURES = (
     r"(?:photo(?:graph)?s?|pictures?|pics?|images?|snap(?:shot)?s?)"  # "shots" are drunk, too
 )
-_EACH = r"(?:all|any|every|some|more|other|only|just|the|this|these|those|my|our|your|an?|of|which)"
+_EACH = (
+    r"(?:all|any|every|each|some|more|other|only|just|which|of"
+    r"|an?|the|this|these|those|my|our|your)"
+)
 _SHOW = (
     r"(?:(?:show|contain|feature|depict)s?|showing|containing|featuring|depicting|ha(?:s|ve|ving))"
 )
@@ -65,6 +68,7 @@ _KEEPS = re.compile(
     re.IGNORECASE,
 )
 _A_NAME = 3  # words before "pictures", at most; more are a sentence
+_AT_LARGE = re.compile(rf"(?:{_EACH}\s+)*(?:{_PICTURES}|everything|anything)", re.IGNORECASE)
 _LONGEST = 500  # characters; nobody asks at such length
 
 
@@ -80,6 +84,11 @@ def subject_of(text: str) -> str:
     while shorter := _shorter(left):
         left = shorter
     return text if left == typed else left
+
+
+def names_nothing(text: str) -> bool:
+    """Whether words say that pictures are looked for, and not of what: "show me all my photos"."""
+    return _AT_LARGE.fullmatch(subject_of(text).strip()) is not None
 
 
 def _shorter(text: str) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relook.core.errors import QueryError
+from relook.core.subject import names_nothing
 from relook.core.types import Part, Query
 from relook.core.vectors import Floats
 from relook.core.words import AT_LARGE
@@ -53,13 +54,6 @@ _AMOUNT = re.compile(  # "without lots of people" leaves out people
 )
 _LIST = re.compile(r"\s*(?:,|\b(?:and|or|nor)\b)\s*", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:(?:a|an|the|any|of)\s+)+", re.IGNORECASE)
-# "show me all my photos": words for pictures at large, which no picture shows.
-_NAMES_NOTHING = re.compile(
-    r"(?:(?:please|show|find|give|get|list|see|me|us|i|want|all|any|every|each|only|just|some|other"
-    r"|the|my|our|your|these|those|of|a|an)\s+)*"
-    r"(?:photos?|photographs?|pictures?|pics?|images?|snapshots?|everything|anything)",
-    re.IGNORECASE,
-)
 _SIGNS = re.compile(r"\b(?:sign|signs|symbol|poster|sticker)\b", re.IGNORECASE)
 
 
@@ -93,11 +87,6 @@ def negation_of(text: str) -> Negation | None:
         before = _LEAD.sub("", wanted[:start])
         wanted = " ".join(f"{before} {wanted[stop:]}".split()).strip(" ,;.")
     return Negation(wanted, tuple(dict.fromkeys(unwanted))) if unwanted else None
-
-
-def names_nothing(words: str) -> bool:
-    """Whether words say that pictures are looked for, and not of what: "all my photos"."""
-    return _NAMES_NOTHING.fullmatch(words.strip()) is not None
 
 
 def finds_others(query: Query) -> bool:
