@@ -80,6 +80,8 @@ def test_words_of_a_plain_query_raise_the_picture_in_which_all_stand(
         half = library.search("white invoice paper sky", fold=False)
         assert scores(half)["blue"] == pytest.approx(LIFT * 0.25 * way, abs=1e-4)
         assert scores(library.search("white paper sky", fold=False))["blue"] == 0.0
+        asked = library.search("show me pictures of a white label, please", fold=False)
+        assert scores(asked)["blue"] == scores(after)["blue"]  # words that only ask are not counted
         small = library.search("the for of 3", fold=False)  # such words say nothing
         assert not any(hit.written for hit in small)
 
